@@ -1,0 +1,98 @@
+package v1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
+)
+
+// The defaults run on every decode, reads from the store included, and follow
+// core/v1's. What depends on the cluster (IP families and their policy) is not
+// defaulted here but filled in on admission.
+
+// SetDefaults_Service fills in the fields of a Service whose default does not
+// depend on the cluster.
+func SetDefaults_Service(service *Service) {
+	spec := &service.Spec
+	if spec.Type == "" {
+		spec.Type = corev1.ServiceTypeClusterIP
+	}
+	setSessionAffinityDefaults(spec)
+	for i := range spec.Ports {
+		setPortDefaults(&spec.Ports[i])
+	}
+	setTrafficPolicyDefaults(spec)
+	if spec.Type == corev1.ServiceTypeLoadBalancer {
+		if spec.AllocateLoadBalancerNodePorts == nil {
+			spec.AllocateLoadBalancerNodePorts = ptr.To(true)
+		}
+		setIngressDefaults(service.Status.LoadBalancer.Ingress)
+	}
+}
+
+func setSessionAffinityDefaults(spec *corev1.ServiceSpec) {
+	if spec.SessionAffinity == "" {
+		spec.SessionAffinity = corev1.ServiceAffinityNone
+	}
+	switch spec.SessionAffinity {
+	case corev1.ServiceAffinityNone:
+		spec.SessionAffinityConfig = nil
+	case corev1.ServiceAffinityClientIP:
+		config := spec.SessionAffinityConfig
+		if config == nil || config.ClientIP == nil || config.ClientIP.TimeoutSeconds == nil {
+			spec.SessionAffinityConfig = &corev1.SessionAffinityConfig{
+				ClientIP: &corev1.ClientIPConfig{TimeoutSeconds: ptr.To(corev1.DefaultClientIPServiceAffinitySeconds)},
+			}
+		}
+	}
+}
+
+func setPortDefaults(port *corev1.ServicePort) {
+	if port.Protocol == "" {
+		port.Protocol = corev1.ProtocolTCP
+	}
+	if port.TargetPort == intstr.FromInt32(0) || port.TargetPort == intstr.FromString("") {
+		port.TargetPort = intstr.FromInt32(port.Port)
+	}
+}
+
+func setTrafficPolicyDefaults(spec *corev1.ServiceSpec) {
+	reachableFromOutside := spec.Type == corev1.ServiceTypeNodePort || spec.Type == corev1.ServiceTypeLoadBalancer ||
+		spec.Type == corev1.ServiceTypeClusterIP && len(spec.ExternalIPs) > 0
+	if reachableFromOutside && spec.ExternalTrafficPolicy == "" {
+		spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyCluster
+	}
+	switch spec.Type {
+	case corev1.ServiceTypeClusterIP, corev1.ServiceTypeNodePort, corev1.ServiceTypeLoadBalancer:
+		if spec.InternalTrafficPolicy == nil {
+			spec.InternalTrafficPolicy = ptr.To(corev1.ServiceInternalTrafficPolicyCluster)
+		}
+	}
+}
+
+func setIngressDefaults(ingress []corev1.LoadBalancerIngress) {
+	for i := range ingress {
+		if ingress[i].IP != "" && ingress[i].IPMode == nil {
+			ingress[i].IPMode = ptr.To(corev1.LoadBalancerIPModeVIP)
+		}
+	}
+}
+
+// SetDefaults_Endpoints gives every port without a protocol TCP.
+func SetDefaults_Endpoints(endpoints *Endpoints) {
+	for i := range endpoints.Subsets {
+		ports := endpoints.Subsets[i].Ports
+		for j := range ports {
+			if ports[j].Protocol == "" {
+				ports[j].Protocol = corev1.ProtocolTCP
+			}
+		}
+	}
+}
+
+// SetDefaults_NodePortRange lets a range take part in automatic picks.
+func SetDefaults_NodePortRange(r *NodePortRange) {
+	if r.Spec.AutoAssign == nil {
+		r.Spec.AutoAssign = ptr.To(true)
+	}
+}
