@@ -1,0 +1,73 @@
+// Package validation says which objects of portolan.dev may be stored.
+//
+// The rules, their field paths and their texts are those of upstream's
+// pkg/apis/core/validation, so that clients which match on them go on working;
+// a comment says so where one differs. On update, values that are stored
+// already are not held against the client where upstream doesn't.
+//
+// It knows nothing of the cluster: whether an address or a port is free, or its
+// range configured, is not checked here.
+package validation
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	netutils "k8s.io/utils/net"
+)
+
+var (
+	metadataPath = field.NewPath("metadata")
+	specPath     = field.NewPath("spec")
+)
+
+var portProtocols = []corev1.Protocol{corev1.ProtocolSCTP, corev1.ProtocolTCP, corev1.ProtocolUDP}
+
+// invalid makes a cause of each message that one of apimachinery's checks gave.
+func invalid(path *field.Path, value any, messages []string) field.ErrorList {
+	var errs field.ErrorList
+	for _, message := range messages {
+		errs = append(errs, field.Invalid(path, value, message))
+	}
+	return errs
+}
+
+func validateDNS1123Label(value string, path *field.Path) field.ErrorList {
+	return invalid(path, value, utilvalidation.IsDNS1123Label(value))
+}
+
+func validateDNS1123Subdomain(value string, path *field.Path) field.ErrorList {
+	return invalid(path, value, utilvalidation.IsDNS1123Subdomain(value))
+}
+
+func validateQualifiedName(value string, path *field.Path) field.ErrorList {
+	return invalid(path, value, utilvalidation.IsQualifiedName(value))
+}
+
+func validatePortNumber(value int32, path *field.Path) field.ErrorList {
+	return invalid(path, value, utilvalidation.IsValidPortNum(int(value)))
+}
+
+// validateEndpointIP refuses addresses that mean something else on each node.
+// Multicast other than link-local passes, as it does upstream.
+func validateEndpointIP(value string, path *field.Path) field.ErrorList {
+	ip := netutils.ParseIPSloppy(value)
+	var message string
+	switch {
+	case ip == nil:
+		message = "must be a valid IP address"
+	case ip.IsUnspecified():
+		message = fmt.Sprintf("may not be unspecified (%v)", value)
+	case ip.IsLoopback():
+		message = "may not be in the loopback range (127.0.0.0/8, ::1/128)"
+	case ip.IsLinkLocalUnicast():
+		message = "may not be in the link-local range (169.254.0.0/16, fe80::/10)"
+	case ip.IsLinkLocalMulticast():
+		message = "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"
+	default:
+		return nil
+	}
+	return field.ErrorList{field.Invalid(path, value, message)}
+}

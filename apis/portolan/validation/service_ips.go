@@ -1,0 +1,209 @@
+package validation
+
+import (
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	netutils "k8s.io/utils/net"
+	"k8s.io/utils/ptr"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+)
+
+var (
+	clusterIPsPath     = specPath.Child("clusterIPs")
+	ipFamiliesPath     = specPath.Child("ipFamilies")
+	ipFamilyPolicyPath = specPath.Child("ipFamilyPolicy")
+)
+
+var (
+	ipFamilies       = []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}
+	ipFamilyPolicies = []corev1.IPFamilyPolicy{corev1.IPFamilyPolicyPreferDualStack, corev1.IPFamilyPolicyRequireDualStack, corev1.IPFamilyPolicySingleStack}
+)
+
+// ValidateServiceClusterIPs checks that clusterIP, clusterIPs, ipFamilies and
+// ipFamilyPolicy are well formed and agree with one another. It is exported for
+// the rules that infer one of these fields from another and that must know
+// first that they can. The rules are those of upstream's
+// ValidateServiceClusterIPsRelatedFields (KEP-563). old is nil on create.
+func ValidateServiceClusterIPs(service, old *v1.Service) field.ErrorList {
+	// On ExternalName Services they must all be unset, which is checked with
+	// the type.
+	if service.Spec.Type == corev1.ServiceTypeExternalName {
+		return nil
+	}
+	errs := validateClusterIPsInSync(service)
+	errs = append(errs, validateIPFamilies(service)...)
+
+	ips := service.Spec.ClusterIPs
+	malformed := validateClusterIPs(service, old)
+	errs = append(errs, malformed...)
+	if len(ips) > 2 {
+		errs = append(errs, field.Invalid(clusterIPsPath, ips, "may only hold up to 2 values"))
+	}
+	// What follows compares addresses, and would report a malformed one again
+	// for what it can't be compared with.
+	if len(malformed) > 0 {
+		return errs
+	}
+	if len(ips) > 1 {
+		dualStack, err := netutils.IsDualStackIPStrings(ips)
+		if err != nil {
+			errs = append(errs, field.InternalError(clusterIPsPath, fmt.Errorf("failed to check for dual stack with error:%w", err)))
+		}
+		if !dualStack {
+			errs = append(errs, field.Invalid(clusterIPsPath, ips, "may specify no more than one IP for each IP family"))
+		}
+	}
+	return append(errs, validateIPsMatchFamilies(service)...)
+}
+
+func validateClusterIPsInSync(service *v1.Service) field.ErrorList {
+	ip, ips := service.Spec.ClusterIP, service.Spec.ClusterIPs
+	switch {
+	case ip == "" && len(ips) > 0:
+		return field.ErrorList{field.Invalid(clusterIPsPath, ips, "must be empty when `clusterIP` is not specified")}
+	case ip != "" && len(ips) == 0:
+		return field.ErrorList{field.Required(clusterIPsPath, "")}
+	case ip != "" && ips[0] != ip:
+		return field.ErrorList{field.Invalid(clusterIPsPath, ips, "first value must match `clusterIP`")}
+	}
+	return nil
+}
+
+func validateIPFamilies(service *v1.Service) field.ErrorList {
+	var errs field.ErrorList
+	families := service.Spec.IPFamilies
+	for i, family := range families {
+		if !slices.Contains(ipFamilies, family) {
+			errs = append(errs, field.NotSupported(ipFamiliesPath.Index(i), family, ipFamilies))
+		}
+		if slices.Contains(families[:i], family) {
+			errs = append(errs, field.Duplicate(ipFamiliesPath.Index(i), family))
+		}
+	}
+	if policy := service.Spec.IPFamilyPolicy; policy != nil && !slices.Contains(ipFamilyPolicies, *policy) {
+		errs = append(errs, field.NotSupported(ipFamilyPolicyPath, *policy, ipFamilyPolicies))
+	}
+	return errs
+}
+
+func validateClusterIPs(service, old *v1.Service) field.ErrorList {
+	var stored []string
+	if old != nil {
+		stored = old.Spec.ClusterIPs
+	}
+	var errs field.ErrorList
+	ips := service.Spec.ClusterIPs
+	for i, ip := range ips {
+		if i == 0 && ip == corev1.ClusterIPNone {
+			if len(ips) > 1 {
+				errs = append(errs, field.Invalid(clusterIPsPath, ips, "'None' must be the first and only value"))
+			}
+			continue
+		}
+		errs = append(errs, utilvalidation.IsValidIPForLegacyField(clusterIPsPath.Index(i), ip, true, stored)...)
+	}
+	return errs
+}
+
+func validateIPsMatchFamilies(service *v1.Service) field.ErrorList {
+	if isHeadless(service) {
+		return nil
+	}
+	var errs field.ErrorList
+	families := service.Spec.IPFamilies
+	for i, ip := range service.Spec.ClusterIPs {
+		if i >= len(families) || !slices.Contains(ipFamilies, families[i]) {
+			continue
+		}
+		if netutils.IsIPv6String(ip) != (families[i] == corev1.IPv6Protocol) {
+			errs = append(errs, field.Invalid(clusterIPsPath.Index(i), ip, fmt.Sprintf("expected an %s value as indicated by `ipFamilies[%d]`", families[i], i)))
+		}
+	}
+	return errs
+}
+
+// validateClusterIPsUpdate holds a Service to its addresses. The second one may
+// come and, with the policy SingleStack, go; leaving ExternalName or becoming
+// one starts over.
+func validateClusterIPsUpdate(service, old *v1.Service) field.ErrorList {
+	if isExternalName(service) || isExternalName(old) || isHeadless(service) && isHeadless(old) {
+		return nil
+	}
+	var errs field.ErrorList
+	ips, oldIPs := service.Spec.ClusterIPs, old.Spec.ClusterIPs
+	if len(ips) == 0 && len(oldIPs) > 0 {
+		return field.ErrorList{field.Invalid(clusterIPsPath.Index(0), ips, "primary clusterIP can not be unset")}
+	}
+	compared := oldIPs
+	if len(ips) != len(oldIPs) {
+		compared = oldIPs[:min(1, len(oldIPs))]
+	}
+	for i := range compared {
+		if ips[i] != oldIPs[i] {
+			errs = append(errs, field.Invalid(clusterIPsPath.Index(i), ips, "may not change once set"))
+		}
+	}
+	if len(ips) == 1 && len(oldIPs) > 1 && ptr.Deref(service.Spec.IPFamilyPolicy, "") != corev1.IPFamilyPolicySingleStack {
+		errs = append(errs, field.Invalid(ipFamilyPolicyPath, service.Spec.IPFamilyPolicy, "must be set to 'SingleStack' when releasing the secondary clusterIP"))
+	}
+	return errs
+}
+
+// validateIPFamiliesUpdate is to families what validateClusterIPsUpdate is to
+// addresses, except that a headless Service may change them at will.
+func validateIPFamiliesUpdate(service, old *v1.Service) field.ErrorList {
+	if isExternalName(service) || isExternalName(old) || isHeadless(service) || isHeadless(old) {
+		return nil
+	}
+	var errs field.ErrorList
+	families, oldFamilies := service.Spec.IPFamilies, old.Spec.IPFamilies
+	// Upstream reports each change at the first family, whichever it is.
+	first := ipFamiliesPath.Index(0)
+	if len(families) < len(oldFamilies) && len(service.Spec.ClusterIPs) == 0 {
+		errs = append(errs, field.Invalid(first, families, "primary ipFamily can not be unset"))
+	}
+	compared := min(len(families), len(oldFamilies))
+	if len(families) != len(oldFamilies) {
+		compared = min(1, compared)
+	}
+	for i := range compared {
+		if families[i] != oldFamilies[i] {
+			errs = append(errs, field.Invalid(first, families, "may not change once set"))
+		}
+	}
+	if len(families) == 1 && len(oldFamilies) > 1 && ptr.Deref(service.Spec.IPFamilyPolicy, "") != corev1.IPFamilyPolicySingleStack {
+		errs = append(errs, field.Invalid(ipFamilyPolicyPath, service.Spec.IPFamilyPolicy, "must be set to 'SingleStack' when releasing the secondary ipFamily"))
+	}
+	return errs
+}
+
+// validateExternalIPs exempts stored values, which may date from laxer rules.
+func validateExternalIPs(service, old *v1.Service) field.ErrorList {
+	var stored []string
+	if old != nil {
+		stored = old.Spec.ExternalIPs
+	}
+	var errs field.ErrorList
+	for i, ip := range service.Spec.ExternalIPs {
+		path := specPath.Child("externalIPs").Index(i)
+		if malformed := utilvalidation.IsValidIPForLegacyField(path, ip, true, stored); len(malformed) > 0 {
+			errs = append(errs, malformed...)
+		} else {
+			errs = append(errs, validateEndpointIP(ip, path)...)
+		}
+	}
+	return errs
+}
+
+func isHeadless(service *v1.Service) bool {
+	return len(service.Spec.ClusterIPs) == 1 && service.Spec.ClusterIPs[0] == corev1.ClusterIPNone
+}
+
+func isExternalName(service *v1.Service) bool {
+	return service.Spec.Type == corev1.ServiceTypeExternalName
+}
