@@ -1,0 +1,89 @@
+package validation
+
+import (
+	"k8s.io/apimachinery/pkg/api/validate/content"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+)
+
+// ValidateIPAddressCreate says what is wrong with an IPAddress that a client
+// creates. The rules and texts are those of upstream's ValidateIPAddress
+// (pkg/apis/networking/validation).
+func ValidateIPAddressCreate(address *v1.IPAddress) field.ErrorList {
+	return append(validateIPAddress(address), validateNoHolderUID(address.Spec.ParentRef)...)
+}
+
+// ValidateIPAddressUpdate says what is wrong with an update. The rules and
+// texts are those of upstream's ValidateIPAddressUpdate.
+func ValidateIPAddressUpdate(address, old *v1.IPAddress) field.ErrorList {
+	errs := validateIPAddress(address)
+	errs = append(errs, apivalidation.ValidateObjectMetaUpdate(&address.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))...)
+	return append(errs, validateParentRefUnchanged(address.Spec.ParentRef, old.Spec.ParentRef)...)
+}
+
+func validateIPAddress(address *v1.IPAddress) field.ErrorList {
+	errs := apivalidation.ValidateObjectMeta(&address.ObjectMeta, false, validateIPAddressName, field.NewPath("metadata"))
+	return append(errs, validateParentRef(address.Spec.ParentRef)...)
+}
+
+func validateIPAddressName(name string, _ bool) []string {
+	var problems []string
+	for _, err := range utilvalidation.IsValidIP(nil, name) {
+		problems = append(problems, err.Detail)
+	}
+	return problems
+}
+
+var parentRefPath = field.NewPath("spec", "parentRef")
+
+func validateParentRef(ref *v1.ParentReference) field.ErrorList {
+	if ref == nil {
+		return field.ErrorList{field.Required(parentRefPath, "")}
+	}
+	var errs field.ErrorList
+	// The core group is the empty string, so the group can't be required.
+	if ref.Group != "" {
+		for _, problem := range utilvalidation.IsDNS1123Subdomain(ref.Group) {
+			errs = append(errs, field.Invalid(parentRefPath.Child("group"), ref.Group, problem))
+		}
+	}
+	errs = append(errs, validatePathSegment(parentRefPath.Child("resource"), ref.Resource, true)...)
+	errs = append(errs, validatePathSegment(parentRefPath.Child("name"), ref.Name, true)...)
+	return append(errs, validatePathSegment(parentRefPath.Child("namespace"), ref.Namespace, false)...)
+}
+
+func validatePathSegment(path *field.Path, value string, required bool) field.ErrorList {
+	if value == "" {
+		if required {
+			return field.ErrorList{field.Required(path, "")}
+		}
+		return nil
+	}
+	var errs field.ErrorList
+	for _, problem := range content.IsPathSegmentName(value) {
+		errs = append(errs, field.Invalid(path, value, problem))
+	}
+	return errs
+}
+
+func validateNoHolderUID(ref *v1.ParentReference) field.ErrorList {
+	if ref == nil || ref.UID == "" {
+		return nil
+	}
+	return field.ErrorList{field.Forbidden(parentRefPath.Child("uid"), "is set by the server for the Service that holds the claim")}
+}
+
+func validateParentRefUnchanged(ref, old *v1.ParentReference) field.ErrorList {
+	switch {
+	case ref == nil && old == nil, ref != nil && old != nil && *ref == *old:
+		return nil
+	case ref == nil:
+		return field.ErrorList{field.Invalid(parentRefPath, nil, apivalidation.FieldImmutableErrorMsg)}
+	}
+	// Upstream prints its internal type, which has no JSON names.
+	value := struct{ Group, Resource, Namespace, Name string }{ref.Group, ref.Resource, ref.Namespace, ref.Name}
+	return field.ErrorList{field.Invalid(parentRefPath, value, apivalidation.FieldImmutableErrorMsg)}
+}

@@ -1,0 +1,66 @@
+package validation
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/util/sets"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+)
+
+var nodePortProtocols = []corev1.Protocol{corev1.ProtocolTCP, corev1.ProtocolUDP, corev1.ProtocolSCTP}
+
+// ValidateNodePortCreate says what is wrong with a NodePort that a client
+// creates. Upstream has no such kind; the holder's rules are IPAddress's.
+func ValidateNodePortCreate(port *v1.NodePort) field.ErrorList {
+	return append(validateNodePort(port), validateNoHolderUID(port.Spec.ParentRef)...)
+}
+
+// ValidateNodePortUpdate says what is wrong with an update. The holder can't be
+// changed; the protocols can, but only on a reservation.
+func ValidateNodePortUpdate(port, old *v1.NodePort) field.ErrorList {
+	errs := validateNodePort(port)
+	errs = append(errs, apivalidation.ValidateObjectMetaUpdate(&port.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))...)
+	errs = append(errs, validateParentRefUnchanged(port.Spec.ParentRef, old.Spec.ParentRef)...)
+	held := old.Spec.ParentRef != nil && old.Spec.ParentRef.UID != ""
+	if held && !slices.Equal(port.Spec.Protocols, old.Spec.Protocols) {
+		errs = append(errs, field.Forbidden(field.NewPath("spec", "protocols"), "are set by the server for the Service that holds the claim"))
+	}
+	return errs
+}
+
+func validateNodePort(port *v1.NodePort) field.ErrorList {
+	errs := apivalidation.ValidateObjectMeta(&port.ObjectMeta, false, validateNodePortName, field.NewPath("metadata"))
+	seen := sets.New[corev1.Protocol]()
+	for i, protocol := range port.Spec.Protocols {
+		path := field.NewPath("spec", "protocols").Index(i)
+		switch {
+		case !slices.Contains(nodePortProtocols, protocol):
+			errs = append(errs, field.NotSupported(path, protocol, nodePortProtocols))
+		case seen.Has(protocol):
+			errs = append(errs, field.Duplicate(path, protocol))
+		}
+		seen.Insert(protocol)
+	}
+	return append(errs, validateParentRef(port.Spec.ParentRef)...)
+}
+
+func validateNodePortName(name string, _ bool) []string {
+	number, err := strconv.Atoi(name)
+	if err != nil {
+		return []string{utilvalidation.InclusiveRangeError(1, 65535)}
+	}
+	if problems := utilvalidation.IsValidPortNum(number); len(problems) > 0 {
+		return problems
+	}
+	if canonical := strconv.Itoa(number); name != canonical {
+		return []string{fmt.Sprintf("must be in canonical form (%q)", canonical)}
+	}
+	return nil
+}

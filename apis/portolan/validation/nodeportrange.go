@@ -1,0 +1,89 @@
+package validation
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+)
+
+// ValidateNodePortRangeCreate says what is wrong with a NodePortRange that a
+// client creates. Upstream has no such kind.
+func ValidateNodePortRangeCreate(ports *v1.NodePortRange) field.ErrorList {
+	errs := apivalidation.ValidateObjectMeta(&ports.ObjectMeta, false, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
+	return append(errs, validateNodePortRangeSpec(&ports.Spec)...)
+}
+
+// ValidateNodePortRangeUpdate says what is wrong with an update. Everything in
+// the spec may change; whether ports that are in use may go is for the
+// transaction to say, which sees the claims.
+func ValidateNodePortRangeUpdate(ports, old *v1.NodePortRange) field.ErrorList {
+	errs := apivalidation.ValidateObjectMetaUpdate(&ports.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
+	return append(errs, validateNodePortRangeSpec(&ports.Spec)...)
+}
+
+// ValidateNodePortRangeStatusUpdate says what is wrong with an update of the
+// status. Conditions are looked at only where they change, so that a rule added
+// later leaves stored objects updatable.
+func ValidateNodePortRangeStatusUpdate(ports, old *v1.NodePortRange) field.ErrorList {
+	errs := apivalidation.ValidateObjectMetaUpdate(&ports.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
+	if !equality.Semantic.DeepEqual(ports.Status.Conditions, old.Status.Conditions) {
+		errs = append(errs, metav1validation.ValidateConditions(ports.Status.Conditions, field.NewPath("status", "conditions"))...)
+	}
+	return errs
+}
+
+type portRun struct {
+	index       int
+	first, last int32
+}
+
+func validateNodePortRangeSpec(spec *v1.NodePortRangeSpec) field.ErrorList {
+	var errs field.ErrorList
+	path := field.NewPath("spec", "ports")
+	if len(spec.Ports) == 0 {
+		errs = append(errs, field.Required(path, "at least one port or range of ports is required"))
+	}
+	var runs []portRun
+	for i, entry := range spec.Ports {
+		first, last, err := v1.ParsePortRange(entry)
+		if err != nil {
+			errs = append(errs, field.Invalid(path.Index(i), entry, err.Error()))
+			continue
+		}
+		runs = append(runs, portRun{i, first, last})
+	}
+	errs = append(errs, validateNoOverlap(path, spec.Ports, runs)...)
+	if band := spec.StaticBand; band != nil {
+		errs = append(errs, apivalidation.ValidateNonnegativeField(int64(*band), field.NewPath("spec", "staticBand"))...)
+	}
+	return errs
+}
+
+// validateNoOverlap compares in the order of the ports, so that an object with
+// an entry for every port costs no more than sorting them.
+func validateNoOverlap(path *field.Path, entries []string, runs []portRun) field.ErrorList {
+	slices.SortStableFunc(runs, func(a, b portRun) int { return cmp.Compare(a.first, b.first) })
+	var errs field.ErrorList
+	var reach portRun
+	for _, run := range runs {
+		if run.first <= reach.last {
+			later, earlier := max(run.index, reach.index), min(run.index, reach.index)
+			if run.first == reach.first && run.last == reach.last {
+				errs = append(errs, field.Duplicate(path.Index(later), entries[later]))
+			} else {
+				errs = append(errs, field.Invalid(path.Index(later), entries[later], fmt.Sprintf("must not overlap %q", entries[earlier])))
+			}
+		}
+		if run.last > reach.last {
+			reach = run
+		}
+	}
+	return errs
+}
