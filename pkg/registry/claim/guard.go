@@ -1,0 +1,127 @@
+// Package claim protects the claims of Services, IPAddresses and NodePorts,
+// from the API's own writers. A claim that a Service holds lives and dies in
+// the Service's transaction; nothing else may delete it or change what it says.
+//
+// Upstream has no such protection: an IPAddress that is deleted while in use is
+// given to the next Service.
+//
+// Guard is the protection. RefuseHeld is for dry runs alone, which end above
+// the storage that Guard wraps.
+//
+// What it leaves out: it knows nothing of ranges, and it does not look at
+// creates, which the registry's validation keeps from naming a holder by UID.
+package claim
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/storage"
+)
+
+// Guard wraps the storage of a kind of claims and refuses, with a 409 that
+// names the holder, to delete a claim that is held, to mark it for deletion, and
+// to change its spec. Everything else it passes on; objects that are no claims
+// it does not look at.
+//
+// It is a storage.Interface because nothing further up sees every delete:
+// deletecollection and the update that takes the last finalizer away bypass an
+// overridden REST.Delete.
+//
+// Either side of the watch cache will do, as both checks run on the object of
+// the very attempt: the cache hands the two functions that Guard wraps down to
+// etcd3's store unchanged, and the store reads again before it believes a
+// refusal that is based on a cached object. In front of the cache is the better
+// place: only requests pass there, and not the cache's own list and watch.
+//
+// The transaction that commits a Service writes its claims below any of this
+// and is not affected.
+//
+// One held claim ends a deletecollection: genericregistry.Store.DeleteCollection
+// stops at the first error, which is the answer to the client, and what was
+// deleted before stays deleted. To delete reservations only, select them by
+// label.
+func Guard(inner storage.Interface) storage.Interface {
+	return &guard{Interface: inner}
+}
+
+type guard struct {
+	storage.Interface
+}
+
+// Delete implements storage.Interface.
+func (g *guard) Delete(ctx context.Context, key string, out runtime.Object, preconditions *storage.Preconditions,
+	validateDeletion storage.ValidateObjectFunc, cachedExistingObject runtime.Object, opts storage.DeleteOptions) error {
+	validate := storage.ValidateObjectFunc(RefuseHeld(rest.ValidateObjectFunc(validateDeletion)))
+	return g.Interface.Delete(ctx, key, out, preconditions, validate, cachedExistingObject, opts)
+}
+
+// GuaranteedUpdate implements storage.Interface.
+func (g *guard) GuaranteedUpdate(ctx context.Context, key string, destination runtime.Object, ignoreNotFound bool,
+	preconditions *storage.Preconditions, tryUpdate storage.UpdateFunc, cachedExistingObject runtime.Object) error {
+	guarded := func(input runtime.Object, res storage.ResponseMeta) (runtime.Object, *uint64, error) {
+		if claim, ok := claimOf(input); !ok || !claim.held() {
+			return tryUpdate(input, res)
+		}
+		// tryUpdate may change its input and hand that back.
+		before := input.DeepCopyObject()
+		output, ttl, err := tryUpdate(input, res)
+		if err != nil {
+			return output, ttl, err
+		}
+		if err := checkUpdate(before, output); err != nil {
+			return nil, nil, err
+		}
+		return output, ttl, nil
+	}
+	return g.Interface.GuaranteedUpdate(ctx, key, destination, ignoreNotFound, preconditions, guarded, cachedExistingObject)
+}
+
+// RefuseHeld runs next, which may be nil, and then refuses the deletion of a
+// claim that is held. A store hands it to its Delete and DeleteCollection so
+// that a dry run, which never reaches the storage, is refused like the real one.
+func RefuseHeld(next rest.ValidateObjectFunc) rest.ValidateObjectFunc {
+	return func(ctx context.Context, object runtime.Object) error {
+		if next != nil {
+			if err := next(ctx, object); err != nil {
+				return err
+			}
+		}
+		if claim, ok := claimOf(object); ok && claim.held() {
+			return heldError(claim, object, "delete the Service, or take the %s from it, instead")
+		}
+		return nil
+	}
+}
+
+func checkUpdate(before, after runtime.Object) error {
+	claim, _ := claimOf(before)
+	beforeMeta, err := meta.Accessor(before)
+	if err != nil {
+		return err
+	}
+	afterMeta, err := meta.Accessor(after)
+	if err != nil {
+		return err
+	}
+	if beforeMeta.GetDeletionTimestamp() == nil && afterMeta.GetDeletionTimestamp() != nil {
+		return heldError(claim, before, "delete the Service, or take the %s from it, instead")
+	}
+	if !sameSpec(before, after) {
+		return heldError(claim, before, "the %s follows the Service, change that instead")
+	}
+	return nil
+}
+
+func heldError(claim claimed, object runtime.Object, advice string) error {
+	name := ""
+	if accessor, err := meta.Accessor(object); err == nil {
+		name = accessor.GetName()
+	}
+	held := fmt.Errorf("the %s is held by %s: "+advice, claim.noun, Holder(claim.parent), claim.noun)
+	return apierrors.NewConflict(claim.resource, name, held)
+}

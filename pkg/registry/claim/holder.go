@@ -1,0 +1,55 @@
+package claim
+
+import (
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+)
+
+// Holder names the holder of a claim in the form of upstream's IPAddress table,
+// such as services/default/kubernetes or
+// gateways.gateway.networking.k8s.io/default/g.
+func Holder(ref *v1.ParentReference) string {
+	name := strings.ToLower(schema.GroupResource{Group: ref.Group, Resource: ref.Resource}.String())
+	if ref.Namespace != "" {
+		name += "/" + ref.Namespace
+	}
+	return name + "/" + ref.Name
+}
+
+// claimed is what the guard has to know of a claim.
+type claimed struct {
+	resource schema.GroupResource
+	noun     string
+	parent   *v1.ParentReference
+}
+
+func claimOf(object runtime.Object) (claimed, bool) {
+	switch object := object.(type) {
+	case *v1.IPAddress:
+		return claimed{v1.Resource("ipaddresses"), "address", object.Spec.ParentRef}, true
+	case *v1.NodePort:
+		return claimed{v1.Resource("nodeports"), "port", object.Spec.ParentRef}, true
+	default:
+		return claimed{}, false
+	}
+}
+
+func (c claimed) held() bool { return c.parent != nil && c.parent.UID != "" }
+
+func sameSpec(before, after runtime.Object) bool {
+	switch before := before.(type) {
+	case *v1.IPAddress:
+		after, ok := after.(*v1.IPAddress)
+		return ok && equality.Semantic.DeepEqual(before.Spec, after.Spec)
+	case *v1.NodePort:
+		after, ok := after.(*v1.NodePort)
+		return ok && equality.Semantic.DeepEqual(before.Spec, after.Spec)
+	default:
+		return true
+	}
+}

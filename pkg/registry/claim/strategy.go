@@ -1,0 +1,21 @@
+package claim
+
+import (
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+)
+
+// NoNameGenerator returns the base as the name, as upstream's IPAddress
+// strategy does: what is claimed can't be generated, and validation then says so.
+type NoNameGenerator struct{}
+
+// GenerateName implements names.NameGenerator.
+func (NoNameGenerator) GenerateName(base string) string { return base }
+
+// KeepHolderUID fills in the holder's UID where an update left it out, as
+// metadata.uid is. Clients that don't know the field, upstream's networking/v1
+// among them, can then write labels and annotations of a claim that is held.
+func KeepHolderUID(ref, old *v1.ParentReference) {
+	if ref != nil && old != nil && ref.UID == "" {
+		ref.UID = old.UID
+	}
+}

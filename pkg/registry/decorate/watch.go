@@ -1,0 +1,81 @@
+// Package decorate fills in, on watch events, what a store's Decorator fills in
+// on the objects of every other answer: fields that are worked out when an
+// object is read and never stored.
+//
+// genericregistry.Store runs its Decorator on watch events too, but in vain for
+// live ones that come from the watch cache. Those hold a wrapper around an
+// object which all watchers share, together with its cached encodings; a
+// Decorator can't replace the wrapper, and to change what is in it would be a
+// race. So a store with read-time fields leaves its Decorator out of the watch
+// and uses Watch.
+//
+// A change of such a field is no event: a watcher sees it with the next event
+// of the object.
+package decorate
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+)
+
+// Watch runs fill on the object of every event that has one, on a copy where
+// the object is shared. The watch ends with ctx, with Stop, or with inner.
+func Watch(ctx context.Context, inner watch.Interface, fill func(runtime.Object)) watch.Interface {
+	ctx, cancel := context.WithCancel(ctx)
+	w := &watcher{inner: inner, fill: fill, cancel: cancel, result: make(chan watch.Event)}
+	go w.run(ctx)
+	return w
+}
+
+type watcher struct {
+	inner  watch.Interface
+	fill   func(runtime.Object)
+	cancel context.CancelFunc
+	result chan watch.Event
+}
+
+// Stop implements watch.Interface.
+func (w *watcher) Stop() {
+	w.inner.Stop()
+	w.cancel()
+}
+
+// ResultChan implements watch.Interface.
+func (w *watcher) ResultChan() <-chan watch.Event { return w.result }
+
+func (w *watcher) run(ctx context.Context) {
+	defer close(w.result)
+	defer w.cancel()
+	// A watcher that was left without Stop would go on filling its buffer.
+	defer w.inner.Stop()
+	for {
+		select {
+		case event, open := <-w.inner.ResultChan():
+			if !open {
+				return
+			}
+			select {
+			case w.result <- w.filled(event):
+			case <-ctx.Done():
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (w *watcher) filled(event watch.Event) watch.Event {
+	switch event.Type {
+	case watch.Added, watch.Modified, watch.Deleted:
+	default:
+		return event
+	}
+	if shared, ok := event.Object.(runtime.CacheableObject); ok {
+		event.Object = shared.GetObject()
+	}
+	w.fill(event.Object)
+	return event
+}
