@@ -1,0 +1,56 @@
+package endpoints
+
+import (
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/registry/generic"
+	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
+	"k8s.io/apiserver/pkg/registry/rest"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+)
+
+var (
+	_ rest.StandardStorage    = &REST{}
+	_ rest.ShortNamesProvider = &REST{}
+)
+
+// Storage is what is installed for Endpoints.
+type Storage struct {
+	Endpoints *REST
+}
+
+// NewStorage makes the storage of Endpoints.
+func NewStorage(scheme *runtime.Scheme, getter generic.RESTOptionsGetter) (Storage, error) {
+	endpoints, err := NewREST(scheme, getter)
+	return Storage{Endpoints: endpoints}, err
+}
+
+// REST serves endpoints.
+type REST struct {
+	*genericregistry.Store
+}
+
+// NewREST returns the store of Endpoints, which have no status.
+func NewREST(scheme *runtime.Scheme, getter generic.RESTOptionsGetter) (*REST, error) {
+	strategy := newStrategy(scheme)
+	store := &genericregistry.Store{
+		NewFunc:                   func() runtime.Object { return &v1.Endpoints{} },
+		NewListFunc:               func() runtime.Object { return &v1.EndpointsList{} },
+		DefaultQualifiedResource:  v1.Resource("endpoints"),
+		SingularQualifiedResource: v1.Resource("endpoints"),
+
+		CreateStrategy: strategy,
+		UpdateStrategy: strategy,
+		DeleteStrategy: strategy,
+
+		TableConvertor: TableConvertor,
+	}
+	if err := store.CompleteWithOptions(&generic.StoreOptions{RESTOptions: getter}); err != nil {
+		return nil, err
+	}
+	return &REST{store}, nil
+}
+
+// ShortNames implements rest.ShortNamesProvider. Upstream's ep stays with the
+// core group.
+func (*REST) ShortNames() []string { return []string{"pep"} }

@@ -1,0 +1,60 @@
+// Package endpoints is the registry of Endpoints. They are stored as they were
+// written: not sorted, not merged, not capped, as upstream's API does too; that
+// is its controllers' job.
+package endpoints
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/storage/names"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/apis/portolan/validation"
+)
+
+var (
+	_ rest.RESTCreateStrategy = strategy{}
+	_ rest.RESTUpdateStrategy = strategy{}
+	_ rest.RESTDeleteStrategy = strategy{}
+)
+
+// strategy follows upstream's endpointsStrategy (pkg/registry/core/endpoint).
+type strategy struct {
+	runtime.ObjectTyper
+	names.NameGenerator
+}
+
+func newStrategy(typer runtime.ObjectTyper) strategy {
+	return strategy{typer, names.SimpleNameGenerator}
+}
+
+func (strategy) NamespaceScoped() bool { return true }
+
+func (strategy) PrepareForCreate(context.Context, runtime.Object) {}
+
+func (strategy) PrepareForUpdate(_ context.Context, _, _ runtime.Object) {}
+
+func (strategy) Validate(_ context.Context, object runtime.Object) field.ErrorList {
+	return validation.ValidateEndpointsCreate(object.(*v1.Endpoints))
+}
+
+func (strategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
+	return validation.ValidateEndpointsUpdate(object.(*v1.Endpoints), old.(*v1.Endpoints))
+}
+
+func (strategy) WarningsOnCreate(_ context.Context, object runtime.Object) []string {
+	return validation.EndpointsWarnings(object.(*v1.Endpoints))
+}
+
+func (strategy) WarningsOnUpdate(_ context.Context, object, _ runtime.Object) []string {
+	return validation.EndpointsWarnings(object.(*v1.Endpoints))
+}
+
+func (strategy) Canonicalize(runtime.Object) {}
+
+func (strategy) AllowCreateOnUpdate(context.Context) bool { return true }
+
+func (strategy) AllowUnconditionalUpdate(context.Context) bool { return true }

@@ -1,0 +1,66 @@
+package ipaddress
+
+import (
+	"context"
+
+	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/registry/generic"
+	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
+	"k8s.io/apiserver/pkg/registry/rest"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/registry/claim"
+)
+
+var _ rest.StandardStorage = &REST{}
+
+// Storage is what is installed for IPAddresses.
+type Storage struct {
+	IPAddress *REST
+}
+
+// NewStorage makes the storage of IPAddresses. The getter's decorator must put
+// claim.Guard around it.
+func NewStorage(scheme *runtime.Scheme, getter generic.RESTOptionsGetter) (Storage, error) {
+	addresses, err := NewREST(scheme, getter)
+	return Storage{IPAddress: addresses}, err
+}
+
+// REST serves ipaddresses.
+type REST struct {
+	*genericregistry.Store
+}
+
+// NewREST returns the store of IPAddresses, which have no status.
+func NewREST(scheme *runtime.Scheme, getter generic.RESTOptionsGetter) (*REST, error) {
+	strategy := newStrategy(scheme)
+	store := &genericregistry.Store{
+		NewFunc:                   func() runtime.Object { return &v1.IPAddress{} },
+		NewListFunc:               func() runtime.Object { return &v1.IPAddressList{} },
+		DefaultQualifiedResource:  v1.Resource("ipaddresses"),
+		SingularQualifiedResource: v1.Resource("ipaddress"),
+
+		CreateStrategy: strategy,
+		UpdateStrategy: strategy,
+		DeleteStrategy: strategy,
+
+		TableConvertor: TableConvertor,
+	}
+	if err := store.CompleteWithOptions(&generic.StoreOptions{RESTOptions: getter}); err != nil {
+		return nil, err
+	}
+	return &REST{store}, nil
+}
+
+// Delete implements rest.GracefulDeleter, for dry runs; see claim.RefuseHeld.
+func (r *REST) Delete(ctx context.Context, name string, validate rest.ValidateObjectFunc, options *metav1.DeleteOptions) (runtime.Object, bool, error) {
+	return r.Store.Delete(ctx, name, claim.RefuseHeld(validate), options)
+}
+
+// DeleteCollection implements rest.CollectionDeleter, for dry runs; see
+// claim.RefuseHeld.
+func (r *REST) DeleteCollection(ctx context.Context, validate rest.ValidateObjectFunc, options *metav1.DeleteOptions, list *metainternalversion.ListOptions) (runtime.Object, error) {
+	return r.Store.DeleteCollection(ctx, claim.RefuseHeld(validate), options, list)
+}

@@ -1,0 +1,61 @@
+// Package ipaddress is the registry of IPAddresses, the claims on addresses.
+// Clients make reservations here; what Services hold is written by their own
+// transactions, past this package, and protected by the guard of package claim,
+// which the server puts around this kind's storage.
+package ipaddress
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/storage/names"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/apis/portolan/validation"
+	"github.com/portolan-dev/portolan/pkg/registry/claim"
+)
+
+var (
+	_ rest.RESTCreateStrategy = strategy{}
+	_ rest.RESTUpdateStrategy = strategy{}
+	_ rest.RESTDeleteStrategy = strategy{}
+)
+
+// strategy follows upstream's ipAddressStrategy
+// (pkg/registry/networking/ipaddress).
+type strategy struct {
+	runtime.ObjectTyper
+	names.NameGenerator
+}
+
+func newStrategy(typer runtime.ObjectTyper) strategy {
+	return strategy{typer, claim.NoNameGenerator{}}
+}
+
+func (strategy) NamespaceScoped() bool { return false }
+
+func (strategy) PrepareForCreate(context.Context, runtime.Object) {}
+
+func (strategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
+	claim.KeepHolderUID(object.(*v1.IPAddress).Spec.ParentRef, old.(*v1.IPAddress).Spec.ParentRef)
+}
+
+func (strategy) Validate(_ context.Context, object runtime.Object) field.ErrorList {
+	return validation.ValidateIPAddressCreate(object.(*v1.IPAddress))
+}
+
+func (strategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
+	return validation.ValidateIPAddressUpdate(object.(*v1.IPAddress), old.(*v1.IPAddress))
+}
+
+func (strategy) WarningsOnCreate(context.Context, runtime.Object) []string { return nil }
+
+func (strategy) WarningsOnUpdate(_ context.Context, _, _ runtime.Object) []string { return nil }
+
+func (strategy) Canonicalize(runtime.Object) {}
+
+func (strategy) AllowCreateOnUpdate(context.Context) bool { return false }
+
+func (strategy) AllowUnconditionalUpdate(context.Context) bool { return true }

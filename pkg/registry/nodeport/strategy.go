@@ -1,0 +1,60 @@
+// Package nodeport is the registry of NodePorts, the claims on the ports of every node.
+// Clients make reservations here; what Services hold is written by their own
+// transactions, past this package, and protected by the guard of package claim,
+// which the server puts around this kind's storage.
+package nodeport
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/storage/names"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/apis/portolan/validation"
+	"github.com/portolan-dev/portolan/pkg/registry/claim"
+)
+
+var (
+	_ rest.RESTCreateStrategy = strategy{}
+	_ rest.RESTUpdateStrategy = strategy{}
+	_ rest.RESTDeleteStrategy = strategy{}
+)
+
+// strategy follows that of IPAddresses; upstream has no such kind.
+type strategy struct {
+	runtime.ObjectTyper
+	names.NameGenerator
+}
+
+func newStrategy(typer runtime.ObjectTyper) strategy {
+	return strategy{typer, claim.NoNameGenerator{}}
+}
+
+func (strategy) NamespaceScoped() bool { return false }
+
+func (strategy) PrepareForCreate(context.Context, runtime.Object) {}
+
+func (strategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
+	claim.KeepHolderUID(object.(*v1.NodePort).Spec.ParentRef, old.(*v1.NodePort).Spec.ParentRef)
+}
+
+func (strategy) Validate(_ context.Context, object runtime.Object) field.ErrorList {
+	return validation.ValidateNodePortCreate(object.(*v1.NodePort))
+}
+
+func (strategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
+	return validation.ValidateNodePortUpdate(object.(*v1.NodePort), old.(*v1.NodePort))
+}
+
+func (strategy) WarningsOnCreate(context.Context, runtime.Object) []string { return nil }
+
+func (strategy) WarningsOnUpdate(_ context.Context, _, _ runtime.Object) []string { return nil }
+
+func (strategy) Canonicalize(runtime.Object) {}
+
+func (strategy) AllowCreateOnUpdate(context.Context) bool { return false }
+
+func (strategy) AllowUnconditionalUpdate(context.Context) bool { return true }

@@ -1,0 +1,37 @@
+package nodeport
+
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/registry/claim"
+	"github.com/portolan-dev/portolan/pkg/registry/table"
+)
+
+// TableConvertor has the columns of the NodePort table.
+var TableConvertor = table.NewConvertor(v1.Resource("nodeports"), []metav1.TableColumnDefinition{
+	table.NameColumn(),
+	{Name: "Protocols", Type: "string", Description: "The protocols that the holder serves on the port."},
+	{Name: "ParentRef", Type: "string", Description: "The object that holds the port."},
+	table.AgeColumn(),
+}, func(port *v1.NodePort) []any {
+	holder := table.None
+	if ref := port.Spec.ParentRef; ref != nil {
+		holder = claim.Holder(ref)
+	}
+	return []any{port.Name, protocolsCell(port.Spec.Protocols), holder, table.Age(port.CreationTimestamp)}
+})
+
+func protocolsCell(protocols []corev1.Protocol) string {
+	if len(protocols) == 0 {
+		return table.None
+	}
+	var names []string
+	for _, protocol := range protocols {
+		names = append(names, string(protocol))
+	}
+	return strings.Join(names, ",")
+}

@@ -1,0 +1,109 @@
+// Package nodeportrange is the registry of NodePortRanges. How full one is, is
+// worked out whenever the object is read and is never stored.
+//
+// Whether ports may go while they are held is not decided here but in the
+// transaction, which sees the claims.
+package nodeportrange
+
+import (
+	"context"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/storage/names"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/apis/portolan/validation"
+)
+
+var (
+	_ rest.RESTCreateStrategy  = strategy{}
+	_ rest.RESTUpdateStrategy  = strategy{}
+	_ rest.RESTDeleteStrategy  = strategy{}
+	_ rest.ResetFieldsStrategy = strategy{}
+	_ rest.RESTUpdateStrategy  = statusStrategy{}
+	_ rest.ResetFieldsStrategy = statusStrategy{}
+)
+
+// strategy follows that of ServiceCIDRs; upstream has no such kind.
+type strategy struct {
+	runtime.ObjectTyper
+	names.NameGenerator
+}
+
+func newStrategy(typer runtime.ObjectTyper) strategy {
+	return strategy{typer, names.SimpleNameGenerator}
+}
+
+func (strategy) NamespaceScoped() bool { return false }
+
+func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	return resetFields(fieldpath.MakePathOrDie("status"))
+}
+
+func (strategy) PrepareForCreate(_ context.Context, object runtime.Object) {
+	object.(*v1.NodePortRange).Status = v1.NodePortRangeStatus{}
+}
+
+func (strategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
+	ports := object.(*v1.NodePortRange)
+	ports.Status = old.(*v1.NodePortRange).Status
+	dropFigures(&ports.Status)
+}
+
+func (strategy) Validate(_ context.Context, object runtime.Object) field.ErrorList {
+	return validation.ValidateNodePortRangeCreate(object.(*v1.NodePortRange))
+}
+
+func (strategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
+	return validation.ValidateNodePortRangeUpdate(object.(*v1.NodePortRange), old.(*v1.NodePortRange))
+}
+
+func (strategy) WarningsOnCreate(context.Context, runtime.Object) []string { return nil }
+
+func (strategy) WarningsOnUpdate(_ context.Context, _, _ runtime.Object) []string { return nil }
+
+func (strategy) Canonicalize(runtime.Object) {}
+
+func (strategy) AllowCreateOnUpdate(context.Context) bool { return false }
+
+func (strategy) AllowUnconditionalUpdate(context.Context) bool { return true }
+
+// statusStrategy follows that of ServiceCIDRs.
+type statusStrategy struct {
+	strategy
+}
+
+// GetResetFields names the figures too, so that no applier comes to own what is
+// never stored.
+func (statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	return resetFields(
+		fieldpath.MakePathOrDie("metadata"),
+		fieldpath.MakePathOrDie("spec"),
+		fieldpath.MakePathOrDie("status", "capacity"),
+		fieldpath.MakePathOrDie("status", "allocated"),
+		fieldpath.MakePathOrDie("status", "free"),
+	)
+}
+
+func (statusStrategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
+	ports, oldPorts := object.(*v1.NodePortRange), old.(*v1.NodePortRange)
+	ports.Spec = oldPorts.Spec
+	metav1.ResetObjectMetaForStatus(&ports.ObjectMeta, &oldPorts.ObjectMeta)
+	dropFigures(&ports.Status)
+}
+
+func (statusStrategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
+	return validation.ValidateNodePortRangeStatusUpdate(object.(*v1.NodePortRange), old.(*v1.NodePortRange))
+}
+
+func dropFigures(status *v1.NodePortRangeStatus) {
+	status.Capacity, status.Allocated, status.Free = 0, 0, 0
+}
+
+func resetFields(paths ...fieldpath.Path) map[fieldpath.APIVersion]*fieldpath.Set {
+	return map[fieldpath.APIVersion]*fieldpath.Set{"portolan.dev/v1": fieldpath.NewSet(paths...)}
+}

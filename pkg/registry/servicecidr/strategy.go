@@ -1,0 +1,110 @@
+// Package servicecidr is the registry of ServiceCIDRs. How full one is, is
+// worked out whenever the object is read and is never stored.
+//
+// Whether a range may go while addresses of it are held is not decided here but
+// in the transaction, which sees the claims.
+package servicecidr
+
+import (
+	"context"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/storage/names"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/apis/portolan/validation"
+)
+
+var (
+	_ rest.RESTCreateStrategy  = strategy{}
+	_ rest.RESTUpdateStrategy  = strategy{}
+	_ rest.RESTDeleteStrategy  = strategy{}
+	_ rest.ResetFieldsStrategy = strategy{}
+	_ rest.RESTUpdateStrategy  = statusStrategy{}
+	_ rest.ResetFieldsStrategy = statusStrategy{}
+)
+
+// strategy follows upstream's serviceCIDRStrategy
+// (pkg/registry/networking/servicecidr).
+type strategy struct {
+	runtime.ObjectTyper
+	names.NameGenerator
+}
+
+func newStrategy(typer runtime.ObjectTyper) strategy {
+	return strategy{typer, names.SimpleNameGenerator}
+}
+
+func (strategy) NamespaceScoped() bool { return false }
+
+func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	return resetFields(fieldpath.MakePathOrDie("status"))
+}
+
+func (strategy) PrepareForCreate(_ context.Context, object runtime.Object) {
+	object.(*v1.ServiceCIDR).Status = v1.ServiceCIDRStatus{}
+}
+
+func (strategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
+	cidr := object.(*v1.ServiceCIDR)
+	cidr.Status = old.(*v1.ServiceCIDR).Status
+	cidr.Status.CIDRs = nil
+}
+
+func (strategy) Validate(_ context.Context, object runtime.Object) field.ErrorList {
+	return validation.ValidateServiceCIDRCreate(object.(*v1.ServiceCIDR))
+}
+
+func (strategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
+	return validation.ValidateServiceCIDRUpdate(object.(*v1.ServiceCIDR), old.(*v1.ServiceCIDR))
+}
+
+func (strategy) WarningsOnCreate(context.Context, runtime.Object) []string { return nil }
+
+func (strategy) WarningsOnUpdate(_ context.Context, _, _ runtime.Object) []string { return nil }
+
+func (strategy) Canonicalize(runtime.Object) {}
+
+func (strategy) AllowCreateOnUpdate(context.Context) bool { return false }
+
+func (strategy) AllowUnconditionalUpdate(context.Context) bool { return true }
+
+// statusStrategy follows upstream's serviceCIDRStatusStrategy.
+type statusStrategy struct {
+	strategy
+}
+
+// GetResetFields adds the figures to what upstream resets, so that no applier
+// comes to own what is never stored.
+func (statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	return resetFields(
+		fieldpath.MakePathOrDie("metadata"),
+		fieldpath.MakePathOrDie("spec"),
+		fieldpath.MakePathOrDie("status", "cidrs"),
+	)
+}
+
+func (statusStrategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
+	cidr, oldCIDR := object.(*v1.ServiceCIDR), old.(*v1.ServiceCIDR)
+	cidr.Spec = oldCIDR.Spec
+	metav1.ResetObjectMetaForStatus(&cidr.ObjectMeta, &oldCIDR.ObjectMeta)
+	cidr.Status.CIDRs = nil
+}
+
+func (statusStrategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
+	return validation.ValidateServiceCIDRStatusUpdate(object.(*v1.ServiceCIDR), old.(*v1.ServiceCIDR))
+}
+
+// resetFields names every version that the store is served in, upstream's
+// networking.k8s.io/v1 included: an apply through either reads the set of its
+// own version.
+func resetFields(paths ...fieldpath.Path) map[fieldpath.APIVersion]*fieldpath.Set {
+	return map[fieldpath.APIVersion]*fieldpath.Set{
+		"portolan.dev/v1":      fieldpath.NewSet(paths...),
+		"networking.k8s.io/v1": fieldpath.NewSet(paths...),
+	}
+}

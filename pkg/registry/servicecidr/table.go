@@ -1,0 +1,48 @@
+package servicecidr
+
+import (
+	"strconv"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/registry/table"
+)
+
+// TableConvertor has the columns of upstream's ServiceCIDR table
+// (pkg/printers/internalversion) and, for each CIDR in the order of the spec,
+// how full it is.
+var TableConvertor = table.NewConvertor(v1.Resource("servicecidrs"), []metav1.TableColumnDefinition{
+	table.NameColumn(),
+	{Name: "CIDRs", Type: "string", Description: "The blocks that cluster IPs are allocated from."},
+	{Name: "Capacity", Type: "string", Description: "How many addresses Services can have from each block."},
+	{Name: "Allocated", Type: "string", Description: "How many addresses of each block are held, reservations included."},
+	{Name: "Free", Type: "string", Description: "How many addresses of each block are left."},
+	table.AgeColumn(),
+}, func(cidr *v1.ServiceCIDR) []any {
+	return []any{
+		cidr.Name,
+		strings.Join(cidr.Spec.CIDRs, ","),
+		figures(cidr, func(usage v1.CIDRUsage) int64 { return usage.Capacity }),
+		figures(cidr, func(usage v1.CIDRUsage) int64 { return usage.Allocated }),
+		figures(cidr, func(usage v1.CIDRUsage) int64 { return usage.Free }),
+		table.Age(cidr.CreationTimestamp),
+	}
+})
+
+func figures(cidr *v1.ServiceCIDR, figure func(v1.CIDRUsage) int64) string {
+	known := map[string]string{}
+	for _, usage := range cidr.Status.CIDRs {
+		known[usage.CIDR] = strconv.FormatInt(figure(usage), 10)
+	}
+	var cells []string
+	for _, block := range cidr.Spec.CIDRs {
+		cell, ok := known[block]
+		if !ok {
+			cell = table.Unknown
+		}
+		cells = append(cells, cell)
+	}
+	return strings.Join(cells, ",")
+}
