@@ -1,0 +1,138 @@
+package validation
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+)
+
+// maxSessionAffinitySeconds is upstream's MaxClientIPServiceAffinitySeconds, one
+// day, which k8s.io/api doesn't have.
+const maxSessionAffinitySeconds = 86400
+
+var (
+	serviceTypes      = []corev1.ServiceType{corev1.ServiceTypeClusterIP, corev1.ServiceTypeExternalName, corev1.ServiceTypeLoadBalancer, corev1.ServiceTypeNodePort}
+	sessionAffinities = []corev1.ServiceAffinity{corev1.ServiceAffinityClientIP, corev1.ServiceAffinityNone}
+)
+
+// ValidateServiceCreate checks a Service that is to be created, after everything
+// in it has been defaulted and allocated. Names are DNS labels that may begin
+// with a digit (KEP-5311).
+func ValidateServiceCreate(service *v1.Service) field.ErrorList {
+	errs := apivalidation.ValidateObjectMeta(&service.ObjectMeta, true, apivalidation.NameIsDNSLabel, metadataPath)
+	return append(errs, validateService(service, nil)...)
+}
+
+// ValidateServiceUpdate checks a Service that is to replace old, as upstream's
+// function of the same name does.
+func ValidateServiceUpdate(service, old *v1.Service) field.ErrorList {
+	errs := apivalidation.ValidateObjectMetaUpdate(&service.ObjectMeta, &old.ObjectMeta, metadataPath)
+	errs = append(errs, validateClusterIPsUpdate(service, old)...)
+	errs = append(errs, validateIPFamiliesUpdate(service, old)...)
+	errs = append(errs, validateLoadBalancerClassUpdate(service, old)...)
+	errs = append(errs, validateHealthCheckNodePortUpdate(service, old)...)
+	return append(errs, validateService(service, old)...)
+}
+
+// ValidateServiceStatusUpdate checks the status that is to replace old's, as
+// upstream's function of the same name does. The spec must be the stored one.
+func ValidateServiceStatusUpdate(service, old *v1.Service) field.ErrorList {
+	errs := apivalidation.ValidateObjectMetaUpdate(&service.ObjectMeta, &old.ObjectMeta, metadataPath)
+	return append(errs, validateLoadBalancerStatus(service, old)...)
+}
+
+func validateService(service, old *v1.Service) field.ErrorList {
+	errs := validateTopologyAnnotations(service)
+	errs = append(errs, validateServiceType(service)...)
+	errs = append(errs, ValidateServicePorts(service)...)
+	errs = append(errs, metav1validation.ValidateLabels(service.Spec.Selector, specPath.Child("selector"))...)
+	errs = append(errs, validateSessionAffinity(service)...)
+	errs = append(errs, ValidateServiceClusterIPs(service, old)...)
+	errs = append(errs, validateExternalIPs(service, old)...)
+	errs = append(errs, validateSourceRanges(service, old)...)
+	errs = append(errs, validateAllocateNodePorts(service)...)
+	errs = append(errs, validateLoadBalancerClass(service)...)
+	errs = append(errs, validateExternalTrafficPolicy(service)...)
+	errs = append(errs, validateHealthCheckNodePort(service)...)
+	errs = append(errs, validateInternalTrafficPolicy(service)...)
+	return append(errs, validateTrafficDistribution(service)...)
+}
+
+func validateServiceType(service *v1.Service) field.ErrorList {
+	typePath := specPath.Child("type")
+	switch service.Spec.Type {
+	case corev1.ServiceTypeClusterIP:
+		return nil
+	case corev1.ServiceTypeNodePort, corev1.ServiceTypeLoadBalancer:
+		if !isHeadless(service) {
+			return nil
+		}
+		return field.ErrorList{field.Invalid(clusterIPsPath.Index(0), corev1.ClusterIPNone,
+			fmt.Sprintf("may not be set to 'None' for %s services", service.Spec.Type))}
+	case corev1.ServiceTypeExternalName:
+		return validateExternalName(service)
+	case "":
+		return field.ErrorList{field.Required(typePath, "")}
+	}
+	return field.ErrorList{field.NotSupported(typePath, service.Spec.Type, serviceTypes)}
+}
+
+func validateExternalName(service *v1.Service) field.ErrorList {
+	const detail = "may not be set for ExternalName services"
+	var errs field.ErrorList
+	if len(service.Spec.ClusterIPs) > 0 {
+		errs = append(errs, field.Forbidden(clusterIPsPath, detail))
+	}
+	if len(service.Spec.IPFamilies) > 0 {
+		errs = append(errs, field.Forbidden(ipFamiliesPath, detail))
+	}
+	if service.Spec.IPFamilyPolicy != nil {
+		errs = append(errs, field.Forbidden(ipFamilyPolicyPath, detail))
+	}
+	namePath := specPath.Child("externalName")
+	// A trailing dot marks a name as fully qualified.
+	name := strings.TrimSuffix(service.Spec.ExternalName, ".")
+	if name == "" {
+		return append(errs, field.Required(namePath, ""))
+	}
+	return append(errs, validateDNS1123Subdomain(name, namePath)...)
+}
+
+func validateSessionAffinity(service *v1.Service) field.ErrorList {
+	affinity, config := service.Spec.SessionAffinity, service.Spec.SessionAffinityConfig
+	affinityPath, configPath := specPath.Child("sessionAffinity"), specPath.Child("sessionAffinityConfig")
+	switch {
+	case affinity == "":
+		return field.ErrorList{field.Required(affinityPath, "")}
+	case !slices.Contains(sessionAffinities, affinity):
+		return field.ErrorList{field.NotSupported(affinityPath, affinity, sessionAffinities)}
+	case affinity == corev1.ServiceAffinityNone:
+		if config == nil {
+			return nil
+		}
+		return field.ErrorList{field.Forbidden(configPath, "must not be set when session affinity is None")}
+	}
+
+	const detail = "when session affinity type is ClientIP"
+	timeoutPath := configPath.Child("clientIP", "timeoutSeconds")
+	switch {
+	case config == nil:
+		return field.ErrorList{field.Required(configPath, detail)}
+	case config.ClientIP == nil:
+		return field.ErrorList{field.Required(configPath.Child("clientIP"), detail)}
+	case config.ClientIP.TimeoutSeconds == nil:
+		return field.ErrorList{field.Required(timeoutPath, detail)}
+	}
+	if timeout := *config.ClientIP.TimeoutSeconds; timeout <= 0 || timeout > maxSessionAffinitySeconds {
+		return field.ErrorList{field.Invalid(timeoutPath, timeout,
+			fmt.Sprintf("must be greater than 0 and less than %d", maxSessionAffinitySeconds))}
+	}
+	return nil
+}

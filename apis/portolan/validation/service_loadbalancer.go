@@ -1,0 +1,148 @@
+package validation
+
+import (
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	netutils "k8s.io/utils/net"
+	"k8s.io/utils/ptr"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+)
+
+const onlyForLoadBalancers = "may only be used when `type` is 'LoadBalancer'"
+
+var loadBalancerIPModes = []corev1.LoadBalancerIPMode{corev1.LoadBalancerIPModeProxy, corev1.LoadBalancerIPModeVIP}
+
+// validateSourceRanges checks the field or, where it is empty, the annotation
+// that came before it. Space around a range is part of the API.
+func validateSourceRanges(service, old *v1.Service) field.ErrorList {
+	if len(service.Spec.LoadBalancerSourceRanges) == 0 {
+		return validateSourceRangesAnnotation(service, old)
+	}
+	// The capital is upstream's, and clients see it.
+	path := specPath.Child("LoadBalancerSourceRanges")
+	var errs field.ErrorList
+	if !isLoadBalancer(service) {
+		errs = append(errs, field.Forbidden(path, onlyForLoadBalancers))
+	}
+	var stored []string
+	if old != nil {
+		stored = trimmed(old.Spec.LoadBalancerSourceRanges)
+	}
+	for i, cidr := range trimmed(service.Spec.LoadBalancerSourceRanges) {
+		errs = append(errs, utilvalidation.IsValidCIDRForLegacyField(path.Index(i), cidr, true, stored)...)
+	}
+	return errs
+}
+
+func validateSourceRangesAnnotation(service, old *v1.Service) field.ErrorList {
+	const key = corev1.AnnotationLoadBalancerSourceRangesKey
+	value, set := service.Annotations[key]
+	if !set {
+		return nil
+	}
+	path := metadataPath.Child("annotations").Key(key)
+	var errs field.ErrorList
+	if !isLoadBalancer(service) {
+		errs = append(errs, field.Forbidden(path, onlyForLoadBalancers))
+	}
+	if old != nil && old.Annotations[key] == value || strings.TrimSpace(value) == "" {
+		return errs
+	}
+	for _, cidr := range trimmed(strings.Split(strings.TrimSpace(value), ",")) {
+		errs = append(errs, utilvalidation.IsValidCIDRForLegacyField(path, cidr, true, nil)...)
+	}
+	return errs
+}
+
+func trimmed(values []string) []string {
+	out := make([]string, len(values))
+	for i, value := range values {
+		out[i] = strings.TrimSpace(value)
+	}
+	return out
+}
+
+func validateAllocateNodePorts(service *v1.Service) field.ErrorList {
+	allocate := service.Spec.AllocateLoadBalancerNodePorts
+	if allocate != nil && !isLoadBalancer(service) {
+		return field.ErrorList{field.Forbidden(specPath.Child("allocateLoadBalancerNodePorts"), onlyForLoadBalancers)}
+	}
+	if allocate == nil && isLoadBalancer(service) {
+		// Upstream leaves the spec out of this path. Defaults keep it from
+		// clients.
+		return field.ErrorList{field.Required(field.NewPath("allocateLoadBalancerNodePorts"), "")}
+	}
+	return nil
+}
+
+func validateLoadBalancerClass(service *v1.Service) field.ErrorList {
+	class := service.Spec.LoadBalancerClass
+	if class == nil {
+		return nil
+	}
+	path := specPath.Child("loadBalancerClass")
+	if !isLoadBalancer(service) {
+		return field.ErrorList{field.Forbidden(path, onlyForLoadBalancers)}
+	}
+	return validateQualifiedName(*class, path)
+}
+
+// validateLoadBalancerClassUpdate holds a load balancer to its class, or to
+// having none: another implementation would not take it over from the first.
+func validateLoadBalancerClassUpdate(service, old *v1.Service) field.ErrorList {
+	if !isLoadBalancer(service) || !isLoadBalancer(old) || ptr.Equal(service.Spec.LoadBalancerClass, old.Spec.LoadBalancerClass) {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(specPath.Child("loadBalancerClass"), service.Spec.LoadBalancerClass, "may not change once set")}
+}
+
+// validateLoadBalancerStatus exempts stored addresses, which may date from laxer
+// rules. Ports and conditions are not checked, as upstream checks neither.
+func validateLoadBalancerStatus(service, old *v1.Service) field.ErrorList {
+	ingress := service.Status.LoadBalancer.Ingress
+	path := field.NewPath("status", "loadBalancer", "ingress")
+	if !isLoadBalancer(service) && len(ingress) > 0 {
+		return field.ErrorList{field.Forbidden(path, "may only be used when `spec.type` is 'LoadBalancer'")}
+	}
+	var stored []string
+	for i := range old.Status.LoadBalancer.Ingress {
+		stored = append(stored, old.Status.LoadBalancer.Ingress[i].IP)
+	}
+	var errs field.ErrorList
+	for i := range ingress {
+		errs = append(errs, validateIngress(&ingress[i], stored, path.Index(i))...)
+	}
+	return errs
+}
+
+func validateIngress(ingress *corev1.LoadBalancerIngress, storedIPs []string, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if ingress.IP != "" {
+		errs = append(errs, utilvalidation.IsValidIPForLegacyField(path.Child("ip"), ingress.IP, true, storedIPs)...)
+	}
+	mode := ingress.IPMode
+	switch {
+	case mode == nil && ingress.IP != "":
+		errs = append(errs, field.Required(path.Child("ipMode"), "must be specified when `ip` is set"))
+	case mode != nil && ingress.IP == "":
+		errs = append(errs, field.Forbidden(path.Child("ipMode"), "may not be specified when `ip` is not set"))
+	case mode != nil && !slices.Contains(loadBalancerIPModes, *mode):
+		errs = append(errs, field.NotSupported(path.Child("ipMode"), *mode, loadBalancerIPModes))
+	}
+	if ingress.Hostname != "" {
+		errs = append(errs, validateDNS1123Subdomain(ingress.Hostname, path.Child("hostname"))...)
+		if netutils.ParseIPSloppy(ingress.Hostname) != nil {
+			errs = append(errs, field.Invalid(path.Child("hostname"), ingress.Hostname, "must be a DNS name, not an IP address"))
+		}
+	}
+	return errs
+}
+
+func isLoadBalancer(service *v1.Service) bool {
+	return service.Spec.Type == corev1.ServiceTypeLoadBalancer
+}

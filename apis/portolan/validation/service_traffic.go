@@ -1,0 +1,107 @@
+package validation
+
+import (
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+)
+
+var (
+	externalTrafficPolicies = []corev1.ServiceExternalTrafficPolicy{corev1.ServiceExternalTrafficPolicyCluster, corev1.ServiceExternalTrafficPolicyLocal}
+	internalTrafficPolicies = []corev1.ServiceInternalTrafficPolicy{corev1.ServiceInternalTrafficPolicyCluster, corev1.ServiceInternalTrafficPolicyLocal}
+	trafficDistributions    = []string{corev1.ServiceTrafficDistributionPreferClose, corev1.ServiceTrafficDistributionPreferSameZone, corev1.ServiceTrafficDistributionPreferSameNode}
+)
+
+var healthCheckNodePortPath = specPath.Child("healthCheckNodePort")
+
+// validateTopologyAnnotations lets the new annotation stand by the old one only
+// if it says the same.
+func validateTopologyAnnotations(service *v1.Service) field.ErrorList {
+	const modeKey, hintsKey = corev1.AnnotationTopologyMode, corev1.DeprecatedAnnotationTopologyAwareHints
+	mode, hasMode := service.Annotations[modeKey]
+	hints, hasHints := service.Annotations[hintsKey]
+	if !hasMode || !hasHints || mode == hints {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(metadataPath.Child("annotations").Key(modeKey), mode,
+		fmt.Sprintf("must match annotations[%s] when both are specified", hintsKey))}
+}
+
+func validateExternalTrafficPolicy(service *v1.Service) field.ErrorList {
+	path := specPath.Child("externalTrafficPolicy")
+	policy := service.Spec.ExternalTrafficPolicy
+	externallyAccessible := isLoadBalancer(service) || service.Spec.Type == corev1.ServiceTypeNodePort ||
+		service.Spec.Type == corev1.ServiceTypeClusterIP && len(service.Spec.ExternalIPs) > 0
+	switch {
+	case !externallyAccessible && policy != "":
+		return field.ErrorList{field.Invalid(path, policy, "may only be set for externally-accessible services")}
+	case externallyAccessible && policy == "":
+		return field.ErrorList{field.Required(path, "")}
+	case externallyAccessible && !slices.Contains(externalTrafficPolicies, policy):
+		return field.ErrorList{field.NotSupported(path, policy, externalTrafficPolicies)}
+	}
+	return nil
+}
+
+// validateHealthCheckNodePort also refuses a port that is one of the Service's
+// own node ports. Upstream's allocator does that, with an internal error.
+func validateHealthCheckNodePort(service *v1.Service) field.ErrorList {
+	healthCheck := service.Spec.HealthCheckNodePort
+	if !needsHealthCheckNodePort(service) {
+		if healthCheck == 0 {
+			return nil
+		}
+		return field.ErrorList{field.Invalid(healthCheckNodePortPath, healthCheck,
+			"may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'")}
+	}
+	if healthCheck == 0 {
+		return field.ErrorList{field.Required(healthCheckNodePortPath, "")}
+	}
+	errs := validatePortNumber(healthCheck, healthCheckNodePortPath)
+	if slices.ContainsFunc(service.Spec.Ports, func(p corev1.ServicePort) bool { return p.NodePort == healthCheck }) {
+		errs = append(errs, field.Invalid(healthCheckNodePortPath, healthCheck, "provided port is already allocated"))
+	}
+	return errs
+}
+
+func validateHealthCheckNodePortUpdate(service, old *v1.Service) field.ErrorList {
+	if needsHealthCheckNodePort(service) && needsHealthCheckNodePort(old) &&
+		service.Spec.HealthCheckNodePort != old.Spec.HealthCheckNodePort {
+		return field.ErrorList{field.Forbidden(healthCheckNodePortPath, "field is immutable")}
+	}
+	return nil
+}
+
+func needsHealthCheckNodePort(service *v1.Service) bool {
+	return isLoadBalancer(service) && service.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal
+}
+
+// validateInternalTrafficPolicy lets ExternalName Services have a policy: stored
+// ones do, as it was once set by default on every type.
+func validateInternalTrafficPolicy(service *v1.Service) field.ErrorList {
+	path := specPath.Child("internalTrafficPolicy")
+	policy := service.Spec.InternalTrafficPolicy
+	if policy == nil {
+		switch service.Spec.Type {
+		case corev1.ServiceTypeClusterIP, corev1.ServiceTypeNodePort, corev1.ServiceTypeLoadBalancer:
+			return field.ErrorList{field.Required(path, "")}
+		}
+		return nil
+	}
+	if !slices.Contains(internalTrafficPolicies, *policy) {
+		return field.ErrorList{field.NotSupported(path, *policy, internalTrafficPolicies)}
+	}
+	return nil
+}
+
+func validateTrafficDistribution(service *v1.Service) field.ErrorList {
+	distribution := service.Spec.TrafficDistribution
+	if distribution == nil || slices.Contains(trafficDistributions, *distribution) {
+		return nil
+	}
+	return field.ErrorList{field.NotSupported(specPath.Child("trafficDistribution"), *distribution, trafficDistributions)}
+}
