@@ -46,9 +46,7 @@ func validateParentRef(ref *v1.ParentReference) field.ErrorList {
 	var errs field.ErrorList
 	// The core group is the empty string, so the group can't be required.
 	if ref.Group != "" {
-		for _, problem := range utilvalidation.IsDNS1123Subdomain(ref.Group) {
-			errs = append(errs, field.Invalid(parentRefPath.Child("group"), ref.Group, problem))
-		}
+		errs = append(errs, validateDNS1123Subdomain(ref.Group, parentRefPath.Child("group"))...)
 	}
 	errs = append(errs, validatePathSegment(parentRefPath.Child("resource"), ref.Resource, true)...)
 	errs = append(errs, validatePathSegment(parentRefPath.Child("name"), ref.Name, true)...)
@@ -62,11 +60,7 @@ func validatePathSegment(path *field.Path, value string, required bool) field.Er
 		}
 		return nil
 	}
-	var errs field.ErrorList
-	for _, problem := range content.IsPathSegmentName(value) {
-		errs = append(errs, field.Invalid(path, value, problem))
-	}
-	return errs
+	return invalid(path, value, content.IsPathSegmentName(value))
 }
 
 func validateNoHolderUID(ref *v1.ParentReference) field.ErrorList {

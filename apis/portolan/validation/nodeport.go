@@ -14,8 +14,6 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-var nodePortProtocols = []corev1.Protocol{corev1.ProtocolTCP, corev1.ProtocolUDP, corev1.ProtocolSCTP}
-
 // ValidateNodePortCreate says what is wrong with a NodePort that a client
 // creates. Upstream has no such kind; the holder's rules are IPAddress's.
 func ValidateNodePortCreate(port *v1.NodePort) field.ErrorList {
@@ -41,8 +39,8 @@ func validateNodePort(port *v1.NodePort) field.ErrorList {
 	for i, protocol := range port.Spec.Protocols {
 		path := field.NewPath("spec", "protocols").Index(i)
 		switch {
-		case !slices.Contains(nodePortProtocols, protocol):
-			errs = append(errs, field.NotSupported(path, protocol, nodePortProtocols))
+		case !slices.Contains(portProtocols, protocol):
+			errs = append(errs, field.NotSupported(path, protocol, portProtocols))
 		case seen.Has(protocol):
 			errs = append(errs, field.Duplicate(path, protocol))
 		}
