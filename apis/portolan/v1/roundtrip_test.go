@@ -1,0 +1,114 @@
+package v1_test
+
+import (
+	"bytes"
+	"math/rand"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/apitesting/fuzzer"
+	"k8s.io/apimachinery/pkg/api/apitesting/roundtrip"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metafuzzer "k8s.io/apimachinery/pkg/apis/meta/fuzzer"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"sigs.k8s.io/randfill"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+)
+
+func newScheme() *runtime.Scheme {
+	scheme := runtime.NewScheme()
+	utilruntime.Must(v1.AddToScheme(scheme))
+	return scheme
+}
+
+func newFuzzer(scheme *runtime.Scheme) *randfill.Filler {
+	codecs := serializer.NewCodecFactory(scheme)
+	return fuzzer.FuzzerFor(fuzzer.MergeFuzzerFuncs(metafuzzer.Funcs, defaulted), rand.NewSource(rand.Int63()), codecs)
+}
+
+// defaulted fills in the defaults of whatever has any: decoding does so too,
+// and would else return another object than was encoded.
+func defaulted(serializer.CodecFactory) []any {
+	return []any{
+		func(service *v1.Service, c randfill.Continue) {
+			c.FillNoCustom(service)
+			v1.SetObjectDefaults_Service(service)
+		},
+		func(endpoints *v1.Endpoints, c randfill.Continue) {
+			c.FillNoCustom(endpoints)
+			v1.SetObjectDefaults_Endpoints(endpoints)
+		},
+		func(r *v1.NodePortRange, c randfill.Continue) {
+			c.FillNoCustom(r)
+			v1.SetObjectDefaults_NodePortRange(r)
+		},
+	}
+}
+
+// Both ways go through JSON and through protobuf: the one with conversion and
+// defaulting, as requests and the store do; the other without, as clients do.
+func TestRoundTrip(t *testing.T) {
+	scheme := newScheme()
+	codecs := serializer.NewCodecFactory(scheme)
+	t.Run("server", func(t *testing.T) {
+		roundtrip.RoundTripTypes(t, scheme, codecs, newFuzzer(scheme), nil)
+	})
+	t.Run("client", func(t *testing.T) {
+		roundtrip.RoundTripExternalTypes(t, scheme, codecs, newFuzzer(scheme), nil)
+	})
+}
+
+type message interface {
+	Marshal() ([]byte, error)
+	Unmarshal([]byte) error
+}
+
+// Clients of core/v1 and of portolan.dev/v1 read the same stored objects, so
+// the bytes must mean the same to both.
+func TestWireFormatIsUpstreams(t *testing.T) {
+	fuzz := newFuzzer(newScheme())
+	for range *roundtrip.FuzzIters {
+		service := &v1.Service{}
+		fuzz.Fill(service)
+		requireSameBytes(t, service,
+			&corev1.Service{ObjectMeta: service.ObjectMeta, Spec: service.Spec, Status: service.Status},
+			&v1.Service{}, &corev1.Service{})
+
+		endpoints := &v1.Endpoints{}
+		fuzz.Fill(endpoints)
+		requireSameBytes(t, endpoints,
+			&corev1.Endpoints{ObjectMeta: endpoints.ObjectMeta, Subsets: endpoints.Subsets},
+			&v1.Endpoints{}, &corev1.Endpoints{})
+	}
+}
+
+// requireSameBytes takes one object as both Go types, and an empty one of each.
+func requireSameBytes(t *testing.T, ours, upstreams, emptyOurs, emptyUpstreams message) {
+	t.Helper()
+	oursEncoded, err := ours.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	upstreamsEncoded, err := upstreams.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(oursEncoded, upstreamsEncoded) {
+		t.Fatalf("%T and %T are encoded to different bytes", ours, upstreams)
+	}
+	requireDecodes(t, oursEncoded, emptyUpstreams, upstreams)
+	requireDecodes(t, upstreamsEncoded, emptyOurs, ours)
+}
+
+func requireDecodes(t *testing.T, encoded []byte, into, want message) {
+	t.Helper()
+	if err := into.Unmarshal(encoded); err != nil {
+		t.Fatal(err)
+	}
+	if !equality.Semantic.DeepEqual(into, want) {
+		t.Fatalf("decoded %T is not the object that was encoded:\n%v\nwant:\n%v", into, into, want)
+	}
+}

@@ -1,0 +1,108 @@
+// Package imports holds the rules of which package may depend on what. What a
+// package must not import it must not get by way of another either.
+package imports
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/portolan-dev/portolan"
+
+var rules = []struct {
+	packages string
+	mayNot   []string
+	why      string
+}{
+	{
+		packages: "/apis/...",
+		mayNot:   []string{"k8s.io/apiserver", "k8s.io/client-go", "go.etcd.io", module + "/pkg", module + "/generated"},
+		why:      "whoever imports the types gets no server and no client with them",
+	},
+	{
+		packages: "/pkg/allocator/...",
+		mayNot:   []string{"k8s.io/apiserver", "k8s.io/client-go", "go.etcd.io"},
+		why:      "picking is pure: no client, no I/O",
+	},
+	{
+		packages: "/pkg/service/...",
+		mayNot:   []string{"k8s.io/apiserver", "k8s.io/client-go", "go.etcd.io"},
+		why:      "the rules of a Service are pure: no client, no I/O",
+	},
+}
+
+func TestImports(t *testing.T) {
+	noteSources(t)
+	for _, rule := range rules {
+		t.Run(rule.packages, func(t *testing.T) {
+			for _, importer := range dependencies(t, module+rule.packages) {
+				for _, imported := range importer.Imports {
+					if below(imported, rule.mayNot) && !below(importer.ImportPath, rule.mayNot) {
+						t.Errorf("%s imports %s; %s", importer.ImportPath, imported, rule.why)
+					}
+				}
+			}
+		})
+	}
+}
+
+// noteSources opens the folders that the rules are about. go test keeps a result
+// for as long as what the test itself opened is unchanged, and would otherwise
+// repeat an old one, as it doesn't see what go list reads.
+func noteSources(t *testing.T) {
+	t.Helper()
+	for _, dir := range []string{"apis", "generated", "pkg"} {
+		root := filepath.Join("..", "..", dir)
+		err := filepath.WalkDir(root, func(_ string, _ fs.DirEntry, err error) error { return err })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+type goPackage struct {
+	ImportPath string
+	Imports    []string
+}
+
+// dependencies are the packages that match the pattern and all they depend on.
+func dependencies(t *testing.T, pattern string) []goPackage {
+	t.Helper()
+	var complaints bytes.Buffer
+	list := exec.Command("go", "list", "-deps", "-json=ImportPath,Imports", pattern)
+	list.Stderr = &complaints
+	out, err := list.Output()
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", list, err, &complaints)
+	}
+	var packages []goPackage
+	for decoder := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p goPackage
+		switch err := decoder.Decode(&p); {
+		case errors.Is(err, io.EOF):
+			if len(packages) == 0 {
+				t.Fatalf("no package matches %s: the rule has nothing to hold for", pattern)
+			}
+			return packages
+		case err != nil:
+			t.Fatal(err)
+		}
+		packages = append(packages, p)
+	}
+}
+
+func below(path string, roots []string) bool {
+	for _, root := range roots {
+		if path == root || strings.HasPrefix(path, root+"/") {
+			return true
+		}
+	}
+	return false
+}
