@@ -1,0 +1,200 @@
+package claim
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apiserver/pkg/storage"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+)
+
+// oneObject stores a single object and runs the functions that it is given on
+// it, as etcd3's store does on each attempt.
+type oneObject struct {
+	storage.Interface
+	object  runtime.Object
+	deleted bool
+	passed  int
+}
+
+func (s *oneObject) Delete(ctx context.Context, _ string, _ runtime.Object, _ *storage.Preconditions, validate storage.ValidateObjectFunc, _ runtime.Object, _ storage.DeleteOptions) error {
+	if err := validate(ctx, s.object); err != nil {
+		return err
+	}
+	s.deleted = true
+	return nil
+}
+
+func (s *oneObject) GuaranteedUpdate(_ context.Context, _ string, _ runtime.Object, _ bool, _ *storage.Preconditions, tryUpdate storage.UpdateFunc, _ runtime.Object) error {
+	output, _, err := tryUpdate(s.object.DeepCopyObject(), storage.ResponseMeta{})
+	if err == nil {
+		s.object = output
+	}
+	return err
+}
+
+func (s *oneObject) ReadinessCheck() error {
+	s.passed++
+	return nil
+}
+
+func address(uid types.UID) *v1.IPAddress {
+	return &v1.IPAddress{
+		ObjectMeta: metav1.ObjectMeta{Name: "10.96.0.10"},
+		Spec:       v1.IPAddressSpec{ParentRef: &v1.ParentReference{Resource: "services", Namespace: "default", Name: "web", UID: uid}},
+	}
+}
+
+func port(uid types.UID) *v1.NodePort {
+	return &v1.NodePort{
+		ObjectMeta: metav1.ObjectMeta{Name: "30080"},
+		Spec: v1.NodePortSpec{
+			Protocols: []corev1.Protocol{corev1.ProtocolTCP},
+			ParentRef: &v1.ParentReference{Resource: "services", Namespace: "default", Name: "web", UID: uid},
+		},
+	}
+}
+
+const (
+	addressConflict = `Operation cannot be fulfilled on ipaddresses.portolan.dev "10.96.0.10": the address is held by services/default/web: `
+	portConflict    = `Operation cannot be fulfilled on nodeports.portolan.dev "30080": the port is held by services/default/web: `
+)
+
+func checkConflict(t *testing.T, err error, want string) {
+	t.Helper()
+	if want == "" {
+		if err != nil {
+			t.Fatalf("unexpected error: %v", err)
+		}
+		return
+	}
+	if !apierrors.IsConflict(err) || err.Error() != want {
+		t.Fatalf("got %v\nwant a conflict, %s", err, want)
+	}
+}
+
+func allowAll(context.Context, runtime.Object) error { return nil }
+
+func TestDelete(t *testing.T) {
+	for name, test := range map[string]struct {
+		object runtime.Object
+		want   string
+	}{
+		"held address":     {address("u"), addressConflict + "delete the Service, or take the address from it, instead"},
+		"held port":        {port("u"), portConflict + "delete the Service, or take the port from it, instead"},
+		"reserved address": {object: address("")},
+		"reserved port":    {object: port("")},
+		"no parentRef":     {object: &v1.IPAddress{}},
+		"no claim":         {object: &v1.ServiceCIDR{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inner := &oneObject{object: test.object}
+			err := Guard(inner).Delete(t.Context(), "key", nil, nil, allowAll, nil, storage.DeleteOptions{})
+			checkConflict(t, err, test.want)
+			if inner.deleted != (test.want == "") {
+				t.Errorf("deleted: %v", inner.deleted)
+			}
+		})
+	}
+}
+
+func TestDeleteAsksAdmissionFirst(t *testing.T) {
+	denied := errors.New("denied")
+	inner := &oneObject{object: address("u")}
+	deny := func(context.Context, runtime.Object) error { return denied }
+	if err := Guard(inner).Delete(t.Context(), "key", nil, nil, deny, nil, storage.DeleteOptions{}); !errors.Is(err, denied) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestGuaranteedUpdate(t *testing.T) {
+	deleting := func(object metav1.Object) { object.SetDeletionTimestamp(&metav1.Time{}) }
+	labelled := func(object metav1.Object) { object.SetLabels(map[string]string{"a": "b"}) }
+	moved := func(object metav1.Object) {
+		switch claim := object.(type) {
+		case *v1.IPAddress:
+			claim.Spec.ParentRef.Name = "other"
+		case *v1.NodePort:
+			claim.Spec.Protocols[0] = corev1.ProtocolUDP
+		}
+	}
+	terminating := address("u")
+	deleting(terminating)
+	for name, test := range map[string]struct {
+		object runtime.Object
+		change func(metav1.Object)
+		want   string
+	}{
+		"held address, label":     {object: address("u"), change: labelled},
+		"held address, spec":      {address("u"), moved, addressConflict + "the address follows the Service, change that instead"},
+		"held address, deletion":  {address("u"), deleting, addressConflict + "delete the Service, or take the address from it, instead"},
+		"deleted before the hold": {object: terminating, change: labelled},
+		"held port, label":        {object: port("u"), change: labelled},
+		"held port, spec":         {port("u"), moved, portConflict + "the port follows the Service, change that instead"},
+		"held port, deletion":     {port("u"), deleting, portConflict + "delete the Service, or take the port from it, instead"},
+		"reservation, spec":       {object: port(""), change: moved},
+		"reservation, deletion":   {object: address(""), change: deleting},
+		"no claim":                {object: &v1.ServiceCIDR{}, change: deleting},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inner := &oneObject{object: test.object}
+			err := Guard(inner).GuaranteedUpdate(t.Context(), "key", nil, false, nil, storage.SimpleUpdate(func(object runtime.Object) (runtime.Object, error) {
+				test.change(object.(metav1.Object))
+				return object, nil
+			}), nil)
+			checkConflict(t, err, test.want)
+		})
+	}
+}
+
+func TestGuaranteedUpdateKeepsErrors(t *testing.T) {
+	stop := errors.New("stop")
+	update := storage.SimpleUpdate(func(object runtime.Object) (runtime.Object, error) {
+		object.(*v1.IPAddress).Spec.ParentRef = nil
+		return nil, stop
+	})
+	if err := Guard(&oneObject{object: address("u")}).GuaranteedUpdate(t.Context(), "key", nil, false, nil, update, nil); !errors.Is(err, stop) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestEverythingElsePasses(t *testing.T) {
+	inner := &oneObject{}
+	if err := Guard(inner).ReadinessCheck(); err != nil || inner.passed != 1 {
+		t.Errorf("error %v, passed %d times", err, inner.passed)
+	}
+}
+
+func TestHolder(t *testing.T) {
+	for want, ref := range map[string]v1.ParentReference{
+		"services/default/kubernetes":                  {Resource: "services", Namespace: "default", Name: "kubernetes"},
+		"gateways.gateway.networking.k8s.io/default/g": {Group: "gateway.networking.k8s.io", Resource: "Gateways", Namespace: "default", Name: "g"},
+		"nodes/n": {Resource: "nodes", Name: "n"},
+	} {
+		if got := Holder(&ref); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+func TestKeepHolderUID(t *testing.T) {
+	ref := &v1.ParentReference{}
+	KeepHolderUID(ref, &v1.ParentReference{UID: "u"})
+	if ref.UID != "u" {
+		t.Errorf("left out: got %q", ref.UID)
+	}
+	ref.UID = "mine"
+	KeepHolderUID(ref, &v1.ParentReference{UID: "u"})
+	if ref.UID != "mine" {
+		t.Errorf("given: got %q, which validation would not see", ref.UID)
+	}
+	KeepHolderUID(nil, ref)
+	KeepHolderUID(ref, nil)
+}
