@@ -1,0 +1,200 @@
+package validation_test
+
+import (
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/apis/portolan/validation"
+)
+
+const (
+	ip4 = corev1.IPv4Protocol
+	ip6 = corev1.IPv6Protocol
+)
+
+func TestServiceClusterIPs(t *testing.T) {
+	plain := spec(func(s *corev1.ServiceSpec) { s.IPFamilies = nil })
+	only := func(ip string, ips ...string) tweak {
+		return func(s *v1.Service) { s.Spec.ClusterIP, s.Spec.ClusterIPs = ip, ips }
+	}
+	const first, all = "spec.clusterIPs[0]", "spec.clusterIPs"
+	rules := []rule{
+		fine("open", ips()),
+		breaks("A52 clusterIPs only", causes(iv(all, "must be empty when `clusterIP` is not specified")), only("", "10.0.0.1")),
+		breaks("A52 clusterIP only", causes(rq(all)), only("10.0.0.1")),
+		breaks("A52 differ", causes(iv(all, "first value must match `clusterIP`")), only("10.0.0.1", "10.0.0.2")),
+		breaks("A62 three", causes(iv(all, "may only hold up to 2 values")), ips("10.0.0.1", "fd00::1", "10.0.0.2")),
+		breaks("A62 one family", causes(iv(all, "may specify no more than one IP for each IP family")), ips("10.0.0.1", "10.0.0.2")),
+		breaks("A63 None first", causes(iv(all, "'None' must be the first and only value")), ips("None", "10.0.0.1")),
+		breaks("A63 None second", causes(iv("spec.clusterIPs[1]", badIP)), ips("10.0.0.1", "None")),
+		breaks("A64 family", causes(ns("spec.ipFamilies[0]", `"IPv4", "IPv6"`)), families("IPv5")),
+		breaks("A64 duplicate", causes(dp("spec.ipFamilies[1]")), families(ip4, ip4)),
+		breaks("A64 policy", causes(ns("spec.ipFamilyPolicy", `"PreferDualStack", "RequireDualStack", "SingleStack"`)), policy("Foo")),
+		breaks("A65 IPv6", causes(iv(first, "expected an IPv6 value as indicated by `ipFamilies[0]`")), families(ip6)),
+		breaks("A65 IPv4", causes(iv(first, "expected an IPv4 value as indicated by `ipFamilies[0]`")), ips("fd00::1")),
+		fine("A65 headless", ips("None"), families(ip6)),
+		breaks("A68", causes(iv(first, badIP)), ips("foo")),
+		breaks("A68 leading zeros", causes(iv(first, "must not have leading 0s")), ips("10.096.0.6")),
+		breaks("A68 mapped", causes(iv(first, "must not be an IPv4-mapped IPv6 address")), ips("::ffff:10.96.0.6")),
+		fine("A68 not canonical", plain, ips("FD00:0::1")),
+		fine("A58", dualStack),
+	}
+	runOnCreate(t, rules)
+	for _, r := range rules {
+		t.Run("addresses only/"+r.name, func(t *testing.T) {
+			expect(t, validation.ValidateServiceClusterIPs(newService(r.tweaks...), nil), r.want...)
+		})
+	}
+}
+
+func TestServiceExternalIPs(t *testing.T) {
+	const first = "spec.externalIPs[0]"
+	const loopback = "may not be in the loopback range (127.0.0.0/8, ::1/128)"
+	const linkLocal = "may not be in the link-local range (169.254.0.0/16, fe80::/10)"
+	const multicast = "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"
+	var rules []rule
+	for ip, detail := range map[string]string{
+		"foo": badIP, "0.0.0.0": "may not be unspecified (0.0.0.0)", "::": "may not be unspecified (::)",
+		"127.0.0.1": loopback, "::1": loopback, "169.254.0.1": linkLocal, "fe80::1": linkLocal,
+		"224.0.0.1": multicast, "ff02::1": multicast,
+		"192.0.02.1": "must not have leading 0s", "::ffff:192.0.2.1": "must not be an IPv4-mapped IPv6 address",
+	} {
+		rules = append(rules, breaks("A107 "+ip, causes(iv(first, detail)), externalIPs(ip)))
+	}
+	rules = append(rules, fine("A107 other multicast", externalIPs("239.1.1.1")))
+	runOnCreate(t, rules)
+}
+
+func TestServiceUpdateIPs(t *testing.T) {
+	const once = "may not change once set"
+	const releaseIP, releaseFamily = "must be set to 'SingleStack' when releasing the secondary clusterIP", "must be set to 'SingleStack' when releasing the secondary ipFamily"
+	headless := ips("None")
+	unsettled := spec(func(s *corev1.ServiceSpec) { s.IPFamilies, s.IPFamilyPolicy = nil, nil })
+	mapped := []tweak{unsettled, ips("::ffff:10.0.0.1")}
+	legacy := []tweak{unsettled, ips("010.000.000.001")}
+	for name, tc := range map[string]struct {
+		before, after []tweak
+		want          []cause
+	}{
+		"no change":                     {nil, nil, nil},
+		"A17 name is not checked":       {[]tweak{named("A.b")}, []tweak{named("A.b")}, nil},
+		"A112 changed":                  {nil, []tweak{ips("10.0.0.2")}, causes(iv("spec.clusterIPs[0]", once))},
+		"A112 to None":                  {nil, []tweak{headless}, causes(iv("spec.clusterIPs[0]", once))},
+		"A112 from None":                {[]tweak{headless}, nil, causes(iv("spec.clusterIPs[0]", once))},
+		"A113 second changed":           {[]tweak{dualStack}, []tweak{dualStack, ips("10.0.0.1", "fd00::2")}, causes(iv("spec.clusterIPs[1]", once))},
+		"A114 given one":                {[]tweak{ips()}, nil, nil},
+		"unset":                         {nil, []tweak{ips()}, causes(iv("spec.clusterIPs[0]", "primary clusterIP can not be unset"))},
+		"A125 to ExternalName":          {nil, []tweak{externalName}, nil},
+		"A126 from ExternalName":        {[]tweak{externalName}, nil, nil},
+		"A127 headless to NodePort":     {[]tweak{headless}, []tweak{headless, nodePort}, causes(iv("spec.clusterIPs[0]", "may not be set to 'None' for NodePort services"))},
+		"A129 upgrade":                  {nil, []tweak{dualStack}, nil},
+		"A129 upgrade, first changed":   {nil, []tweak{dualStack, ips("10.0.0.2", "fd00::1")}, causes(iv("spec.clusterIPs[0]", once))},
+		"A130 downgrade":                {[]tweak{dualStack}, nil, nil},
+		"A131 downgrade, not asked":     {[]tweak{dualStack}, []tweak{policy("PreferDualStack")}, causes(iv("spec.ipFamilyPolicy", releaseIP), iv("spec.ipFamilyPolicy", releaseFamily))},
+		"A133 families swapped":         {[]tweak{dualStack}, []tweak{dualStack, families(ip6, ip4)}, causes(iv("spec.ipFamilies[0]", once), iv("spec.ipFamilies[0]", once), iv("spec.clusterIPs[0]", "expected an IPv6 value as indicated by `ipFamilies[0]`"), iv("spec.clusterIPs[1]", "expected an IPv4 value as indicated by `ipFamilies[1]`"))},
+		"A133 headless":                 {[]tweak{headless}, []tweak{headless, families(ip6)}, nil},
+		"stored leading zeros":          {legacy, legacy, nil},
+		"stored mapped":                 {mapped, mapped, nil},
+		"A108 stored":                   {[]tweak{externalIPs("192.0.02.1")}, []tweak{externalIPs("192.0.02.1")}, nil},
+		"A108 stored, elsewhere":        {[]tweak{externalIPs("192.0.02.1")}, []tweak{externalIPs("192.0.2.9", "192.0.02.1")}, nil},
+		"A108 new":                      {[]tweak{externalIPs("192.0.02.1")}, []tweak{externalIPs("192.0.02.1", "192.0.02.2")}, causes(iv("spec.externalIPs[1]", "must not have leading 0s"))},
+		"families unset with addresses": {nil, []tweak{ips(), families()}, causes(iv("spec.clusterIPs[0]", "primary clusterIP can not be unset"), iv("spec.ipFamilies[0]", "primary ipFamily can not be unset"))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before, after := newService(tc.before...), newService(tc.after...)
+			expect(t, validation.ValidateServiceUpdate(after, before), tc.want...)
+		})
+	}
+}
+
+func TestServiceUpdateMetadata(t *testing.T) {
+	before, after := newService(), newService()
+	before.UID, after.UID = "a", "b"
+	expect(t, validation.ValidateServiceUpdate(after, before), iv("metadata.uid", "field is immutable"))
+	expect(t, validation.ValidateServiceStatusUpdate(after, before), iv("metadata.uid", "field is immutable"))
+}
+
+func TestServiceLoadBalancer(t *testing.T) {
+	const onlyLB = "may only be used when `type` is 'LoadBalancer'"
+	const key = corev1.AnnotationLoadBalancerSourceRangesKey
+	const annotated = "metadata.annotations[" + key + "]"
+	const first, all = "spec.LoadBalancerSourceRanges[0]", "spec.LoadBalancerSourceRanges"
+	runOnCreate(t, []rule{
+		breaks("A93", causes(fb("spec.allocateLoadBalancerNodePorts", onlyLB)), spec(func(s *corev1.ServiceSpec) { s.AllocateLoadBalancerNodePorts = ptr.To(true) })),
+		breaks("A94", causes(fb("spec.loadBalancerClass", onlyLB)), class("c/x")),
+		breaks("A94 bad", causes(iv("spec.loadBalancerClass", qname)), loadBalancer, class("a b")),
+		breaks("A96", causes(fb(all, onlyLB)), ranges("10.0.0.0/8")),
+		fine("A97 space", loadBalancer, ranges(" 10.0.0.0/8 ")),
+		breaks("A97", causes(iv(first, badCIDR)), loadBalancer, ranges("foo")),
+		breaks("A97 host bits", causes(iv(first, "must not have bits set beyond the prefix length")), loadBalancer, ranges("10.0.0.1/8")),
+		breaks("A97 leading zeros", causes(iv(first, "must not have leading 0s in IP or prefix length")), loadBalancer, ranges("010.0.0.0/8")),
+		breaks("A97 mapped", causes(iv(first, "must not have an IPv4-mapped IPv6 address")), loadBalancer, ranges("::ffff:10.0.0.0/104")),
+		fine("A98", loadBalancer, annotation(key, " 10.0.0.0/8, 192.0.2.0/24 ")),
+		fine("A98 empty", loadBalancer, annotation(key, " ")),
+		breaks("A98 other type", causes(fb(annotated, onlyLB)), annotation(key, "10.0.0.0/8")),
+		breaks("A98 bad", causes(iv(annotated, badCIDR)), loadBalancer, annotation(key, "10.0.0.0/8,foo")),
+		fine("A98 field wins", loadBalancer, annotation(key, "foo"), ranges("10.0.0.0/8")),
+		fine("A99", loadBalancer, spec(func(s *corev1.ServiceSpec) { s.LoadBalancerIP = "garbage" })),
+	})
+	t.Run("without defaults", func(t *testing.T) {
+		s := newService(loadBalancer)
+		s.Spec.AllocateLoadBalancerNodePorts = nil
+		expect(t, validation.ValidateServiceCreate(s), rq("allocateLoadBalancerNodePorts"))
+	})
+	changed := causes(iv("spec.loadBalancerClass", "may not change once set"))
+	for name, tc := range map[string]struct {
+		before, after []tweak
+		want          []cause
+	}{
+		"A95 change":               {[]tweak{loadBalancer, class("c/x")}, []tweak{loadBalancer, class("c/y")}, changed},
+		"A95 unset":                {[]tweak{loadBalancer, class("c/x")}, []tweak{loadBalancer}, changed},
+		"A95 set later":            {[]tweak{loadBalancer}, []tweak{loadBalancer, class("c/x")}, changed},
+		"A95 set with the type":    {nil, []tweak{loadBalancer, class("c/x")}, nil},
+		"A97 stored":               {[]tweak{loadBalancer, ranges("010.0.0.0/8 ")}, []tweak{loadBalancer, ranges(" 010.0.0.0/8")}, nil},
+		"A98 stored":               {[]tweak{loadBalancer, annotation(key, "010.0.0.0/8")}, []tweak{loadBalancer, annotation(key, "010.0.0.0/8")}, nil},
+		"A98 changed":              {[]tweak{loadBalancer, annotation(key, "010.0.0.0/8")}, []tweak{loadBalancer, annotation(key, "010.0.0.0/8,10.0.0.0/8")}, causes(iv(annotated, "must not have leading 0s in IP or prefix length"))},
+		"A81 changed":              {[]tweak{loadBalancer, local, healthCheck(30100)}, []tweak{loadBalancer, local, healthCheck(30101)}, causes(fb("spec.healthCheckNodePort", "field is immutable"))},
+		"A81 no longer needed":     {[]tweak{loadBalancer, local, healthCheck(30100)}, []tweak{loadBalancer}, nil},
+		"A81 needed from now on":   {[]tweak{loadBalancer}, []tweak{loadBalancer, local, healthCheck(30101)}, nil},
+		"A93 left over is refused": {[]tweak{loadBalancer}, []tweak{spec(func(s *corev1.ServiceSpec) { s.AllocateLoadBalancerNodePorts = ptr.To(false) })}, causes(fb("spec.allocateLoadBalancerNodePorts", onlyLB))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			expect(t, validation.ValidateServiceUpdate(newService(tc.after...), newService(tc.before...)), tc.want...)
+		})
+	}
+}
+
+func TestServiceStatus(t *testing.T) {
+	const path = "status.loadBalancer.ingress[0]"
+	status := func(ingress ...corev1.LoadBalancerIngress) tweak {
+		return func(s *v1.Service) { s.Status.LoadBalancer.Ingress = ingress }
+	}
+	type in = corev1.LoadBalancerIngress
+	for name, tc := range map[string]struct {
+		before, after []tweak
+		want          []cause
+	}{
+		"A147":              {nil, []tweak{status(in{IP: "192.0.2.1"})}, causes(fb("status.loadBalancer.ingress", "may only be used when `spec.type` is 'LoadBalancer'"))},
+		"valid":             {nil, []tweak{loadBalancer, status(in{IP: "192.0.2.1"}, in{Hostname: "a.example"})}, nil},
+		"A148":              {nil, []tweak{loadBalancer, status(in{IP: "foo"})}, causes(iv(path+".ip", badIP))},
+		"A148 leading zero": {nil, []tweak{loadBalancer, status(in{IP: "192.0.02.1"})}, causes(iv(path+".ip", "must not have leading 0s"))},
+		"A148 stored":       {[]tweak{loadBalancer, status(in{IP: "192.0.02.1"})}, []tweak{loadBalancer, status(in{IP: "192.0.02.1"})}, nil},
+		"A149":              {nil, []tweak{loadBalancer, status(in{Hostname: "A"})}, causes(iv(path+".hostname", subdomain))},
+		"A149 address":      {nil, []tweak{loadBalancer, status(in{Hostname: "192.0.2.1"})}, causes(iv(path+".hostname", "must be a DNS name, not an IP address"))},
+		"A150 without ip":   {nil, []tweak{loadBalancer, status(in{Hostname: "a", IPMode: ptr.To(corev1.LoadBalancerIPModeVIP)})}, causes(fb(path+".ipMode", "may not be specified when `ip` is not set"))},
+		"A150 bad":          {nil, []tweak{loadBalancer, status(in{IP: "192.0.2.1", IPMode: ptr.To(corev1.LoadBalancerIPMode("Foo"))})}, causes(ns(path+".ipMode", `"Proxy", "VIP"`))},
+		"A151 ports":        {nil, []tweak{loadBalancer, status(in{IP: "192.0.2.1", Ports: []corev1.PortStatus{{Port: 70000}}})}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			expect(t, validation.ValidateServiceStatusUpdate(newService(tc.after...), newService(tc.before...)), tc.want...)
+		})
+	}
+	t.Run("A150 without defaults", func(t *testing.T) {
+		s := newService(loadBalancer)
+		s.Status.LoadBalancer.Ingress = []in{{IP: "192.0.2.1"}}
+		expect(t, validation.ValidateServiceStatusUpdate(s, newService(loadBalancer)), cause{"Required", path + ".ipMode", "must be specified when `ip` is set"})
+	})
+}
