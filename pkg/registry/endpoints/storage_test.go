@@ -1,0 +1,74 @@
+package endpoints
+
+import (
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/registry/rest"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/registry/registrytest"
+)
+
+func subset(ports []int32, ips ...string) corev1.EndpointSubset {
+	var s corev1.EndpointSubset
+	for _, ip := range ips {
+		s.Addresses = append(s.Addresses, corev1.EndpointAddress{IP: ip})
+	}
+	for _, port := range ports {
+		s.Ports = append(s.Ports, corev1.EndpointPort{Port: port, Protocol: "TCP"})
+	}
+	return s
+}
+
+func TestPutCreatesAndKeepsOrder(t *testing.T) {
+	scheme, getter := registrytest.Backend(t, "endpoints")
+	s, err := NewStorage(scheme, getter)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Endpoints.Destroy)
+	registrytest.WaitReady(t, s.Endpoints)
+	ctx := request.WithNamespace(t.Context(), "default")
+
+	sent := []corev1.EndpointSubset{subset([]int32{80}, "2.2.2.2", "1.1.1.1", "1.1.1.1")}
+	for _, created := range []bool{true, false} {
+		// Neither has a resourceVersion: the second is an unconditional update.
+		endpoints := &v1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "default", Labels: map[string]string{}}, Subsets: sent}
+		if !created {
+			endpoints.Labels["a"] = "b"
+		}
+		got, wasCreated, err := s.Endpoints.Update(ctx, "web", rest.DefaultUpdatedObjectInfo(endpoints), rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
+		if err != nil || wasCreated != created {
+			t.Fatalf("created %v, error %v", wasCreated, err)
+		}
+		addresses := got.(*v1.Endpoints).Subsets[0].Addresses
+		if len(addresses) != 3 || addresses[0].IP != "2.2.2.2" || addresses[2].IP != "1.1.1.1" {
+			t.Errorf("got %v", addresses)
+		}
+	}
+}
+
+func TestTable(t *testing.T) {
+	notReady := corev1.EndpointSubset{NotReadyAddresses: []corev1.EndpointAddress{{IP: "9.9.9.9"}}, Ports: []corev1.EndpointPort{{Port: 80}}}
+	for want, subsets := range map[string][]corev1.EndpointSubset{
+		"<none>":                              nil,
+		"":                                    {notReady},
+		"1.1.1.1:80":                          {subset([]int32{80}, "1.1.1.1"), notReady},
+		"1.1.1.1,2.2.2.2":                     {subset(nil, "1.1.1.1", "2.2.2.2")},
+		"[fd00::1]:80,[fd00::1]:443":          {subset([]int32{80, 443}, "fd00::1")},
+		"1.1.1.1,2.2.2.2,3.3.3.3":             {subset(nil, "1.1.1.1", "2.2.2.2", "3.3.3.3")},
+		"1.1.1.1,2.2.2.2,3.3.3.3 + 1 more...": {subset(nil, "1.1.1.1", "2.2.2.2", "3.3.3.3", "4.4.4.4")},
+		"1.1.1.1:80,2.2.2.2:80,1.1.1.1:443 + 2 more...": {subset([]int32{80, 443}, "1.1.1.1", "2.2.2.2"), subset(nil, "3.3.3.3")},
+	} {
+		table, err := TableConvertor.ConvertToTable(t.Context(), &v1.Endpoints{Subsets: subsets}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := table.Rows[0].Cells[1]; got != want || len(table.Rows[0].Cells) != len(table.ColumnDefinitions) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

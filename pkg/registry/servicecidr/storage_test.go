@@ -1,0 +1,208 @@
+package servicecidr
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/storage"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/registry/registrytest"
+)
+
+type fixedUsage struct{}
+
+func (fixedUsage) CIDRUsage(cidr string) (capacity, allocated, free int64) {
+	if cidr == "10.0.0.0/24" {
+		return 254, 4, 250
+	}
+	return 65535, 5, 65530
+}
+
+func newCIDR(cidrs ...string) *v1.ServiceCIDR {
+	return &v1.ServiceCIDR{
+		ObjectMeta: metav1.ObjectMeta{Name: "extra"},
+		Spec:       v1.ServiceCIDRSpec{CIDRs: cidrs},
+		Status: v1.ServiceCIDRStatus{
+			Conditions: []metav1.Condition{{Type: "Ready", Status: "False"}},
+			CIDRs:      []v1.CIDRUsage{{CIDR: "10.0.0.0/24", Capacity: 1}},
+		},
+	}
+}
+
+func newStorage(t *testing.T) Storage {
+	t.Helper()
+	scheme, getter := registrytest.Backend(t, "servicecidrs")
+	s, err := NewStorage(scheme, getter, fixedUsage{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.ServiceCIDR.Destroy)
+	registrytest.WaitReady(t, s.ServiceCIDR)
+	return s
+}
+
+func checkFigures(t *testing.T, what string, object any) {
+	t.Helper()
+	cidr, ok := object.(*v1.ServiceCIDR)
+	if !ok {
+		t.Fatalf("%s: got a %T", what, object)
+	}
+	if got := cidr.Status.CIDRs; len(got) != len(cidr.Spec.CIDRs) || got[0] != (v1.CIDRUsage{CIDR: "10.0.0.0/24", Capacity: 254, Allocated: 4, Free: 250}) {
+		t.Errorf("%s: got figures %v", what, got)
+	}
+}
+
+func nextEvent(t *testing.T, w watch.Interface, want watch.EventType) any {
+	t.Helper()
+	select {
+	case event := <-w.ResultChan():
+		if event.Type != want {
+			t.Fatalf("got %s of %v, want %s", event.Type, event.Object, want)
+		}
+		return event.Object
+	case <-time.After(30 * time.Second):
+		t.Fatalf("no %s", want)
+		return nil
+	}
+}
+
+func checkReads(t *testing.T, ctx context.Context, s Storage) {
+	t.Helper()
+	for range 2 {
+		list, err := s.ServiceCIDR.List(ctx, &metainternalversion.ListOptions{ResourceVersion: "0"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkFigures(t, "list", &list.(*v1.ServiceCIDRList).Items[0])
+		got, err := s.Status.Get(ctx, "extra", &metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkFigures(t, "get of the status", got)
+	}
+	for _, version := range []string{"", "0"} {
+		stored := &v1.ServiceCIDR{}
+		key, _ := s.ServiceCIDR.KeyFunc(ctx, "extra")
+		if err := s.ServiceCIDR.Storage.Get(ctx, key, storage.GetOptions{ResourceVersion: version}, stored); err != nil {
+			t.Fatal(err)
+		}
+		if stored.Status.CIDRs != nil {
+			t.Errorf("at %q the storage holds %v", version, stored.Status.CIDRs)
+		}
+	}
+}
+
+// The figures must be on everything that a client gets and on nothing that is
+// stored.
+func TestFigures(t *testing.T) {
+	s, ctx := newStorage(t), registrytest.ClusterScoped(t)
+	main, status := s.ServiceCIDR, s.Status
+	w, err := main.Watch(ctx, &metainternalversion.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Stop()
+	second, err := main.Watch(ctx, &metainternalversion.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Stop()
+
+	created, err := main.Create(ctx, newCIDR("10.0.0.0/24"), rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkFigures(t, "create", created)
+	checkFigures(t, "watch of the create", nextEvent(t, w, watch.Added))
+	checkFigures(t, "second watch", nextEvent(t, second, watch.Added))
+	if conditions := created.(*v1.ServiceCIDR).Status.Conditions; conditions != nil {
+		t.Errorf("create set conditions: %v", conditions)
+	}
+
+	updated, _, err := main.Update(ctx, "extra", rest.DefaultUpdatedObjectInfo(newCIDR("10.0.0.0/24", "fd00::/112")), rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkFigures(t, "update", updated)
+	checkFigures(t, "watch of the update", nextEvent(t, w, watch.Modified))
+
+	changed := newCIDR("10.9.0.0/24")
+	changed.Labels = map[string]string{"a": "b"}
+	updated, _, err = status.Update(ctx, "extra", rest.DefaultUpdatedObjectInfo(changed), rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, true, &metav1.UpdateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkFigures(t, "update of the status", updated)
+	if cidr := updated.(*v1.ServiceCIDR); len(cidr.Spec.CIDRs) != 2 || cidr.Labels != nil || len(cidr.Status.Conditions) != 1 {
+		t.Errorf("update of the status: got %+v", cidr)
+	}
+	checkFigures(t, "watch of the status", nextEvent(t, w, watch.Modified))
+
+	checkReads(t, ctx, s)
+
+	// A watch that starts late gets its first events by another way than live
+	// ones.
+	late, err := main.Watch(ctx, &metainternalversion.ListOptions{ResourceVersion: "0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer late.Stop()
+	checkFigures(t, "late watch", nextEvent(t, late, watch.Added))
+	if _, _, err := main.Delete(ctx, "extra", rest.ValidateAllObjectFunc, &metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	checkFigures(t, "watch of the delete", nextEvent(t, w, watch.Deleted))
+}
+
+func TestPutDoesNotCreate(t *testing.T) {
+	s, ctx := newStorage(t), registrytest.ClusterScoped(t)
+	info := rest.DefaultUpdatedObjectInfo(newCIDR("10.0.0.0/24"))
+	if _, _, err := s.ServiceCIDR.Update(ctx, "extra", info, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("got %v, want 404", err)
+	}
+	if _, _, err := s.Status.Update(ctx, "extra", info, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, true, &metav1.UpdateOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("status: got %v, want 404", err)
+	}
+}
+
+func TestResetFields(t *testing.T) {
+	for version, set := range (strategy{}).GetResetFields() {
+		if got := set.String(); got != "status" && got != ".status" {
+			t.Errorf("%s: got %s", version, got)
+		}
+	}
+	if got := len((statusStrategy{}).GetResetFields()); got != 2 {
+		t.Errorf("status: %d versions", got)
+	}
+}
+
+func TestTable(t *testing.T) {
+	dual := newCIDR("10.0.0.0/24", "fd00::/112")
+	dual.Status.CIDRs = []v1.CIDRUsage{{CIDR: "fd00::/112", Capacity: 65535, Allocated: 5, Free: 65530}, {CIDR: "10.0.0.0/24", Capacity: 254, Allocated: 4, Free: 250}}
+	partly := newCIDR("10.0.0.0/24", "fd00::/112")
+	table, err := TableConvertor.ConvertToTable(t.Context(), &v1.ServiceCIDRList{Items: []v1.ServiceCIDR{*dual, *partly}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range [][]any{
+		{"extra", "10.0.0.0/24,fd00::/112", "254,65535", "4,5", "250,65530", "<unknown>"},
+		{"extra", "10.0.0.0/24,fd00::/112", "1,<unknown>", "0,<unknown>", "0,<unknown>", "<unknown>"},
+	} {
+		cells := table.Rows[i].Cells
+		if len(cells) != len(want) || len(table.ColumnDefinitions) != len(want) {
+			t.Fatalf("row %d: %v", i, cells)
+		}
+		for j := range want {
+			if cells[j] != want[j] {
+				t.Errorf("row %d: got %v, want %v", i, cells[j], want[j])
+			}
+		}
+	}
+}
