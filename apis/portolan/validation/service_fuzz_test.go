@@ -68,44 +68,87 @@ func FuzzServiceText(f *testing.F) {
 
 func pick[T any](r *rand.Rand, values ...T) T { return values[r.IntN(len(values))] }
 
+// randomService changes a few things about a valid Service: were they all
+// random, hardly any would be valid.
 func randomService(r *rand.Rand) *v1.Service {
-	s := newService()
-	spec := &s.Spec
-	spec.Type = pick(r, corev1.ServiceTypeClusterIP, corev1.ServiceTypeNodePort, corev1.ServiceTypeLoadBalancer, corev1.ServiceTypeExternalName, "Foo")
-	spec.ClusterIPs = pick(r, nil, []string{"10.0.0.1"}, []string{"None"}, []string{"10.0.0.1", "fd00::1"}, []string{"fd00::1", "10.0.0.1"},
-		[]string{"None", "10.0.0.1"}, []string{"010.0.0.1"}, []string{""}, []string{"a", "b", "c"})
-	spec.ClusterIP = pick(r, "", "10.0.0.1", "None", "fd00::1")
-	if len(spec.ClusterIPs) > 0 && r.IntN(4) > 0 {
-		spec.ClusterIP = spec.ClusterIPs[0]
-	}
-	spec.IPFamilies = pick(r, nil, []corev1.IPFamily{ip4}, []corev1.IPFamily{ip6}, []corev1.IPFamily{ip4, ip6}, []corev1.IPFamily{ip6, ip4}, []corev1.IPFamily{ip4, ip4, "Foo"})
-	spec.IPFamilyPolicy = pick(r, nil, ptr.To(corev1.IPFamilyPolicySingleStack), ptr.To(corev1.IPFamilyPolicyPreferDualStack), ptr.To(corev1.IPFamilyPolicyRequireDualStack), ptr.To(corev1.IPFamilyPolicy("Foo")))
-	spec.ExternalName = pick(r, "", "example.com", "a.", "A")
-	spec.ExternalTrafficPolicy = pick(r, "", corev1.ServiceExternalTrafficPolicyCluster, corev1.ServiceExternalTrafficPolicyLocal, "Foo")
-	spec.InternalTrafficPolicy = pick(r, nil, ptr.To(corev1.ServiceInternalTrafficPolicyCluster), ptr.To(corev1.ServiceInternalTrafficPolicy("Foo")))
-	spec.HealthCheckNodePort = pick[int32](r, 0, 0, 30100, 30001, -1)
-	spec.AllocateLoadBalancerNodePorts = pick(r, nil, ptr.To(true), ptr.To(false))
-	spec.LoadBalancerClass = pick(r, nil, nil, ptr.To("c/x"), ptr.To("a b"))
-	spec.LoadBalancerSourceRanges = pick(r, nil, nil, []string{" 10.0.0.0/8"}, []string{"foo", "10.0.0.1/8"})
-	spec.LoadBalancerIP = pick(r, "", "garbage", "01.2.3.4")
-	spec.ExternalIPs = pick(r, nil, nil, []string{"192.0.2.1"}, []string{"127.0.0.1", "foo"})
-	spec.SessionAffinity = pick(r, "", corev1.ServiceAffinityNone, corev1.ServiceAffinityNone, corev1.ServiceAffinityClientIP, "Foo")
-	spec.SessionAffinityConfig = pick(r, nil, nil, &corev1.SessionAffinityConfig{}, &corev1.SessionAffinityConfig{ClientIP: &corev1.ClientIPConfig{TimeoutSeconds: ptr.To[int32](0)}})
-	spec.TrafficDistribution = pick(r, nil, ptr.To("PreferClose"), ptr.To("Foo"))
-	spec.Selector = pick(r, nil, map[string]string{}, map[string]string{"a": "b"}, map[string]string{"a b": "c d"})
-	spec.Ports = nil
+	dns := ports(port("a", 53, "TCP", 30053), port("b", 53, "UDP", 30053))
+	s := newService(pick(r,
+		[]tweak{},
+		[]tweak{dualStack, externalIPs("192.0.2.1"), local},
+		[]tweak{ips("None"), ports()},
+		[]tweak{nodePort, dualStack, dns},
+		[]tweak{loadBalancer, dns},
+		[]tweak{loadBalancer, local, healthCheck(30100), class("c/x"), ranges("10.0.0.0/8")},
+		[]tweak{externalName},
+	)...)
 	for range r.IntN(4) {
-		spec.Ports = append(spec.Ports, corev1.ServicePort{
-			Name: pick(r, "", "a", "b", "c", "A"), Port: pick[int32](r, 0, 80, 81, 82, 70000), Protocol: pick(r, "", corev1.ProtocolTCP, corev1.ProtocolUDP, "Foo"),
-			TargetPort: pick(r, intstr.FromInt32(0), intstr.FromString("http"), intstr.FromString("80"), intstr.IntOrString{Type: 7}),
-			NodePort:   pick[int32](r, 0, 30001, 30002, -5), AppProtocol: pick(r, nil, ptr.To("http"), ptr.To("a b")),
-		})
+		mutations[r.IntN(len(mutations))](r, &s.Spec, &s.Status)
 	}
-	s.Status.LoadBalancer.Ingress = pick(r, nil, []corev1.LoadBalancerIngress{{}}, []corev1.LoadBalancerIngress{{IP: "192.0.02.1", IPMode: ptr.To(corev1.LoadBalancerIPMode("Foo"))}}, []corev1.LoadBalancerIngress{{Hostname: "1.2.3.4"}})
 	// Half of them as they would be after decoding: fewer of those are refused
 	// for what a client can't send.
 	if r.IntN(2) == 0 {
 		v1.SetDefaults_Service(s)
 	}
 	return s
+}
+
+var mutations = []func(*rand.Rand, *corev1.ServiceSpec, *corev1.ServiceStatus){
+	func(r *rand.Rand, spec *corev1.ServiceSpec, _ *corev1.ServiceStatus) {
+		spec.Type = pick(r, corev1.ServiceTypeClusterIP, corev1.ServiceTypeNodePort, corev1.ServiceTypeLoadBalancer, corev1.ServiceTypeExternalName, "Foo")
+	},
+	func(r *rand.Rand, spec *corev1.ServiceSpec, _ *corev1.ServiceStatus) {
+		spec.ClusterIPs = pick(r, nil, []string{"10.0.0.1"}, []string{"None"}, []string{"10.0.0.1", "fd00::1"}, []string{"fd00::1", "10.0.0.1"},
+			[]string{"None", "10.0.0.1"}, []string{"010.0.0.1"}, []string{""}, []string{"a", "b", "c"})
+		spec.ClusterIP = pick(r, "", "10.0.0.1", "None", "fd00::1")
+		if len(spec.ClusterIPs) > 0 && r.IntN(4) > 0 {
+			spec.ClusterIP = spec.ClusterIPs[0]
+		}
+	},
+	func(r *rand.Rand, spec *corev1.ServiceSpec, _ *corev1.ServiceStatus) {
+		spec.IPFamilies = pick(r, nil, []corev1.IPFamily{ip4}, []corev1.IPFamily{ip6}, []corev1.IPFamily{ip4, ip6}, []corev1.IPFamily{ip6, ip4}, []corev1.IPFamily{ip4, ip4, "Foo"})
+		spec.IPFamilyPolicy = pick(r, nil, ptr.To(corev1.IPFamilyPolicySingleStack), ptr.To(corev1.IPFamilyPolicyPreferDualStack), ptr.To(corev1.IPFamilyPolicyRequireDualStack), ptr.To(corev1.IPFamilyPolicy("Foo")))
+	},
+	func(r *rand.Rand, spec *corev1.ServiceSpec, _ *corev1.ServiceStatus) {
+		spec.ExternalName = pick(r, "", "example.com", "a.", "A")
+		spec.LoadBalancerIP = pick(r, "", "garbage", "01.2.3.4")
+		spec.TrafficDistribution = pick(r, nil, ptr.To("PreferClose"), ptr.To("Foo"))
+		spec.Selector = pick(r, nil, map[string]string{}, map[string]string{"a": "b"}, map[string]string{"a b": "c d"})
+	},
+	func(r *rand.Rand, spec *corev1.ServiceSpec, _ *corev1.ServiceStatus) {
+		spec.ExternalTrafficPolicy = pick(r, "", corev1.ServiceExternalTrafficPolicyCluster, corev1.ServiceExternalTrafficPolicyLocal, "Foo")
+		spec.InternalTrafficPolicy = pick(r, nil, ptr.To(corev1.ServiceInternalTrafficPolicyCluster), ptr.To(corev1.ServiceInternalTrafficPolicy("Foo")))
+	},
+	func(r *rand.Rand, spec *corev1.ServiceSpec, _ *corev1.ServiceStatus) {
+		spec.HealthCheckNodePort = pick[int32](r, 0, 30100, 30101, 30053, -1)
+		spec.AllocateLoadBalancerNodePorts = pick(r, nil, ptr.To(true), ptr.To(false))
+	},
+	func(r *rand.Rand, spec *corev1.ServiceSpec, _ *corev1.ServiceStatus) {
+		spec.LoadBalancerClass = pick(r, nil, ptr.To("c/x"), ptr.To("c/y"), ptr.To("a b"))
+		spec.LoadBalancerSourceRanges = pick(r, nil, []string{" 10.0.0.0/8"}, []string{"foo", "10.0.0.1/8"})
+	},
+	func(r *rand.Rand, spec *corev1.ServiceSpec, _ *corev1.ServiceStatus) {
+		spec.ExternalIPs = pick(r, nil, []string{"192.0.2.1"}, []string{"192.0.02.1"}, []string{"127.0.0.1", "foo"})
+	},
+	func(r *rand.Rand, spec *corev1.ServiceSpec, _ *corev1.ServiceStatus) {
+		spec.SessionAffinity = pick(r, "", corev1.ServiceAffinityNone, corev1.ServiceAffinityClientIP, "Foo")
+		spec.SessionAffinityConfig = pick(r, nil, &corev1.SessionAffinityConfig{}, &corev1.SessionAffinityConfig{ClientIP: &corev1.ClientIPConfig{TimeoutSeconds: ptr.To(pick[int32](r, 0, 1))}})
+	},
+	func(r *rand.Rand, spec *corev1.ServiceSpec, _ *corev1.ServiceStatus) {
+		spec.Ports = nil
+		for range r.IntN(4) {
+			spec.Ports = append(spec.Ports, corev1.ServicePort{
+				Name: pick(r, "", "a", "b", "c", "A"), Port: pick[int32](r, 0, 80, 81, 82, 70000), Protocol: pick(r, "", corev1.ProtocolTCP, corev1.ProtocolUDP, "Foo"),
+				TargetPort: pick(r, intstr.FromInt32(0), intstr.FromString("http"), intstr.FromString("80"), intstr.IntOrString{Type: 7}),
+				NodePort:   pick[int32](r, 0, 30001, 30002, -5), AppProtocol: pick(r, nil, ptr.To("http"), ptr.To("a b")),
+			})
+		}
+	},
+	func(r *rand.Rand, spec *corev1.ServiceSpec, _ *corev1.ServiceStatus) {
+		for i := range spec.Ports {
+			spec.Ports[i].NodePort = pick[int32](r, 0, 30001)
+		}
+	},
+	func(r *rand.Rand, _ *corev1.ServiceSpec, status *corev1.ServiceStatus) {
+		status.LoadBalancer.Ingress = pick(r, nil, []corev1.LoadBalancerIngress{{}}, []corev1.LoadBalancerIngress{{IP: "192.0.02.1", IPMode: ptr.To(corev1.LoadBalancerIPMode("Foo"))}}, []corev1.LoadBalancerIngress{{Hostname: "1.2.3.4"}})
+	},
 }
