@@ -88,11 +88,15 @@ func inheritNodePorts(after After, before Before) {
 		byNumber[numberOf(port)] = port.NodePort
 	}
 	ports := after.Spec.Ports
-	users := nodePortUsers(ports)
+	// The client may have moved a node port to another port. Ports that shared
+	// one before go on sharing it, as long as they can be told apart.
+	given := nodePortUsers(ports)
+	inherited := map[portAndProtocol]bool{}
 	inherit := func(i int, nodePort int32) {
-		if nodePort != 0 && ports[i].NodePort == 0 && mayUseNodePort(ports, i, users[nodePort]) {
+		key := portAndProtocol{nodePort, ports[i].Protocol}
+		if ports[i].NodePort == 0 && !inherited[key] && mayUseNodePort(ports, i, given[nodePort]) {
 			ports[i].NodePort = nodePort
-			users[nodePort] = append(users[nodePort], i)
+			inherited[key] = nodePort != 0
 		}
 	}
 	for i := range ports {

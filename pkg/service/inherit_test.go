@@ -142,6 +142,8 @@ func TestInheritNodePorts(t *testing.T) {
 		"A115 explicit change":                   {newService(np, stored), newService(np, ports(port("a", 80, tcp, 30009), port("b", 81, tcp, 0))), []int32{30009, 30002}},
 		"A115 swap":                              {newService(np, stored), newService(np, ports(port("a", 80, tcp, 30002), port("b", 81, tcp, 30001))), []int32{30002, 30001}},
 		"A87 shared one is kept by both":         {newService(np, ports(port("t", 53, tcp, 30053), port("u", 53, udp, 30053))), newService(np, ports(port("t", 53, tcp, 0), port("u", 53, udp, 0))), []int32{30053, 30053}},
+		"A88 shared one, other number":           {newService(np, ports(port("t", 53, tcp, 30053), port("u", 53, udp, 30053))), newService(np, ports(port("t", 54, tcp, 0), port("u", 53, udp, 0))), []int32{30053, 30053}},
+		"A43 shared one, same protocol":          {newService(np, ports(port("t", 53, tcp, 30053), port("u", 53, udp, 30053))), newService(np, ports(port("t", 53, tcp, 0), port("u", 54, tcp, 0))), []int32{30053, 0}},
 		"A121 NodePort to LoadBalancer":          {newService(np, stored), newService(lb, open), []int32{30001, 30002}},
 		"A119 nothing to inherit":                {newService(cip, open), newService(np, open), []int32{0, 0}},
 		"A92 allocate false, cleared":            {newService(lb, stored), newService(lb, open, allocate(false)), []int32{0, 0}},
