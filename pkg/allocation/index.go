@@ -1,0 +1,243 @@
+package allocation
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/portolan-dev/portolan/pkg/allocator"
+)
+
+// doubtPeriod is how long a value is kept out of automatic picks after a
+// request for it ended without an answer from etcd. The transaction may still
+// be applied in that time; afterwards a pick of it is no risk either, only
+// likelier to lose its race.
+const doubtPeriod = time.Minute
+
+// Claim is a fact about who holds a value.
+type Claim struct {
+	// UID of the Service that holds the value; empty for a reservation made by
+	// hand.
+	UID string
+	// Holder for people to read, e.g. "services/default/web".
+	Holder string
+	// Revision is the etcd ModRevision of the claim.
+	Revision int64
+}
+
+// Index is safe for concurrent use.
+type Index struct {
+	pools [classes]pool
+	now   func() time.Time
+}
+
+// New makes an index that knows of nothing. The clock serves only to end
+// doubts; see Doubt.
+func New(now func() time.Time) *Index {
+	index := &Index{now: now}
+	for class := range index.pools {
+		index.pools[class] = pool{
+			space:    allocator.NewSpace(),
+			claims:   map[allocator.Number]Claim{},
+			released: map[allocator.Number]int64{},
+			picked:   map[allocator.Number]bool{},
+			ranges:   map[string]*rangeState{},
+			random:   rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+		}
+	}
+	return index
+}
+
+// pool is the picture of one class of values.
+type pool struct {
+	mu sync.Mutex
+	// space is what can't be picked: the union of claims and picked.
+	space  *allocator.Space
+	claims map[allocator.Number]Claim
+	// released remembers what this replica released and when, until the watch
+	// says so too: the watch may still deliver news of the claim's life.
+	released map[allocator.Number]int64
+	picked   map[allocator.Number]bool
+	doubts   []doubt
+	ranges   map[string]*rangeState
+	// sorted are the ranges that are there, by name.
+	sorted []*rangeState
+	// automatic are the spans that automatic picks come from.
+	automatic []allocator.Span
+	random    *rand.Rand
+}
+
+type doubt struct {
+	number allocator.Number
+	until  time.Time
+}
+
+// Observe takes note that a value was claimed.
+func (x *Index) Observe(value Value, claim Claim) {
+	p := &x.pools[value.Class]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.observe(value.Number, claim)
+}
+
+func (p *pool) observe(number allocator.Number, claim Claim) {
+	if p.released[number] >= claim.Revision {
+		return
+	}
+	delete(p.released, number)
+	known, exists := p.claims[number]
+	if exists && known.Revision >= claim.Revision {
+		return
+	}
+	p.claims[number] = claim
+	delete(p.picked, number)
+	p.space.Take(number)
+	if !exists {
+		p.count(number, 1)
+	}
+}
+
+// Released takes note that this replica's own transaction at the given
+// revision released a value, ahead of the watch.
+func (x *Index) Released(value Value, revision int64) {
+	p := &x.pools[value.Class]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.forget(value.Number, revision)
+	p.released[value.Number] = max(p.released[value.Number], revision)
+}
+
+// Absent takes note that there was no claim on a value at the given revision.
+func (x *Index) Absent(value Value, revision int64) {
+	p := &x.pools[value.Class]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.forget(value.Number, revision)
+	if p.released[value.Number] <= revision {
+		delete(p.released, value.Number)
+	}
+}
+
+func (p *pool) forget(number allocator.Number, revision int64) {
+	known, exists := p.claims[number]
+	if !exists || known.Revision > revision {
+		return
+	}
+	delete(p.claims, number)
+	p.count(number, -1)
+	p.makeFree(number)
+}
+
+// makeFree lets a number be picked again if nothing else keeps it.
+func (p *pool) makeFree(number allocator.Number) {
+	if _, claimed := p.claims[number]; !claimed && !p.picked[number] {
+		p.space.Release(number)
+	}
+}
+
+// Replace sets what is claimed of the given classes to what a list at the
+// given revision says, but for what is known to be newer.
+func (x *Index) Replace(listed map[Value]Claim, revision int64, of ...Class) {
+	for _, class := range of {
+		p := &x.pools[class]
+		p.mu.Lock()
+		for number, known := range p.claims {
+			if _, still := listed[Value{class, number}]; !still && known.Revision <= revision {
+				p.forget(number, revision)
+			}
+		}
+		for number, released := range p.released {
+			if released <= revision {
+				delete(p.released, number)
+			}
+		}
+		for value, claim := range listed {
+			if value.Class == class {
+				p.observe(value.Number, claim)
+			}
+		}
+		p.mu.Unlock()
+	}
+}
+
+// Lookup says who holds a value, as far as this replica knows.
+func (x *Index) Lookup(value Value) (Claim, bool) {
+	p := &x.pools[value.Class]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	claim, exists := p.claims[value.Number]
+	return claim, exists
+}
+
+// FullError says that an automatic pick found nothing.
+type FullError struct {
+	Class Class
+	// Ranges that the pick could have come from, with their figures.
+	Ranges []RangeUsage
+}
+
+func (e *FullError) Error() string {
+	if len(e.Ranges) == 0 {
+		return fmt.Sprintf("there is no range to pick an automatic value (%s) from", e.Class)
+	}
+	text := "range is full:"
+	for i, r := range e.Ranges {
+		if i > 0 {
+			text += ";"
+		}
+		text += fmt.Sprintf(" %s (%s) holds %d of %d", r.Name, r.Text, r.Allocated, r.Capacity)
+	}
+	return text
+}
+
+// Pick chooses a free value of the class and keeps it from other picks until
+// it is claimed, dropped or, after Doubt, its time is over. The error is a
+// *FullError.
+func (x *Index) Pick(class Class) (Value, error) {
+	p := &x.pools[class]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.endDoubts(x.now())
+	number, ok := p.space.Pick(p.automatic, p.random)
+	if !ok {
+		return Value{}, &FullError{Class: class, Ranges: p.automaticUsage()}
+	}
+	p.space.Take(number)
+	p.picked[number] = true
+	return Value{class, number}, nil
+}
+
+// Drop gives back a picked value that was definitely not claimed.
+func (x *Index) Drop(value Value) {
+	p := &x.pools[value.Class]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.drop(value.Number)
+}
+
+func (p *pool) drop(number allocator.Number) {
+	if p.picked[number] {
+		delete(p.picked, number)
+		p.makeFree(number)
+	}
+}
+
+// Doubt gives back a picked value of which nobody knows whether it was
+// claimed: the request for it timed out or was cancelled. It stays out of
+// picks for a minute, unless the watch reports the claim before.
+func (x *Index) Doubt(value Value) {
+	p := &x.pools[value.Class]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.picked[value.Number] {
+		p.doubts = append(p.doubts, doubt{value.Number, x.now().Add(doubtPeriod)})
+	}
+}
+
+func (p *pool) endDoubts(now time.Time) {
+	for len(p.doubts) > 0 && p.doubts[0].until.Before(now) {
+		p.drop(p.doubts[0].number)
+		p.doubts = p.doubts[1:]
+	}
+}
