@@ -1,0 +1,84 @@
+package etcd
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.etcd.io/etcd/client/pkg/v3/transport"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"k8s.io/apiserver/pkg/storage/etcd3"
+	"k8s.io/apiserver/pkg/storage/storagebackend"
+	"k8s.io/component-base/tracing"
+)
+
+const (
+	dialTimeout = 20 * time.Second
+	// Keepalives find out within 40 s about a member that went away silently;
+	// these are kube-apiserver's values.
+	keepaliveTime    = 30 * time.Second
+	keepaliveTimeout = 10 * time.Second
+)
+
+// Connect connects to an external etcd. It fails if that is not reached, or if
+// it is a store that speaks etcd's protocol but can't do transactions over
+// several keys.
+func Connect(ctx context.Context, config storagebackend.TransportConfig) (*Store, error) {
+	clientConfig := clientv3.Config{
+		Context:              context.WithoutCancel(ctx),
+		Endpoints:            config.ServerList,
+		DialTimeout:          dialTimeout,
+		DialKeepAliveTime:    keepaliveTime,
+		DialKeepAliveTimeout: keepaliveTimeout,
+		Logger:               zap.NewNop(),
+		DialOptions:          dialOptions(config),
+	}
+	if config.CertFile != "" || config.KeyFile != "" || config.TrustedCAFile != "" {
+		info := transport.TLSInfo{CertFile: config.CertFile, KeyFile: config.KeyFile, TrustedCAFile: config.TrustedCAFile}
+		tlsConfig, err := info.ClientConfig()
+		if err != nil {
+			return nil, fmt.Errorf("TLS for etcd: %w", err)
+		}
+		clientConfig.TLS = tlsConfig
+	}
+	client, err := clientv3.New(clientConfig)
+	if err != nil {
+		return nil, fmt.Errorf("connecting to etcd: %w", err)
+	}
+	if err := probe(ctx, client); err != nil {
+		client.Close()
+		return nil, fmt.Errorf("etcd at %v: %w", config.ServerList, err)
+	}
+	client.KV = etcd3.NewETCDLatencyTracker(client.KV)
+	return &Store{Client: client, stop: client.Close}, nil
+}
+
+func dialOptions(config storagebackend.TransportConfig) []grpc.DialOption {
+	return []grpc.DialOption{
+		grpc.WithStatsHandler(otelgrpc.NewClientHandler(
+			otelgrpc.WithPropagators(tracing.Propagators()),
+			otelgrpc.WithTracerProvider(config.TracerProvider),
+		)),
+	}
+}
+
+// probe reads two keys in one transaction that compares two: what every write
+// of a Service relies on.
+func probe(ctx context.Context, client *clientv3.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	if _, err := client.Get(ctx, "health"); err != nil {
+		return fmt.Errorf("can't be reached: %w", err)
+	}
+	_, err := client.Txn(ctx).If(
+		clientv3.Compare(clientv3.ModRevision("health"), ">", -1),
+		clientv3.Compare(clientv3.ModRevision("health2"), ">", -1),
+	).Then(clientv3.OpGet("health"), clientv3.OpGet("health2")).Commit()
+	if err != nil {
+		return fmt.Errorf("takes no transaction over several keys, which Portolan is built on (kine and the like don't): %w", err)
+	}
+	return nil
+}

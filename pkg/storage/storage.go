@@ -1,0 +1,106 @@
+// Package storage builds each resource's storage stack:
+//
+//	generic registry → watch cache → claims or ranges or guard → etcd3's store → txn → etcd
+//
+// The storage library has no other seam at which a transaction could be
+// widened: its client factory is private, the decorator of RESTOptions is not.
+package storage
+
+import (
+	"sync"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/storage"
+	"k8s.io/apiserver/pkg/storage/cacher"
+	"k8s.io/apiserver/pkg/storage/etcd3"
+	"k8s.io/apiserver/pkg/storage/storagebackend"
+	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
+	"k8s.io/apiserver/pkg/storage/value/encrypt/identity"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/portolan-dev/portolan/pkg/txn"
+)
+
+// Wrapper puts a layer between etcd3's store and the watch cache.
+type Wrapper func(storage.Interface) storage.Interface
+
+// Getter hands out the storage stack of each resource.
+type Getter struct {
+	// Options are those of the flags; only their decorator is replaced.
+	Options   generic.RESTOptionsGetter
+	Client    *clientv3.Client
+	Compactor etcd3.Compactor
+	// Wrappers are the layers of the resources that have one.
+	Wrappers map[schema.GroupResource]Wrapper
+}
+
+var _ generic.RESTOptionsGetter = &Getter{}
+
+// GetRESTOptions implements generic.RESTOptionsGetter.
+func (g *Getter) GetRESTOptions(resource schema.GroupResource, example runtime.Object) (generic.RESTOptions, error) {
+	options, err := g.Options.GetRESTOptions(resource, example)
+	if err != nil {
+		return options, err
+	}
+	wrap := g.Wrappers[resource]
+	if wrap == nil {
+		wrap = func(inner storage.Interface) storage.Interface { return inner }
+	}
+	options.Decorator = func(config *storagebackend.ConfigForResource, resourcePrefix string, keyFunc func(obj runtime.Object) (string, error),
+		newFunc, newListFunc func() runtime.Object, attributes storage.AttrFunc, indexers storage.IndexerFuncs, indexed *cache.Indexers) (storage.Interface, factory.DestroyFunc, error) {
+		store, closeStore, err := g.store(config, resourcePrefix, newFunc, newListFunc)
+		if err != nil {
+			return nil, nil, err
+		}
+		return cached(cacher.Config{
+			Storage:             wrap(store),
+			Versioner:           storage.APIObjectVersioner{},
+			GroupResource:       config.GroupResource,
+			EventsHistoryWindow: config.EventsHistoryWindow,
+			ResourcePrefix:      resourcePrefix,
+			KeyFunc:             keyFunc,
+			NewFunc:             newFunc,
+			NewListFunc:         newListFunc,
+			GetAttrsFunc:        attributes,
+			IndexerFuncs:        indexers,
+			Indexers:            indexed,
+			Codec:               config.Codec,
+		}, closeStore)
+	}
+	return options, nil
+}
+
+func (g *Getter) store(config *storagebackend.ConfigForResource, resourcePrefix string, newFunc, newListFunc func() runtime.Object) (storage.Interface, func(), error) {
+	client := txn.Decorate(g.Client)
+	transformer := config.Transformer
+	if transformer == nil {
+		transformer = identity.NewEncryptCheckTransformer()
+	}
+	versioner := storage.APIObjectVersioner{}
+	store, err := etcd3.New(client, g.Compactor, config.Codec, newFunc, newListFunc, config.Prefix, resourcePrefix,
+		config.GroupResource, transformer, config.LeaseManagerConfig, etcd3.NewDefaultDecoder(config.Codec, versioner), versioner)
+	if err != nil {
+		return nil, nil, err
+	}
+	return store, store.Close, nil
+}
+
+func cached(config cacher.Config, closeStore func()) (storage.Interface, factory.DestroyFunc, error) {
+	cache, err := cacher.NewCacherFromConfig(config)
+	if err != nil {
+		closeStore()
+		return nil, nil, err
+	}
+	delegator := cacher.NewCacheDelegator(cache, config.Storage)
+	var once sync.Once
+	return delegator, func() {
+		once.Do(func() {
+			delegator.Stop()
+			cache.Stop()
+			closeStore()
+		})
+	}, nil
+}

@@ -1,0 +1,208 @@
+// Package txn is the only place that builds an etcd transaction for a write.
+//
+// It decorates the interface through which k8s.io/apiserver's etcd3 store
+// reaches etcd. A write whose context carries a Plan is committed together
+// with what the plan adds to it: the claims it takes and releases and the
+// facts it relies on. A write without a plan passes through unchanged.
+//
+// A transaction that fails because the object itself has changed is reported
+// the way the store expects, and the store deals with it. One that fails for
+// anything in the plan ends in a *ConflictError with what etcd holds instead.
+// Nothing is retried here.
+package txn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/client/v3/kubernetes"
+)
+
+// Guard is a fact a transaction relies on: the ModRevision of a key, 0 for one
+// that must be absent.
+type Guard struct {
+	Key      string
+	Revision int64
+}
+
+// Put is a value to be written, encoded (and encrypted, where that is
+// configured) as the key's own store would have.
+type Put struct {
+	Key   string
+	Value []byte
+}
+
+// Plan is what one write adds to its transaction. The caller of the store sets
+// it anew on every attempt and reads the outcome after the store returns.
+type Plan struct {
+	Guards  []Guard
+	Puts    []Put
+	Deletes []string
+	// NoneSince is the prefix of keys of which none may have been created
+	// after the given revision.
+	NoneSince *Guard
+
+	outcome  Outcome
+	revision int64
+}
+
+// Outcome is what became of a write.
+type Outcome int
+
+const (
+	// NotSent: no transaction was sent, or every one that was sent was refused.
+	NotSent Outcome = iota
+	// Committed: the transaction was applied.
+	Committed
+	// Unknown: there was no answer; the transaction may have been applied or
+	// may yet be.
+	Unknown
+)
+
+// Reset empties the plan for another attempt.
+func (p *Plan) Reset() { *p = Plan{outcome: p.outcome, revision: p.revision} }
+
+// Outcome says what became of the last transaction, and at which revision it
+// was committed.
+func (p *Plan) Outcome() (Outcome, int64) { return p.outcome, p.revision }
+
+type planKey struct{}
+
+// WithPlan makes writes in the returned context carry the plan.
+func WithPlan(ctx context.Context, plan *Plan) context.Context {
+	return context.WithValue(ctx, planKey{}, plan)
+}
+
+// ConflictError reports that something a plan relied on is not so.
+type ConflictError struct {
+	// Revision of the store at which the transaction was refused.
+	Revision int64
+	// Found is what etcd holds at each guarded key; nil for an absent one.
+	Found map[string]*mvccpb.KeyValue
+}
+
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("what the write relied on has changed (revision %d)", e.Revision)
+}
+
+// TooLargeError reports that etcd takes fewer operations in a transaction than
+// the write needs.
+type TooLargeError struct {
+	Operations int
+}
+
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("the write needs a transaction of %d operations, more than etcd is set up to take: "+
+		"raise etcd's --max-txn-ops above that, or let the object claim less", e.Operations)
+}
+
+// Interface decorates the client that writes go through.
+type Interface struct {
+	kubernetes.Interface
+	kv clientv3.KV
+}
+
+var _ kubernetes.Interface = &Interface{}
+
+// Decorate returns a client like the given one whose writes carry the plan of
+// their context.
+func Decorate(client *clientv3.Client) *kubernetes.Client {
+	plain := &kubernetes.Client{Client: client}
+	plain.Kubernetes = plain
+	return &kubernetes.Client{Client: client, Kubernetes: &Interface{Interface: plain, kv: client.KV}}
+}
+
+// OptimisticPut writes the key, and what the context's plan adds, if the key
+// is at the expected revision.
+func (i *Interface) OptimisticPut(ctx context.Context, key string, value []byte, expectedRevision int64, opts kubernetes.PutOptions) (kubernetes.PutResponse, error) {
+	plan, ok := ctx.Value(planKey{}).(*Plan)
+	if !ok {
+		return i.Interface.OptimisticPut(ctx, key, value, expectedRevision, opts)
+	}
+	write := clientv3.OpPut(key, string(value), clientv3.WithLease(opts.LeaseID))
+	found, succeeded, revision, err := i.commit(ctx, plan, key, expectedRevision, write)
+	if err != nil {
+		return kubernetes.PutResponse{}, err
+	}
+	return kubernetes.PutResponse{KV: found, Succeeded: succeeded, Revision: revision}, nil
+}
+
+// OptimisticDelete deletes the key, and does what the context's plan adds, if
+// the key is at the expected revision.
+func (i *Interface) OptimisticDelete(ctx context.Context, key string, expectedRevision int64, opts kubernetes.DeleteOptions) (kubernetes.DeleteResponse, error) {
+	plan, ok := ctx.Value(planKey{}).(*Plan)
+	if !ok {
+		return i.Interface.OptimisticDelete(ctx, key, expectedRevision, opts)
+	}
+	found, succeeded, revision, err := i.commit(ctx, plan, key, expectedRevision, clientv3.OpDelete(key))
+	if err != nil {
+		return kubernetes.DeleteResponse{}, err
+	}
+	return kubernetes.DeleteResponse{KV: found, Succeeded: succeeded, Revision: revision}, nil
+}
+
+// commit sends the one transaction. Where it was refused because the key is
+// not at the expected revision, found is what the key holds.
+func (i *Interface) commit(ctx context.Context, plan *Plan, key string, expectedRevision int64, write clientv3.Op) (found *mvccpb.KeyValue, succeeded bool, revision int64, err error) {
+	compares := []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(key), "=", expectedRevision)}
+	reads := []clientv3.Op{clientv3.OpGet(key)}
+	for _, guard := range plan.Guards {
+		compares = append(compares, clientv3.Compare(clientv3.ModRevision(guard.Key), "=", guard.Revision))
+		reads = append(reads, clientv3.OpGet(guard.Key))
+	}
+	if none := plan.NoneSince; none != nil {
+		compares = append(compares, clientv3.Compare(clientv3.CreateRevision(none.Key), "<", none.Revision+1).WithPrefix())
+	}
+	writes := []clientv3.Op{write}
+	for _, put := range plan.Puts {
+		writes = append(writes, clientv3.OpPut(put.Key, string(put.Value)))
+	}
+	for _, doomed := range plan.Deletes {
+		writes = append(writes, clientv3.OpDelete(doomed))
+	}
+
+	plan.outcome = Unknown
+	response, err := i.kv.Txn(ctx).If(compares...).Then(writes...).Else(reads...).Commit()
+	if err != nil {
+		if errors.Is(err, rpctypes.ErrTooManyOps) {
+			plan.outcome = NotSent
+			return nil, false, 0, &TooLargeError{Operations: max(len(compares), len(writes))}
+		}
+		return nil, false, 0, err
+	}
+	revision = response.Header.Revision
+	if response.Succeeded {
+		plan.outcome, plan.revision = Committed, revision
+		return nil, true, revision, nil
+	}
+
+	plan.outcome = NotSent
+	object := firstOf(response.Responses[0])
+	if modRevision(object) != expectedRevision {
+		return object, false, revision, nil
+	}
+	conflict := &ConflictError{Revision: revision, Found: make(map[string]*mvccpb.KeyValue, len(plan.Guards))}
+	for n, guard := range plan.Guards {
+		conflict.Found[guard.Key] = firstOf(response.Responses[n+1])
+	}
+	return nil, false, revision, conflict
+}
+
+func firstOf(response *etcdserverpb.ResponseOp) *mvccpb.KeyValue {
+	if kvs := response.GetResponseRange().GetKvs(); len(kvs) > 0 {
+		return kvs[0]
+	}
+	return nil
+}
+
+func modRevision(kv *mvccpb.KeyValue) int64 {
+	if kv == nil {
+		return 0
+	}
+	return kv.ModRevision
+}
