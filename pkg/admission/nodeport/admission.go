@@ -1,0 +1,97 @@
+// Package nodeport holds the admission plugin NodePortAllocator, which fills in
+// the node ports and the health check port that a client left open. What it
+// picks is claimed, or refused, by the transaction that writes the Service.
+package nodeport
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/admission"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/admission/initializer"
+	"github.com/portolan-dev/portolan/pkg/allocation"
+	"github.com/portolan-dev/portolan/pkg/claims"
+	"github.com/portolan-dev/portolan/pkg/service"
+)
+
+// PluginName is the plugin's name on the command line.
+const PluginName = "NodePortAllocator"
+
+// Register makes the plugin known.
+func Register(plugins *admission.Plugins) {
+	plugins.Register(PluginName, func(io.Reader) (admission.Interface, error) { return New(), nil })
+}
+
+// Plugin fills in node ports.
+type Plugin struct {
+	initializer.Plugin
+}
+
+var (
+	_ admission.MutationInterface = &Plugin{}
+	_ initializer.WantsLedger     = &Plugin{}
+)
+
+// New makes the plugin.
+func New() *Plugin { return &Plugin{initializer.NewPlugin()} }
+
+// Admit settles the ports of a Service that is created or changed.
+func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+	svc, stored, err := p.Services(a)
+	if err != nil || svc == nil {
+		return err
+	}
+	service.Inherit(service.After{Service: svc}, service.Before{Service: stored})
+	if cause := p.fill(svc, claims.FromContext(ctx)); cause != nil {
+		return apierrors.NewInvalid(v1.Kind("Service"), a.GetName(), field.ErrorList{cause})
+	}
+	if a.IsDryRun() {
+		return p.check(a, svc, stored)
+	}
+	return nil
+}
+
+func (p *Plugin) fill(svc *v1.Service, picks *claims.Picks) *field.Error {
+	service.AdoptNodePorts(svc)
+	for _, group := range service.OpenNodePorts(svc) {
+		value, err := picks.Pick(fmt.Sprintf("port/%d", group[0]), allocation.Port)
+		if err != nil {
+			path := field.NewPath("spec", "ports").Index(group[0]).Child("nodePort")
+			return field.Invalid(path, 0, claims.PortText(err))
+		}
+		for _, i := range group {
+			svc.Spec.Ports[i].NodePort = value.Number.Port()
+		}
+	}
+	if service.NeedsHealthCheckNodePort(svc) && svc.Spec.HealthCheckNodePort == 0 {
+		value, err := picks.Pick("healthCheck", allocation.Port)
+		if err != nil {
+			return field.Invalid(field.NewPath("spec", "healthCheckNodePort"), 0, claims.PortText(err))
+		}
+		svc.Spec.HealthCheckNodePort = value.Number.Port()
+	}
+	return nil
+}
+
+// check tells the truth about a write that will not be made: what the
+// transaction would refuse.
+func (p *Plugin) check(a admission.Attributes, svc, stored *v1.Service) error {
+	var errs field.ErrorList
+	for _, value := range claims.Taken(svc, stored) {
+		if value.Class != allocation.Port {
+			continue
+		}
+		if cause := p.Ledger.CheckExplicit(svc, value); cause != nil {
+			errs = append(errs, cause)
+		}
+	}
+	if len(errs) > 0 {
+		return apierrors.NewInvalid(v1.Kind("Service"), a.GetName(), errs)
+	}
+	return nil
+}

@@ -1,0 +1,158 @@
+package claims
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	netutils "k8s.io/utils/net"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/allocation"
+	"github.com/portolan-dev/portolan/pkg/txn"
+)
+
+var (
+	errTaken     = errors.New("already allocated")
+	errNotPicked = errors.New("the value was not picked for this request")
+)
+
+// outOfRangeError says that no usable range has the value.
+type outOfRangeError struct {
+	value allocation.Value
+}
+
+func (e *outOfRangeError) Error() string {
+	return fmt.Sprintf("%s lies in no usable range", e.value)
+}
+
+// invalid is the answer to a Service that asks for a value it can't have: a
+// 422 with the field and the text of upstream's allocators.
+func invalid(svc *v1.Service, cause *field.Error) error {
+	return apierrors.NewInvalid(v1.Kind("Service"), svc.Name, field.ErrorList{cause})
+}
+
+// FieldError words why a Service can't have a value that stands in its spec.
+// The cause is an *allocation.FullError or an error of this package.
+func FieldError(svc *v1.Service, value allocation.Value, cause error) *field.Error {
+	if value.Class != allocation.Port {
+		return field.Invalid(field.NewPath("spec", "clusterIPs"), svc.Spec.ClusterIPs, addressText(value, cause))
+	}
+	port := value.Number.Port()
+	path := field.NewPath("spec", "healthCheckNodePort")
+	for i := range svc.Spec.Ports {
+		if svc.Spec.Ports[i].NodePort == port {
+			path = field.NewPath("spec", "ports").Index(i).Child("nodePort")
+			break
+		}
+	}
+	return field.Invalid(path, port, PortText(cause))
+}
+
+func addressText(value allocation.Value, cause error) string {
+	switch cause := cause.(type) {
+	case *outOfRangeError:
+		return fmt.Sprintf("failed to allocate IP %s: the provided network does not match the current range", value)
+	case *allocation.FullError:
+		return "failed to allocate a serviceIP: " + cause.Error()
+	}
+	if errors.Is(cause, errTaken) {
+		return fmt.Sprintf("failed to allocate IP %s: provided IP is already allocated", value)
+	}
+	return fmt.Sprintf("failed to allocate IP %s: %v", value, cause)
+}
+
+// PortText words, as upstream does, why a port can't be had.
+func PortText(cause error) string {
+	switch cause := cause.(type) {
+	case *outOfRangeError:
+		return "provided port is not in the valid range"
+	case *allocation.FullError:
+		return "failed to allocate a nodePort: " + cause.Error()
+	}
+	if errors.Is(cause, errTaken) {
+		return "provided port is already allocated"
+	}
+	return cause.Error()
+}
+
+// CheckExplicit says whether a value that the client named could be claimed by
+// the Service, as far as this replica knows; nil where it could. The
+// transaction decides.
+func (l *Ledger) CheckExplicit(svc *v1.Service, value allocation.Value) *field.Error {
+	claim, held := l.Index.Lookup(value)
+	switch _, _, covered := l.Index.Covering(value); {
+	case held && claim.UID != "" && claim.UID == string(svc.UID):
+		return nil
+	case held:
+		return FieldError(svc, value, errTaken)
+	case !covered:
+		return l.outOfRange(svc, value)
+	}
+	return nil
+}
+
+// CheckRange says whether a value lies in a usable range; nil if it does.
+func (l *Ledger) CheckRange(svc *v1.Service, value allocation.Value) *field.Error {
+	if _, _, covered := l.Index.Covering(value); covered {
+		return nil
+	}
+	return l.outOfRange(svc, value)
+}
+
+// outOfRange names the ranges there are, for ports in upstream's words.
+func (l *Ledger) outOfRange(svc *v1.Service, value allocation.Value) *field.Error {
+	err := FieldError(svc, value, &outOfRangeError{value: value})
+	if value.Class == allocation.Port {
+		var texts []string
+		for _, usable := range l.Index.UsableRanges(allocation.Port) {
+			texts = append(texts, usable.Text)
+		}
+		err.Detail += ". The range of valid ports is " + strings.Join(texts, ",")
+	}
+	return err
+}
+
+// interpret words what else a write can fail for.
+func interpret(err error, last *attempt) error {
+	var large *txn.TooLargeError
+	if errors.As(err, &large) && last != nil {
+		return apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("service %q claims %d addresses and ports: %v",
+			last.owner.Name, len(last.take)+len(last.release)+len(last.rewrite), large))
+	}
+	return err
+}
+
+// errContended asks the client to come back: others were quicker each time.
+func errContended(svc *v1.Service) error {
+	return apierrors.NewTooManyRequests(fmt.Sprintf(
+		"what service %q claims was changed by others in each of %d attempts; try again", svc.Name, maxAttempts), 1)
+}
+
+// substitute puts one value into a Service's spec in the place of another.
+func substitute(svc *v1.Service, old, replacement allocation.Value) {
+	spec := &svc.Spec
+	if old.Class == allocation.Port {
+		for i := range spec.Ports {
+			if spec.Ports[i].NodePort == old.Number.Port() {
+				spec.Ports[i].NodePort = replacement.Number.Port()
+			}
+		}
+		if spec.HealthCheckNodePort == old.Number.Port() {
+			spec.HealthCheckNodePort = replacement.Number.Port()
+		}
+		return
+	}
+	for i, text := range spec.ClusterIPs {
+		addr, ok := netip.AddrFromSlice(netutils.ParseIPSloppy(text))
+		if ok && allocation.Address(addr) == old {
+			spec.ClusterIPs[i] = replacement.String()
+		}
+	}
+	if len(spec.ClusterIPs) > 0 {
+		spec.ClusterIP = spec.ClusterIPs[0]
+	}
+}

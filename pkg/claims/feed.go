@@ -1,0 +1,203 @@
+package claims
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"sync/atomic"
+
+	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/client-go/tools/cache"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/allocation"
+)
+
+// Source is a resource's own storage in this process.
+type Source interface {
+	rest.Lister
+	rest.Watcher
+}
+
+// Feed keeps an index up to date from the stores of claims and ranges.
+type Feed struct {
+	reflectors []*cache.Reflector
+	stores     []*indexStore
+}
+
+// NewFeed makes a feed that Run starts.
+func NewFeed(index *allocation.Index, addresses, ports, addressRanges, portRanges Source) *Feed {
+	feed := &Feed{}
+	add := func(source Source, example runtime.Object, store *indexStore) {
+		feed.reflectors = append(feed.reflectors, cache.NewReflectorWithOptions(listWatch(source), example, store,
+			cache.ReflectorOptions{Name: fmt.Sprintf("allocation index (%T)", example)}))
+		feed.stores = append(feed.stores, store)
+	}
+	add(addressRanges, &v1.ServiceCIDR{}, rangeStore(index, []allocation.Class{allocation.IPv4, allocation.IPv6},
+		func(obj runtime.Object, revision int64) { setAddressRange(index, obj.(*v1.ServiceCIDR), revision) }))
+	add(portRanges, &v1.NodePortRange{}, rangeStore(index, []allocation.Class{allocation.Port},
+		func(obj runtime.Object, revision int64) { setPortRange(index, obj.(*v1.NodePortRange), revision) }))
+	add(addresses, &v1.IPAddress{}, claimStore(index, []allocation.Class{allocation.IPv4, allocation.IPv6}, addressClaim))
+	add(ports, &v1.NodePort{}, claimStore(index, []allocation.Class{allocation.Port}, portClaim))
+	return feed
+}
+
+// Run feeds the index until the context ends.
+func (f *Feed) Run(ctx context.Context) {
+	for _, reflector := range f.reflectors {
+		go reflector.RunWithContext(ctx)
+	}
+}
+
+// HasSynced says whether the index has seen everything that was there when the
+// feed started.
+func (f *Feed) HasSynced() bool {
+	for _, store := range f.stores {
+		if !store.synced.Load() {
+			return false
+		}
+	}
+	return true
+}
+
+func listWatch(source Source) *cache.ListWatch {
+	convert := func(options metav1.ListOptions) *metainternalversion.ListOptions {
+		return &metainternalversion.ListOptions{
+			ResourceVersion:      options.ResourceVersion,
+			ResourceVersionMatch: options.ResourceVersionMatch,
+			AllowWatchBookmarks:  options.AllowWatchBookmarks,
+			SendInitialEvents:    options.SendInitialEvents,
+			TimeoutSeconds:       options.TimeoutSeconds,
+		}
+	}
+	return &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+			return source.List(ctx, convert(options))
+		},
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			return source.Watch(ctx, convert(options))
+		},
+		DisableChunking: true,
+	}
+}
+
+// indexStore is the end of a reflector that enters what it gets into the index.
+type indexStore struct {
+	set     func(obj runtime.Object, revision int64)
+	remove  func(name string, revision int64)
+	replace func(objs []runtime.Object, revision int64)
+	synced  atomic.Bool
+}
+
+var _ cache.ReflectorStore = &indexStore{}
+
+func claimStore(index *allocation.Index, classes []allocation.Class, claimOf func(runtime.Object) (allocation.Value, allocation.Claim, bool)) *indexStore {
+	return &indexStore{
+		set: func(obj runtime.Object, _ int64) {
+			if value, claim, ok := claimOf(obj); ok {
+				index.Observe(value, claim)
+			}
+		},
+		remove: func(name string, revision int64) {
+			if value, ok := valueOf(name); ok {
+				index.Absent(value, revision)
+			}
+		},
+		replace: func(objs []runtime.Object, revision int64) {
+			listed := make(map[allocation.Value]allocation.Claim, len(objs))
+			for _, obj := range objs {
+				if value, claim, ok := claimOf(obj); ok {
+					listed[value] = claim
+				}
+			}
+			index.Replace(listed, revision, classes...)
+		},
+	}
+}
+
+func rangeStore(index *allocation.Index, classes []allocation.Class, set func(runtime.Object, int64)) *indexStore {
+	remove := func(name string, revision int64) {
+		for _, class := range classes {
+			index.RemoveRange(class, name, revision)
+		}
+	}
+	return &indexStore{
+		set:    set,
+		remove: remove,
+		replace: func(objs []runtime.Object, revision int64) {
+			listed := map[string]bool{}
+			for _, obj := range objs {
+				listed[nameOf(obj)] = true
+				set(obj, revisionOf(obj))
+			}
+			for _, class := range classes {
+				for _, r := range index.Ranges(class) {
+					if !listed[r.Name] && r.Revision <= revision {
+						remove(r.Name, revision)
+					}
+				}
+			}
+		},
+	}
+}
+
+func addressClaim(obj runtime.Object) (allocation.Value, allocation.Claim, bool) {
+	address := obj.(*v1.IPAddress)
+	addr, err := netip.ParseAddr(address.Name)
+	if err != nil {
+		return allocation.Value{}, allocation.Claim{}, false
+	}
+	return allocation.Address(addr), claimOf(address.Spec.ParentRef, revisionOf(address)), true
+}
+
+func portClaim(obj runtime.Object) (allocation.Value, allocation.Claim, bool) {
+	port := obj.(*v1.NodePort)
+	value, ok := valueOf(port.Name)
+	return value, claimOf(port.Spec.ParentRef, revisionOf(port)), ok
+}
+
+func (s *indexStore) Add(obj any) error { return s.Update(obj) }
+func (s *indexStore) Resync() error     { return nil }
+func (s *indexStore) Update(obj any) error {
+	object := obj.(runtime.Object)
+	s.set(object, revisionOf(object))
+	return nil
+}
+
+func (s *indexStore) Delete(obj any) error {
+	object := obj.(runtime.Object)
+	s.remove(nameOf(object), revisionOf(object))
+	return nil
+}
+
+func (s *indexStore) Replace(list []any, resourceVersion string) error {
+	revision, err := strconv.ParseInt(resourceVersion, 10, 64)
+	if err != nil {
+		return fmt.Errorf("resourceVersion of a list: %w", err)
+	}
+	objs := make([]runtime.Object, len(list))
+	for i := range list {
+		objs[i] = list[i].(runtime.Object)
+	}
+	s.replace(objs, revision)
+	s.synced.Store(true)
+	return nil
+}
+
+// revisionOf is the etcd revision an object was read at.
+func revisionOf(obj runtime.Object) int64 {
+	accessor, ok := obj.(metav1.Object)
+	if !ok {
+		return 0
+	}
+	revision, err := strconv.ParseInt(accessor.GetResourceVersion(), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return revision
+}

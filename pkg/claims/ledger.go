@@ -1,0 +1,265 @@
+package claims
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/client/v3/kubernetes"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/uuid"
+	"k8s.io/apiserver/pkg/registry/generic"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/allocation"
+	"github.com/portolan-dev/portolan/pkg/txn"
+)
+
+// Ledger turns claims into what a transaction compares and writes, and what
+// etcd says back into facts of the index.
+type Ledger struct {
+	Index *allocation.Index
+
+	client kubernetes.Interface
+
+	addresses, ports          resource
+	addressRanges, portRanges resource
+}
+
+// NewLedger makes a ledger that writes claims where the stores of their
+// resources do.
+func NewLedger(index *allocation.Index, client kubernetes.Interface, getter generic.RESTOptionsGetter) (*Ledger, error) {
+	ledger := &Ledger{Index: index, client: client}
+	for _, kind := range []struct {
+		resource string
+		example  runtime.Object
+		into     *resource
+	}{
+		{"ipaddresses", &v1.IPAddress{}, &ledger.addresses},
+		{"nodeports", &v1.NodePort{}, &ledger.ports},
+		{"servicecidrs", &v1.ServiceCIDR{}, &ledger.addressRanges},
+		{"nodeportranges", &v1.NodePortRange{}, &ledger.portRanges},
+	} {
+		options, err := getter.GetRESTOptions(v1.Resource(kind.resource), kind.example)
+		if err != nil {
+			return nil, err
+		}
+		*kind.into = newResource(options)
+	}
+	return ledger, nil
+}
+
+func (l *Ledger) claims(class allocation.Class) resource {
+	if class == allocation.Port {
+		return l.ports
+	}
+	return l.addresses
+}
+
+func (l *Ledger) ranges(class allocation.Class) resource {
+	if class == allocation.Port {
+		return l.portRanges
+	}
+	return l.addressRanges
+}
+
+// attempt is one attempt at a write: what it changes, and what the keys in its
+// plan stand for.
+type attempt struct {
+	difference
+	owner  *v1.Service
+	values map[string]allocation.Value
+	ranges map[string]rangeGuard
+}
+
+type rangeGuard struct {
+	class allocation.Class
+	name  string
+}
+
+// plan fills in the plan of a write that takes owner's holdings from before to
+// after. Every key it names is guarded by what the index knows of it; a guard
+// that is out of date costs another attempt, never a wrong write.
+func (l *Ledger) plan(ctx context.Context, plan *txn.Plan, owner *v1.Service, before, after holdings) (*attempt, error) {
+	plan.Reset()
+	a := &attempt{difference: differ(before, after), owner: owner, values: map[string]allocation.Value{}, ranges: map[string]rangeGuard{}}
+	for _, value := range a.release {
+		key := l.claims(value.Class).key(value.String())
+		claim, known := l.Index.Lookup(value)
+		a.guard(plan, key, value, claim.Revision)
+		if known && claim.UID == string(owner.UID) {
+			plan.Deletes = append(plan.Deletes, key)
+		}
+	}
+	for _, value := range a.take {
+		if err := l.guardRange(plan, a, value); err != nil {
+			return nil, err
+		}
+		put, err := l.newClaim(ctx, owner, value, after[value])
+		if err != nil {
+			return nil, err
+		}
+		a.guard(plan, put.Key, value, 0)
+		plan.Puts = append(plan.Puts, put)
+	}
+	return a, l.planRewrites(ctx, plan, a, after)
+}
+
+func (a *attempt) guard(plan *txn.Plan, key string, value allocation.Value, revision int64) {
+	a.values[key] = value
+	plan.Guards = append(plan.Guards, txn.Guard{Key: key, Revision: revision})
+}
+
+// guardRange makes the transaction rely on the range that a new claim lies in.
+func (l *Ledger) guardRange(plan *txn.Plan, a *attempt, value allocation.Value) error {
+	name, revision, ok := l.Index.Covering(value)
+	if !ok {
+		return &outOfRangeError{value: value}
+	}
+	key := l.ranges(value.Class).key(name)
+	if _, guarded := a.ranges[key]; !guarded {
+		a.ranges[key] = rangeGuard{value.Class, name}
+		plan.Guards = append(plan.Guards, txn.Guard{Key: key, Revision: revision})
+	}
+	return nil
+}
+
+// planRewrites keeps the protocols of node ports that the Service goes on
+// holding. It is the one case that has to read a claim: what else is in it is
+// not the Service's to change.
+func (l *Ledger) planRewrites(ctx context.Context, plan *txn.Plan, a *attempt, after holdings) error {
+	for _, value := range a.rewrite {
+		key := l.ports.key(value.String())
+		found, err := l.client.Get(ctx, key, kubernetes.GetOptions{})
+		if err != nil {
+			return err
+		}
+		a.guard(plan, key, value, 0)
+		guard := &plan.Guards[len(plan.Guards)-1]
+		if found.KV == nil {
+			continue
+		}
+		guard.Revision = found.KV.ModRevision
+		var port v1.NodePort
+		if err := l.ports.decode(ctx, found.KV, &port); err != nil {
+			return err
+		}
+		if port.Spec.ParentRef == nil || port.Spec.ParentRef.UID != a.owner.UID {
+			continue
+		}
+		port.Spec.Protocols = after[value]
+		put, err := l.ports.encode(ctx, port.Name, &port)
+		if err != nil {
+			return err
+		}
+		plan.Puts = append(plan.Puts, put)
+	}
+	return nil
+}
+
+func (l *Ledger) newClaim(ctx context.Context, owner *v1.Service, value allocation.Value, protocols []corev1.Protocol) (txn.Put, error) {
+	name := value.String()
+	meta := metav1.ObjectMeta{Name: name, UID: uuid.NewUUID(), CreationTimestamp: metav1.Now()}
+	parent := &v1.ParentReference{Group: v1.GroupName, Resource: "services", Namespace: owner.Namespace, Name: owner.Name, UID: owner.UID}
+	if value.Class == allocation.Port {
+		return l.ports.encode(ctx, name, &v1.NodePort{ObjectMeta: meta, Spec: v1.NodePortSpec{Protocols: protocols, ParentRef: parent}})
+	}
+	meta.Labels = map[string]string{v1.LabelIPFamily: value.Class.String(), v1.LabelManagedBy: v1.ManagedByAllocator}
+	return l.addresses.encode(ctx, name, &v1.IPAddress{ObjectMeta: meta, Spec: v1.IPAddressSpec{ParentRef: parent}})
+}
+
+// committed enters what a transaction of this replica did into the index,
+// ahead of the watch.
+func (l *Ledger) committed(a *attempt, revision int64) {
+	claim := allocation.Claim{UID: string(a.owner.UID), Holder: holder("services", a.owner.Namespace, a.owner.Name), Revision: revision}
+	for _, value := range slices.Concat(a.take, a.rewrite) {
+		l.Index.Observe(value, claim)
+	}
+	for _, value := range a.release {
+		if known, ok := l.Index.Lookup(value); ok && known.UID == string(a.owner.UID) {
+			l.Index.Released(value, revision)
+		}
+	}
+}
+
+// learn enters what etcd held where a transaction was refused into the index.
+func (l *Ledger) learn(ctx context.Context, a *attempt, conflict *txn.ConflictError) error {
+	for key, kv := range conflict.Found {
+		if value, ok := a.values[key]; ok {
+			if err := l.learnClaim(ctx, value, kv, conflict.Revision); err != nil {
+				return err
+			}
+		} else if guard, ok := a.ranges[key]; ok {
+			if err := l.learnRange(ctx, guard, kv, conflict.Revision); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (l *Ledger) learnClaim(ctx context.Context, value allocation.Value, kv *mvccpb.KeyValue, revision int64) error {
+	if kv == nil {
+		l.Index.Absent(value, revision)
+		return nil
+	}
+	if value.Class == allocation.Port {
+		var port v1.NodePort
+		if err := l.ports.decode(ctx, kv, &port); err != nil {
+			return err
+		}
+		l.Index.Observe(value, claimOf(port.Spec.ParentRef, kv.ModRevision))
+		return nil
+	}
+	var address v1.IPAddress
+	if err := l.addresses.decode(ctx, kv, &address); err != nil {
+		return err
+	}
+	l.Index.Observe(value, claimOf(address.Spec.ParentRef, kv.ModRevision))
+	return nil
+}
+
+func (l *Ledger) learnRange(ctx context.Context, guard rangeGuard, kv *mvccpb.KeyValue, revision int64) error {
+	if guard.class == allocation.Port {
+		if kv == nil {
+			l.Index.RemoveRange(allocation.Port, guard.name, revision)
+			return nil
+		}
+		var r v1.NodePortRange
+		if err := l.portRanges.decode(ctx, kv, &r); err != nil {
+			return err
+		}
+		setPortRange(l.Index, &r, kv.ModRevision)
+		return nil
+	}
+	if kv == nil {
+		l.Index.RemoveRange(allocation.IPv4, guard.name, revision)
+		l.Index.RemoveRange(allocation.IPv6, guard.name, revision)
+		return nil
+	}
+	var r v1.ServiceCIDR
+	if err := l.addressRanges.decode(ctx, kv, &r); err != nil {
+		return err
+	}
+	setAddressRange(l.Index, &r, kv.ModRevision)
+	return nil
+}
+
+func claimOf(parent *v1.ParentReference, revision int64) allocation.Claim {
+	claim := allocation.Claim{Revision: revision}
+	if parent != nil {
+		claim.UID = string(parent.UID)
+		claim.Holder = holder(parent.Resource, parent.Namespace, parent.Name)
+	}
+	return claim
+}
+
+func holder(resource, namespace, name string) string {
+	if namespace == "" {
+		return fmt.Sprintf("%s/%s", resource, name)
+	}
+	return fmt.Sprintf("%s/%s/%s", resource, namespace, name)
+}

@@ -1,0 +1,133 @@
+package claims
+
+import (
+	"context"
+	"net/http"
+	"sync"
+
+	"github.com/portolan-dev/portolan/pkg/allocation"
+)
+
+// Picks are the values chosen for one request. A slot that is asked for again,
+// on another attempt of the same update, gets the same value again unless it
+// was lost.
+type Picks struct {
+	index *allocation.Index
+
+	mu      sync.Mutex
+	slots   map[string]allocation.Value
+	doubted bool
+}
+
+type picksKey struct{}
+
+// WithPicks gives every request an empty set of picks, and gives back what the
+// request did not use when it has ended.
+func WithPicks(index *allocation.Index, handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		ctx, picks := NewContext(req.Context(), index)
+		defer picks.End()
+		handler.ServeHTTP(w, req.WithContext(ctx))
+	})
+}
+
+// NewContext puts an empty set of picks into a context, for requests that
+// don't come over HTTP. The caller ends it.
+func NewContext(ctx context.Context, index *allocation.Index) (context.Context, *Picks) {
+	picks := &Picks{index: index, slots: map[string]allocation.Value{}}
+	return context.WithValue(ctx, picksKey{}, picks), picks
+}
+
+// FromContext is the request's set of picks. It is nil, and remembers nothing,
+// where there is none.
+func FromContext(ctx context.Context) *Picks {
+	picks, _ := ctx.Value(picksKey{}).(*Picks)
+	return picks
+}
+
+// Pick chooses a value for a slot of the object. The error is an
+// *allocation.FullError.
+func (p *Picks) Pick(slot string, class allocation.Class) (allocation.Value, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if value, ok := p.slots[slot]; ok && value.Class == class {
+		return value, nil
+	}
+	value, err := p.index.Pick(class)
+	if err != nil {
+		return allocation.Value{}, err
+	}
+	p.slots[slot] = value
+	return value, nil
+}
+
+// picked says whether a value was chosen by the server and not by the client.
+func (p *Picks) picked(value allocation.Value) bool {
+	if p == nil {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, candidate := range p.slots {
+		if candidate == value {
+			return true
+		}
+	}
+	return false
+}
+
+// lose forgets a value that turned out to be somebody else's, so that its slot
+// gets another.
+func (p *Picks) lose(value allocation.Value) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for slot, candidate := range p.slots {
+		if candidate == value {
+			delete(p.slots, slot)
+			p.index.Drop(value)
+		}
+	}
+}
+
+// replace loses a value and picks another for its slot.
+func (p *Picks) replace(value allocation.Value) (allocation.Value, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for slot, candidate := range p.slots {
+		if candidate == value {
+			delete(p.slots, slot)
+			p.index.Drop(value)
+			other, err := p.index.Pick(value.Class)
+			if err == nil {
+				p.slots[slot] = other
+			}
+			return other, err
+		}
+	}
+	return allocation.Value{}, errNotPicked
+}
+
+// doubt remembers that a write of the request had no answer: see
+// allocation.Index.Doubt.
+func (p *Picks) doubt() {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.doubted = true
+}
+
+// End gives back what was picked and not claimed.
+func (p *Picks) End() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for slot, value := range p.slots {
+		if p.doubted {
+			p.index.Doubt(value)
+		} else {
+			p.index.Drop(value)
+		}
+		delete(p.slots, slot)
+	}
+}

@@ -1,0 +1,238 @@
+package claims
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/storage"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/allocation"
+	"github.com/portolan-dev/portolan/pkg/allocator"
+	"github.com/portolan-dev/portolan/pkg/txn"
+)
+
+// RangeStorage is the store of ServiceCIDRs or of NodePortRanges. A range goes,
+// or shrinks, only if no Service is left with a claim outside every range, and
+// that is decided by the transaction itself: it relies on there being no claim
+// newer than those that were looked at, while new claims rely on the range. It
+// reads the keys of all claims, which these rare writes can afford.
+type RangeStorage struct {
+	storage.Interface
+	ledger *Ledger
+	kv     clientv3.KV
+}
+
+var _ storage.Interface = &RangeStorage{}
+
+// NewRangeStorage wraps a store of ranges, which must write through
+// txn.Decorate's client.
+func NewRangeStorage(inner storage.Interface, ledger *Ledger, kv clientv3.KV) *RangeStorage {
+	return &RangeStorage{Interface: inner, ledger: ledger, kv: kv}
+}
+
+// Delete removes a range that no Service needs.
+func (s *RangeStorage) Delete(ctx context.Context, key string, out runtime.Object, preconditions *storage.Preconditions,
+	validateDeletion storage.ValidateObjectFunc, cached runtime.Object, opts storage.DeleteOptions) error {
+	plan := &txn.Plan{}
+	validate := func(ctx context.Context, obj runtime.Object) error {
+		if err := validateDeletion(ctx, obj); err != nil {
+			return err
+		}
+		held, err := s.prepare(ctx, plan, obj, nil)
+		if err != nil || held == nil {
+			return err
+		}
+		return apierrors.NewConflict(resourceOf(obj), nameOf(obj), held)
+	}
+	return s.retry(ctx, plan, func(ctx context.Context) error {
+		return s.Interface.Delete(ctx, key, out, preconditions, validate, cached, opts)
+	})
+}
+
+// GuaranteedUpdate changes a range, refusing to leave Services outside it.
+func (s *RangeStorage) GuaranteedUpdate(ctx context.Context, key string, destination runtime.Object, ignoreNotFound bool,
+	preconditions *storage.Preconditions, tryUpdate storage.UpdateFunc, cached runtime.Object) error {
+	plan := &txn.Plan{}
+	update := func(input runtime.Object, res storage.ResponseMeta) (runtime.Object, *uint64, error) {
+		before := input.DeepCopyObject()
+		output, ttl, err := tryUpdate(input, res)
+		if err != nil {
+			return nil, nil, err
+		}
+		plan.Reset()
+		if !shrinks(before, output) {
+			return output, ttl, nil
+		}
+		held, err := s.prepare(ctx, plan, before, output)
+		if err != nil {
+			return nil, nil, err
+		}
+		if held != nil {
+			path := field.NewPath("spec", "ports")
+			return nil, nil, apierrors.NewInvalid(kindOf(output), nameOf(output), field.ErrorList{field.Forbidden(path, held.Error())})
+		}
+		return output, ttl, nil
+	}
+	return s.retry(ctx, plan, func(ctx context.Context) error {
+		return s.Interface.GuaranteedUpdate(ctx, key, destination, ignoreNotFound, preconditions, update, cached)
+	})
+}
+
+// retry makes the call again while claims come in between the look at them and
+// the transaction.
+func (s *RangeStorage) retry(ctx context.Context, plan *txn.Plan, call func(context.Context) error) error {
+	ctx = txn.WithPlan(ctx, plan)
+	var conflict *txn.ConflictError
+	for range maxAttempts {
+		if err := call(ctx); !errors.As(err, &conflict) {
+			return err
+		}
+	}
+	return apierrors.NewTooManyRequests("claims keep coming in while the range is to be taken away; try again", 1)
+}
+
+// heldError says which claims stand in the way.
+type heldError struct {
+	value  allocation.Value
+	holder string
+	count  int
+}
+
+func (e *heldError) Error() string {
+	text := fmt.Sprintf("%s is held by %s and lies in no other range", e.value, e.holder)
+	if e.count > 1 {
+		text += fmt.Sprintf(" (and %d more)", e.count-1)
+	}
+	return text + "; delete the Services or add a range that has their values first"
+}
+
+// prepare plans the change of a range from before to after, which is nil when
+// the range goes. The first result is not nil if claims stand in the way.
+func (s *RangeStorage) prepare(ctx context.Context, plan *txn.Plan, before, after runtime.Object) (*heldError, error) {
+	plan.Reset()
+	lost, left := spansOf(before), spansOf(after)
+	classes := []allocation.Class{allocation.IPv4, allocation.IPv6}
+	if _, ports := before.(*v1.NodePortRange); ports {
+		classes = []allocation.Class{allocation.Port}
+	}
+	prefix := s.ledger.claims(classes[0]).prefix
+	response, err := s.kv.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithKeysOnly())
+	if err != nil {
+		return nil, err
+	}
+	plan.NoneSince = &txn.Guard{Key: prefix, Revision: response.Header.Revision}
+	others := s.others(plan, nameOf(before), classes)
+
+	var held *heldError
+	for _, kv := range response.Kvs {
+		value, ok := valueOf(strings.TrimPrefix(string(kv.Key), prefix))
+		if !ok || !anyContains(lost, value) || anyContains(left, value) || anyContains(others, value) {
+			continue
+		}
+		claim, known := s.ledger.Index.Lookup(value)
+		if known && claim.UID == "" {
+			continue
+		}
+		if held == nil {
+			held = &heldError{value: value, holder: claim.Holder}
+		}
+		held.count++
+	}
+	return held, nil
+}
+
+// others are the spans of the other usable ranges; the transaction relies on
+// them.
+func (s *RangeStorage) others(plan *txn.Plan, name string, classes []allocation.Class) []allocator.Span {
+	var spans []allocator.Span
+	guarded := map[string]bool{name: true}
+	for _, class := range classes {
+		for _, r := range s.ledger.Index.Ranges(class) {
+			if r.Name == name || !r.Usable {
+				continue
+			}
+			for _, block := range r.Blocks {
+				spans = append(spans, block.Span)
+			}
+			if !guarded[r.Name] {
+				guarded[r.Name] = true
+				plan.Guards = append(plan.Guards, txn.Guard{Key: s.ledger.ranges(class).key(r.Name), Revision: r.Revision})
+			}
+		}
+	}
+	return spans
+}
+
+// spansOf are the numbers that a range object offers; none for nil.
+func spansOf(obj runtime.Object) []allocator.Span {
+	var spans []allocator.Span
+	switch r := obj.(type) {
+	case *v1.ServiceCIDR:
+		for _, text := range r.Spec.CIDRs {
+			if prefix, err := netip.ParsePrefix(text); err == nil {
+				spans = append(spans, allocator.PrefixSpan(prefix))
+			}
+		}
+	case *v1.NodePortRange:
+		if parsed, err := allocator.PortSpans(r.Spec.Ports, nil); err == nil {
+			spans = parsed
+		}
+	}
+	return spans
+}
+
+// shrinks says whether an update may take numbers away from a range.
+func shrinks(before, after runtime.Object) bool {
+	old, ok := before.(*v1.NodePortRange)
+	if !ok {
+		// The entries of a ServiceCIDR can't be changed.
+		return false
+	}
+	return !slices.Equal(old.Spec.Ports, after.(*v1.NodePortRange).Spec.Ports)
+}
+
+func valueOf(name string) (allocation.Value, bool) {
+	if addr, err := netip.ParseAddr(name); err == nil {
+		return allocation.Address(addr), true
+	}
+	port, err := strconv.ParseInt(name, 10, 32)
+	return allocation.NodePort(int32(port)), err == nil
+}
+
+func anyContains(spans []allocator.Span, value allocation.Value) bool {
+	return slices.ContainsFunc(spans, func(s allocator.Span) bool { return s.Contains(value.Number) })
+}
+
+func nameOf(obj runtime.Object) string {
+	accessor, err := meta.Accessor(obj)
+	if err != nil {
+		return ""
+	}
+	return accessor.GetName()
+}
+
+func resourceOf(obj runtime.Object) schema.GroupResource {
+	if _, ports := obj.(*v1.NodePortRange); ports {
+		return v1.Resource("nodeportranges")
+	}
+	return v1.Resource("servicecidrs")
+}
+
+func kindOf(obj runtime.Object) schema.GroupKind {
+	if _, ports := obj.(*v1.NodePortRange); ports {
+		return v1.Kind("NodePortRange")
+	}
+	return v1.Kind("ServiceCIDR")
+}

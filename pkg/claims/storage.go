@@ -1,0 +1,194 @@
+package claims
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/storage"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/allocation"
+	"github.com/portolan-dev/portolan/pkg/txn"
+)
+
+// maxAttempts bounds how often one storage call sends its transaction again
+// because a claim or a range was not as the index had it. Each refusal brings
+// the index up to date on everything the transaction named, so the second
+// attempt fails only if something has changed again in between.
+const maxAttempts = 8
+
+// Storage is the store of Services with their claims. It passes reads through.
+type Storage struct {
+	storage.Interface
+	ledger *Ledger
+}
+
+var _ storage.Interface = &Storage{}
+
+// NewStorage wraps the store of Services, which must write through
+// txn.Decorate's client. It belongs below the watch cache: it has to see each
+// attempt with the objects that the attempt is about.
+func NewStorage(inner storage.Interface, ledger *Ledger) *Storage {
+	return &Storage{Interface: inner, ledger: ledger}
+}
+
+// write is one storage call on its way through its attempts.
+type write struct {
+	ledger *Ledger
+	picks  *Picks
+	plan   *txn.Plan
+	// last is the attempt whose transaction was sent last.
+	last *attempt
+}
+
+func (s *Storage) begin(ctx context.Context) (context.Context, *write) {
+	w := &write{ledger: s.ledger, picks: FromContext(ctx), plan: &txn.Plan{}}
+	return txn.WithPlan(ctx, w.plan), w
+}
+
+// prepare plans the next attempt.
+func (w *write) prepare(ctx context.Context, owner *v1.Service, before, after holdings) error {
+	attempt, err := w.ledger.plan(ctx, w.plan, owner, before, after)
+	if err != nil {
+		var outside *outOfRangeError
+		if errors.As(err, &outside) {
+			return invalid(owner, w.ledger.outOfRange(owner, outside.value))
+		}
+		return err
+	}
+	w.last = attempt
+	return nil
+}
+
+// settle looks at how the store's call ended. again says that the call is to
+// be made once more; the claims that were lost to others are among the takes
+// of the last attempt.
+func (w *write) settle(ctx context.Context, err error) (lost []allocation.Value, again bool, _ error) {
+	outcome, revision := w.plan.Outcome()
+	switch outcome {
+	case txn.Committed:
+		w.ledger.committed(w.last, revision)
+		return nil, false, err
+	case txn.Unknown:
+		w.picks.doubt()
+		return nil, false, err
+	}
+	var conflict *txn.ConflictError
+	if !errors.As(err, &conflict) {
+		return nil, false, interpret(err, w.last)
+	}
+	if err := w.ledger.learn(ctx, w.last, conflict); err != nil {
+		return nil, false, err
+	}
+	for _, value := range w.last.take {
+		unavailable := w.ledger.CheckExplicit(w.last.owner, value)
+		if unavailable == nil {
+			continue
+		}
+		if !w.picks.picked(value) {
+			return nil, false, invalid(w.last.owner, unavailable)
+		}
+		lost = append(lost, value)
+	}
+	return lost, true, nil
+}
+
+// Create writes a Service and its claims.
+func (s *Storage) Create(ctx context.Context, key string, obj, out runtime.Object, ttl uint64) error {
+	svc, err := serviceOf(obj)
+	if err != nil {
+		return err
+	}
+	ctx, w := s.begin(ctx)
+	for range maxAttempts {
+		if err := w.prepare(ctx, svc, nil, holdingsOf(svc)); err != nil {
+			return err
+		}
+		lost, again, err := w.settle(ctx, s.Interface.Create(ctx, key, obj, out, ttl))
+		if !again {
+			return err
+		}
+		for _, value := range lost {
+			other, err := w.picks.replace(value)
+			if err != nil {
+				return invalid(svc, FieldError(svc, value, err))
+			}
+			substitute(svc, value, other)
+		}
+	}
+	return errContended(svc)
+}
+
+// GuaranteedUpdate writes a Service and what changes in its claims. A value
+// that was picked and lost is picked again by running tryUpdate again, which
+// passes through admission.
+func (s *Storage) GuaranteedUpdate(ctx context.Context, key string, destination runtime.Object, ignoreNotFound bool,
+	preconditions *storage.Preconditions, tryUpdate storage.UpdateFunc, cached runtime.Object) error {
+	ctx, w := s.begin(ctx)
+	var owner *v1.Service
+	update := func(input runtime.Object, res storage.ResponseMeta) (runtime.Object, *uint64, error) {
+		stored, err := serviceOf(input)
+		if err != nil {
+			return nil, nil, err
+		}
+		// tryUpdate may change its input.
+		before := holdingsOf(stored)
+		output, ttl, err := tryUpdate(input, res)
+		if err != nil {
+			return nil, nil, err
+		}
+		if owner, err = serviceOf(output); err != nil {
+			return nil, nil, err
+		}
+		return output, ttl, w.prepare(ctx, owner, before, holdingsOf(owner))
+	}
+	for range maxAttempts {
+		err := s.Interface.GuaranteedUpdate(ctx, key, destination, ignoreNotFound, preconditions, update, cached)
+		lost, again, err := w.settle(ctx, err)
+		if !again {
+			return err
+		}
+		for _, value := range lost {
+			w.picks.lose(value)
+		}
+		cached = nil
+	}
+	return errContended(owner)
+}
+
+// Delete removes a Service and everything it holds.
+func (s *Storage) Delete(ctx context.Context, key string, out runtime.Object, preconditions *storage.Preconditions,
+	validateDeletion storage.ValidateObjectFunc, cached runtime.Object, opts storage.DeleteOptions) error {
+	ctx, w := s.begin(ctx)
+	var owner *v1.Service
+	validate := func(ctx context.Context, obj runtime.Object) error {
+		if err := validateDeletion(ctx, obj); err != nil {
+			return err
+		}
+		var err error
+		if owner, err = serviceOf(obj); err != nil {
+			return err
+		}
+		return w.prepare(ctx, owner, holdingsOf(owner), nil)
+	}
+	for range maxAttempts {
+		err := s.Interface.Delete(ctx, key, out, preconditions, validate, cached, opts)
+		_, again, err := w.settle(ctx, err)
+		if !again {
+			return err
+		}
+		cached = nil
+	}
+	return errContended(owner)
+}
+
+func serviceOf(obj runtime.Object) (*v1.Service, error) {
+	svc, ok := obj.(*v1.Service)
+	if !ok {
+		return nil, apierrors.NewInternalError(fmt.Errorf("the store of Services was handed a %T", obj))
+	}
+	return svc, nil
+}
