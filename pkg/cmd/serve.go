@@ -1,0 +1,53 @@
+package cmd
+
+import (
+	"github.com/spf13/cobra"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	cliflag "k8s.io/component-base/cli/flag"
+	logsapi "k8s.io/component-base/logs/api/v1"
+	"k8s.io/component-base/term"
+
+	"github.com/portolan-dev/portolan/pkg/server"
+	"github.com/portolan-dev/portolan/pkg/server/options"
+)
+
+func newServeCommand() *cobra.Command {
+	utilruntime.Must(logsapi.AddFeatureGates(utilfeature.DefaultMutableFeatureGate))
+	o := options.New()
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the API server",
+		Long: `Run the API server. With no flags it runs on an etcd of its own in ./portolan-data
+and serves on https://127.0.0.1:6443; the administrator's kubeconfig is
+./portolan-data/admin.kubeconfig.`,
+		Example: `  # Everything in one process
+  portolan serve
+
+  # One of several replicas on an external etcd
+  portolan serve --etcd-servers=https://etcd-0:2379,https://etcd-1:2379 --etcd-cafile=ca.crt --etcd-certfile=client.crt --etcd-keyfile=client.key
+
+  # Dual stack, and node ports from two ranges
+  portolan serve --service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112 --service-node-port-range=443,30000-32767`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.Run.ComponentGlobalsRegistry.Set(); err != nil {
+				return err
+			}
+			if err := logsapi.ValidateAndApply(o.Logs, utilfeature.DefaultFeatureGate); err != nil {
+				return err
+			}
+			o.Metrics.Apply()
+			return server.Run(genericapiserver.SetupSignalContext(), o, cmd.OutOrStdout())
+		},
+	}
+	sets := cliflag.NamedFlagSets{}
+	o.AddFlags(&sets)
+	for _, name := range sets.Order {
+		cmd.Flags().AddFlagSet(sets.FlagSets[name])
+	}
+	columns, _, _ := term.TerminalSize(cmd.OutOrStdout())
+	cliflag.SetUsageAndHelpFunc(cmd, sets, columns)
+	return cmd
+}

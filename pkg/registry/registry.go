@@ -1,0 +1,97 @@
+// Package registry is the table of contents of all resources: which there are,
+// and what each one's storage is made of. Each has its room below.
+package registry
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/registry/rest"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/allocation"
+	"github.com/portolan-dev/portolan/pkg/claims"
+	"github.com/portolan-dev/portolan/pkg/registry/endpoints"
+	"github.com/portolan-dev/portolan/pkg/registry/ipaddress"
+	"github.com/portolan-dev/portolan/pkg/registry/nodeport"
+	"github.com/portolan-dev/portolan/pkg/registry/nodeportrange"
+	"github.com/portolan-dev/portolan/pkg/registry/service"
+	"github.com/portolan-dev/portolan/pkg/registry/servicecidr"
+)
+
+// Resources are the names of all resources.
+var Resources = []string{"services", "endpoints", "servicecidrs", "ipaddresses", "nodeportranges", "nodeports"}
+
+// Storage is every resource's storage.
+type Storage struct {
+	service.Storage
+	Endpoints           *endpoints.REST
+	ServiceCIDR         *servicecidr.REST
+	ServiceCIDRStatus   *servicecidr.StatusREST
+	IPAddress           *ipaddress.REST
+	NodePortRange       *nodeportrange.REST
+	NodePortRangeStatus *nodeportrange.StatusREST
+	NodePort            *nodeport.REST
+}
+
+// NewStorage makes the storage of every resource.
+func NewStorage(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, ledger *claims.Ledger) (*Storage, error) {
+	services, err := service.NewStorage(scheme, getter, ledger.Families)
+	if err != nil {
+		return nil, err
+	}
+	endpoint, err := endpoints.NewStorage(scheme, getter)
+	if err != nil {
+		return nil, err
+	}
+	cidr, err := servicecidr.NewStorage(scheme, getter, ledger)
+	if err != nil {
+		return nil, err
+	}
+	address, err := ipaddress.NewStorage(scheme, getter)
+	if err != nil {
+		return nil, err
+	}
+	ports, err := nodeportrange.NewStorage(scheme, getter, ledger)
+	if err != nil {
+		return nil, err
+	}
+	port, err := nodeport.NewStorage(scheme, getter)
+	if err != nil {
+		return nil, err
+	}
+	return &Storage{
+		Storage:             services,
+		Endpoints:           endpoint.Endpoints,
+		ServiceCIDR:         cidr.ServiceCIDR,
+		ServiceCIDRStatus:   cidr.Status,
+		IPAddress:           address.IPAddress,
+		NodePortRange:       ports.NodePortRange,
+		NodePortRangeStatus: ports.Status,
+		NodePort:            port.NodePort,
+	}, nil
+}
+
+// GroupInfo is what the generic server installs for portolan.dev.
+func (s *Storage) GroupInfo(scheme *runtime.Scheme, codecs serializer.CodecFactory) genericapiserver.APIGroupInfo {
+	group := genericapiserver.NewDefaultAPIGroupInfo(v1.GroupName, scheme, metav1.ParameterCodec, codecs)
+	group.VersionedResourcesStorageMap[v1.SchemeGroupVersion.Version] = map[string]rest.Storage{
+		"services":              s.Service,
+		"services/status":       s.Status,
+		"endpoints":             s.Endpoints,
+		"servicecidrs":          s.ServiceCIDR,
+		"servicecidrs/status":   s.ServiceCIDRStatus,
+		"ipaddresses":           s.IPAddress,
+		"nodeportranges":        s.NodePortRange,
+		"nodeportranges/status": s.NodePortRangeStatus,
+		"nodeports":             s.NodePort,
+	}
+	return group
+}
+
+// NewFeed feeds an index from the stores of claims and ranges.
+func (s *Storage) NewFeed(index *allocation.Index) *claims.Feed {
+	return claims.NewFeed(index, s.IPAddress, s.NodePort, s.ServiceCIDR, s.NodePortRange)
+}

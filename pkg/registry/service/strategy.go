@@ -1,0 +1,130 @@
+// Package service is the registry of Services.
+//
+// What a Service claims is neither picked nor written here: admission fills in
+// what the client left open, and the storage below commits it (package claims).
+// The strategy has the rules of the object itself.
+package service
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/storage"
+	"k8s.io/apiserver/pkg/storage/names"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	corev1 "k8s.io/api/core/v1"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/apis/portolan/validation"
+	"github.com/portolan-dev/portolan/pkg/service"
+)
+
+var (
+	_ rest.RESTCreateStrategy  = strategy{}
+	_ rest.RESTUpdateStrategy  = strategy{}
+	_ rest.RESTDeleteStrategy  = strategy{}
+	_ rest.ResetFieldsStrategy = strategy{}
+	_ rest.RESTUpdateStrategy  = statusStrategy{}
+	_ rest.ResetFieldsStrategy = statusStrategy{}
+)
+
+type strategy struct {
+	runtime.ObjectTyper
+	names.NameGenerator
+}
+
+func newStrategy(typer runtime.ObjectTyper) strategy {
+	return strategy{typer, names.SimpleNameGenerator}
+}
+
+func (strategy) NamespaceScoped() bool { return true }
+
+func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	return resetFields(fieldpath.MakePathOrDie("status"))
+}
+
+// PrepareForCreate clears the status, which is not a creator's to write.
+func (strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
+	svc := obj.(*v1.Service)
+	svc.Status = corev1.ServiceStatus{}
+	service.Inherit(service.After{Service: svc}, service.Before{})
+}
+
+// PrepareForUpdate runs the rules that the allocating admission plugins have
+// run already once more, so that they hold with the plugins switched off.
+func (strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+	svc, oldSvc := obj.(*v1.Service), old.(*v1.Service)
+	svc.Status = oldSvc.Status
+	service.Inherit(service.After{Service: svc}, service.Before{Service: oldSvc})
+}
+
+func (strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
+	return validation.ValidateServiceCreate(obj.(*v1.Service))
+}
+
+func (strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	return validation.ValidateServiceUpdate(obj.(*v1.Service), old.(*v1.Service))
+}
+
+func (strategy) WarningsOnCreate(_ context.Context, obj runtime.Object) []string {
+	return validation.ServiceWarnings(obj.(*v1.Service), nil)
+}
+
+func (strategy) WarningsOnUpdate(_ context.Context, obj, old runtime.Object) []string {
+	return validation.ServiceWarnings(obj.(*v1.Service), old.(*v1.Service))
+}
+
+func (strategy) Canonicalize(runtime.Object) {}
+
+func (strategy) AllowCreateOnUpdate(context.Context) bool { return true }
+
+func (strategy) AllowUnconditionalUpdate(context.Context) bool { return true }
+
+type statusStrategy struct {
+	strategy
+}
+
+func (statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	return resetFields(fieldpath.MakePathOrDie("spec"))
+}
+
+func (statusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+	obj.(*v1.Service).Spec = old.(*v1.Service).Spec
+}
+
+func (statusStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	return validation.ValidateServiceStatusUpdate(obj.(*v1.Service), old.(*v1.Service))
+}
+
+func (statusStrategy) WarningsOnUpdate(_ context.Context, obj, _ runtime.Object) []string {
+	return validation.ServiceStatusWarnings(obj.(*v1.Service))
+}
+
+// AllowCreateOnUpdate is false: upstream's status strategy creates a Service
+// with whatever addresses the caller writes.
+func (statusStrategy) AllowCreateOnUpdate(context.Context) bool { return false }
+
+func resetFields(paths ...fieldpath.Path) map[fieldpath.APIVersion]*fieldpath.Set {
+	return map[fieldpath.APIVersion]*fieldpath.Set{
+		fieldpath.APIVersion(v1.SchemeGroupVersion.String()): fieldpath.NewSet(paths...),
+	}
+}
+
+// attributes are what Services can be selected by.
+func attributes(obj runtime.Object) (labels.Set, fields.Set, error) {
+	svc := obj.(*v1.Service)
+	set := generic.ObjectMetaFieldsSet(&svc.ObjectMeta, true)
+	set["spec.clusterIP"] = svc.Spec.ClusterIP
+	set["spec.type"] = string(svc.Spec.Type)
+	return svc.Labels, set, nil
+}
+
+func predicate(label labels.Selector, field fields.Selector) storage.SelectionPredicate {
+	return storage.SelectionPredicate{Label: label, Field: field, GetAttrs: attributes}
+}

@@ -1,0 +1,170 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"path"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/endpoints/openapi"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	serverstorage "k8s.io/apiserver/pkg/server/storage"
+	"k8s.io/apiserver/pkg/storage"
+	"k8s.io/apiserver/pkg/storage/etcd3"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	"k8s.io/client-go/dynamic"
+	clientgoinformers "k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/utils/clock"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	generatedopenapi "github.com/portolan-dev/portolan/generated/openapi"
+	"github.com/portolan-dev/portolan/pkg/admission/initializer"
+	"github.com/portolan-dev/portolan/pkg/allocation"
+	"github.com/portolan-dev/portolan/pkg/claims"
+	"github.com/portolan-dev/portolan/pkg/etcd"
+	"github.com/portolan-dev/portolan/pkg/pki"
+	"github.com/portolan-dev/portolan/pkg/registry"
+	"github.com/portolan-dev/portolan/pkg/registry/claim"
+	"github.com/portolan-dev/portolan/pkg/server/options"
+	portolanstorage "github.com/portolan-dev/portolan/pkg/storage"
+	"github.com/portolan-dev/portolan/pkg/txn"
+)
+
+// NewConfig turns options into the configuration of a server on a store.
+func NewConfig(o *options.Options, store *etcd.Store, files pki.Files) (*Config, error) {
+	scheme := NewScheme()
+	codecs := NewCodecs(scheme)
+	config := &Config{
+		Generic: genericapiserver.NewRecommendedConfig(codecs),
+		Extra: ExtraConfig{
+			Scheme: scheme,
+			Codecs: codecs,
+			Store:  store,
+			Seeds:  Seeds{CIDRs: o.ClusterIPRanges, Ports: o.NodePortRanges},
+			Synced: &SyncedFunc{},
+		},
+	}
+	config.setOpenAPI()
+	if err := config.applyServing(o, files); err != nil {
+		return nil, err
+	}
+	if err := config.applyStorage(o); err != nil {
+		return nil, err
+	}
+	if err := config.applyCluster(o); err != nil {
+		return nil, err
+	}
+	index := config.Extra.Ledger.Index
+	config.Generic.BuildHandlerChainFunc = func(apiHandler http.Handler, generic *genericapiserver.Config) http.Handler {
+		return genericapiserver.DefaultBuildHandlerChain(claims.WithPicks(index, apiHandler), generic)
+	}
+	return config, nil
+}
+
+func (c *Config) setOpenAPI() {
+	namer := openapi.NewDefinitionNamer(c.Extra.Scheme)
+	const title = "Portolan"
+	c.Generic.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(generatedopenapi.GetOpenAPIDefinitions, namer)
+	c.Generic.OpenAPIConfig.Info.Title = title
+	c.Generic.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(generatedopenapi.GetOpenAPIDefinitions, namer)
+	c.Generic.OpenAPIV3Config.Info.Title = title
+}
+
+// applyServing sets up what has to do with requests: TLS, who may do what,
+// audit, tracing, limits.
+func (c *Config) applyServing(o *options.Options, files pki.Files) error {
+	generic := &c.Generic.Config
+	if err := o.Run.ApplyTo(generic); err != nil {
+		return err
+	}
+	if err := o.Tracing.ApplyTo(nil, generic); err != nil {
+		return err
+	}
+	if err := o.SecureServing.ApplyToConfig(generic); err != nil {
+		return err
+	}
+	if err := applyAuth(generic, files.CACert, o.ClientCAFile); err != nil {
+		return err
+	}
+	return o.Audit.ApplyTo(generic)
+}
+
+// applyStorage sets up the way of each resource to etcd.
+func (c *Config) applyStorage(o *options.Options) error {
+	encoding := serverstorage.NewDefaultResourceEncodingConfig(c.Extra.Scheme)
+	encoding.SetEffectiveVersion(c.Generic.EffectiveVersion)
+	backend := o.Etcd.StorageConfig
+	backend.StorageObjectCountTracker = c.Generic.StorageObjectCountTracker
+	backend.Transport.TracerProvider = c.Generic.TracerProvider
+	factory := serverstorage.NewDefaultStorageFactory(backend, o.Etcd.DefaultStorageMediaType, c.Extra.Codecs, encoding, serverstorage.NewResourceConfig(), nil)
+	for _, resource := range registry.Resources {
+		factory.SetResourceEtcdPrefix(v1.Resource(resource), path.Join(v1.GroupName, resource))
+	}
+	if err := o.Etcd.ApplyWithStorageFactoryTo(factory, &c.Generic.Config); err != nil {
+		return err
+	}
+
+	client := c.Extra.Store.Client
+	compactor := etcd3.NewCompactor(client, backend.CompactionInterval, clock.RealClock{}, func() {})
+	c.Extra.StopCompactor = compactor.Stop
+	getter := &portolanstorage.Getter{
+		Options:   c.Generic.RESTOptionsGetter,
+		Client:    client,
+		Compactor: compactor,
+	}
+	ledger, err := claims.NewLedger(allocation.New(time.Now), txn.Decorate(client).Kubernetes, getter)
+	if err != nil {
+		return err
+	}
+	ranges := func(inner storage.Interface) storage.Interface {
+		return claims.NewRangeStorage(inner, ledger, client.KV)
+	}
+	getter.Wrappers = map[schema.GroupResource]portolanstorage.Wrapper{
+		v1.Resource("services"):       func(inner storage.Interface) storage.Interface { return claims.NewStorage(inner, ledger) },
+		v1.Resource("servicecidrs"):   ranges,
+		v1.Resource("nodeportranges"): ranges,
+		v1.Resource("ipaddresses"):    claim.Guard,
+		v1.Resource("nodeports"):      claim.Guard,
+	}
+	c.Generic.RESTOptionsGetter = getter
+	c.Extra.Ledger = ledger
+	return nil
+}
+
+// applyCluster sets up admission and, where there is a cluster, the clients
+// that its plugins ask it with.
+func (c *Config) applyCluster(o *options.Options) error {
+	generic := c.Generic
+	clientConfig := generic.LoopbackClientConfig
+	if o.InCluster() {
+		if err := o.CoreAPI.ApplyTo(generic); err != nil {
+			return err
+		}
+		clientConfig = generic.ClientConfig
+	}
+	client, err := kubernetes.NewForConfig(clientConfig)
+	if err != nil {
+		return fmt.Errorf("client of the cluster: %w", err)
+	}
+	dynamicClient, err := dynamic.NewForConfig(clientConfig)
+	if err != nil {
+		return fmt.Errorf("client of the cluster: %w", err)
+	}
+	informers := generic.SharedInformerFactory
+	if informers == nil {
+		// The plugins that would use it are off; it is never started.
+		informers = clientgoinformers.NewSharedInformerFactory(client, 0)
+	}
+	if err := o.Features.ApplyTo(&generic.Config, client, informers); err != nil {
+		return err
+	}
+	plugins := initializer.New(c.Extra.Ledger, c.Extra.Synced.HasSynced)
+	if err := o.Admission.ApplyTo(&generic.Config, informers, client, dynamicClient, utilfeature.DefaultFeatureGate,
+		generic.EffectiveVersion, []admission.PluginInitializer{plugins}...); err != nil {
+		return fmt.Errorf("admission: %w", err)
+	}
+	return nil
+}

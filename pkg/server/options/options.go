@@ -1,0 +1,200 @@
+// Package options are the flags of the server, by topic.
+package options
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	genericoptions "k8s.io/apiserver/pkg/server/options"
+	"k8s.io/apiserver/pkg/storage/storagebackend"
+	cliflag "k8s.io/component-base/cli/flag"
+	"k8s.io/component-base/logs"
+	logsapi "k8s.io/component-base/logs/api/v1"
+	"k8s.io/component-base/metrics"
+
+	"github.com/portolan-dev/portolan/pkg/admission"
+	"github.com/portolan-dev/portolan/pkg/allocator"
+)
+
+const (
+	defaultDataDir    = "portolan-data"
+	defaultPort       = 6443
+	defaultEtcdPrefix = "/registry"
+	storageMediaType  = "application/vnd.kubernetes.protobuf"
+)
+
+// Options are what the flags say.
+type Options struct {
+	// DataDir holds the embedded etcd, and the certificates that the server
+	// makes for itself.
+	DataDir string
+	// ClusterIPRanges seed the first ServiceCIDR: one CIDR, or one of each IP
+	// family, the default family first.
+	ClusterIPRanges []string
+	// NodePortRanges seed the first NodePortRange.
+	NodePortRanges []string
+	// ClientCAFile is a further certificate authority whose client certificates
+	// are accepted.
+	ClientCAFile string
+
+	Run           *genericoptions.ServerRunOptions
+	SecureServing *genericoptions.SecureServingOptionsWithLoopback
+	Etcd          *genericoptions.EtcdOptions
+	Admission     *genericoptions.AdmissionOptions
+	CoreAPI       *genericoptions.CoreAPIOptions
+	Audit         *genericoptions.AuditOptions
+	Features      *genericoptions.FeatureOptions
+	Tracing       *genericoptions.TracingOptions
+	Metrics       *metrics.Options
+	Logs          *logs.Options
+}
+
+// New makes options with the defaults: everything on this machine, on loopback.
+func New() *Options {
+	o := &Options{
+		DataDir:         "./" + defaultDataDir,
+		ClusterIPRanges: []string{"10.96.0.0/12"},
+		NodePortRanges:  []string{"30000-32767"},
+		Run:             genericoptions.NewServerRunOptions(),
+		SecureServing:   genericoptions.NewSecureServingOptions().WithLoopback(),
+		Etcd:            genericoptions.NewEtcdOptions(storagebackend.NewDefaultConfig(defaultEtcdPrefix, nil)),
+		Admission:       admission.NewOptions(),
+		CoreAPI:         genericoptions.NewCoreAPIOptions(),
+		Audit:           genericoptions.NewAuditOptions(),
+		Features:        genericoptions.NewFeatureOptions(),
+		Tracing:         genericoptions.NewTracingOptions(),
+		Metrics:         metrics.NewOptions(),
+		Logs:            logs.NewOptions(),
+	}
+	o.SecureServing.BindPort = defaultPort
+	o.SecureServing.BindAddress = net.IPv4(127, 0, 0, 1)
+	o.SecureServing.Required = true
+	o.SecureServing.ServerCert.CertDirectory = ""
+	o.Etcd.DefaultStorageMediaType = storageMediaType
+	// The server has its own connection to etcd, which may have no address.
+	o.Etcd.SkipHealthEndpoints = true
+	// Priority and fairness are configured by objects of a cluster.
+	o.Features.EnablePriorityAndFairness = false
+	return o
+}
+
+// AddFlags adds the flags by topic, in the order of --help.
+func (o *Options) AddFlags(sets *cliflag.NamedFlagSets) {
+	fs := sets.FlagSet("portolan")
+	fs.StringVar(&o.DataDir, "data-dir", o.DataDir,
+		"Directory of the embedded etcd and of the certificates that the server makes for itself. It is made if it isn't there.")
+	fs.StringSliceVar(&o.ClusterIPRanges, "service-cluster-ip-range", o.ClusterIPRanges,
+		"CIDRs that cluster IPs are allocated from: one, or one of each IP family, the default family first. "+
+			"They seed the ServiceCIDR named kubernetes of an empty store; afterwards the ServiceCIDR objects rule.")
+	fs.StringSliceVar(&o.NodePortRanges, "service-node-port-range", o.NodePortRanges,
+		"Ports, such as 443 or 30000-32767, that node ports are allocated from. "+
+			"They seed the NodePortRange named kubernetes of an empty store; afterwards the NodePortRange objects rule.")
+
+	o.SecureServing.AddFlags(sets.FlagSet("serving"))
+	sets.FlagSet("authentication").StringVar(&o.ClientCAFile, "client-ca-file", o.ClientCAFile,
+		"Certificate authority whose client certificates are accepted besides those of the server's own: the common name is the user, the organizations are the groups.")
+	o.Etcd.AddFlags(sets.FlagSet("etcd"))
+	o.Admission.AddFlags(sets.FlagSet("admission"))
+	o.CoreAPI.AddFlags(sets.FlagSet("cluster"))
+	o.Run.AddUniversalFlags(sets.FlagSet("requests"))
+	o.Audit.AddFlags(sets.FlagSet("audit"))
+	o.Features.AddFlags(sets.FlagSet("features"))
+	o.Tracing.AddFlags(sets.FlagSet("tracing"))
+	o.Metrics.AddFlags(sets.FlagSet("metrics"))
+	logsapi.AddFlags(o.Logs, sets.FlagSet("logs"))
+
+	if flag := sets.FlagSet("cluster").Lookup("kubeconfig"); flag != nil {
+		flag.Usage = "kubeconfig of the cluster whose namespaces, policies and webhooks the server follows. " +
+			"Without it there is no cluster: every namespace exists."
+	}
+	if flag := sets.FlagSet("etcd").Lookup("etcd-servers"); flag != nil {
+		flag.Usage += " Without it the server runs an etcd of its own in --data-dir."
+	}
+}
+
+// Embedded says whether the server runs its own etcd.
+func (o *Options) Embedded() bool { return len(o.Etcd.StorageConfig.Transport.ServerList) == 0 }
+
+// InCluster says whether there is a cluster to ask.
+func (o *Options) InCluster() bool { return o.CoreAPI.CoreAPIKubeconfigPath != "" }
+
+// Complete fills in what follows from other options.
+func (o *Options) Complete() error {
+	if !o.InCluster() {
+		o.Admission.DefaultOffPlugins = admission.NeedCluster()
+	}
+	return o.Run.Complete()
+}
+
+// Validate looks for everything that is wrong with the options.
+func (o *Options) Validate() error {
+	var errs []error
+	errs = append(errs, validateClusterIPRanges(o.ClusterIPRanges)...)
+	if _, err := allocator.PortSpans(o.NodePortRanges, nil); err != nil {
+		errs = append(errs, fmt.Errorf("--service-node-port-range: %w", err))
+	}
+	if o.DataDir == "" {
+		errs = append(errs, fmt.Errorf("--data-dir must not be empty"))
+	}
+	errs = append(errs, o.Run.Validate()...)
+	errs = append(errs, o.SecureServing.Validate()...)
+	errs = append(errs, o.etcdErrors()...)
+	errs = append(errs, o.Admission.Validate()...)
+	errs = append(errs, o.pluginErrors()...)
+	errs = append(errs, o.Audit.Validate()...)
+	errs = append(errs, o.Features.Validate()...)
+	errs = append(errs, o.Tracing.Validate()...)
+	errs = append(errs, o.Metrics.Validate()...)
+	return utilerrors.NewAggregate(errs)
+}
+
+// etcdErrors leaves out the framework's demand for addresses, which an
+// embedded etcd doesn't have.
+func (o *Options) etcdErrors() []error {
+	check := *o.Etcd
+	if o.Embedded() {
+		check.StorageConfig.Transport.ServerList = []string{"embedded"}
+	}
+	return check.Validate()
+}
+
+func (o *Options) pluginErrors() []error {
+	var errs []error
+	if !o.InCluster() {
+		for _, name := range o.Admission.EnablePlugins {
+			if admission.NeedCluster().Has(name) {
+				errs = append(errs, fmt.Errorf("--enable-admission-plugins: %s asks a cluster's API server: name one with --kubeconfig", name))
+			}
+		}
+	}
+	return errs
+}
+
+// validateClusterIPRanges has upstream's rules and words
+// (cmd/kube-apiserver/app/options/validation.go).
+func validateClusterIPRanges(ranges []string) []error {
+	const flag = "--service-cluster-ip-range"
+	if len(ranges) == 0 {
+		return []error{fmt.Errorf("%s must contain at least one valid cidr", flag)}
+	}
+	if len(ranges) > 2 {
+		return []error{fmt.Errorf("%s must not contain more than two entries", flag)}
+	}
+	var prefixes []netip.Prefix
+	for _, text := range ranges {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			return []error{fmt.Errorf("%s: %w", flag, err)}
+		}
+		if prefix != prefix.Masked() {
+			return []error{fmt.Errorf("%s: %s has bits set beyond the prefix length: %s is meant", flag, prefix, prefix.Masked())}
+		}
+		prefixes = append(prefixes, prefix)
+	}
+	if len(prefixes) == 2 && prefixes[0].Addr().Is4() == prefixes[1].Addr().Is4() {
+		return []error{fmt.Errorf("%s[0] and %s[1] must be of different IP family", flag, flag)}
+	}
+	return nil
+}

@@ -1,0 +1,118 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/client-go/rest"
+
+	"github.com/portolan-dev/portolan/pkg/etcd"
+	"github.com/portolan-dev/portolan/pkg/pki"
+	"github.com/portolan-dev/portolan/pkg/server/options"
+)
+
+// Run serves until the context ends, and says on out what to type next once
+// the server is ready. It returns when all requests are done and etcd, where
+// it is embedded, has stopped.
+func Run(ctx context.Context, o *options.Options, out io.Writer) (err error) {
+	if err := o.Complete(); err != nil {
+		return err
+	}
+	if err := o.Validate(); err != nil {
+		return err
+	}
+	files, err := pki.Ensure(o.DataDir, endpoint(o), time.Now())
+	if err != nil {
+		return fmt.Errorf("certificates in %s: %w", o.DataDir, err)
+	}
+	serving := &o.SecureServing.ServerCert.CertKey
+	if serving.CertFile == "" && serving.KeyFile == "" {
+		serving.CertFile, serving.KeyFile = files.ServingCert, files.ServingKey
+	}
+
+	store, err := openStore(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+
+	config, err := NewConfig(o, store, files)
+	if err != nil {
+		return err
+	}
+	server, err := config.Complete().New()
+	if err != nil {
+		return err
+	}
+	go announce(ctx, server.Generic, files, out)
+	return server.Generic.PrepareRun().RunWithContext(ctx)
+}
+
+func openStore(ctx context.Context, o *options.Options) (*etcd.Store, error) {
+	if o.Embedded() {
+		return etcd.StartEmbedded(ctx, o.DataDir)
+	}
+	return etcd.Connect(ctx, o.Etcd.StorageConfig.Transport)
+}
+
+// endpoint is what the certificates are made for: the address that is bound
+// or, where that is all of them, those that this machine has.
+func endpoint(o *options.Options) pki.Server {
+	bound := o.SecureServing.BindAddress
+	server := pki.Server{
+		Names: []string{"localhost", "portolan"},
+		IPs:   []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
+	}
+	host := bound
+	if bound.IsUnspecified() {
+		host = net.IPv4(127, 0, 0, 1)
+		if addrs, err := net.InterfaceAddrs(); err == nil {
+			for _, addr := range addrs {
+				if network, ok := addr.(*net.IPNet); ok {
+					server.IPs = append(server.IPs, network.IP)
+				}
+			}
+		}
+		if name, err := os.Hostname(); err == nil {
+			server.Names = append(server.Names, name)
+		}
+	} else if !bound.IsLoopback() {
+		server.IPs = append(server.IPs, bound)
+	}
+	server.URL = "https://" + net.JoinHostPort(host.String(), fmt.Sprint(o.SecureServing.BindPort))
+	return server
+}
+
+// announce waits until the server is ready and says what to do with it.
+func announce(ctx context.Context, generic *genericapiserver.GenericAPIServer, files pki.Files, out io.Writer) {
+	client, err := rest.HTTPClientFor(generic.LoopbackClientConfig)
+	if err != nil {
+		return
+	}
+	url := generic.LoopbackClientConfig.Host + "/readyz"
+	err = wait.PollUntilContextCancel(ctx, 20*time.Millisecond, true, func(context.Context) (bool, error) {
+		response, err := client.Get(url)
+		if err != nil {
+			return false, nil
+		}
+		defer response.Body.Close()
+		return response.StatusCode == 200, nil
+	})
+	if err != nil {
+		return
+	}
+	fmt.Fprintf(out, `Portolan is ready. Type next, in another terminal:
+
+  export KUBECONFIG=%s
+  kubectl api-resources --api-group=portolan.dev
+  kubectl get servicecidrs.portolan.dev,nodeportranges.portolan.dev
+
+`, files.Kubeconfig)
+}

@@ -1,0 +1,91 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	genericrequest "k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/ptr"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/registry"
+)
+
+// Seeds are the ranges that a store begins with.
+type Seeds struct {
+	CIDRs []string
+	Ports []string
+}
+
+// Plant creates the first ServiceCIDR and the first NodePortRange where there
+// is none. Where there are some they rule, and flags that say otherwise are
+// reported and nothing else.
+func (s Seeds) Plant(ctx context.Context, storage *registry.Storage) error {
+	ctx = genericrequest.WithNamespace(ctx, metav1.NamespaceNone)
+	cidrs, err := list[*v1.ServiceCIDRList](ctx, storage.ServiceCIDR)
+	if err != nil {
+		return err
+	}
+	if len(cidrs.Items) == 0 {
+		cidr := &v1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: v1.DefaultRangeName}, Spec: v1.ServiceCIDRSpec{CIDRs: s.CIDRs}}
+		if err := create(ctx, storage.ServiceCIDR, cidr); err != nil {
+			return fmt.Errorf("seeding the first ServiceCIDR: %w", err)
+		}
+	}
+	for _, cidr := range cidrs.Items {
+		if cidr.Name == v1.DefaultRangeName && !slices.Equal(cidr.Spec.CIDRs, s.CIDRs) {
+			report("ServiceCIDR", "--service-cluster-ip-range", cidr.Spec.CIDRs, s.CIDRs)
+		}
+	}
+
+	ranges, err := list[*v1.NodePortRangeList](ctx, storage.NodePortRange)
+	if err != nil {
+		return err
+	}
+	if len(ranges.Items) == 0 {
+		ports := &v1.NodePortRange{
+			ObjectMeta: metav1.ObjectMeta{Name: v1.DefaultRangeName},
+			Spec:       v1.NodePortRangeSpec{Ports: s.Ports, AutoAssign: ptr.To(true)},
+		}
+		if err := create(ctx, storage.NodePortRange, ports); err != nil {
+			return fmt.Errorf("seeding the first NodePortRange: %w", err)
+		}
+	}
+	for _, ports := range ranges.Items {
+		if ports.Name == v1.DefaultRangeName && !slices.Equal(ports.Spec.Ports, s.Ports) {
+			report("NodePortRange", "--service-node-port-range", ports.Spec.Ports, s.Ports)
+		}
+	}
+	return nil
+}
+
+func report(kind, flag string, object, flags []string) {
+	klog.InfoS("The "+kind+" named "+v1.DefaultRangeName+" differs from "+flag+": the object rules, the flag only seeds an empty store",
+		"object", strings.Join(object, ","), "flag", strings.Join(flags, ","))
+}
+
+func list[L runtime.Object](ctx context.Context, lister rest.Lister) (L, error) {
+	obj, err := lister.List(ctx, &metainternalversion.ListOptions{})
+	if err != nil {
+		var none L
+		return none, err
+	}
+	return obj.(L), nil
+}
+
+// create leaves alone what another replica was quicker to create.
+func create(ctx context.Context, creater rest.Creater, obj runtime.Object) error {
+	_, err := creater.Create(ctx, obj, rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) {
+		return nil
+	}
+	return err
+}

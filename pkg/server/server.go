@@ -1,0 +1,119 @@
+// Package server puts the API server together.
+//
+// A server goes through Config, CompletedConfig and New, as k8s.io/apiserver's
+// do; Run is the way from options to a server that serves, which main and the
+// tests share.
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/server/healthz"
+
+	"github.com/portolan-dev/portolan/pkg/claims"
+	"github.com/portolan-dev/portolan/pkg/etcd"
+	"github.com/portolan-dev/portolan/pkg/registry"
+)
+
+// Config is what a server is made of.
+type Config struct {
+	Generic *genericapiserver.RecommendedConfig
+	Extra   ExtraConfig
+}
+
+// ExtraConfig is what this server has beyond a generic one.
+type ExtraConfig struct {
+	Scheme *runtime.Scheme
+	Codecs serializer.CodecFactory
+	Store  *etcd.Store
+	Ledger *claims.Ledger
+	// StopCompactor ends the compaction of the store's history.
+	StopCompactor func()
+	// Seeds are the ranges that an empty store begins with.
+	Seeds Seeds
+	// Synced is set by New to say whether the index is complete.
+	Synced *SyncedFunc
+}
+
+// SyncedFunc says whether the allocation index has seen every claim. Admission
+// plugins are made before the stores that feed the index and ask through this.
+type SyncedFunc struct {
+	feed *claims.Feed
+}
+
+// HasSynced says whether the index is complete.
+func (s *SyncedFunc) HasSynced() bool { return s.feed != nil && s.feed.HasSynced() }
+
+type completedConfig struct {
+	Generic genericapiserver.CompletedConfig
+	Extra   *ExtraConfig
+}
+
+// CompletedConfig can only be made by Complete.
+type CompletedConfig struct {
+	*completedConfig
+}
+
+// Complete fills in what follows from the rest of the configuration.
+func (c *Config) Complete() CompletedConfig {
+	return CompletedConfig{&completedConfig{Generic: c.Generic.Complete(), Extra: &c.Extra}}
+}
+
+// Server is an API server that is ready to run.
+type Server struct {
+	Generic *genericapiserver.GenericAPIServer
+}
+
+// New makes the server: the generic one, the resources, and the hooks that
+// feed the index and seed the ranges.
+func (c CompletedConfig) New() (*Server, error) {
+	generic, err := c.Generic.New("portolan", genericapiserver.NewEmptyDelegate())
+	if err != nil {
+		return nil, err
+	}
+	generic.RegisterDestroyFunc(c.Extra.StopCompactor)
+	storage, err := registry.NewStorage(c.Extra.Scheme, c.Generic.RESTOptionsGetter, c.Extra.Ledger)
+	if err != nil {
+		return nil, err
+	}
+	group := storage.GroupInfo(c.Extra.Scheme, c.Extra.Codecs)
+	if err := generic.InstallAPIGroup(&group); err != nil {
+		return nil, err
+	}
+	feed := storage.NewFeed(c.Extra.Ledger.Index)
+	c.Extra.Synced.feed = feed
+	generic.AddPostStartHookOrDie("portolan-allocation-index", func(hook genericapiserver.PostStartHookContext) error {
+		feed.Run(hook)
+		return nil
+	})
+	generic.AddPostStartHookOrDie("portolan-seed-ranges", func(hook genericapiserver.PostStartHookContext) error {
+		return c.Extra.Seeds.Plant(hook, storage)
+	})
+	if err := generic.AddReadyzChecks(healthz.NamedCheck("allocation-index", func(*http.Request) error {
+		if !feed.HasSynced() {
+			return fmt.Errorf("the allocation index has not seen every claim yet")
+		}
+		return nil
+	})); err != nil {
+		return nil, err
+	}
+	return &Server{Generic: generic}, addEtcdChecks(generic, c.Extra.Store)
+}
+
+// addEtcdChecks makes the health endpoints tell whether etcd answers.
+func addEtcdChecks(generic *genericapiserver.GenericAPIServer, store *etcd.Store) error {
+	const timeout = 2 * time.Second
+	check := healthz.NamedCheck("etcd", func(req *http.Request) error {
+		ctx, cancel := context.WithTimeout(req.Context(), timeout)
+		defer cancel()
+		_, err := store.Client.Get(ctx, "health")
+		return err
+	})
+	return generic.AddHealthChecks(check)
+}
