@@ -1,0 +1,43 @@
+package verify
+
+import (
+	"fmt"
+	"strings"
+)
+
+// String is the report for people: what was checked, then the warnings, then
+// the violations or that there are none.
+func (r Report) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Checked at revision %d:\n", r.Revision)
+	fmt.Fprintf(&b, "  %s, holding %s and %s\n", count(r.Services, "Service"), count(r.AddressesHeld, "address"), count(r.PortsHeld, "node port"))
+	fmt.Fprintf(&b, "  %s (%s)\n", count(r.IPAddresses, "IPAddress"), count(r.ReservedAddresses, "reservation"))
+	fmt.Fprintf(&b, "  %s (%s)\n", count(r.NodePorts, "NodePort"), count(r.ReservedPorts, "reservation"))
+	fmt.Fprintf(&b, "  %s and %s\n", count(r.ServiceCIDRs, "ServiceCIDR"), count(r.NodePortRanges, "NodePortRange"))
+	if r.Unreadable > 0 {
+		fmt.Fprintf(&b, "  %s more that can't be read\n", count(r.Unreadable, "object"))
+	}
+	for _, warning := range r.Warnings {
+		fmt.Fprintf(&b, "warning: %s\n", warning)
+	}
+	for _, violation := range r.Violations {
+		fmt.Fprintf(&b, "violation: %s\n", violation)
+	}
+	if len(r.Violations) == 0 {
+		b.WriteString("OK: what Services hold is claimed for them, claims have their holders, nothing is held twice.\n")
+	} else {
+		fmt.Fprintf(&b, "FAILED: %s.\n", count(len(r.Violations), "violation"))
+	}
+	return b.String()
+}
+
+func count(n int, what string) string {
+	switch {
+	case n == 1:
+	case strings.HasSuffix(what, "s"):
+		what += "es"
+	default:
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}
