@@ -25,7 +25,7 @@ const (
 		`"spec":{"parentRef":{"group":"portolan.dev","resource":"services","namespace":"default","name":"web","uid":"u"}}}`
 	webPort = `{"apiVersion":"portolan.dev/v1","kind":"NodePort","metadata":{"name":"30080"},` +
 		`"spec":{"protocols":["TCP"],"parentRef":{"group":"portolan.dev","resource":"services","namespace":"default","name":"web","uid":"u"}}}`
-	webCIDR = `{"apiVersion":"portolan.dev/v1","kind":"ServiceCIDR","metadata":{"name":"kubernetes"},"spec":{"cidrs":["10.96.0.0/16"]}}`
+	webCIDR  = `{"apiVersion":"portolan.dev/v1","kind":"ServiceCIDR","metadata":{"name":"kubernetes"},"spec":{"cidrs":["10.96.0.0/16"]}}`
 	webPorts = `{"apiVersion":"portolan.dev/v1","kind":"NodePortRange","metadata":{"name":"kubernetes"},"spec":{"ports":["30000-32767"]}}`
 )
 
