@@ -1,7 +1,85 @@
+# Everything is built with the Go toolchain from modules; nothing is installed.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+BIN := .bin
+KUBERNETES := v1.36.3
+KUBERNETES_BUILD := go build -C hack/kubernetes -ldflags "-X k8s.io/component-base/version.gitVersion=$(KUBERNETES)"
+
+.PHONY: help
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ Use
+
+.PHONY: run
+run: build ## Serve on an embedded etcd in ./portolan-data and say what to type next
+	$(BIN)/portolan serve
+
+.PHONY: build
+build: ## Build .bin/portolan
+	@mkdir -p $(BIN)
+	go build -o $(BIN)/portolan ./cmd/portolan
+
+##@ Change
+
 .PHONY: update
 update: ## Generate code and API descriptions from the types in apis/
 	hack/update-codegen.sh
 
+.PHONY: verify
+verify: verify-format verify-modules vet verify-codegen ## Fail on what is stale, unformatted or suspicious
+
+.PHONY: verify-format
+verify-format:
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go' | grep -v '^generated/')); \
+	if [ -n "$$unformatted" ]; then echo "not formatted:"; echo "$$unformatted"; exit 1; fi
+
+.PHONY: verify-modules
+verify-modules:
+	go mod tidy -diff
+	go mod verify
+
+.PHONY: vet
+vet:
+	go vet ./...
+
 .PHONY: verify-codegen
-verify-codegen: ## Fail when generated code is stale
+verify-codegen:
 	hack/verify-codegen.sh
+
+##@ Test
+
+.PHONY: test
+test: $(BIN)/kubectl build ## Test everything that needs no cluster
+	go test ./...
+
+.PHONY: e2e
+e2e: $(BIN)/kube-apiserver $(BIN)/etcd ## Test beside a real kube-apiserver
+	go test -tags=e2e -count=1 ./test/e2e/...
+
+.PHONY: bench
+bench: ## Measure beside a real kube-apiserver, in one run; BENCH_FLAGS=--help tells what can be set
+	go run ./test/bench $(BENCH_FLAGS)
+
+# The programs of a Kubernetes release, from its module.
+
+$(BIN)/kubectl: hack/kubernetes/go.mod
+	@mkdir -p $(BIN)
+	@echo "building kubectl from its module; this takes a minute the first time"
+	$(KUBERNETES_BUILD) -o $(abspath $@) k8s.io/kubernetes/cmd/kubectl
+
+$(BIN)/kube-apiserver: hack/kubernetes/go.mod
+	@mkdir -p $(BIN)
+	@echo "building kube-apiserver from its module; this takes six minutes the first time"
+	$(KUBERNETES_BUILD) -o $(abspath $@) k8s.io/kubernetes/cmd/kube-apiserver
+
+$(BIN)/etcd: hack/kubernetes/go.mod
+	@mkdir -p $(BIN)
+	go build -C hack/kubernetes -o $(abspath $@) go.etcd.io/etcd/server/v3
+
+.PHONY: clean
+clean: ## Remove what was built; ./portolan-data stays
+	rm -rf $(BIN)

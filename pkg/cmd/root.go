@@ -14,6 +14,6 @@ func NewCommand() *cobra.Command {
 			"cluster IPs and node ports, in one etcd transaction.",
 		SilenceUsage: true,
 	}
-	cmd.AddCommand(newServeCommand())
+	cmd.AddCommand(newServeCommand(), newVerifyCommand())
 	return cmd
 }

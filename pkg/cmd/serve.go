@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
@@ -16,6 +17,8 @@ import (
 func newServeCommand() *cobra.Command {
 	utilruntime.Must(logsapi.AddFeatureGates(utilfeature.DefaultMutableFeatureGate))
 	o := options.New()
+	sets := cliflag.NamedFlagSets{}
+	o.AddFlags(&sets)
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the API server",
@@ -38,16 +41,23 @@ and serves on https://127.0.0.1:6443; the administrator's kubeconfig is
 			if err := logsapi.ValidateAndApply(o.Logs, utilfeature.DefaultFeatureGate); err != nil {
 				return err
 			}
-			o.Metrics.Apply()
+			// Applying the defaults would log an error about them.
+			if changed(sets.FlagSet("metrics")) {
+				o.Metrics.Apply()
+			}
 			return server.Run(genericapiserver.SetupSignalContext(), o, cmd.OutOrStdout())
 		},
 	}
-	sets := cliflag.NamedFlagSets{}
-	o.AddFlags(&sets)
 	for _, name := range sets.Order {
 		cmd.Flags().AddFlagSet(sets.FlagSets[name])
 	}
 	columns, _, _ := term.TerminalSize(cmd.OutOrStdout())
 	cliflag.SetUsageAndHelpFunc(cmd, sets, columns)
 	return cmd
+}
+
+func changed(fs *pflag.FlagSet) bool {
+	changed := false
+	fs.VisitAll(func(flag *pflag.Flag) { changed = changed || flag.Changed })
+	return changed
 }

@@ -43,8 +43,10 @@ func NewConfig(o *options.Options, store *etcd.Store, files pki.Files) (*Config,
 			Scheme: scheme,
 			Codecs: codecs,
 			Store:  store,
-			Seeds:  Seeds{CIDRs: o.ClusterIPRanges, Ports: o.NodePortRanges},
-			Synced: &SyncedFunc{},
+
+			EtcdTimeout: o.Etcd.StorageConfig.HealthcheckTimeout,
+			Seeds:       Seeds{CIDRs: o.ClusterIPRanges, Ports: o.NodePortRanges},
+			Synced:      &SyncedFunc{},
 		},
 	}
 	config.setOpenAPI()

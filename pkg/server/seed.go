@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
 	genericrequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/klog/v2"
@@ -18,6 +20,8 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/registry"
 )
+
+const cachePollPeriod = 10 * time.Millisecond
 
 // Seeds are the ranges that a store begins with.
 type Seeds struct {
@@ -72,13 +76,20 @@ func report(kind, flag string, object, flags []string) {
 		"object", strings.Join(object, ","), "flag", strings.Join(flags, ","))
 }
 
-func list[L runtime.Object](ctx context.Context, lister rest.Lister) (L, error) {
-	obj, err := lister.List(ctx, &metainternalversion.ListOptions{})
-	if err != nil {
-		var none L
-		return none, err
-	}
-	return obj.(L), nil
+// list waits for a watch cache that is still being filled.
+func list[L runtime.Object](ctx context.Context, lister rest.Lister) (found L, err error) {
+	err = wait.PollUntilContextCancel(ctx, cachePollPeriod, true, func(ctx context.Context) (bool, error) {
+		obj, err := lister.List(ctx, &metainternalversion.ListOptions{})
+		if apierrors.IsTooManyRequests(err) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		found = obj.(L)
+		return true, nil
+	})
+	return found, err
 }
 
 // create leaves alone what another replica was quicker to create.

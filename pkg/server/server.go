@@ -32,7 +32,9 @@ type ExtraConfig struct {
 	Scheme *runtime.Scheme
 	Codecs serializer.CodecFactory
 	Store  *etcd.Store
-	Ledger *claims.Ledger
+	// EtcdTimeout is how long the health checks wait for etcd.
+	EtcdTimeout time.Duration
+	Ledger      *claims.Ledger
 	// StopCompactor ends the compaction of the store's history.
 	StopCompactor func()
 	// Seeds are the ranges that an empty store begins with.
@@ -103,12 +105,11 @@ func (c CompletedConfig) New() (*Server, error) {
 	})); err != nil {
 		return nil, err
 	}
-	return &Server{Generic: generic}, addEtcdChecks(generic, c.Extra.Store)
+	return &Server{Generic: generic}, addEtcdCheck(generic, c.Extra.Store, c.Extra.EtcdTimeout)
 }
 
-// addEtcdChecks makes the health endpoints tell whether etcd answers.
-func addEtcdChecks(generic *genericapiserver.GenericAPIServer, store *etcd.Store) error {
-	const timeout = 2 * time.Second
+// addEtcdCheck makes the health endpoints tell whether etcd answers in time.
+func addEtcdCheck(generic *genericapiserver.GenericAPIServer, store *etcd.Store, timeout time.Duration) error {
 	check := healthz.NamedCheck("etcd", func(req *http.Request) error {
 		ctx, cancel := context.WithTimeout(req.Context(), timeout)
 		defer cancel()

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
+	"github.com/spf13/pflag"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
@@ -92,25 +94,46 @@ func (o *Options) AddFlags(sets *cliflag.NamedFlagSets) {
 		"Ports, such as 443 or 30000-32767, that node ports are allocated from. "+
 			"They seed the NodePortRange named kubernetes of an empty store; afterwards the NodePortRange objects rule.")
 
-	o.SecureServing.AddFlags(sets.FlagSet("serving"))
+	adopt(sets.FlagSet("serving"), o.SecureServing.AddFlags, "cert-dir")
+	describe(sets.FlagSet("serving"), "tls-cert-file",
+		"File containing the x509 certificate for HTTPS, with its CA's after it if there is one. Without it the server makes one and keeps it in --data-dir.")
 	sets.FlagSet("authentication").StringVar(&o.ClientCAFile, "client-ca-file", o.ClientCAFile,
 		"Certificate authority whose client certificates are accepted besides those of the server's own: the common name is the user, the organizations are the groups.")
-	o.Etcd.AddFlags(sets.FlagSet("etcd"))
+	// All resources are in one etcd, since a transaction spans them, and all
+	// have a watch cache.
+	adopt(sets.FlagSet("etcd"), o.Etcd.AddFlags, "etcd-servers-overrides", "storage-backend",
+		"watch-cache", "watch-cache-sizes", "default-watch-cache-size", "etcd-readycheck-timeout")
+	describe(sets.FlagSet("etcd"), "etcd-servers",
+		"List of etcd servers to connect with (scheme://ip:port), comma separated. Without it the server runs an etcd of its own in --data-dir.")
 	o.Admission.AddFlags(sets.FlagSet("admission"))
 	o.CoreAPI.AddFlags(sets.FlagSet("cluster"))
+	describe(sets.FlagSet("cluster"), "kubeconfig",
+		"kubeconfig of the cluster whose namespaces, policies and webhooks the server follows. Without it there is no cluster: every namespace exists.")
 	o.Run.AddUniversalFlags(sets.FlagSet("requests"))
 	o.Audit.AddFlags(sets.FlagSet("audit"))
-	o.Features.AddFlags(sets.FlagSet("features"))
+	// Priority and fairness is not on offer: see New.
+	adopt(sets.FlagSet("features"), o.Features.AddFlags, "enable-priority-and-fairness")
 	o.Tracing.AddFlags(sets.FlagSet("tracing"))
 	o.Metrics.AddFlags(sets.FlagSet("metrics"))
 	logsapi.AddFlags(o.Logs, sets.FlagSet("logs"))
+}
 
-	if flag := sets.FlagSet("cluster").Lookup("kubeconfig"); flag != nil {
-		flag.Usage = "kubeconfig of the cluster whose namespaces, policies and webhooks the server follows. " +
-			"Without it there is no cluster: every namespace exists."
-	}
-	if flag := sets.FlagSet("etcd").Lookup("etcd-servers"); flag != nil {
-		flag.Usage += " Without it the server runs an etcd of its own in --data-dir."
+// adopt takes over the flags of an option group but for those that nothing
+// here would heed.
+func adopt(into *pflag.FlagSet, addFlags func(*pflag.FlagSet), except ...string) {
+	all := pflag.NewFlagSet("", pflag.ContinueOnError)
+	addFlags(all)
+	all.VisitAll(func(flag *pflag.Flag) {
+		if !slices.Contains(except, flag.Name) {
+			into.AddFlag(flag)
+		}
+	})
+}
+
+// describe says what a flag of an option group means for this server.
+func describe(fs *pflag.FlagSet, name, usage string) {
+	if flag := fs.Lookup(name); flag != nil {
+		flag.Usage = usage
 	}
 }
 

@@ -1,0 +1,165 @@
+// Package harness starts real servers for tests, through the code path that
+// main takes, on free ports and in directories that go with the test.
+package harness
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/server/v3/embed"
+	"go.uber.org/zap"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/portolan-dev/portolan/generated/clientset/versioned"
+	"github.com/portolan-dev/portolan/pkg/server"
+	"github.com/portolan-dev/portolan/pkg/server/options"
+	"github.com/portolan-dev/portolan/pkg/verify"
+)
+
+const startTimeout = time.Minute
+
+// Server is a server that serves until the test ends, or Stop.
+type Server struct {
+	// Config is the administrator's, with no limit on its rate.
+	Config *rest.Config
+	Client versioned.Interface
+	// Kubeconfig is the administrator's file.
+	Kubeconfig string
+	DataDir    string
+	Options    *options.Options
+
+	stop func() error
+}
+
+// Start runs a server in this process and returns when it is ready. Change may
+// set options; it may be nil.
+func Start(t testing.TB, change func(*options.Options)) *Server {
+	t.Helper()
+	o := options.New()
+	o.DataDir = t.TempDir()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.SecureServing.Listener = listener
+	o.SecureServing.BindPort = listener.Addr().(*net.TCPAddr).Port
+	if change != nil {
+		change(o)
+	}
+
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	var output bytes.Buffer
+	go func() { ended <- server.Run(ctx, o, &output) }()
+	stop := sync.OnceValue(func() error {
+		cancel()
+		return <-ended
+	})
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
+			t.Errorf("the server ended with: %v", err)
+		}
+	})
+	s := &Server{DataDir: o.DataDir, Options: o, Kubeconfig: filepath.Join(o.DataDir, "admin.kubeconfig"), stop: stop}
+	s.waitReady(t, ended)
+	return s
+}
+
+// Stop ends the server and returns what Run returned.
+func (s *Server) Stop() error { return s.stop() }
+
+func (s *Server) waitReady(t testing.TB, ended <-chan error) {
+	t.Helper()
+	err := wait.PollUntilContextTimeout(context.Background(), 10*time.Millisecond, startTimeout, true, func(ctx context.Context) (bool, error) {
+		select {
+		case err := <-ended:
+			return false, fmt.Errorf("the server ended: %w", err)
+		default:
+		}
+		config, err := clientcmd.BuildConfigFromFlags("", s.Kubeconfig)
+		if err != nil {
+			return false, nil
+		}
+		config.QPS = -1
+		client, err := versioned.NewForConfig(config)
+		if err != nil {
+			return false, err
+		}
+		s.Config, s.Client = config, client
+		return client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error() == nil, nil
+	})
+	if err != nil {
+		t.Fatalf("the server did not turn ready: %v", err)
+	}
+}
+
+// Etcd is an etcd member with a port, for servers that share one.
+type Etcd struct {
+	URL    string
+	Client *clientv3.Client
+}
+
+// StartEtcd runs an etcd member in this process.
+func StartEtcd(t testing.TB) *Etcd {
+	t.Helper()
+	loopback := url.URL{Scheme: "http", Host: "127.0.0.1:0"}
+	config := embed.NewConfig()
+	config.Dir = t.TempDir()
+	config.TickMs, config.ElectionMs = 10, 100
+	config.ListenClientUrls, config.AdvertiseClientUrls = []url.URL{loopback}, []url.URL{loopback}
+	config.ListenPeerUrls, config.AdvertisePeerUrls = []url.URL{loopback}, []url.URL{loopback}
+	config.InitialCluster = config.InitialClusterFromName(config.Name)
+	config.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
+	member, err := embed.StartEtcd(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(member.Close)
+	<-member.Server.ReadyNotify()
+	address := "http://" + member.Clients[0].Addr().String()
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{address}, DialTimeout: startTimeout, Logger: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	return &Etcd{URL: address, Client: client}
+}
+
+// On makes a server use the given etcd, under a prefix of its own test.
+func On(e *Etcd) func(*options.Options) {
+	return func(o *options.Options) { o.Etcd.StorageConfig.Transport.ServerList = []string{e.URL} }
+}
+
+// Verify proves that what a store holds is consistent.
+func Verify(t testing.TB, client *clientv3.Client) {
+	t.Helper()
+	for _, violation := range Check(t, client).Violations {
+		t.Errorf("verify: %s", violation)
+	}
+}
+
+// Check is what verify finds in a store, warnings included.
+func Check(t testing.TB, client *clientv3.Client) verify.Report {
+	t.Helper()
+	return verify.Check(Read(t, client))
+}
+
+// Read is what a store holds.
+func Read(t testing.TB, client *clientv3.Client) verify.Contents {
+	t.Helper()
+	contents, err := verify.Read(context.Background(), client, "/registry")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return contents
+}

@@ -1,0 +1,199 @@
+package harness
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	cliflag "k8s.io/component-base/cli/flag"
+
+	"github.com/portolan-dev/portolan/generated/clientset/versioned"
+	"github.com/portolan-dev/portolan/pkg/server"
+	"github.com/portolan-dev/portolan/pkg/server/options"
+)
+
+// serveFlags is the variable of the environment that makes a test binary a
+// server: the flags, as JSON.
+const serveFlags = "PORTOLAN_TEST_SERVE"
+
+// Main makes a test binary serve when it was started by Spawn, and runs its
+// tests otherwise. A package that uses Spawn calls it from TestMain.
+func Main(m *testing.M) {
+	encoded, child := os.LookupEnv(serveFlags)
+	if !child {
+		os.Exit(m.Run())
+	}
+	if err := serve(encoded); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// serve does what portolan serve does, but for the port: any that is free.
+func serve(encoded string) error {
+	// A server must not outlive its test, however that ends.
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(1)
+	}()
+	var args []string
+	if err := json.Unmarshal([]byte(encoded), &args); err != nil {
+		return err
+	}
+	o := options.New()
+	var sets cliflag.NamedFlagSets
+	o.AddFlags(&sets)
+	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	for _, name := range sets.Order {
+		flags.AddFlagSet(sets.FlagSets[name])
+	}
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	o.SecureServing.Listener = listener
+	o.SecureServing.BindPort = listener.Addr().(*net.TCPAddr).Port
+	return server.Run(context.Background(), o, os.Stdout)
+}
+
+// Process is a server in a process of its own, which can be killed.
+type Process struct {
+	DataDir string
+
+	cmd    *exec.Cmd
+	ready  chan struct{}
+	exited chan struct{}
+	output tail
+}
+
+// Spawn starts a server on a data directory, which must exist, and does not
+// wait for it. It is killed when the test ends.
+func Spawn(t testing.TB, dataDir string, flags ...string) *Process {
+	t.Helper()
+	args, err := json.Marshal(append([]string{"--data-dir=" + dataDir}, flags...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Process{DataDir: dataDir, cmd: exec.Command(self), ready: make(chan struct{}), exited: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), serveFlags+"="+string(args))
+	p.cmd.Stderr = &p.output
+	stdout, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(p.exited)
+		lines := bufio.NewScanner(stdout)
+		for announced := false; lines.Scan(); {
+			if !announced && strings.HasPrefix(lines.Text(), "Portolan is ready") {
+				announced = true
+				close(p.ready)
+			}
+		}
+		_ = p.cmd.Wait()
+	}()
+	t.Cleanup(func() { p.Kill(t) })
+	return p
+}
+
+// WaitReady returns when the server says that it is ready.
+func (p *Process) WaitReady(t testing.TB) {
+	t.Helper()
+	select {
+	case <-p.ready:
+	case <-p.exited:
+		t.Fatalf("the server ended before it was ready: %v\n%s", p.cmd.ProcessState, p.output.String())
+	case <-time.After(startTimeout):
+		t.Fatalf("the server did not turn ready\n%s", p.output.String())
+	}
+}
+
+// Client makes a client of a server that is ready. Its connections are its
+// own: those to a server that was killed are not met again.
+func (p *Process) Client(t testing.TB) versioned.Interface {
+	t.Helper()
+	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(p.DataDir, "admin.kubeconfig"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.QPS = -1
+	// A dialer of its own keeps client-go from sharing the transport.
+	config.Dial = (&net.Dialer{}).DialContext
+	httpClient, err := rest.HTTPClientFor(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(httpClient.CloseIdleConnections)
+	client, err := versioned.NewForConfigAndClient(config, httpClient)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// Kill ends the process with SIGKILL and waits until it is gone. A server that
+// had ended before by itself is a failure.
+func (p *Process) Kill(t testing.TB) {
+	t.Helper()
+	select {
+	case <-p.exited:
+		if status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() || status.Signal() != syscall.SIGKILL {
+			t.Errorf("the server ended by itself: %v\n%s", p.cmd.ProcessState, p.output.String())
+		}
+		return
+	default:
+	}
+	_ = p.cmd.Process.Kill()
+	<-p.exited
+}
+
+// tail keeps the end of what a process writes.
+type tail struct {
+	mu   sync.Mutex
+	data bytes.Buffer
+}
+
+func (w *tail) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	const limit = 1 << 16
+	if w.data.Len()+len(p) > limit {
+		w.data.Next(w.data.Len() / 2)
+	}
+	return w.data.Write(p)
+}
+
+func (w *tail) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.data.String()
+}
