@@ -1,0 +1,29 @@
+package harness
+
+import (
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+)
+
+// seedVariable repeats a run with the seed that it printed.
+const seedVariable = "PORTOLAN_TEST_SEED"
+
+// Seed is what a test's randomness begins with; it is printed, and can be set
+// from outside.
+func Seed(t testing.TB) uint64 {
+	t.Helper()
+	seed := rand.Uint64()
+	if text := os.Getenv(seedVariable); text != "" {
+		var err error
+		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatalf("%s: %v", seedVariable, err)
+		}
+	}
+	t.Logf("%s=%d", seedVariable, seed)
+	return seed
+}
+
+// Random makes the source of one of a test's clients.
+func Random(seed uint64, client int) *rand.Rand { return rand.New(rand.NewPCG(seed, uint64(client))) }
