@@ -1,0 +1,333 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// warmUp is how many requests a server gets before it is measured, so that its
+// caches, its heap and the connections are as they will be.
+const warmUp = 200
+
+// bench is one run.
+type bench struct {
+	*options
+	programs *programs
+	// dir holds all data directories of this run.
+	dir            string
+	kube, portolan *server
+	floorEtcd      *process
+	floor          *floor
+	// targets in the order in which they take turns.
+	targets []target
+	filled  int
+	report  *Report
+}
+
+// run measures and reports. Nothing it started or made outlives it.
+func run(ctx context.Context, o *options, out io.Writer) (err error) {
+	programs, err := build(ctx, o)
+	if err != nil {
+		return err
+	}
+	b := &bench{options: o, programs: programs, report: newReport(o, programs)}
+	parent := o.dir
+	if parent == "" {
+		parent = filepath.Join(programs.root, ".bin")
+	}
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return err
+	}
+	if b.dir, err = os.MkdirTemp(parent, "bench-"); err != nil {
+		return err
+	}
+	// Servers run in this directory and are told paths in it.
+	if b.dir, err = filepath.Abs(b.dir); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.close()) }()
+
+	for _, step := range []func(context.Context) error{b.measureStarts, b.start, b.measureLevels, b.takeProfile} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	b.stopServers()
+	if err := b.measureLarge(ctx); err != nil {
+		return err
+	}
+	if err := b.report.markdown(out); err != nil {
+		return err
+	}
+	return b.report.writeJSON(o.json)
+}
+
+// stopServers leaves the machine to what is measured next.
+func (b *bench) stopServers() {
+	if b.floor != nil {
+		// The etcd it talks to is killed next.
+		_ = b.floor.close()
+	}
+	if b.floorEtcd != nil {
+		b.floorEtcd.stop()
+	}
+	for _, s := range []*server{b.kube, b.portolan} {
+		if s != nil {
+			s.stop()
+		}
+	}
+	b.floor, b.floorEtcd, b.kube, b.portolan = nil, nil, nil, nil
+}
+
+func (b *bench) close() error {
+	b.stopServers()
+	return os.RemoveAll(b.dir)
+}
+
+// measureStarts starts each server alone on an empty directory, in turns.
+func (b *bench) measureStarts(ctx context.Context) error {
+	for n := range b.starts {
+		kube, err := startKube(ctx, b.programs, b.dir)
+		if err != nil {
+			return err
+		}
+		kube.stop()
+		portolan, err := startPortolan(ctx, b.programs, b.dir)
+		if err != nil {
+			return err
+		}
+		portolan.stop()
+		log.Printf("start %d of %d: kube-apiserver ready after %v, portolan after %v", n+1, b.starts,
+			kube.startup.Round(time.Millisecond), portolan.startup.Round(time.Millisecond))
+		b.report.addStart(kube.startup, portolan.startup)
+	}
+	return nil
+}
+
+// start runs everything that is compared, and warms it up.
+func (b *bench) start(ctx context.Context) (err error) {
+	if b.kube, err = startKube(ctx, b.programs, b.dir); err != nil {
+		return err
+	}
+	if b.portolan, err = startPortolan(ctx, b.programs, b.dir); err != nil {
+		return err
+	}
+	kube, err := newKubeTarget(b.kube.config, b.connections)
+	if err != nil {
+		return err
+	}
+	portolan, err := newPortolanTarget("portolan", b.portolan.config, b.connections)
+	if err != nil {
+		return err
+	}
+	if err := b.kube.api.await(ctx, kube.settled); err != nil {
+		return err
+	}
+	log.Printf("both servers run; leaving them alone for %v", b.settle)
+	if err := sleep(ctx, b.settle); err != nil {
+		return err
+	}
+	if err := b.measureMemory("idle, nothing stored"); err != nil {
+		return err
+	}
+
+	dir, err := newDir(b.dir, "floor")
+	if err != nil {
+		return err
+	}
+	var url string
+	if b.floorEtcd, url, err = startEtcd(ctx, b.programs, dir); err != nil {
+		return err
+	}
+	if b.floor, err = newFloor(ctx, url, b.connections, portolan, kinds); err != nil {
+		return err
+	}
+	b.targets = []target{kube, portolan, b.floor}
+	return warm(ctx, b.targets)
+}
+
+func warm(ctx context.Context, targets []target) error {
+	for _, t := range targets {
+		if _, _, err := churn(ctx, t, clusterIP, fillClients, warmUp); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *bench) measureMemory(when string) error {
+	kube, kubeAll, err := b.kube.memories()
+	if err != nil {
+		return err
+	}
+	portolan, _, err := b.portolan.memories()
+	if err != nil {
+		return err
+	}
+	b.report.Memory = append(b.report.Memory, Memory{when, kube, kubeAll, portolan})
+	return nil
+}
+
+// measureLevels measures with more and more Services in place.
+func (b *bench) measureLevels(ctx context.Context) error {
+	for _, level := range b.services {
+		if level > b.filled {
+			log.Printf("filling up to %d Services", level)
+			for _, t := range b.targets {
+				if err := fill(ctx, t, b.filled, level); err != nil {
+					return err
+				}
+			}
+			b.filled = level
+			if err := sleep(ctx, b.settle); err != nil {
+				return err
+			}
+			if err := b.measureMemory(fmt.Sprintf("%d Services in place", level)); err != nil {
+				return err
+			}
+		}
+		for _, kind := range b.kinds {
+			for _, clients := range b.clients {
+				cells, err := b.measure(ctx, b.targets, kind, clients)
+				if err != nil {
+					return err
+				}
+				for _, cell := range cells {
+					cell.Services = level
+					b.report.Requests = append(b.report.Requests, cell)
+					log.Printf("%d Services, %d clients: %s", level, clients, cell)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// measure lets the targets take turns, round by round.
+func (b *bench) measure(ctx context.Context, targets []target, kind string, clients int) ([]*Cell, error) {
+	creates, deletes := newCell(opCreate, kind, clients), newCell(opDelete, kind, clients)
+	for range b.rounds {
+		for _, t := range targets {
+			created, deleted, err := churn(ctx, t, kind, clients, b.samples)
+			if err != nil {
+				return nil, err
+			}
+			creates.add(t.name(), created)
+			deletes.add(t.name(), deleted)
+		}
+	}
+	return []*Cell{creates, deletes}, nil
+}
+
+const (
+	emptyName = "empty"
+	largeName = "large"
+)
+
+// measureLarge compares Portolan with many Services with an empty Portolan.
+func (b *bench) measureLarge(ctx context.Context) (err error) {
+	if b.large == 0 {
+		return nil
+	}
+	var targets []target
+	var servers []*server
+	defer func() {
+		for _, s := range servers {
+			s.stop()
+		}
+	}()
+	for _, name := range []string{emptyName, largeName} {
+		s, err := startPortolan(ctx, b.programs, b.dir)
+		if err != nil {
+			return err
+		}
+		servers = append(servers, s)
+		t, err := newPortolanTarget(name, s.config, b.connections)
+		if err != nil {
+			return err
+		}
+		targets = append(targets, t)
+	}
+	if err := warm(ctx, targets); err != nil {
+		return err
+	}
+	log.Printf("filling a portolan of its own up to %d Services", b.large)
+	if err := fill(ctx, targets[1], 0, b.large); err != nil {
+		return err
+	}
+	if err := sleep(ctx, b.settle); err != nil {
+		return err
+	}
+	memory, _, err := servers[1].memories()
+	if err != nil {
+		return err
+	}
+	b.report.Large = &Large{Services: b.large, Memory: memory}
+	for _, kind := range b.kinds {
+		for _, clients := range b.clients {
+			cells, err := b.measure(ctx, targets, kind, clients)
+			if err != nil {
+				return err
+			}
+			b.report.Large.Requests = append(b.report.Large.Requests, cells...)
+			for _, cell := range cells {
+				log.Printf("%d Services, %d clients: %s", b.large, clients, cell)
+			}
+		}
+	}
+	return nil
+}
+
+// takeProfile writes down what Portolan spends its time on while Services are
+// created.
+func (b *bench) takeProfile(ctx context.Context) error {
+	if b.profile == "" {
+		return nil
+	}
+	const seconds = "10"
+	t, err := newPortolanTarget("portolan", b.portolan.config, b.connections)
+	if err != nil {
+		return err
+	}
+	log.Printf("profiling portolan for %s s", seconds)
+	loadCtx, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- createUntil(loadCtx, t, b.kinds[0], slices.Max(b.clients))
+	}()
+	data, err := t.clients[0].RESTClient().Get().AbsPath("/debug/pprof/profile").Param("seconds", seconds).
+		SetHeader("Accept", "*/*").Do(ctx).Raw()
+	stop()
+	if err := errors.Join(err, <-ended); err != nil {
+		return fmt.Errorf("profiling portolan: %w", err)
+	}
+	return os.WriteFile(b.profile, data, 0o644)
+}
+
+// createUntil creates Services until the context ends. They stay.
+func createUntil(ctx context.Context, t target, kind string, clients int) error {
+	const plenty = 1 << 20
+	_, err := drive(ctx, clients, plenty, func(ctx context.Context, worker, n int) error {
+		return t.create(ctx, worker, kind, fmt.Sprintf("profile-%06d", n))
+	})
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
