@@ -4,11 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
-)
 
-const maxPort = 65535
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+)
 
 const (
 	// The static band of a run of ports is a 32nd of it, within these bounds,
@@ -36,10 +34,11 @@ func PortSpans(ports []string, staticBand *int32) ([]Span, error) {
 	}
 	spans := make([]Span, 0, len(ports))
 	for _, entry := range ports {
-		span, err := portSpan(entry)
+		first, last, err := v1.ParsePortRange(entry)
 		if err != nil {
 			return nil, fmt.Errorf("ports %q: %w", entry, err)
 		}
+		span := Span{First: FromPort(first), Last: FromPort(last)}
 		span.Static = staticPorts(span.Size(), staticBand)
 		spans = append(spans, span)
 	}
@@ -48,46 +47,6 @@ func PortSpans(ports []string, staticBand *int32) ([]Span, error) {
 	}
 	return spans, nil
 }
-
-func portSpan(entry string) (Span, error) {
-	lowText, highText, isRange := strings.Cut(entry, "-")
-	if !isRange {
-		highText = lowText
-	}
-	low, err := parsePort(lowText)
-	if err != nil {
-		return Span{}, err
-	}
-	high, err := parsePort(highText)
-	if err != nil {
-		return Span{}, err
-	}
-	if high < low {
-		return Span{}, errors.New("the first port must not be above the last")
-	}
-	return Span{First: FromPort(low), Last: FromPort(high)}, nil
-}
-
-func parsePort(text string) (int32, error) {
-	for _, r := range text {
-		if r < '0' || r > '9' {
-			return 0, errNotPorts
-		}
-	}
-	if text == "" {
-		return 0, errNotPorts
-	}
-	if len(text) > 1 && text[0] == '0' {
-		return 0, errors.New("must not have leading zeros")
-	}
-	port, err := strconv.ParseInt(text, 10, 32)
-	if err != nil || port < 1 || port > maxPort {
-		return 0, fmt.Errorf("must be between 1 and %d", maxPort)
-	}
-	return int32(port), nil
-}
-
-var errNotPorts = errors.New(`must be a port, such as "443", or a range of ports, such as "30000-32767"`)
 
 func staticPorts(size uint64, staticBand *int32) uint64 {
 	switch {
