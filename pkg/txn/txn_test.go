@@ -1,0 +1,479 @@
+package txn_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/client/v3/kubernetes"
+	"go.etcd.io/etcd/server/v3/embed"
+	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
+	"go.uber.org/zap"
+	"k8s.io/apiserver/pkg/storage/etcd3/testserver"
+
+	"github.com/portolan-dev/portolan/pkg/etcd"
+	"github.com/portolan-dev/portolan/pkg/txn"
+)
+
+const object = "/services/a"
+
+// store is an etcd with the decorated client under test.
+type store struct {
+	*testing.T
+	client    *clientv3.Client
+	decorated kubernetes.Interface
+}
+
+func newStore(t *testing.T) store {
+	t.Helper()
+	embedded, err := etcd.StartEmbedded(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := embedded.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return store{t, embedded.Client, txn.Decorate(embedded.Client).Kubernetes}
+}
+
+func (s store) put(key, value string) (revision int64) {
+	s.Helper()
+	response, err := s.client.Put(context.Background(), key, value)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return response.Header.Revision
+}
+
+func (s store) delete(key string) (revision int64) {
+	s.Helper()
+	response, err := s.client.Delete(context.Background(), key)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return response.Header.Revision
+}
+
+func (s store) revision() int64 {
+	s.Helper()
+	response, err := s.client.Get(context.Background(), "/", clientv3.WithCountOnly())
+	if err != nil {
+		s.Fatal(err)
+	}
+	return response.Header.Revision
+}
+
+// check compares all that is in etcd: "key=value@revision …".
+func (s store) check(want ...string) {
+	s.Helper()
+	response, err := s.client.Get(context.Background(), "/", clientv3.WithPrefix())
+	if err != nil {
+		s.Fatal(err)
+	}
+	var got []string
+	for _, kv := range response.Kvs {
+		got = append(got, fmt.Sprintf("%s=%s@%d", kv.Key, kv.Value, kv.ModRevision))
+	}
+	if g, w := strings.Join(got, " "), strings.Join(want, " "); g != w {
+		s.Errorf("etcd holds\n%s\nwant\n%s", g, w)
+	}
+}
+
+func (s store) optimisticPut(ctx context.Context, plan *txn.Plan, expected int64, value string) (kubernetes.PutResponse, error) {
+	if plan != nil {
+		ctx = txn.WithPlan(ctx, plan)
+	}
+	return s.decorated.OptimisticPut(ctx, object, []byte(value), expected, kubernetes.PutOptions{GetOnFailure: true})
+}
+
+func (s store) optimisticDelete(plan *txn.Plan, expected int64) (kubernetes.DeleteResponse, error) {
+	ctx := context.Background()
+	if plan != nil {
+		ctx = txn.WithPlan(ctx, plan)
+	}
+	return s.decorated.OptimisticDelete(ctx, object, expected, kubernetes.DeleteOptions{GetOnFailure: true})
+}
+
+func checkOutcome(t *testing.T, plan *txn.Plan, want txn.Outcome, wantRevision int64) {
+	t.Helper()
+	if outcome, revision := plan.Outcome(); outcome != want || revision != wantRevision {
+		t.Errorf("outcome %d at %d, want %d at %d", outcome, revision, want, wantRevision)
+	}
+}
+
+func TestCommitsEverythingAtOneRevision(t *testing.T) {
+	s := newStore(t)
+	old := s.put("/claims/old", "a")
+	facts := s.put("/ranges/r", "10.0.0.0/8")
+	plan := &txn.Plan{
+		Guards:  []txn.Guard{{Key: "/claims/new"}, {Key: "/claims/old", Revision: old}, {Key: "/ranges/r", Revision: facts}},
+		Puts:    []txn.Put{{Key: "/claims/new", Value: []byte("a")}},
+		Deletes: []string{"/claims/old"},
+	}
+	put, err := s.optimisticPut(t.Context(), plan, 0, "v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := facts + 1; !put.Succeeded || put.Revision != want || put.KV != nil {
+		t.Errorf("got %+v, want success at %d", put, want)
+	}
+	checkOutcome(t, plan, txn.Committed, facts+1)
+	s.check(fmt.Sprintf("/claims/new=a@%d", facts+1), fmt.Sprintf("/ranges/r=10.0.0.0/8@%d", facts), fmt.Sprintf("/services/a=v1@%d", facts+1))
+
+	plan = &txn.Plan{Guards: []txn.Guard{{Key: "/claims/new", Revision: put.Revision}}, Deletes: []string{"/claims/new"}}
+	deleted, err := s.optimisticDelete(plan, put.Revision)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := put.Revision + 1; !deleted.Succeeded || deleted.Revision != want {
+		t.Errorf("got %+v, want success at %d", deleted, want)
+	}
+	checkOutcome(t, plan, txn.Committed, put.Revision+1)
+	s.check(fmt.Sprintf("/ranges/r=10.0.0.0/8@%d", facts))
+}
+
+func TestPutKeepsLease(t *testing.T) {
+	s := newStore(t)
+	lease, err := s.client.Grant(t.Context(), 60)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := txn.WithPlan(t.Context(), &txn.Plan{Puts: []txn.Put{{Key: "/claims/x"}}})
+	if _, err := s.decorated.OptimisticPut(ctx, object, []byte("v"), 0, kubernetes.PutOptions{LeaseID: lease.ID}); err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]clientv3.LeaseID{object: lease.ID, "/claims/x": clientv3.NoLease} {
+		got, err := s.client.Get(t.Context(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if clientv3.LeaseID(got.Kvs[0].Lease) != want {
+			t.Errorf("%s has lease %d, want %d", key, got.Kvs[0].Lease, want)
+		}
+	}
+}
+
+// The store knows what to do where its own object has changed, whatever else is
+// wrong: it must see that and not a conflict.
+func TestChangedObjectIsNoConflict(t *testing.T) {
+	for name, brokenGuard := range map[string]bool{"guards hold": false, "guards fail too": true} {
+		t.Run(name, func(t *testing.T) {
+			s := newStore(t)
+			current := s.put(object, "v2")
+			guard := txn.Guard{Key: "/claims/x"}
+			if brokenGuard {
+				guard.Revision = 99
+			}
+			plan := &txn.Plan{Guards: []txn.Guard{guard}, Puts: []txn.Put{{Key: "/claims/x"}}}
+			for _, expected := range []int64{0, current - 1, current + 5} {
+				put, err := s.optimisticPut(t.Context(), plan, expected, "v3")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if put.Succeeded || put.KV == nil || put.KV.ModRevision != current || string(put.KV.Value) != "v2" || put.Revision != current {
+					t.Errorf("expecting revision %d: got %+v", expected, put)
+				}
+				deleted, err := s.optimisticDelete(plan, expected)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if deleted.Succeeded || deleted.KV == nil || deleted.KV.ModRevision != current {
+					t.Errorf("expecting revision %d: got %+v", expected, deleted)
+				}
+				checkOutcome(t, plan, txn.NotSent, 0)
+			}
+			s.check(fmt.Sprintf("/services/a=v2@%d", current))
+		})
+	}
+}
+
+func TestGoneObjectIsNoConflict(t *testing.T) {
+	s := newStore(t)
+	put, err := s.optimisticPut(t.Context(), &txn.Plan{Guards: []txn.Guard{{Key: "/claims/x", Revision: 7}}}, 3, "v")
+	if err != nil || put.Succeeded || put.KV != nil {
+		t.Errorf("got %+v, %v", put, err)
+	}
+}
+
+func TestConflictNamesWhatIsThere(t *testing.T) {
+	s := newStore(t)
+	taken := s.put("/claims/taken", "other")
+	gone := s.put("/claims/gone", "mine")
+	s.delete("/claims/gone")
+	moved := s.put("/ranges/r", "v1")
+	now := s.put("/ranges/r", "v2")
+	plan := &txn.Plan{
+		Guards:  []txn.Guard{{Key: "/claims/taken"}, {Key: "/claims/gone", Revision: gone}, {Key: "/ranges/r", Revision: moved}, {Key: "/claims/free"}},
+		Puts:    []txn.Put{{Key: "/claims/taken", Value: []byte("mine")}, {Key: "/claims/free", Value: []byte("mine")}},
+		Deletes: []string{"/claims/gone"},
+	}
+	for verb, write := range map[string]func() error{
+		"put":    func() error { _, err := s.optimisticPut(t.Context(), plan, 0, "v"); return err },
+		"delete": func() error { _, err := s.optimisticDelete(plan, 0); return err },
+	} {
+		err := write()
+		var conflict *txn.ConflictError
+		if !errors.As(fmt.Errorf("wrapped: %w", err), &conflict) {
+			t.Fatalf("%s: got %v", verb, err)
+		}
+		if conflict.Revision != now {
+			t.Errorf("%s: refused at %d, want %d", verb, conflict.Revision, now)
+		}
+		if len(conflict.Found) != len(plan.Guards) {
+			t.Errorf("%s: found %v", verb, conflict.Found)
+		}
+		for key, want := range map[string]int64{"/claims/taken": taken, "/claims/gone": 0, "/ranges/r": now, "/claims/free": 0} {
+			kv, named := conflict.Found[key]
+			switch {
+			case !named:
+				t.Errorf("%s: %s is not named", verb, key)
+			case want == 0 && kv != nil, want != 0 && (kv == nil || kv.ModRevision != want):
+				t.Errorf("%s: %s is %v, want revision %d", verb, key, kv, want)
+			}
+		}
+		checkOutcome(t, plan, txn.NotSent, 0)
+	}
+	if got := s.revision(); got != now {
+		t.Errorf("a refused write moved the store from revision %d to %d", now, got)
+	}
+	s.check(fmt.Sprintf("/claims/taken=other@%d", taken), fmt.Sprintf("/ranges/r=v2@%d", now))
+}
+
+func TestNoneSince(t *testing.T) {
+	s := newStore(t)
+	write := func(since int64, guards ...txn.Guard) error {
+		object := s.put(object, "v")
+		_, err := s.optimisticPut(t.Context(), &txn.Plan{Guards: guards, NoneSince: &txn.Guard{Key: "/claims/", Revision: since}}, object, "w")
+		return err
+	}
+	var conflict *txn.ConflictError
+
+	if err := write(0); err != nil {
+		t.Errorf("no claim at all: %v", err)
+	}
+	created := s.put("/claims/x", "a")
+	if err := write(created - 1); !errors.As(err, &conflict) || len(conflict.Found) != 0 {
+		t.Errorf("a claim since: %v", err)
+	}
+	if err := write(created); err != nil {
+		t.Errorf("a claim at that revision: %v", err)
+	}
+	s.put("/claims/x", "b")
+	if err := write(created); err != nil {
+		t.Errorf("a claim that changed since: %v", err)
+	}
+	s.put("/claimsmore", "b")
+	if err := write(created); err != nil {
+		t.Errorf("another prefix: %v", err)
+	}
+	s.delete("/claims/x")
+	again := s.put("/claims/x", "c")
+	if err := write(created, txn.Guard{Key: "/ranges/r"}); !errors.As(err, &conflict) {
+		t.Errorf("a claim made anew since: %v", err)
+	} else if kv, named := conflict.Found["/ranges/r"]; !named || kv != nil {
+		t.Errorf("the guard that held is not named: %v", conflict.Found)
+	}
+	if err := write(again); err != nil {
+		t.Errorf("the claim made anew is known: %v", err)
+	}
+}
+
+func TestResetEmptiesPlanAndKeepsOutcome(t *testing.T) {
+	s := newStore(t)
+	plan := &txn.Plan{Puts: []txn.Put{{Key: "/claims/x", Value: []byte("a")}}}
+	put, err := s.optimisticPut(t.Context(), plan, 0, "v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan.Reset()
+	checkOutcome(t, plan, txn.Committed, put.Revision)
+	if len(plan.Guards)+len(plan.Puts)+len(plan.Deletes) > 0 || plan.NoneSince != nil {
+		t.Errorf("left in the plan: %+v", plan)
+	}
+	if _, err := s.optimisticPut(t.Context(), plan, put.Revision, "v2"); err != nil {
+		t.Fatal(err)
+	}
+	checkOutcome(t, plan, txn.Committed, put.Revision+1)
+	s.check(fmt.Sprintf("/claims/x=a@%d", put.Revision), fmt.Sprintf("/services/a=v2@%d", put.Revision+1))
+}
+
+func TestNewPlanWasNotSent(t *testing.T) { checkOutcome(t, &txn.Plan{}, txn.NotSent, 0) }
+
+func TestWriteWithoutPlanPassesThrough(t *testing.T) {
+	s := newStore(t)
+	put, err := s.optimisticPut(t.Context(), nil, 0, "v1")
+	if err != nil || !put.Succeeded {
+		t.Fatalf("got %+v, %v", put, err)
+	}
+	refused, err := s.optimisticPut(t.Context(), nil, 0, "v2")
+	if err != nil || refused.Succeeded || refused.KV == nil || refused.KV.ModRevision != put.Revision {
+		t.Errorf("got %+v, %v", refused, err)
+	}
+	got, err := s.decorated.Get(t.Context(), object, kubernetes.GetOptions{})
+	if err != nil || string(got.KV.Value) != "v1" {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	listed, err := s.decorated.List(t.Context(), "/services/", kubernetes.ListOptions{})
+	if err != nil || len(listed.Kvs) != 1 {
+		t.Errorf("got %+v, %v", listed, err)
+	}
+	deleted, err := s.optimisticDelete(nil, put.Revision)
+	if err != nil || !deleted.Succeeded {
+		t.Errorf("got %+v, %v", deleted, err)
+	}
+	s.check()
+}
+
+// silent is an etcd that commits and never answers.
+type silent struct{ clientv3.KV }
+
+func (s silent) Txn(ctx context.Context) clientv3.Txn {
+	return silentTxn{s.KV.Txn(context.WithoutCancel(ctx)), ctx}
+}
+
+type silentTxn struct {
+	clientv3.Txn
+	ctx context.Context
+}
+
+func (s silentTxn) If(cmps ...clientv3.Cmp) clientv3.Txn { s.Txn = s.Txn.If(cmps...); return s }
+func (s silentTxn) Then(ops ...clientv3.Op) clientv3.Txn { s.Txn = s.Txn.Then(ops...); return s }
+func (s silentTxn) Else(ops ...clientv3.Op) clientv3.Txn { s.Txn = s.Txn.Else(ops...); return s }
+func (s silentTxn) Commit() (*clientv3.TxnResponse, error) {
+	if _, err := s.Txn.Commit(); err != nil {
+		return nil, err
+	}
+	<-s.ctx.Done()
+	return nil, s.ctx.Err()
+}
+
+func TestNoAnswerIsUnknown(t *testing.T) {
+	t.Run("cancelled before", func(t *testing.T) {
+		s := newStore(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		plan := &txn.Plan{}
+		if _, err := s.optimisticPut(ctx, plan, 0, "v"); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+		checkOutcome(t, plan, txn.Unknown, 0)
+	})
+	t.Run("committed and not answered", func(t *testing.T) {
+		s := newStore(t)
+		s.client.KV = silent{s.client.KV}
+		s.decorated = txn.Decorate(s.client).Kubernetes
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		plan := &txn.Plan{Puts: []txn.Put{{Key: "/claims/x", Value: []byte("a")}}}
+		if _, err := s.optimisticPut(ctx, plan, 0, "v"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		checkOutcome(t, plan, txn.Unknown, 0)
+		s.check("/claims/x=a@2", "/services/a=v@2")
+	})
+}
+
+// A later attempt decides: an earlier one's outcome must not stand.
+func TestOutcomeIsThatOfLastTransaction(t *testing.T) {
+	s := newStore(t)
+	plan := &txn.Plan{}
+	put, err := s.optimisticPut(t.Context(), plan, 0, "v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkOutcome(t, plan, txn.Committed, put.Revision)
+	if _, err := s.optimisticPut(t.Context(), plan, 0, "v2"); err != nil {
+		t.Fatal(err)
+	}
+	if outcome, _ := plan.Outcome(); outcome != txn.NotSent {
+		t.Errorf("outcome %d after a refusal", outcome)
+	}
+}
+
+func claimsOf(count int) *txn.Plan {
+	plan := &txn.Plan{}
+	for i := range count {
+		key := fmt.Sprintf("/claims/%d", i)
+		plan.Guards = append(plan.Guards, txn.Guard{Key: key})
+		plan.Puts = append(plan.Puts, txn.Put{Key: key, Value: []byte("a")})
+	}
+	return plan
+}
+
+// etcd's default is 128 operations: the object and 127 claims.
+func TestTooLarge(t *testing.T) {
+	t.Run("in process", func(t *testing.T) { checkTooLarge(t, startDefaultEtcd(t)) })
+	t.Run("over the network", func(t *testing.T) { checkTooLarge(t, testserver.RunEtcd(t, nil).Client) })
+}
+
+func checkTooLarge(t *testing.T, client *clientv3.Client) {
+	s := store{t, client, txn.Decorate(client).Kubernetes}
+
+	before := s.revision()
+	plan := claimsOf(128)
+	_, err := s.optimisticPut(t.Context(), plan, 0, "v")
+	var large *txn.TooLargeError
+	if !errors.As(err, &large) {
+		t.Fatalf("got %v", err)
+	}
+	if large.Operations != 129 {
+		t.Errorf("%d operations, want 129", large.Operations)
+	}
+	const want = "the write needs a transaction of 129 operations, more than etcd is set up to take: " +
+		"raise etcd's --max-txn-ops above that, or let the object claim less"
+	if large.Error() != want {
+		t.Errorf("got %q, want %q", large.Error(), want)
+	}
+	checkOutcome(t, plan, txn.NotSent, 0)
+	if got := s.revision(); got != before {
+		t.Errorf("the store moved from revision %d to %d", before, got)
+	}
+
+	plan = claimsOf(127)
+	put, err := s.optimisticPut(t.Context(), plan, 0, "v")
+	if err != nil || !put.Succeeded {
+		t.Errorf("127 claims: %+v, %v", put, err)
+	}
+	checkOutcome(t, plan, txn.Committed, before+1)
+}
+
+func TestEmbeddedTakesThousands(t *testing.T) {
+	s := newStore(t)
+	if put, err := s.optimisticPut(t.Context(), claimsOf(20000), 0, "v"); err != nil || !put.Succeeded {
+		t.Errorf("got %+v, %v", put, err)
+	}
+}
+
+// startDefaultEtcd starts an etcd as etcd sets itself up.
+func startDefaultEtcd(t *testing.T) *clientv3.Client {
+	t.Helper()
+	config := embed.NewConfig()
+	config.Dir = t.TempDir()
+	config.UnsafeNoFsync = true
+	config.TickMs, config.ElectionMs = 10, 100
+	config.ListenClientUrls, config.ListenPeerUrls = nil, nil
+	config.AdvertiseClientUrls = []url.URL{{Scheme: "http", Host: "localhost:0"}}
+	config.AdvertisePeerUrls = []url.URL{{Scheme: "http", Host: "localhost:0"}}
+	config.InitialCluster = config.InitialClusterFromName(config.Name)
+	config.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
+	member, err := embed.StartEtcd(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(member.Close)
+	select {
+	case <-member.Server.ReadyNotify():
+	case <-time.After(30 * time.Second):
+		t.Fatal("etcd doesn't get ready")
+	}
+	client := v3client.New(member.Server)
+	t.Cleanup(func() { client.Close() })
+	return client
+}
