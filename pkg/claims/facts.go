@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation"
@@ -53,6 +54,28 @@ func setPortRange(index *allocation.Index, ports *v1.NodePortRange, revision int
 		Usable:    ports.DeletionTimestamp == nil,
 		Automatic: ports.Spec.AutoAssign == nil || *ports.Spec.AutoAssign,
 	})
+}
+
+// setRange enters a range as a write of this replica left it, ahead of the
+// watch.
+func (l *Ledger) setRange(obj runtime.Object) {
+	switch obj := obj.(type) {
+	case *v1.ServiceCIDR:
+		setAddressRange(l.Index, obj, revisionOf(obj))
+	case *v1.NodePortRange:
+		setPortRange(l.Index, obj, revisionOf(obj))
+	}
+}
+
+// removeRange does the same for a range that was deleted.
+func (l *Ledger) removeRange(obj runtime.Object) {
+	classes := []allocation.Class{allocation.IPv4, allocation.IPv6}
+	if _, ports := obj.(*v1.NodePortRange); ports {
+		classes = []allocation.Class{allocation.Port}
+	}
+	for _, class := range classes {
+		l.Index.RemoveRange(class, nameOf(obj), revisionOf(obj))
+	}
 }
 
 // Families are the IP families that there are usable ServiceCIDRs of, the

@@ -42,6 +42,15 @@ func NewRangeStorage(inner storage.Interface, ledger *Ledger, kv clientv3.KV) *R
 	return &RangeStorage{Interface: inner, ledger: ledger, kv: kv}
 }
 
+// Create writes a range, which counts from the next request on.
+func (s *RangeStorage) Create(ctx context.Context, key string, obj, out runtime.Object, ttl uint64) error {
+	err := s.Interface.Create(ctx, key, obj, out, ttl)
+	if err == nil {
+		s.ledger.setRange(out)
+	}
+	return err
+}
+
 // Delete removes a range that no Service needs.
 func (s *RangeStorage) Delete(ctx context.Context, key string, out runtime.Object, preconditions *storage.Preconditions,
 	validateDeletion storage.ValidateObjectFunc, cached runtime.Object, opts storage.DeleteOptions) error {
@@ -56,9 +65,13 @@ func (s *RangeStorage) Delete(ctx context.Context, key string, out runtime.Objec
 		}
 		return apierrors.NewConflict(resourceOf(obj), nameOf(obj), held)
 	}
-	return s.retry(ctx, plan, func(ctx context.Context) error {
+	err := s.retry(ctx, plan, func(ctx context.Context) error {
 		return s.Interface.Delete(ctx, key, out, preconditions, validate, cached, opts)
 	})
+	if err == nil {
+		s.ledger.removeRange(out)
+	}
+	return err
 }
 
 // GuaranteedUpdate changes a range, refusing to leave Services outside it.
@@ -85,9 +98,13 @@ func (s *RangeStorage) GuaranteedUpdate(ctx context.Context, key string, destina
 		}
 		return output, ttl, nil
 	}
-	return s.retry(ctx, plan, func(ctx context.Context) error {
+	err := s.retry(ctx, plan, func(ctx context.Context) error {
 		return s.Interface.GuaranteedUpdate(ctx, key, destination, ignoreNotFound, preconditions, update, cached)
 	})
+	if err == nil {
+		s.ledger.setRange(destination)
+	}
+	return err
 }
 
 // retry makes the call again while claims come in between the look at them and
