@@ -1,0 +1,385 @@
+package allocation
+
+import (
+	"errors"
+	"math"
+	"net/netip"
+	"reflect"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/portolan-dev/portolan/pkg/allocator"
+)
+
+// clock is set by hand.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) pass(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+func newIndex() (*Index, *clock) {
+	c := &clock{now: time.Unix(1e9, 0)}
+	return New(c.Now), c
+}
+
+func address(text string) Value { return Address(netip.MustParseAddr(text)) }
+
+func prefixBlock(text string) Block {
+	return Block{Text: text, Span: allocator.PrefixSpan(netip.MustParsePrefix(text))}
+}
+
+func portBlocks(texts ...string) []Block {
+	spans, err := allocator.PortSpans(texts, nil)
+	if err != nil {
+		panic(err)
+	}
+	blocks := make([]Block, len(spans))
+	for i := range spans {
+		blocks[i] = Block{Text: texts[i], Span: spans[i]}
+	}
+	return blocks
+}
+
+func usableRange(name string, revision int64, blocks ...Block) Range {
+	return Range{Name: name, Revision: revision, Blocks: blocks, Usable: true, Automatic: true}
+}
+
+func checkHolder(t *testing.T, x *Index, value Value, want string) {
+	t.Helper()
+	claim, held := x.Lookup(value)
+	if held != (want != "") || claim.UID != want {
+		t.Errorf("%s is held by %q (%v), want %q", value, claim.UID, held, want)
+	}
+}
+
+// isFree says whether automatic picks may yield a value.
+func isFree(x *Index, value Value) bool {
+	p := &x.pools[value.Class]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.endDoubts(x.now())
+	return !p.space.Taken(value.Number)
+}
+
+func mustPick(t *testing.T, x *Index, class Class) Value {
+	t.Helper()
+	value, err := x.Pick(class)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
+func checkFull(t *testing.T, x *Index, class Class, want string) {
+	t.Helper()
+	value, err := x.Pick(class)
+	var full *FullError
+	if !errors.As(err, &full) || full.Class != class {
+		t.Fatalf("picked %v, %v", value, err)
+	}
+	if err.Error() != want {
+		t.Errorf("got %q, want %q", err, want)
+	}
+}
+
+func TestClassesAndNames(t *testing.T) {
+	for _, test := range []struct {
+		value Value
+		class Class
+		name  string
+	}{
+		{address("10.0.0.1"), IPv4, "10.0.0.1"},
+		{address("::ffff:10.0.0.1"), IPv4, "10.0.0.1"},
+		{address("2001:DB8:0::1"), IPv6, "2001:db8::1"},
+		{address("::"), IPv6, "::"},
+		{NodePort(30080), Port, "30080"},
+	} {
+		if test.value.Class != test.class || test.value.String() != test.name {
+			t.Errorf("got %s %s, want %s %s", test.value.Class, test.value, test.class, test.name)
+		}
+	}
+	if got := IPv4.String() + IPv6.String() + Port.String(); got != "IPv4IPv6Port" {
+		t.Errorf("got %s", got)
+	}
+	if address("10.0.0.1") != address("::ffff:10.0.0.1") {
+		t.Error("two spellings are two values")
+	}
+}
+
+func TestOlderNeverReplacesNewer(t *testing.T) {
+	value := NodePort(30080)
+	observe := func(uid string, revision int64) func(*Index) {
+		return func(x *Index) { x.Observe(value, Claim{UID: uid, Revision: revision}) }
+	}
+	absent := func(revision int64) func(*Index) { return func(x *Index) { x.Absent(value, revision) } }
+	released := func(revision int64) func(*Index) { return func(x *Index) { x.Released(value, revision) } }
+	listed := func(revision int64, claims map[Value]Claim) func(*Index) {
+		return func(x *Index) { x.Replace(claims, revision, Port) }
+	}
+	held := func(uid string, revision int64) map[Value]Claim {
+		return map[Value]Claim{value: {UID: uid, Revision: revision}}
+	}
+	for name, test := range map[string]struct {
+		facts []func(*Index)
+		want  string
+	}{
+		"observed":                                               {[]func(*Index){observe("a", 5)}, "a"},
+		"newer claim":                                            {[]func(*Index){observe("a", 5), observe("b", 7)}, "b"},
+		"older claim":                                            {[]func(*Index){observe("b", 7), observe("a", 5)}, "b"},
+		"same claim again":                                       {[]func(*Index){observe("a", 5), observe("a", 5)}, "a"},
+		"absent later":                                           {[]func(*Index){observe("a", 5), absent(6)}, ""},
+		"deleted at the revision it is at":                       {[]func(*Index){observe("a", 5), absent(5)}, ""},
+		"absent before":                                          {[]func(*Index){observe("a", 5), absent(4)}, "a"},
+		"claimed after absent":                                   {[]func(*Index){absent(4), observe("a", 5)}, "a"},
+		"released":                                               {[]func(*Index){observe("a", 5), released(9)}, ""},
+		"released, then late news of the life":                   {[]func(*Index){observe("a", 5), released(9), observe("a", 5), observe("a", 8)}, ""},
+		"released, then news at the release":                     {[]func(*Index){observe("a", 5), released(9), observe("a", 9)}, ""},
+		"released, then claimed by another":                      {[]func(*Index){observe("a", 5), released(9), observe("b", 12)}, "b"},
+		"claimed by another before release is known":             {[]func(*Index){observe("a", 5), observe("b", 12), released(9)}, "b"},
+		"... and late news after that":                           {[]func(*Index){observe("a", 5), observe("b", 12), released(9), observe("a", 5)}, "b"},
+		"watch confirms release, then another life":              {[]func(*Index){observe("a", 5), released(9), absent(9), observe("b", 10)}, "b"},
+		"watch confirms an earlier life's end":                   {[]func(*Index){released(9), absent(6), observe("a", 8)}, ""},
+		"released twice, the older last":                         {[]func(*Index){released(20), released(9), observe("a", 15)}, ""},
+		"list without it":                                        {[]func(*Index){observe("a", 5), listed(6, nil)}, ""},
+		"older list without it":                                  {[]func(*Index){observe("a", 5), listed(4, nil)}, "a"},
+		"list with it":                                           {[]func(*Index){listed(6, held("a", 5))}, "a"},
+		"list with an older one":                                 {[]func(*Index){observe("b", 9), listed(6, held("a", 5))}, "b"},
+		"list with a newer one":                                  {[]func(*Index){observe("a", 5), listed(9, held("b", 8))}, "b"},
+		"list from before the release":                           {[]func(*Index){observe("a", 5), released(9), listed(7, held("a", 5))}, ""},
+		"list from before the release, then the watch":           {[]func(*Index){observe("a", 5), released(9), listed(7, held("a", 5)), observe("a", 8)}, ""},
+		"list from after the release":                            {[]func(*Index){observe("a", 5), released(9), listed(9, nil)}, ""},
+		"list from after the release with the next life":         {[]func(*Index){observe("a", 5), released(9), listed(14, held("b", 12))}, "b"},
+		"list of another class says nothing":                     {[]func(*Index){observe("a", 5), func(x *Index) { x.Replace(nil, 9, IPv4, IPv6) }}, "a"},
+		"a list that names another class's value changes it not": {[]func(*Index){func(x *Index) { x.Replace(held("a", 5), 9, IPv4) }}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x, _ := newIndex()
+			for _, fact := range test.facts {
+				fact(x)
+			}
+			checkHolder(t, x, value, test.want)
+			if free := isFree(x, value); free != (test.want == "") {
+				t.Errorf("free: %v", free)
+			}
+		})
+	}
+}
+
+func TestPickIsKeptUntilDropped(t *testing.T) {
+	x, _ := newIndex()
+	x.SetRange(Port, usableRange("r", 1, portBlocks("30000")...))
+	value := mustPick(t, x, Port)
+	const full = "range is full: r (30000) holds 0 of 1"
+	checkFull(t, x, Port, full)
+	checkHolder(t, x, value, "")
+	x.Drop(value)
+	if again := mustPick(t, x, Port); again != value {
+		t.Errorf("picked %s", again)
+	}
+	x.Drop(value)
+	x.Drop(value)
+	if !isFree(x, value) {
+		t.Error("not free")
+	}
+}
+
+func TestDropNeverFreesClaim(t *testing.T) {
+	x, _ := newIndex()
+	x.SetRange(Port, usableRange("r", 1, portBlocks("30000")...))
+	value := mustPick(t, x, Port)
+	x.Observe(value, Claim{UID: "a", Revision: 5})
+	x.Drop(value)
+	x.Drop(NodePort(30001))
+	checkHolder(t, x, value, "a")
+	checkFull(t, x, Port, "range is full: r (30000) holds 1 of 1")
+}
+
+// What is picked stays so although news of the value's last life come in.
+func TestPickOutlivesOldNews(t *testing.T) {
+	x, _ := newIndex()
+	x.SetRange(Port, usableRange("r", 1, portBlocks("30000")...))
+	x.Observe(NodePort(30000), Claim{UID: "a", Revision: 5})
+	x.Released(NodePort(30000), 9)
+	value := mustPick(t, x, Port)
+	x.Observe(value, Claim{UID: "a", Revision: 5})
+	x.Absent(value, 9)
+	x.Replace(nil, 12, Port)
+	checkFull(t, x, Port, "range is full: r (30000) holds 0 of 1")
+	x.Drop(value)
+	mustPick(t, x, Port)
+}
+
+func TestDoubtEndsAfterAMinute(t *testing.T) {
+	x, c := newIndex()
+	x.SetRange(Port, usableRange("r", 1, portBlocks("30000")...))
+	value := mustPick(t, x, Port)
+	x.Doubt(value)
+	for range 2 {
+		checkFull(t, x, Port, "range is full: r (30000) holds 0 of 1")
+		c.pass(30 * time.Second)
+	}
+	c.pass(time.Nanosecond)
+	if again := mustPick(t, x, Port); again != value {
+		t.Errorf("picked %s", again)
+	}
+}
+
+func TestDoubtEndsWithClaim(t *testing.T) {
+	x, c := newIndex()
+	x.SetRange(Port, usableRange("r", 1, portBlocks("30000")...))
+	value := mustPick(t, x, Port)
+	x.Doubt(value)
+	x.Observe(value, Claim{UID: "a", Revision: 5})
+	c.pass(2 * doubtPeriod)
+	checkFull(t, x, Port, "range is full: r (30000) holds 1 of 1")
+	checkHolder(t, x, value, "a")
+	x.Absent(value, 6)
+	mustPick(t, x, Port)
+}
+
+// A doubt is about one pick: when that came to be claimed and released, and
+// the value is picked for another request, the doubt's end is no matter of it.
+func TestDoubtDoesNotEndLaterPick(t *testing.T) {
+	x, c := newIndex()
+	x.SetRange(Port, usableRange("r", 1, portBlocks("30000")...))
+	value := mustPick(t, x, Port)
+	x.Doubt(value)
+	x.Observe(value, Claim{UID: "a", Revision: 5})
+	x.Absent(value, 6)
+	c.pass(doubtPeriod - time.Second)
+	mustPick(t, x, Port)
+	c.pass(2 * time.Second)
+	checkFull(t, x, Port, "range is full: r (30000) holds 0 of 1")
+}
+
+func TestDoubtOfWhatIsNotPicked(t *testing.T) {
+	x, c := newIndex()
+	x.Doubt(NodePort(30000))
+	x.Observe(NodePort(30001), Claim{UID: "a", Revision: 5})
+	x.Doubt(NodePort(30001))
+	c.pass(2 * doubtPeriod)
+	if !isFree(x, NodePort(30000)) || isFree(x, NodePort(30001)) {
+		t.Error("a doubt of nothing changed something")
+	}
+}
+
+func TestRangesByRevision(t *testing.T) {
+	x, _ := newIndex()
+	names := func() (names []string) {
+		for _, r := range x.Ranges(Port) {
+			names = append(names, r.Name)
+		}
+		return names
+	}
+	x.SetRange(Port, usableRange("b", 5, portBlocks("30000-30009")...))
+	x.SetRange(Port, usableRange("a", 6, portBlocks("31000-31009")...))
+	if got := names(); !reflect.DeepEqual(got, []string{"a", "b"}) {
+		t.Errorf("ranges %v", got)
+	}
+	x.SetRange(Port, usableRange("b", 4, portBlocks("32000-32009")...))
+	if _, revision, ok := x.Covering(NodePort(30005)); !ok || revision != 5 {
+		t.Errorf("older news replaced newer: %d, %v", revision, ok)
+	}
+	x.RemoveRange(Port, "b", 4)
+	if _, _, ok := x.Covering(NodePort(30005)); !ok {
+		t.Error("older removal removed")
+	}
+	x.RemoveRange(Port, "b", 9)
+	if _, _, ok := x.Covering(NodePort(30005)); ok || len(names()) != 1 {
+		t.Error("still there")
+	}
+	if usage := x.Usage(Port, "b"); len(usage) > 0 {
+		t.Errorf("usage of a range that is gone: %v", usage)
+	}
+	x.SetRange(Port, usableRange("b", 8, portBlocks("30000-30009")...))
+	x.SetRange(Port, usableRange("b", 9, portBlocks("30000-30009")...))
+	if len(names()) != 1 {
+		t.Error("older news brought it back")
+	}
+	x.SetRange(Port, usableRange("b", 10, portBlocks("30000-30009")...))
+	if name, revision, ok := x.Covering(NodePort(30005)); !ok || revision != 10 || name != "b" {
+		t.Errorf("not there again: %s %d %v", name, revision, ok)
+	}
+	x.RemoveRange(Port, "unknown", 20)
+	if len(names()) != 2 || len(x.Ranges(IPv4)) != 0 {
+		t.Errorf("ranges %v", names())
+	}
+}
+
+func TestOverlappingRanges(t *testing.T) {
+	x, _ := newIndex()
+	x.SetRange(IPv4, usableRange("wide", 5, prefixBlock("10.0.0.0/24")))
+	x.SetRange(IPv4, usableRange("narrow", 6, prefixBlock("10.0.0.0/28")))
+	for _, text := range []string{"10.0.0.3", "10.0.0.77"} {
+		x.Observe(address(text), Claim{UID: text, Revision: 7})
+	}
+	if name, _, _ := x.Covering(address("10.0.0.3")); name != "narrow" {
+		t.Errorf("covered by %q", name)
+	}
+	if name, _, _ := x.Covering(address("10.0.0.15")); name != "wide" {
+		t.Errorf("the broadcast address of the narrow one is covered by %q", name)
+	}
+	if _, _, ok := x.Covering(address("10.0.0.255")); ok {
+		t.Error("a broadcast address is covered")
+	}
+	if got, want := x.Usage(IPv4, "wide"), []BlockUsage{{"10.0.0.0/24", 254, 2, 252}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("wide: %v, want %v", got, want)
+	}
+	if got, want := x.Usage(IPv4, "narrow"), []BlockUsage{{"10.0.0.0/28", 14, 1, 13}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("narrow: %v, want %v", got, want)
+	}
+	unusable := usableRange("narrow", 8, prefixBlock("10.0.0.0/28"))
+	unusable.Usable = false
+	x.SetRange(IPv4, unusable)
+	if name, _, _ := x.Covering(address("10.0.0.3")); name != "wide" {
+		t.Errorf("covered by %q", name)
+	}
+	if got := len(x.UsableRanges(IPv4)); got != 1 {
+		t.Errorf("%d usable blocks", got)
+	}
+}
+
+func TestPicksComeFromAutomaticRanges(t *testing.T) {
+	x, _ := newIndex()
+	manual := usableRange("manual", 1, portBlocks("80")...)
+	manual.Automatic = false
+	leaving := usableRange("leaving", 2, portBlocks("81")...)
+	leaving.Usable = false
+	x.SetRange(Port, manual)
+	x.SetRange(Port, leaving)
+	checkFull(t, x, Port, "there is no range to pick an automatic value (Port) from")
+	x.SetRange(Port, usableRange("c", 3, portBlocks("90-91", "95")...))
+	for range 3 {
+		if port := mustPick(t, x, Port).Number.Port(); port < 90 {
+			t.Errorf("picked %d", port)
+		}
+	}
+	x.Observe(NodePort(95), Claim{UID: "a", Revision: 9})
+	x.SetRange(Port, usableRange("d", 4, portBlocks("95")...))
+	checkFull(t, x, Port, "range is full: c (90-91) holds 0 of 2; c (95) holds 1 of 1; d (95) holds 1 of 1")
+	checkFull(t, x, IPv6, "there is no range to pick an automatic value (IPv6) from")
+}
+
+func TestUsageOfHugeRange(t *testing.T) {
+	x, _ := newIndex()
+	x.SetRange(IPv6, usableRange("r", 1, prefixBlock("fd00::/8")))
+	value := mustPick(t, x, IPv6)
+	x.Observe(value, Claim{UID: "a", Revision: 2})
+	want := []BlockUsage{{"fd00::/8", math.MaxUint64, 1, math.MaxUint64 - 1}}
+	if got := x.Usage(IPv6, "r"); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
