@@ -41,7 +41,7 @@ func New(now func() time.Time) *Index {
 			space:    allocator.NewSpace(),
 			claims:   map[allocator.Number]Claim{},
 			released: map[allocator.Number]int64{},
-			picked:   map[allocator.Number]bool{},
+			picked:   map[allocator.Number]uint64{},
 			ranges:   map[string]*rangeState{},
 			random:   rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 		}
@@ -58,9 +58,12 @@ type pool struct {
 	// released remembers what this replica released and when, until the watch
 	// says so too: the watch may still deliver news of the claim's life.
 	released map[allocator.Number]int64
-	picked   map[allocator.Number]bool
-	doubts   []doubt
-	ranges   map[string]*rangeState
+	// picked numbers each pick from 1: a value that was claimed and released in
+	// between can be picked again while there is a doubt about the first pick.
+	picked map[allocator.Number]uint64
+	picks  uint64
+	doubts []doubt
+	ranges map[string]*rangeState
 	// sorted are the ranges that are there, by name.
 	sorted []*rangeState
 	// automatic are the spans that automatic picks come from.
@@ -70,6 +73,7 @@ type pool struct {
 
 type doubt struct {
 	number allocator.Number
+	pick   uint64
 	until  time.Time
 }
 
@@ -131,7 +135,7 @@ func (p *pool) forget(number allocator.Number, revision int64) {
 
 // makeFree lets a number be picked again if nothing else keeps it.
 func (p *pool) makeFree(number allocator.Number) {
-	if _, claimed := p.claims[number]; !claimed && !p.picked[number] {
+	if _, claimed := p.claims[number]; !claimed && p.picked[number] == 0 {
 		p.space.Release(number)
 	}
 }
@@ -204,7 +208,8 @@ func (x *Index) Pick(class Class) (Value, error) {
 		return Value{}, &FullError{Class: class, Ranges: p.automaticUsage()}
 	}
 	p.space.Take(number)
-	p.picked[number] = true
+	p.picks++
+	p.picked[number] = p.picks
 	return Value{class, number}, nil
 }
 
@@ -217,7 +222,7 @@ func (x *Index) Drop(value Value) {
 }
 
 func (p *pool) drop(number allocator.Number) {
-	if p.picked[number] {
+	if p.picked[number] != 0 {
 		delete(p.picked, number)
 		p.makeFree(number)
 	}
@@ -230,14 +235,16 @@ func (x *Index) Doubt(value Value) {
 	p := &x.pools[value.Class]
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.picked[value.Number] {
-		p.doubts = append(p.doubts, doubt{value.Number, x.now().Add(doubtPeriod)})
+	if pick := p.picked[value.Number]; pick != 0 {
+		p.doubts = append(p.doubts, doubt{value.Number, pick, x.now().Add(doubtPeriod)})
 	}
 }
 
 func (p *pool) endDoubts(now time.Time) {
 	for len(p.doubts) > 0 && p.doubts[0].until.Before(now) {
-		p.drop(p.doubts[0].number)
+		if d := p.doubts[0]; p.picked[d.number] == d.pick {
+			p.drop(d.number)
+		}
 		p.doubts = p.doubts[1:]
 	}
 }
