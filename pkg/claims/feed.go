@@ -80,10 +80,23 @@ func listWatch(source Source) *cache.ListWatch {
 			return source.List(ctx, convert(options))
 		},
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			return source.Watch(ctx, convert(options))
+			events, err := source.Watch(ctx, convert(options))
+			if err != nil {
+				return nil, err
+			}
+			return watch.Filter(events, unwrapped), nil
 		},
 		DisableChunking: true,
 	}
+}
+
+// unwrapped takes the object of an event out of the wrapper that the watch
+// cache shares among its watchers. A reflector drops what is in a wrapper.
+func unwrapped(event watch.Event) (watch.Event, bool) {
+	if shared, ok := event.Object.(runtime.CacheableObject); ok {
+		event.Object = shared.GetObject()
+	}
+	return event, true
 }
 
 // indexStore is the end of a reflector that enters what it gets into the index.
