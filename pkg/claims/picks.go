@@ -2,6 +2,7 @@ package claims
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 
@@ -17,7 +18,13 @@ type Picks struct {
 	mu      sync.Mutex
 	slots   map[string]allocation.Value
 	doubted bool
+	// writes are underway. The framework answers a request that takes too long
+	// and leaves its write to go on.
+	writes int
+	ended  bool
 }
+
+var errEnded = errors.New("the request has ended")
 
 type picksKey struct{}
 
@@ -46,10 +53,14 @@ func FromContext(ctx context.Context) *Picks {
 }
 
 // Pick chooses a value for a slot of the object. The error is an
-// *allocation.FullError.
+// *allocation.FullError, unless the request has ended, when nobody would give
+// the value back.
 func (p *Picks) Pick(slot string, class allocation.Class) (allocation.Value, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.ended {
+		return allocation.Value{}, errEnded
+	}
 	if value, ok := p.slots[slot]; ok && value.Class == class {
 		return value, nil
 	}
@@ -118,12 +129,29 @@ func (p *Picks) doubt() {
 	p.doubted = true
 }
 
-// End gives back what was picked and not claimed.
+// write takes note that a write begins; the caller calls done when it is over.
+func (p *Picks) write() (done func()) {
+	if p == nil {
+		return func() {}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.writes++
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.writes--
+	}
+}
+
+// End gives back what was picked and not claimed. What a write still goes on
+// about is given back in doubt.
 func (p *Picks) End() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.ended = true
 	for slot, value := range p.slots {
-		if p.doubted {
+		if p.doubted || p.writes > 0 {
 			p.index.Doubt(value)
 		} else {
 			p.index.Drop(value)

@@ -103,6 +103,7 @@ func (s *Storage) Create(ctx context.Context, key string, obj, out runtime.Objec
 		return err
 	}
 	ctx, w := s.begin(ctx)
+	defer w.picks.write()()
 	for range maxAttempts {
 		if err := w.prepare(ctx, svc, nil, holdingsOf(svc)); err != nil {
 			return err
@@ -128,6 +129,7 @@ func (s *Storage) Create(ctx context.Context, key string, obj, out runtime.Objec
 func (s *Storage) GuaranteedUpdate(ctx context.Context, key string, destination runtime.Object, ignoreNotFound bool,
 	preconditions *storage.Preconditions, tryUpdate storage.UpdateFunc, cached runtime.Object) error {
 	ctx, w := s.begin(ctx)
+	defer w.picks.write()()
 	var owner *v1.Service
 	update := func(input runtime.Object, res storage.ResponseMeta) (runtime.Object, *uint64, error) {
 		stored, err := serviceOf(input)
@@ -163,6 +165,7 @@ func (s *Storage) GuaranteedUpdate(ctx context.Context, key string, destination 
 func (s *Storage) Delete(ctx context.Context, key string, out runtime.Object, preconditions *storage.Preconditions,
 	validateDeletion storage.ValidateObjectFunc, cached runtime.Object, opts storage.DeleteOptions) error {
 	ctx, w := s.begin(ctx)
+	defer w.picks.write()()
 	var owner *v1.Service
 	validate := func(ctx context.Context, obj runtime.Object) error {
 		if err := validateDeletion(ctx, obj); err != nil {
