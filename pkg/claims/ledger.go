@@ -130,8 +130,11 @@ func (l *Ledger) guardRange(plan *txn.Plan, a *attempt, value allocation.Value) 
 // planRewrites keeps the protocols of node ports that the Service goes on
 // holding. It is the one case that has to read a claim: what else is in it is
 // not the Service's to change.
+// A claim that is gone or another's is left alone, and is no rewrite then.
 func (l *Ledger) planRewrites(ctx context.Context, plan *txn.Plan, a *attempt, after holdings) error {
-	for _, value := range a.rewrite {
+	wanted := a.rewrite
+	a.rewrite = nil
+	for _, value := range wanted {
 		key := l.ports.key(value.String())
 		found, err := l.client.Get(ctx, key, kubernetes.GetOptions{})
 		if err != nil {
@@ -156,6 +159,7 @@ func (l *Ledger) planRewrites(ctx context.Context, plan *txn.Plan, a *attempt, a
 			return err
 		}
 		plan.Puts = append(plan.Puts, put)
+		a.rewrite = append(a.rewrite, value)
 	}
 	return nil
 }

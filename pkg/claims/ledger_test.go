@@ -1,0 +1,158 @@
+package claims
+
+import (
+	"context"
+	"testing"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/client/v3/kubernetes"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apiserver/pkg/storage/value/encrypt/identity"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/allocation"
+	"github.com/portolan-dev/portolan/pkg/txn"
+)
+
+// fixedKeys is an etcd that holds a few keys.
+type fixedKeys struct {
+	kubernetes.Interface
+	keys map[string]*mvccpb.KeyValue
+}
+
+func (f fixedKeys) Get(_ context.Context, key string, _ kubernetes.GetOptions) (kubernetes.GetResponse, error) {
+	return kubernetes.GetResponse{KV: f.keys[key]}, nil
+}
+
+func newLedger(t *testing.T, keys map[string]*mvccpb.KeyValue) *Ledger {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := v1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	codec := serializer.NewCodecFactory(scheme).LegacyCodec(v1.SchemeGroupVersion)
+	of := func(prefix string) resource {
+		return resource{prefix: prefix, codec: codec, transformer: identity.NewEncryptCheckTransformer()}
+	}
+	return &Ledger{
+		Index: newIndex(), client: fixedKeys{keys: keys},
+		addresses: of("/a/"), ports: of("/p/"), addressRanges: of("/ar/"), portRanges: of("/pr/"),
+	}
+}
+
+func storedPort(t *testing.T, l *Ledger, uid types.UID, revision int64) *mvccpb.KeyValue {
+	t.Helper()
+	put, err := l.ports.encode(t.Context(), "30080", &v1.NodePort{
+		ObjectMeta: metav1.ObjectMeta{Name: "30080", Labels: map[string]string{"kept": "yes"}},
+		Spec:       v1.NodePortSpec{Protocols: []corev1.Protocol{"TCP"}, ParentRef: &v1.ParentReference{Resource: "services", Name: "x", UID: uid}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &mvccpb.KeyValue{Key: []byte(put.Key), Value: put.Value, ModRevision: revision}
+}
+
+// A Service goes on using a node port for another protocol: the claim follows
+// only if it is the Service's, and what isn't written isn't believed either.
+func TestRewrite(t *testing.T) {
+	before, after := holdings{port(30080): {"TCP"}}, holdings{port(30080): {"TCP", "UDP"}}
+	owner := newService(nil)
+	for name, test := range map[string]struct {
+		holder    types.UID
+		revision  int64
+		wantPuts  int
+		wantAfter allocation.Claim
+	}{
+		"its own":   {"web-uid", 5, 1, allocation.Claim{UID: "web-uid", Holder: "services/default/web", Revision: 9}},
+		"another's": {"other", 5, 0, allocation.Claim{}},
+		"absent":    {"", 0, 0, allocation.Claim{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			keys := map[string]*mvccpb.KeyValue{}
+			l := newLedger(t, keys)
+			if test.revision != 0 {
+				keys["/p/30080"] = storedPort(t, l, test.holder, test.revision)
+			}
+			plan := &txn.Plan{}
+			a, err := l.plan(t.Context(), plan, owner, before, after)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(plan.Guards) != 1 || plan.Guards[0] != (txn.Guard{Key: "/p/30080", Revision: test.revision}) {
+				t.Errorf("guards %v", plan.Guards)
+			}
+			if len(plan.Puts) != test.wantPuts || len(plan.Deletes) != 0 {
+				t.Errorf("puts %v, deletes %v", plan.Puts, plan.Deletes)
+			}
+			for _, put := range plan.Puts {
+				var written v1.NodePort
+				if err := l.ports.decode(t.Context(), &mvccpb.KeyValue{Key: []byte(put.Key), Value: put.Value}, &written); err != nil {
+					t.Fatal(err)
+				}
+				if len(written.Spec.Protocols) != 2 || written.Labels["kept"] != "yes" || written.Spec.ParentRef.UID != "web-uid" {
+					t.Errorf("written: %+v", written)
+				}
+			}
+			l.committed(a, 9)
+			if claim, _ := l.Index.Lookup(port(30080)); claim != test.wantAfter {
+				t.Errorf("believed: %+v, want %+v", claim, test.wantAfter)
+			}
+		})
+	}
+}
+
+// What is not the Service's is neither deleted nor in the way.
+func TestRelease(t *testing.T) {
+	for name, test := range map[string]struct {
+		known *allocation.Claim
+		guard int64
+		gone  bool
+	}{
+		"its own":   {&allocation.Claim{UID: "web-uid", Revision: 5}, 5, true},
+		"another's": {&allocation.Claim{UID: "other", Revision: 5}, 5, false},
+		"by hand":   {&allocation.Claim{Revision: 5}, 5, false},
+		"absent":    {nil, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLedger(t, nil)
+			if test.known != nil {
+				l.Index.Observe(port(30080), *test.known)
+			}
+			plan := &txn.Plan{Puts: []txn.Put{{Key: "/of an earlier attempt"}}}
+			a, err := l.plan(t.Context(), plan, newService(nil), holdings{port(30080): nil}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(plan.Puts) != 0 || len(plan.Guards) != 1 || plan.Guards[0].Revision != test.guard || (len(plan.Deletes) == 1) != test.gone {
+				t.Errorf("plan %+v", plan)
+			}
+			l.committed(a, 9)
+			if _, held := l.Index.Lookup(port(30080)); held != (test.known != nil && !test.gone) {
+				t.Errorf("held: %v", held)
+			}
+		})
+	}
+}
+
+func TestTakeReliesOnRangeOnce(t *testing.T) {
+	l := newLedger(t, nil)
+	addPorts(l.Index, "r", 7, "30000-30099")
+	plan := &txn.Plan{}
+	if _, err := l.plan(t.Context(), plan, newService(nil), nil, holdings{port(30001): {"TCP"}, port(30002): {"TCP"}}); err != nil {
+		t.Fatal(err)
+	}
+	guards := map[string]int64{}
+	for _, guard := range plan.Guards {
+		guards[guard.Key] = guard.Revision
+	}
+	if len(plan.Guards) != 3 || len(guards) != 3 || guards["/pr/r"] != 7 || len(plan.Puts) != 2 {
+		t.Errorf("plan %+v", plan)
+	}
+	if _, err := l.plan(t.Context(), plan, newService(nil), nil, holdings{port(99): nil}); err == nil {
+		t.Error("a value in no range is planned")
+	}
+}
