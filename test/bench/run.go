@@ -54,22 +54,24 @@ func run(ctx context.Context, o *options, out io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
 
-	for _, step := range []func(context.Context) error{b.measureStarts, b.start, b.measureLevels, b.takeProfile} {
+	err = b.measureAll(ctx)
+	if len(b.report.Requests) == 0 {
+		return err
+	}
+	// A long run that is interrupted still tells what it has found out.
+	return errors.Join(err, b.report.markdown(out), b.report.writeJSON(o.json))
+}
+
+func (b *bench) measureAll(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{b.measureStarts, b.start, b.measureLevels, b.takeProfile, b.measureLarge} {
 		if err := step(ctx); err != nil {
 			return err
 		}
 	}
-	b.stopServers()
-	if err := b.measureLarge(ctx); err != nil {
-		return err
-	}
-	if err := b.report.markdown(out); err != nil {
-		return err
-	}
-	return b.report.writeJSON(o.json)
+	return nil
 }
 
-// stopServers leaves the machine to what is measured next.
+// stopServers stops what start started, as far as it came.
 func (b *bench) stopServers() {
 	if b.floor != nil {
 		// The etcd it talks to is killed next.
@@ -236,6 +238,8 @@ func (b *bench) measureLarge(ctx context.Context) (err error) {
 	if b.large == 0 {
 		return nil
 	}
+	// They would share the machine with what is measured now.
+	b.stopServers()
 	var targets []target
 	var servers []*server
 	defer func() {
