@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"sync"
 
 	"github.com/portolan-dev/portolan/pkg/allocation"
@@ -17,6 +18,7 @@ type Picks struct {
 
 	mu      sync.Mutex
 	slots   map[string]allocation.Value
+	named   []allocation.Value
 	doubted bool
 	// writes are underway. The framework answers a request that takes too long
 	// and leaves its write to go on.
@@ -52,6 +54,14 @@ func FromContext(ctx context.Context) *Picks {
 	return picks
 }
 
+// Named says which values the object of this attempt names itself. They are
+// free as far as the index knows, but not for the object's other slots.
+func (p *Picks) Named(values []allocation.Value) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.named = values
+}
+
 // Pick chooses a value for a slot of the object. The error is an
 // *allocation.FullError, unless the request has ended, when nobody would give
 // the value back.
@@ -61,15 +71,29 @@ func (p *Picks) Pick(slot string, class allocation.Class) (allocation.Value, err
 	if p.ended {
 		return allocation.Value{}, errEnded
 	}
-	if value, ok := p.slots[slot]; ok && value.Class == class {
-		return value, nil
+	if value, ok := p.slots[slot]; ok {
+		if value.Class == class && !slices.Contains(p.named, value) {
+			return value, nil
+		}
+		p.index.Drop(value)
+		delete(p.slots, slot)
 	}
-	value, err := p.index.Pick(class)
-	if err != nil {
-		return allocation.Value{}, err
+	return p.pick(slot, class)
+}
+
+func (p *Picks) pick(slot string, class allocation.Class) (allocation.Value, error) {
+	for {
+		value, err := p.index.Pick(class)
+		if err != nil {
+			return allocation.Value{}, err
+		}
+		if !slices.Contains(p.named, value) {
+			p.slots[slot] = value
+			return value, nil
+		}
+		// Kept until a pick is found, or it would be picked again.
+		defer p.index.Drop(value)
 	}
-	p.slots[slot] = value
-	return value, nil
 }
 
 // picked says whether a value was chosen by the server and not by the client.
@@ -108,11 +132,7 @@ func (p *Picks) replace(value allocation.Value) (allocation.Value, error) {
 		if candidate == value {
 			delete(p.slots, slot)
 			p.index.Drop(value)
-			other, err := p.index.Pick(value.Class)
-			if err == nil {
-				p.slots[slot] = other
-			}
-			return other, err
+			return p.pick(slot, value.Class)
 		}
 	}
 	return allocation.Value{}, errNotPicked

@@ -58,6 +58,7 @@ func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.
 
 func (p *Plugin) fill(svc *v1.Service, picks *claims.Picks) *field.Error {
 	service.AdoptNodePorts(svc)
+	picks.Named(named(svc))
 	for _, group := range service.OpenNodePorts(svc) {
 		value, err := picks.Pick(fmt.Sprintf("port/%d", group[0]), allocation.Port)
 		if err != nil {
@@ -76,6 +77,20 @@ func (p *Plugin) fill(svc *v1.Service, picks *claims.Picks) *field.Error {
 		svc.Spec.HealthCheckNodePort = value.Number.Port()
 	}
 	return nil
+}
+
+// named are the ports that the Service names before any is picked.
+func named(svc *v1.Service) []allocation.Value {
+	var values []allocation.Value
+	for i := range svc.Spec.Ports {
+		if port := svc.Spec.Ports[i].NodePort; port != 0 {
+			values = append(values, allocation.NodePort(port))
+		}
+	}
+	if port := svc.Spec.HealthCheckNodePort; port != 0 {
+		values = append(values, allocation.NodePort(port))
+	}
+	return values
 }
 
 // check tells the truth about a write that will not be made: what the
