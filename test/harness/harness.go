@@ -163,3 +163,20 @@ func Read(t testing.TB, client *clientv3.Client) verify.Contents {
 	}
 	return contents
 }
+
+// Replicas starts servers that share an etcd. Change may set the options of
+// each; it may be nil.
+func Replicas(t testing.TB, n int, change func(*options.Options)) (*Etcd, []*Server) {
+	t.Helper()
+	store := StartEtcd(t)
+	servers := make([]*Server, n)
+	for i := range servers {
+		servers[i] = Start(t, func(o *options.Options) {
+			On(store)(o)
+			if change != nil {
+				change(o)
+			}
+		})
+	}
+	return store, servers
+}
