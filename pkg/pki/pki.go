@@ -110,6 +110,9 @@ func ensureAuthority(certFile, keyFile string, now time.Time) (*authority, error
 		return &authority{cert, key}, nil
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
+	case exists(certFile):
+		// Clients trust it: a key that is missing must not replace it.
+		return nil, fmt.Errorf("the certificate authority in %s has no key: %w", certFile, err)
 	}
 	signer, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -128,6 +131,11 @@ func ensureAuthority(certFile, keyFile string, now time.Time) (*authority, error
 		return nil, err
 	}
 	return &authority{made, signer}, store(certFile, keyFile, made, signer)
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
 }
 
 // ensure makes a certificate unless there is one that will do.
