@@ -1,0 +1,155 @@
+package options
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+	cliflag "k8s.io/component-base/cli/flag"
+
+	"github.com/portolan-dev/portolan/pkg/admission"
+)
+
+func TestDefaults(t *testing.T) {
+	o := New()
+	if err := o.Complete(); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.Validate(); err != nil {
+		t.Errorf("the defaults are not valid: %v", err)
+	}
+	if !o.Embedded() || o.InCluster() {
+		t.Error("more than this machine is needed")
+	}
+	if address := o.SecureServing.BindAddress.String(); address != "127.0.0.1" || o.SecureServing.BindPort != 6443 {
+		t.Errorf("listens on %s:%d", address, o.SecureServing.BindPort)
+	}
+	if !slices.Equal(o.ClusterIPRanges, []string{"10.96.0.0/12"}) || !slices.Equal(o.NodePortRanges, []string{"30000-32767"}) {
+		t.Errorf("ranges %v, %v", o.ClusterIPRanges, o.NodePortRanges)
+	}
+	if o.Etcd.StorageConfig.Prefix != "/registry" || o.Etcd.DefaultStorageMediaType != "application/vnd.kubernetes.protobuf" {
+		t.Errorf("etcd: %q, %q", o.Etcd.StorageConfig.Prefix, o.Etcd.DefaultStorageMediaType)
+	}
+	if off := o.Admission.DefaultOffPlugins; !off.Equal(admission.NeedCluster()) {
+		t.Errorf("off without a cluster: %v", off)
+	}
+}
+
+func TestPluginsOfCluster(t *testing.T) {
+	o := New()
+	o.CoreAPI.CoreAPIKubeconfigPath = "somewhere"
+	if err := o.Complete(); err != nil {
+		t.Fatal(err)
+	}
+	if off := o.Admission.DefaultOffPlugins; off.HasAny(admission.NeedCluster().UnsortedList()...) {
+		t.Errorf("off with a cluster: %v", off)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*Options)
+		want   string
+	}{
+		"both families":      {func(o *Options) { o.ClusterIPRanges = []string{"10.0.0.0/24", "fd00::/112"} }, ""},
+		"no CIDR":            {func(o *Options) { o.ClusterIPRanges = nil }, "--service-cluster-ip-range must contain at least one valid cidr"},
+		"three CIDRs":        {func(o *Options) { o.ClusterIPRanges = []string{"10.0.0.0/24", "fd00::/112", "10.1.0.0/24"} }, "--service-cluster-ip-range must not contain more than two entries"},
+		"two of a family":    {func(o *Options) { o.ClusterIPRanges = []string{"10.0.0.0/24", "10.1.0.0/24"} }, "--service-cluster-ip-range[0] and --service-cluster-ip-range[1] must be of different IP family"},
+		"no prefix length":   {func(o *Options) { o.ClusterIPRanges = []string{"10.0.0.0"} }, `--service-cluster-ip-range: netip.ParsePrefix("10.0.0.0"): no '/'`},
+		"host bits":          {func(o *Options) { o.ClusterIPRanges = []string{"10.0.0.5/24"} }, "--service-cluster-ip-range: 10.0.0.5/24 has bits set beyond the prefix length: 10.0.0.0/24 is meant"},
+		"a single port":      {func(o *Options) { o.NodePortRanges = []string{"443", "30000-30099"} }, ""},
+		"no ports":           {func(o *Options) { o.NodePortRanges = nil }, "--service-node-port-range: at least one port or range of ports is required"},
+		"ports upside down":  {func(o *Options) { o.NodePortRanges = []string{"9-8"} }, `--service-node-port-range: ports "9-8": the first port must not be above the last`},
+		"ports that overlap": {func(o *Options) { o.NodePortRanges = []string{"80-90", "85"} }, `--service-node-port-range: ports "85": overlap "80-90"`},
+		"no directory":       {func(o *Options) { o.DataDir = "" }, "--data-dir must not be empty"},
+		"an external etcd":   {func(o *Options) { o.Etcd.StorageConfig.Transport.ServerList = []string{"http://127.0.0.1:2379"} }, ""},
+		"another storage":    {func(o *Options) { o.Etcd.StorageConfig.Type = "etcd2" }, "--storage-backend"},
+		"a bad port":         {func(o *Options) { o.SecureServing.BindPort = 70000 }, "--secure-port 70000 must be between 1 and 65535"},
+		"no port":            {func(o *Options) { o.SecureServing.BindPort = 0 }, "--secure-port 0 must be between 1 and 65535"},
+		"a cluster's plugin": {func(o *Options) { o.Admission.EnablePlugins = []string{"NamespaceLifecycle"} }, "--enable-admission-plugins: NamespaceLifecycle asks a cluster's API server: name one with --kubeconfig"},
+		"a cluster's plugin in a cluster": {func(o *Options) {
+			o.Admission.EnablePlugins, o.CoreAPI.CoreAPIKubeconfigPath = []string{"NamespaceLifecycle"}, "somewhere"
+		}, ""},
+		"a plugin nobody knows": {func(o *Options) { o.Admission.EnablePlugins = []string{"Nobody"} }, `enable-admission-plugins plugin "Nobody" is unknown`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := New()
+			test.change(o)
+			if err := o.Complete(); err != nil {
+				t.Fatal(err)
+			}
+			err := o.Validate()
+			switch {
+			case test.want == "" && err != nil:
+				t.Error(err)
+			case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
+func TestValidateNamesEverything(t *testing.T) {
+	o := New()
+	o.DataDir, o.ClusterIPRanges, o.NodePortRanges = "", nil, nil
+	err := o.Validate()
+	for _, flag := range []string{"--data-dir", "--service-cluster-ip-range", "--service-node-port-range"} {
+		if err == nil || !strings.Contains(err.Error(), flag) {
+			t.Errorf("%s is not in %v", flag, err)
+		}
+	}
+}
+
+func TestFlags(t *testing.T) {
+	o := New()
+	var sets cliflag.NamedFlagSets
+	o.AddFlags(&sets)
+	sections := []string{"portolan", "serving", "authentication", "etcd", "admission", "cluster", "requests", "audit", "features", "tracing", "metrics", "logs"}
+	if !slices.Equal(sets.Order, sections) {
+		t.Errorf("sections %v, want %v", sets.Order, sections)
+	}
+	sectionOf := map[string]string{}
+	for section, flags := range sets.FlagSets {
+		count := 0
+		flags.VisitAll(func(flag *pflag.Flag) {
+			count++
+			if other, twice := sectionOf[flag.Name]; twice {
+				t.Errorf("--%s is in %s and in %s", flag.Name, other, section)
+			}
+			sectionOf[flag.Name] = section
+			if flag.Usage == "" {
+				t.Errorf("--%s says nothing about itself", flag.Name)
+			}
+		})
+		if count == 0 {
+			t.Errorf("section %s is empty", section)
+		}
+	}
+	for flag, section := range map[string]string{
+		"data-dir": "portolan", "service-cluster-ip-range": "portolan", "service-node-port-range": "portolan", "secure-port": "serving",
+		"client-ca-file": "authentication", "etcd-servers": "etcd", "enable-admission-plugins": "admission", "kubeconfig": "cluster",
+	} {
+		if sectionOf[flag] != section {
+			t.Errorf("--%s is in section %q, want %q", flag, sectionOf[flag], section)
+		}
+	}
+}
+
+func TestFlagsSetOptions(t *testing.T) {
+	o := New()
+	var sets cliflag.NamedFlagSets
+	o.AddFlags(&sets)
+	all := pflag.NewFlagSet("all", pflag.ContinueOnError)
+	for _, flags := range sets.FlagSets {
+		all.AddFlagSet(flags)
+	}
+	if err := all.Parse([]string{"--data-dir=/d", "--service-cluster-ip-range=10.0.0.0/24,fd00::/112", "--service-node-port-range=443",
+		"--service-node-port-range=8000-8099", "--client-ca-file=/ca", "--etcd-servers=http://a:2379", "--kubeconfig=/k"}); err != nil {
+		t.Fatal(err)
+	}
+	if o.DataDir != "/d" || o.ClientCAFile != "/ca" || o.Embedded() || !o.InCluster() ||
+		!slices.Equal(o.ClusterIPRanges, []string{"10.0.0.0/24", "fd00::/112"}) || !slices.Equal(o.NodePortRanges, []string{"443", "8000-8099"}) {
+		t.Errorf("got %+v", o)
+	}
+}
