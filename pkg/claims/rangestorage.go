@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -158,8 +159,11 @@ func (s *RangeStorage) prepare(ctx context.Context, plan *txn.Plan, before, afte
 		if !ok || !anyContains(lost, value) || anyContains(left, value) || anyContains(others, value) {
 			continue
 		}
-		claim, known := s.ledger.Index.Lookup(value)
-		if known && claim.UID == "" {
+		claim, err := s.claim(ctx, value, kv)
+		if err != nil {
+			return nil, err
+		}
+		if claim.UID == "" {
 			continue
 		}
 		if held == nil {
@@ -168,6 +172,24 @@ func (s *RangeStorage) prepare(ctx context.Context, plan *txn.Plan, before, afte
 		held.count++
 	}
 	return held, nil
+}
+
+// claim is who holds the value of a key, which etcd is asked if the index knows
+// another state of it. A claim that is gone by then holds nothing; should it
+// come back, the transaction finds it.
+func (s *RangeStorage) claim(ctx context.Context, value allocation.Value, kv *mvccpb.KeyValue) (allocation.Claim, error) {
+	if claim, known := s.ledger.Index.Lookup(value); known && claim.Revision == kv.ModRevision {
+		return claim, nil
+	}
+	response, err := s.kv.Get(ctx, string(kv.Key))
+	if err != nil || len(response.Kvs) == 0 {
+		return allocation.Claim{}, err
+	}
+	if err := s.ledger.learnClaim(ctx, value, response.Kvs[0], response.Header.Revision); err != nil {
+		return allocation.Claim{}, err
+	}
+	claim, _ := s.ledger.Index.Lookup(value)
+	return claim, nil
 }
 
 // others are the spans of the other usable ranges; the transaction relies on
