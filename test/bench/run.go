@@ -301,30 +301,33 @@ func (b *bench) takeProfile(ctx context.Context) error {
 		return err
 	}
 	log.Printf("profiling portolan for %s s", seconds)
-	loadCtx, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() {
-		ended <- createUntil(loadCtx, t, b.kinds[0], slices.Max(b.clients))
-	}()
+	stop, ended := make(chan struct{}), make(chan error, 1)
+	go func() { ended <- createUntil(ctx, stop, t, b.kinds[0], slices.Max(b.clients)) }()
 	data, err := t.clients[0].RESTClient().Get().AbsPath("/debug/pprof/profile").Param("seconds", seconds).
 		SetHeader("Accept", "*/*").Do(ctx).Raw()
-	stop()
+	close(stop)
 	if err := errors.Join(err, <-ended); err != nil {
 		return fmt.Errorf("profiling portolan: %w", err)
 	}
 	return os.WriteFile(b.profile, data, 0o644)
 }
 
-// createUntil creates Services until the context ends. They stay.
-func createUntil(ctx context.Context, t target, kind string, clients int) error {
-	const plenty = 1 << 20
-	_, err := drive(ctx, clients, plenty, func(ctx context.Context, worker, n int) error {
-		return t.create(ctx, worker, kind, fmt.Sprintf("profile-%06d", n))
-	})
-	if ctx.Err() != nil {
-		return nil
+// createUntil creates Services until it is told to stop. They stay.
+func createUntil(ctx context.Context, stop <-chan struct{}, t target, kind string, clients int) error {
+	const batch = 500
+	for created := 0; ; created += batch {
+		select {
+		case <-stop:
+			return nil
+		default:
+		}
+		_, err := drive(ctx, clients, batch, func(ctx context.Context, worker, n int) error {
+			return t.create(ctx, worker, kind, fmt.Sprintf("profile-%06d", created+n))
+		})
+		if err != nil {
+			return err
+		}
 	}
-	return err
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
