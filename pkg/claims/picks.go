@@ -96,8 +96,9 @@ func (p *Picks) pick(slot string, class allocation.Class) (allocation.Value, err
 	}
 }
 
-// picked says whether a value was chosen by the server and not by the client.
-func (p *Picks) picked(value allocation.Value) bool {
+// Picked says whether a value was chosen by the server and not by the client.
+// The storage finds another for one whose range goes meanwhile.
+func (p *Picks) Picked(value allocation.Value) bool {
 	if p == nil {
 		return false
 	}

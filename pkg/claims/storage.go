@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -49,18 +50,32 @@ func (s *Storage) begin(ctx context.Context) (context.Context, *write) {
 	return txn.WithPlan(ctx, w.plan), w
 }
 
+// errRangeGone says that picks of the attempt lie in no usable range any more.
+var errRangeGone = errors.New("a value was picked from a range that is gone")
+
 // prepare plans the next attempt.
 func (w *write) prepare(ctx context.Context, owner *v1.Service, before, after holdings) error {
 	attempt, err := w.ledger.plan(ctx, w.plan, owner, before, after)
 	if err != nil {
 		var outside *outOfRangeError
 		if errors.As(err, &outside) {
+			if w.picks.Picked(outside.value) {
+				return errRangeGone
+			}
 			return invalid(owner, w.ledger.outOfRange(owner, outside.value))
 		}
 		return err
 	}
 	w.last = attempt
 	return nil
+}
+
+// outside are the picks for which prepare said errRangeGone.
+func (w *write) outside(before, after holdings) []allocation.Value {
+	return slices.DeleteFunc(differ(before, after).take, func(value allocation.Value) bool {
+		_, _, covered := w.ledger.Index.Covering(value)
+		return covered || !w.picks.Picked(value)
+	})
 }
 
 // settle looks at how the store's call ended. again says that the call is to
@@ -88,7 +103,7 @@ func (w *write) settle(ctx context.Context, err error) (lost []allocation.Value,
 		if unavailable == nil {
 			continue
 		}
-		if !w.picks.picked(value) {
+		if !w.picks.Picked(value) {
 			return nil, false, invalid(w.last.owner, unavailable)
 		}
 		lost = append(lost, value)
@@ -105,12 +120,18 @@ func (s *Storage) Create(ctx context.Context, key string, obj, out runtime.Objec
 	ctx, w := s.begin(ctx)
 	defer w.picks.write()()
 	for range maxAttempts {
-		if err := w.prepare(ctx, svc, nil, holdingsOf(svc)); err != nil {
+		holdings := holdingsOf(svc)
+		var lost []allocation.Value
+		switch err := w.prepare(ctx, svc, nil, holdings); {
+		case errors.Is(err, errRangeGone):
+			lost = w.outside(nil, holdings)
+		case err != nil:
 			return err
-		}
-		lost, again, err := w.settle(ctx, s.Interface.Create(ctx, key, obj, out, ttl))
-		if !again {
-			return err
+		default:
+			var again bool
+			if lost, again, err = w.settle(ctx, s.Interface.Create(ctx, key, obj, out, ttl)); !again {
+				return err
+			}
 		}
 		for _, value := range lost {
 			other, err := w.picks.replace(value)
@@ -145,10 +166,20 @@ func (s *Storage) GuaranteedUpdate(ctx context.Context, key string, destination 
 		if owner, err = serviceOf(output); err != nil {
 			return nil, nil, err
 		}
-		return output, ttl, w.prepare(ctx, owner, before, holdingsOf(owner))
+		after := holdingsOf(owner)
+		err = w.prepare(ctx, owner, before, after)
+		if errors.Is(err, errRangeGone) {
+			for _, value := range w.outside(before, after) {
+				w.picks.lose(value)
+			}
+		}
+		return output, ttl, err
 	}
 	for range maxAttempts {
 		err := s.Interface.GuaranteedUpdate(ctx, key, destination, ignoreNotFound, preconditions, update, cached)
+		if errors.Is(err, errRangeGone) {
+			continue
+		}
 		lost, again, err := w.settle(ctx, err)
 		if !again {
 			return err

@@ -166,7 +166,7 @@ func TestPicks(t *testing.T) {
 		if again := pick(t, picks, "a"); again != a {
 			t.Errorf("got %s, then %s", a, again)
 		}
-		if !picks.picked(a) || !picks.picked(b) || picks.picked(port(1001)) {
+		if !picks.Picked(a) || !picks.Picked(b) || picks.Picked(port(1001)) {
 			t.Error("what was picked is not known")
 		}
 	})
@@ -193,7 +193,7 @@ func TestPicks(t *testing.T) {
 		lost := pick(t, picks, "a")
 		index.Observe(lost, allocation.Claim{UID: "other", Revision: 5})
 		picks.lose(lost)
-		if picks.picked(lost) {
+		if picks.Picked(lost) {
 			t.Error("still picked")
 		}
 		if other := pick(t, picks, "a"); other == lost {
@@ -219,7 +219,7 @@ func TestPicks(t *testing.T) {
 		if _, err := picks.replace(other); !errors.As(err, &full) {
 			t.Errorf("got %v", err)
 		}
-		if picks.picked(other) {
+		if picks.Picked(other) {
 			t.Error("a slot without value is picked")
 		}
 	})
@@ -241,7 +241,7 @@ func TestPicks(t *testing.T) {
 	})
 	t.Run("none in the context", func(t *testing.T) {
 		picks := FromContext(context.Background())
-		if picks != nil || picks.picked(port(1)) {
+		if picks != nil || picks.Picked(port(1)) {
 			t.Error("picks from nowhere")
 		}
 		picks.doubt()

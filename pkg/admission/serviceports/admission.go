@@ -40,14 +40,17 @@ func New() *Plugin { return &Plugin{initializer.NewPlugin()} }
 
 // Validate refuses a Service whose ports can't be served. The node ports that
 // it already holds are not looked at again: their range may have been changed.
-func (p *Plugin) Validate(_ context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+// Nor are those that were picked: should their range have gone, the storage
+// finds others.
+func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	svc, stored, err := p.Services(a)
 	if err != nil || svc == nil {
 		return err
 	}
 	errs := validation.ValidateServicePorts(svc)
+	picks := claims.FromContext(ctx)
 	for _, value := range claims.Taken(svc, stored) {
-		if value.Class != allocation.Port {
+		if value.Class != allocation.Port || picks.Picked(value) {
 			continue
 		}
 		if cause := p.Ledger.CheckRange(svc, value); cause != nil {
