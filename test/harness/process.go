@@ -20,20 +20,29 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/component-base/cli"
 	cliflag "k8s.io/component-base/cli/flag"
 
 	"github.com/portolan-dev/portolan/generated/clientset/versioned"
+	"github.com/portolan-dev/portolan/pkg/cmd"
 	"github.com/portolan-dev/portolan/pkg/server"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 )
 
-// serveFlags is the variable of the environment that makes a test binary a
-// server: the flags, as JSON.
-const serveFlags = "PORTOLAN_TEST_SERVE"
+const (
+	// serveFlags is the variable of the environment that makes a test binary a
+	// server: the flags, as JSON.
+	serveFlags = "PORTOLAN_TEST_SERVE"
+	// runCommand makes a test binary the command portolan.
+	runCommand = "PORTOLAN_TEST_COMMAND"
+)
 
-// Main makes a test binary serve when it was started by Spawn, and runs its
-// tests otherwise. A package that uses Spawn calls it from TestMain.
+// Main makes a test binary what it was started as by Spawn or Command, and runs
+// its tests otherwise. A package that uses those calls it from TestMain.
 func Main(m *testing.M) {
+	if _, child := os.LookupEnv(runCommand); child {
+		os.Exit(cli.Run(cmd.NewCommand()))
+	}
 	encoded, child := os.LookupEnv(serveFlags)
 	if !child {
 		os.Exit(m.Run())
@@ -43,6 +52,22 @@ func Main(m *testing.M) {
 		os.Exit(1)
 	}
 	os.Exit(0)
+}
+
+// Command runs the command portolan as a user does. The error is that of its
+// exit code.
+func Command(t testing.TB, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command(self, args...)
+	command.Env = append(os.Environ(), runCommand+"=")
+	var out, errOut bytes.Buffer
+	command.Stdout, command.Stderr = &out, &errOut
+	err = command.Run()
+	return out.String(), errOut.String(), err
 }
 
 // serve does what portolan serve does, but for the port: any that is free.
