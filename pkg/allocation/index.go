@@ -61,6 +61,8 @@ type pool struct {
 	// picked numbers each pick from 1: a value that was claimed and released in
 	// between can be picked again while there is a doubt about the first pick.
 	picked map[allocator.Number]uint64
+	// told is the revision up to which the watch has told everything.
+	told   int64
 	picks  uint64
 	doubts []doubt
 	ranges map[string]*rangeState
@@ -89,6 +91,10 @@ func (p *pool) observe(number allocator.Number, claim Claim) {
 	if p.released[number] >= claim.Revision {
 		return
 	}
+	// The watch has told of this claim's life up to here, and of its end.
+	if _, exists := p.claims[number]; !exists && claim.Revision <= p.told {
+		return
+	}
 	delete(p.released, number)
 	known, exists := p.claims[number]
 	if exists && known.Revision >= claim.Revision {
@@ -110,6 +116,16 @@ func (x *Index) Released(value Value, revision int64) {
 	defer p.mu.Unlock()
 	p.forget(value.Number, revision)
 	p.released[value.Number] = max(p.released[value.Number], revision)
+}
+
+// Told takes note that the watch has told everything of a class up to a
+// revision. What is heard later of an older claim that is not known any more is
+// no news.
+func (x *Index) Told(class Class, revision int64) {
+	p := &x.pools[class]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.told = max(p.told, revision)
 }
 
 // Absent takes note that there was no claim on a value at the given revision.
@@ -161,6 +177,7 @@ func (x *Index) Replace(listed map[Value]Claim, revision int64, of ...Class) {
 				p.observe(value.Number, claim)
 			}
 		}
+		p.told = max(p.told, revision)
 		p.mu.Unlock()
 	}
 }

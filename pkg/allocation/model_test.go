@@ -80,21 +80,22 @@ func (h history) watched(after int64) []fact {
 		value, uid, born := h.bornAt(revision)
 		if born {
 			facts = append(facts, fact{fmt.Sprintf("watch: %s claimed at %d", value, revision),
-				func(x *Index) { x.Observe(value, Claim{UID: uid, Revision: revision}) }})
+				func(x *Index) {
+					x.Observe(value, Claim{UID: uid, Revision: revision})
+					x.Told(Port, revision)
+				}})
 		} else {
 			facts = append(facts, fact{fmt.Sprintf("watch: %s deleted at %d", value, revision),
-				func(x *Index) { x.Absent(value, revision) }})
+				func(x *Index) { x.Absent(value, revision); x.Told(Port, revision) }})
 		}
 	}
 	return facts
 }
 
 // hearsay is a fact from beside the watch: an own commit, or what was found
-// where a transaction was refused. It is ahead of the watch. Where it comes
-// behind, it can bring back a claim that the watch knows to be gone, for as long
-// as nothing newer is heard of it: see TestLateHearsay.
-func (h history) hearsay(random *rand.Rand, seen int64) fact {
-	revision := 1 + seen + random.Int64N(h.last-seen)
+// where a transaction was refused. It may be ahead of the watch or behind.
+func (h history) hearsay(random *rand.Rand) fact {
+	revision := 1 + random.Int64N(h.last)
 	if random.IntN(2) == 0 {
 		value, uid, born := h.bornAt(revision)
 		if born {
@@ -134,7 +135,7 @@ func (h history) story(random *rand.Rand) []fact {
 			list(from)
 			seen, watched = max(seen, from), h.watched(from)
 		case 1, 2, 3, 4:
-			story = append(story, h.hearsay(random, seen))
+			story = append(story, h.hearsay(random))
 		default:
 			story = append(story, watched[0])
 			watched = watched[1:]
@@ -251,10 +252,10 @@ func FuzzFactsConverge(f *testing.F) {
 // A request that is slow to enter what it knows must not undo what the watch
 // told meanwhile, as nothing would put that right before the next list.
 func TestLateHearsay(t *testing.T) {
-	t.Skip("known gap: Absent leaves no trace, so a claim that is observed late stays; automatic picks avoid its value until the next list")
 	x, _ := newIndex()
 	x.Observe(NodePort(1), Claim{UID: "a", Revision: 5})
 	x.Absent(NodePort(1), 9)
+	x.Told(Port, 9)
 	x.Observe(NodePort(1), Claim{UID: "a", Revision: 5})
 	checkHolder(t, x, NodePort(1), "")
 }

@@ -114,11 +114,13 @@ func claimStore(index *allocation.Index, classes []allocation.Class, claimOf fun
 		set: func(obj runtime.Object, _ int64) {
 			if value, claim, ok := claimOf(obj); ok {
 				index.Observe(value, claim)
+				index.Told(value.Class, claim.Revision)
 			}
 		},
 		remove: func(name string, revision int64) {
 			if value, ok := valueOf(name); ok {
 				index.Absent(value, revision)
+				index.Told(value.Class, revision)
 			}
 		},
 		replace: func(objs []runtime.Object, revision int64) {
