@@ -42,6 +42,8 @@ const (
 	admin = "portolan-admin"
 )
 
+var errMismatch = errors.New("the certificate is not the key's")
+
 // Files are the files of a directory.
 type Files struct {
 	CACert                  string
@@ -144,7 +146,9 @@ func (a *authority) ensure(certFile, keyFile string, template x509.Certificate, 
 	if err == nil && cert.CheckSignatureFrom(a.cert) == nil && now.Add(renewBefore).Before(cert.NotAfter) && covers(cert, &template) {
 		return nil
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	// The two files can't be written at once: a stop in between leaves a pair
+	// that doesn't match.
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errMismatch) {
 		return err
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -200,6 +204,9 @@ func load(certFile, keyFile string) (*x509.Certificate, crypto.Signer, error) {
 	signer, ok := key.(crypto.Signer)
 	if !ok {
 		return nil, nil, fmt.Errorf("%s holds a key that can't sign", keyFile)
+	}
+	if public, ok := certs[0].PublicKey.(interface{ Equal(crypto.PublicKey) bool }); !ok || !public.Equal(signer.Public()) {
+		return nil, nil, fmt.Errorf("%s and %s: %w", certFile, keyFile, errMismatch)
 	}
 	return certs[0], signer, nil
 }

@@ -207,3 +207,18 @@ func TestKubeconfigWorks(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+func TestPairThatDoesNotMatchIsMadeAnew(t *testing.T) {
+	dir, now := t.TempDir(), time.Now()
+	files := ensure(t, dir, localhost, now)
+	before := contents(t, dir)
+	if err := os.WriteFile(files.ServingKey, before["pki/admin.key"], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ensure(t, dir, localhost, now)
+	after := contents(t, dir)
+	checkChanged(t, before, after, "pki/serving")
+	if _, err := tls.X509KeyPair(after["pki/serving.crt"], after["pki/serving.key"]); err != nil {
+		t.Error(err)
+	}
+}
