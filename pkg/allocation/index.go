@@ -61,7 +61,7 @@ type pool struct {
 	// picked numbers each pick from 1: a value that was claimed and released in
 	// between can be picked again while there is a doubt about the first pick.
 	picked map[allocator.Number]uint64
-	// told is the revision up to which the watch has told everything.
+	// told is the revision that the watch has come to.
 	told   int64
 	picks  uint64
 	doubts []doubt
@@ -92,7 +92,7 @@ func (p *pool) observe(number allocator.Number, claim Claim) {
 		return
 	}
 	// The watch has told of this claim's life up to here, and of its end.
-	if _, exists := p.claims[number]; !exists && claim.Revision <= p.told {
+	if _, exists := p.claims[number]; !exists && claim.Revision < p.told {
 		return
 	}
 	delete(p.released, number)
@@ -118,8 +118,8 @@ func (x *Index) Released(value Value, revision int64) {
 	p.released[value.Number] = max(p.released[value.Number], revision)
 }
 
-// Told takes note that the watch has told everything of a class up to a
-// revision. What is heard later of an older claim that is not known any more is
+// Told takes note that the watch has come to a revision, and has told everything
+// of a class before it: one revision can have several events. What is heard later of an older claim that is not known any more is
 // no news.
 func (x *Index) Told(class Class, revision int64) {
 	p := &x.pools[class]

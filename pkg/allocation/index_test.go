@@ -383,3 +383,15 @@ func TestUsageOfHugeRange(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
+
+// All claims of a Service have one revision; the watch tells them one by one.
+func TestClaimsOfOneRevision(t *testing.T) {
+	x, _ := newIndex()
+	for port := range int32(3) {
+		x.Observe(NodePort(port), Claim{UID: "a", Revision: 5})
+		x.Told(Port, 5)
+	}
+	for port := range int32(3) {
+		checkHolder(t, x, NodePort(port), "a")
+	}
+}

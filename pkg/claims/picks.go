@@ -47,8 +47,8 @@ func NewContext(ctx context.Context, index *allocation.Index) (context.Context, 
 	return context.WithValue(ctx, picksKey{}, picks), picks
 }
 
-// FromContext is the request's set of picks. It is nil, and remembers nothing,
-// where there is none.
+// FromContext is the request's set of picks, nil where there is none: the
+// storage takes that for a request that picked nothing.
 func FromContext(ctx context.Context) *Picks {
 	picks, _ := ctx.Value(picksKey{}).(*Picks)
 	return picks
@@ -137,6 +137,21 @@ func (p *Picks) replace(value allocation.Value) (allocation.Value, error) {
 		}
 	}
 	return allocation.Value{}, errNotPicked
+}
+
+// claimed takes note that values are claimed now. They are the index's to know:
+// by the time the request ends, somebody else may have picked one again.
+func (p *Picks) claimed(values []allocation.Value) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for slot, value := range p.slots {
+		if slices.Contains(values, value) {
+			delete(p.slots, slot)
+		}
+	}
 }
 
 // doubt remembers that a write of the request had no answer: see

@@ -86,6 +86,7 @@ func (w *write) settle(ctx context.Context, err error) (lost []allocation.Value,
 	switch outcome {
 	case txn.Committed:
 		w.ledger.committed(w.last, revision)
+		w.picks.claimed(w.last.take)
 		return nil, false, err
 	case txn.Unknown:
 		w.picks.doubt()

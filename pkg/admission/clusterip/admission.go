@@ -51,7 +51,10 @@ func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.
 	if errs := service.DefaultIPFamilies(after, before, p.Ledger.Families()); len(errs) > 0 {
 		return apierrors.NewInvalid(v1.Kind("Service"), a.GetName(), errs)
 	}
-	picks := claims.FromContext(ctx)
+	picks, err := p.Picks(ctx)
+	if err != nil {
+		return err
+	}
 	for _, open := range service.OpenClusterIPs(svc) {
 		value, err := picks.Pick("address/"+string(open.Family), classOf(open.Family))
 		if err != nil {

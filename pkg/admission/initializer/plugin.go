@@ -1,6 +1,7 @@
 package initializer
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -56,4 +57,13 @@ func (p *Plugin) Services(a admission.Attributes) (after, before *v1.Service, er
 	}
 	before, _ = a.GetOldObject().(*v1.Service)
 	return after, before, nil
+}
+
+// Picks are the request's set of picks, to choose values into.
+func (p *Plugin) Picks(ctx context.Context) (*claims.Picks, error) {
+	picks := claims.FromContext(ctx)
+	if picks == nil {
+		return nil, apierrors.NewInternalError(errors.New("the request carries no set of picks"))
+	}
+	return picks, nil
 }

@@ -47,7 +47,11 @@ func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.
 		return err
 	}
 	service.Inherit(service.After{Service: svc}, service.Before{Service: stored})
-	if cause := p.fill(svc, claims.FromContext(ctx)); cause != nil {
+	picks, err := p.Picks(ctx)
+	if err != nil {
+		return err
+	}
+	if cause := p.fill(svc, picks); cause != nil {
 		return apierrors.NewInvalid(v1.Kind("Service"), a.GetName(), field.ErrorList{cause})
 	}
 	if a.IsDryRun() {
