@@ -288,7 +288,7 @@ func TestCreatesAgainstTheDeletionOfTheirRange(t *testing.T) {
 		return apierrors.IsInvalid(err) && (strings.Contains(err.Error(), "the provided network does not match the current range") ||
 			strings.Contains(err.Error(), "provided port is not in the valid range"))
 	}
-	for i := range 6 {
+	for i := range 4 {
 		all.Go(func() {
 			for n := 0; ; n++ {
 				select {
@@ -297,7 +297,7 @@ func TestCreatesAgainstTheDeletionOfTheirRange(t *testing.T) {
 				default:
 				}
 				svc := serviceWith(fmt.Sprintf("svc-%d-%d", i, n), onNodePort(0))
-				automatic := i >= 4
+				automatic := i >= 2
 				switch {
 				case automatic:
 				case i%2 == 0:

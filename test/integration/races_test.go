@@ -384,7 +384,7 @@ func TestWritesWithAStaleIndex(t *testing.T) {
 // that have too little for all of them.
 func TestTinyRange(t *testing.T) {
 	t.Parallel()
-	const clients, rounds = 12, 25
+	const clients, rounds = 24, 15
 	const addresses, ports = 14, 10
 	seed := harness.Seed(t)
 	store, replicas := harness.Replicas(t, 2, withRanges("20000-20009", "10.96.0.0/28"))
