@@ -3,6 +3,7 @@ package main
 
 import (
 	"os"
+	"runtime/debug"
 
 	"k8s.io/component-base/cli"
 	_ "k8s.io/component-base/logs/json/register"
@@ -12,6 +13,14 @@ import (
 	"github.com/portolan-dev/portolan/pkg/cmd"
 )
 
+// gcPercent lets the heap grow to three times what is live before it is
+// collected, instead of twice: a server of small requests spends a third of its
+// time on allocation and collection otherwise. GOGC overrides it.
+const gcPercent = 200
+
 func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	os.Exit(cli.Run(cmd.NewCommand()))
 }

@@ -3,12 +3,15 @@ package server
 import (
 	"k8s.io/apiserver/pkg/apis/apiserver"
 	"k8s.io/apiserver/pkg/authentication/authenticatorfactory"
+	"k8s.io/apiserver/pkg/authentication/request/anonymous"
+	"k8s.io/apiserver/pkg/authentication/request/union"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
 	"k8s.io/apiserver/pkg/authorization/path"
-	"k8s.io/apiserver/pkg/authorization/union"
+	authorizers "k8s.io/apiserver/pkg/authorization/union"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
+	"k8s.io/utils/clock"
 )
 
 // healthPaths are all that a caller may read who does not say who he is.
@@ -34,18 +37,18 @@ func applyAuth(config *genericapiserver.Config, caFile, clientCAFile string) err
 		return err
 	}
 
-	anonymous := &apiserver.AnonymousAuthConfig{Enabled: true}
-	for _, p := range healthPaths {
-		anonymous.Conditions = append(anonymous.Conditions, apiserver.AnonymousAuthCondition{Path: p})
-	}
-	authenticator, definitions, err := authenticatorfactory.DelegatingAuthenticatorConfig{
-		Anonymous:                          anonymous,
+	certificates, definitions, err := authenticatorfactory.DelegatingAuthenticatorConfig{
 		ClientCertificateCAContentProvider: clientCAs,
 	}.New()
 	if err != nil {
 		return err
 	}
-	config.Authentication.Authenticator = authenticator
+	var healthOnly []apiserver.AnonymousAuthCondition
+	for _, p := range healthPaths {
+		healthOnly = append(healthOnly, apiserver.AnonymousAuthCondition{Path: p})
+	}
+	config.Authentication.Authenticator = union.NewFailOnError(
+		rememberCertificates(certificates, clock.RealClock{}), anonymous.NewAuthenticator(healthOnly))
 	if config.OpenAPIConfig != nil {
 		config.OpenAPIConfig.SecurityDefinitions = definitions
 	}
@@ -54,9 +57,9 @@ func applyAuth(config *genericapiserver.Config, caFile, clientCAFile string) err
 	if err != nil {
 		return err
 	}
-	config.Authorization.Authorizer, err = union.New(
-		union.NamedAuthorizer{AuthorizerName: "PrivilegedGroups", Authorizer: authorizerfactory.NewPrivilegedGroups(user.SystemPrivilegedGroup)},
-		union.NamedAuthorizer{AuthorizerName: "HealthPaths", Authorizer: health},
+	config.Authorization.Authorizer, err = authorizers.New(
+		authorizers.NamedAuthorizer{AuthorizerName: "PrivilegedGroups", Authorizer: authorizerfactory.NewPrivilegedGroups(user.SystemPrivilegedGroup)},
+		authorizers.NamedAuthorizer{AuthorizerName: "HealthPaths", Authorizer: health},
 	)
 	return err
 }
