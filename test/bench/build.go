@@ -9,14 +9,16 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/portolan-dev/portolan/test/upstream"
 )
 
 // programs are the binaries to run, and what to call them in the report.
 type programs struct {
-	root                          string
-	kubeAPIServer, etcd, portolan string
-	kubeVersion, etcdVersion      string
-	commit                        string
+	upstream.Programs
+	root                     string
+	kubeVersion, etcdVersion string
+	commit                   string
 }
 
 // build makes the programs that no flag names. Those of Kubernetes come from a
@@ -40,9 +42,9 @@ func build(ctx context.Context, o *options) (*programs, error) {
 		pattern string
 		hint    string
 	}{
-		{o.kubeAPIServer, &p.kubeAPIServer, kubernetes, "kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", " (this takes minutes the first time)"},
-		{o.etcd, &p.etcd, kubernetes, "etcd", "go.etcd.io/etcd/server/v3", ""},
-		{o.portolan, &p.portolan, root, "portolan", "./cmd/portolan", ""},
+		{o.kubeAPIServer, &p.KubeAPIServer, kubernetes, "kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", " (this takes minutes the first time)"},
+		{o.etcd, &p.Etcd, kubernetes, "etcd", "go.etcd.io/etcd/server/v3", ""},
+		{o.portolan, &p.Portolan, root, "portolan", "./cmd/portolan", ""},
 	} {
 		if program.given != "" {
 			if *program.path, err = filepath.Abs(program.given); err != nil {

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/portolan-dev/portolan/test/upstream"
 )
 
 // warmUp is how many requests a server gets before it is measured, so that its
@@ -22,8 +24,8 @@ type bench struct {
 	programs *programs
 	// dir holds all data directories of this run.
 	dir            string
-	kube, portolan *server
-	floorEtcd      *process
+	kube, portolan *upstream.Server
+	floorEtcd      *upstream.Process
 	floor          *floor
 	// targets in the order in which they take turns.
 	targets []target
@@ -78,11 +80,11 @@ func (b *bench) stopServers() {
 		_ = b.floor.close()
 	}
 	if b.floorEtcd != nil {
-		b.floorEtcd.stop()
+		b.floorEtcd.Stop()
 	}
-	for _, s := range []*server{b.kube, b.portolan} {
+	for _, s := range []*upstream.Server{b.kube, b.portolan} {
 		if s != nil {
-			s.stop()
+			s.Stop()
 		}
 	}
 	b.floor, b.floorEtcd, b.kube, b.portolan = nil, nil, nil, nil
@@ -96,40 +98,40 @@ func (b *bench) close() error {
 // measureStarts starts each server alone on an empty directory, in turns.
 func (b *bench) measureStarts(ctx context.Context) error {
 	for n := range b.starts {
-		kube, err := startKube(ctx, b.programs, b.dir)
+		kube, err := upstream.StartKube(ctx, b.programs.Programs, b.dir)
 		if err != nil {
 			return err
 		}
-		kube.stop()
-		portolan, err := startPortolan(ctx, b.programs, b.dir)
+		kube.Stop()
+		portolan, err := upstream.StartPortolan(ctx, b.programs.Programs, b.dir)
 		if err != nil {
 			return err
 		}
-		portolan.stop()
+		portolan.Stop()
 		log.Printf("start %d of %d: kube-apiserver ready after %v, portolan after %v", n+1, b.starts,
-			kube.startup.Round(time.Millisecond), portolan.startup.Round(time.Millisecond))
-		b.report.addStart(kube.startup, portolan.startup)
+			kube.Startup.Round(time.Millisecond), portolan.Startup.Round(time.Millisecond))
+		b.report.addStart(kube.Startup, portolan.Startup)
 	}
 	return nil
 }
 
 // start runs everything that is compared, and warms it up.
 func (b *bench) start(ctx context.Context) (err error) {
-	if b.kube, err = startKube(ctx, b.programs, b.dir); err != nil {
+	if b.kube, err = upstream.StartKube(ctx, b.programs.Programs, b.dir); err != nil {
 		return err
 	}
-	if b.portolan, err = startPortolan(ctx, b.programs, b.dir); err != nil {
+	if b.portolan, err = upstream.StartPortolan(ctx, b.programs.Programs, b.dir); err != nil {
 		return err
 	}
-	kube, err := newKubeTarget(b.kube.config, b.connections)
+	kube, err := newKubeTarget(b.kube.Config, b.connections)
 	if err != nil {
 		return err
 	}
-	portolan, err := newPortolanTarget("portolan", b.portolan.config, b.connections)
+	portolan, err := newPortolanTarget("portolan", b.portolan.Config, b.connections)
 	if err != nil {
 		return err
 	}
-	if err := b.kube.api.await(ctx, kube.settled); err != nil {
+	if err := b.kube.Await(ctx, kube.settled); err != nil {
 		return err
 	}
 	log.Printf("both servers run; leaving them alone for %v", b.settle)
@@ -140,12 +142,12 @@ func (b *bench) start(ctx context.Context) (err error) {
 		return err
 	}
 
-	dir, err := newDir(b.dir, "floor")
+	dir, err := upstream.NewDir(b.dir, "floor")
 	if err != nil {
 		return err
 	}
 	var url string
-	if b.floorEtcd, url, err = startEtcd(ctx, b.programs, dir); err != nil {
+	if b.floorEtcd, url, err = upstream.StartEtcd(ctx, b.programs.Programs, dir); err != nil {
 		return err
 	}
 	if b.floor, err = newFloor(ctx, url, b.connections, portolan, kinds); err != nil {
@@ -165,11 +167,11 @@ func warm(ctx context.Context, targets []target) error {
 }
 
 func (b *bench) measureMemory(when string) error {
-	kube, kubeAll, err := b.kube.memories()
+	kube, kubeAll, err := b.kube.Memories()
 	if err != nil {
 		return err
 	}
-	portolan, _, err := b.portolan.memories()
+	portolan, _, err := b.portolan.Memories()
 	if err != nil {
 		return err
 	}
@@ -241,19 +243,19 @@ func (b *bench) measureLarge(ctx context.Context) (err error) {
 	// They would share the machine with what is measured now.
 	b.stopServers()
 	var targets []target
-	var servers []*server
+	var servers []*upstream.Server
 	defer func() {
 		for _, s := range servers {
-			s.stop()
+			s.Stop()
 		}
 	}()
 	for _, name := range []string{emptyName, largeName} {
-		s, err := startPortolan(ctx, b.programs, b.dir)
+		s, err := upstream.StartPortolan(ctx, b.programs.Programs, b.dir)
 		if err != nil {
 			return err
 		}
 		servers = append(servers, s)
-		t, err := newPortolanTarget(name, s.config, b.connections)
+		t, err := newPortolanTarget(name, s.Config, b.connections)
 		if err != nil {
 			return err
 		}
@@ -269,7 +271,7 @@ func (b *bench) measureLarge(ctx context.Context) (err error) {
 	if err := sleep(ctx, b.settle); err != nil {
 		return err
 	}
-	memory, _, err := servers[1].memories()
+	memory, _, err := servers[1].Memories()
 	if err != nil {
 		return err
 	}
@@ -296,7 +298,7 @@ func (b *bench) takeProfile(ctx context.Context) error {
 		return nil
 	}
 	const seconds = "10"
-	t, err := newPortolanTarget("portolan", b.portolan.config, b.connections)
+	t, err := newPortolanTarget("portolan", b.portolan.Config, b.connections)
 	if err != nil {
 		return err
 	}

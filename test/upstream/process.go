@@ -1,4 +1,4 @@
-package main
+package upstream
 
 import (
 	"bytes"
@@ -21,16 +21,16 @@ const (
 	logTail   = 2000
 )
 
-// process is a server that runs as a child.
-type process struct {
+// Process is a server that runs as a child.
+type Process struct {
 	name, log string
 	cmd       *exec.Cmd
 	ended     chan struct{}
 }
 
 // launch starts a program that logs into a directory.
-func launch(name, dir, binary string, args ...string) (*process, error) {
-	p := &process{name: name, log: filepath.Join(dir, name+".log"), ended: make(chan struct{})}
+func launch(name, dir, binary string, args ...string) (*Process, error) {
+	p := &Process{name: name, log: filepath.Join(dir, name+".log"), ended: make(chan struct{})}
 	logFile, err := os.Create(p.log)
 	if err != nil {
 		return nil, err
@@ -53,16 +53,16 @@ func launch(name, dir, binary string, args ...string) (*process, error) {
 	return p, nil
 }
 
-// stop ends the process at once: its data is removed next, so nothing is
+// Stop ends the process at once: its data is removed next, so nothing is
 // gained by letting it finish.
-func (p *process) stop() {
+func (p *Process) Stop() {
 	// It fails for a process that has ended by itself.
 	_ = p.cmd.Process.Kill()
 	<-p.ended
 }
 
 // await polls until ready says so.
-func (p *process) await(ctx context.Context, ready func(context.Context) bool) error {
+func (p *Process) await(ctx context.Context, ready func(context.Context) bool) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("%s is not ready after %v", p.name, startTimeout))
 	defer cancel()
 	ticker := time.NewTicker(pollEvery)
@@ -80,7 +80,7 @@ func (p *process) await(ctx context.Context, ready func(context.Context) bool) e
 }
 
 // explain adds the end of the log, which is removed with the directory.
-func (p *process) explain(err error) error {
+func (p *Process) explain(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -92,7 +92,7 @@ func (p *process) explain(err error) error {
 }
 
 // memory is the resident memory in bytes, 0 where it can't be found out.
-func (p *process) memory() int64 {
+func (p *Process) memory() int64 {
 	pid := strconv.Itoa(p.cmd.Process.Pid)
 	var kilobytes []byte
 	if status, err := os.ReadFile("/proc/" + pid + "/status"); err == nil {

@@ -1,4 +1,6 @@
-package main
+// Package upstream runs the programs that Portolan is measured and compared
+// with, as children that end with their caller.
+package upstream
 
 import (
 	"context"
@@ -15,33 +17,39 @@ import (
 	"github.com/portolan-dev/portolan/pkg/pki"
 )
 
-// server is an API server with the etcd it needs, on a directory of its own.
-type server struct {
-	api *process
-	// etcd is nil where it is embedded.
-	etcd *process
-	dir  string
-	// config is the administrator's.
-	config *rest.Config
-	// startup is how long it took from the start of the first process to ready.
-	startup time.Duration
+// Programs are the paths of what is run.
+type Programs struct {
+	KubeAPIServer, Etcd, Portolan string
 }
 
-func (s *server) stop() {
-	for _, p := range []*process{s.api, s.etcd} {
+// Server is an API server with the etcd it needs, on a directory of its own.
+type Server struct {
+	api *Process
+	// etcd is nil where it is embedded.
+	etcd *Process
+	dir  string
+	// Config is the administrator's.
+	Config *rest.Config
+	// Startup is how long it took from the start of the first process to ready.
+	Startup time.Duration
+}
+
+// Stop ends the server and removes its data.
+func (s *Server) Stop() {
+	for _, p := range []*Process{s.api, s.etcd} {
 		if p != nil {
-			p.stop()
+			p.Stop()
 		}
 	}
 	// What is left lies in the run's directory, which goes at the end.
 	_ = os.RemoveAll(s.dir)
 }
 
-// newDir makes a data directory.
-func newDir(parent, name string) (string, error) { return os.MkdirTemp(parent, name+"-") }
+// NewDir makes a data directory.
+func NewDir(parent, name string) (string, error) { return os.MkdirTemp(parent, name+"-") }
 
-// startEtcd runs etcd with its defaults, fsync among them.
-func startEtcd(ctx context.Context, p *programs, dir string) (*process, string, error) {
+// StartEtcd runs etcd with its defaults, fsync among them.
+func StartEtcd(ctx context.Context, p Programs, dir string) (*Process, string, error) {
 	client, err := freePort()
 	if err != nil {
 		return nil, "", err
@@ -51,7 +59,7 @@ func startEtcd(ctx context.Context, p *programs, dir string) (*process, string, 
 		return nil, "", err
 	}
 	url, peerURL := "http://127.0.0.1:"+client, "http://127.0.0.1:"+peer
-	etcd, err := launch("etcd", dir, p.etcd,
+	etcd, err := launch("etcd", dir, p.Etcd,
 		"--data-dir="+filepath.Join(dir, "etcd"),
 		"--listen-client-urls="+url, "--advertise-client-urls="+url,
 		"--listen-peer-urls="+peerURL, "--initial-advertise-peer-urls="+peerURL,
@@ -62,23 +70,23 @@ func startEtcd(ctx context.Context, p *programs, dir string) (*process, string, 
 	}
 	err = etcd.await(ctx, func(ctx context.Context) bool { return isOK(ctx, http.DefaultClient, url+"/health") })
 	if err != nil {
-		etcd.stop()
+		etcd.Stop()
 		return nil, "", err
 	}
 	return etcd, url, nil
 }
 
-// startKube runs kube-apiserver on an etcd of its own. Both servers know their
+// StartKube runs kube-apiserver on an etcd of its own. Both servers know their
 // administrator by a client certificate of the same making, so that neither
 // has the cheaper way to find out who is asking.
-func startKube(ctx context.Context, p *programs, parent string) (_ *server, err error) {
-	s := &server{}
-	if s.dir, err = newDir(parent, "kube-apiserver"); err != nil {
+func StartKube(ctx context.Context, p Programs, parent string) (_ *Server, err error) {
+	s := &Server{}
+	if s.dir, err = NewDir(parent, "kube-apiserver"); err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			s.stop()
+			s.Stop()
 		}
 	}()
 	port, err := freePort()
@@ -91,12 +99,12 @@ func startKube(ctx context.Context, p *programs, parent string) (_ *server, err 
 	}
 
 	started := time.Now()
-	etcd, etcdURL, err := startEtcd(ctx, p, s.dir)
+	etcd, etcdURL, err := StartEtcd(ctx, p, s.dir)
 	if err != nil {
 		return nil, err
 	}
 	s.etcd = etcd
-	s.api, err = launch("kube-apiserver", s.dir, p.kubeAPIServer,
+	s.api, err = launch("kube-apiserver", s.dir, p.KubeAPIServer,
 		"--etcd-servers="+etcdURL,
 		"--bind-address=127.0.0.1", "--secure-port="+port, "--advertise-address=127.0.0.1",
 		"--cert-dir="+filepath.Join(s.dir, "certs"),
@@ -117,15 +125,15 @@ func startKube(ctx context.Context, p *programs, parent string) (_ *server, err 
 	return s, s.awaitReady(ctx, files.Kubeconfig, started)
 }
 
-// startPortolan runs portolan with nothing but a port and a directory.
-func startPortolan(ctx context.Context, p *programs, parent string) (_ *server, err error) {
-	s := &server{}
-	if s.dir, err = newDir(parent, "portolan"); err != nil {
+// StartPortolan runs portolan with nothing but a port and a directory.
+func StartPortolan(ctx context.Context, p Programs, parent string) (_ *Server, err error) {
+	s := &Server{}
+	if s.dir, err = NewDir(parent, "portolan"); err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			s.stop()
+			s.Stop()
 		}
 	}()
 	port, err := freePort()
@@ -133,7 +141,7 @@ func startPortolan(ctx context.Context, p *programs, parent string) (_ *server, 
 		return nil, err
 	}
 	started := time.Now()
-	s.api, err = launch("portolan", s.dir, p.portolan, "serve", "--data-dir="+s.dir, "--secure-port="+port)
+	s.api, err = launch("portolan", s.dir, p.Portolan, "serve", "--data-dir="+s.dir, "--secure-port="+port)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +150,7 @@ func startPortolan(ctx context.Context, p *programs, parent string) (_ *server, 
 
 // awaitReady waits for /readyz and notes how long that took. The kubeconfig
 // may have yet to be written by the server.
-func (s *server) awaitReady(ctx context.Context, kubeconfig string, started time.Time) error {
+func (s *Server) awaitReady(ctx context.Context, kubeconfig string, started time.Time) error {
 	var client *http.Client
 	return s.api.await(ctx, func(ctx context.Context) bool {
 		if client == nil {
@@ -153,12 +161,12 @@ func (s *server) awaitReady(ctx context.Context, kubeconfig string, started time
 			if client, err = rest.HTTPClientFor(config); err != nil {
 				return false
 			}
-			s.config = config
+			s.Config = config
 		}
-		if !isOK(ctx, client, s.config.Host+"/readyz") {
+		if !isOK(ctx, client, s.Config.Host+"/readyz") {
 			return false
 		}
-		s.startup = time.Since(started)
+		s.Startup = time.Since(started)
 		return true
 	})
 }
@@ -176,9 +184,9 @@ func isOK(ctx context.Context, client *http.Client, url string) bool {
 	return response.StatusCode == http.StatusOK
 }
 
-// memories are the resident memory of the API server, and together with its
+// Memories are the resident memory of the API server, and together with its
 // etcd.
-func (s *server) memories() (api, all int64, err error) {
+func (s *Server) Memories() (api, all int64, err error) {
 	api = s.api.memory()
 	if api == 0 {
 		return 0, 0, fmt.Errorf("the memory of %s can't be read", s.api.name)
@@ -188,4 +196,9 @@ func (s *server) memories() (api, all int64, err error) {
 		all += s.etcd.memory()
 	}
 	return api, all, nil
+}
+
+// Await polls until ready says so, or the API server has ended.
+func (s *Server) Await(ctx context.Context, ready func(context.Context) bool) error {
+	return s.api.await(ctx, ready)
 }
