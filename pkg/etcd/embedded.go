@@ -6,10 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
@@ -26,6 +28,10 @@ const (
 	embeddedMaxTxnOps       = 1 << 17
 	embeddedMaxRequestBytes = 16 << 20
 	embeddedQuotaBytes      = 8 << 30
+
+	// electionTimeout is ample for a member that elects itself in a tenth of a
+	// second, once it has read its log.
+	electionTimeout = time.Minute
 )
 
 // Store is a connection to etcd.
@@ -48,18 +54,9 @@ func StartEmbedded(ctx context.Context, dir string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	member, err := embed.StartEtcd(embeddedConfig(dir))
+	member, err := open(ctx, filepath.Join(dir, "etcd"))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("starting etcd in %s: %w", dir, err), unlock())
-	}
-	select {
-	case <-member.Server.ReadyNotify():
-	case err := <-member.Err():
-		member.Close()
-		return nil, errors.Join(fmt.Errorf("starting etcd in %s: %w", dir, err), unlock())
-	case <-ctx.Done():
-		member.Close()
-		return nil, errors.Join(ctx.Err(), unlock())
 	}
 	client := v3client.New(member.Server)
 	client.KV = etcd3.NewETCDLatencyTracker(client.KV)
@@ -74,10 +71,49 @@ func StartEmbedded(ctx context.Context, dir string) (*Store, error) {
 	}}, nil
 }
 
+// open starts a member on its directory, which it makes the first time. A
+// member that is killed before its first start is over never elects a leader
+// again, so the first one is made beside the place and moved there whole.
+func open(ctx context.Context, dir string) (*embed.Etcd, error) {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		unfinished := dir + ".unfinished"
+		if err := os.RemoveAll(unfinished); err != nil {
+			return nil, err
+		}
+		first, err := startMember(ctx, unfinished)
+		if err != nil {
+			return nil, err
+		}
+		first.Close()
+		if err := os.Rename(unfinished, dir); err != nil {
+			return nil, err
+		}
+	}
+	return startMember(ctx, dir)
+}
+
+func startMember(ctx context.Context, dir string) (*embed.Etcd, error) {
+	member, err := embed.StartEtcd(embeddedConfig(dir))
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, electionTimeout, fmt.Errorf("no leader after %v", electionTimeout))
+	defer cancel()
+	select {
+	case <-member.Server.ReadyNotify():
+		return member, nil
+	case err = <-member.Err():
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	member.Close()
+	return nil, err
+}
+
 func embeddedConfig(dir string) *embed.Config {
 	config := embed.NewConfig()
 	config.Name = "portolan"
-	config.Dir = filepath.Join(dir, "etcd")
+	config.Dir = dir
 	// A single member elects itself; nobody has to be waited for.
 	config.TickMs, config.ElectionMs = 10, 100
 	config.MaxTxnOps = embeddedMaxTxnOps
