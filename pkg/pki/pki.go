@@ -216,10 +216,29 @@ func store(certFile, keyFile string, cert *x509.Certificate, key crypto.Signer) 
 	if err != nil {
 		return err
 	}
-	if err := keyutil.WriteKey(keyFile, encoded); err != nil {
+	if err := write(keyFile, encoded, 0o600); err != nil {
 		return err
 	}
-	return certutil.WriteCert(certFile, pem.EncodeToMemory(&pem.Block{Type: certutil.CertificateBlockType, Bytes: cert.Raw}))
+	return write(certFile, pem.EncodeToMemory(&pem.Block{Type: certutil.CertificateBlockType, Bytes: cert.Raw}), 0o644)
+}
+
+// write makes a file appear whole or not at all, whenever the process ends.
+func write(file string, data []byte, mode os.FileMode) (err error) {
+	temporary, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(temporary.Name()))
+		}
+	}()
+	_, err = temporary.Write(data)
+	err = errors.Join(err, temporary.Chmod(mode), temporary.Sync(), temporary.Close())
+	if err != nil {
+		return err
+	}
+	return os.Rename(temporary.Name(), file)
 }
 
 // writeKubeconfig writes a kubeconfig that holds all it needs, so that it can
@@ -240,9 +259,9 @@ func writeKubeconfig(files Files, certFile, keyFile, url string) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	// An older file may be readable by others; WriteToFile keeps its mode.
-	if err := os.Chmod(files.Kubeconfig, 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	data, err := clientcmd.Write(*config)
+	if err != nil {
 		return err
 	}
-	return clientcmd.WriteToFile(*config, files.Kubeconfig)
+	return write(files.Kubeconfig, data, 0o600)
 }
