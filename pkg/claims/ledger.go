@@ -2,8 +2,8 @@ package claims
 
 import (
 	"context"
-	"fmt"
 	"slices"
+	"strings"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/client/v3/kubernetes"
@@ -167,7 +167,7 @@ func (l *Ledger) planRewrites(ctx context.Context, plan *txn.Plan, a *attempt, a
 func (l *Ledger) newClaim(ctx context.Context, owner *v1.Service, value allocation.Value, protocols []corev1.Protocol) (txn.Put, error) {
 	name := value.String()
 	meta := metav1.ObjectMeta{Name: name, UID: uuid.NewUUID(), CreationTimestamp: metav1.Now()}
-	parent := &v1.ParentReference{Group: v1.GroupName, Resource: "services", Namespace: owner.Namespace, Name: owner.Name, UID: owner.UID}
+	parent := referenceTo(owner)
 	if value.Class == allocation.Port {
 		return l.ports.encode(ctx, name, &v1.NodePort{ObjectMeta: meta, Spec: v1.NodePortSpec{Protocols: protocols, ParentRef: parent}})
 	}
@@ -175,10 +175,14 @@ func (l *Ledger) newClaim(ctx context.Context, owner *v1.Service, value allocati
 	return l.addresses.encode(ctx, name, &v1.IPAddress{ObjectMeta: meta, Spec: v1.IPAddressSpec{ParentRef: parent}})
 }
 
+func referenceTo(owner *v1.Service) *v1.ParentReference {
+	return &v1.ParentReference{Group: v1.GroupName, Resource: "services", Namespace: owner.Namespace, Name: owner.Name, UID: owner.UID}
+}
+
 // committed enters what a transaction of this replica did into the index,
 // ahead of the watch.
 func (l *Ledger) committed(a *attempt, revision int64) {
-	claim := allocation.Claim{UID: string(a.owner.UID), Holder: holder("services", a.owner.Namespace, a.owner.Name), Revision: revision}
+	claim := claimOf(referenceTo(a.owner), revision)
 	for _, value := range slices.Concat(a.take, a.rewrite) {
 		l.Index.Observe(value, claim)
 	}
@@ -226,6 +230,16 @@ func (l *Ledger) learnClaim(ctx context.Context, value allocation.Value, kv *mvc
 	return nil
 }
 
+// learnRangeAt enters what was found at a range's key.
+func (l *Ledger) learnRangeAt(ctx context.Context, key string, kv *mvccpb.KeyValue, revision int64) error {
+	for _, class := range []allocation.Class{allocation.IPv4, allocation.Port} {
+		if name, ok := strings.CutPrefix(key, l.ranges(class).prefix); ok {
+			return l.learnRange(ctx, rangeGuard{class, name}, kv, revision)
+		}
+	}
+	return nil
+}
+
 func (l *Ledger) learnRange(ctx context.Context, guard rangeGuard, kv *mvccpb.KeyValue, revision int64) error {
 	if guard.class == allocation.Port {
 		if kv == nil {
@@ -256,14 +270,7 @@ func claimOf(parent *v1.ParentReference, revision int64) allocation.Claim {
 	claim := allocation.Claim{Revision: revision}
 	if parent != nil {
 		claim.UID = string(parent.UID)
-		claim.Holder = holder(parent.Resource, parent.Namespace, parent.Name)
+		claim.Holder = parent.Holder()
 	}
 	return claim
-}
-
-func holder(resource, namespace, name string) string {
-	if namespace == "" {
-		return fmt.Sprintf("%s/%s", resource, name)
-	}
-	return fmt.Sprintf("%s/%s/%s", resource, namespace, name)
 }

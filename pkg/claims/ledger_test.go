@@ -67,7 +67,7 @@ func TestRewrite(t *testing.T) {
 		wantPuts  int
 		wantAfter allocation.Claim
 	}{
-		"its own":   {"web-uid", 5, 1, allocation.Claim{UID: "web-uid", Holder: "services/default/web", Revision: 9}},
+		"its own":   {"web-uid", 5, 1, allocation.Claim{UID: "web-uid", Holder: "services.portolan.dev/default/web", Revision: 9}},
 		"another's": {"other", 5, 0, allocation.Claim{}},
 		"absent":    {"", 0, 0, allocation.Claim{}},
 	} {

@@ -117,6 +117,11 @@ func (s *RangeStorage) retry(ctx context.Context, plan *txn.Plan, call func(cont
 		if err := call(ctx); !errors.As(err, &conflict) {
 			return err
 		}
+		for key, kv := range conflict.Found {
+			if err := s.ledger.learnRangeAt(ctx, key, kv, conflict.Revision); err != nil {
+				return err
+			}
+		}
 	}
 	return apierrors.NewTooManyRequests("claims keep coming in while the range is to be taken away; try again", 1)
 }

@@ -204,7 +204,7 @@ func TestServiceCIDRInUse(t *testing.T) {
 		// On the other replica too, whatever it has heard of by now.
 		for _, on := range replicas {
 			err := on.Client.PortolanV1().ServiceCIDRs().Delete(ctx, "extra", metav1.DeleteOptions{})
-			expectConflict(t, "delete in use", err, "10.97.0.7", "services/default/"+name)
+			expectConflict(t, "delete in use", err, "10.97.0.7", "services.portolan.dev/default/"+name)
 		}
 		cidr, err := cidrs.Get(ctx, "extra", metav1.GetOptions{})
 		if err != nil || cidr.DeletionTimestamp != nil {
@@ -217,7 +217,7 @@ func TestServiceCIDRInUse(t *testing.T) {
 		if err := cidrs.Delete(ctx, "extra", metav1.DeleteOptions{}); err != nil {
 			t.Errorf("delete of a ServiceCIDR that another covers: %v", err)
 		}
-		expectConflict(t, "delete of the last one", cidrs.Delete(ctx, "wider", metav1.DeleteOptions{}), "services/default/"+name)
+		expectConflict(t, "delete of the last one", cidrs.Delete(ctx, "wider", metav1.DeleteOptions{}), "services.portolan.dev/default/"+name)
 		expectQuiet(t, store)
 		if err := servicesOf(replicas[1-i]).Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
 			t.Error(err)
@@ -244,11 +244,11 @@ func TestNodePortRangeInUse(t *testing.T) {
 	}
 	for on := range replicas {
 		for _, entries := range [][]string{{"20000-20007"}, {"20009"}, {"20000-20007", "20009-20019"}} {
-			if err := setPorts(on, entries...); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "20008 is held by services/default/web") {
+			if err := setPorts(on, entries...); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "20008 is held by services.portolan.dev/default/web") {
 				t.Errorf("range to %v: got %v, want a 422 that names the holder", entries, err)
 			}
 		}
-		expectConflict(t, "delete in use", replicas[on].Client.PortolanV1().NodePortRanges().Delete(ctx, v1.DefaultRangeName, metav1.DeleteOptions{}), "20008", "services/default/web")
+		expectConflict(t, "delete in use", replicas[on].Client.PortolanV1().NodePortRanges().Delete(ctx, v1.DefaultRangeName, metav1.DeleteOptions{}), "20008", "services.portolan.dev/default/web")
 		for _, entries := range [][]string{{"20000-20019"}, {"20008"}, {"20005-20008", "20020"}, {"20000-20009"}} {
 			if err := setPorts(on, entries...); err != nil {
 				t.Errorf("range to %v: %v", entries, err)
@@ -343,7 +343,7 @@ func TestCreatesAgainstTheDeletionOfTheirRange(t *testing.T) {
 					deleted.Add(1)
 					return true, nil
 				// Both are answers for a client to come back on.
-				case apierrors.IsConflict(err) && strings.Contains(err.Error(), "is held by services/default/"), apierrors.IsTooManyRequests(err):
+				case apierrors.IsConflict(err) && strings.Contains(err.Error(), "is held by services.portolan.dev/default/"), apierrors.IsTooManyRequests(err):
 					refused.Add(1)
 					return false, nil
 				}

@@ -122,6 +122,6 @@ func heldError(claim claimed, object runtime.Object, advice string) error {
 	if accessor, err := meta.Accessor(object); err == nil {
 		name = accessor.GetName()
 	}
-	held := fmt.Errorf("the %s is held by %s: "+advice, claim.noun, Holder(claim.parent), claim.noun)
+	held := fmt.Errorf("the %s is held by %s: "+advice, claim.noun, claim.parent.Holder(), claim.noun)
 	return apierrors.NewConflict(claim.resource, name, held)
 }

@@ -172,18 +172,6 @@ func TestEverythingElsePasses(t *testing.T) {
 	}
 }
 
-func TestHolder(t *testing.T) {
-	for want, ref := range map[string]v1.ParentReference{
-		"services/default/kubernetes":                  {Resource: "services", Namespace: "default", Name: "kubernetes"},
-		"gateways.gateway.networking.k8s.io/default/g": {Group: "gateway.networking.k8s.io", Resource: "Gateways", Namespace: "default", Name: "g"},
-		"nodes/n": {Resource: "nodes", Name: "n"},
-	} {
-		if got := Holder(&ref); got != want {
-			t.Errorf("got %s, want %s", got, want)
-		}
-	}
-}
-
 func TestKeepHolderUID(t *testing.T) {
 	ref := &v1.ParentReference{}
 	KeepHolderUID(ref, &v1.ParentReference{UID: "u"})

@@ -1,25 +1,12 @@
 package claim
 
 import (
-	"strings"
-
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
-
-// Holder names the holder of a claim in the form of upstream's IPAddress table,
-// such as services/default/kubernetes or
-// gateways.gateway.networking.k8s.io/default/g.
-func Holder(ref *v1.ParentReference) string {
-	name := strings.ToLower(schema.GroupResource{Group: ref.Group, Resource: ref.Resource}.String())
-	if ref.Namespace != "" {
-		name += "/" + ref.Namespace
-	}
-	return name + "/" + ref.Name
-}
 
 // claimed is what the guard has to know of a claim.
 type claimed struct {

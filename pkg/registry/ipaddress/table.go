@@ -4,7 +4,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
-	"github.com/portolan-dev/portolan/pkg/registry/claim"
 	"github.com/portolan-dev/portolan/pkg/registry/table"
 )
 
@@ -18,7 +17,7 @@ var TableConvertor = table.NewConvertor(v1.Resource("ipaddresses"), []metav1.Tab
 }, func(address *v1.IPAddress) []any {
 	holder := table.None
 	if ref := address.Spec.ParentRef; ref != nil {
-		holder = claim.Holder(ref)
+		holder = ref.Holder()
 	}
 	return []any{address.Name, holder, table.Age(address.CreationTimestamp)}
 })

@@ -7,7 +7,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
-	"github.com/portolan-dev/portolan/pkg/registry/claim"
 	"github.com/portolan-dev/portolan/pkg/registry/table"
 )
 
@@ -20,7 +19,7 @@ var TableConvertor = table.NewConvertor(v1.Resource("nodeports"), []metav1.Table
 }, func(port *v1.NodePort) []any {
 	holder := table.None
 	if ref := port.Spec.ParentRef; ref != nil {
-		holder = claim.Holder(ref)
+		holder = ref.Holder()
 	}
 	return []any{port.Name, protocolsCell(port.Spec.Protocols), holder, table.Age(port.CreationTimestamp)}
 })

@@ -1,0 +1,17 @@
+package v1
+
+import (
+	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// Holder names the holder of a claim in the form of upstream's IPAddress table,
+// such as services.portolan.dev/default/web or nodes/n.
+func (r *ParentReference) Holder() string {
+	name := strings.ToLower(schema.GroupResource{Group: r.Group, Resource: r.Resource}.String())
+	if r.Namespace != "" {
+		name += "/" + r.Namespace
+	}
+	return name + "/" + r.Name
+}
