@@ -14,8 +14,12 @@ import (
 	"github.com/portolan-dev/portolan/pkg/server/options"
 )
 
-func newServeCommand() *cobra.Command {
+func init() {
+	// The gates have to be known before the first set of flags is made.
 	utilruntime.Must(logsapi.AddFeatureGates(utilfeature.DefaultMutableFeatureGate))
+}
+
+func newServeCommand() *cobra.Command {
 	o := options.New()
 	sets := cliflag.NamedFlagSets{}
 	o.AddFlags(&sets)
