@@ -19,6 +19,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/registry/nodeportrange"
 	"github.com/portolan-dev/portolan/pkg/registry/service"
 	"github.com/portolan-dev/portolan/pkg/registry/servicecidr"
+	"github.com/portolan-dev/portolan/pkg/registry/status"
 )
 
 // Resources are the names of all resources.
@@ -29,10 +30,10 @@ type Storage struct {
 	service.Storage
 	Endpoints           *endpoints.REST
 	ServiceCIDR         *servicecidr.REST
-	ServiceCIDRStatus   *servicecidr.StatusREST
+	ServiceCIDRStatus   *status.REST
 	IPAddress           *ipaddress.REST
 	NodePortRange       *nodeportrange.REST
-	NodePortRangeStatus *nodeportrange.StatusREST
+	NodePortRangeStatus *status.REST
 	NodePort            *nodeport.REST
 }
 

@@ -1,35 +1,29 @@
 package servicecidr
 
 import (
-	"context"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/registry/generic"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
-	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/registry/status"
 )
 
 var (
-	_ rest.StandardStorage     = &REST{}
-	_ rest.Patcher             = &StatusREST{}
-	_ rest.ResetFieldsStrategy = &StatusREST{}
-	_ rest.TableConvertor      = &StatusREST{}
+	_ rest.StandardStorage = &REST{}
 )
 
 // Storage is what is installed for ServiceCIDRs.
 type Storage struct {
 	ServiceCIDR *REST
-	Status      *StatusREST
+	Status      *status.REST
 }
 
 // NewStorage makes the storage of ServiceCIDRs.
 func NewStorage(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, usage Usage) (Storage, error) {
-	cidrs, status, err := NewREST(scheme, getter, usage)
-	return Storage{ServiceCIDR: cidrs, Status: status}, err
+	cidrs, statusREST, err := NewREST(scheme, getter, usage)
+	return Storage{ServiceCIDR: cidrs, Status: statusREST}, err
 }
 
 // REST serves servicecidrs.
@@ -40,7 +34,7 @@ type REST struct {
 
 // NewREST returns the store and the status store of ServiceCIDRs. usage is
 // asked on every read.
-func NewREST(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, usage Usage) (*REST, *StatusREST, error) {
+func NewREST(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, usage Usage) (*REST, *status.REST, error) {
 	main := newStrategy(scheme)
 	store := &genericregistry.Store{
 		NewFunc:                   func() runtime.Object { return &v1.ServiceCIDR{} },
@@ -61,40 +55,5 @@ func NewREST(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, usage Usa
 	}
 	undecorated := *store
 	undecorated.Decorator = nil
-	statusStore := *store
-	statusStore.UpdateStrategy = statusStrategy{main}
-	statusStore.ResetFieldsStrategy = statusStrategy{main}
-	return &REST{store, &undecorated}, &StatusREST{&statusStore}, nil
-}
-
-// StatusREST serves servicecidrs/status.
-type StatusREST struct {
-	store *genericregistry.Store
-}
-
-// New implements rest.Storage.
-func (*StatusREST) New() runtime.Object { return &v1.ServiceCIDR{} }
-
-// Destroy implements rest.Storage. The store is REST's, which destroys it.
-func (*StatusREST) Destroy() {}
-
-// Get implements rest.Getter, which a patch needs.
-func (r *StatusREST) Get(ctx context.Context, name string, options *metav1.GetOptions) (runtime.Object, error) {
-	return r.store.Get(ctx, name, options)
-}
-
-// Update implements rest.Updater. A subresource never creates its object, not
-// even by an apply, whatever the caller allows.
-func (r *StatusREST) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, create rest.ValidateObjectFunc, update rest.ValidateObjectUpdateFunc, _ bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
-	return r.store.Update(ctx, name, info, create, update, false, options)
-}
-
-// GetResetFields implements rest.ResetFieldsStrategy.
-func (r *StatusREST) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return r.store.GetResetFields()
-}
-
-// ConvertToTable implements rest.TableConvertor.
-func (r *StatusREST) ConvertToTable(ctx context.Context, object, options runtime.Object) (*metav1.Table, error) {
-	return r.store.ConvertToTable(ctx, object, options)
+	return &REST{store, &undecorated}, status.NewREST(store, statusStrategy{main}), nil
 }

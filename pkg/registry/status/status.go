@@ -1,0 +1,66 @@
+// Package status serves the status subresources of all kinds that have one.
+package status
+
+import (
+	"context"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+)
+
+var (
+	_ rest.Patcher             = &REST{}
+	_ rest.ResetFieldsStrategy = &REST{}
+	_ rest.TableConvertor      = &REST{}
+)
+
+// Strategy is how a status is updated.
+type Strategy interface {
+	rest.RESTUpdateStrategy
+	rest.ResetFieldsStrategy
+}
+
+// REST serves a status.
+type REST struct {
+	store *genericregistry.Store
+}
+
+// NewREST makes the status subresource of the kind that a store, which is left
+// as it is, serves.
+func NewREST(main *genericregistry.Store, strategy Strategy) *REST {
+	store := *main
+	store.UpdateStrategy = strategy
+	store.ResetFieldsStrategy = strategy
+	return &REST{&store}
+}
+
+// New implements rest.Storage.
+func (r *REST) New() runtime.Object { return r.store.New() }
+
+// Destroy implements rest.Storage. The storage is the main store's, which
+// destroys it.
+func (*REST) Destroy() {}
+
+// Get implements rest.Getter, which a patch needs.
+func (r *REST) Get(ctx context.Context, name string, options *metav1.GetOptions) (runtime.Object, error) {
+	return r.store.Get(ctx, name, options)
+}
+
+// Update implements rest.Updater. A subresource never creates its object, not
+// even by an apply, whatever the caller allows.
+func (r *REST) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, create rest.ValidateObjectFunc, update rest.ValidateObjectUpdateFunc, _ bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
+	return r.store.Update(ctx, name, info, create, update, false, options)
+}
+
+// GetResetFields implements rest.ResetFieldsStrategy.
+func (r *REST) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	return r.store.GetResetFields()
+}
+
+// ConvertToTable implements rest.TableConvertor.
+func (r *REST) ConvertToTable(ctx context.Context, object, options runtime.Object) (*metav1.Table, error) {
+	return r.store.ConvertToTable(ctx, object, options)
+}
