@@ -84,15 +84,13 @@ func PortText(cause error) string {
 // transaction decides.
 func (l *Ledger) CheckExplicit(svc *v1.Service, value allocation.Value) *field.Error {
 	claim, held := l.Index.Lookup(value)
-	switch _, _, covered := l.Index.Covering(value); {
+	switch {
 	case held && claim.UID != "" && claim.UID == string(svc.UID):
 		return nil
 	case held:
 		return FieldError(svc, value, errTaken)
-	case !covered:
-		return l.outOfRange(svc, value)
 	}
-	return nil
+	return l.CheckRange(svc, value)
 }
 
 // CheckRange says whether a value lies in a usable range; nil if it does.

@@ -69,11 +69,7 @@ func (l *Ledger) setRange(obj runtime.Object) {
 
 // removeRange does the same for a range that was deleted.
 func (l *Ledger) removeRange(obj runtime.Object) {
-	classes := []allocation.Class{allocation.IPv4, allocation.IPv6}
-	if _, ports := obj.(*v1.NodePortRange); ports {
-		classes = []allocation.Class{allocation.Port}
-	}
-	for _, class := range classes {
+	for _, class := range classesOf(obj) {
 		l.Index.RemoveRange(class, nameOf(obj), revisionOf(obj))
 	}
 }

@@ -214,20 +214,24 @@ func (l *Ledger) learnClaim(ctx context.Context, value allocation.Value, kv *mvc
 		l.Index.Absent(value, revision)
 		return nil
 	}
-	if value.Class == allocation.Port {
-		var port v1.NodePort
-		if err := l.ports.decode(ctx, kv, &port); err != nil {
-			return err
-		}
-		l.Index.Observe(value, claimOf(port.Spec.ParentRef, kv.ModRevision))
-		return nil
-	}
-	var address v1.IPAddress
-	if err := l.addresses.decode(ctx, kv, &address); err != nil {
+	claim, err := l.decodeClaim(ctx, value, kv)
+	if err != nil {
 		return err
 	}
-	l.Index.Observe(value, claimOf(address.Spec.ParentRef, kv.ModRevision))
+	l.Index.Observe(value, claim)
 	return nil
+}
+
+// decodeClaim is what a value's key says.
+func (l *Ledger) decodeClaim(ctx context.Context, value allocation.Value, kv *mvccpb.KeyValue) (allocation.Claim, error) {
+	if value.Class == allocation.Port {
+		var port v1.NodePort
+		err := l.ports.decode(ctx, kv, &port)
+		return claimOf(port.Spec.ParentRef, kv.ModRevision), err
+	}
+	var address v1.IPAddress
+	err := l.addresses.decode(ctx, kv, &address)
+	return claimOf(address.Spec.ParentRef, kv.ModRevision), err
 }
 
 // learnRangeAt enters what was found at a range's key.

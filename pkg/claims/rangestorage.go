@@ -146,10 +146,7 @@ func (e *heldError) Error() string {
 func (s *RangeStorage) prepare(ctx context.Context, plan *txn.Plan, before, after runtime.Object) (*heldError, error) {
 	plan.Reset()
 	lost, left := spansOf(before), spansOf(after)
-	classes := []allocation.Class{allocation.IPv4, allocation.IPv6}
-	if _, ports := before.(*v1.NodePortRange); ports {
-		classes = []allocation.Class{allocation.Port}
-	}
+	classes := classesOf(before)
 	prefix := s.ledger.claims(classes[0]).prefix
 	response, err := s.kv.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithKeysOnly())
 	if err != nil {
@@ -190,11 +187,7 @@ func (s *RangeStorage) claim(ctx context.Context, value allocation.Value, kv *mv
 	if err != nil || len(response.Kvs) == 0 {
 		return allocation.Claim{}, err
 	}
-	if err := s.ledger.learnClaim(ctx, value, response.Kvs[0], response.Header.Revision); err != nil {
-		return allocation.Claim{}, err
-	}
-	claim, _ := s.ledger.Index.Lookup(value)
-	return claim, nil
+	return s.ledger.decodeClaim(ctx, value, response.Kvs[0])
 }
 
 // others are the spans of the other usable ranges; the transaction relies on
@@ -265,6 +258,14 @@ func nameOf(obj runtime.Object) string {
 		return ""
 	}
 	return accessor.GetName()
+}
+
+// classesOf are the classes of values that a range object may offer.
+func classesOf(obj runtime.Object) []allocation.Class {
+	if _, ports := obj.(*v1.NodePortRange); ports {
+		return []allocation.Class{allocation.Port}
+	}
+	return []allocation.Class{allocation.IPv4, allocation.IPv6}
 }
 
 func resourceOf(obj runtime.Object) schema.GroupResource {
