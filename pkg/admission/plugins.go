@@ -11,6 +11,7 @@ import (
 	"k8s.io/apiserver/pkg/server/options"
 
 	"github.com/portolan-dev/portolan/pkg/admission/clusterip"
+	"github.com/portolan-dev/portolan/pkg/admission/denyserviceexternalips"
 	"github.com/portolan-dev/portolan/pkg/admission/nodeport"
 	"github.com/portolan-dev/portolan/pkg/admission/serviceports"
 )
@@ -25,6 +26,7 @@ var Order = []string{
 	clusterip.PluginName,
 	nodeport.PluginName,
 	serviceports.PluginName,
+	denyserviceexternalips.PluginName,
 	validatingadmissionpolicy.PluginName,
 	validatingwebhook.PluginName,
 }
@@ -34,6 +36,7 @@ var Order = []string{
 func NewOptions() *options.AdmissionOptions {
 	o := options.NewAdmissionOptions()
 	clusterip.Register(o.Plugins)
+	denyserviceexternalips.Register(o.Plugins)
 	nodeport.Register(o.Plugins)
 	serviceports.Register(o.Plugins)
 	o.RecommendedPluginOrder = Order

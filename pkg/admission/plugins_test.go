@@ -18,6 +18,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/admission/clusterip"
+	"github.com/portolan-dev/portolan/pkg/admission/denyserviceexternalips"
 	"github.com/portolan-dev/portolan/pkg/admission/initializer"
 	"github.com/portolan-dev/portolan/pkg/admission/nodeport"
 	"github.com/portolan-dev/portolan/pkg/admission/serviceports"
@@ -36,7 +37,7 @@ func TestOrderNamesEveryPlugin(t *testing.T) {
 	if errs := o.Validate(); len(errs) > 0 {
 		t.Errorf("not valid: %v", errs)
 	}
-	own := sets.New(clusterip.PluginName, nodeport.PluginName, serviceports.PluginName)
+	own := sets.New(clusterip.PluginName, nodeport.PluginName, serviceports.PluginName, denyserviceexternalips.PluginName)
 	if got := sets.New(Order...).Difference(NeedCluster()); !got.Equal(own) {
 		t.Errorf("without a cluster: %v", got)
 	}

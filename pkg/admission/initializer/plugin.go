@@ -41,19 +41,28 @@ func (p *Plugin) ValidateInitialization() error {
 	return nil
 }
 
+// Services picks the new and the stored Service out of a request, once the
+// index is complete. What it returns is as for the function of this name.
+func (p *Plugin) Services(a admission.Attributes) (after, before *v1.Service, err error) {
+	if after, before, err = Services(a); err != nil || after == nil {
+		return nil, nil, err
+	}
+	if !p.WaitForReady() {
+		return nil, nil, apierrors.NewServiceUnavailable("the allocation index is not complete yet; try again")
+	}
+	return after, before, nil
+}
+
 // Services picks the new and the stored Service out of a request. The new one
 // is nil for a request that does not write the spec of a Service; the stored
 // one is nil on create.
-func (p *Plugin) Services(a admission.Attributes) (after, before *v1.Service, err error) {
+func Services(a admission.Attributes) (after, before *v1.Service, err error) {
 	if a.GetResource().GroupResource() != v1.Resource("services") || a.GetSubresource() != "" {
 		return nil, nil, nil
 	}
 	after, ok := a.GetObject().(*v1.Service)
 	if !ok {
 		return nil, nil, apierrors.NewBadRequest(fmt.Sprintf("a Service was expected, not %T", a.GetObject()))
-	}
-	if !p.WaitForReady() {
-		return nil, nil, apierrors.NewServiceUnavailable("the allocation index is not complete yet; try again")
 	}
 	before, _ = a.GetOldObject().(*v1.Service)
 	return after, before, nil
