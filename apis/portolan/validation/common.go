@@ -13,6 +13,10 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/util/sets"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	netutils "k8s.io/utils/net"
@@ -21,6 +25,7 @@ import (
 var (
 	metadataPath = field.NewPath("metadata")
 	specPath     = field.NewPath("spec")
+	statusPath   = field.NewPath("status")
 )
 
 var portProtocols = []corev1.Protocol{corev1.ProtocolSCTP, corev1.ProtocolTCP, corev1.ProtocolUDP}
@@ -48,6 +53,47 @@ func validateQualifiedName(value string, path *field.Path) field.ErrorList {
 
 func validatePortNumber(value int32, path *field.Path) field.ErrorList {
 	return invalid(path, value, utilvalidation.IsValidPortNum(int(value)))
+}
+
+// validateLegacyIP and validateLegacyCIDR exempt stored values, which may date
+// from laxer rules (KEP-4858). apimachinery's functions look through a list of
+// them, which takes too long where both lists have tens of thousands.
+func validateLegacyIP(value string, stored sets.Set[string], path *field.Path) field.ErrorList {
+	if stored.Has(value) {
+		return nil
+	}
+	return utilvalidation.IsValidIPForLegacyField(path, value, true, nil)
+}
+
+func validateLegacyCIDR(value string, stored sets.Set[string], path *field.Path) field.ErrorList {
+	if stored.Has(value) {
+		return nil
+	}
+	return utilvalidation.IsValidCIDRForLegacyField(path, value, true, nil)
+}
+
+// validateConditionsUpdate looks only at the conditions that an update adds or
+// changes: upstream never looks at any, and stored ones may be anything.
+func validateConditionsUpdate(conditions, old []metav1.Condition, path *field.Path) field.ErrorList {
+	stored := make(map[string][]metav1.Condition, len(old))
+	for _, condition := range old {
+		stored[condition.Type] = append(stored[condition.Type], condition)
+	}
+	var errs field.ErrorList
+	seen := make(map[string]int, len(conditions))
+	for i, condition := range conditions {
+		known := stored[condition.Type]
+		if nth := seen[condition.Type]; nth < len(known) && equality.Semantic.DeepEqual(condition, known[nth]) {
+			seen[condition.Type]++
+			continue
+		}
+		if seen[condition.Type] > 0 {
+			errs = append(errs, field.Duplicate(path.Index(i), condition.Type))
+		}
+		seen[condition.Type]++
+		errs = append(errs, metav1validation.ValidateCondition(condition, path.Index(i))...)
+	}
+	return errs
 }
 
 // validateEndpointIP refuses addresses that mean something else on each node.

@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
-	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
@@ -29,14 +27,10 @@ func ValidateNodePortRangeUpdate(ports, old *v1.NodePortRange) field.ErrorList {
 }
 
 // ValidateNodePortRangeStatusUpdate says what is wrong with an update of the
-// status. Conditions are looked at only where they change, so that a rule added
-// later leaves stored objects updatable.
+// status.
 func ValidateNodePortRangeStatusUpdate(ports, old *v1.NodePortRange) field.ErrorList {
 	errs := apivalidation.ValidateObjectMetaUpdate(&ports.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
-	if !equality.Semantic.DeepEqual(ports.Status.Conditions, old.Status.Conditions) {
-		errs = append(errs, metav1validation.ValidateConditions(ports.Status.Conditions, field.NewPath("status", "conditions"))...)
-	}
-	return errs
+	return append(errs, validateConditionsUpdate(ports.Status.Conditions, old.Status.Conditions, statusPath.Child("conditions"))...)
 }
 
 type portRun struct {

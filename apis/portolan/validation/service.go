@@ -42,10 +42,13 @@ func ValidateServiceUpdate(service, old *v1.Service) field.ErrorList {
 }
 
 // ValidateServiceStatusUpdate checks the status that is to replace old's, as
-// upstream's function of the same name does. The spec must be the stored one.
+// upstream's function of the same name does, and the conditions and the ports of
+// ingress points, of which upstream stores anything. The spec must be the stored
+// one.
 func ValidateServiceStatusUpdate(service, old *v1.Service) field.ErrorList {
 	errs := apivalidation.ValidateObjectMetaUpdate(&service.ObjectMeta, &old.ObjectMeta, metadataPath)
-	return append(errs, validateLoadBalancerStatus(service, old)...)
+	errs = append(errs, validateLoadBalancerStatus(service, old)...)
+	return append(errs, validateConditionsUpdate(service.Status.Conditions, old.Status.Conditions, statusPath.Child("conditions"))...)
 }
 
 func validateService(service, old *v1.Service) field.ErrorList {
@@ -56,6 +59,7 @@ func validateService(service, old *v1.Service) field.ErrorList {
 	errs = append(errs, validateSessionAffinity(service)...)
 	errs = append(errs, ValidateServiceClusterIPs(service, old)...)
 	errs = append(errs, validateExternalIPs(service, old)...)
+	errs = append(errs, validateLoadBalancerIP(service, old)...)
 	errs = append(errs, validateSourceRanges(service, old)...)
 	errs = append(errs, validateAllocateNodePorts(service)...)
 	errs = append(errs, validateLoadBalancerClass(service)...)

@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	netutils "k8s.io/utils/net"
 	"k8s.io/utils/ptr"
@@ -76,14 +76,15 @@ func validateClusterIPsInSync(service *v1.Service) field.ErrorList {
 
 func validateIPFamilies(service *v1.Service) field.ErrorList {
 	var errs field.ErrorList
-	families := service.Spec.IPFamilies
-	for i, family := range families {
+	seen := sets.New[corev1.IPFamily]()
+	for i, family := range service.Spec.IPFamilies {
 		if !slices.Contains(ipFamilies, family) {
 			errs = append(errs, field.NotSupported(ipFamiliesPath.Index(i), family, ipFamilies))
 		}
-		if slices.Contains(families[:i], family) {
+		if seen.Has(family) {
 			errs = append(errs, field.Duplicate(ipFamiliesPath.Index(i), family))
 		}
+		seen.Insert(family)
 	}
 	if policy := service.Spec.IPFamilyPolicy; policy != nil && !slices.Contains(ipFamilyPolicies, *policy) {
 		errs = append(errs, field.NotSupported(ipFamilyPolicyPath, *policy, ipFamilyPolicies))
@@ -92,9 +93,9 @@ func validateIPFamilies(service *v1.Service) field.ErrorList {
 }
 
 func validateClusterIPs(service, old *v1.Service) field.ErrorList {
-	var stored []string
+	var stored sets.Set[string]
 	if old != nil {
-		stored = old.Spec.ClusterIPs
+		stored = sets.New(old.Spec.ClusterIPs...)
 	}
 	var errs field.ErrorList
 	ips := service.Spec.ClusterIPs
@@ -105,7 +106,7 @@ func validateClusterIPs(service, old *v1.Service) field.ErrorList {
 			}
 			continue
 		}
-		errs = append(errs, utilvalidation.IsValidIPForLegacyField(clusterIPsPath.Index(i), ip, true, stored)...)
+		errs = append(errs, validateLegacyIP(ip, stored, clusterIPsPath.Index(i))...)
 	}
 	return errs
 }
@@ -184,14 +185,14 @@ func validateIPFamiliesUpdate(service, old *v1.Service) field.ErrorList {
 
 // validateExternalIPs exempts stored values, which may date from laxer rules.
 func validateExternalIPs(service, old *v1.Service) field.ErrorList {
-	var stored []string
+	var stored sets.Set[string]
 	if old != nil {
-		stored = old.Spec.ExternalIPs
+		stored = sets.New(old.Spec.ExternalIPs...)
 	}
 	var errs field.ErrorList
 	for i, ip := range service.Spec.ExternalIPs {
 		path := specPath.Child("externalIPs").Index(i)
-		if malformed := utilvalidation.IsValidIPForLegacyField(path, ip, true, stored); len(malformed) > 0 {
+		if malformed := validateLegacyIP(ip, stored, path); len(malformed) > 0 {
 			errs = append(errs, malformed...)
 		} else {
 			errs = append(errs, validateEndpointIP(ip, path)...)

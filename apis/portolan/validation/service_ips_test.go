@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
@@ -137,7 +138,10 @@ func TestServiceLoadBalancer(t *testing.T) {
 		breaks("A98 other type", causes(fb(annotated, onlyLB)), annotation(key, "10.0.0.0/8")),
 		breaks("A98 bad", causes(iv(annotated, badCIDR)), loadBalancer, annotation(key, "10.0.0.0/8,foo")),
 		fine("A98 field wins", loadBalancer, annotation(key, "foo"), ranges("10.0.0.0/8")),
-		fine("A99", loadBalancer, spec(func(s *corev1.ServiceSpec) { s.LoadBalancerIP = "garbage" })),
+		fine("loadBalancerIP", loadBalancer, loadBalancerIP("192.0.2.1")),
+		fine("loadBalancerIP of another type", loadBalancerIP("2001:DB8::1")),
+		breaks("loadBalancerIP that is none", causes(iv("spec.loadBalancerIP", badIP)), loadBalancer, loadBalancerIP("garbage")),
+		breaks("loadBalancerIP with leading zeros", causes(iv("spec.loadBalancerIP", "must not have leading 0s")), loadBalancer, loadBalancerIP("192.0.02.1")),
 	})
 	t.Run("without defaults", func(t *testing.T) {
 		s := newService(loadBalancer)
@@ -159,12 +163,30 @@ func TestServiceLoadBalancer(t *testing.T) {
 		"A81 changed":              {[]tweak{loadBalancer, local, healthCheck(30100)}, []tweak{loadBalancer, local, healthCheck(30101)}, causes(fb("spec.healthCheckNodePort", "field is immutable"))},
 		"A81 no longer needed":     {[]tweak{loadBalancer, local, healthCheck(30100)}, []tweak{loadBalancer}, nil},
 		"A81 needed from now on":   {[]tweak{loadBalancer}, []tweak{loadBalancer, local, healthCheck(30101)}, nil},
+		"loadBalancerIP stored":    {[]tweak{loadBalancer, loadBalancerIP("a b")}, []tweak{loadBalancer, loadBalancerIP("a b"), externalIPs("192.0.2.1")}, nil},
+		"loadBalancerIP removed":   {[]tweak{loadBalancer, loadBalancerIP("a b")}, []tweak{loadBalancer}, nil},
+		"loadBalancerIP changed":   {[]tweak{loadBalancer, loadBalancerIP("a b")}, []tweak{loadBalancer, loadBalancerIP("a c")}, causes(iv("spec.loadBalancerIP", badIP))},
 		"A93 left over is refused": {[]tweak{loadBalancer}, []tweak{spec(func(s *corev1.ServiceSpec) { s.AllocateLoadBalancerNodePorts = ptr.To(false) })}, causes(fb("spec.allocateLoadBalancerNodePorts", onlyLB))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			expect(t, validation.ValidateServiceUpdate(newService(tc.after...), newService(tc.before...)), tc.want...)
 		})
 	}
+}
+
+func loadBalancerIP(ip string) tweak {
+	return spec(func(s *corev1.ServiceSpec) { s.LoadBalancerIP = ip })
+}
+
+var (
+	goodCondition = metav1.Condition{Type: "example.com/Ready", Status: metav1.ConditionTrue, Reason: "Fine", LastTransitionTime: metav1.Now()}
+	badCondition  = metav1.Condition{Type: "a b", Status: "Foo"}
+)
+
+const badReason = "a condition reason must start with alphabetic character, optionally followed by a string of alphanumeric characters or '_,:', and must end with an alphanumeric character or '_' (e.g. 'my_name',  or 'MY_NAME',  or 'MyName',  or 'ReasonA,ReasonB',  or 'ReasonA:ReasonB', regex used for validation is '[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?')"
+
+func conditions(conditions ...metav1.Condition) tweak {
+	return func(s *v1.Service) { s.Status.Conditions = conditions }
 }
 
 func TestServiceStatus(t *testing.T) {
@@ -186,7 +208,22 @@ func TestServiceStatus(t *testing.T) {
 		"A149 address":      {nil, []tweak{loadBalancer, status(in{Hostname: "192.0.2.1"})}, causes(iv(path+".hostname", "must be a DNS name, not an IP address"))},
 		"A150 without ip":   {nil, []tweak{loadBalancer, status(in{Hostname: "a", IPMode: ptr.To(corev1.LoadBalancerIPModeVIP)})}, causes(fb(path+".ipMode", "may not be specified when `ip` is not set"))},
 		"A150 bad":          {nil, []tweak{loadBalancer, status(in{IP: "192.0.2.1", IPMode: ptr.To(corev1.LoadBalancerIPMode("Foo"))})}, causes(ns(path+".ipMode", `"Proxy", "VIP"`))},
-		"A151 ports":        {nil, []tweak{loadBalancer, status(in{IP: "192.0.2.1", Ports: []corev1.PortStatus{{Port: 70000}}})}, nil},
+		"ports":             {nil, []tweak{loadBalancer, status(in{Hostname: "a", Ports: []corev1.PortStatus{{Port: 80, Protocol: "TCP"}, {Port: 80, Protocol: "UDP", Error: ptr.To("example.com/Oh")}}})}, nil},
+		"bad ports": {nil, []tweak{loadBalancer, status(in{Hostname: "a", Ports: []corev1.PortStatus{{Port: 70000, Protocol: "TCP"}, {Port: 0}, {Port: 1, Protocol: "tcp", Error: ptr.To("a b")}}})},
+			causes(iv(path+".ports[0].port", badPort), iv(path+".ports[1].port", badPort), rq(path+".ports[1].protocol"),
+				ns(path+".ports[2].protocol", `"SCTP", "TCP", "UDP"`), iv(path+".ports[2].error", qname))},
+		"bad ports stored": {[]tweak{loadBalancer, status(in{Hostname: "a", Ports: []corev1.PortStatus{{Port: 70000, Error: ptr.To("")}}})},
+			[]tweak{loadBalancer, status(in{Hostname: "b", Ports: []corev1.PortStatus{{Port: 70000, Error: ptr.To("")}}})}, nil},
+		"bad ports changed": {[]tweak{loadBalancer, status(in{Hostname: "a", Ports: []corev1.PortStatus{{Port: 70000, Protocol: "TCP"}}})},
+			[]tweak{loadBalancer, status(in{Hostname: "a", Ports: []corev1.PortStatus{{Port: 70001, Protocol: "TCP"}}})}, causes(iv(path+".ports[0].port", badPort))},
+		"conditions": {nil, []tweak{conditions(goodCondition)}, nil},
+		"bad condition": {nil, []tweak{conditions(goodCondition, metav1.Condition{Type: "a b", Status: "Foo", Reason: "-", ObservedGeneration: -1})},
+			causes(iv("status.conditions[1].type", qname), ns("status.conditions[1].status", `"False", "True", "Unknown"`),
+				iv("status.conditions[1].observedGeneration", "must be greater than or equal to zero"), rq("status.conditions[1].lastTransitionTime"), iv("status.conditions[1].reason", badReason))},
+		"bad condition stored":         {[]tweak{conditions(badCondition)}, []tweak{conditions(goodCondition, badCondition)}, nil},
+		"bad conditions of one type":   {[]tweak{conditions(badCondition, badCondition)}, []tweak{conditions(badCondition, goodCondition, badCondition)}, nil},
+		"condition there twice":        {nil, []tweak{conditions(goodCondition, goodCondition)}, causes(dp("status.conditions[1]"))},
+		"stored condition comes again": {[]tweak{conditions(goodCondition)}, []tweak{conditions(goodCondition, goodCondition)}, causes(dp("status.conditions[1]"))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			expect(t, validation.ValidateServiceStatusUpdate(newService(tc.after...), newService(tc.before...)), tc.want...)

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	netutils "k8s.io/utils/net"
 	"k8s.io/utils/ptr"
@@ -16,6 +16,16 @@ import (
 const onlyForLoadBalancers = "may only be used when `type` is 'LoadBalancer'"
 
 var loadBalancerIPModes = []corev1.LoadBalancerIPMode{corev1.LoadBalancerIPModeProxy, corev1.LoadBalancerIPModeVIP}
+
+// validateLoadBalancerIP wants an address, where upstream takes any text. One
+// that is stored may stay.
+func validateLoadBalancerIP(service, old *v1.Service) field.ErrorList {
+	ip := service.Spec.LoadBalancerIP
+	if ip == "" || old != nil && old.Spec.LoadBalancerIP == ip {
+		return nil
+	}
+	return validateLegacyIP(ip, nil, specPath.Child("loadBalancerIP"))
+}
 
 // validateSourceRanges checks the field or, where it is empty, the annotation
 // that came before it. Space around a range is part of the API.
@@ -29,12 +39,12 @@ func validateSourceRanges(service, old *v1.Service) field.ErrorList {
 	if !isLoadBalancer(service) {
 		errs = append(errs, field.Forbidden(path, onlyForLoadBalancers))
 	}
-	var stored []string
+	var stored sets.Set[string]
 	if old != nil {
-		stored = trimmed(old.Spec.LoadBalancerSourceRanges)
+		stored = sets.New(trimmed(old.Spec.LoadBalancerSourceRanges)...)
 	}
 	for i, cidr := range trimmed(service.Spec.LoadBalancerSourceRanges) {
-		errs = append(errs, utilvalidation.IsValidCIDRForLegacyField(path.Index(i), cidr, true, stored)...)
+		errs = append(errs, validateLegacyCIDR(cidr, stored, path.Index(i))...)
 	}
 	return errs
 }
@@ -54,7 +64,7 @@ func validateSourceRangesAnnotation(service, old *v1.Service) field.ErrorList {
 		return errs
 	}
 	for _, cidr := range trimmed(strings.Split(strings.TrimSpace(value), ",")) {
-		errs = append(errs, utilvalidation.IsValidCIDRForLegacyField(path, cidr, true, nil)...)
+		errs = append(errs, validateLegacyCIDR(cidr, nil, path)...)
 	}
 	return errs
 }
@@ -101,29 +111,67 @@ func validateLoadBalancerClassUpdate(service, old *v1.Service) field.ErrorList {
 	return field.ErrorList{field.Invalid(specPath.Child("loadBalancerClass"), service.Spec.LoadBalancerClass, "may not change once set")}
 }
 
-// validateLoadBalancerStatus exempts stored addresses, which may date from laxer
-// rules. Ports and conditions are not checked, as upstream checks neither.
+// validateLoadBalancerStatus exempts stored addresses and ports, which may date
+// from laxer rules.
 func validateLoadBalancerStatus(service, old *v1.Service) field.ErrorList {
 	ingress := service.Status.LoadBalancer.Ingress
-	path := field.NewPath("status", "loadBalancer", "ingress")
+	path := statusPath.Child("loadBalancer", "ingress")
 	if !isLoadBalancer(service) && len(ingress) > 0 {
 		return field.ErrorList{field.Forbidden(path, "may only be used when `spec.type` is 'LoadBalancer'")}
 	}
-	var stored []string
+	storedIPs, storedPorts := sets.New[string](), sets.New[portStatus]()
 	for i := range old.Status.LoadBalancer.Ingress {
-		stored = append(stored, old.Status.LoadBalancer.Ingress[i].IP)
+		stored := &old.Status.LoadBalancer.Ingress[i]
+		storedIPs.Insert(stored.IP)
+		for j := range stored.Ports {
+			storedPorts.Insert(newPortStatus(&stored.Ports[j]))
+		}
 	}
 	var errs field.ErrorList
 	for i := range ingress {
-		errs = append(errs, validateIngress(&ingress[i], stored, path.Index(i))...)
+		errs = append(errs, validateIngress(&ingress[i], storedIPs, path.Index(i))...)
+		for j := range ingress[i].Ports {
+			if port := newPortStatus(&ingress[i].Ports[j]); !storedPorts.Has(port) {
+				errs = append(errs, validatePortStatus(port, path.Index(i).Child("ports").Index(j))...)
+			}
+		}
 	}
 	return errs
 }
 
-func validateIngress(ingress *corev1.LoadBalancerIngress, storedIPs []string, path *field.Path) field.ErrorList {
+// portStatus is a corev1.PortStatus that can be compared.
+type portStatus struct {
+	port     int32
+	protocol corev1.Protocol
+	hasError bool
+	err      string
+}
+
+func newPortStatus(status *corev1.PortStatus) portStatus {
+	return portStatus{status.Port, status.Protocol, status.Error != nil, ptr.Deref(status.Error, "")}
+}
+
+// maxPortErrorLength is from the documentation of corev1.PortStatus, as is the
+// format of its error.
+const maxPortErrorLength = 316
+
+// validatePortStatus has no counterpart upstream, where everything is stored.
+func validatePortStatus(port portStatus, path *field.Path) field.ErrorList {
+	errs := validatePortNumber(port.port, path.Child("port"))
+	errs = append(errs, validateProtocol(port.protocol, path.Child("protocol"))...)
+	if !port.hasError {
+		return errs
+	}
+	if len(port.err) > maxPortErrorLength {
+		return append(errs, field.TooLong(path.Child("error"), port.err, maxPortErrorLength))
+	}
+	return append(errs, validateQualifiedName(port.err, path.Child("error"))...)
+}
+
+func validateIngress(ingress *corev1.LoadBalancerIngress, storedIPs sets.Set[string], path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if ingress.IP != "" {
-		errs = append(errs, utilvalidation.IsValidIPForLegacyField(path.Child("ip"), ingress.IP, true, storedIPs)...)
+		errs = append(errs, validateLegacyIP(ingress.IP, storedIPs, path.Child("ip"))...)
 	}
 	mode := ingress.IPMode
 	switch {

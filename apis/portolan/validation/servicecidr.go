@@ -1,6 +1,8 @@
 package validation
 
 import (
+	"net/netip"
+
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -12,10 +14,11 @@ import (
 // ValidateServiceCIDRCreate says what is wrong with a ServiceCIDR that a client
 // creates. The rules and texts are those of upstream's ValidateServiceCIDR
 // (pkg/apis/networking/validation). Every prefix length is accepted, as there;
-// unlike there, every one can be allocated from.
+// unlike there, every one can be allocated from, and so none may contain
+// addresses that can't be a Service's.
 func ValidateServiceCIDRCreate(cidr *v1.ServiceCIDR) field.ErrorList {
 	errs := apivalidation.ValidateObjectMeta(&cidr.ObjectMeta, false, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
-	return append(errs, validateCIDRs(cidr.Spec.CIDRs)...)
+	return append(errs, validateCIDRs(cidr.Spec.CIDRs, nil)...)
 }
 
 // ValidateServiceCIDRUpdate says what is wrong with an update. The rules and
@@ -34,21 +37,22 @@ func ValidateServiceCIDRUpdate(cidr, old *v1.ServiceCIDR) field.ErrorList {
 		}
 	}
 	if appended {
-		errs = append(errs, validateCIDRs(now)...)
+		errs = append(errs, validateCIDRs(now, before)...)
 	}
 	return errs
 }
 
 // ValidateServiceCIDRStatusUpdate says what is wrong with an update of the
-// status. As upstream's ValidateServiceCIDRStatusUpdate it leaves the
-// conditions alone.
+// status. Upstream's function of the same name leaves the conditions alone.
 func ValidateServiceCIDRStatusUpdate(cidr, old *v1.ServiceCIDR) field.ErrorList {
-	return apivalidation.ValidateObjectMetaUpdate(&cidr.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
+	errs := apivalidation.ValidateObjectMetaUpdate(&cidr.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
+	return append(errs, validateConditionsUpdate(cidr.Status.Conditions, old.Status.Conditions, statusPath.Child("conditions"))...)
 }
 
 var cidrsPath = field.NewPath("spec", "cidrs")
 
-func validateCIDRs(cidrs []string) field.ErrorList {
+// validateCIDRs exempts the stored CIDRs, which the others follow.
+func validateCIDRs(cidrs, stored []string) field.ErrorList {
 	if len(cidrs) == 0 {
 		return field.ErrorList{field.Required(cidrsPath, "at least one CIDR required")}
 	}
@@ -59,12 +63,49 @@ func validateCIDRs(cidrs []string) field.ErrorList {
 	}
 	var errs field.ErrorList
 	for i, cidr := range cidrs {
-		errs = append(errs, utilvalidation.IsValidCIDR(cidrsPath.Index(i), cidr)...)
+		if i < len(stored) {
+			continue
+		}
+		if malformed := utilvalidation.IsValidCIDR(cidrsPath.Index(i), cidr); len(malformed) > 0 {
+			errs = append(errs, malformed...)
+		} else {
+			errs = append(errs, validateNothingSpecial(cidr, cidrsPath.Index(i))...)
+		}
 	}
 	if len(cidrs) == 2 {
 		family := netutils.IPFamilyOfCIDRString(cidrs[0])
 		if family != netutils.IPFamilyUnknown && family == netutils.IPFamilyOfCIDRString(cidrs[1]) {
 			errs = append(errs, field.Invalid(cidrsPath, cidrs, "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64"))
+		}
+	}
+	return errs
+}
+
+// special are the addresses that mean something else on each node, or many
+// nodes at once (RFC 6890, RFC 5771, RFC 4291).
+var special = []struct {
+	prefix netip.Prefix
+	text   string
+}{
+	{netip.MustParsePrefix("0.0.0.0/32"), "the unspecified address (0.0.0.0)"},
+	{netip.MustParsePrefix("127.0.0.0/8"), "the loopback range (127.0.0.0/8)"},
+	{netip.MustParsePrefix("224.0.0.0/4"), "the multicast range (224.0.0.0/4)"},
+	{netip.MustParsePrefix("::/128"), "the unspecified address (::)"},
+	{netip.MustParsePrefix("::1/128"), "the loopback address (::1)"},
+	{netip.MustParsePrefix("ff00::/8"), "the multicast range (ff00::/8)"},
+}
+
+// validateNothingSpecial refuses a CIDR from which a Service could be given an
+// address that can't be its own. Upstream accepts such a CIDR.
+func validateNothingSpecial(cidr string, path *field.Path) field.ErrorList {
+	prefix, err := netip.ParsePrefix(cidr)
+	if err != nil {
+		return field.ErrorList{field.Invalid(path, cidr, err.Error())}
+	}
+	var errs field.ErrorList
+	for _, s := range special {
+		if prefix.Overlaps(s.prefix) {
+			errs = append(errs, field.Invalid(path, cidr, "must not overlap "+s.text))
 		}
 	}
 	return errs

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/spf13/pflag"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
@@ -16,6 +17,8 @@ import (
 	logsapi "k8s.io/component-base/logs/api/v1"
 	"k8s.io/component-base/metrics"
 
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/apis/portolan/validation"
 	"github.com/portolan-dev/portolan/pkg/admission"
 	"github.com/portolan-dev/portolan/pkg/allocator"
 )
@@ -219,5 +222,12 @@ func validateClusterIPRanges(ranges []string) []error {
 	if len(prefixes) == 2 && prefixes[0].Addr().Is4() == prefixes[1].Addr().Is4() {
 		return []error{fmt.Errorf("%s[0] and %s[1] must be of different IP family", flag, flag)}
 	}
-	return nil
+	// What the first ServiceCIDR must be like is said here rather than when it
+	// is created, when the server runs already.
+	seed := &v1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: v1.DefaultRangeName}, Spec: v1.ServiceCIDRSpec{CIDRs: ranges}}
+	var errs []error
+	for _, err := range validation.ValidateServiceCIDRCreate(seed) {
+		errs = append(errs, fmt.Errorf("%s: %s", flag, err.ErrorBody()))
+	}
+	return errs
 }

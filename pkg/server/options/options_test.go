@@ -57,6 +57,8 @@ func TestValidate(t *testing.T) {
 		"three CIDRs":        {func(o *Options) { o.ClusterIPRanges = []string{"10.0.0.0/24", "fd00::/112", "10.1.0.0/24"} }, "--service-cluster-ip-range must not contain more than two entries"},
 		"two of a family":    {func(o *Options) { o.ClusterIPRanges = []string{"10.0.0.0/24", "10.1.0.0/24"} }, "--service-cluster-ip-range[0] and --service-cluster-ip-range[1] must be of different IP family"},
 		"no prefix length":   {func(o *Options) { o.ClusterIPRanges = []string{"10.0.0.0"} }, `--service-cluster-ip-range: netip.ParsePrefix("10.0.0.0"): no '/'`},
+		"special addresses":  {func(o *Options) { o.ClusterIPRanges = []string{"0.0.0.0/0"} }, `--service-cluster-ip-range: Invalid value: "0.0.0.0/0": must not overlap the loopback range (127.0.0.0/8)`},
+		"not canonical":      {func(o *Options) { o.ClusterIPRanges = []string{"FD00::/112"} }, `--service-cluster-ip-range: Invalid value: "FD00::/112": must be in canonical form ("fd00::/112")`},
 		"host bits":          {func(o *Options) { o.ClusterIPRanges = []string{"10.0.0.5/24"} }, "--service-cluster-ip-range: 10.0.0.5/24 has bits set beyond the prefix length: 10.0.0.0/24 is meant"},
 		"a single port":      {func(o *Options) { o.NodePortRanges = []string{"443", "30000-30099"} }, ""},
 		"no ports":           {func(o *Options) { o.NodePortRanges = nil }, "--service-node-port-range: at least one port or range of ports is required"},
