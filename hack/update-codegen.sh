@@ -39,12 +39,12 @@ done
 machinery=k8s.io/apimachinery/pkg
 go-to-protobuf --go-header-file "${header}" --output-dir "${protos}" \
   --apimachinery-packages "-${machinery}/util/intstr,-${machinery}/api/resource,-${machinery}/runtime/schema,-${machinery}/runtime,-${machinery}/apis/meta/v1" \
-  --packages "-k8s.io/api/core/v1,${apis}"
+  --packages "-k8s.io/api/core/v1,-k8s.io/api/discovery/v1,${apis}"
 
 echo "OpenAPI"
 # openapi-gen writes model names into every package that it isn't told to leave
 # alone, the module cache's included.
-described=(k8s.io/api/core/v1 "${machinery}"/{apis/meta/v1,api/resource,runtime,util/intstr,version})
+described=(k8s.io/api/{core,discovery}/v1 "${machinery}"/{apis/meta/v1,api/resource,runtime,util/intstr,version})
 openapi-gen --go-header-file "${header}" \
   --output-dir generated/openapi --output-pkg "${module}/generated/openapi" \
   --output-file zz_generated.openapi.go --output-model-name-file zz_generated.model_name.go \
@@ -62,12 +62,16 @@ echo "apply configurations"
 # code it generates and the server by the names that openapi-gen gave them.
 by_path=com.github.portolan-dev.portolan.apis.portolan.v1
 by_name=dev.portolan.v1
-client_go=k8s.io/client-go/applyconfigurations/core/v1
+external=$(
+  client_go=k8s.io/client-go/applyconfigurations
+  printf "k8s.io/api/%s:${client_go}/core/v1," core/v1.{ServiceSpec,ServiceStatus,EndpointSubset}
+  printf "k8s.io/api/%s:${client_go}/discovery/v1," discovery/v1.{Endpoint,EndpointPort}
+)
 go run ./hack/models-schema | perl -pe "s/\Q${by_name}.\E/${by_path}./g" >"${scratch}/openapi.json"
 applyconfiguration-gen --go-header-file "${header}" \
   --output-dir generated/applyconfiguration --output-pkg "${module}/generated/applyconfiguration" \
   --openapi-schema "${scratch}/openapi.json" \
-  --external-applyconfigurations "$(printf "k8s.io/api/core/v1.%s:${client_go}," ServiceSpec ServiceStatus EndpointSubset | sed 's/,$//')" \
+  --external-applyconfigurations "${external%,}" \
   "${apis}"
 find generated/applyconfiguration -name '*.go' -exec perl -pi -e "s/\Q${by_path}.\E/${by_name}./g" {} +
 

@@ -23,6 +23,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &portolanv1.CIDRUsageApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("Endpoints"):
 		return &portolanv1.EndpointsApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("EndpointSlice"):
+		return &portolanv1.EndpointSliceApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("IPAddress"):
 		return &portolanv1.IPAddressApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("IPAddressSpec"):

@@ -7,7 +7,7 @@ import (
 )
 
 // The defaults run on every decode, reads from the store included, and follow
-// core/v1's. What depends on the cluster (IP families and their policy) is not
+// those of core/v1 and discovery/v1. What depends on the cluster (IP families and their policy) is not
 // defaulted here but filled in on admission.
 
 // SetDefaults_Service fills in the fields of a Service whose default does not
@@ -86,6 +86,20 @@ func SetDefaults_Endpoints(endpoints *Endpoints) {
 			if ports[j].Protocol == "" {
 				ports[j].Protocol = corev1.ProtocolTCP
 			}
+		}
+	}
+}
+
+// SetDefaults_EndpointSlice gives every port without a name the empty one, and
+// every port without a protocol TCP, as discovery/v1 does.
+func SetDefaults_EndpointSlice(slice *EndpointSlice) {
+	for i := range slice.Ports {
+		port := &slice.Ports[i]
+		if port.Name == nil {
+			port.Name = ptr.To("")
+		}
+		if port.Protocol == nil {
+			port.Protocol = ptr.To(corev1.ProtocolTCP)
 		}
 	}
 }

@@ -43,6 +43,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 	kinds := []runtime.Object{
 		&Service{}, &ServiceList{},
 		&Endpoints{}, &EndpointsList{},
+		&EndpointSlice{}, &EndpointSliceList{},
 		&ServiceCIDR{}, &ServiceCIDRList{},
 		&IPAddress{}, &IPAddressList{},
 		&NodePortRange{}, &NodePortRangeList{},

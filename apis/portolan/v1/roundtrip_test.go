@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/apitesting/fuzzer"
 	"k8s.io/apimachinery/pkg/api/apitesting/roundtrip"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -41,6 +42,10 @@ func defaulted(serializer.CodecFactory) []any {
 			c.FillNoCustom(endpoints)
 			v1.SetObjectDefaults_Endpoints(endpoints)
 		},
+		func(slice *v1.EndpointSlice, c randfill.Continue) {
+			c.FillNoCustom(slice)
+			v1.SetObjectDefaults_EndpointSlice(slice)
+		},
 		func(r *v1.NodePortRange, c randfill.Continue) {
 			c.FillNoCustom(r)
 			v1.SetObjectDefaults_NodePortRange(r)
@@ -66,8 +71,8 @@ type message interface {
 	Unmarshal([]byte) error
 }
 
-// Clients of core/v1 and of portolan.dev/v1 read the same stored objects, so
-// the bytes must mean the same to both.
+// Clients of core/v1 or discovery.k8s.io/v1 and of portolan.dev/v1 read the same
+// stored objects, so the bytes must mean the same to both.
 func TestWireFormatIsUpstreams(t *testing.T) {
 	fuzz := newFuzzer(newScheme())
 	for range *roundtrip.FuzzIters {
@@ -82,6 +87,12 @@ func TestWireFormatIsUpstreams(t *testing.T) {
 		requireSameBytes(t, endpoints,
 			&corev1.Endpoints{ObjectMeta: endpoints.ObjectMeta, Subsets: endpoints.Subsets},
 			&v1.Endpoints{}, &corev1.Endpoints{})
+
+		slice := &v1.EndpointSlice{}
+		fuzz.Fill(slice)
+		requireSameBytes(t, slice,
+			&discoveryv1.EndpointSlice{ObjectMeta: slice.ObjectMeta, AddressType: slice.AddressType, Endpoints: slice.Endpoints, Ports: slice.Ports},
+			&v1.EndpointSlice{}, &discoveryv1.EndpointSlice{})
 	}
 }
 

@@ -2,6 +2,7 @@ package v1
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -67,4 +68,45 @@ type EndpointsList struct {
 
 	// items are the Endpoints.
 	Items []Endpoints `json:"items" protobuf:"bytes,2,rep,name=items"`
+}
+
+// +genclient
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// EndpointSlice is a part of the addresses that implement a Service. The label
+// kubernetes.io/service-name names the Service; all slices that carry it
+// together are the Service's endpoints.
+type EndpointSlice struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty" protobuf:"bytes,1,opt,name=metadata"`
+
+	// addressType is the type of all addresses in the slice: IPv4, IPv6 or FQDN
+	// (deprecated). It can't be changed.
+	// +required
+	AddressType discoveryv1.AddressType `json:"addressType" protobuf:"bytes,4,opt,name=addressType"`
+
+	// endpoints are the endpoints in this slice, at most 1000; their fields are
+	// those of a discovery.k8s.io/v1 EndpointSlice.
+	// +optional
+	// +listType=atomic
+	Endpoints []discoveryv1.Endpoint `json:"endpoints" protobuf:"bytes,2,rep,name=endpoints"`
+
+	// ports are the ports that every endpoint in this slice offers, each with a
+	// name of its own; at most 20000.
+	// +optional
+	// +listType=atomic
+	Ports []discoveryv1.EndpointPort `json:"ports" protobuf:"bytes,3,rep,name=ports"`
+}
+
+// +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
+
+// EndpointSliceList is a list of EndpointSlices.
+type EndpointSliceList struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty" protobuf:"bytes,1,opt,name=metadata"`
+
+	// items are the EndpointSlices.
+	Items []EndpointSlice `json:"items" protobuf:"bytes,2,rep,name=items"`
 }

@@ -16,6 +16,8 @@ import (
 // Public to allow building arbitrary schemes.
 // All generated defaulters are covering - they call all nested defaulters.
 func RegisterDefaults(scheme *runtime.Scheme) error {
+	scheme.AddTypeDefaultingFunc(&EndpointSlice{}, func(obj interface{}) { SetObjectDefaults_EndpointSlice(obj.(*EndpointSlice)) })
+	scheme.AddTypeDefaultingFunc(&EndpointSliceList{}, func(obj interface{}) { SetObjectDefaults_EndpointSliceList(obj.(*EndpointSliceList)) })
 	scheme.AddTypeDefaultingFunc(&Endpoints{}, func(obj interface{}) { SetObjectDefaults_Endpoints(obj.(*Endpoints)) })
 	scheme.AddTypeDefaultingFunc(&EndpointsList{}, func(obj interface{}) { SetObjectDefaults_EndpointsList(obj.(*EndpointsList)) })
 	scheme.AddTypeDefaultingFunc(&NodePortRange{}, func(obj interface{}) { SetObjectDefaults_NodePortRange(obj.(*NodePortRange)) })
@@ -23,6 +25,17 @@ func RegisterDefaults(scheme *runtime.Scheme) error {
 	scheme.AddTypeDefaultingFunc(&Service{}, func(obj interface{}) { SetObjectDefaults_Service(obj.(*Service)) })
 	scheme.AddTypeDefaultingFunc(&ServiceList{}, func(obj interface{}) { SetObjectDefaults_ServiceList(obj.(*ServiceList)) })
 	return nil
+}
+
+func SetObjectDefaults_EndpointSlice(in *EndpointSlice) {
+	SetDefaults_EndpointSlice(in)
+}
+
+func SetObjectDefaults_EndpointSliceList(in *EndpointSliceList) {
+	for i := range in.Items {
+		a := &in.Items[i]
+		SetObjectDefaults_EndpointSlice(a)
+	}
 }
 
 func SetObjectDefaults_Endpoints(in *Endpoints) {

@@ -14,6 +14,16 @@ func (in CIDRUsage) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in EndpointSlice) OpenAPIModelName() string {
+	return "dev.portolan.v1.EndpointSlice"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in EndpointSliceList) OpenAPIModelName() string {
+	return "dev.portolan.v1.EndpointSliceList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in Endpoints) OpenAPIModelName() string {
 	return "dev.portolan.v1.Endpoints"
 }

@@ -1,9 +1,10 @@
 // Package validation says which objects of portolan.dev may be stored.
 //
 // The rules, their field paths and their texts are those of upstream's
-// pkg/apis/core/validation, so that clients which match on them go on working;
-// a comment says so where one differs. On update, values that are stored
-// already are not held against the client where upstream doesn't.
+// pkg/apis/core/validation and pkg/apis/discovery/validation, so that clients
+// which match on them go on working; a comment says so where one differs. On
+// update, values that are stored already are not held against the client where
+// upstream doesn't.
 //
 // It knows nothing of the cluster: whether an address or a port is free, or its
 // range configured, is not checked here.

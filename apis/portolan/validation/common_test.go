@@ -36,7 +36,8 @@ func ns(field, supported string) cause {
 
 var kinds = map[field.ErrorType]string{
 	field.ErrorTypeInvalid: "Invalid", field.ErrorTypeRequired: "Required", field.ErrorTypeForbidden: "Forbidden",
-	field.ErrorTypeDuplicate: "Duplicate", field.ErrorTypeNotSupported: "NotSupported",
+	field.ErrorTypeDuplicate: "Duplicate", field.ErrorTypeNotSupported: "NotSupported", field.ErrorTypeTooMany: "TooMany",
+	field.ErrorTypeInternal: "Internal",
 }
 
 func expect(t *testing.T, errs field.ErrorList, want ...cause) {

@@ -38,26 +38,26 @@ func TestEndpoints(t *testing.T) {
 		in   *v1.Endpoints
 		want []cause
 	}{
-		"B3":                 {newEndpoints("a.b"), nil},
-		"B3 bad":             {newEndpoints("A"), causes(iv("metadata.name", subdomain))},
-		"B5 no subsets":      {newEndpoints("a"), nil},
-		"B5 no ports":        {newEndpoints("a", ready(address{IP: "192.0.2.1"})), nil},
-		"B5 not ready only":  {newEndpoints("a", corev1.EndpointSubset{NotReadyAddresses: []address{{IP: "192.0.2.1"}}}), nil},
-		"B5":                 {newEndpoints("a", ready()), causes(cause{"Required", "subsets[0]", "must specify `addresses` or `notReadyAddresses`"})},
-		"B6":                 {newEndpoints("a", ready(address{IP: "foo"})), causes(iv(ip, badIP), iv(ip, "must be a valid IP address"))},
-		"B6 leading zeros":   {newEndpoints("a", ready(address{IP: "192.0.02.1"})), causes(iv(ip, "must not have leading 0s"))},
-		"B6 mapped":          {newEndpoints("a", ready(address{IP: "::ffff:192.0.2.1"})), causes(iv(ip, "must not be an IPv4-mapped IPv6 address"))},
-		"B7 unspecified":     {newEndpoints("a", ready(address{IP: "0.0.0.0"})), causes(iv(ip, "may not be unspecified (0.0.0.0)"))},
-		"B7 loopback":        {newEndpoints("a", ready(address{IP: "127.0.0.1"})), causes(iv(ip, loopback))},
-		"B7 not ready":       {newEndpoints("a", corev1.EndpointSubset{NotReadyAddresses: []address{{IP: "::1"}}}), causes(iv("subsets[0].notReadyAddresses[0].ip", loopback))},
-		"B7 other multicast": {newEndpoints("a", ready(address{IP: "239.1.1.1"})), nil},
-		"B9 hostname":        {newEndpoints("a", ready(address{IP: "192.0.2.1", Hostname: "A"})), causes(iv("subsets[0].addresses[0].hostname", label1123))},
-		"B9 nodeName":        {newEndpoints("a", ready(address{IP: "192.0.2.1", NodeName: ptr.To("A")})), causes(iv("subsets[0].addresses[0].nodeName", subdomain))},
-		"B10 port":           {newEndpoints("a", withPorts(corev1.EndpointPort{Port: 0}, corev1.EndpointPort{Name: "b", Port: 65536})), causes(rq("subsets[0].ports[0].name"), iv("subsets[0].ports[0].port", badPort), iv("subsets[0].ports[1].port", badPort))},
-		"B10 protocol":       {newEndpoints("a", withPorts(corev1.EndpointPort{Port: 1, Protocol: "Foo"})), causes(ns("subsets[0].ports[0].protocol", `"SCTP", "TCP", "UDP"`))},
-		"B10 name":           {newEndpoints("a", withPorts(corev1.EndpointPort{Name: "A", Port: 1})), causes(iv("subsets[0].ports[0].name", label1123))},
-		"B10 appProtocol":    {newEndpoints("a", withPorts(corev1.EndpointPort{Port: 1, AppProtocol: ptr.To("a b")})), causes(iv("subsets[0].ports[0].appProtocol", qname))},
-		"B10 same name":      {newEndpoints("a", withPorts(corev1.EndpointPort{Name: "a", Port: 1}, corev1.EndpointPort{Name: "a", Port: 2})), nil},
+		"dots in name":    {newEndpoints("a.b"), nil},
+		"bad name":        {newEndpoints("A"), causes(iv("metadata.name", subdomain))},
+		"no subsets":      {newEndpoints("a"), nil},
+		"no ports":        {newEndpoints("a", ready(address{IP: "192.0.2.1"})), nil},
+		"not ready only":  {newEndpoints("a", corev1.EndpointSubset{NotReadyAddresses: []address{{IP: "192.0.2.1"}}}), nil},
+		"no addresses":    {newEndpoints("a", ready()), causes(cause{"Required", "subsets[0]", "must specify `addresses` or `notReadyAddresses`"})},
+		"no IP":           {newEndpoints("a", ready(address{IP: "foo"})), causes(iv(ip, badIP), iv(ip, "must be a valid IP address"))},
+		"leading zeros":   {newEndpoints("a", ready(address{IP: "192.0.02.1"})), causes(iv(ip, "must not have leading 0s"))},
+		"mapped":          {newEndpoints("a", ready(address{IP: "::ffff:192.0.2.1"})), causes(iv(ip, "must not be an IPv4-mapped IPv6 address"))},
+		"unspecified":     {newEndpoints("a", ready(address{IP: "0.0.0.0"})), causes(iv(ip, "may not be unspecified (0.0.0.0)"))},
+		"loopback":        {newEndpoints("a", ready(address{IP: "127.0.0.1"})), causes(iv(ip, loopback))},
+		"not ready":       {newEndpoints("a", corev1.EndpointSubset{NotReadyAddresses: []address{{IP: "::1"}}}), causes(iv("subsets[0].notReadyAddresses[0].ip", loopback))},
+		"other multicast": {newEndpoints("a", ready(address{IP: "239.1.1.1"})), nil},
+		"hostname":        {newEndpoints("a", ready(address{IP: "192.0.2.1", Hostname: "A"})), causes(iv("subsets[0].addresses[0].hostname", label1123))},
+		"nodeName":        {newEndpoints("a", ready(address{IP: "192.0.2.1", NodeName: ptr.To("A")})), causes(iv("subsets[0].addresses[0].nodeName", subdomain))},
+		"port":            {newEndpoints("a", withPorts(corev1.EndpointPort{Port: 0}, corev1.EndpointPort{Name: "b", Port: 65536})), causes(rq("subsets[0].ports[0].name"), iv("subsets[0].ports[0].port", badPort), iv("subsets[0].ports[1].port", badPort))},
+		"protocol":        {newEndpoints("a", withPorts(corev1.EndpointPort{Port: 1, Protocol: "Foo"})), causes(ns("subsets[0].ports[0].protocol", `"SCTP", "TCP", "UDP"`))},
+		"name":            {newEndpoints("a", withPorts(corev1.EndpointPort{Name: "A", Port: 1})), causes(iv("subsets[0].ports[0].name", label1123))},
+		"appProtocol":     {newEndpoints("a", withPorts(corev1.EndpointPort{Port: 1, AppProtocol: ptr.To("a b")})), causes(iv("subsets[0].ports[0].appProtocol", qname))},
+		"same name":       {newEndpoints("a", withPorts(corev1.EndpointPort{Name: "a", Port: 1}, corev1.EndpointPort{Name: "a", Port: 2})), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			expect(t, validation.ValidateEndpointsCreate(tc.in), tc.want...)
@@ -69,15 +69,15 @@ func TestEndpointsUpdate(t *testing.T) {
 	invalid := func() *v1.Endpoints {
 		return newEndpoints("a", ready(corev1.EndpointAddress{IP: "192.0.02.1"}))
 	}
-	t.Run("B11 stored", func(t *testing.T) {
+	t.Run("stored", func(t *testing.T) {
 		expect(t, validation.ValidateEndpointsUpdate(invalid(), invalid()))
 	})
-	t.Run("B11 changed", func(t *testing.T) {
+	t.Run("changed", func(t *testing.T) {
 		changed := invalid()
 		changed.Subsets[0].Addresses[0].Hostname = "h"
 		expect(t, validation.ValidateEndpointsUpdate(changed, invalid()), iv("subsets[0].addresses[0].ip", "must not have leading 0s"))
 	})
-	t.Run("B9 nodeName may change", func(t *testing.T) {
+	t.Run("nodeName may change", func(t *testing.T) {
 		on := func(node string) *v1.Endpoints {
 			return newEndpoints("a", ready(corev1.EndpointAddress{IP: "192.0.2.1", NodeName: &node}))
 		}
@@ -90,7 +90,7 @@ func TestEndpointsOfAnySize(t *testing.T) {
 	for i := range 1500 {
 		subset.Addresses = append(subset.Addresses, corev1.EndpointAddress{IP: fmt.Sprintf("192.0.%d.%d", i/250, i%250)})
 	}
-	expect(t, validation.ValidateEndpointsCreate(newEndpoints("b13", subset)))
+	expect(t, validation.ValidateEndpointsCreate(newEndpoints("large", subset)))
 }
 
 func TestEndpointsWarnings(t *testing.T) {
@@ -103,10 +103,10 @@ func TestEndpointsWarnings(t *testing.T) {
 		`subsets[0].notReadyAddresses[0].ip: IPv6 address "2001:DB8::2" should be in RFC 5952 canonical format ("2001:db8::2")`,
 	}
 	if got := validation.EndpointsWarnings(endpoints); !slices.Equal(got, want) {
-		t.Errorf("B8\n got %q\nwant %q", got, want)
+		t.Errorf("\n got %q\nwant %q", got, want)
 	}
 	endpoints.Labels = map[string]string{"endpoints.kubernetes.io/managed-by": "endpoint-controller"}
 	if got := validation.EndpointsWarnings(endpoints); got != nil {
-		t.Errorf("B8 managed by the controller: got %q", got)
+		t.Errorf("managed by the controller: got %q", got)
 	}
 }

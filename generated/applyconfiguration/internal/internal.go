@@ -45,6 +45,35 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: numeric
       default: 0
+- name: dev.portolan.v1.EndpointSlice
+  map:
+    fields:
+    - name: addressType
+      type:
+        scalar: string
+      default: ""
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: endpoints
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.api.discovery.v1.Endpoint
+          elementRelationship: atomic
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: ports
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.api.discovery.v1.EndpointPort
+          elementRelationship: atomic
 - name: dev.portolan.v1.Endpoints
   map:
     fields:
@@ -518,6 +547,96 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: clientIP
       type:
         namedType: io.k8s.api.core.v1.ClientIPConfig
+- name: io.k8s.api.discovery.v1.Endpoint
+  map:
+    fields:
+    - name: addresses
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: conditions
+      type:
+        namedType: io.k8s.api.discovery.v1.EndpointConditions
+      default: {}
+    - name: deprecatedTopology
+      type:
+        map:
+          elementType:
+            scalar: string
+    - name: hints
+      type:
+        namedType: io.k8s.api.discovery.v1.EndpointHints
+    - name: hostname
+      type:
+        scalar: string
+    - name: nodeName
+      type:
+        scalar: string
+    - name: targetRef
+      type:
+        namedType: io.k8s.api.core.v1.ObjectReference
+    - name: zone
+      type:
+        scalar: string
+- name: io.k8s.api.discovery.v1.EndpointConditions
+  map:
+    fields:
+    - name: ready
+      type:
+        scalar: boolean
+    - name: serving
+      type:
+        scalar: boolean
+    - name: terminating
+      type:
+        scalar: boolean
+- name: io.k8s.api.discovery.v1.EndpointHints
+  map:
+    fields:
+    - name: forNodes
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.api.discovery.v1.ForNode
+          elementRelationship: atomic
+    - name: forZones
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.api.discovery.v1.ForZone
+          elementRelationship: atomic
+- name: io.k8s.api.discovery.v1.EndpointPort
+  map:
+    fields:
+    - name: appProtocol
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+    - name: port
+      type:
+        scalar: numeric
+    - name: protocol
+      type:
+        scalar: string
+    elementRelationship: atomic
+- name: io.k8s.api.discovery.v1.ForNode
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+      default: ""
+- name: io.k8s.api.discovery.v1.ForZone
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+      default: ""
 - name: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
   map:
     fields:

@@ -5,6 +5,14 @@
 
 package v1
 
+// EndpointSliceListerExpansion allows custom methods to be added to
+// EndpointSliceLister.
+type EndpointSliceListerExpansion interface{}
+
+// EndpointSliceNamespaceListerExpansion allows custom methods to be added to
+// EndpointSliceNamespaceLister.
+type EndpointSliceNamespaceListerExpansion interface{}
+
 // EndpointsListerExpansion allows custom methods to be added to
 // EndpointsLister.
 type EndpointsListerExpansion interface{}

@@ -11,6 +11,8 @@ import (
 
 // Interface provides access to all the informers in this group version.
 type Interface interface {
+	// EndpointSlices returns a EndpointSliceInformer.
+	EndpointSlices() TypedEndpointSliceInformer
 	// Endpoints returns a EndpointsInformer.
 	Endpoints() TypedEndpointsInformer
 	// IPAddresses returns a IPAddressInformer.
@@ -34,6 +36,11 @@ type version struct {
 // New returns a new Interface.
 func New(f internalinterfaces.SharedInformerFactory, namespace string, tweakListOptions internalinterfaces.TweakListOptionsFunc) Interface {
 	return &version{factory: f, namespace: namespace, tweakListOptions: tweakListOptions}
+}
+
+// EndpointSlices returns a TypedEndpointSliceInformer.
+func (v *version) EndpointSlices() TypedEndpointSliceInformer {
+	return &endpointSliceInformer{factory: v.factory, namespace: v.namespace, tweakListOptions: v.tweakListOptions}
 }
 
 // Endpoints returns a TypedEndpointsInformer.

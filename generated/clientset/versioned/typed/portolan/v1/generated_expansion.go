@@ -5,6 +5,8 @@
 
 package v1
 
+type EndpointSliceExpansion interface{}
+
 type EndpointsExpansion interface{}
 
 type IPAddressExpansion interface{}

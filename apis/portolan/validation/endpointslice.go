@@ -1,0 +1,233 @@
+package validation
+
+import (
+	"errors"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	netutils "k8s.io/utils/net"
+	"k8s.io/utils/ptr"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+)
+
+// The limits of an EndpointSlice are those of upstream's
+// pkg/apis/discovery/validation.
+const (
+	maxSliceEndpoints = 1000
+	maxSlicePorts     = 20000
+	maxAddresses      = 100
+	maxTopologyLabels = 16
+	maxHints          = 8
+)
+
+var (
+	addressTypes    = []discoveryv1.AddressType{discoveryv1.AddressTypeFQDN, discoveryv1.AddressTypeIPv4, discoveryv1.AddressTypeIPv6}
+	addressTypePath = field.NewPath("addressType")
+)
+
+// endpointSliceControllers spell addresses well; see EndpointSliceWarnings.
+var endpointSliceControllers = []string{"endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io"}
+
+// ValidateEndpointSliceCreate checks an EndpointSlice that is to be created, as
+// upstream's function of the same name does (pkg/apis/discovery/validation).
+// Unlike there, the number of a port has to be one.
+func ValidateEndpointSliceCreate(slice *v1.EndpointSlice) field.ErrorList {
+	return validateEndpointSlice(slice, nil)
+}
+
+// ValidateEndpointSliceUpdate checks an EndpointSlice that is to replace old, as
+// upstream's function of the same name does. Endpoints that stay as they are
+// pass whatever is in them, and so do the numbers of ports that stay as they
+// are: both may date from laxer rules.
+func ValidateEndpointSliceUpdate(slice, old *v1.EndpointSlice) field.ErrorList {
+	errs := validateEndpointSlice(slice, old)
+	return append(errs, apivalidation.ValidateImmutableField(slice.AddressType, old.AddressType, addressTypePath)...)
+}
+
+// EndpointSliceCreateWarnings says what is deprecated, and which addresses are
+// better spelled otherwise, as upstream's strategy does.
+func EndpointSliceCreateWarnings(slice *v1.EndpointSlice) []string {
+	var warnings []string
+	if slice.AddressType == discoveryv1.AddressTypeFQDN {
+		// There is no spec, but upstream says so.
+		warnings = append(warnings, "spec.addressType: FQDN endpoints are deprecated")
+	}
+	return append(warnings, EndpointSliceWarnings(slice)...)
+}
+
+// EndpointSliceWarnings says which addresses are better spelled otherwise, as
+// upstream's strategy does. It trusts upstream's own controllers to spell well,
+// since they write most slices.
+func EndpointSliceWarnings(slice *v1.EndpointSlice) []string {
+	if slices.Contains(endpointSliceControllers, slice.Labels[discoveryv1.LabelManagedBy]) {
+		return nil
+	}
+	var warnings []string
+	for i := range slice.Endpoints {
+		path := field.NewPath("endpoints").Index(i).Child("addresses")
+		for j, address := range slice.Endpoints[i].Addresses {
+			warnings = append(warnings, ipWarnings(path.Index(j), address)...)
+		}
+	}
+	return warnings
+}
+
+func validateEndpointSlice(slice, old *v1.EndpointSlice) field.ErrorList {
+	errs := apivalidation.ValidateObjectMeta(&slice.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, metadataPath)
+	if slice.AddressType == "" {
+		errs = append(errs, field.Required(addressTypePath, ""))
+	} else if !slices.Contains(addressTypes, slice.AddressType) {
+		errs = append(errs, field.NotSupported(addressTypePath, slice.AddressType, addressTypes))
+	}
+	newNumbers := old == nil || !apiequality.Semantic.DeepEqual(slice.Ports, old.Ports)
+	errs = append(errs, validateSlicePorts(slice.Ports, newNumbers, field.NewPath("ports"))...)
+
+	endpointErrs := validateSliceEndpoints(slice.Endpoints, slice.AddressType, field.NewPath("endpoints"))
+	// Compared only now: nearly all are valid and comparing large ones is slow.
+	if len(endpointErrs) > 0 && old != nil && apiequality.Semantic.DeepEqual(slice.Endpoints, old.Endpoints) {
+		return errs
+	}
+	return append(errs, endpointErrs...)
+}
+
+func validateSlicePorts(ports []discoveryv1.EndpointPort, checkNumbers bool, path *field.Path) field.ErrorList {
+	if len(ports) > maxSlicePorts {
+		return field.ErrorList{field.TooMany(path, len(ports), maxSlicePorts)}
+	}
+	var errs field.ErrorList
+	names := make(map[string]bool, len(ports))
+	for i := range ports {
+		port, path := &ports[i], path.Index(i)
+		name := ptr.Deref(port.Name, "")
+		if name != "" {
+			errs = append(errs, validateDNS1123Label(name, path.Child("name"))...)
+		}
+		if names[name] {
+			errs = append(errs, field.Duplicate(path.Child("name"), name))
+		}
+		names[name] = true
+		if checkNumbers && port.Port != nil {
+			errs = append(errs, validatePortNumber(*port.Port, path.Child("port"))...)
+		}
+		errs = append(errs, validateSliceProtocol(port.Protocol, path.Child("protocol"))...)
+		if port.AppProtocol != nil {
+			errs = append(errs, validateQualifiedName(*port.AppProtocol, path.Child("appProtocol"))...)
+		}
+	}
+	return errs
+}
+
+// validateSliceProtocol tells a protocol that is missing from an empty one.
+func validateSliceProtocol(protocol *corev1.Protocol, path *field.Path) field.ErrorList {
+	if protocol != nil && *protocol == "" {
+		return field.ErrorList{field.NotSupported(path, *protocol, portProtocols)}
+	}
+	return validateProtocol(ptr.Deref(protocol, ""), path)
+}
+
+func validateSliceEndpoints(endpoints []discoveryv1.Endpoint, addressType discoveryv1.AddressType, path *field.Path) field.ErrorList {
+	if len(endpoints) > maxSliceEndpoints {
+		return field.ErrorList{field.TooMany(path, len(endpoints), maxSliceEndpoints)}
+	}
+	var errs field.ErrorList
+	for i := range endpoints {
+		endpoint, path := &endpoints[i], path.Index(i)
+		errs = append(errs, validateAddresses(endpoint.Addresses, addressType, path.Child("addresses"))...)
+		if endpoint.NodeName != nil {
+			errs = append(errs, validateDNS1123Subdomain(*endpoint.NodeName, path.Child("nodeName"))...)
+		}
+		errs = append(errs, validateTopology(endpoint.DeprecatedTopology, path.Child("deprecatedTopology"))...)
+		if endpoint.Hostname != nil {
+			errs = append(errs, validateDNS1123Label(*endpoint.Hostname, path.Child("hostname"))...)
+		}
+		if endpoint.Hints != nil {
+			errs = append(errs, validateHints(endpoint.Hints, path.Child("hints"))...)
+		}
+	}
+	return errs
+}
+
+// validateAddresses takes anything for an address of an unknown type.
+func validateAddresses(addresses []string, addressType discoveryv1.AddressType, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if len(addresses) == 0 {
+		errs = append(errs, field.Required(path, "must contain at least 1 address"))
+	} else if len(addresses) > maxAddresses {
+		errs = append(errs, field.TooMany(path, len(addresses), maxAddresses))
+	}
+	for i, address := range addresses {
+		switch addressType {
+		case discoveryv1.AddressTypeIPv4:
+			malformed := utilvalidation.IsValidIPForLegacyField(path.Index(i), address, true, nil)
+			errs = append(errs, validateAddress(address, malformed, netutils.IsIPv4String, "must be an IPv4 address", path, i)...)
+		case discoveryv1.AddressTypeIPv6:
+			malformed := utilvalidation.IsValidIP(path.Index(i), address)
+			errs = append(errs, validateAddress(address, malformed, netutils.IsIPv6String, "must be an IPv6 address", path, i)...)
+		case discoveryv1.AddressTypeFQDN:
+			errs = append(errs, utilvalidation.IsFullyQualifiedDomainName(path.Index(i), address)...)
+		}
+	}
+	return errs
+}
+
+// validateAddress blames a wrong family on the whole list, as upstream does.
+func validateAddress(address string, malformed field.ErrorList, ofFamily func(string) bool, message string, path *field.Path, i int) field.ErrorList {
+	if len(malformed) > 0 {
+		return malformed
+	}
+	var errs field.ErrorList
+	if !ofFamily(address) {
+		errs = append(errs, field.Invalid(path, address, message))
+	}
+	return append(errs, validateEndpointIP(address, path.Index(i))...)
+}
+
+// validateTopology is about what older versions stored: the strategy drops
+// topology from what is written today.
+func validateTopology(topology map[string]string, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if len(topology) > maxTopologyLabels {
+		errs = append(errs, field.TooMany(path, len(topology), maxTopologyLabels))
+	}
+	errs = append(errs, metavalidation.ValidateLabels(topology, path)...)
+	if _, found := topology[corev1.LabelTopologyZone]; found {
+		errs = append(errs, field.InternalError(path.Key(corev1.LabelTopologyZone), errors.New("reserved key was not removed in conversion")))
+	}
+	return errs
+}
+
+func validateHints(hints *discoveryv1.EndpointHints, path *field.Path) field.ErrorList {
+	zonesPath, nodesPath := path.Child("forZones"), path.Child("forNodes")
+	if len(hints.ForZones) > maxHints {
+		return field.ErrorList{field.TooMany(zonesPath, len(hints.ForZones), maxHints)}
+	}
+	var errs field.ErrorList
+	zones := map[string]bool{}
+	for i, zone := range hints.ForZones {
+		errs = append(errs, validateHint(zone.Name, zones, utilvalidation.IsValidLabelValue, zonesPath.Index(i).Child("name"))...)
+	}
+	if len(hints.ForNodes) > maxHints {
+		return append(errs, field.TooMany(nodesPath, len(hints.ForNodes), maxHints))
+	}
+	nodes := map[string]bool{}
+	for i, node := range hints.ForNodes {
+		errs = append(errs, validateHint(node.Name, nodes, utilvalidation.IsDNS1123Subdomain, nodesPath.Index(i).Child("name"))...)
+	}
+	return errs
+}
+
+func validateHint(name string, seen map[string]bool, check func(string) []string, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if seen[name] {
+		errs = append(errs, field.Duplicate(path, name))
+	}
+	seen[name] = true
+	return append(errs, invalid(path, name, check(name))...)
+}
