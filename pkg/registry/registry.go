@@ -14,6 +14,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/allocation"
 	"github.com/portolan-dev/portolan/pkg/claims"
 	"github.com/portolan-dev/portolan/pkg/registry/endpoints"
+	"github.com/portolan-dev/portolan/pkg/registry/endpointslice"
 	"github.com/portolan-dev/portolan/pkg/registry/ipaddress"
 	"github.com/portolan-dev/portolan/pkg/registry/nodeport"
 	"github.com/portolan-dev/portolan/pkg/registry/nodeportrange"
@@ -23,12 +24,13 @@ import (
 )
 
 // Resources are the names of all resources.
-var Resources = []string{"services", "endpoints", "servicecidrs", "ipaddresses", "nodeportranges", "nodeports"}
+var Resources = []string{"services", "endpoints", "endpointslices", "servicecidrs", "ipaddresses", "nodeportranges", "nodeports"}
 
 // Storage is every resource's storage.
 type Storage struct {
 	service.Storage
 	Endpoints           *endpoints.REST
+	EndpointSlice       *endpointslice.REST
 	ServiceCIDR         *servicecidr.REST
 	ServiceCIDRStatus   *status.REST
 	IPAddress           *ipaddress.REST
@@ -44,6 +46,10 @@ func NewStorage(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, ledger
 		return nil, err
 	}
 	endpoint, err := endpoints.NewStorage(scheme, getter)
+	if err != nil {
+		return nil, err
+	}
+	slice, err := endpointslice.NewStorage(scheme, getter)
 	if err != nil {
 		return nil, err
 	}
@@ -66,6 +72,7 @@ func NewStorage(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, ledger
 	return &Storage{
 		Storage:             services,
 		Endpoints:           endpoint.Endpoints,
+		EndpointSlice:       slice.EndpointSlice,
 		ServiceCIDR:         cidr.ServiceCIDR,
 		ServiceCIDRStatus:   cidr.Status,
 		IPAddress:           address.IPAddress,
@@ -82,6 +89,7 @@ func (s *Storage) GroupInfo(scheme *runtime.Scheme, codecs serializer.CodecFacto
 		"services":              s.Service,
 		"services/status":       s.Status,
 		"endpoints":             s.Endpoints,
+		"endpointslices":        s.EndpointSlice,
 		"servicecidrs":          s.ServiceCIDR,
 		"servicecidrs/status":   s.ServiceCIDRStatus,
 		"ipaddresses":           s.IPAddress,

@@ -151,6 +151,18 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
+func TestEndpointSlices(t *testing.T) {
+	t.Parallel()
+	k := start(t)
+	k.run("create", "-f", "artifacts/examples/external-endpointslices.yaml")
+	row := rows(k.run("get", "endpointslices.portolan.dev"))["external-database-1"]
+	if len(row) < 4 || strings.Join(row[1:4], " ") != "IPv4 5432 11.11.11.11,22.22.22.22" {
+		t.Errorf("got %v", row)
+	}
+	k.expect(k.run("get", "endpointslices.portolan.dev", "-l", "kubernetes.io/service-name=external-database", "-o", "name"),
+		"endpointslice.portolan.dev/external-database-1")
+}
+
 func TestReservations(t *testing.T) {
 	t.Parallel()
 	k := start(t)
@@ -182,7 +194,7 @@ func (k *kubectl) apply(manifest string, succeeds bool) string {
 func TestVerbs(t *testing.T) {
 	t.Parallel()
 	k := start(t)
-	k.expect(k.run("api-resources", "--api-group=portolan.dev"), "psvc", "pep", "ServiceCIDR", "IPAddress", "NodePortRange", "NodePort")
+	k.expect(k.run("api-resources", "--api-group=portolan.dev"), "psvc", "pep", "EndpointSlice", "ServiceCIDR", "IPAddress", "NodePortRange", "NodePort")
 	k.expect(k.run("explain", "psvc.spec.externalTrafficPolicy"), "FIELD: externalTrafficPolicy <string>")
 	k.expect(k.run("explain", "nodeportranges.spec.autoAssign"), "Defaults to true")
 

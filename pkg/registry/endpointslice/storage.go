@@ -1,0 +1,49 @@
+package endpointslice
+
+import (
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/registry/generic"
+	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
+	"k8s.io/apiserver/pkg/registry/rest"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+)
+
+var _ rest.StandardStorage = &REST{}
+
+// Storage is what is installed for EndpointSlices.
+type Storage struct {
+	EndpointSlice *REST
+}
+
+// NewStorage makes the storage of EndpointSlices.
+func NewStorage(scheme *runtime.Scheme, getter generic.RESTOptionsGetter) (Storage, error) {
+	slices, err := NewREST(scheme, getter)
+	return Storage{EndpointSlice: slices}, err
+}
+
+// REST serves endpointslices. They have no short name, as upstream's have none.
+type REST struct {
+	*genericregistry.Store
+}
+
+// NewREST returns the store of EndpointSlices, which have no status.
+func NewREST(scheme *runtime.Scheme, getter generic.RESTOptionsGetter) (*REST, error) {
+	strategy := newStrategy(scheme)
+	store := &genericregistry.Store{
+		NewFunc:                   func() runtime.Object { return &v1.EndpointSlice{} },
+		NewListFunc:               func() runtime.Object { return &v1.EndpointSliceList{} },
+		DefaultQualifiedResource:  v1.Resource("endpointslices"),
+		SingularQualifiedResource: v1.Resource("endpointslice"),
+
+		CreateStrategy: strategy,
+		UpdateStrategy: strategy,
+		DeleteStrategy: strategy,
+
+		TableConvertor: TableConvertor,
+	}
+	if err := store.CompleteWithOptions(&generic.StoreOptions{RESTOptions: getter}); err != nil {
+		return nil, err
+	}
+	return &REST{store}, nil
+}

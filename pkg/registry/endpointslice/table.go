@@ -1,0 +1,71 @@
+package endpointslice
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/registry/table"
+)
+
+var docs = discoveryv1.EndpointSlice{}.SwaggerDoc()
+
+// TableConvertor has the columns of upstream's EndpointSlice table
+// (pkg/printers/internalversion).
+var TableConvertor = table.NewConvertor(v1.Resource("endpointslices"), []metav1.TableColumnDefinition{
+	table.NameColumn(),
+	{Name: "AddressType", Type: "string", Description: docs["addressType"]},
+	{Name: "Ports", Type: "string", Description: docs["ports"]},
+	{Name: "Endpoints", Type: "string", Description: docs["endpoints"]},
+	table.AgeColumn(),
+}, func(slice *v1.EndpointSlice) []any {
+	return []any{slice.Name, string(slice.AddressType), ports(slice.Ports), endpoints(slice.Endpoints), table.Age(slice.CreationTimestamp)}
+})
+
+const (
+	maxShown = 3
+	// unset stands where upstream's table of EndpointSlices shows it; its other
+	// tables have <none>.
+	unset = "<unset>"
+	// anyPort is a port without a number and, before defaults, without a name.
+	anyPort = "*"
+)
+
+func ports(ports []discoveryv1.EndpointPort) string {
+	var shown []string
+	for _, port := range ports[:min(len(ports), maxShown)] {
+		if port.Port != nil {
+			shown = append(shown, strconv.Itoa(int(*port.Port)))
+		} else {
+			shown = append(shown, ptr.Deref(port.Name, anyPort))
+		}
+	}
+	return list(shown, len(ports))
+}
+
+func endpoints(endpoints []discoveryv1.Endpoint) string {
+	var shown []string
+	total := 0
+	for i := range endpoints {
+		addresses := endpoints[i].Addresses
+		total += len(addresses)
+		shown = append(shown, addresses[:min(len(addresses), maxShown-len(shown))]...)
+	}
+	return list(shown, total)
+}
+
+func list(shown []string, total int) string {
+	joined := strings.Join(shown, ",")
+	if total > maxShown {
+		return fmt.Sprintf("%s + %d more...", joined, total-maxShown)
+	}
+	if joined == "" {
+		return unset
+	}
+	return joined
+}
