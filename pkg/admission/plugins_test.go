@@ -151,20 +151,6 @@ func TestNotReady(t *testing.T) {
 	}
 }
 
-func TestNothingToPickFrom(t *testing.T) {
-	index := allocation.New(time.Now)
-	ctx, picks := claims.NewContext(t.Context(), index)
-	defer picks.End()
-	plugin := nodeport.New()
-	plugin.SetLedger(&claims.Ledger{Index: index}, func() bool { return true })
-	r := request{v1.Resource("services"), "", admission.Create, nodePortService(), nil}
-	err := run(ctx, plugin, r.attributes())
-	const want = "spec.ports[0].nodePort: Invalid value: 0: failed to allocate a nodePort: there is no range to pick an automatic value (Port) from"
-	if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), want) {
-		t.Errorf("got %v, want %s", err, want)
-	}
-}
-
 func TestServicePortsRefusesDuplicates(t *testing.T) {
 	plugin := serviceports.New()
 	plugin.SetLedger(&claims.Ledger{Index: allocation.New(time.Now)}, func() bool { return true })

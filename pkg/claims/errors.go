@@ -1,6 +1,7 @@
 package claims
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -15,10 +16,20 @@ import (
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
-var (
-	errTaken     = errors.New("already allocated")
-	errNotPicked = errors.New("the value was not picked for this request")
-)
+var errNotPicked = errors.New("the value was not picked for this request")
+
+// takenError says that a value is somebody else's, and whose if the caller may
+// know. The text begins as upstream's does, which tools match on.
+type takenError struct {
+	holder string
+}
+
+func (e *takenError) Error() string {
+	if e.holder == "" {
+		return "already allocated"
+	}
+	return "already allocated by " + e.holder
+}
 
 // outOfRangeError says that no usable range has the value.
 type outOfRangeError struct {
@@ -58,9 +69,8 @@ func addressText(value allocation.Value, cause error) string {
 		return fmt.Sprintf("failed to allocate IP %s: the provided network does not match the current range", value)
 	case *allocation.FullError:
 		return "failed to allocate a serviceIP: " + cause.Error()
-	}
-	if errors.Is(cause, errTaken) {
-		return fmt.Sprintf("failed to allocate IP %s: provided IP is already allocated", value)
+	case *takenError:
+		return fmt.Sprintf("failed to allocate IP %s: provided IP is %v", value, cause)
 	}
 	return fmt.Sprintf("failed to allocate IP %s: %v", value, cause)
 }
@@ -72,25 +82,44 @@ func PortText(cause error) string {
 		return "provided port is not in the valid range"
 	case *allocation.FullError:
 		return "failed to allocate a nodePort: " + cause.Error()
-	}
-	if errors.Is(cause, errTaken) {
-		return "provided port is already allocated"
+	case *takenError:
+		return "provided port is " + cause.Error()
 	}
 	return cause.Error()
 }
 
-// CheckExplicit says whether a value that the client named could be claimed by
-// the Service, as far as this replica knows; nil where it could. The
-// transaction decides.
-func (l *Ledger) CheckExplicit(svc *v1.Service, value allocation.Value) *field.Error {
+// check says whether a value could be claimed by the Service, as far as this
+// replica knows; nil where it could. The transaction decides.
+func (l *Ledger) check(ctx context.Context, svc *v1.Service, value allocation.Value) *field.Error {
 	claim, held := l.Index.Lookup(value)
 	switch {
 	case held && claim.UID != "" && claim.UID == string(svc.UID):
 		return nil
 	case held:
-		return FieldError(svc, value, errTaken)
+		return FieldError(svc, value, &takenError{holder: l.holder(ctx, value, claim)})
 	}
 	return l.CheckRange(svc, value)
+}
+
+// holder names who has a value: nobody, where the caller may not read the
+// Service that holds it or, if it is reserved, the reservation.
+func (l *Ledger) holder(ctx context.Context, value allocation.Value, claim allocation.Claim) string {
+	read := Read{Resource: "ipaddresses", Name: value.String()}
+	if value.Class == allocation.Port {
+		read.Resource = "nodeports"
+	}
+	holder := claim.Holder
+	if holder == "" {
+		holder = read.Resource + "/" + read.Name
+	}
+	if claim.UID != "" {
+		parts := strings.Split(holder, "/")
+		read = Read{Resource: "services", Namespace: parts[len(parts)-2], Name: parts[len(parts)-1]}
+	}
+	if l.mayRead == nil || !l.mayRead(ctx, read) {
+		return ""
+	}
+	return holder
 }
 
 // CheckRange says whether a value lies in a usable range; nil if it does.

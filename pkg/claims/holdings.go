@@ -52,8 +52,33 @@ func differ(before, after holdings) difference {
 	return d
 }
 
+// sortAsWritten brings values of a Service into the order in which its spec has
+// them, addresses first, which is the one in which upstream allocates them: of
+// several that can't be had, it is the first that the client is told of.
+func sortAsWritten(svc *v1.Service, values []allocation.Value) {
+	if len(values) < 2 {
+		return
+	}
+	position := map[allocation.Value]int{}
+	note := func(value allocation.Value) {
+		if _, noted := position[value]; !noted {
+			position[value] = len(position)
+		}
+	}
+	for _, addr := range service.ClusterIPs(svc) {
+		note(allocation.Address(addr))
+	}
+	for i := range svc.Spec.Ports {
+		note(allocation.NodePort(svc.Spec.Ports[i].NodePort))
+	}
+	note(allocation.NodePort(svc.Spec.HealthCheckNodePort))
+	slices.SortFunc(values, func(a, b allocation.Value) int { return position[a] - position[b] })
+}
+
 // Taken are the values that a write of after would claim anew, before being
 // the stored Service or nil.
 func Taken(after, before *v1.Service) []allocation.Value {
-	return differ(holdingsOf(before), holdingsOf(after)).take
+	take := differ(holdingsOf(before), holdingsOf(after)).take
+	sortAsWritten(after, take)
+	return take
 }

@@ -23,16 +23,25 @@ import (
 type Ledger struct {
 	Index *allocation.Index
 
-	client kubernetes.Interface
+	client  kubernetes.Interface
+	mayRead MayRead
 
 	addresses, ports          resource
 	addressRanges, portRanges resource
 }
 
+// Read is a look at one object of this project's group.
+type Read struct {
+	Resource, Namespace, Name string
+}
+
+// MayRead says whether who makes the request may take that look.
+type MayRead func(ctx context.Context, read Read) bool
+
 // NewLedger makes a ledger that writes claims where the stores of their
-// resources do.
-func NewLedger(index *allocation.Index, client kubernetes.Interface, getter generic.RESTOptionsGetter) (*Ledger, error) {
-	ledger := &Ledger{Index: index, client: client}
+// resources do. mayRead decides whether an error names the holder of a value.
+func NewLedger(index *allocation.Index, client kubernetes.Interface, getter generic.RESTOptionsGetter, mayRead MayRead) (*Ledger, error) {
+	ledger := &Ledger{Index: index, client: client, mayRead: mayRead}
 	for _, kind := range []struct {
 		resource string
 		example  runtime.Object
@@ -86,6 +95,7 @@ type rangeGuard struct {
 func (l *Ledger) plan(ctx context.Context, plan *txn.Plan, owner *v1.Service, before, after holdings) (*attempt, error) {
 	plan.Reset()
 	a := &attempt{difference: differ(before, after), owner: owner, values: map[string]allocation.Value{}, ranges: map[string]rangeGuard{}}
+	sortAsWritten(owner, a.take)
 	for _, value := range a.release {
 		key := l.claims(value.Class).key(value.String())
 		claim, known := l.Index.Lookup(value)

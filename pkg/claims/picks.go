@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
 	"github.com/portolan-dev/portolan/pkg/allocation"
 )
 
@@ -16,14 +18,22 @@ import (
 type Picks struct {
 	index *allocation.Index
 
-	mu      sync.Mutex
-	slots   map[string]allocation.Value
-	named   []allocation.Value
-	doubted bool
+	mu    sync.Mutex
+	slots map[string]allocation.Value
+	named []allocation.Value
+	// refusals are what the plugins have against the object of this attempt, in
+	// the order in which they run.
+	refusals []refusal
+	doubted  bool
 	// writes are underway. The framework answers a request that takes too long
 	// and leaves its write to go on.
 	writes int
 	ended  bool
+}
+
+type refusal struct {
+	plugin string
+	cause  *field.Error
 }
 
 var errEnded = errors.New("the request has ended")
@@ -60,6 +70,37 @@ func (p *Picks) Named(values []allocation.Value) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.named = values
+}
+
+// Refuse is how a plugin says that the object can't have a value, or, with no
+// cause, that there is nothing of the kind any more. It is the storage that
+// answers with it, after it has looked whether the object is there already: who
+// creates an object twice is told that, and not that its values are taken.
+func (p *Picks) Refuse(plugin string, cause *field.Error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.refusals {
+		if p.refusals[i].plugin == plugin {
+			p.refusals[i].cause = cause
+			return
+		}
+	}
+	p.refusals = append(p.refusals, refusal{plugin, cause})
+}
+
+// refused is the first cause there is to refuse the write, or nil.
+func (p *Picks) refused() *field.Error {
+	if p == nil {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, refusal := range p.refusals {
+		if refusal.cause != nil {
+			return refusal.cause
+		}
+	}
+	return nil
 }
 
 // Pick chooses a value for a slot of the object. The error is an

@@ -46,7 +46,7 @@ func NewRangeStorage(inner storage.Interface, ledger *Ledger, kv clientv3.KV) *R
 // Create writes a range, which counts from the next request on.
 func (s *RangeStorage) Create(ctx context.Context, key string, obj, out runtime.Object, ttl uint64) error {
 	err := s.Interface.Create(ctx, key, obj, out, ttl)
-	if err == nil {
+	if err == nil && !txn.IsDryRun(ctx) {
 		s.ledger.setRange(out)
 	}
 	return err
@@ -69,7 +69,7 @@ func (s *RangeStorage) Delete(ctx context.Context, key string, out runtime.Objec
 	err := s.retry(ctx, plan, func(ctx context.Context) error {
 		return s.Interface.Delete(ctx, key, out, preconditions, validate, cached, opts)
 	})
-	if err == nil {
+	if err == nil && !txn.IsDryRun(ctx) {
 		s.ledger.removeRange(out)
 	}
 	return err
@@ -86,12 +86,19 @@ func (s *RangeStorage) GuaranteedUpdate(ctx context.Context, key string, destina
 			return nil, nil, err
 		}
 		plan.Reset()
-		if !shrinks(before, output) {
+		going := beginsToGo(before, output)
+		after := output
+		if going {
+			after = nil
+		} else if !shrinks(before, output) {
 			return output, ttl, nil
 		}
-		held, err := s.prepare(ctx, plan, before, output)
+		held, err := s.prepare(ctx, plan, before, after)
 		if err != nil {
 			return nil, nil, err
+		}
+		if held != nil && going {
+			return nil, nil, apierrors.NewConflict(resourceOf(output), nameOf(output), held)
 		}
 		if held != nil {
 			path := field.NewPath("spec", "ports")
@@ -102,7 +109,7 @@ func (s *RangeStorage) GuaranteedUpdate(ctx context.Context, key string, destina
 	err := s.retry(ctx, plan, func(ctx context.Context) error {
 		return s.Interface.GuaranteedUpdate(ctx, key, destination, ignoreNotFound, preconditions, update, cached)
 	})
-	if err == nil {
+	if err == nil && !txn.IsDryRun(ctx) {
 		s.ledger.setRange(destination)
 	}
 	return err
@@ -228,6 +235,17 @@ func spansOf(obj runtime.Object) []allocator.Span {
 		}
 	}
 	return spans
+}
+
+// beginsToGo says whether an update marks a range, which has a finalizer, for
+// deletion: from then on nothing may be claimed from it.
+func beginsToGo(before, after runtime.Object) bool {
+	old, err := meta.Accessor(before)
+	if err != nil {
+		return false
+	}
+	marked, err := meta.Accessor(after)
+	return err == nil && old.GetDeletionTimestamp() == nil && marked.GetDeletionTimestamp() != nil
 }
 
 // shrinks says whether an update may take numbers away from a range.

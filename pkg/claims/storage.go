@@ -91,6 +91,8 @@ func (w *write) settle(ctx context.Context, err error) (lost []allocation.Value,
 	case txn.Unknown:
 		w.picks.doubt()
 		return nil, false, err
+	case txn.Tried:
+		return nil, false, err
 	}
 	var conflict *txn.ConflictError
 	if !errors.As(err, &conflict) {
@@ -100,7 +102,7 @@ func (w *write) settle(ctx context.Context, err error) (lost []allocation.Value,
 		return nil, false, err
 	}
 	for _, value := range w.last.take {
-		unavailable := w.ledger.CheckExplicit(w.last.owner, value)
+		unavailable := w.ledger.check(ctx, w.last.owner, value)
 		if unavailable == nil {
 			continue
 		}
@@ -120,6 +122,9 @@ func (s *Storage) Create(ctx context.Context, key string, obj, out runtime.Objec
 	}
 	ctx, w := s.begin(ctx)
 	defer w.picks.write()()
+	if cause := w.picks.refused(); cause != nil {
+		return s.unlessExists(ctx, key, invalid(svc, cause))
+	}
 	for range maxAttempts {
 		holdings := holdingsOf(svc)
 		var lost []allocation.Value
@@ -127,7 +132,7 @@ func (s *Storage) Create(ctx context.Context, key string, obj, out runtime.Objec
 		case errors.Is(err, errRangeGone):
 			lost = w.outside(nil, holdings)
 		case err != nil:
-			return err
+			return s.unlessExists(ctx, key, err)
 		default:
 			var again bool
 			if lost, again, err = w.settle(ctx, s.Interface.Create(ctx, key, obj, out, ttl)); !again {
@@ -137,12 +142,20 @@ func (s *Storage) Create(ctx context.Context, key string, obj, out runtime.Objec
 		for _, value := range lost {
 			other, err := w.picks.replace(value)
 			if err != nil {
-				return invalid(svc, FieldError(svc, value, err))
+				return s.unlessExists(ctx, key, invalid(svc, FieldError(svc, value, err)))
 			}
 			substitute(svc, value, other)
 		}
 	}
 	return errContended(svc)
+}
+
+// unlessExists is the refusal of a create, or the error that goes before it.
+func (s *Storage) unlessExists(ctx context.Context, key string, refusal error) error {
+	if err := s.Interface.Get(ctx, key, storage.GetOptions{}, &v1.Service{}); err == nil {
+		return storage.NewKeyExistsError(key, 0)
+	}
+	return refusal
 }
 
 // GuaranteedUpdate writes a Service and what changes in its claims. A value
@@ -166,6 +179,9 @@ func (s *Storage) GuaranteedUpdate(ctx context.Context, key string, destination 
 		}
 		if owner, err = serviceOf(output); err != nil {
 			return nil, nil, err
+		}
+		if cause := w.picks.refused(); cause != nil {
+			return nil, nil, invalid(owner, cause)
 		}
 		after := holdingsOf(owner)
 		err = w.prepare(ctx, owner, before, after)

@@ -117,7 +117,7 @@ func (c *Config) applyStorage(o *options.Options) error {
 		Client:    client,
 		Compactor: compactor,
 	}
-	ledger, err := claims.NewLedger(allocation.New(time.Now), txn.Decorate(client).Kubernetes, getter)
+	ledger, err := claims.NewLedger(allocation.New(time.Now), txn.Decorate(client).Kubernetes, getter, c.mayRead)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,9 @@
 // with what the plan adds to it: the claims it takes and releases and the
 // facts it relies on. A write without a plan passes through unchanged.
 //
+// A dry run goes all the way to here: its transaction compares what a real one
+// would and writes nothing, so that it is refused for the same reasons.
+//
 // A transaction that fails because the object itself has changed is reported
 // the way the store expects, and the store deals with it. One that fails for
 // anything in the plan ends in a *ConflictError with what etcd holds instead.
@@ -62,6 +65,8 @@ const (
 	// Unknown: there was no answer; the transaction may have been applied or
 	// may yet be.
 	Unknown
+	// Tried: the transaction of a dry run would have been applied.
+	Tried
 )
 
 // Reset empties the plan for another attempt.
@@ -76,6 +81,27 @@ type planKey struct{}
 // WithPlan makes writes in the returned context carry the plan.
 func WithPlan(ctx context.Context, plan *Plan) context.Context {
 	return context.WithValue(ctx, planKey{}, plan)
+}
+
+type dryRunKey struct{}
+
+// WithDryRun makes writes in the returned context write nothing. One that would
+// go through leaves its object at the revision that it was expected at.
+func WithDryRun(ctx context.Context) context.Context {
+	return context.WithValue(ctx, dryRunKey{}, true)
+}
+
+// IsDryRun says whether writes in the context write nothing.
+func IsDryRun(ctx context.Context) bool { return ctx.Value(dryRunKey{}) != nil }
+
+// planOf is the plan of a write, which is empty where the context has none. own
+// says that the write needs a transaction of this package's.
+func planOf(ctx context.Context) (plan *Plan, own bool) {
+	plan, planned := ctx.Value(planKey{}).(*Plan)
+	if !planned {
+		plan = &Plan{}
+	}
+	return plan, planned || IsDryRun(ctx)
 }
 
 // ConflictError reports that something a plan relied on is not so.
@@ -120,8 +146,8 @@ func Decorate(client *clientv3.Client) *kubernetes.Client {
 // OptimisticPut writes the key, and what the context's plan adds, if the key
 // is at the expected revision.
 func (i *Interface) OptimisticPut(ctx context.Context, key string, value []byte, expectedRevision int64, opts kubernetes.PutOptions) (kubernetes.PutResponse, error) {
-	plan, ok := ctx.Value(planKey{}).(*Plan)
-	if !ok {
+	plan, own := planOf(ctx)
+	if !own {
 		return i.Interface.OptimisticPut(ctx, key, value, expectedRevision, opts)
 	}
 	write := clientv3.OpPut(key, string(value), clientv3.WithLease(opts.LeaseID))
@@ -135,8 +161,8 @@ func (i *Interface) OptimisticPut(ctx context.Context, key string, value []byte,
 // OptimisticDelete deletes the key, and does what the context's plan adds, if
 // the key is at the expected revision.
 func (i *Interface) OptimisticDelete(ctx context.Context, key string, expectedRevision int64, opts kubernetes.DeleteOptions) (kubernetes.DeleteResponse, error) {
-	plan, ok := ctx.Value(planKey{}).(*Plan)
-	if !ok {
+	plan, own := planOf(ctx)
+	if !own {
 		return i.Interface.OptimisticDelete(ctx, key, expectedRevision, opts)
 	}
 	found, succeeded, revision, err := i.commit(ctx, plan, key, expectedRevision, clientv3.OpDelete(key))
@@ -165,18 +191,26 @@ func (i *Interface) commit(ctx context.Context, plan *Plan, key string, expected
 	for _, doomed := range plan.Deletes {
 		writes = append(writes, clientv3.OpDelete(doomed))
 	}
+	size := max(len(compares), len(writes))
+	if IsDryRun(ctx) {
+		writes = nil
+	}
 
 	plan.outcome = Unknown
 	response, err := i.kv.Txn(ctx).If(compares...).Then(writes...).Else(reads...).Commit()
 	if err != nil {
 		if errors.Is(err, rpctypes.ErrTooManyOps) {
 			plan.outcome = NotSent
-			return nil, false, 0, &TooLargeError{Operations: max(len(compares), len(writes))}
+			return nil, false, 0, &TooLargeError{Operations: size}
 		}
 		return nil, false, 0, err
 	}
 	revision = response.Header.Revision
 	if response.Succeeded {
+		if IsDryRun(ctx) {
+			plan.outcome = Tried
+			return nil, true, expectedRevision, nil
+		}
 		plan.outcome, plan.revision = Committed, revision
 		return nil, true, revision, nil
 	}

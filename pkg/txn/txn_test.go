@@ -477,3 +477,36 @@ func startDefaultEtcd(t *testing.T) *clientv3.Client {
 	t.Cleanup(func() { client.Close() })
 	return client
 }
+
+func TestDryRunWritesNothing(t *testing.T) {
+	s := newStore(t)
+	rev := s.put(object, "old")
+	claim := s.put("/claim", "held")
+	before := s.revision()
+	plan := &txn.Plan{
+		Guards:  []txn.Guard{{Key: "/claim", Revision: claim}, {Key: "/new", Revision: 0}},
+		Puts:    []txn.Put{{Key: "/new", Value: []byte("x")}},
+		Deletes: []string{"/claim"},
+	}
+	ctx := txn.WithDryRun(t.Context())
+	response, err := s.optimisticPut(ctx, plan, rev, "other")
+	if err != nil || !response.Succeeded || response.Revision != rev {
+		t.Errorf("got %+v, %v, want success at revision %d", response, err, rev)
+	}
+	checkOutcome(t, plan, txn.Tried, 0)
+	// What would be refused is refused.
+	plan.Guards[1].Revision = 7
+	var conflict *txn.ConflictError
+	if _, err := s.optimisticPut(ctx, plan, rev, "other"); !errors.As(err, &conflict) {
+		t.Errorf("got %v, want a conflict", err)
+	}
+	if response, err := s.decorated.OptimisticDelete(ctx, object, rev, kubernetes.DeleteOptions{}); err != nil || !response.Succeeded {
+		t.Errorf("delete without a plan: %+v, %v", response, err)
+	}
+	if response, err := s.decorated.OptimisticPut(ctx, object, []byte("x"), rev+100, kubernetes.PutOptions{GetOnFailure: true}); err != nil || response.Succeeded || response.KV == nil {
+		t.Errorf("put at another revision: %+v, %v", response, err)
+	}
+	if after := s.revision(); after != before {
+		t.Errorf("the store went from revision %d to %d", before, after)
+	}
+}

@@ -145,9 +145,9 @@ func TestReservations(t *testing.T) {
 	for _, replica := range replicas {
 		svc := serviceWith("asks", onAddresses("10.96.0.2"))
 		_, err := servicesOf(replica).Create(ctx, svc, metav1.CreateOptions{})
-		expectInvalid(t, "reserved address", err, addressTaken(&svc.Spec, "10.96.0.2"))
+		expectInvalid(t, "reserved address", err, addressTaken(&svc.Spec, "10.96.0.2")+" by nodes/router")
 		_, err = servicesOf(replica).Create(ctx, serviceWith("asks", onNodePort(20001)), metav1.CreateOptions{})
-		expectInvalid(t, "reserved port", err, portTaken(20001))
+		expectInvalid(t, "reserved port", err, portTaken(20001)+" by nodes/router")
 	}
 	for n := range 3 {
 		change := onNodePort(0)
@@ -314,7 +314,7 @@ func TestCreatesAgainstTheDeletionOfTheirRange(t *testing.T) {
 					}
 				case !automatic && outsideText(err):
 					outside.Add(1)
-				case !automatic && apierrors.IsInvalid(err) && strings.HasSuffix(err.Error(), "already allocated"):
+				case !automatic && apierrors.IsInvalid(err) && strings.HasSuffix(withoutHolder(err), "already allocated"):
 					// By a pick.
 				default:
 					t.Errorf("create of %s: %v", svc.Name, err)

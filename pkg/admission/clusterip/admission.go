@@ -55,30 +55,18 @@ func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.
 	if err != nil {
 		return err
 	}
-	for _, open := range service.OpenClusterIPs(svc) {
-		value, err := picks.Pick("address/"+string(open.Family), classOf(open.Family))
-		if err != nil {
-			cause := claims.FieldError(svc, allocation.Value{Class: classOf(open.Family)}, err)
-			return apierrors.NewInvalid(v1.Kind("Service"), a.GetName(), field.ErrorList{cause})
-		}
-		setClusterIP(&svc.Spec, open.Index, value.String())
-	}
-	if a.IsDryRun() {
-		return p.check(a, svc, stored)
-	}
+	picks.Refuse(PluginName, fill(svc, picks))
 	return nil
 }
 
-// check tells the truth about a write that will not be made: what the
-// transaction would refuse.
-func (p *Plugin) check(a admission.Attributes, svc, stored *v1.Service) error {
-	for _, value := range claims.Taken(svc, stored) {
-		if value.Class == allocation.Port {
-			continue
+// fill stops at the first address that there is none for: the list has no gaps.
+func fill(svc *v1.Service, picks *claims.Picks) *field.Error {
+	for _, open := range service.OpenClusterIPs(svc) {
+		value, err := picks.Pick("address/"+string(open.Family), classOf(open.Family))
+		if err != nil {
+			return claims.FieldError(svc, allocation.Value{Class: classOf(open.Family)}, err)
 		}
-		if cause := p.Ledger.CheckExplicit(svc, value); cause != nil {
-			return apierrors.NewInvalid(v1.Kind("Service"), a.GetName(), field.ErrorList{cause})
-		}
+		setClusterIP(&svc.Spec, open.Index, value.String())
 	}
 	return nil
 }

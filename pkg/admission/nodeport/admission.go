@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/admission"
 
@@ -51,16 +50,11 @@ func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.
 	if err != nil {
 		return err
 	}
-	if cause := p.fill(svc, picks); cause != nil {
-		return apierrors.NewInvalid(v1.Kind("Service"), a.GetName(), field.ErrorList{cause})
-	}
-	if a.IsDryRun() {
-		return p.check(a, svc, stored)
-	}
+	picks.Refuse(PluginName, fill(svc, picks))
 	return nil
 }
 
-func (p *Plugin) fill(svc *v1.Service, picks *claims.Picks) *field.Error {
+func fill(svc *v1.Service, picks *claims.Picks) *field.Error {
 	service.AdoptNodePorts(svc)
 	picks.Named(named(svc))
 	for _, group := range service.OpenNodePorts(svc) {
@@ -95,22 +89,4 @@ func named(svc *v1.Service) []allocation.Value {
 		values = append(values, allocation.NodePort(port))
 	}
 	return values
-}
-
-// check tells the truth about a write that will not be made: what the
-// transaction would refuse.
-func (p *Plugin) check(a admission.Attributes, svc, stored *v1.Service) error {
-	var errs field.ErrorList
-	for _, value := range claims.Taken(svc, stored) {
-		if value.Class != allocation.Port {
-			continue
-		}
-		if cause := p.Ledger.CheckExplicit(svc, value); cause != nil {
-			errs = append(errs, cause)
-		}
-	}
-	if len(errs) > 0 {
-		return apierrors.NewInvalid(v1.Kind("Service"), a.GetName(), errs)
-	}
-	return nil
 }

@@ -5,9 +5,6 @@
 // Upstream has no such protection: an IPAddress that is deleted while in use is
 // given to the next Service.
 //
-// Guard is the protection. RefuseHeld is for dry runs alone, which end above
-// the storage that Guard wraps.
-//
 // What it leaves out: it knows nothing of ranges, and it does not look at
 // creates, which the registry's validation keeps from naming a holder by UID.
 package claim
@@ -19,7 +16,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage"
 )
 
@@ -56,7 +52,15 @@ type guard struct {
 // Delete implements storage.Interface.
 func (g *guard) Delete(ctx context.Context, key string, out runtime.Object, preconditions *storage.Preconditions,
 	validateDeletion storage.ValidateObjectFunc, cachedExistingObject runtime.Object, opts storage.DeleteOptions) error {
-	validate := storage.ValidateObjectFunc(RefuseHeld(rest.ValidateObjectFunc(validateDeletion)))
+	validate := func(ctx context.Context, object runtime.Object) error {
+		if err := validateDeletion(ctx, object); err != nil {
+			return err
+		}
+		if claim, ok := claimOf(object); ok && claim.held() {
+			return heldError(claim, object, "delete the Service, or take the %s from it, instead")
+		}
+		return nil
+	}
 	return g.Interface.Delete(ctx, key, out, preconditions, validate, cachedExistingObject, opts)
 }
 
@@ -79,23 +83,6 @@ func (g *guard) GuaranteedUpdate(ctx context.Context, key string, destination ru
 		return output, ttl, nil
 	}
 	return g.Interface.GuaranteedUpdate(ctx, key, destination, ignoreNotFound, preconditions, guarded, cachedExistingObject)
-}
-
-// RefuseHeld runs next, which may be nil, and then refuses the deletion of a
-// claim that is held. A store hands it to its Delete and DeleteCollection so
-// that a dry run, which never reaches the storage, is refused like the real one.
-func RefuseHeld(next rest.ValidateObjectFunc) rest.ValidateObjectFunc {
-	return func(ctx context.Context, object runtime.Object) error {
-		if next != nil {
-			if err := next(ctx, object); err != nil {
-				return err
-			}
-		}
-		if claim, ok := claimOf(object); ok && claim.held() {
-			return heldError(claim, object, "delete the Service, or take the %s from it, instead")
-		}
-		return nil
-	}
 }
 
 func checkUpdate(before, after runtime.Object) error {

@@ -1,17 +1,13 @@
 package ipaddress
 
 import (
-	"context"
-
-	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/registry/generic"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
-	"github.com/portolan-dev/portolan/pkg/registry/claim"
+	"github.com/portolan-dev/portolan/pkg/registry/dryrun"
 )
 
 var _ rest.StandardStorage = &REST{}
@@ -30,7 +26,7 @@ func NewStorage(scheme *runtime.Scheme, getter generic.RESTOptionsGetter) (Stora
 
 // REST serves ipaddresses.
 type REST struct {
-	*genericregistry.Store
+	dryrun.Store
 }
 
 // NewREST returns the store of IPAddresses, which have no status.
@@ -51,16 +47,5 @@ func NewREST(scheme *runtime.Scheme, getter generic.RESTOptionsGetter) (*REST, e
 	if err := store.CompleteWithOptions(&generic.StoreOptions{RESTOptions: getter}); err != nil {
 		return nil, err
 	}
-	return &REST{store}, nil
-}
-
-// Delete implements rest.GracefulDeleter, for dry runs; see claim.RefuseHeld.
-func (r *REST) Delete(ctx context.Context, name string, validate rest.ValidateObjectFunc, options *metav1.DeleteOptions) (runtime.Object, bool, error) {
-	return r.Store.Delete(ctx, name, claim.RefuseHeld(validate), options)
-}
-
-// DeleteCollection implements rest.CollectionDeleter, for dry runs; see
-// claim.RefuseHeld.
-func (r *REST) DeleteCollection(ctx context.Context, validate rest.ValidateObjectFunc, options *metav1.DeleteOptions, list *metainternalversion.ListOptions) (runtime.Object, error) {
-	return r.Store.DeleteCollection(ctx, claim.RefuseHeld(validate), options, list)
+	return &REST{dryrun.Store{Store: store}}, nil
 }

@@ -1,5 +1,5 @@
 // Package registrytest gives the tests of a registry a real store to run on: an
-// etcd of their own, with the watch cache and the guard of claims in front, as
+// etcd of their own, with the guard of claims and the watch cache in front, as
 // the server has.
 package registrytest
 
@@ -13,15 +13,14 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/generic"
-	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
-	"k8s.io/apiserver/pkg/storage"
+	"k8s.io/apiserver/pkg/storage/etcd3"
 	etcd3testing "k8s.io/apiserver/pkg/storage/etcd3/testing"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
-	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
-	"k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/registry/claim"
+	portolanstorage "github.com/portolan-dev/portolan/pkg/storage"
 )
 
 // Backend starts an etcd and returns what a registry of one resource is made
@@ -31,30 +30,28 @@ func Backend(t testing.TB, resource string) (*runtime.Scheme, generic.RESTOption
 	if err := v1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
-	_, config := etcd3testing.NewUnsecuredEtcd3TestClientServer(t)
+	server, config := etcd3testing.NewUnsecuredEtcd3TestClientServer(t)
 	config.Codec = serializer.NewCodecFactory(scheme).LegacyCodec(v1.SchemeGroupVersion)
 	config.EventsHistoryWindow = storagebackend.DefaultEventsHistoryWindow
-	return scheme, generic.RESTOptions{
-		StorageConfig:           config.ForResource(schema.GroupResource{Group: v1.GroupName, Resource: resource}),
-		Decorator:               guarded,
-		EnableGarbageCollection: true,
-		DeleteCollectionWorkers: 1,
-		ResourcePrefix:          resource,
+	qualified := v1.Resource(resource)
+	compactor := etcd3.NewCompactor(server.V3Client.Client, 0, clock.RealClock{}, func() {})
+	t.Cleanup(compactor.Stop)
+	return scheme, &portolanstorage.Getter{
+		Options: generic.RESTOptions{
+			StorageConfig:           config.ForResource(qualified),
+			EnableGarbageCollection: true,
+			DeleteCollectionWorkers: 1,
+			ResourcePrefix:          resource,
+		},
+		Client:    server.V3Client.Client,
+		Compactor: compactor,
+		Wrappers:  map[schema.GroupResource]portolanstorage.Wrapper{qualified: claim.Guard},
 	}
 }
 
 // ClusterScoped is the context of a request for a resource without namespaces.
 func ClusterScoped(t testing.TB) context.Context {
 	return request.WithNamespace(t.Context(), "")
-}
-
-func guarded(config *storagebackend.ConfigForResource, prefix string, keyOf func(runtime.Object) (string, error), newObject, newList func() runtime.Object,
-	attrs storage.AttrFunc, triggers storage.IndexerFuncs, indexers *cache.Indexers) (storage.Interface, factory.DestroyFunc, error) {
-	inner, destroy, err := genericregistry.StorageWithCacher()(config, prefix, keyOf, newObject, newList, attrs, triggers, indexers)
-	if err != nil {
-		return nil, nil, err
-	}
-	return claim.Guard(inner), destroy, nil
 }
 
 // WaitReady waits until a registry's watch cache can be watched.

@@ -7,6 +7,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/registry/dryrun"
 	"github.com/portolan-dev/portolan/pkg/registry/status"
 )
 
@@ -28,7 +29,7 @@ func NewStorage(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, usage 
 
 // REST serves servicecidrs.
 type REST struct {
-	*genericregistry.Store
+	dryrun.Store
 	undecorated *genericregistry.Store
 }
 
@@ -55,5 +56,5 @@ func NewREST(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, usage Usa
 	}
 	undecorated := *store
 	undecorated.Decorator = nil
-	return &REST{store, &undecorated}, status.NewREST(store, statusStrategy{main}), nil
+	return &REST{dryrun.Store{Store: store}, &undecorated}, status.NewREST(store, statusStrategy{main}), nil
 }

@@ -9,6 +9,8 @@ import (
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/portolan-dev/portolan/pkg/registry/dryrun"
 )
 
 var (
@@ -25,7 +27,7 @@ type Strategy interface {
 
 // REST serves a status.
 type REST struct {
-	store *genericregistry.Store
+	store dryrun.Store
 }
 
 // NewREST makes the status subresource of the kind that a store, which is left
@@ -34,7 +36,7 @@ func NewREST(main *genericregistry.Store, strategy Strategy) *REST {
 	store := *main
 	store.UpdateStrategy = strategy
 	store.ResetFieldsStrategy = strategy
-	return &REST{&store}
+	return &REST{dryrun.Store{Store: &store}}
 }
 
 // New implements rest.Storage.

@@ -1,0 +1,66 @@
+// Package dryrun makes dry runs tell the truth. The generic registry ends them
+// above the storage, where nobody knows yet what a transaction would be refused
+// for. Here they go through the storage like any other request, down to a
+// transaction that writes nothing (txn.WithDryRun).
+package dryrun
+
+import (
+	"context"
+
+	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/util/dryrun"
+
+	"github.com/portolan-dev/portolan/pkg/txn"
+)
+
+var _ rest.StandardStorage = Store{}
+
+// Store is a store of the generic registry. Its client must be that of
+// txn.Decorate.
+type Store struct {
+	*genericregistry.Store
+}
+
+// Create implements rest.Creater.
+func (s Store) Create(ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc, options *metav1.CreateOptions) (runtime.Object, error) {
+	if options != nil && dryrun.IsDryRun(options.DryRun) {
+		ctx, options = txn.WithDryRun(ctx), options.DeepCopy()
+		options.DryRun = nil
+	}
+	return s.Store.Create(ctx, obj, validate, options)
+}
+
+// Update implements rest.Updater.
+func (s Store) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, create rest.ValidateObjectFunc, update rest.ValidateObjectUpdateFunc,
+	forceAllowCreate bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
+	if options != nil && dryrun.IsDryRun(options.DryRun) {
+		ctx, options = txn.WithDryRun(ctx), options.DeepCopy()
+		options.DryRun = nil
+	}
+	return s.Store.Update(ctx, name, info, create, update, forceAllowCreate, options)
+}
+
+// Delete implements rest.GracefulDeleter.
+func (s Store) Delete(ctx context.Context, name string, validate rest.ValidateObjectFunc, options *metav1.DeleteOptions) (runtime.Object, bool, error) {
+	ctx, options = reallyDelete(ctx, options)
+	return s.Store.Delete(ctx, name, validate, options)
+}
+
+// DeleteCollection implements rest.CollectionDeleter.
+func (s Store) DeleteCollection(ctx context.Context, validate rest.ValidateObjectFunc, options *metav1.DeleteOptions, list *metainternalversion.ListOptions) (runtime.Object, error) {
+	ctx, options = reallyDelete(ctx, options)
+	return s.Store.DeleteCollection(ctx, validate, options, list)
+}
+
+func reallyDelete(ctx context.Context, options *metav1.DeleteOptions) (context.Context, *metav1.DeleteOptions) {
+	if options == nil || !dryrun.IsDryRun(options.DryRun) {
+		return ctx, options
+	}
+	options = options.DeepCopy()
+	options.DryRun = nil
+	return txn.WithDryRun(ctx), options
+}

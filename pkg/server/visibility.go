@@ -1,0 +1,26 @@
+package server
+
+import (
+	"context"
+
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	"k8s.io/apiserver/pkg/endpoints/request"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/claims"
+)
+
+// mayRead asks the authorizer whether the user of a request could get an object
+// as well. Without a user, or an answer, he could not.
+func (c *Config) mayRead(ctx context.Context, read claims.Read) bool {
+	user, ok := request.UserFrom(ctx)
+	if !ok {
+		return false
+	}
+	decision, _, err := c.Generic.Authorization.Authorizer.Authorize(ctx, authorizer.AttributesRecord{
+		User: user, Verb: "get", ResourceRequest: true,
+		APIGroup: v1.GroupName, APIVersion: v1.SchemeGroupVersion.Version,
+		Resource: read.Resource, Namespace: read.Namespace, Name: read.Name,
+	})
+	return err == nil && decision == authorizer.DecisionAllow
+}
