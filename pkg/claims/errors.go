@@ -146,7 +146,7 @@ func (l *Ledger) outOfRange(svc *v1.Service, value allocation.Value) *field.Erro
 // interpret words what else a write can fail for.
 func interpret(err error, last *attempt) error {
 	var large *txn.TooLargeError
-	if errors.As(err, &large) && last != nil {
+	if errors.As(err, &large) && large.Operations > 0 && last != nil {
 		return apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("service %q claims %d addresses and ports: %v",
 			last.owner.Name, len(last.take)+len(last.release)+len(last.rewrite), large))
 	}

@@ -3,6 +3,7 @@ package etcd
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"go.etcd.io/etcd/client/pkg/v3/transport"
@@ -21,6 +22,9 @@ const (
 	// these are kube-apiserver's values.
 	keepaliveTime    = 30 * time.Second
 	keepaliveTimeout = 10 * time.Second
+	// How large a request may be is for etcd to say; the client's own limit is
+	// 2 MiB unless it is set.
+	maxRequestBytes = math.MaxInt32
 )
 
 // Connect connects to an external etcd. It fails if that is not reached, or if
@@ -33,6 +37,7 @@ func Connect(ctx context.Context, config storagebackend.TransportConfig) (*Store
 		DialTimeout:          dialTimeout,
 		DialKeepAliveTime:    keepaliveTime,
 		DialKeepAliveTimeout: keepaliveTimeout,
+		MaxCallSendMsgSize:   maxRequestBytes,
 		Logger:               zap.NewNop(),
 		DialOptions:          dialOptions(config),
 	}

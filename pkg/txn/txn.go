@@ -18,12 +18,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/kubernetes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // Guard is a fact a transaction relies on: the ModRevision of a key, 0 for one
@@ -116,15 +122,37 @@ func (e *ConflictError) Error() string {
 	return fmt.Sprintf("what the write relied on has changed (revision %d)", e.Revision)
 }
 
-// TooLargeError reports that etcd takes fewer operations in a transaction than
-// the write needs.
+// TooLargeError reports that etcd takes less in a transaction than the write
+// needs, and that nothing was written. To clients it is a 413.
 type TooLargeError struct {
+	// Operations that the write needs, where it is those that are too many.
 	Operations int
+	// Bytes are about how many the write needs, where it is those.
+	Bytes int
 }
 
 func (e *TooLargeError) Error() string {
+	if e.Operations == 0 {
+		return fmt.Sprintf("the write takes %d bytes, more than etcd is set up to take in a request: "+
+			"make the object smaller, or raise etcd's --max-request-bytes, which is 1.5 MiB by default", e.Bytes)
+	}
 	return fmt.Sprintf("the write needs a transaction of %d operations, more than etcd is set up to take: "+
 		"raise etcd's --max-txn-ops above that, or let the object claim less", e.Operations)
+}
+
+// Status makes the error the answer to a request, as those of
+// k8s.io/apimachinery/pkg/api/errors are.
+func (e *TooLargeError) Status() metav1.Status {
+	return apierrors.NewRequestEntityTooLargeError(e.Error()).Status()
+}
+
+// exceedsBytes says whether a request was refused for its size: by etcd, or by
+// gRPC on either side, which counts before etcd does.
+func exceedsBytes(err error) bool {
+	if errors.Is(err, rpctypes.ErrRequestTooLarge) {
+		return true
+	}
+	return status.Code(err) == codes.ResourceExhausted && strings.Contains(err.Error(), "message larger than max")
 }
 
 // Interface decorates the client that writes go through.
@@ -148,7 +176,11 @@ func Decorate(client *clientv3.Client) *kubernetes.Client {
 func (i *Interface) OptimisticPut(ctx context.Context, key string, value []byte, expectedRevision int64, opts kubernetes.PutOptions) (kubernetes.PutResponse, error) {
 	plan, own := planOf(ctx)
 	if !own {
-		return i.Interface.OptimisticPut(ctx, key, value, expectedRevision, opts)
+		response, err := i.Interface.OptimisticPut(ctx, key, value, expectedRevision, opts)
+		if err != nil && exceedsBytes(err) {
+			err = &TooLargeError{Bytes: len(key) + len(value)}
+		}
+		return response, err
 	}
 	write := clientv3.OpPut(key, string(value), clientv3.WithLease(opts.LeaseID))
 	found, succeeded, revision, err := i.commit(ctx, plan, key, expectedRevision, write)
@@ -203,6 +235,10 @@ func (i *Interface) commit(ctx context.Context, plan *Plan, key string, expected
 			plan.outcome = NotSent
 			return nil, false, 0, &TooLargeError{Operations: size}
 		}
+		if exceedsBytes(err) {
+			plan.outcome = NotSent
+			return nil, false, 0, &TooLargeError{Bytes: bytesOf(compares, writes, reads)}
+		}
 		return nil, false, 0, err
 	}
 	revision = response.Header.Revision
@@ -225,6 +261,17 @@ func (i *Interface) commit(ctx context.Context, plan *Plan, key string, expected
 		conflict.Found[guard.Key] = firstOf(response.Responses[n+1])
 	}
 	return nil, false, revision, conflict
+}
+
+// bytesOf is what the keys and values take; the rest of a request is small.
+func bytesOf(compares []clientv3.Cmp, operations ...[]clientv3.Op) (total int) {
+	for _, compare := range compares {
+		total += len(compare.KeyBytes())
+	}
+	for _, op := range slices.Concat(operations...) {
+		total += len(op.KeyBytes()) + len(op.ValueBytes())
+	}
+	return total
 }
 
 func firstOf(response *etcdserverpb.ResponseOp) *mvccpb.KeyValue {

@@ -444,6 +444,45 @@ func checkTooLarge(t *testing.T, client *clientv3.Client) {
 	checkOutcome(t, plan, txn.Committed, before+1)
 }
 
+// etcd's default is 1.5 MiB, and gRPC counts before it does: on this side, and
+// with half a MiB to spare on the other.
+func TestTooManyBytes(t *testing.T) {
+	for name, client := range map[string]*clientv3.Client{
+		"in process":       startDefaultEtcd(t),
+		"over the network": testserver.RunEtcd(t, nil).Client,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := store{t, client, txn.Decorate(client).Kubernetes}
+			before := s.revision()
+			for _, bytes := range []int{1_600_000, 2_090_000, 2_200_000} {
+				check := func(what string, err error, atLeast int) {
+					t.Helper()
+					var large *txn.TooLargeError
+					if !errors.As(err, &large) || large.Bytes < atLeast || large.Bytes > atLeast+1000 || large.Operations != 0 {
+						t.Fatalf("%s of %d bytes: got %v", what, bytes, err)
+					}
+					want := fmt.Sprintf("the write takes %d bytes, more than etcd is set up to take in a request: "+
+						"make the object smaller, or raise etcd's --max-request-bytes, which is 1.5 MiB by default", large.Bytes)
+					if status := large.Status(); large.Error() != want || status.Code != 413 || !strings.Contains(status.Message, want) {
+						t.Errorf("got %q, %+v, want %q", large, status, want)
+					}
+				}
+				_, err := s.decorated.OptimisticPut(t.Context(), object, []byte(strings.Repeat("v", bytes)), 0, kubernetes.PutOptions{})
+				check("a plain write", err, bytes)
+
+				plan := claimsOf(2)
+				plan.Puts[0].Value = []byte(strings.Repeat("v", bytes/2))
+				_, err = s.optimisticPut(t.Context(), plan, 0, strings.Repeat("v", bytes/2))
+				check("a write with claims", err, bytes)
+				checkOutcome(t, plan, txn.NotSent, 0)
+			}
+			if got := s.revision(); got != before {
+				t.Errorf("the store moved from revision %d to %d", before, got)
+			}
+		})
+	}
+}
+
 func TestEmbeddedTakesThousands(t *testing.T) {
 	s := newStore(t)
 	if put, err := s.optimisticPut(t.Context(), claimsOf(20000), 0, "v"); err != nil || !put.Succeeded {
