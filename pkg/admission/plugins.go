@@ -13,12 +13,14 @@ import (
 	"github.com/portolan-dev/portolan/pkg/admission/clusterip"
 	"github.com/portolan-dev/portolan/pkg/admission/denyserviceexternalips"
 	"github.com/portolan-dev/portolan/pkg/admission/nodeport"
+	"github.com/portolan-dev/portolan/pkg/admission/resourcequota"
 	"github.com/portolan-dev/portolan/pkg/admission/serviceports"
 )
 
 // Order is the order plugins run in, the mutating ones before the validating
 // ones. The allocators come after everything else that changes objects: they
-// fill in what is still open then.
+// fill in what is still open then. ResourceQuota is the last: what another
+// plugin refuses isn't charged.
 var Order = []string{
 	lifecycle.PluginName,
 	mutatingadmissionpolicy.PluginName,
@@ -29,6 +31,7 @@ var Order = []string{
 	denyserviceexternalips.PluginName,
 	validatingadmissionpolicy.PluginName,
 	validatingwebhook.PluginName,
+	resourcequota.PluginName,
 }
 
 // NewOptions are the framework's admission options with this project's plugins
@@ -38,14 +41,15 @@ func NewOptions() *options.AdmissionOptions {
 	clusterip.Register(o.Plugins)
 	denyserviceexternalips.Register(o.Plugins)
 	nodeport.Register(o.Plugins)
+	resourcequota.Register(o.Plugins)
 	serviceports.Register(o.Plugins)
 	o.RecommendedPluginOrder = Order
 	return o
 }
 
 // NeedCluster are the plugins that ask a cluster's API server: for its
-// namespaces, policies and webhook configurations.
+// namespaces, quotas, policies and webhook configurations.
 func NeedCluster() sets.Set[string] {
 	return sets.New(lifecycle.PluginName, mutatingadmissionpolicy.PluginName, mutatingwebhook.PluginName,
-		validatingadmissionpolicy.PluginName, validatingwebhook.PluginName)
+		validatingadmissionpolicy.PluginName, validatingwebhook.PluginName, resourcequota.PluginName)
 }

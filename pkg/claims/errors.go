@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"go.etcd.io/etcd/client/v3/kubernetes"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	netutils "k8s.io/utils/net"
@@ -120,6 +121,33 @@ func (l *Ledger) holder(ctx context.Context, value allocation.Value, claim alloc
 		return ""
 	}
 	return holder
+}
+
+// Refuses says whether the storage will refuse to create a Service: a plugin has
+// something against it, or a value that the client named can't be claimed. Where
+// that is what the index says, etcd is asked about the value, since another
+// replica may have just released it; ranges are the index's to know.
+func (l *Ledger) Refuses(ctx context.Context, svc *v1.Service) (bool, error) {
+	picks := FromContext(ctx)
+	if picks.refused() != nil {
+		return true, nil
+	}
+	for _, value := range Taken(svc, nil) {
+		if picks.Picked(value) || l.check(ctx, svc, value) == nil {
+			continue
+		}
+		found, err := l.client.Get(ctx, l.claims(value.Class).key(value.String()), kubernetes.GetOptions{})
+		if err != nil {
+			return false, err
+		}
+		if err := l.learnClaim(ctx, value, found.KV, found.Revision); err != nil {
+			return false, err
+		}
+		if l.check(ctx, svc, value) != nil {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // CheckRange says whether a value lies in a usable range; nil if it does.

@@ -11,12 +11,16 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/storage/value/encrypt/identity"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
+
+// fixedRevision is that of an etcd of fixedKeys.
+const fixedRevision = 1000
 
 // fixedKeys is an etcd that holds a few keys.
 type fixedKeys struct {
@@ -25,7 +29,7 @@ type fixedKeys struct {
 }
 
 func (f fixedKeys) Get(_ context.Context, key string, _ kubernetes.GetOptions) (kubernetes.GetResponse, error) {
-	return kubernetes.GetResponse{KV: f.keys[key]}, nil
+	return kubernetes.GetResponse{KV: f.keys[key], Revision: fixedRevision}, nil
 }
 
 func newLedger(t *testing.T, keys map[string]*mvccpb.KeyValue) *Ledger {
@@ -154,5 +158,67 @@ func TestTakeReliesOnRangeOnce(t *testing.T) {
 	}
 	if _, err := l.plan(t.Context(), plan, newService(nil), nil, holdings{port(99): nil}); err == nil {
 		t.Error("a value in no range is planned")
+	}
+}
+
+// The index may be behind: only etcd says no.
+func TestRefuses(t *testing.T) {
+	named := newService(func(s *corev1.ServiceSpec) {
+		s.Type = corev1.ServiceTypeNodePort
+		s.Ports = []corev1.ServicePort{servicePort(80, 30080, "TCP"), servicePort(81, 30081, "TCP")}
+	})
+	for name, test := range map[string]struct {
+		// indexed and stored are the UIDs of who holds the port.
+		indexed, stored types.UID
+		want            bool
+	}{
+		"free":                                  {"", "", false},
+		"held":                                  {"other", "other", true},
+		"held, by another than the index knows": {"other", "third", true},
+		"released by another replica":           {"other", "", false},
+		// The transaction finds out.
+		"taken by another replica":    {"", "other", false},
+		"the Service's own":           {"web-uid", "web-uid", false},
+		"the Service's own meanwhile": {"other", "web-uid", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ledger := newLedger(t, map[string]*mvccpb.KeyValue{})
+			addPorts(ledger.Index, "kubernetes", 1, "30000-30099")
+			if test.indexed != "" {
+				ledger.Index.Observe(port(30080), allocation.Claim{UID: string(test.indexed), Holder: "services/default/x", Revision: 5})
+			}
+			if test.stored != "" {
+				kv := storedPort(t, ledger, test.stored, 7)
+				ledger.client.(fixedKeys).keys[string(kv.Key)] = kv
+			}
+			if got, err := ledger.Refuses(t.Context(), named); err != nil || got != test.want {
+				t.Errorf("got %v, error %v", got, err)
+			}
+		})
+	}
+}
+
+func TestRefusesWithoutRange(t *testing.T) {
+	ledger := newLedger(t, nil)
+	addPorts(ledger.Index, "kubernetes", 1, "30000-30099")
+	ctx, picks := NewContext(t.Context(), ledger.Index)
+	defer picks.End()
+	picked, err := picks.Pick("port/0", allocation.Port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	svc := newService(func(s *corev1.ServiceSpec) {
+		s.Type, s.Ports = corev1.ServiceTypeNodePort, []corev1.ServicePort{servicePort(80, picked.Number.Port(), "TCP")}
+	})
+	ledger.Index.RemoveRange(allocation.Port, "kubernetes", 2)
+	if got, err := ledger.Refuses(ctx, svc); err != nil || got {
+		t.Errorf("a pick, for which the storage finds another: got %v, error %v", got, err)
+	}
+	if got, err := ledger.Refuses(t.Context(), svc); err != nil || !got {
+		t.Errorf("what the client names: got %v, error %v", got, err)
+	}
+	picks.Refuse("test", field.Invalid(field.NewPath("spec"), 0, "no port is left"))
+	if got, err := ledger.Refuses(ctx, svc); err != nil || !got {
+		t.Errorf("what a plugin has against it: got %v, error %v", got, err)
 	}
 }

@@ -22,6 +22,7 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	generatedopenapi "github.com/portolan-dev/portolan/generated/openapi"
 	"github.com/portolan-dev/portolan/pkg/admission/initializer"
+	"github.com/portolan-dev/portolan/pkg/admission/resourcequota"
 	"github.com/portolan-dev/portolan/pkg/allocation"
 	"github.com/portolan-dev/portolan/pkg/claims"
 	"github.com/portolan-dev/portolan/pkg/etcd"
@@ -61,7 +62,7 @@ func NewConfig(o *options.Options, store *etcd.Store, files pki.Files) (*Config,
 	}
 	index := config.Extra.Ledger.Index
 	config.Generic.BuildHandlerChainFunc = func(apiHandler http.Handler, generic *genericapiserver.Config) http.Handler {
-		return genericapiserver.DefaultBuildHandlerChain(claims.WithPicks(index, apiHandler), generic)
+		return genericapiserver.DefaultBuildHandlerChain(resourcequota.WithCharges(claims.WithPicks(index, apiHandler)), generic)
 	}
 	return config, nil
 }

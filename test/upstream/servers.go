@@ -28,8 +28,9 @@ type Server struct {
 	// etcd is nil where it is embedded.
 	etcd *Process
 	dir  string
-	// Config is the administrator's.
-	Config *rest.Config
+	// Config is the administrator's, from the file Kubeconfig.
+	Config     *rest.Config
+	Kubeconfig string
 	// Startup is how long it took from the start of the first process to ready.
 	Startup time.Duration
 }
@@ -161,7 +162,7 @@ func (s *Server) awaitReady(ctx context.Context, kubeconfig string, started time
 			if client, err = rest.HTTPClientFor(config); err != nil {
 				return false
 			}
-			s.Config = config
+			s.Config, s.Kubeconfig = config, kubeconfig
 		}
 		if !isOK(ctx, client, s.Config.Host+"/readyz") {
 			return false

@@ -1,8 +1,11 @@
-// Package initializer hands the allocating admission plugins what they need.
+// Package initializer hands the admission plugins what they need of this
+// server.
 package initializer
 
 import (
 	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/admission/initializer"
+	"k8s.io/apiserver/pkg/quota/v1/generic"
 
 	"github.com/portolan-dev/portolan/pkg/claims"
 )
@@ -15,21 +18,26 @@ type WantsLedger interface {
 	SetLedger(ledger *claims.Ledger, synced func() bool)
 }
 
-type initializer struct {
+type pluginInitializer struct {
 	ledger *claims.Ledger
 	synced func() bool
 }
 
-var _ admission.PluginInitializer = initializer{}
+var _ admission.PluginInitializer = pluginInitializer{}
 
-// New makes an initializer for the plugins of this project.
+// New makes an initializer for the plugins of this project. It comes after the
+// framework's.
 func New(ledger *claims.Ledger, synced func() bool) admission.PluginInitializer {
-	return initializer{ledger: ledger, synced: synced}
+	return pluginInitializer{ledger: ledger, synced: synced}
 }
 
-// Initialize sets the ledger of a plugin that wants it.
-func (i initializer) Initialize(plugin admission.Interface) {
+// Initialize sets the ledger of a plugin that wants it. A plugin that wants the
+// configuration of quotas gets an empty one: objects are counted without.
+func (i pluginInitializer) Initialize(plugin admission.Interface) {
 	if wants, ok := plugin.(WantsLedger); ok {
 		wants.SetLedger(i.ledger, i.synced)
+	}
+	if wants, ok := plugin.(initializer.WantsQuotaConfiguration); ok {
+		wants.SetQuotaConfiguration(generic.NewConfiguration(nil, nil))
 	}
 }

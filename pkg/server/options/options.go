@@ -111,7 +111,7 @@ func (o *Options) AddFlags(sets *cliflag.NamedFlagSets) {
 	o.Admission.AddFlags(sets.FlagSet("admission"))
 	o.CoreAPI.AddFlags(sets.FlagSet("cluster"))
 	describe(sets.FlagSet("cluster"), "kubeconfig",
-		"kubeconfig of the cluster whose namespaces, policies and webhooks the server follows. Without it there is no cluster: every namespace exists.")
+		"kubeconfig of the cluster whose namespaces, quotas, policies and webhooks the server follows. Without it there is no cluster: every namespace exists.")
 	o.Run.AddUniversalFlags(sets.FlagSet("requests"))
 	o.Audit.AddFlags(sets.FlagSet("audit"))
 	// Priority and fairness is not on offer: see New.
