@@ -3,7 +3,6 @@
 package registry
 
 import (
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apiserver/pkg/registry/generic"
@@ -20,6 +19,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/registry/nodeportrange"
 	"github.com/portolan-dev/portolan/pkg/registry/service"
 	"github.com/portolan-dev/portolan/pkg/registry/servicecidr"
+	"github.com/portolan-dev/portolan/pkg/registry/serviceproxy"
 	"github.com/portolan-dev/portolan/pkg/registry/status"
 )
 
@@ -29,6 +29,7 @@ var Resources = []string{"services", "endpoints", "endpointslices", "servicecidr
 // Storage is every resource's storage.
 type Storage struct {
 	service.Storage
+	ServiceProxy        *serviceproxy.REST
 	Endpoints           *endpoints.REST
 	EndpointSlice       *endpointslice.REST
 	ServiceCIDR         *servicecidr.REST
@@ -39,8 +40,9 @@ type Storage struct {
 	NodePort            *nodeport.REST
 }
 
-// NewStorage makes the storage of every resource.
-func NewStorage(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, ledger *claims.Ledger) (*Storage, error) {
+// NewStorage makes the storage of every resource. The guard says what may be
+// reached through Services.
+func NewStorage(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, ledger *claims.Ledger, guard *serviceproxy.Guard) (*Storage, error) {
 	services, err := service.NewStorage(scheme, getter, ledger.Families)
 	if err != nil {
 		return nil, err
@@ -71,6 +73,7 @@ func NewStorage(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, ledger
 	}
 	return &Storage{
 		Storage:             services,
+		ServiceProxy:        serviceproxy.NewREST(services.Service, endpoint.Endpoints, guard),
 		Endpoints:           endpoint.Endpoints,
 		EndpointSlice:       slice.EndpointSlice,
 		ServiceCIDR:         cidr.ServiceCIDR,
@@ -84,10 +87,11 @@ func NewStorage(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, ledger
 
 // GroupInfo is what the generic server installs for portolan.dev.
 func (s *Storage) GroupInfo(scheme *runtime.Scheme, codecs serializer.CodecFactory) genericapiserver.APIGroupInfo {
-	group := genericapiserver.NewDefaultAPIGroupInfo(v1.GroupName, scheme, metav1.ParameterCodec, codecs)
+	group := genericapiserver.NewDefaultAPIGroupInfo(v1.GroupName, scheme, runtime.NewParameterCodec(scheme), codecs)
 	group.VersionedResourcesStorageMap[v1.SchemeGroupVersion.Version] = map[string]rest.Storage{
 		"services":              s.Service,
 		"services/status":       s.Status,
+		"services/proxy":        s.ServiceProxy,
 		"endpoints":             s.Endpoints,
 		"endpointslices":        s.EndpointSlice,
 		"servicecidrs":          s.ServiceCIDR,

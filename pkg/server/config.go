@@ -60,6 +60,9 @@ func NewConfig(o *options.Options, store *etcd.Store, files pki.Files) (*Config,
 	if err := config.applyCluster(o); err != nil {
 		return nil, err
 	}
+	if err := config.applyServiceProxy(o); err != nil {
+		return nil, err
+	}
 	index := config.Extra.Ledger.Index
 	config.Generic.BuildHandlerChainFunc = func(apiHandler http.Handler, generic *genericapiserver.Config) http.Handler {
 		return genericapiserver.DefaultBuildHandlerChain(resourcequota.WithCharges(claims.WithPicks(index, apiHandler)), generic)

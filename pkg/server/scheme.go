@@ -8,12 +8,14 @@ import (
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/registry/serviceproxy"
 )
 
 // NewScheme makes a scheme with the kinds that are served.
 func NewScheme() *runtime.Scheme {
 	scheme := runtime.NewScheme()
 	utilruntime.Must(v1.AddToScheme(scheme))
+	utilruntime.Must(serviceproxy.AddToScheme(scheme))
 	utilruntime.Must(scheme.SetVersionPriority(v1.SchemeGroupVersion))
 	// The generic server decodes its options and encodes its errors as kinds
 	// of the core group's v1.

@@ -19,6 +19,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/claims"
 	"github.com/portolan-dev/portolan/pkg/etcd"
 	"github.com/portolan-dev/portolan/pkg/registry"
+	"github.com/portolan-dev/portolan/pkg/registry/serviceproxy"
 )
 
 // Config is what a server is made of.
@@ -39,6 +40,8 @@ type ExtraConfig struct {
 	StopCompactor func()
 	// Seeds are the ranges that an empty store begins with.
 	Seeds Seeds
+	// ServiceProxy says what may be reached through Services.
+	ServiceProxy serviceproxy.Guard
 	// Synced is set by New to say whether the index is complete.
 	Synced *SyncedFunc
 }
@@ -80,7 +83,7 @@ func (c CompletedConfig) New() (*Server, error) {
 		return nil, err
 	}
 	generic.RegisterDestroyFunc(c.Extra.StopCompactor)
-	storage, err := registry.NewStorage(c.Extra.Scheme, c.Generic.RESTOptionsGetter, c.Extra.Ledger)
+	storage, err := registry.NewStorage(c.Extra.Scheme, c.Generic.RESTOptionsGetter, c.Extra.Ledger, &c.Extra.ServiceProxy)
 	if err != nil {
 		return nil, err
 	}

@@ -6,12 +6,18 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/portolan-dev/portolan/pkg/server/options"
 	"github.com/portolan-dev/portolan/test/harness"
 )
 
@@ -26,6 +32,12 @@ type kubectl struct {
 
 func start(t *testing.T) *kubectl {
 	t.Helper()
+	return startWith(t, nil)
+}
+
+// startWith starts the server with other options than the default ones.
+func startWith(t *testing.T, change func(*options.Options)) *kubectl {
+	t.Helper()
 	binary, err := filepath.Abs(filepath.Join(root, ".bin", "kubectl"))
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +45,7 @@ func start(t *testing.T) *kubectl {
 	if _, err := os.Stat(binary); err != nil {
 		t.Fatalf("%v: run make test, which builds it", err)
 	}
-	server := harness.Start(t, nil)
+	server := harness.Start(t, change)
 	return &kubectl{t: t, binary: binary, kubeconfig: server.Kubeconfig}
 }
 
@@ -161,6 +173,39 @@ func TestEndpointSlices(t *testing.T) {
 	}
 	k.expect(k.run("get", "endpointslices.portolan.dev", "-l", "kubernetes.io/service-name=external-database", "-o", "name"),
 		"endpointslice.portolan.dev/external-database-1")
+}
+
+func TestServiceProxy(t *testing.T) {
+	t.Parallel()
+	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		body, _ := io.ReadAll(req.Body)
+		fmt.Fprintf(w, "%s %s %s", req.Method, req.URL.RequestURI(), body)
+	}))
+	t.Cleanup(backend.Close)
+	_, port, err := net.SplitHostPort(backend.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	etcd := harness.StartEtcd(t)
+	k := startWith(t, func(o *options.Options) {
+		harness.On(etcd)(o)
+		o.ServiceProxyAllowCIDRs = []string{"127.0.0.1/32"}
+	})
+	// Stored past the API, which accepts no Endpoints on loopback.
+	endpoints := `{"apiVersion":"portolan.dev/v1","kind":"Endpoints","metadata":{"name":"px","namespace":"default"},"subsets":[{"addresses":[{"ip":"127.0.0.1"}],"ports":[{"port":` + port + `}]}]}`
+	if _, err := etcd.Client.Put(t.Context(), "/registry/portolan.dev/endpoints/default/px", endpoints); err != nil {
+		t.Fatal(err)
+	}
+	k.apply(`{"apiVersion":"portolan.dev/v1","kind":"Service","metadata":{"name":"px"},"spec":{"ports":[{"port":80}]}}`, true)
+	proxy := "/apis/portolan.dev/v1/namespaces/default/services/px:80/proxy"
+	for _, got := range []string{k.run("get", "--raw", proxy+"/a/?b=c"), k.run("get", "--raw", strings.Replace(proxy, ":80", "", 1)+"/a/?b=c")} {
+		if got != "GET /a/?b=c " {
+			t.Errorf("got %q", got)
+		}
+	}
+	k.expect(k.run("get", "--raw", proxy), "GET / ")
+	k.expect(k.run("create", "--raw", proxy+"/d", "-f", "artifacts/examples/reservations.yaml"), "POST /d ", "kind: IPAddress")
+	k.expect(k.fail("get", "--raw", strings.Replace(proxy, "80", "81", 1)), `no service port 81 found for service "px"`)
 }
 
 func TestReservations(t *testing.T) {

@@ -28,6 +28,8 @@ const (
 	defaultPort       = 6443
 	defaultEtcdPrefix = "/registry"
 	storageMediaType  = "application/vnd.kubernetes.protobuf"
+
+	serviceProxyFlag = "service-proxy-allow-cidrs"
 )
 
 // Options are what the flags say.
@@ -40,6 +42,9 @@ type Options struct {
 	ClusterIPRanges []string
 	// NodePortRanges seed the first NodePortRange.
 	NodePortRanges []string
+	// ServiceProxyAllowCIDRs are networks whose addresses may be reached through
+	// Services without a Pod that has them.
+	ServiceProxyAllowCIDRs []string
 	// ClientCAFile is a further certificate authority whose client certificates
 	// are accepted.
 	ClientCAFile string
@@ -96,6 +101,10 @@ func (o *Options) AddFlags(sets *cliflag.NamedFlagSets) {
 	fs.StringSliceVar(&o.NodePortRanges, "service-node-port-range", o.NodePortRanges,
 		"Ports, such as 443 or 30000-32767, that node ports are allocated from. "+
 			"They seed the NodePortRange named kubernetes of an empty store; afterwards the NodePortRange objects rule.")
+	fs.StringSliceVar(&o.ServiceProxyAllowCIDRs, serviceProxyFlag, o.ServiceProxyAllowCIDRs,
+		"CIDRs of the endpoints that may be reached through services/{name}/proxy without being a Pod's. "+
+			"Others are reached only if, as the cluster of --kubeconfig says, they are the addresses of Pods in the Service's namespace. "+
+			"Loopback, link-local and this machine's own addresses need a CIDR with nothing else in it, such as 127.0.0.1/32.")
 
 	adopt(sets.FlagSet("serving"), o.SecureServing.AddFlags, "cert-dir")
 	describe(sets.FlagSet("serving"), "tls-cert-file",
@@ -161,6 +170,9 @@ func (o *Options) Validate() error {
 	if _, err := allocator.PortSpans(o.NodePortRanges, nil); err != nil {
 		errs = append(errs, fmt.Errorf("--service-node-port-range: %w", err))
 	}
+	if _, err := o.ServiceProxyNetworks(); err != nil {
+		errs = append(errs, err)
+	}
 	if o.DataDir == "" {
 		errs = append(errs, fmt.Errorf("--data-dir must not be empty"))
 	}
@@ -210,12 +222,9 @@ func validateClusterIPRanges(ranges []string) []error {
 	}
 	var prefixes []netip.Prefix
 	for _, text := range ranges {
-		prefix, err := netip.ParsePrefix(text)
+		prefix, err := parseCIDR(text)
 		if err != nil {
 			return []error{fmt.Errorf("%s: %w", flag, err)}
-		}
-		if prefix != prefix.Masked() {
-			return []error{fmt.Errorf("%s: %s has bits set beyond the prefix length: %s is meant", flag, prefix, prefix.Masked())}
 		}
 		prefixes = append(prefixes, prefix)
 	}
@@ -230,4 +239,28 @@ func validateClusterIPRanges(ranges []string) []error {
 		errs = append(errs, fmt.Errorf("%s: %s", flag, err.ErrorBody()))
 	}
 	return errs
+}
+
+// ServiceProxyNetworks are the networks that --service-proxy-allow-cidrs lists.
+func (o *Options) ServiceProxyNetworks() ([]netip.Prefix, error) {
+	var networks []netip.Prefix
+	for _, text := range o.ServiceProxyAllowCIDRs {
+		network, err := parseCIDR(text)
+		if err != nil {
+			return nil, fmt.Errorf("--%s: %w", serviceProxyFlag, err)
+		}
+		if network.Addr().Is4In6() {
+			return nil, fmt.Errorf("--%s: %s holds IPv4 addresses in the form of IPv6 ones: list them as IPv4", serviceProxyFlag, network)
+		}
+		networks = append(networks, network)
+	}
+	return networks, nil
+}
+
+func parseCIDR(text string) (netip.Prefix, error) {
+	prefix, err := netip.ParsePrefix(text)
+	if err == nil && prefix != prefix.Masked() {
+		err = fmt.Errorf("%s has bits set beyond the prefix length: %s is meant", prefix, prefix.Masked())
+	}
+	return prefix, err
 }

@@ -64,12 +64,19 @@ func TestValidate(t *testing.T) {
 		"no ports":           {func(o *Options) { o.NodePortRanges = nil }, "--service-node-port-range: at least one port or range of ports is required"},
 		"ports upside down":  {func(o *Options) { o.NodePortRanges = []string{"9-8"} }, `--service-node-port-range: ports "9-8": the first port must not be above the last`},
 		"ports that overlap": {func(o *Options) { o.NodePortRanges = []string{"80-90", "85"} }, `--service-node-port-range: ports "85": overlap "80-90"`},
-		"no directory":       {func(o *Options) { o.DataDir = "" }, "--data-dir must not be empty"},
-		"an external etcd":   {func(o *Options) { o.Etcd.StorageConfig.Transport.ServerList = []string{"http://127.0.0.1:2379"} }, ""},
-		"another storage":    {func(o *Options) { o.Etcd.StorageConfig.Type = "etcd2" }, "--storage-backend"},
-		"a bad port":         {func(o *Options) { o.SecureServing.BindPort = 70000 }, "--secure-port 70000 must be between 1 and 65535"},
-		"no port":            {func(o *Options) { o.SecureServing.BindPort = 0 }, "--secure-port 0 must be between 1 and 65535"},
-		"a cluster's plugin": {func(o *Options) { o.Admission.EnablePlugins = []string{"NamespaceLifecycle"} }, "--enable-admission-plugins: NamespaceLifecycle asks a cluster's API server: name one with --kubeconfig"},
+		"endpoints": {func(o *Options) {
+			o.ServiceProxyAllowCIDRs = []string{"10.0.0.0/8", "127.0.0.1/32", "fd00::/8", "0.0.0.0/0"}
+		}, ""},
+		"endpoints, no prefix length": {func(o *Options) { o.ServiceProxyAllowCIDRs = []string{"10.0.0.0/8", "10.0.0.1"} }, `--service-proxy-allow-cidrs: netip.ParsePrefix("10.0.0.1"): no '/'`},
+		"endpoints, host bits":        {func(o *Options) { o.ServiceProxyAllowCIDRs = []string{"10.0.0.1/8"} }, "--service-proxy-allow-cidrs: 10.0.0.1/8 has bits set beyond the prefix length: 10.0.0.0/8 is meant"},
+		"endpoints by name":           {func(o *Options) { o.ServiceProxyAllowCIDRs = []string{"localhost/32"} }, `--service-proxy-allow-cidrs: netip.ParsePrefix("localhost/32")`},
+		"endpoints, IPv4 as IPv6":     {func(o *Options) { o.ServiceProxyAllowCIDRs = []string{"::ffff:10.0.0.0/104"} }, "--service-proxy-allow-cidrs: ::ffff:10.0.0.0/104 holds IPv4 addresses in the form of IPv6 ones: list them as IPv4"},
+		"no directory":                {func(o *Options) { o.DataDir = "" }, "--data-dir must not be empty"},
+		"an external etcd":            {func(o *Options) { o.Etcd.StorageConfig.Transport.ServerList = []string{"http://127.0.0.1:2379"} }, ""},
+		"another storage":             {func(o *Options) { o.Etcd.StorageConfig.Type = "etcd2" }, "--storage-backend"},
+		"a bad port":                  {func(o *Options) { o.SecureServing.BindPort = 70000 }, "--secure-port 70000 must be between 1 and 65535"},
+		"no port":                     {func(o *Options) { o.SecureServing.BindPort = 0 }, "--secure-port 0 must be between 1 and 65535"},
+		"a cluster's plugin":          {func(o *Options) { o.Admission.EnablePlugins = []string{"NamespaceLifecycle"} }, "--enable-admission-plugins: NamespaceLifecycle asks a cluster's API server: name one with --kubeconfig"},
 		"a cluster's plugin in a cluster": {func(o *Options) {
 			o.Admission.EnablePlugins, o.CoreAPI.CoreAPIKubeconfigPath = []string{"NamespaceLifecycle"}, "somewhere"
 		}, ""},

@@ -1,0 +1,22 @@
+package serviceproxy
+
+import (
+	"net/url"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/conversion"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+)
+
+// AddToScheme registers upstream's ServiceProxyOptions as a kind of this API
+// group, and how they are read from a query. Only the server needs that:
+// clients name a path.
+func AddToScheme(scheme *runtime.Scheme) error {
+	scheme.AddKnownTypes(v1.SchemeGroupVersion, &corev1.ServiceProxyOptions{})
+	return scheme.AddConversionFunc((*url.Values)(nil), (*corev1.ServiceProxyOptions)(nil), func(query, options any, _ conversion.Scope) error {
+		options.(*corev1.ServiceProxyOptions).Path = query.(*url.Values).Get("path")
+		return nil
+	})
+}

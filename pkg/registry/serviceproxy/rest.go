@@ -1,0 +1,116 @@
+// Package serviceproxy is the proxy subresource of Services: a request to
+// services/{name}/proxy goes on to one of the Service's Endpoints.
+//
+// What the name may say, how an address is chosen and what becomes of headers,
+// redirects and HTML is upstream's (pkg/registry/core/service/proxy.go and
+// storage/storage.go). Which addresses may be reached is the Guard's to say.
+package serviceproxy
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/apimachinery/pkg/util/proxy"
+	"k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/registry/rest"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+)
+
+var _ rest.Connecter = &REST{}
+
+// REST serves services/proxy.
+type REST struct {
+	services, endpoints rest.Getter
+	guard               *Guard
+	transport           *http.Transport
+}
+
+// NewREST returns the proxy to Services, which reads them and their Endpoints
+// from the given storage.
+func NewREST(services, endpoints rest.Getter, guard *Guard) *REST {
+	return &REST{services: services, endpoints: endpoints, guard: guard, transport: newTransport()}
+}
+
+// New implements rest.Storage.
+func (*REST) New() runtime.Object { return &corev1.ServiceProxyOptions{} }
+
+// Destroy implements rest.Storage.
+func (r *REST) Destroy() { r.transport.CloseIdleConnections() }
+
+// ConnectMethods implements rest.Connecter.
+func (*REST) ConnectMethods() []string {
+	return []string{
+		http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch,
+		http.MethodDelete, http.MethodHead, http.MethodOptions,
+	}
+}
+
+// NewConnectOptions implements rest.Connecter: the rest of the request's path
+// is the option named path.
+func (*REST) NewConnectOptions() (runtime.Object, bool, string) {
+	return &corev1.ServiceProxyOptions{}, true, "path"
+}
+
+// Connect implements rest.Connecter. It fails with the status error that
+// upstream answers with.
+func (r *REST) Connect(ctx context.Context, id string, options runtime.Object, responder rest.Responder) (http.Handler, error) {
+	proxyOptions, ok := options.(*corev1.ServiceProxyOptions)
+	if !ok {
+		return nil, fmt.Errorf("%T are not the options of a proxied request", options)
+	}
+	location, err := r.locate(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	location.Path = utilnet.JoinPreservingTrailingSlash(proxyOptions.Path)
+	return proxy.NewUpgradeAwareHandler(location, r.transport, true, false, proxy.NewErrorResponder(responder)), nil
+}
+
+// locate finds the address to go on to.
+func (r *REST) locate(ctx context.Context, id string) (*url.URL, error) {
+	target, err := parseTarget(id)
+	if err != nil {
+		return nil, err
+	}
+	port := target.port
+	if number, ok := target.number(); ok {
+		obj, err := r.services.Get(ctx, target.service, &metav1.GetOptions{})
+		if err != nil {
+			return nil, err
+		}
+		if port, err = portName(target.service, obj.(*v1.Service).Spec.Ports, number); err != nil {
+			return nil, err
+		}
+	}
+	obj, err := r.endpoints.Get(ctx, target.service, &metav1.GetOptions{})
+	if err != nil {
+		return nil, err
+	}
+	subsets := obj.(*v1.Endpoints).Subsets
+	if len(subsets) == 0 {
+		return nil, noEndpoints(target.service, "")
+	}
+	chosen, some, err := r.guard.choose(ctx, request.NamespaceValue(ctx), candidates(subsets, port, rand.IntN))
+	switch {
+	case err != nil:
+		return nil, err
+	case chosen.IsValid():
+		return &url.URL{Scheme: target.scheme, Host: chosen.String()}, nil
+	case some:
+		return nil, noEndpoints(id, ": "+r.guard.advice())
+	}
+	return nil, noEndpoints(id, "")
+}
+
+func noEndpoints(service, advice string) error {
+	return apierrors.NewServiceUnavailable(fmt.Sprintf("no endpoints available for service %q%s", service, advice))
+}

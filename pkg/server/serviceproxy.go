@@ -1,0 +1,71 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apiserver/pkg/server/filters"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/portolan-dev/portolan/pkg/registry/serviceproxy"
+	"github.com/portolan-dev/portolan/pkg/server/options"
+)
+
+// applyServiceProxy sets up what may be reached through Services, and that it
+// may take as long as it does. It comes after applyCluster.
+func (c *Config) applyServiceProxy(o *options.Options) error {
+	// What upstream takes as long-running, of what is served here.
+	c.Generic.LongRunningFunc = filters.BasicLongRunningRequestCheck(sets.NewString("watch"), sets.NewString("proxy"))
+
+	allowed, err := o.ServiceProxyNetworks()
+	if err != nil {
+		return err
+	}
+	public := c.Generic.PublicAddress
+	c.Extra.ServiceProxy = serviceproxy.Guard{
+		Allowed: allowed,
+		Own:     func() ([]netip.Addr, error) { return ownAddresses(public) },
+	}
+	if !o.InCluster() {
+		return nil
+	}
+	// One lookup for each proxied request: the cluster has its own ways to slow
+	// down who asks too much, and admission must not wait behind these.
+	config := rest.CopyConfig(c.Generic.ClientConfig)
+	config.QPS = -1
+	client, err := corev1client.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("client of the cluster's Pods: %w", err)
+	}
+	c.Extra.ServiceProxy.Pods = func(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
+		return client.Pods(namespace).Get(ctx, name, metav1.GetOptions{})
+	}
+	return nil
+}
+
+// ownAddresses are those of this machine now, and the one that others are told.
+func ownAddresses(public net.IP) ([]netip.Addr, error) {
+	interfaces, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, err
+	}
+	var own []netip.Addr
+	add := func(ip net.IP) {
+		if address, ok := netip.AddrFromSlice(ip); ok {
+			own = append(own, address.Unmap())
+		}
+	}
+	for _, network := range interfaces {
+		if network, ok := network.(*net.IPNet); ok {
+			add(network.IP)
+		}
+	}
+	add(public)
+	return own, nil
+}

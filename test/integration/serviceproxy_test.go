@@ -1,0 +1,563 @@
+package integration
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/net/websocket"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/admission"
+	"github.com/portolan-dev/portolan/pkg/server/options"
+	"github.com/portolan-dev/portolan/test/harness"
+)
+
+const servicesPath = "/apis/portolan.dev/v1/namespaces/default/services/"
+
+// seen is what a backend got.
+type seen struct {
+	Method, URI, Body, Proto string
+	TLS                      bool
+	Header                   http.Header
+}
+
+// backend tells what it got, but for a few paths.
+func backend(w http.ResponseWriter, req *http.Request) {
+	switch req.URL.Path {
+	case "/redirect":
+		http.Redirect(w, req, "/elsewhere/?a=b", http.StatusFound)
+	case "/abroad":
+		http.Redirect(w, req, "http://127.0.0.2:1/", http.StatusFound)
+	case "/html":
+		w.Header().Set("Content-Type", "text/html")
+		io.WriteString(w, `<a href="/page">page</a>`)
+	case "/teapot":
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+		w.Header().Set("X-Of-Backend", "yes")
+		w.WriteHeader(http.StatusTeapot)
+	case "/slow":
+		io.WriteString(w, "a while ")
+		w.(http.Flusher).Flush()
+		select {
+		case <-req.Context().Done():
+		case <-time.After(100 * time.Millisecond):
+			io.WriteString(w, "later")
+		}
+	case "/websocket":
+		websocket.Handler(echo).ServeHTTP(w, req)
+	case "/upgrade":
+		shout(w, req)
+	default:
+		body, _ := io.ReadAll(req.Body)
+		json.NewEncoder(w).Encode(seen{req.Method, req.URL.RequestURI(), string(body), req.Proto, req.TLS != nil, req.Header})
+	}
+}
+
+// echo sends each message back.
+func echo(socket *websocket.Conn) {
+	for {
+		var message string
+		if websocket.Message.Receive(socket, &message) != nil || websocket.Message.Send(socket, message) != nil {
+			return
+		}
+	}
+}
+
+// shout switches to a protocol of its own, which answers lines in capitals.
+func shout(w http.ResponseWriter, req *http.Request) {
+	conn, stream, err := w.(http.Hijacker).Hijack()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", req.Header.Get("Upgrade"))
+	for {
+		line, err := stream.ReadString('\n')
+		if err != nil {
+			return
+		}
+		io.WriteString(conn, strings.ToUpper(line))
+	}
+}
+
+// portOf is the address and the port of a test server.
+func portOf(t *testing.T, server *httptest.Server) (string, int32) {
+	t.Helper()
+	host, port, err := net.SplitHostPort(server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return host, int32(number)
+}
+
+// store puts Endpoints into etcd, since the API accepts none on loopback.
+func store(t *testing.T, etcd *harness.Etcd, name string, subsets ...corev1.EndpointSubset) {
+	t.Helper()
+	raw, err := json.Marshal(&v1.Endpoints{
+		TypeMeta:   metav1.TypeMeta{APIVersion: v1.SchemeGroupVersion.String(), Kind: "Endpoints"},
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default"},
+		Subsets:    subsets,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := etcd.Client.Put(t.Context(), "/registry/portolan.dev/endpoints/default/"+name, string(raw)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func subset(ip, portName string, port int32) corev1.EndpointSubset {
+	return corev1.EndpointSubset{
+		Addresses: []corev1.EndpointAddress{{IP: ip, TargetRef: &corev1.ObjectReference{Kind: "Pod", Namespace: "default", Name: "web"}}},
+		Ports:     []corev1.EndpointPort{{Name: portName, Port: port}},
+	}
+}
+
+// caller is the administrator, who follows no redirect. He speaks HTTP/2 where
+// he can.
+type caller struct {
+	t      *testing.T
+	config *rest.Config
+	client *http.Client
+}
+
+func callerOf(t *testing.T, server *harness.Server) *caller {
+	t.Helper()
+	client, err := rest.HTTPClientFor(server.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.CloseIdleConnections)
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &caller{t: t, config: server.Config, client: client}
+}
+
+// overHTTP1 is the same caller in the version of HTTP that has hops to tell
+// about and connections to take over.
+func (c *caller) overHTTP1() *caller {
+	c.t.Helper()
+	config, err := rest.TLSConfigFor(c.config)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: config}}
+	c.t.Cleanup(client.CloseIdleConnections)
+	return &caller{t: c.t, config: c.config, client: client}
+}
+
+// do makes a request of the Services' path and returns the answer with its body.
+func (c *caller) do(method, path, body string, header http.Header) (*http.Response, string) {
+	c.t.Helper()
+	request, err := http.NewRequestWithContext(c.t.Context(), method, c.config.Host+servicesPath+path, strings.NewReader(body))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if header != nil {
+		request.Header = header
+	}
+	response, err := c.client.Do(request)
+	if err != nil {
+		c.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		c.t.Errorf("%s %s: %v", method, path, err)
+	}
+	return response, string(text)
+}
+
+// refused wants a Status with a code and a message.
+func (c *caller) refused(path string, code int, message string) {
+	c.t.Helper()
+	response, text := c.do(http.MethodGet, path, "", nil)
+	var status metav1.Status
+	if err := json.Unmarshal([]byte(text), &status); err != nil || response.StatusCode != code || status.Message != message {
+		c.t.Errorf("%s: %d %s\nwant %d %s", path, response.StatusCode, text, code, message)
+	}
+}
+
+// got wants the backend to be reached and returns what it got.
+func (c *caller) got(method, path, body string, header http.Header) (what seen) {
+	c.t.Helper()
+	response, text := c.do(method, path, body, header)
+	if err := json.Unmarshal([]byte(text), &what); err != nil || response.StatusCode != http.StatusOK || what.Method != method {
+		c.t.Errorf("%s %s: %d %s", method, path, response.StatusCode, text)
+	}
+	return what
+}
+
+const (
+	noCluster = ": the server has no cluster to ask for Pods, and none of the addresses is in its --service-proxy-allow-cidrs"
+	noPod     = ": none of the addresses is that of a Pod in the namespace, or in the server's --service-proxy-allow-cidrs"
+)
+
+// startProxied starts a server with the Service px, whose port 80 is a plain
+// backend and whose port 443 is one with TLS. The other networks are reached
+// beside 127.0.0.1.
+func startProxied(t *testing.T, networks ...string) (*harness.Etcd, *harness.Server, *httptest.Server) {
+	t.Helper()
+	plain, secure := httptest.NewServer(http.HandlerFunc(backend)), httptest.NewUnstartedServer(http.HandlerFunc(backend))
+	secure.EnableHTTP2 = true
+	secure.StartTLS()
+	t.Cleanup(plain.Close)
+	t.Cleanup(secure.Close)
+	etcd := harness.StartEtcd(t)
+	server := harness.Start(t, func(o *options.Options) {
+		harness.On(etcd)(o)
+		o.ServiceProxyAllowCIDRs = append(networks, "127.0.0.1/32")
+	})
+	service := serviceWith("px", func(spec *corev1.ServiceSpec) {
+		spec.Ports = []corev1.ServicePort{{Name: "http", Port: 80}, {Name: "tls", Port: 443}}
+	})
+	if _, err := servicesOf(server).Create(t.Context(), service, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	host, port := portOf(t, plain)
+	_, securePort := portOf(t, secure)
+	store(t, etcd, "px", subset(host, "http", port), subset(host, "tls", securePort))
+	return etcd, server, plain
+}
+
+// TestServiceProxy goes to Services by each form of their name and with each
+// method.
+func TestServiceProxy(t *testing.T) {
+	t.Parallel()
+	etcd, server, plain := startProxied(t)
+	c := callerOf(t, server)
+
+	for id, tls := range map[string]bool{
+		"px:http": false, "px:80": false, "http:px:http": false, "http:px:80": false, ":px:80": false,
+		"https:px:tls": true, "https:px:443": true,
+	} {
+		if what := c.got(http.MethodGet, id+"/proxy/", "", nil); what.URI != "/" || what.TLS != tls {
+			t.Errorf("%s: %+v", id, what)
+		}
+	}
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions} {
+		if what := c.got(method, "px:80/proxy/a", "body of "+method, nil); what.Body != "body of "+method {
+			t.Errorf("%s: %+v", method, what)
+		}
+	}
+	if response, text := c.do(http.MethodHead, "px:80/proxy/teapot", "", nil); response.StatusCode != http.StatusTeapot || text != "" {
+		t.Errorf("HEAD: %d %s", response.StatusCode, text)
+	}
+	for path, want := range map[string]string{
+		"/a":                    "/a",
+		"/a/":                   "/a/",
+		"/a/b?c=d&c=e&f":        "/a/b?c=d&c=e&f",
+		"/a/?path=/other":       "/a/?path=/other",
+		"/a%20b/":               "/a%20b/",
+		"/?timeout=1ms&dry=Run": "/?timeout=1ms&dry=Run",
+	} {
+		if what := c.got(http.MethodGet, "px:80/proxy"+path, "", nil); what.URI != want {
+			t.Errorf("%s: %s, want %s", path, what.URI, want)
+		}
+	}
+	response, _ := c.do(http.MethodGet, "px:80/proxy?a=b", "", nil)
+	if location := response.Header.Get("Location"); response.StatusCode != http.StatusMovedPermanently || location != servicesPath+"px:80/proxy/?a=b" {
+		t.Errorf("without a path: %d to %q", response.StatusCode, location)
+	}
+
+	// Nobody but this server may learn who asks, and by what.
+	what := c.overHTTP1().got(http.MethodGet, "px:80/proxy/", "", http.Header{
+		"Authorization": {"Bearer secret"}, "Proxy-Authorization": {"Basic secret"}, "Connection": {"X-Hop"}, "X-Hop": {"secret"},
+		"X-Remote-User": {"secret"}, "X-Remote-Group": {"secret"}, "X-Remote-Extra-Scopes": {"secret"},
+		"Impersonate-User": {"secret"}, "Impersonate-Group": {"system:masters"}, "X-Of-Caller": {"kept"},
+	})
+	if headers := fmt.Sprint(what.Header); strings.Contains(headers, "secret") || what.Header.Get("X-Of-Caller") != "kept" || what.Header.Get("X-Forwarded-Uri") != servicesPath+"px:80/proxy/" {
+		t.Errorf("the backend sees %s", headers)
+	}
+
+	response, _ = c.do(http.MethodGet, "px:80/proxy/teapot", "", nil)
+	if response.StatusCode != http.StatusTeapot || response.Header.Get("X-Of-Backend") != "yes" || response.Header.Get("Access-Control-Allow-Origin") != "" {
+		t.Errorf("the backend's answer: %d %v", response.StatusCode, response.Header)
+	}
+	response, _ = c.do(http.MethodGet, "px:80/proxy/redirect", "", nil)
+	if location := response.Header.Get("Location"); response.StatusCode != http.StatusFound || !strings.HasSuffix(location, servicesPath+"px:80/proxy/elsewhere/?a=b") {
+		t.Errorf("a redirect: %d to %q", response.StatusCode, location)
+	}
+	response, _ = c.do(http.MethodGet, "px:80/proxy/abroad", "", nil)
+	if location := response.Header.Get("Location"); response.StatusCode != http.StatusFound || location != "http://127.0.0.2:1/" {
+		t.Errorf("a redirect to another host: %d to %q", response.StatusCode, location)
+	}
+	if _, text := c.do(http.MethodGet, "px:80/proxy/html", "", nil); !strings.Contains(text, servicesPath+"px:80/proxy/page") {
+		t.Errorf("a page: %s", text)
+	}
+	// A proxied request takes as long as it takes: it has no timeout, and the
+	// backend's parameter of that name is not the server's.
+	for _, id := range []string{"px:80", "https:px:443"} {
+		if response, text := c.do(http.MethodGet, id+"/proxy/slow?timeout=1ms", "", nil); response.StatusCode != http.StatusOK || text != "a while later" {
+			t.Errorf("%s takes its time: %d %s", id, response.StatusCode, text)
+		}
+	}
+
+	host, port := portOf(t, plain)
+	store(t, etcd, "bare", subset(host, "", port))
+	if what := c.got(http.MethodGet, "bare/proxy/x", "", nil); what.URI != "/x" {
+		t.Errorf("a port without a name: %+v", what)
+	}
+}
+
+// TestServiceProxyRefusals has upstream's words for what can't be reached.
+func TestServiceProxyRefusals(t *testing.T) {
+	t.Parallel()
+	etcd, server, plain := startProxied(t, "0.0.0.0/0", "::/0")
+	c := callerOf(t, server)
+	_, port := portOf(t, plain)
+	notReady := subset("127.0.0.1", "", port)
+	notReady.Addresses, notReady.NotReadyAddresses = nil, notReady.Addresses
+	store(t, etcd, "empty")
+	store(t, etcd, "waiting", notReady)
+	closed := httptest.NewServer(nil)
+	_, closedPort := portOf(t, closed)
+	closed.Close()
+	store(t, etcd, "closed", subset("127.0.0.1", "", closedPort))
+	// Loopback is not meant by 0.0.0.0/0, in whatever form it comes.
+	elsewhere := map[string]string{"loopback": "127.0.0.2", "mapped": "::ffff:127.0.0.2", "loopback6": "::1", "name": "localhost", "unspecified": "0.0.0.0", "link": "169.254.169.254"}
+	for name, ip := range elsewhere {
+		store(t, etcd, name, subset(ip, "", port))
+	}
+
+	c.refused("ftp:px:80/proxy/", 400, `invalid service request "ftp:px:80"`)
+	c.refused("a:b:c:d/proxy/", 400, `invalid service request "a:b:c:d"`)
+	c.refused("px:81/proxy/", 503, `no service port 81 found for service "px"`)
+	c.refused("px:nope/proxy/", 503, `no endpoints available for service "px:nope"`)
+	c.refused("px/proxy/", 503, `no endpoints available for service "px"`)
+	c.refused("nope:80/proxy/", 404, `services.portolan.dev "nope" not found`)
+	c.refused("nope/proxy/", 404, `services.portolan.dev "nope" not found`)
+	c.refused("https:empty:/proxy/", 503, `no endpoints available for service "empty"`)
+	c.refused("http:waiting:/proxy/", 503, `no endpoints available for service "http:waiting:"`)
+	c.refused("closed/proxy/", 503, fmt.Sprintf("error trying to reach service: dial tcp 127.0.0.1:%d: connect: connection refused", closedPort))
+	c.refused("px:80/proxy/?dryRun=All", 400, "dryRun is not supported")
+	for name := range elsewhere {
+		c.refused(name+"/proxy/", 503, fmt.Sprintf("no endpoints available for service %q", name)+noCluster)
+	}
+}
+
+// TestServiceProxyDefault reaches nothing where nobody vouches.
+func TestServiceProxyDefault(t *testing.T) {
+	t.Parallel()
+	var reached atomic.Bool
+	plain := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached.Store(true) }))
+	t.Cleanup(plain.Close)
+	etcd := harness.StartEtcd(t)
+	server := harness.Start(t, harness.On(etcd))
+	host, port := portOf(t, plain)
+	store(t, etcd, "px", subset(host, "", port))
+	store(t, etcd, "mapped", subset("::ffff:127.0.0.1", "", port))
+	c := callerOf(t, server)
+	c.refused("px/proxy/", 503, `no endpoints available for service "px"`+noCluster)
+	c.refused("mapped/proxy/", 503, `no endpoints available for service "mapped"`+noCluster)
+	if reached.Load() {
+		t.Error("the backend was reached")
+	}
+}
+
+// TestServiceProxyForms reaches addresses of both families, and IPv4 ones in
+// the form of IPv6 as what they are.
+func TestServiceProxyForms(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	six := httptest.NewUnstartedServer(http.HandlerFunc(backend))
+	six.Listener.Close()
+	six.Listener = listener
+	six.Start()
+	t.Cleanup(six.Close)
+	etcd, server, plain := startProxied(t, "::1/128")
+	c := callerOf(t, server)
+	host, port := portOf(t, six)
+	store(t, etcd, "six", subset(host, "", port))
+	_, port = portOf(t, plain)
+	store(t, etcd, "mapped", subset("::ffff:127.0.0.1", "", port))
+	for _, id := range []string{"six", "mapped"} {
+		if what := c.got(http.MethodGet, id+"/proxy/x/", "", nil); what.URI != "/x/" {
+			t.Errorf("%s: %+v", id, what)
+		}
+		c.upgrades(id)
+	}
+}
+
+// upgrades switches protocols and talks both ways.
+func (c *caller) upgrades(id string) {
+	c.t.Helper()
+	request, err := http.NewRequestWithContext(c.t.Context(), http.MethodPost, c.config.Host+servicesPath+id+"/proxy/upgrade?timeout=1ms", nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	request.Header.Set("Connection", "Upgrade")
+	request.Header.Set("Upgrade", "SPDY/3.1")
+	response, err := c.overHTTP1().client.Do(request)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	stream, ok := response.Body.(io.ReadWriter)
+	if response.StatusCode != http.StatusSwitchingProtocols || response.Header.Get("Upgrade") != "SPDY/3.1" || !ok {
+		text, _ := io.ReadAll(response.Body)
+		c.t.Fatalf("%s: %d %v %s", id, response.StatusCode, response.Header, text)
+	}
+	answers := bufio.NewReader(stream)
+	for _, line := range []string{"one\n", "two\n"} {
+		if _, err := io.WriteString(stream, line); err != nil {
+			c.t.Fatal(err)
+		}
+		if answer, err := answers.ReadString('\n'); err != nil || answer != strings.ToUpper(line) {
+			c.t.Errorf("%s: %q answers %q, error %v", id, line, answer, err)
+		}
+	}
+}
+
+// TestServiceProxyUpgrades has streams through all of the server's filters.
+func TestServiceProxyUpgrades(t *testing.T) {
+	t.Parallel()
+	_, server, _ := startProxied(t)
+	c := callerOf(t, server)
+	for _, id := range []string{"px:80", "https:px:443"} {
+		c.upgrades(id)
+
+		address := "wss" + strings.TrimPrefix(c.config.Host, "https") + servicesPath + id + "/proxy/websocket"
+		config, err := websocket.NewConfig(address, c.config.Host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if config.TlsConfig, err = rest.TLSConfigFor(c.config); err != nil {
+			t.Fatal(err)
+		}
+		socket, err := config.DialContext(t.Context())
+		if err != nil {
+			t.Fatalf("%s: %v", id, err)
+		}
+		for _, message := range []string{"one", strings.Repeat("much", 1<<16)} {
+			if err := websocket.Message.Send(socket, message); err != nil {
+				t.Fatal(err)
+			}
+			var answer string
+			if err := websocket.Message.Receive(socket, &answer); err != nil || answer != message {
+				t.Errorf("%s: %d bytes answer %d, error %v", id, len(message), len(answer), err)
+			}
+		}
+		if err := socket.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	// The backend's refusal to switch is passed on.
+	response, _ := c.do(http.MethodGet, "px:80/proxy/teapot", "", http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}})
+	if response.StatusCode != http.StatusTeapot {
+		t.Errorf("a refusal to upgrade: %d", response.StatusCode)
+	}
+}
+
+// TestServiceProxyToPods asks a cluster, of which there is no more than one
+// Pod. No packet goes to its address, as TCP has no broadcasts: what tells is
+// that the server tried.
+func TestServiceProxyToPods(t *testing.T) {
+	t.Parallel()
+	const address = "255.255.255.255"
+	asked := make(chan *http.Request, 10)
+	cluster := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.URL.Path == "/api/v1/namespaces/default/pods/web" {
+			asked <- req
+			w.Header().Set("Content-Type", "application/json")
+			json.NewEncoder(w).Encode(&corev1.Pod{
+				TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
+				ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "default"},
+				Status:     corev1.PodStatus{PodIPs: []corev1.PodIP{{IP: address}, {IP: "127.0.0.1"}}},
+			})
+			return
+		}
+		http.NotFound(w, req)
+	}))
+	t.Cleanup(cluster.Close)
+	kubeconfig := clientcmdapi.NewConfig()
+	kubeconfig.Clusters["cluster"] = &clientcmdapi.Cluster{Server: cluster.URL}
+	kubeconfig.Contexts["cluster"] = &clientcmdapi.Context{Cluster: "cluster"}
+	kubeconfig.CurrentContext = "cluster"
+	file := t.TempDir() + "/kubeconfig"
+	if err := clientcmd.WriteToFile(*kubeconfig, file); err != nil {
+		t.Fatal(err)
+	}
+	etcd := harness.StartEtcd(t)
+	server := harness.Start(t, func(o *options.Options) {
+		harness.On(etcd)(o)
+		o.CoreAPI.CoreAPIKubeconfigPath = file
+		o.Admission.DisablePlugins = admission.NeedCluster().UnsortedList()
+	})
+	c := callerOf(t, server)
+
+	store(t, etcd, "px", subset(address, "", 80))
+	c.refused("px/proxy/", 503, "error trying to reach service: dial tcp "+address+":80: connect: network is unreachable")
+	if len(asked) != 1 {
+		t.Errorf("the cluster was asked %d times", len(asked))
+	}
+	store(t, etcd, "liar", subset("255.255.255.254", "", 80))
+	c.refused("liar/proxy/", 503, `no endpoints available for service "liar"`+noPod)
+	nobody := subset(address, "", 80)
+	nobody.Addresses[0].TargetRef.Name = "nobody"
+	store(t, etcd, "nobody", nobody)
+	c.refused("nobody/proxy/", 503, `no endpoints available for service "nobody"`+noPod)
+	store(t, etcd, "loopback", subset("127.0.0.1", "", 80))
+	c.refused("loopback/proxy/", 503, `no endpoints available for service "loopback"`+noPod)
+}
+
+// TestServiceProxyIsPublished finds the subresource where clients look for it.
+func TestServiceProxyIsPublished(t *testing.T) {
+	t.Parallel()
+	server := harness.Start(t, nil)
+	resources, err := server.Client.Discovery().ServerResourcesForGroupVersion(v1.SchemeGroupVersion.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	for _, resource := range resources.APIResources {
+		if resource.Name == "services/proxy" {
+			found = true
+			if verbs := strings.Join(resource.Verbs, ","); resource.Kind != "ServiceProxyOptions" || !resource.Namespaced || verbs != "create,delete,get,patch,update" {
+				t.Errorf("discovery: %+v", resource)
+			}
+		}
+	}
+	if !found {
+		t.Error("services/proxy is not in discovery")
+	}
+	document, err := server.Client.Discovery().RESTClient().Get().AbsPath("/openapi/v3/apis/portolan.dev/v1").Do(t.Context()).Raw()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var api struct {
+		Paths map[string]map[string]any `json:"paths"`
+	}
+	if err := json.Unmarshal(document, &api); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"proxy", "proxy/{path}"} {
+		path = strings.Replace(servicesPath, "default", "{namespace}", 1) + "{name}/" + path
+		for _, method := range []string{"get", "post", "put", "patch", "delete", "head", "options", "parameters"} {
+			if _, ok := api.Paths[path][method]; !ok {
+				t.Errorf("OpenAPI has no %s of %s", method, path)
+			}
+		}
+	}
+}
