@@ -17,6 +17,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/apis/portolan/validation"
+	"github.com/portolan-dev/portolan/pkg/registry/status"
 )
 
 var (
@@ -41,7 +42,7 @@ func newStrategy(typer runtime.ObjectTyper) strategy {
 func (strategy) NamespaceScoped() bool { return false }
 
 func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return resetFields(fieldpath.MakePathOrDie("status"))
+	return status.ResetFields(fieldpath.NewSet(fieldpath.MakePathOrDie("status")))
 }
 
 func (strategy) PrepareForCreate(_ context.Context, object runtime.Object) {
@@ -80,13 +81,13 @@ type statusStrategy struct {
 // GetResetFields names the figures too, so that no applier comes to own what is
 // never stored.
 func (statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return resetFields(
+	return status.ResetFields(fieldpath.NewSet(
 		fieldpath.MakePathOrDie("metadata"),
 		fieldpath.MakePathOrDie("spec"),
 		fieldpath.MakePathOrDie("status", "capacity"),
 		fieldpath.MakePathOrDie("status", "allocated"),
 		fieldpath.MakePathOrDie("status", "free"),
-	)
+	))
 }
 
 func (statusStrategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
@@ -102,8 +103,4 @@ func (statusStrategy) ValidateUpdate(_ context.Context, object, old runtime.Obje
 
 func dropFigures(status *v1.NodePortRangeStatus) {
 	status.Capacity, status.Allocated, status.Free = 0, 0, 0
-}
-
-func resetFields(paths ...fieldpath.Path) map[fieldpath.APIVersion]*fieldpath.Set {
-	return map[fieldpath.APIVersion]*fieldpath.Set{"portolan.dev/v1": fieldpath.NewSet(paths...)}
 }

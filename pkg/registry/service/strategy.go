@@ -22,6 +22,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/apis/portolan/validation"
+	"github.com/portolan-dev/portolan/pkg/registry/status"
 	"github.com/portolan-dev/portolan/pkg/service"
 )
 
@@ -46,7 +47,7 @@ func newStrategy(typer runtime.ObjectTyper) strategy {
 func (strategy) NamespaceScoped() bool { return true }
 
 func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return resetFields(fieldpath.MakePathOrDie("status"))
+	return status.ResetFields(fieldpath.NewSet(fieldpath.MakePathOrDie("status")))
 }
 
 // PrepareForCreate clears the status, which is not a creator's to write.
@@ -91,7 +92,7 @@ type statusStrategy struct {
 }
 
 func (statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return resetFields(fieldpath.MakePathOrDie("spec"))
+	return status.ResetFields(fieldpath.NewSet(fieldpath.MakePathOrDie("spec")))
 }
 
 func (statusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
@@ -109,12 +110,6 @@ func (statusStrategy) WarningsOnUpdate(_ context.Context, obj, _ runtime.Object)
 // AllowCreateOnUpdate is false: upstream's status strategy creates a Service
 // with whatever addresses the caller writes.
 func (statusStrategy) AllowCreateOnUpdate(context.Context) bool { return false }
-
-func resetFields(paths ...fieldpath.Path) map[fieldpath.APIVersion]*fieldpath.Set {
-	return map[fieldpath.APIVersion]*fieldpath.Set{
-		fieldpath.APIVersion(v1.SchemeGroupVersion.String()): fieldpath.NewSet(paths...),
-	}
-}
 
 // attributes are what Services can be selected by.
 func attributes(obj runtime.Object) (labels.Set, fields.Set, error) {

@@ -17,6 +17,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/apis/portolan/validation"
+	"github.com/portolan-dev/portolan/pkg/registry/status"
 )
 
 var (
@@ -27,6 +28,9 @@ var (
 	_ rest.RESTUpdateStrategy  = statusStrategy{}
 	_ rest.ResetFieldsStrategy = statusStrategy{}
 )
+
+// upstreamVersion is the other version that the store is made to be served in.
+const upstreamVersion = "networking.k8s.io/v1"
 
 // strategy follows upstream's serviceCIDRStrategy
 // (pkg/registry/networking/servicecidr).
@@ -42,7 +46,7 @@ func newStrategy(typer runtime.ObjectTyper) strategy {
 func (strategy) NamespaceScoped() bool { return false }
 
 func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return resetFields(fieldpath.MakePathOrDie("status"))
+	return status.ResetFields(fieldpath.NewSet(fieldpath.MakePathOrDie("status")), upstreamVersion)
 }
 
 func (strategy) PrepareForCreate(_ context.Context, object runtime.Object) {
@@ -81,11 +85,11 @@ type statusStrategy struct {
 // GetResetFields adds the figures to what upstream resets, so that no applier
 // comes to own what is never stored.
 func (statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return resetFields(
+	return status.ResetFields(fieldpath.NewSet(
 		fieldpath.MakePathOrDie("metadata"),
 		fieldpath.MakePathOrDie("spec"),
 		fieldpath.MakePathOrDie("status", "cidrs"),
-	)
+	), upstreamVersion)
 }
 
 func (statusStrategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
@@ -97,14 +101,4 @@ func (statusStrategy) PrepareForUpdate(_ context.Context, object, old runtime.Ob
 
 func (statusStrategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
 	return validation.ValidateServiceCIDRStatusUpdate(object.(*v1.ServiceCIDR), old.(*v1.ServiceCIDR))
-}
-
-// resetFields names every version that the store is served in, upstream's
-// networking.k8s.io/v1 included: an apply through either reads the set of its
-// own version.
-func resetFields(paths ...fieldpath.Path) map[fieldpath.APIVersion]*fieldpath.Set {
-	return map[fieldpath.APIVersion]*fieldpath.Set{
-		"portolan.dev/v1":      fieldpath.NewSet(paths...),
-		"networking.k8s.io/v1": fieldpath.NewSet(paths...),
-	}
 }

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/registry/dryrun"
 )
 
@@ -23,6 +24,17 @@ var (
 type Strategy interface {
 	rest.RESTUpdateStrategy
 	rest.ResetFieldsStrategy
+}
+
+// ResetFields are the fields that an apply never comes to own, in this group's
+// version and in each further version that the store is served in: an apply
+// reads the set of its own.
+func ResetFields(fields *fieldpath.Set, further ...fieldpath.APIVersion) map[fieldpath.APIVersion]*fieldpath.Set {
+	reset := map[fieldpath.APIVersion]*fieldpath.Set{fieldpath.APIVersion(v1.SchemeGroupVersion.String()): fields}
+	for _, version := range further {
+		reset[version] = fields
+	}
+	return reset
 }
 
 // REST serves a status.
