@@ -30,7 +30,7 @@ func newCIDR(cidrs ...string) *v1.ServiceCIDR {
 		ObjectMeta: metav1.ObjectMeta{Name: "extra"},
 		Spec:       v1.ServiceCIDRSpec{CIDRs: cidrs},
 		Status: v1.ServiceCIDRStatus{
-			Conditions: []metav1.Condition{{Type: "Ready", Status: "False"}},
+			Conditions: []metav1.Condition{{Type: "Ready", Status: "False", Reason: "Full", LastTransitionTime: metav1.Now()}},
 			CIDRs:      []v1.CIDRUsage{{CIDR: "10.0.0.0/24", Capacity: 1}},
 		},
 	}
