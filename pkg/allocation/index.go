@@ -128,6 +128,14 @@ func (x *Index) Told(class Class, revision int64) {
 	p.told = max(p.told, revision)
 }
 
+// Revision is what the watch has come to, as far as Told and Replace say.
+func (x *Index) Revision(class Class) int64 {
+	p := &x.pools[class]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.told
+}
+
 // Absent takes note that there was no claim on a value at the given revision.
 func (x *Index) Absent(value Value, revision int64) {
 	p := &x.pools[value.Class]

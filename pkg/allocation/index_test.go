@@ -335,6 +335,11 @@ func TestOverlappingRanges(t *testing.T) {
 	if _, _, ok := x.Covering(address("10.0.0.255")); ok {
 		t.Error("a broadcast address is covered")
 	}
+	for text, want := range map[string]string{"10.0.0.3": "10.0.0.0/28", "10.0.0.15": "10.0.0.0/24", "10.0.0.255": "", "fd00::1": ""} {
+		if got := x.BlockOf(address(text)); got != want {
+			t.Errorf("%s lies in %q, want %q", text, got, want)
+		}
+	}
 	if got, want := x.Usage(IPv4, "wide"), []BlockUsage{{"10.0.0.0/24", 254, 2, 252}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("wide: %v, want %v", got, want)
 	}
@@ -346,6 +351,9 @@ func TestOverlappingRanges(t *testing.T) {
 	x.SetRange(IPv4, unusable)
 	if name, _, _ := x.Covering(address("10.0.0.3")); name != "wide" {
 		t.Errorf("covered by %q", name)
+	}
+	if got := x.BlockOf(address("10.0.0.3")); got != "10.0.0.0/24" {
+		t.Errorf("lies in %q", got)
 	}
 	if got := len(x.UsableRanges(IPv4)); got != 1 {
 		t.Errorf("%d usable blocks", got)
@@ -393,5 +401,17 @@ func TestClaimsOfOneRevision(t *testing.T) {
 	}
 	for port := range int32(3) {
 		checkHolder(t, x, NodePort(port), "a")
+	}
+}
+
+func TestRevision(t *testing.T) {
+	x, _ := newIndex()
+	x.Replace(nil, 5, IPv4, IPv6)
+	x.Told(IPv4, 9)
+	x.Told(IPv4, 7)
+	for class, want := range map[Class]int64{IPv4: 9, IPv6: 5, Port: 0} {
+		if got := x.Revision(class); got != want {
+			t.Errorf("%s: %d, want %d", class, got, want)
+		}
 	}
 }

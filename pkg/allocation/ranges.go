@@ -106,6 +106,25 @@ func (x *Index) Covering(value Value) (name string, revision int64, ok bool) {
 	return "", 0, false
 }
 
+// BlockOf is the text of the block that a value lies in: that of the range
+// which Covering names, empty where there is none.
+func (x *Index) BlockOf(value Value) string {
+	p := &x.pools[value.Class]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, state := range p.sorted {
+		if !state.Usable {
+			continue
+		}
+		for _, block := range state.Blocks {
+			if block.Span.Contains(value.Number) {
+				return block.Text
+			}
+		}
+	}
+	return ""
+}
+
 // Usage says how full a range's blocks are, in the order of its spec.
 func (x *Index) Usage(class Class, name string) []BlockUsage {
 	p := &x.pools[class]

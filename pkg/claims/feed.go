@@ -30,9 +30,9 @@ type Feed struct {
 	stores     []*indexStore
 }
 
-// NewFeed makes a feed that Run starts.
-func NewFeed(index *allocation.Index, addresses, ports, addressRanges, portRanges Source) *Feed {
-	feed := &Feed{}
+// NewFeed makes a feed of the ledger's index that Run starts.
+func NewFeed(ledger *Ledger, addresses, ports, addressRanges, portRanges Source) *Feed {
+	feed, index := &Feed{}, ledger.Index
 	add := func(source Source, example runtime.Object, store *indexStore) {
 		feed.reflectors = append(feed.reflectors, cache.NewReflectorWithOptions(listWatch(source), example, store,
 			cache.ReflectorOptions{Name: fmt.Sprintf("allocation index (%T)", example)}))
@@ -42,8 +42,8 @@ func NewFeed(index *allocation.Index, addresses, ports, addressRanges, portRange
 		func(obj runtime.Object, revision int64) { setAddressRange(index, obj.(*v1.ServiceCIDR), revision) }))
 	add(portRanges, &v1.NodePortRange{}, rangeStore(index, []allocation.Class{allocation.Port},
 		func(obj runtime.Object, revision int64) { setPortRange(index, obj.(*v1.NodePortRange), revision) }))
-	add(addresses, &v1.IPAddress{}, claimStore(index, []allocation.Class{allocation.IPv4, allocation.IPv6}, addressClaim))
-	add(ports, &v1.NodePort{}, claimStore(index, []allocation.Class{allocation.Port}, portClaim))
+	add(addresses, &v1.IPAddress{}, claimStore(ledger, []allocation.Class{allocation.IPv4, allocation.IPv6}, addressClaim))
+	add(ports, &v1.NodePort{}, claimStore(ledger, []allocation.Class{allocation.Port}, portClaim))
 	return feed
 }
 
@@ -109,18 +109,23 @@ type indexStore struct {
 
 var _ cache.ReflectorStore = &indexStore{}
 
-func claimStore(index *allocation.Index, classes []allocation.Class, claimOf func(runtime.Object) (allocation.Value, allocation.Claim, bool)) *indexStore {
+func claimStore(ledger *Ledger, classes []allocation.Class, claimOf func(runtime.Object) (allocation.Value, allocation.Claim, bool)) *indexStore {
+	index, observer := ledger.Index, ledger.observe()
+	told := func(class allocation.Class, revision int64) {
+		index.Told(class, revision)
+		observer.Told(class, revision)
+	}
 	return &indexStore{
 		set: func(obj runtime.Object, _ int64) {
 			if value, claim, ok := claimOf(obj); ok {
 				index.Observe(value, claim)
-				index.Told(value.Class, claim.Revision)
+				told(value.Class, claim.Revision)
 			}
 		},
 		remove: func(name string, revision int64) {
 			if value, ok := valueOf(name); ok {
 				index.Absent(value, revision)
-				index.Told(value.Class, revision)
+				told(value.Class, revision)
 			}
 		},
 		replace: func(objs []runtime.Object, revision int64) {
@@ -131,6 +136,9 @@ func claimStore(index *allocation.Index, classes []allocation.Class, claimOf fun
 				}
 			}
 			index.Replace(listed, revision, classes...)
+			for _, class := range classes {
+				observer.Told(class, revision)
+			}
 		},
 	}
 }

@@ -23,8 +23,9 @@ import (
 type Ledger struct {
 	Index *allocation.Index
 
-	client  kubernetes.Interface
-	mayRead MayRead
+	client   kubernetes.Interface
+	mayRead  MayRead
+	observer Observer
 
 	addresses, ports          resource
 	addressRanges, portRanges resource
@@ -39,9 +40,10 @@ type Read struct {
 type MayRead func(ctx context.Context, read Read) bool
 
 // NewLedger makes a ledger that writes claims where the stores of their
-// resources do. mayRead decides whether an error names the holder of a value.
-func NewLedger(index *allocation.Index, client kubernetes.Interface, getter generic.RESTOptionsGetter, mayRead MayRead) (*Ledger, error) {
-	ledger := &Ledger{Index: index, client: client, mayRead: mayRead}
+// resources do. mayRead decides whether an error names the holder of a value;
+// the observer may be nil.
+func NewLedger(index *allocation.Index, client kubernetes.Interface, getter generic.RESTOptionsGetter, mayRead MayRead, observer Observer) (*Ledger, error) {
+	ledger := &Ledger{Index: index, client: client, mayRead: mayRead, observer: observer}
 	for _, kind := range []struct {
 		resource string
 		example  runtime.Object

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/util/dryrun"
 
 	"github.com/portolan-dev/portolan/pkg/allocation"
 )
@@ -29,6 +30,10 @@ type Picks struct {
 	// and leaves its write to go on.
 	writes int
 	ended  bool
+	// failures are the values that the last attempt can't have: by their name,
+	// or by the slot that there was nothing to pick for.
+	failures map[string]Failure
+	observer Observer
 }
 
 type refusal struct {
@@ -42,9 +47,12 @@ type picksKey struct{}
 
 // WithPicks gives every request an empty set of picks, and gives back what the
 // request did not use when it has ended.
-func WithPicks(index *allocation.Index, handler http.Handler) http.Handler {
+func WithPicks(ledger *Ledger, handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		ctx, picks := NewContext(req.Context(), index)
+		ctx, picks := NewContext(req.Context(), ledger.Index)
+		if req.URL.RawQuery == "" || !dryrun.IsDryRun(req.URL.Query()["dryRun"]) {
+			picks.observer = ledger.observe()
+		}
 		defer picks.End()
 		handler.ServeHTTP(w, req.WithContext(ctx))
 	})
@@ -53,7 +61,7 @@ func WithPicks(index *allocation.Index, handler http.Handler) http.Handler {
 // NewContext puts an empty set of picks into a context, for requests that
 // don't come over HTTP. The caller ends it.
 func NewContext(ctx context.Context, index *allocation.Index) (context.Context, *Picks) {
-	picks := &Picks{index: index, slots: map[string]allocation.Value{}}
+	picks := &Picks{index: index, slots: map[string]allocation.Value{}, observer: silent{}}
 	return context.WithValue(ctx, picksKey{}, picks), picks
 }
 
@@ -126,10 +134,12 @@ func (p *Picks) pick(slot string, class allocation.Class) (allocation.Value, err
 	for {
 		value, err := p.index.Pick(class)
 		if err != nil {
+			p.failPick(slot, class, err)
 			return allocation.Value{}, err
 		}
 		if !slices.Contains(p.named, value) {
 			p.slots[slot] = value
+			delete(p.failures, slot)
 			return value, nil
 		}
 		// Kept until a pick is found, or it would be picked again.
@@ -180,19 +190,26 @@ func (p *Picks) replace(value allocation.Value) (allocation.Value, error) {
 	return allocation.Value{}, errNotPicked
 }
 
-// claimed takes note that values are claimed now. They are the index's to know:
-// by the time the request ends, somebody else may have picked one again.
-func (p *Picks) claimed(values []allocation.Value) {
-	if p == nil {
-		return
+// claimed takes note that values are claimed now, and says of each whether it
+// had been picked. They are the index's to know: by the time the request ends,
+// somebody else may have picked one again.
+func (p *Picks) claimed(values []allocation.Value) map[allocation.Value]bool {
+	if p == nil || len(values) == 0 {
+		return nil
+	}
+	picked := make(map[allocation.Value]bool, len(values))
+	for _, value := range values {
+		picked[value] = false
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for slot, value := range p.slots {
-		if slices.Contains(values, value) {
+		if _, claimed := picked[value]; claimed {
+			picked[value] = true
 			delete(p.slots, slot)
 		}
 	}
+	return picked
 }
 
 // doubt remembers that a write of the request had no answer: see
@@ -227,6 +244,9 @@ func (p *Picks) End() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ended = true
+	for _, failure := range p.failures {
+		p.observer.Failed(failure)
+	}
 	for slot, value := range p.slots {
 		if p.doubted || p.writes > 0 {
 			p.index.Doubt(value)

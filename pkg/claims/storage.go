@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -43,11 +44,32 @@ type write struct {
 	plan   *txn.Plan
 	// last is the attempt whose transaction was sent last.
 	last *attempt
+
+	observer Observer
+	began    time.Time
+	attempts int
+	// done is for the picks to know that the write is over.
+	done func()
 }
 
 func (s *Storage) begin(ctx context.Context) (context.Context, *write) {
-	w := &write{ledger: s.ledger, picks: FromContext(ctx), plan: &txn.Plan{}}
+	w := &write{ledger: s.ledger, picks: FromContext(ctx), plan: &txn.Plan{}, observer: s.ledger.observe(), began: time.Now()}
+	if txn.IsDryRun(ctx) {
+		w.observer = silent{}
+	}
+	w.done = w.picks.write()
 	return txn.WithPlan(ctx, w.plan), w
+}
+
+// end must be called with what the storage call returns.
+func (w *write) end(err error) {
+	w.done()
+	if w.attempts > 0 {
+		w.observer.Wrote(w.attempts)
+	}
+	if !apierrors.IsInvalid(err) {
+		w.picks.noFailure()
+	}
 }
 
 // errRangeGone says that picks of the attempt lie in no usable range any more.
@@ -55,6 +77,7 @@ var errRangeGone = errors.New("a value was picked from a range that is gone")
 
 // prepare plans the next attempt.
 func (w *write) prepare(ctx context.Context, owner *v1.Service, before, after holdings) error {
+	w.attempts++
 	attempt, err := w.ledger.plan(ctx, w.plan, owner, before, after)
 	if err != nil {
 		var outside *outOfRangeError
@@ -62,6 +85,7 @@ func (w *write) prepare(ctx context.Context, owner *v1.Service, before, after ho
 			if w.picks.Picked(outside.value) {
 				return errRangeGone
 			}
+			w.picks.Fail(outside.value)
 			return invalid(owner, w.ledger.outOfRange(owner, outside.value))
 		}
 		return err
@@ -72,10 +96,14 @@ func (w *write) prepare(ctx context.Context, owner *v1.Service, before, after ho
 
 // outside are the picks for which prepare said errRangeGone.
 func (w *write) outside(before, after holdings) []allocation.Value {
-	return slices.DeleteFunc(differ(before, after).take, func(value allocation.Value) bool {
+	outside := slices.DeleteFunc(differ(before, after).take, func(value allocation.Value) bool {
 		_, _, covered := w.ledger.Index.Covering(value)
 		return covered || !w.picks.Picked(value)
 	})
+	for _, value := range outside {
+		w.observer.Lost(value.Class)
+	}
+	return outside
 }
 
 // settle looks at how the store's call ended. again says that the call is to
@@ -86,7 +114,7 @@ func (w *write) settle(ctx context.Context, err error) (lost []allocation.Value,
 	switch outcome {
 	case txn.Committed:
 		w.ledger.committed(w.last, revision)
-		w.picks.claimed(w.last.take)
+		w.allocated(w.picks.claimed(w.last.take), revision)
 		return nil, false, err
 	case txn.Unknown:
 		w.picks.doubt()
@@ -107,21 +135,23 @@ func (w *write) settle(ctx context.Context, err error) (lost []allocation.Value,
 			continue
 		}
 		if !w.picks.Picked(value) {
+			w.picks.Fail(value)
 			return nil, false, invalid(w.last.owner, unavailable)
 		}
 		lost = append(lost, value)
+		w.observer.Lost(value.Class)
 	}
 	return lost, true, nil
 }
 
 // Create writes a Service and its claims.
-func (s *Storage) Create(ctx context.Context, key string, obj, out runtime.Object, ttl uint64) error {
+func (s *Storage) Create(ctx context.Context, key string, obj, out runtime.Object, ttl uint64) (err error) {
 	svc, err := serviceOf(obj)
 	if err != nil {
 		return err
 	}
 	ctx, w := s.begin(ctx)
-	defer w.picks.write()()
+	defer func() { w.end(err) }()
 	if cause := w.picks.refused(); cause != nil {
 		return s.unlessExists(ctx, key, invalid(svc, cause))
 	}
@@ -162,15 +192,16 @@ func (s *Storage) unlessExists(ctx context.Context, key string, refusal error) e
 // that was picked and lost is picked again by running tryUpdate again, which
 // passes through admission.
 func (s *Storage) GuaranteedUpdate(ctx context.Context, key string, destination runtime.Object, ignoreNotFound bool,
-	preconditions *storage.Preconditions, tryUpdate storage.UpdateFunc, cached runtime.Object) error {
+	preconditions *storage.Preconditions, tryUpdate storage.UpdateFunc, cached runtime.Object) (err error) {
 	ctx, w := s.begin(ctx)
-	defer w.picks.write()()
+	defer func() { w.end(err) }()
 	var owner *v1.Service
 	update := func(input runtime.Object, res storage.ResponseMeta) (runtime.Object, *uint64, error) {
 		stored, err := serviceOf(input)
 		if err != nil {
 			return nil, nil, err
 		}
+		w.picks.noFailure()
 		// tryUpdate may change its input.
 		before := holdingsOf(stored)
 		output, ttl, err := tryUpdate(input, res)
@@ -211,9 +242,9 @@ func (s *Storage) GuaranteedUpdate(ctx context.Context, key string, destination 
 
 // Delete removes a Service and everything it holds.
 func (s *Storage) Delete(ctx context.Context, key string, out runtime.Object, preconditions *storage.Preconditions,
-	validateDeletion storage.ValidateObjectFunc, cached runtime.Object, opts storage.DeleteOptions) error {
+	validateDeletion storage.ValidateObjectFunc, cached runtime.Object, opts storage.DeleteOptions) (err error) {
 	ctx, w := s.begin(ctx)
-	defer w.picks.write()()
+	defer func() { w.end(err) }()
 	var owner *v1.Service
 	validate := func(ctx context.Context, obj runtime.Object) error {
 		if err := validateDeletion(ctx, obj); err != nil {

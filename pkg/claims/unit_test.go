@@ -249,7 +249,7 @@ func TestPicks(t *testing.T) {
 	})
 	t.Run("of a request", func(t *testing.T) {
 		index, _ := setUp("1-3")
-		handler := WithPicks(index, http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+		handler := WithPicks(&Ledger{Index: index}, http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
 			pick(t, FromContext(req.Context()), "a")
 			panic("given back all the same")
 		}))

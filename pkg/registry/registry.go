@@ -10,7 +10,6 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
-	"github.com/portolan-dev/portolan/pkg/allocation"
 	"github.com/portolan-dev/portolan/pkg/claims"
 	"github.com/portolan-dev/portolan/pkg/registry/endpoints"
 	"github.com/portolan-dev/portolan/pkg/registry/endpointslice"
@@ -104,7 +103,7 @@ func (s *Storage) GroupInfo(scheme *runtime.Scheme, codecs serializer.CodecFacto
 	return group
 }
 
-// NewFeed feeds an index from the stores of claims and ranges.
-func (s *Storage) NewFeed(index *allocation.Index) *claims.Feed {
-	return claims.NewFeed(index, s.IPAddress, s.NodePort, s.ServiceCIDR, s.NodePortRange)
+// NewFeed feeds a ledger's index from the stores of claims and ranges.
+func (s *Storage) NewFeed(ledger *claims.Ledger) *claims.Feed {
+	return claims.NewFeed(ledger, s.IPAddress, s.NodePort, s.ServiceCIDR, s.NodePortRange)
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/allocation"
 	"github.com/portolan-dev/portolan/pkg/claims"
 	"github.com/portolan-dev/portolan/pkg/etcd"
+	"github.com/portolan-dev/portolan/pkg/metrics"
 	"github.com/portolan-dev/portolan/pkg/pki"
 	"github.com/portolan-dev/portolan/pkg/registry"
 	"github.com/portolan-dev/portolan/pkg/registry/claim"
@@ -63,9 +64,9 @@ func NewConfig(o *options.Options, store *etcd.Store, files pki.Files) (*Config,
 	if err := config.applyServiceProxy(o); err != nil {
 		return nil, err
 	}
-	index := config.Extra.Ledger.Index
+	ledger := config.Extra.Ledger
 	config.Generic.BuildHandlerChainFunc = func(apiHandler http.Handler, generic *genericapiserver.Config) http.Handler {
-		return genericapiserver.DefaultBuildHandlerChain(resourcequota.WithCharges(claims.WithPicks(index, apiHandler)), generic)
+		return genericapiserver.DefaultBuildHandlerChain(resourcequota.WithCharges(claims.WithPicks(ledger, apiHandler)), generic)
 	}
 	return config, nil
 }
@@ -116,12 +117,15 @@ func (c *Config) applyStorage(o *options.Options) error {
 	client := c.Extra.Store.Client
 	compactor := etcd3.NewCompactor(client, backend.CompactionInterval, clock.RealClock{}, func() {})
 	c.Extra.StopCompactor = compactor.Stop
+	index := allocation.New(time.Now)
+	observed := metrics.New(index)
 	getter := &portolanstorage.Getter{
 		Options:   c.Generic.RESTOptionsGetter,
 		Client:    client,
 		Compactor: compactor,
+		Observe:   observed.Transaction,
 	}
-	ledger, err := claims.NewLedger(allocation.New(time.Now), txn.Decorate(client).Kubernetes, getter, c.mayRead)
+	ledger, err := claims.NewLedger(index, txn.Decorate(client, nil).Kubernetes, getter, c.mayRead, observed)
 	if err != nil {
 		return err
 	}
@@ -136,7 +140,7 @@ func (c *Config) applyStorage(o *options.Options) error {
 		v1.Resource("nodeports"):      claim.Guard,
 	}
 	c.Generic.RESTOptionsGetter = getter
-	c.Extra.Ledger = ledger
+	c.Extra.Ledger, c.Extra.Metrics = ledger, observed
 	return nil
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/portolan-dev/portolan/pkg/claims"
 	"github.com/portolan-dev/portolan/pkg/etcd"
+	"github.com/portolan-dev/portolan/pkg/metrics"
 	"github.com/portolan-dev/portolan/pkg/registry"
 	"github.com/portolan-dev/portolan/pkg/registry/serviceproxy"
 )
@@ -36,6 +37,7 @@ type ExtraConfig struct {
 	// EtcdTimeout is how long the health checks wait for etcd.
 	EtcdTimeout time.Duration
 	Ledger      *claims.Ledger
+	Metrics     *metrics.Metrics
 	// StopCompactor ends the compaction of the store's history.
 	StopCompactor func()
 	// Seeds are the ranges that an empty store begins with.
@@ -83,6 +85,7 @@ func (c CompletedConfig) New() (*Server, error) {
 		return nil, err
 	}
 	generic.RegisterDestroyFunc(c.Extra.StopCompactor)
+	c.Extra.Metrics.Install(generic.Handler.NonGoRestfulMux, c.Generic.EnableProfiling)
 	storage, err := registry.NewStorage(c.Extra.Scheme, c.Generic.RESTOptionsGetter, c.Extra.Ledger, &c.Extra.ServiceProxy)
 	if err != nil {
 		return nil, err
@@ -91,7 +94,7 @@ func (c CompletedConfig) New() (*Server, error) {
 	if err := generic.InstallAPIGroup(&group); err != nil {
 		return nil, err
 	}
-	feed := storage.NewFeed(c.Extra.Ledger.Index)
+	feed := storage.NewFeed(c.Extra.Ledger)
 	c.Extra.Synced.feed = feed
 	generic.AddPostStartHookOrDie("portolan-allocation-index", func(hook genericapiserver.PostStartHookContext) error {
 		feed.Run(hook)

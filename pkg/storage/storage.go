@@ -33,6 +33,8 @@ type Getter struct {
 	Options   generic.RESTOptionsGetter
 	Client    *clientv3.Client
 	Compactor etcd3.Compactor
+	// Observe is told of transactions; it may be nil.
+	Observe txn.Observer
 	// Wrappers are the layers of the resources that have one.
 	Wrappers map[schema.GroupResource]Wrapper
 }
@@ -74,7 +76,7 @@ func (g *Getter) GetRESTOptions(resource schema.GroupResource, example runtime.O
 }
 
 func (g *Getter) store(config *storagebackend.ConfigForResource, resourcePrefix string, newFunc, newListFunc func() runtime.Object) (storage.Interface, func(), error) {
-	client := txn.Decorate(g.Client)
+	client := txn.Decorate(g.Client, g.Observe)
 	transformer := config.Transformer
 	if transformer == nil {
 		transformer = identity.NewEncryptCheckTransformer()

@@ -155,20 +155,50 @@ func exceedsBytes(err error) bool {
 	return status.Code(err) == codes.ResourceExhausted && strings.Contains(err.Error(), "message larger than max")
 }
 
+// Result is how a transaction ended, for metrics.
+type Result string
+
+// What an observer is told.
+const (
+	// ResultCommitted: it was applied.
+	ResultCommitted Result = "committed"
+	// ResultObjectConflict: the object itself has changed.
+	ResultObjectConflict Result = "object_conflict"
+	// ResultClaimConflict: something else that the plan relied on is not so, a
+	// claim or a range.
+	ResultClaimConflict Result = "claim_conflict"
+	// ResultError: etcd refused to run it.
+	ResultError Result = "error"
+	// ResultUnknown: there was no answer, or one that does not say whether it
+	// was applied.
+	ResultUnknown Result = "unknown"
+)
+
+// Observer is told of every transaction that carried a plan, once it has ended,
+// and how many operations it had as etcd's --max-txn-ops counts them; dry runs
+// apart. It is called on the way of requests and returns at once.
+type Observer func(result Result, operations int)
+
+func unobserved(Result, int) {}
+
 // Interface decorates the client that writes go through.
 type Interface struct {
 	kubernetes.Interface
-	kv clientv3.KV
+	kv      clientv3.KV
+	observe Observer
 }
 
 var _ kubernetes.Interface = &Interface{}
 
 // Decorate returns a client like the given one whose writes carry the plan of
-// their context.
-func Decorate(client *clientv3.Client) *kubernetes.Client {
+// their context. Observe may be nil.
+func Decorate(client *clientv3.Client, observe Observer) *kubernetes.Client {
+	if observe == nil {
+		observe = unobserved
+	}
 	plain := &kubernetes.Client{Client: client}
 	plain.Kubernetes = plain
-	return &kubernetes.Client{Client: client, Kubernetes: &Interface{Interface: plain, kv: client.KV}}
+	return &kubernetes.Client{Client: client, Kubernetes: &Interface{Interface: plain, kv: client.KV, observe: observe}}
 }
 
 // OptimisticPut writes the key, and what the context's plan adds, if the key
@@ -223,9 +253,9 @@ func (i *Interface) commit(ctx context.Context, plan *Plan, key string, expected
 	for _, doomed := range plan.Deletes {
 		writes = append(writes, clientv3.OpDelete(doomed))
 	}
-	size := max(len(compares), len(writes))
+	size, observe := max(len(compares), len(writes)), i.observe
 	if IsDryRun(ctx) {
-		writes = nil
+		writes, observe = nil, unobserved
 	}
 
 	plan.outcome = Unknown
@@ -233,12 +263,15 @@ func (i *Interface) commit(ctx context.Context, plan *Plan, key string, expected
 	if err != nil {
 		if errors.Is(err, rpctypes.ErrTooManyOps) {
 			plan.outcome = NotSent
+			observe(ResultError, size)
 			return nil, false, 0, &TooLargeError{Operations: size}
 		}
 		if exceedsBytes(err) {
 			plan.outcome = NotSent
+			observe(ResultError, size)
 			return nil, false, 0, &TooLargeError{Bytes: bytesOf(compares, writes, reads)}
 		}
+		observe(ResultUnknown, size)
 		return nil, false, 0, err
 	}
 	revision = response.Header.Revision
@@ -248,14 +281,17 @@ func (i *Interface) commit(ctx context.Context, plan *Plan, key string, expected
 			return nil, true, expectedRevision, nil
 		}
 		plan.outcome, plan.revision = Committed, revision
+		observe(ResultCommitted, size)
 		return nil, true, revision, nil
 	}
 
 	plan.outcome = NotSent
 	object := firstOf(response.Responses[0])
 	if modRevision(object) != expectedRevision {
+		observe(ResultObjectConflict, size)
 		return object, false, revision, nil
 	}
+	observe(ResultClaimConflict, size)
 	conflict := &ConflictError{Revision: revision, Found: make(map[string]*mvccpb.KeyValue, len(plan.Guards))}
 	for n, guard := range plan.Guards {
 		conflict.Found[guard.Key] = firstOf(response.Responses[n+1])

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,7 +41,7 @@ func newStore(t *testing.T) store {
 			t.Error(err)
 		}
 	})
-	return store{t, embedded.Client, txn.Decorate(embedded.Client).Kubernetes}
+	return store{t, embedded.Client, txn.Decorate(embedded.Client, nil).Kubernetes}
 }
 
 func (s store) put(key, value string) (revision int64) {
@@ -368,7 +369,7 @@ func TestNoAnswerIsUnknown(t *testing.T) {
 	t.Run("committed and not answered", func(t *testing.T) {
 		s := newStore(t)
 		s.client.KV = silent{s.client.KV}
-		s.decorated = txn.Decorate(s.client).Kubernetes
+		s.decorated = txn.Decorate(s.client, nil).Kubernetes
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
 		plan := &txn.Plan{Puts: []txn.Put{{Key: "/claims/x", Value: []byte("a")}}}
@@ -414,7 +415,7 @@ func TestTooLarge(t *testing.T) {
 }
 
 func checkTooLarge(t *testing.T, client *clientv3.Client) {
-	s := store{t, client, txn.Decorate(client).Kubernetes}
+	s := store{t, client, txn.Decorate(client, nil).Kubernetes}
 
 	before := s.revision()
 	plan := claimsOf(128)
@@ -452,7 +453,7 @@ func TestTooManyBytes(t *testing.T) {
 		"over the network": testserver.RunEtcd(t, nil).Client,
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := store{t, client, txn.Decorate(client).Kubernetes}
+			s := store{t, client, txn.Decorate(client, nil).Kubernetes}
 			before := s.revision()
 			for _, bytes := range []int{1_600_000, 2_090_000, 2_200_000} {
 				check := func(what string, err error, atLeast int) {
@@ -548,4 +549,52 @@ func TestDryRunWritesNothing(t *testing.T) {
 	if after := s.revision(); after != before {
 		t.Errorf("the store went from revision %d to %d", before, after)
 	}
+}
+
+// The observer is told of each transaction with a plan, once it has ended.
+func TestObserver(t *testing.T) {
+	s := newStore(t)
+	var told []string
+	observe := func(result txn.Result, operations int) { told = append(told, fmt.Sprint(result, " ", operations)) }
+	s.decorated = txn.Decorate(s.client, observe).Kubernetes
+	expect := func(what string, want ...string) {
+		t.Helper()
+		if !slices.Equal(told, want) {
+			t.Errorf("%s: told %q, want %q", what, told, want)
+		}
+		told = nil
+	}
+	dryRun := txn.WithDryRun(t.Context())
+
+	put, err := s.optimisticPut(t.Context(), claimsOf(3), 0, "v")
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect("a put with three claims", "committed 4")
+	_, _ = s.optimisticPut(t.Context(), claimsOf(1), 0, "v")
+	expect("another object", "object_conflict 2")
+	_, _ = s.optimisticPut(t.Context(), claimsOf(1), put.Revision, "v")
+	expect("a claim that is taken", "claim_conflict 2")
+	for _, plan := range []*txn.Plan{{}, claimsOf(1)} {
+		_, _ = s.optimisticPut(dryRun, plan, put.Revision, "v")
+		_, _ = s.optimisticPut(dryRun, plan, 0, "v")
+	}
+	expect("dry runs")
+	put, err = s.optimisticPut(t.Context(), nil, put.Revision, "v")
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect("a write without a plan")
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, _ = s.optimisticPut(cancelled, &txn.Plan{}, put.Revision, "v")
+	expect("a request that was cancelled", "unknown 1")
+	if _, err := s.optimisticDelete(&txn.Plan{}, put.Revision); err != nil {
+		t.Fatal(err)
+	}
+	expect("a delete", "committed 1")
+
+	s.decorated = txn.Decorate(startDefaultEtcd(t), observe).Kubernetes
+	_, _ = s.optimisticPut(t.Context(), claimsOf(128), 0, "v")
+	expect("more than etcd takes", "error 129")
 }

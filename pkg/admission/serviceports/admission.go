@@ -54,6 +54,7 @@ func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, _ admissi
 			continue
 		}
 		if cause := p.Ledger.CheckRange(svc, value); cause != nil {
+			picks.Fail(value)
 			errs = append(errs, cause)
 		}
 	}

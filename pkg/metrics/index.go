@@ -1,0 +1,100 @@
+package metrics
+
+import (
+	"strconv"
+
+	"k8s.io/component-base/metrics"
+
+	"github.com/portolan-dev/portolan/pkg/allocation"
+)
+
+// indexCollector reads the allocation index when it is asked for figures: they
+// are right from the first time on, and those of a range go with it.
+type indexCollector struct {
+	metrics.BaseStableCollector
+	index *allocation.Index
+	lags  *lags
+
+	allocatedAddresses, availableAddresses *metrics.Desc
+	allocatedPorts, availablePorts         *metrics.Desc
+	revision, awaiting                     *metrics.Desc
+}
+
+var _ metrics.StableCollector = &indexCollector{}
+
+func newIndexCollector(index *allocation.Index, lags *lags) *indexCollector {
+	desc := func(level metrics.StabilityLevel, subsystem, name, help string, labels ...string) *metrics.Desc {
+		return metrics.NewDesc(metrics.BuildFQName(namespace, subsystem, name), help, labels, nil, level, "")
+	}
+	const ofRanges = "; ports that two NodePortRanges both have are in the figures of both"
+	return &indexCollector{
+		index: index,
+		lags:  lags,
+		allocatedAddresses: desc(metrics.BETA, addressesSystem, "allocated_ips",
+			"Number of addresses of a ServiceCIDR's CIDR that are claimed, by Services or as reservations", "cidr"),
+		availableAddresses: desc(metrics.BETA, addressesSystem, "available_ips",
+			"Number of addresses of a ServiceCIDR's CIDR that are not claimed", "cidr"),
+		allocatedPorts: desc(metrics.BETA, portsSystem, "allocated_ports",
+			"Number of ports of a NodePortRange that are claimed, by Services or as reservations"+ofRanges, "range", "auto_assign"),
+		availablePorts: desc(metrics.BETA, portsSystem, "available_ports",
+			"Number of ports of a NodePortRange that are not claimed"+ofRanges, "range", "auto_assign"),
+		revision: desc(metrics.ALPHA, indexSystem, "revision",
+			"The etcd revision of the last news of a claim that the watch told the allocation index", "class"),
+		awaiting: desc(metrics.ALPHA, indexSystem, "awaiting_seconds",
+			"For how many seconds a commit of this replica, a sample of all, has waited for the watch to tell of it; 0 if none does", "class"),
+	}
+}
+
+// DescribeWithStability implements metrics.StableCollector.
+func (c *indexCollector) DescribeWithStability(ch chan<- *metrics.Desc) {
+	for _, desc := range []*metrics.Desc{
+		c.allocatedAddresses, c.availableAddresses, c.allocatedPorts, c.availablePorts, c.revision, c.awaiting,
+	} {
+		ch <- desc
+	}
+}
+
+// CollectWithStability implements metrics.StableCollector.
+func (c *indexCollector) CollectWithStability(ch chan<- metrics.Metric) {
+	gauge := func(desc *metrics.Desc, value float64, labels ...string) {
+		ch <- metrics.NewLazyConstMetric(desc, metrics.GaugeValue, value, labels...)
+	}
+	for _, class := range classes {
+		if class == allocation.Port {
+			c.collectPorts(gauge)
+		} else {
+			c.collectAddresses(class, gauge)
+		}
+		gauge(c.revision, float64(c.index.Revision(class)), class.String())
+		gauge(c.awaiting, c.lags.awaiting(class).Seconds(), class.String())
+	}
+}
+
+// collectAddresses tells of each CIDR once, however many ServiceCIDRs have it.
+func (c *indexCollector) collectAddresses(class allocation.Class, gauge func(*metrics.Desc, float64, ...string)) {
+	told := map[string]bool{}
+	for _, r := range c.index.Ranges(class) {
+		for _, usage := range c.index.Usage(class, r.Name) {
+			if told[usage.Text] {
+				continue
+			}
+			told[usage.Text] = true
+			gauge(c.allocatedAddresses, float64(usage.Allocated), usage.Text)
+			gauge(c.availableAddresses, float64(usage.Free), usage.Text)
+		}
+	}
+}
+
+// collectPorts tells of each NodePortRange, as its status does.
+func (c *indexCollector) collectPorts(gauge func(*metrics.Desc, float64, ...string)) {
+	for _, r := range c.index.Ranges(allocation.Port) {
+		var allocated, free uint64
+		for _, usage := range c.index.Usage(allocation.Port, r.Name) {
+			allocated += usage.Allocated
+			free += usage.Free
+		}
+		automatic := strconv.FormatBool(r.Automatic)
+		gauge(c.allocatedPorts, float64(allocated), r.Name, automatic)
+		gauge(c.availablePorts, float64(free), r.Name, automatic)
+	}
+}
