@@ -243,11 +243,16 @@ func TestVerbs(t *testing.T) {
 	k.expect(k.run("explain", "psvc.spec.externalTrafficPolicy"), "FIELD: externalTrafficPolicy <string>")
 	k.expect(k.run("explain", "nodeportranges.spec.autoAssign"), "Defaults to true")
 
+	// Its line tells that the watch is on.
+	k.apply(`{"apiVersion":"portolan.dev/v1","kind":"Service","metadata":{"name":"first"},"spec":{"ports":[{"port":80}]}}`, true)
 	watching, line := k.watch()
 	defer watching()
+	if first := line(); !strings.HasPrefix(first, "first ") {
+		t.Errorf("listed: %s", first)
+	}
 	k.expect(k.run("apply", "--server-side", "-f", "artifacts/examples/toad.yaml"), "service.portolan.dev/toad serverside-applied")
-	if first := line(); !strings.HasPrefix(first, "toad ") {
-		t.Errorf("watched: %s", first)
+	if next := line(); !strings.HasPrefix(next, "toad ") {
+		t.Errorf("watched: %s", next)
 	}
 	k.expect(k.run("describe", "psvc", "toad"), "Session Affinity:  None")
 
