@@ -31,6 +31,8 @@ type Server struct {
 	// Config is the administrator's, from the file Kubeconfig.
 	Config     *rest.Config
 	Kubeconfig string
+	// EtcdURL is where its store is, empty where that is embedded.
+	EtcdURL string
 	// Startup is how long it took from the start of the first process to ready.
 	Startup time.Duration
 }
@@ -104,7 +106,7 @@ func StartKube(ctx context.Context, p Programs, parent string) (_ *Server, err e
 	if err != nil {
 		return nil, err
 	}
-	s.etcd = etcd
+	s.etcd, s.EtcdURL = etcd, etcdURL
 	s.api, err = launch("kube-apiserver", s.dir, p.KubeAPIServer,
 		"--etcd-servers="+etcdURL,
 		"--bind-address=127.0.0.1", "--secure-port="+port, "--advertise-address=127.0.0.1",
