@@ -129,7 +129,7 @@ func (l *Ledger) holder(ctx context.Context, value allocation.Value, claim alloc
 // replica may have just released it; ranges are the index's to know.
 func (l *Ledger) Refuses(ctx context.Context, svc *v1.Service) (bool, error) {
 	picks := FromContext(ctx)
-	if picks.refused() != nil {
+	if picks.Refused() != nil {
 		return true, nil
 	}
 	for _, value := range Taken(svc, nil) {

@@ -96,8 +96,8 @@ func (p *Picks) Refuse(plugin string, cause *field.Error) {
 	p.refusals = append(p.refusals, refusal{plugin, cause})
 }
 
-// refused is the first cause there is to refuse the write, or nil.
-func (p *Picks) refused() *field.Error {
+// Refused is the first cause there is to refuse the write, or nil.
+func (p *Picks) Refused() *field.Error {
 	if p == nil {
 		return nil
 	}

@@ -152,7 +152,7 @@ func (s *Storage) Create(ctx context.Context, key string, obj, out runtime.Objec
 	}
 	ctx, w := s.begin(ctx)
 	defer func() { w.end(err) }()
-	if cause := w.picks.refused(); cause != nil {
+	if cause := w.picks.Refused(); cause != nil {
 		return s.unlessExists(ctx, key, invalid(svc, cause))
 	}
 	for range maxAttempts {
@@ -211,7 +211,7 @@ func (s *Storage) GuaranteedUpdate(ctx context.Context, key string, destination 
 		if owner, err = serviceOf(output); err != nil {
 			return nil, nil, err
 		}
-		if cause := w.picks.refused(); cause != nil {
+		if cause := w.picks.Refused(); cause != nil {
 			return nil, nil, invalid(owner, cause)
 		}
 		after := holdingsOf(owner)

@@ -30,6 +30,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/pki"
 	"github.com/portolan-dev/portolan/pkg/registry"
 	"github.com/portolan-dev/portolan/pkg/registry/claim"
+	"github.com/portolan-dev/portolan/pkg/registry/service"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 	portolanstorage "github.com/portolan-dev/portolan/pkg/storage"
 	"github.com/portolan-dev/portolan/pkg/txn"
@@ -66,7 +67,8 @@ func NewConfig(o *options.Options, store *etcd.Store, files pki.Files) (*Config,
 	}
 	ledger := config.Extra.Ledger
 	config.Generic.BuildHandlerChainFunc = func(apiHandler http.Handler, generic *genericapiserver.Config) http.Handler {
-		return genericapiserver.DefaultBuildHandlerChain(resourcequota.WithCharges(claims.WithPicks(ledger, apiHandler)), generic)
+		handler := claims.WithPicks(ledger, service.WithPatchType(apiHandler))
+		return genericapiserver.DefaultBuildHandlerChain(resourcequota.WithCharges(handler), generic)
 	}
 	return config, nil
 }

@@ -196,7 +196,7 @@ func TestServiceTraffic(t *testing.T) {
 		breaks("A78 NodePort", causes(iv(hc, notNeeded)), nodePort, local, healthCheck(30100)),
 		breaks("A51 ExternalName", causes(iv(hc, notNeeded)), externalName, healthCheck(30100)),
 		fine("A79", loadBalancer, local, healthCheck(30100)),
-		breaks("A79 none", causes(rq(hc)), loadBalancer, local),
+		fine("A79 none", loadBalancer, local),
 		breaks("A80 own node port", causes(iv(hc, "provided port is already allocated")), loadBalancer, local, healthCheck(30001), ports(port("", 80, "", 30001))),
 		breaks("no port number", causes(iv(hc, badPort)), loadBalancer, local, healthCheck(70000)),
 	})

@@ -59,7 +59,8 @@ func validateHealthCheckNodePort(service *v1.Service) field.ErrorList {
 			"may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'")}
 	}
 	if healthCheck == 0 {
-		return field.ErrorList{field.Required(healthCheckNodePortPath, "")}
+		// Like a node port, it is the allocator's to find, and to miss.
+		return nil
 	}
 	errs := validatePortNumber(healthCheck, healthCheckNodePortPath)
 	if slices.ContainsFunc(service.Spec.Ports, func(p corev1.ServicePort) bool { return p.NodePort == healthCheck }) {

@@ -1,17 +1,17 @@
 // Package serviceports holds the admission plugin ServicePorts, which validates
-// the ports of Services: names, numbers, duplicates and protocols, and that the
-// node ports asked for lie in a range.
+// what takes the server's state to judge about the ports of Services: that the
+// node ports asked for lie in a range. What can be told from the object alone is
+// the registry's to validate.
 package serviceports
 
 import (
 	"context"
 	"io"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/admission"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
-	"github.com/portolan-dev/portolan/apis/portolan/validation"
 	"github.com/portolan-dev/portolan/pkg/admission/initializer"
 	"github.com/portolan-dev/portolan/pkg/allocation"
 	"github.com/portolan-dev/portolan/pkg/claims"
@@ -38,28 +38,32 @@ var (
 // New makes the plugin.
 func New() *Plugin { return &Plugin{initializer.NewPlugin()} }
 
-// Validate refuses a Service whose ports can't be served. The node ports that
-// it already holds are not looked at again: their range may have been changed.
-// Nor are those that were picked: should their range have gone, the storage
-// finds others.
+// Validate refuses a Service that asks for node ports that lie in no range. The
+// ones that it already holds are not looked at again: their range may have been
+// changed. Nor are those that were picked: should their range have gone, the
+// storage finds others.
 func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	svc, stored, err := p.Services(a)
 	if err != nil || svc == nil {
 		return err
 	}
-	errs := validation.ValidateServicePorts(svc)
-	picks := claims.FromContext(ctx)
+	picks, err := p.Picks(ctx)
+	if err != nil {
+		return err
+	}
+	picks.Refuse(PluginName, p.check(svc, stored, picks))
+	return nil
+}
+
+func (p *Plugin) check(svc, stored *v1.Service, picks *claims.Picks) *field.Error {
 	for _, value := range claims.Taken(svc, stored) {
 		if value.Class != allocation.Port || picks.Picked(value) {
 			continue
 		}
 		if cause := p.Ledger.CheckRange(svc, value); cause != nil {
 			picks.Fail(value)
-			errs = append(errs, cause)
+			return cause
 		}
-	}
-	if len(errs) > 0 {
-		return apierrors.NewInvalid(v1.Kind("Service"), a.GetName(), errs)
 	}
 	return nil
 }

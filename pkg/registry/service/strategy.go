@@ -77,8 +77,13 @@ func (strategy) WarningsOnCreate(_ context.Context, obj runtime.Object) []string
 	return validation.ServiceWarnings(obj.(*v1.Service), nil)
 }
 
-func (strategy) WarningsOnUpdate(_ context.Context, obj, old runtime.Object) []string {
-	return validation.ServiceWarnings(obj.(*v1.Service), old.(*v1.Service))
+func (strategy) WarningsOnUpdate(ctx context.Context, obj, old runtime.Object) []string {
+	svc, oldSvc := obj.(*v1.Service), old.(*v1.Service)
+	warnings := validation.ServiceWarnings(svc, oldSvc)
+	if isStrategicPatch(ctx) {
+		warnings = append(warnings, lostTwins(svc, oldSvc)...)
+	}
+	return warnings
 }
 
 func (strategy) Canonicalize(runtime.Object) {}

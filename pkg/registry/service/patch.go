@@ -1,0 +1,57 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+)
+
+type strategicPatchKey struct{}
+
+// WithPatchType lets the strategy know of strategic merge patches, for whose
+// sake alone it warns; see lostTwins.
+func WithPatchType(handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		kind, _, _ := mime.ParseMediaType(req.Header.Get("Content-Type"))
+		if req.Method == http.MethodPatch && types.PatchType(kind) == types.StrategicMergePatchType {
+			req = req.WithContext(context.WithValue(req.Context(), strategicPatchKey{}, true))
+		}
+		handler.ServeHTTP(w, req)
+	})
+}
+
+func isStrategicPatch(ctx context.Context) bool { return ctx.Value(strategicPatchKey{}) != nil }
+
+// lostTwins warns of protocols that a strategic merge patch took from a port,
+// most likely without meaning to: it tells ports apart by number alone, so that
+// a protocol that is added replaces the one that was there.
+func lostTwins(after, before *v1.Service) []string {
+	had, has := protocolsByPort(before.Spec.Ports), protocolsByPort(after.Spec.Ports)
+	var warnings []string
+	for i, port := range after.Spec.Ports {
+		lost := slices.DeleteFunc(slices.Clone(had[port.Port]), func(protocol string) bool { return slices.Contains(has[port.Port], protocol) })
+		if len(lost) == 0 {
+			continue
+		}
+		had[port.Port] = nil
+		warnings = append(warnings, fmt.Sprintf("spec.ports[%d]: port %d is no longer served over %s: a strategic merge patch tells ports apart by number alone; "+
+			"use server-side apply to serve several protocols", i, port.Port, strings.Join(lost, ", ")))
+	}
+	return warnings
+}
+
+func protocolsByPort(ports []corev1.ServicePort) map[int32][]string {
+	protocols := map[int32][]string{}
+	for _, port := range ports {
+		protocols[port.Port] = append(protocols[port.Port], string(port.Protocol))
+	}
+	return protocols
+}
