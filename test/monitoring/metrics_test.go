@@ -70,7 +70,7 @@ func TestRanges(t *testing.T) {
 	ports(want, "kubernetes", "true", 0, 10)
 	expect(t, "before the first allocation", first, want, gauges...)
 
-	for _, svc := range []*v1.Service{service("a", "", 0), service("b", "10.96.0.7", 20007), service("c", "", -1)} {
+	for _, svc := range []*v1.Service{service("b", "10.96.0.7", 20007), service("a", "", 0), service("c", "", -1)} {
 		if _, err := servicesOf(first).Create(ctx, svc, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
