@@ -1,4 +1,5 @@
-// Package claims makes a Service and everything it claims one write.
+// Package claims makes a Service and everything it claims one write, and what
+// goes with it one delete.
 //
 // Storage wraps the etcd3 store of Services, below the watch cache. On every
 // attempt of every write it compares what the stored Service holds with what
@@ -12,6 +13,9 @@
 // index (package allocation) and decides what happens: a value that was picked
 // for the request and lost to another replica is picked again, here and only
 // here; one that the client asked for by name is refused with upstream's error.
+//
+// A Service that goes takes its Endpoints and EndpointSlices along, in the same
+// transaction; Dependents finds them.
 //
 // Picks are the values chosen for a request on admission. They are made known
 // to the storage through the request's context and given back when the request

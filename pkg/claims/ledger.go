@@ -29,6 +29,9 @@ type Ledger struct {
 
 	addresses, ports          resource
 	addressRanges, portRanges resource
+
+	// Dependents are what goes with a Service besides its claims.
+	Dependents Dependents
 }
 
 // Read is a look at one object of this project's group.
@@ -43,7 +46,7 @@ type MayRead func(ctx context.Context, read Read) bool
 // resources do. mayRead decides whether an error names the holder of a value;
 // the observer may be nil.
 func NewLedger(index *allocation.Index, client kubernetes.Interface, getter generic.RESTOptionsGetter, mayRead MayRead, observer Observer) (*Ledger, error) {
-	ledger := &Ledger{Index: index, client: client, mayRead: mayRead, observer: observer}
+	ledger := &Ledger{Index: index, client: client, mayRead: mayRead, observer: observer, Dependents: Dependents{client: client}}
 	for _, kind := range []struct {
 		resource string
 		example  runtime.Object
@@ -53,6 +56,8 @@ func NewLedger(index *allocation.Index, client kubernetes.Interface, getter gene
 		{"nodeports", &v1.NodePort{}, &ledger.ports},
 		{"servicecidrs", &v1.ServiceCIDR{}, &ledger.addressRanges},
 		{"nodeportranges", &v1.NodePortRange{}, &ledger.portRanges},
+		{"endpoints", &v1.Endpoints{}, &ledger.Dependents.endpoints},
+		{"endpointslices", &v1.EndpointSlice{}, &ledger.Dependents.slices},
 	} {
 		options, err := getter.GetRESTOptions(v1.Resource(kind.resource), kind.example)
 		if err != nil {

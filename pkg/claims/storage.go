@@ -240,11 +240,12 @@ func (s *Storage) GuaranteedUpdate(ctx context.Context, key string, destination 
 	return errContended(owner)
 }
 
-// Delete removes a Service and everything it holds.
+// Delete removes a Service, everything it holds and its dependents.
 func (s *Storage) Delete(ctx context.Context, key string, out runtime.Object, preconditions *storage.Preconditions,
 	validateDeletion storage.ValidateObjectFunc, cached runtime.Object, opts storage.DeleteOptions) (err error) {
 	ctx, w := s.begin(ctx)
 	defer func() { w.end(err) }()
+	departure := s.ledger.Dependents.begin()
 	var owner *v1.Service
 	validate := func(ctx context.Context, obj runtime.Object) error {
 		if err := validateDeletion(ctx, obj); err != nil {
@@ -254,10 +255,16 @@ func (s *Storage) Delete(ctx context.Context, key string, out runtime.Object, pr
 		if owner, err = serviceOf(obj); err != nil {
 			return err
 		}
-		return w.prepare(ctx, owner, holdingsOf(owner), nil)
+		if err := w.prepare(ctx, owner, holdingsOf(owner), nil); err != nil {
+			return err
+		}
+		return departure.plan(ctx, w.plan, owner)
 	}
 	for range maxAttempts {
 		err := s.Interface.Delete(ctx, key, out, preconditions, validate, cached, opts)
+		if departure.learn(err) {
+			continue
+		}
 		_, again, err := w.settle(ctx, err)
 		if !again {
 			return err

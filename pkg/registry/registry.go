@@ -54,6 +54,7 @@ func NewStorage(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, ledger
 	if err != nil {
 		return nil, err
 	}
+	ledger.Dependents.ReadFrom(endpoint.Endpoints, slice.EndpointSlice)
 	cidr, err := servicecidr.NewStorage(scheme, getter, ledger)
 	if err != nil {
 		return nil, err

@@ -136,6 +136,7 @@ func (c *Config) applyStorage(o *options.Options) error {
 	}
 	getter.Wrappers = map[schema.GroupResource]portolanstorage.Wrapper{
 		v1.Resource("services"):       func(inner storage.Interface) storage.Interface { return claims.NewStorage(inner, ledger) },
+		v1.Resource("endpointslices"): ledger.Dependents.RecordWrites,
 		v1.Resource("servicecidrs"):   ranges,
 		v1.Resource("nodeportranges"): ranges,
 		v1.Resource("ipaddresses"):    claim.Guard,

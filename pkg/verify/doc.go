@@ -6,5 +6,5 @@
 //
 // Check is pure. Read is where the contents come from. What is not proved: that
 // a claim's other fields (labels, managed fields) are as Portolan writes them,
-// and anything about Endpoints, which claim nothing.
+// and anything about Endpoints and EndpointSlices, which claim nothing.
 package verify

@@ -7,6 +7,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/registry/dryrun"
 )
 
 var _ rest.StandardStorage = &REST{}
@@ -24,7 +25,7 @@ func NewStorage(scheme *runtime.Scheme, getter generic.RESTOptionsGetter) (Stora
 
 // REST serves endpointslices. They have no short name, as upstream's have none.
 type REST struct {
-	*genericregistry.Store
+	dryrun.Store
 }
 
 // NewREST returns the store of EndpointSlices, which have no status.
@@ -42,8 +43,9 @@ func NewREST(scheme *runtime.Scheme, getter generic.RESTOptionsGetter) (*REST, e
 
 		TableConvertor: TableConvertor,
 	}
-	if err := store.CompleteWithOptions(&generic.StoreOptions{RESTOptions: getter}); err != nil {
+	options := &generic.StoreOptions{RESTOptions: getter, AttrFunc: attributes, Indexers: indexers()}
+	if err := store.CompleteWithOptions(options); err != nil {
 		return nil, err
 	}
-	return &REST{store}, nil
+	return &REST{dryrun.Store{Store: store}}, nil
 }

@@ -1,0 +1,79 @@
+package endpointslice
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/storage"
+	"k8s.io/client-go/tools/cache"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/claims"
+)
+
+var _ claims.SlicesReader = &REST{}
+
+// serviceField is what the watch cache finds the slices of a Service by: the
+// Service's namespace and name. No client can select by it, as EndpointSlices
+// have no field labels but those of all kinds.
+const serviceField = "portolan.dev/service"
+
+func serviceKey(namespace, name string) string { return namespace + "/" + name }
+
+func attributes(object runtime.Object) (labels.Set, fields.Set, error) {
+	slice, ok := object.(*v1.EndpointSlice)
+	if !ok {
+		return nil, nil, fmt.Errorf("the store of EndpointSlices was handed a %T", object)
+	}
+	set := generic.ObjectMetaFieldsSet(&slice.ObjectMeta, true)
+	if name := slice.Labels[discoveryv1.LabelServiceName]; name != "" {
+		set[serviceField] = serviceKey(slice.Namespace, name)
+	}
+	return slice.Labels, set, nil
+}
+
+func indexers() *cache.Indexers {
+	return &cache.Indexers{storage.FieldIndex(serviceField): func(object any) ([]string, error) {
+		slice, ok := object.(*v1.EndpointSlice)
+		if !ok {
+			return nil, fmt.Errorf("the index of EndpointSlices was handed a %T", object)
+		}
+		if name := slice.Labels[discoveryv1.LabelServiceName]; name != "" {
+			return []string{serviceKey(slice.Namespace, name)}, nil
+		}
+		return nil, nil
+	}}
+}
+
+// OfService implements claims.SlicesReader. It waits for the watch cache to have
+// the given revision and takes time by the number of slices it returns. They are
+// the cache's own and must not be changed.
+func (r *REST) OfService(ctx context.Context, namespace, service string, notOlderThan uint64) ([]v1.EndpointSlice, error) {
+	predicate := storage.SelectionPredicate{
+		Label:       labels.Everything(),
+		Field:       fields.OneTermEqualSelector(serviceField, serviceKey(namespace, service)),
+		GetAttrs:    attributes,
+		IndexFields: []string{serviceField},
+	}
+	list, err := r.ListPredicate(request.WithNamespace(ctx, namespace), predicate, &metainternalversion.ListOptions{
+		ResourceVersion:      strconv.FormatUint(notOlderThan, 10),
+		ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan,
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices, ok := list.(*v1.EndpointSliceList)
+	if !ok {
+		return nil, fmt.Errorf("the store of EndpointSlices returned a %T", list)
+	}
+	return slices.Items, nil
+}
