@@ -81,8 +81,9 @@ func StartEtcd(ctx context.Context, p Programs, dir string) (*Process, string, e
 
 // StartKube runs kube-apiserver on an etcd of its own. Both servers know their
 // administrator by a client certificate of the same making, so that neither
-// has the cheaper way to find out who is asking.
-func StartKube(ctx context.Context, p Programs, parent string) (_ *Server, err error) {
+// has the cheaper way to find out who is asking. Flags are added to those that
+// it needs, and win over them.
+func StartKube(ctx context.Context, p Programs, parent string, flags ...string) (_ *Server, err error) {
 	s := &Server{}
 	if s.dir, err = NewDir(parent, "kube-apiserver"); err != nil {
 		return nil, err
@@ -107,21 +108,23 @@ func StartKube(ctx context.Context, p Programs, parent string) (_ *Server, err e
 		return nil, err
 	}
 	s.etcd, s.EtcdURL = etcd, etcdURL
-	s.api, err = launch("kube-apiserver", s.dir, p.KubeAPIServer,
-		"--etcd-servers="+etcdURL,
-		"--bind-address=127.0.0.1", "--secure-port="+port, "--advertise-address=127.0.0.1",
-		"--cert-dir="+filepath.Join(s.dir, "certs"),
-		"--tls-cert-file="+files.ServingCert, "--tls-private-key-file="+files.ServingKey,
-		"--client-ca-file="+files.CACert,
+	flags = append([]string{
+		"--etcd-servers=" + etcdURL,
+		"--bind-address=127.0.0.1", "--secure-port=" + port, "--advertise-address=127.0.0.1",
+		"--cert-dir=" + filepath.Join(s.dir, "certs"),
+		"--tls-cert-file=" + files.ServingCert, "--tls-private-key-file=" + files.ServingKey,
+		"--client-ca-file=" + files.CACert,
 		"--authorization-mode=RBAC",
 		"--service-cluster-ip-range=10.96.0.0/12",
 		// Nobody has a service account here, but there is no starting without
 		// a key for their tokens; any will do.
 		"--service-account-issuer=https://kubernetes.default.svc",
-		"--service-account-key-file="+files.ServingKey, "--service-account-signing-key-file="+files.ServingKey,
+		"--service-account-key-file=" + files.ServingKey, "--service-account-signing-key-file=" + files.ServingKey,
 		"--disable-admission-plugins=ServiceAccount",
 		// Loopback is no address to publish as the cluster's API server.
-		"--endpoint-reconciler-type=none")
+		"--endpoint-reconciler-type=none",
+	}, flags...)
+	s.api, err = launch("kube-apiserver", s.dir, p.KubeAPIServer, flags...)
 	if err != nil {
 		return nil, err
 	}

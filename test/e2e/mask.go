@@ -1,0 +1,225 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// mask turns answers of one server, in the course of one sequence, into what
+// can be compared with the other's. What a server chooses gets a name by its
+// first appearance: an address that stays keeps its name, a new one gets the
+// next.
+type mask struct {
+	ground *ground
+	names  map[string]string
+	values map[string]string
+	counts map[string]int
+}
+
+func newMask(g *ground) *mask {
+	return &mask{ground: g, names: map[string]string{}, values: map[string]string{}, counts: map[string]int{}}
+}
+
+// masking is the masking of one answer.
+type masking struct {
+	*mask
+	// dry answers tell of values that nobody gets: they have no names. What
+	// upstream makes up is told apart from what could be had.
+	dry bool
+}
+
+// Names of values in the answer to a dry run.
+const (
+	dryValue  = "DRY"
+	fakeValue = "FAKE"
+)
+
+var (
+	uids      = regexp.MustCompile(`\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`)
+	times     = regexp.MustCompile(`\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)\b|\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
+	addresses = regexp.MustCompile(`\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b|\bfd[0-9a-f]{2}:[0-9a-f:]+`)
+	ports     = regexp.MustCompile(`\b3[0-3]\d{3}\b`)
+	generated = regexp.MustCompile(`\b(s\d+-gen-)[a-z0-9]{5}\b`)
+	ages      = regexp.MustCompile(`^\d+s$`)
+	// versions and groups are where a resource is served, which is the one
+	// thing that differs on purpose everywhere.
+	versions = regexp.MustCompile(`\b(portolan\.dev|networking\.k8s\.io|discovery\.k8s\.io)/v1\b`)
+	groups   = regexp.MustCompile(`\b(services|endpoints|endpointslices|servicecidrs|ipaddresses|Service|Endpoints|EndpointSlice|ServiceCIDR|IPAddress|List)\.(portolan\.dev|networking\.k8s\.io|discovery\.k8s\.io)\b`)
+)
+
+// name is what a value is called, from now on if it is new.
+func (m *masking) name(class, value string) string {
+	if name, ok := m.names[class+" "+value]; ok {
+		return name
+	}
+	if m.dry {
+		return dryValue + class
+	}
+	m.counts[class]++
+	name := class + strconv.Itoa(m.counts[class])
+	m.names[class+" "+value] = name
+	m.values[name] = value
+	return name
+}
+
+// body masks a decoded JSON value.
+func (m *masking) body(value any) any {
+	object, ok := value.(map[string]any)
+	if !ok {
+		return m.value("", value)
+	}
+	if meta, ok := object["metadata"].(map[string]any); ok && object["items"] != nil || object["rows"] != nil {
+		// A list is as old as the store.
+		for _, key := range []string{"resourceVersion", "continue"} {
+			if meta[key] != nil {
+				meta[key] = ""
+			}
+		}
+	}
+	if details, ok := object["details"].(map[string]any); ok {
+		delete(details, "group")
+	}
+	return m.value("", object)
+}
+
+func (m *masking) value(key string, value any) any {
+	switch value := value.(type) {
+	case map[string]any:
+		masked := make(map[string]any, len(value))
+		for _, key := range slices.Sorted(maps.Keys(value)) {
+			masked[m.text(key)] = m.value(key, value[key])
+		}
+		return masked
+	case []any:
+		masked := make([]any, len(value))
+		for i := range value {
+			masked[i] = m.value(key, value[i])
+		}
+		return masked
+	case float64:
+		if key == "nodePort" || key == "healthCheckNodePort" {
+			if name, ok := m.port(int(value)); ok {
+				return name
+			}
+		}
+	case string:
+		switch {
+		case key == "uid" && uids.MatchString(value):
+			return m.name("UID", value)
+		case key == "resourceVersion" && value != "":
+			return m.name("RV", value)
+		case key == "cells" && ages.MatchString(value):
+			return "AGE"
+		}
+		return m.text(value)
+	}
+	return value
+}
+
+// text masks what is chosen inside of a text.
+func (m *masking) text(text string) string {
+	text = versions.ReplaceAllString(text, "v1")
+	text = groups.ReplaceAllString(text, "$1")
+	text = times.ReplaceAllString(text, "TIME")
+	text = generated.ReplaceAllString(text, "${1}XXXXX")
+	text = uids.ReplaceAllStringFunc(text, func(uid string) string { return m.name("UID", uid) })
+	text = addresses.ReplaceAllStringFunc(text, func(literal string) string {
+		addr, err := netip.ParseAddr(literal)
+		switch {
+		case err != nil:
+			return literal
+		case m.ground.chosenAddress(addr):
+			return m.name(addressClass(addr), addr.String())
+		case m.dry && literal == text && m.ground.network(addr):
+			return fakeValue + addressClass(addr)
+		}
+		return literal
+	})
+	return ports.ReplaceAllStringFunc(text, func(literal string) string {
+		port, err := strconv.Atoi(literal)
+		if err != nil {
+			return literal
+		}
+		if name, ok := m.port(port); ok {
+			return name
+		}
+		return literal
+	})
+}
+
+func (m *masking) port(port int) (name string, ok bool) {
+	const firstFake, lastFake = 32769, 32868
+	switch {
+	case m.ground.chosenPort(port):
+		return m.name("PORT", strconv.Itoa(port)), true
+	case m.dry && port >= firstFake && port <= lastFake:
+		return fakeValue + "PORT", true
+	}
+	return "", false
+}
+
+func addressClass(addr netip.Addr) string {
+	if addr.Is4() {
+		return "IP"
+	}
+	return "IPV6-"
+}
+
+// differences are the paths at which two masked values differ, with both
+// values.
+func differences(path string, theirs, ours any) []difference {
+	if theirs, ok := theirs.(map[string]any); ok {
+		if ours, ok := ours.(map[string]any); ok {
+			var found []difference
+			keys := maps.Clone(theirs)
+			maps.Copy(keys, ours)
+			for _, key := range slices.Sorted(maps.Keys(keys)) {
+				a, inTheirs := theirs[key]
+				b, inOurs := ours[key]
+				switch below := path + "/" + strings.ReplaceAll(key, "/", "~1"); {
+				case !inTheirs:
+					found = append(found, difference{below, absent{}, b})
+				case !inOurs:
+					found = append(found, difference{below, a, absent{}})
+				default:
+					found = append(found, differences(below, a, b)...)
+				}
+			}
+			return found
+		}
+	}
+	if theirs, ok := theirs.([]any); ok {
+		if ours, ok := ours.([]any); ok && len(ours) == len(theirs) {
+			var found []difference
+			for i := range theirs {
+				found = append(found, differences(fmt.Sprintf("%s/%d", path, i), theirs[i], ours[i])...)
+			}
+			return found
+		}
+	}
+	if fmt.Sprintf("%T %v", theirs, theirs) == fmt.Sprintf("%T %v", ours, ours) {
+		return nil
+	}
+	return []difference{{path, theirs, ours}}
+}
+
+// difference is one place in which two answers differ.
+type difference struct {
+	path         string
+	theirs, ours any
+}
+
+type absent struct{}
+
+func (absent) String() string { return "(absent)" }
+
+func (d difference) String() string {
+	return fmt.Sprintf("%s\n        upstream: %v\n        Portolan: %v", d.path, d.theirs, d.ours)
+}

@@ -1,0 +1,298 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// exchange is one request and what the two servers answered, masked.
+type exchange struct {
+	sequence     string
+	step         Step
+	theirs, ours answer
+}
+
+// answer is one server's, masked.
+type answer struct {
+	code     int
+	warnings []string
+	body     any
+}
+
+func (a *answer) successful() bool { return a.code < http.StatusBadRequest }
+
+// comparable is all of an answer as one value.
+func (a *answer) comparable() any {
+	texts := make([]any, len(a.warnings))
+	for i, text := range a.warnings {
+		texts[i] = text
+	}
+	return map[string]any{"code": a.code, "warnings": texts, "body": a.body}
+}
+
+// replay sends sequences to both servers.
+type replay struct {
+	ground   *ground
+	upstream *target
+	portolan *target
+	report   *report
+}
+
+// run replays sequences on all workers. Which worker has a sequence does not
+// depend on how fast the others are.
+func (r *replay) run(ctx context.Context, sequences []Sequence) error {
+	errs := make(chan error, r.ground.workers)
+	var workers sync.WaitGroup
+	for worker := range r.ground.workers {
+		workers.Go(func() {
+			for turn := 0; ; turn++ {
+				number := turn*r.ground.workers + worker
+				if number >= len(sequences) {
+					return
+				}
+				if err := r.sequence(ctx, sequences[number], number, worker, turn); err != nil {
+					errs <- fmt.Errorf("%s: %w", sequences[number].Name, err)
+					return
+				}
+			}
+		})
+	}
+	workers.Wait()
+	close(errs)
+	return <-errs
+}
+
+// side is one server's part in a sequence.
+type side struct {
+	*target
+	mask  *mask
+	given map[string]string
+	// last is what the server last answered of each object.
+	last map[string]map[string]any
+	// made are the collections and cluster-scoped objects that may be there.
+	made map[string]bool
+	// sent are the bodies of its writes.
+	sent strings.Builder
+}
+
+// sequence replays one. It ends early where the two servers have come to hold
+// different objects, of which the first difference has been told.
+func (r *replay) sequence(ctx context.Context, s Sequence, number, worker, turn int) error {
+	given := r.ground.named(worker, turn)
+	given["name"] = fmt.Sprintf("s%d", number)
+	sides := [2]*side{}
+	for i, t := range []*target{r.upstream, r.portolan} {
+		sides[i] = &side{
+			target: t, mask: newMask(r.ground), given: given,
+			last: map[string]map[string]any{}, made: map[string]bool{},
+		}
+	}
+	for _, step := range s.Steps {
+		var answers [2]answer
+		var skipped bool
+		var raws [2]*raw
+		for i, side := range sides {
+			answer, raw, err := side.do(ctx, step)
+			if err != nil {
+				return err
+			}
+			if raw == nil {
+				skipped = true
+				break
+			}
+			answers[i], raws[i] = answer, raw
+		}
+		if skipped {
+			continue
+		}
+		e := exchange{sequence: s.Name, step: step, theirs: answers[0], ours: answers[1]}
+		same := r.report.compare(&e)
+		if same || step.isDry() || !raws[0].successful() && !raws[1].successful() {
+			continue
+		}
+		break
+	}
+	for _, side := range sides {
+		if err := side.cleanUp(ctx); err != nil {
+			return err
+		}
+	}
+	r.report.ended()
+	return nil
+}
+
+// do makes a step's request. There is no answer where the step would change an
+// object that was never there.
+func (d *side) do(ctx context.Context, s Step) (answer, *raw, error) {
+	s.Path, s.Query = fill(s.Path, d.given), fill(s.Query, d.given)
+	s.Path, s.Query = fill(s.Path, d.mask.values), fill(s.Query, d.mask.values)
+	if s.Edit != nil {
+		last := d.last[objectPath(s.Path)]
+		if last == nil {
+			return answer{}, nil, nil
+		}
+		last = maps.Clone(last)
+		s.Edit.set(last)
+		s.Body = last
+	}
+	body, err := encode(s.Body, d.given, d.mask.values)
+	if err != nil {
+		return answer{}, nil, err
+	}
+	d.note(s, body)
+	r, err := d.target.do(ctx, s, body)
+	if err != nil {
+		return answer{}, nil, err
+	}
+	if object, ok := r.body.(map[string]any); ok && r.successful() && !s.isDry() && s.Method != http.MethodDelete && s.Accept == "" {
+		d.remember(s, object)
+	}
+	m := masking{mask: d.mask, dry: s.isDry()}
+	masked := answer{code: r.code, body: m.body(r.body)}
+	for _, text := range r.warnings {
+		masked.warnings = append(masked.warnings, m.text(text))
+	}
+	return masked, r, nil
+}
+
+// note keeps in mind what a write may have made.
+func (d *side) note(s Step, body []byte) {
+	if s.Method == http.MethodGet || s.isDry() {
+		return
+	}
+	d.sent.Write(body)
+	path := objectPath(s.Path)
+	if strings.Contains(path, "/namespaces/") {
+		if collection, _, ok := cutName(path); ok {
+			path = collection
+		}
+		d.made[path] = true
+		return
+	}
+	if s.Method == http.MethodPost {
+		var object struct{ Metadata struct{ Name string } }
+		if json.Unmarshal(body, &object) != nil || object.Metadata.Name == "" {
+			return
+		}
+		path += "/" + object.Metadata.Name
+	}
+	if _, _, ok := cutName(path); ok && s.Method != http.MethodDelete {
+		d.made[path] = true
+	}
+}
+
+func (d *side) remember(s Step, object map[string]any) {
+	meta, ok := object["metadata"].(map[string]any)
+	if !ok {
+		return
+	}
+	name, ok := meta["name"].(string)
+	if !ok {
+		return
+	}
+	path := objectPath(s.Path)
+	if s.Method == http.MethodPost {
+		path += "/" + name
+	}
+	d.last[path] = object
+}
+
+var subresources = regexp.MustCompile(`^(.*/[a-z]+/[^/]+)/(status|proxy|scale)(/.*)?$`)
+
+// objectPath is the path without a subresource.
+func objectPath(path string) string {
+	if parts := subresources.FindStringSubmatch(path); parts != nil {
+		return parts[1]
+	}
+	return path
+}
+
+var collections = regexp.MustCompile(`^(.*/(?:services|endpoints|endpointslices|servicecidrs|ipaddresses))/([^/]+)$`)
+
+func cutName(path string) (collection, name string, ok bool) {
+	parts := collections.FindStringSubmatch(path)
+	if parts == nil {
+		return "", "", false
+	}
+	return parts[1], parts[2], true
+}
+
+// cleanUp takes away what the sequence has left.
+func (d *side) cleanUp(ctx context.Context) error {
+	for _, path := range slices.Sorted(maps.Keys(d.made)) {
+		remove := Step{Method: http.MethodDelete, Path: path, ContentType: plain}
+		r, err := d.target.do(ctx, remove, nil)
+		if err != nil {
+			return err
+		}
+		if r.code == http.StatusNotFound || r.code == http.StatusMethodNotAllowed {
+			continue
+		}
+		if !r.successful() {
+			return fmt.Errorf("%s: cleaning up %s: %d %v", d.name, path, r.code, r.body)
+		}
+		if err := d.release(ctx, path, r.body); err != nil {
+			return err
+		}
+	}
+	return d.heal(ctx)
+}
+
+// release takes the finalizers away from what was deleted.
+func (d *side) release(ctx context.Context, path string, deleted any) error {
+	object, _ := deleted.(map[string]any)
+	items, isList := object["items"].([]any)
+	if !isList {
+		items = []any{object}
+	}
+	for _, item := range items {
+		object, _ := item.(map[string]any)
+		meta, _ := object["metadata"].(map[string]any)
+		if meta["finalizers"] == nil {
+			continue
+		}
+		name := path
+		if isList {
+			name += "/" + meta["name"].(string)
+		}
+		r, err := d.target.do(ctx, Step{Method: http.MethodPatch, Path: name, ContentType: merge}, []byte(`{"metadata":{"finalizers":null}}`))
+		if err != nil {
+			return err
+		}
+		if !r.successful() && r.code != http.StatusNotFound {
+			return fmt.Errorf("%s: cleaning up %s: %d %v", d.name, name, r.code, r.body)
+		}
+	}
+	return nil
+}
+
+// heal takes away the addresses that upstream leaks when it refuses a Service,
+// so that the next sequence that names them finds them free.
+func (d *side) heal(ctx context.Context) error {
+	if d.translate {
+		return nil
+	}
+	for name, value := range d.given {
+		if !strings.HasPrefix(name, "free") || !strings.Contains(d.sent.String(), value) {
+			continue
+		}
+		path := ipAddresses.collection + "/" + value
+		r, err := d.target.do(ctx, Step{Method: http.MethodDelete, Path: path}, nil)
+		if err != nil {
+			return err
+		}
+		if !r.successful() && r.code != http.StatusNotFound {
+			return fmt.Errorf("%s: cleaning up %s: %d", d.name, path, r.code)
+		}
+	}
+	return nil
+}
