@@ -37,6 +37,7 @@ func ValidateServiceUpdate(service, old *v1.Service) field.ErrorList {
 	errs = append(errs, validateClusterIPsUpdate(service, old)...)
 	errs = append(errs, validateIPFamiliesUpdate(service, old)...)
 	errs = append(errs, validateLoadBalancerClassUpdate(service, old)...)
+	errs = append(errs, validateLoadBalancerClass(service)...)
 	errs = append(errs, validateHealthCheckNodePortUpdate(service, old)...)
 	return append(errs, validateService(service, old)...)
 }
@@ -51,41 +52,55 @@ func ValidateServiceStatusUpdate(service, old *v1.Service) field.ErrorList {
 	return append(errs, validateConditionsUpdate(service.Status.Conditions, old.Status.Conditions, statusPath.Child("conditions"))...)
 }
 
+// validateService finds what is wrong in the order in which upstream's function
+// of the same name does: clients see it in the message.
 func validateService(service, old *v1.Service) field.ErrorList {
 	errs := validateTopologyAnnotations(service)
+	errs = append(errs, validatePortsPresent(service)...)
 	errs = append(errs, validateServiceType(service)...)
-	errs = append(errs, ValidateServicePorts(service)...)
+	errs = append(errs, validateEachPort(service)...)
 	errs = append(errs, metav1validation.ValidateLabels(service.Spec.Selector, specPath.Child("selector"))...)
 	errs = append(errs, validateSessionAffinity(service)...)
 	errs = append(errs, ValidateServiceClusterIPs(service, old)...)
 	errs = append(errs, validateExternalIPs(service, old)...)
+	errs = append(errs, validateTypeKnown(service)...)
+	errs = append(errs, validateNodePorts(service)...)
+	errs = append(errs, validatePortsDiffer(service)...)
 	errs = append(errs, validateLoadBalancerIP(service, old)...)
 	errs = append(errs, validateSourceRanges(service, old)...)
 	errs = append(errs, validateAllocateNodePorts(service)...)
-	errs = append(errs, validateLoadBalancerClass(service)...)
+	if old == nil {
+		errs = append(errs, validateLoadBalancerClass(service)...)
+	}
 	errs = append(errs, validateExternalTrafficPolicy(service)...)
-	errs = append(errs, validateHealthCheckNodePort(service)...)
+	errs = append(errs, validateHealthCheckNodePort(service, old)...)
 	errs = append(errs, validateInternalTrafficPolicy(service)...)
 	return append(errs, validateTrafficDistribution(service)...)
 }
 
+// validateServiceType checks what is special to a type.
 func validateServiceType(service *v1.Service) field.ErrorList {
-	typePath := specPath.Child("type")
 	switch service.Spec.Type {
-	case corev1.ServiceTypeClusterIP:
-		return nil
 	case corev1.ServiceTypeNodePort, corev1.ServiceTypeLoadBalancer:
-		if !isHeadless(service) {
-			return nil
+		if isHeadless(service) {
+			return field.ErrorList{field.Invalid(clusterIPsPath.Index(0), corev1.ClusterIPNone,
+				fmt.Sprintf("may not be set to 'None' for %s services", service.Spec.Type))}
 		}
-		return field.ErrorList{field.Invalid(clusterIPsPath.Index(0), corev1.ClusterIPNone,
-			fmt.Sprintf("may not be set to 'None' for %s services", service.Spec.Type))}
 	case corev1.ServiceTypeExternalName:
 		return validateExternalName(service)
-	case "":
-		return field.ErrorList{field.Required(typePath, "")}
 	}
-	return field.ErrorList{field.NotSupported(typePath, service.Spec.Type, serviceTypes)}
+	return nil
+}
+
+func validateTypeKnown(service *v1.Service) field.ErrorList {
+	path := specPath.Child("type")
+	if service.Spec.Type == "" {
+		return field.ErrorList{field.Required(path, "")}
+	}
+	if !slices.Contains(serviceTypes, service.Spec.Type) {
+		return field.ErrorList{field.NotSupported(path, service.Spec.Type, serviceTypes)}
+	}
+	return nil
 }
 
 func validateExternalName(service *v1.Service) field.ErrorList {

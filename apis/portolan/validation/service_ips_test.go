@@ -153,20 +153,21 @@ func TestServiceLoadBalancer(t *testing.T) {
 		before, after []tweak
 		want          []cause
 	}{
-		"A95 change":               {[]tweak{loadBalancer, class("c/x")}, []tweak{loadBalancer, class("c/y")}, changed},
-		"A95 unset":                {[]tweak{loadBalancer, class("c/x")}, []tweak{loadBalancer}, changed},
-		"A95 set later":            {[]tweak{loadBalancer}, []tweak{loadBalancer, class("c/x")}, changed},
-		"A95 set with the type":    {nil, []tweak{loadBalancer, class("c/x")}, nil},
-		"A97 stored":               {[]tweak{loadBalancer, ranges("010.0.0.0/8 ")}, []tweak{loadBalancer, ranges(" 010.0.0.0/8")}, nil},
-		"A98 stored":               {[]tweak{loadBalancer, annotation(key, "010.0.0.0/8")}, []tweak{loadBalancer, annotation(key, "010.0.0.0/8")}, nil},
-		"A98 changed":              {[]tweak{loadBalancer, annotation(key, "010.0.0.0/8")}, []tweak{loadBalancer, annotation(key, "010.0.0.0/8,10.0.0.0/8")}, causes(iv(annotated, "must not have leading 0s in IP or prefix length"))},
-		"A81 changed":              {[]tweak{loadBalancer, local, healthCheck(30100)}, []tweak{loadBalancer, local, healthCheck(30101)}, causes(fb("spec.healthCheckNodePort", "field is immutable"))},
-		"A81 no longer needed":     {[]tweak{loadBalancer, local, healthCheck(30100)}, []tweak{loadBalancer}, nil},
-		"A81 needed from now on":   {[]tweak{loadBalancer}, []tweak{loadBalancer, local, healthCheck(30101)}, nil},
-		"loadBalancerIP stored":    {[]tweak{loadBalancer, loadBalancerIP("a b")}, []tweak{loadBalancer, loadBalancerIP("a b"), externalIPs("192.0.2.1")}, nil},
-		"loadBalancerIP removed":   {[]tweak{loadBalancer, loadBalancerIP("a b")}, []tweak{loadBalancer}, nil},
-		"loadBalancerIP changed":   {[]tweak{loadBalancer, loadBalancerIP("a b")}, []tweak{loadBalancer, loadBalancerIP("a c")}, causes(iv("spec.loadBalancerIP", badIP))},
-		"A93 left over is refused": {[]tweak{loadBalancer}, []tweak{spec(func(s *corev1.ServiceSpec) { s.AllocateLoadBalancerNodePorts = ptr.To(false) })}, causes(fb("spec.allocateLoadBalancerNodePorts", onlyLB))},
+		"A95 change":                      {[]tweak{loadBalancer, class("c/x")}, []tweak{loadBalancer, class("c/y")}, changed},
+		"A95 unset":                       {[]tweak{loadBalancer, class("c/x")}, []tweak{loadBalancer}, changed},
+		"A95 set later":                   {[]tweak{loadBalancer}, []tweak{loadBalancer, class("c/x")}, changed},
+		"A95 set with the type":           {nil, []tweak{loadBalancer, class("c/x")}, nil},
+		"A97 stored":                      {[]tweak{loadBalancer, ranges("010.0.0.0/8 ")}, []tweak{loadBalancer, ranges(" 010.0.0.0/8")}, nil},
+		"A98 stored":                      {[]tweak{loadBalancer, annotation(key, "010.0.0.0/8")}, []tweak{loadBalancer, annotation(key, "010.0.0.0/8")}, nil},
+		"A98 changed":                     {[]tweak{loadBalancer, annotation(key, "010.0.0.0/8")}, []tweak{loadBalancer, annotation(key, "010.0.0.0/8,10.0.0.0/8")}, causes(iv(annotated, "must not have leading 0s in IP or prefix length"))},
+		"A81 changed":                     {[]tweak{loadBalancer, local, healthCheck(30100)}, []tweak{loadBalancer, local, healthCheck(30101)}, causes(fb("spec.healthCheckNodePort", "field is immutable"))},
+		"a port takes the health check's": {[]tweak{loadBalancer, local, healthCheck(30100)}, []tweak{loadBalancer, local, healthCheck(30100), ports(port("", 80, "", 30100))}, causes(iv("spec.ports[0].nodePort", "provided port is already allocated"))},
+		"A81 no longer needed":            {[]tweak{loadBalancer, local, healthCheck(30100)}, []tweak{loadBalancer}, nil},
+		"A81 needed from now on":          {[]tweak{loadBalancer}, []tweak{loadBalancer, local, healthCheck(30101)}, nil},
+		"loadBalancerIP stored":           {[]tweak{loadBalancer, loadBalancerIP("a b")}, []tweak{loadBalancer, loadBalancerIP("a b"), externalIPs("192.0.2.1")}, nil},
+		"loadBalancerIP removed":          {[]tweak{loadBalancer, loadBalancerIP("a b")}, []tweak{loadBalancer}, nil},
+		"loadBalancerIP changed":          {[]tweak{loadBalancer, loadBalancerIP("a b")}, []tweak{loadBalancer, loadBalancerIP("a c")}, causes(iv("spec.loadBalancerIP", badIP))},
+		"A93 left over is refused":        {[]tweak{loadBalancer}, []tweak{spec(func(s *corev1.ServiceSpec) { s.AllocateLoadBalancerNodePorts = ptr.To(false) })}, causes(fb("spec.allocateLoadBalancerNodePorts", onlyLB))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			expect(t, validation.ValidateServiceUpdate(newService(tc.after...), newService(tc.before...)), tc.want...)

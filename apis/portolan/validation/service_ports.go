@@ -23,11 +23,22 @@ var portsPath = specPath.Child("ports")
 // node ports. Upstream stores them, never allocates them, and on deletion frees
 // the Service that does hold them of its claim.
 func ValidateServicePorts(service *v1.Service) field.ErrorList {
+	errs := validatePortsPresent(service)
+	errs = append(errs, validateEachPort(service)...)
+	errs = append(errs, validateNodePorts(service)...)
+	return append(errs, validatePortsDiffer(service)...)
+}
+
+func validatePortsPresent(service *v1.Service) field.ErrorList {
+	if len(service.Spec.Ports) > 0 || isHeadless(service) || isExternalName(service) {
+		return nil
+	}
+	return field.ErrorList{field.Required(portsPath, "")}
+}
+
+func validateEachPort(service *v1.Service) field.ErrorList {
 	ports := service.Spec.Ports
 	var errs field.ErrorList
-	if len(ports) == 0 && !isHeadless(service) && !isExternalName(service) {
-		errs = append(errs, field.Required(portsPath, ""))
-	}
 	names := make(map[string]bool, len(ports))
 	for i := range ports {
 		path := portsPath.Index(i)
@@ -44,8 +55,7 @@ func ValidateServicePorts(service *v1.Service) field.ErrorList {
 		}
 		errs = append(errs, validateServicePort(&ports[i], path)...)
 	}
-	errs = append(errs, validateNodePorts(service)...)
-	return append(errs, validatePortsDiffer(ports)...)
+	return errs
 }
 
 func validateServicePort(port *corev1.ServicePort, path *field.Path) field.ErrorList {
@@ -85,7 +95,7 @@ func validateNodePorts(service *v1.Service) field.ErrorList {
 		nodePort int32
 		protocol corev1.Protocol
 	}
-	var errs field.ErrorList
+	var forbidden, duplicate field.ErrorList
 	seen := map[claim]bool{}
 	for i := range service.Spec.Ports {
 		port := &service.Spec.Ports[i]
@@ -95,15 +105,15 @@ func validateNodePorts(service *v1.Service) field.ErrorList {
 		path := portsPath.Index(i).Child("nodePort")
 		switch service.Spec.Type {
 		case corev1.ServiceTypeClusterIP, corev1.ServiceTypeExternalName:
-			errs = append(errs, field.Forbidden(path, fmt.Sprintf("may not be used when `type` is '%s'", service.Spec.Type)))
+			forbidden = append(forbidden, field.Forbidden(path, fmt.Sprintf("may not be used when `type` is '%s'", service.Spec.Type)))
 		}
 		key := claim{port.NodePort, port.Protocol}
 		if seen[key] {
-			errs = append(errs, field.Duplicate(path, port.NodePort))
+			duplicate = append(duplicate, field.Duplicate(path, port.NodePort))
 		}
 		seen[key] = true
 	}
-	return errs
+	return append(forbidden, duplicate...)
 }
 
 // duplicatePort is what upstream shows of a port that is there twice: its
@@ -117,7 +127,8 @@ type duplicatePort struct {
 	NodePort    int32
 }
 
-func validatePortsDiffer(ports []corev1.ServicePort) field.ErrorList {
+func validatePortsDiffer(service *v1.Service) field.ErrorList {
+	ports := service.Spec.Ports
 	var errs field.ErrorList
 	seen := make(map[duplicatePort]bool, len(ports))
 	for i := range ports {

@@ -2,11 +2,13 @@ package validation_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
@@ -205,4 +207,54 @@ func TestServiceTraffic(t *testing.T) {
 		s.Spec.ExternalTrafficPolicy, s.Spec.InternalTrafficPolicy = "", nil
 		expect(t, validation.ValidateServiceCreate(s), rq("spec.externalTrafficPolicy"), rq("spec.internalTrafficPolicy"))
 	})
+}
+
+// TestServiceErrorsOrder has one of each kind, in the order of upstream's
+// message.
+func TestServiceErrorsOrder(t *testing.T) {
+	service := newService(func(s *v1.Service) {
+		s.Annotations = map[string]string{corev1.AnnotationTopologyMode: "a", corev1.DeprecatedAnnotationTopologyAwareHints: "b"}
+		s.Spec.Ports = []corev1.ServicePort{port("a", 0, "TCP", 30000), port("b", 0, "TCP", 30000)}
+		s.Spec.Selector = map[string]string{"a": "b c"}
+		s.Spec.SessionAffinity = "Other"
+		s.Spec.IPFamilies = []corev1.IPFamily{"IPv5"}
+		s.Spec.ExternalIPs = []string{"foo"}
+		s.Spec.LoadBalancerSourceRanges = []string{"10.0.0.0/8"}
+		s.Spec.AllocateLoadBalancerNodePorts = ptr.To(true)
+		s.Spec.LoadBalancerClass = ptr.To("a")
+		s.Spec.ExternalTrafficPolicy = "Other"
+		s.Spec.HealthCheckNodePort = 30001
+		s.Spec.InternalTrafficPolicy = ptr.To(corev1.ServiceInternalTrafficPolicy("Other"))
+		s.Spec.TrafficDistribution = ptr.To("Other")
+	})
+	fieldsOf := func(errs field.ErrorList) (fields []string) {
+		for _, err := range errs {
+			fields = append(fields, err.Field)
+		}
+		return fields
+	}
+	want := []string{
+		"metadata.annotations[service.kubernetes.io/topology-mode]",
+		"spec.ports[0].port", "spec.ports[0].targetPort", "spec.ports[1].port", "spec.ports[1].targetPort",
+		"spec.selector", "spec.sessionAffinity", "spec.ipFamilies[0]", "spec.externalIPs[0]",
+		"spec.ports[0].nodePort", "spec.ports[1].nodePort", "spec.ports[1].nodePort", "spec.ports[1]",
+		"spec.LoadBalancerSourceRanges", "spec.allocateLoadBalancerNodePorts", "spec.loadBalancerClass",
+		"spec.externalTrafficPolicy", "spec.healthCheckNodePort", "spec.internalTrafficPolicy", "spec.trafficDistribution",
+	}
+	if got := fieldsOf(validation.ValidateServiceCreate(service)); !slices.Equal(got, want) {
+		t.Errorf("create: got\n%q, want\n%q", got, want)
+	}
+
+	service.Spec.Ports, service.Spec.Type, service.Spec.SessionAffinity = nil, "Other", ""
+	want = []string{
+		"spec.ipFamilies[0]", "spec.loadBalancerClass", "metadata.annotations[service.kubernetes.io/topology-mode]", "spec.ports",
+		"spec.selector", "spec.sessionAffinity", "spec.ipFamilies[0]", "spec.externalIPs[0]", "spec.type",
+		"spec.LoadBalancerSourceRanges", "spec.allocateLoadBalancerNodePorts",
+		"spec.externalTrafficPolicy", "spec.healthCheckNodePort", "spec.internalTrafficPolicy", "spec.trafficDistribution",
+	}
+	old := newService()
+	service.ResourceVersion, old.ResourceVersion = "1", "1"
+	if got := fieldsOf(validation.ValidateServiceUpdate(service, old)); !slices.Equal(got, want) {
+		t.Errorf("update: got\n%q, want\n%q", got, want)
+	}
 }

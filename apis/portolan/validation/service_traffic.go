@@ -49,7 +49,7 @@ func validateExternalTrafficPolicy(service *v1.Service) field.ErrorList {
 
 // validateHealthCheckNodePort also refuses a port that is one of the Service's
 // own node ports. Upstream's allocator does that, with an internal error.
-func validateHealthCheckNodePort(service *v1.Service) field.ErrorList {
+func validateHealthCheckNodePort(service, old *v1.Service) field.ErrorList {
 	healthCheck := service.Spec.HealthCheckNodePort
 	if !needsHealthCheckNodePort(service) {
 		if healthCheck == 0 {
@@ -63,8 +63,15 @@ func validateHealthCheckNodePort(service *v1.Service) field.ErrorList {
 		return nil
 	}
 	errs := validatePortNumber(healthCheck, healthCheckNodePortPath)
-	if slices.ContainsFunc(service.Spec.Ports, func(p corev1.ServicePort) bool { return p.NodePort == healthCheck }) {
-		errs = append(errs, field.Invalid(healthCheckNodePortPath, healthCheck, "provided port is already allocated"))
+	const taken = "provided port is already allocated"
+	i := slices.IndexFunc(service.Spec.Ports, func(p corev1.ServicePort) bool { return p.NodePort == healthCheck })
+	switch {
+	case i < 0:
+	case old != nil && needsHealthCheckNodePort(old) && old.Spec.HealthCheckNodePort == healthCheck:
+		// It was there before the port came.
+		errs = append(errs, field.Invalid(portsPath.Index(i).Child("nodePort"), healthCheck, taken))
+	default:
+		errs = append(errs, field.Invalid(healthCheckNodePortPath, healthCheck, taken))
 	}
 	return errs
 }
