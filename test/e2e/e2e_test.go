@@ -32,7 +32,11 @@ import (
 	"github.com/portolan-dev/portolan/test/upstream"
 )
 
-const root = "../.."
+const (
+	root = "../.."
+	// denyExternalIPs is a plugin that upstream has off by default.
+	denyExternalIPs = "DenyServiceExternalIPs"
+)
 
 // setting reads a number from the environment.
 func setting(t *testing.T, name string, otherwise int) int {
@@ -92,6 +96,7 @@ func start(t *testing.T, g *ground, kubeFlags ...string) *pair {
 	store := harness.StartEtcd(t)
 	portolan := harness.Start(t, func(o *options.Options) {
 		harness.On(store)(o)
+		o.Admission.DisablePlugins = append(o.Admission.DisablePlugins, denyExternalIPs)
 		o.ClusterIPRanges, o.NodePortRanges = g.cidrs(), []string{g.portRange()}
 	})
 

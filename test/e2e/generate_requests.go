@@ -180,7 +180,7 @@ func (g *generator) requests() {
 			query := "fieldValidation=" + validation
 			g.add(fmt.Sprintf("requests: fields %q, %s", validation, r.kind),
 				create(unknown).with(query).dry(), create(twice).with(query).dry(), r.put(unknown).with(query).dry(),
-				r.apply("one", unknown).with(query).dry(),
+				r.apply("one", in(fields{"/metadata/foo": "bar"})).with(query).dry(),
 				create(in(nil)).with(query),
 				r.patch(merge, fields{"/spec/foo": "bar"}.mergePatch()).with(query),
 				r.patch(strategic, fields{"/spec/foo": "bar"}.mergePatch()).with(query),

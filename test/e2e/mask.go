@@ -47,7 +47,9 @@ var (
 	addresses = regexp.MustCompile(`\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b|\bfd[0-9a-f]{2}:[0-9a-f:]+`)
 	ports     = regexp.MustCompile(`\b3[0-3]\d{3}\b`)
 	generated = regexp.MustCompile(`\b(s\d+-gen-)[a-z0-9]{5}\b`)
-	ages      = regexp.MustCompile(`^\d+s$`)
+	// storedVersions are those that messages tell of.
+	storedVersions = regexp.MustCompile(`(ResourceVersion in record \(|\\"resourceVersion\\":\\"|"resourceVersion":")(\d+)(\)|\\"|")`)
+	ages           = regexp.MustCompile(`^\d+s$`)
 	// versions and groups are where a resource is served, which is the one
 	// thing that differs on purpose everywhere.
 	versions = regexp.MustCompile(`\b(portolan\.dev|networking\.k8s\.io|discovery\.k8s\.io)/v1\b`)
@@ -85,6 +87,9 @@ func (m *masking) body(value any) any {
 	}
 	if details, ok := object["details"].(map[string]any); ok {
 		delete(details, "group")
+		if causes, ok := details["causes"].([]any); ok {
+			details["causes"] = ordered(causes)
+		}
 	}
 	return m.value("", object)
 }
@@ -101,6 +106,10 @@ func (m *masking) value(key string, value any) any {
 		masked := make([]any, len(value))
 		for i := range value {
 			masked[i] = m.value(key, value[i])
+		}
+		if key == "managedFields" {
+			// They are in the order of the seconds they were written in.
+			return ordered(masked)
 		}
 		return masked
 	case float64:
@@ -123,8 +132,20 @@ func (m *masking) value(key string, value any) any {
 	return value
 }
 
+// ordered makes a set of a list.
+func ordered(values []any) []any {
+	values = slices.SortedFunc(slices.Values(values), func(a, b any) int { return strings.Compare(asJSON(a), asJSON(b)) })
+	return slices.CompactFunc(values, func(a, b any) bool { return asJSON(a) == asJSON(b) })
+}
+
 // text masks what is chosen inside of a text.
 func (m *masking) text(text string) string {
+	text = strings.ReplaceAll(text, m.ground.portRange(), "ALL-PORTS")
+	text = storedVersions.ReplaceAllStringFunc(text, func(quoted string) string {
+		parts := storedVersions.FindStringSubmatch(quoted)
+		return parts[1] + m.name("RV", parts[2]) + parts[3]
+	})
+	text = strings.ReplaceAll(text, " /v1, Kind=", " v1, Kind=")
 	text = versions.ReplaceAllString(text, "v1")
 	text = groups.ReplaceAllString(text, "$1")
 	text = times.ReplaceAllString(text, "TIME")

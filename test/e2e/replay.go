@@ -14,31 +14,6 @@ import (
 	"sync"
 )
 
-// exchange is one request and what the two servers answered, masked.
-type exchange struct {
-	sequence     string
-	step         Step
-	theirs, ours answer
-}
-
-// answer is one server's, masked.
-type answer struct {
-	code     int
-	warnings []string
-	body     any
-}
-
-func (a *answer) successful() bool { return a.code < http.StatusBadRequest }
-
-// comparable is all of an answer as one value.
-func (a *answer) comparable() any {
-	texts := make([]any, len(a.warnings))
-	for i, text := range a.warnings {
-		texts[i] = text
-	}
-	return map[string]any{"code": a.code, "warnings": texts, "body": a.body}
-}
-
 // replay sends sequences to both servers.
 type replay struct {
 	ground   *ground
@@ -78,6 +53,8 @@ type side struct {
 	given map[string]string
 	// last is what the server last answered of each object.
 	last map[string]map[string]any
+	// written are the versions of what it wrote.
+	written map[string]string
 	// made are the collections and cluster-scoped objects that may be there.
 	made map[string]bool
 	// sent are the bodies of its writes.
@@ -93,7 +70,7 @@ func (r *replay) sequence(ctx context.Context, s Sequence, number, worker, turn 
 	for i, t := range []*target{r.upstream, r.portolan} {
 		sides[i] = &side{
 			target: t, mask: newMask(r.ground), given: given,
-			last: map[string]map[string]any{}, made: map[string]bool{},
+			last: map[string]map[string]any{}, written: map[string]string{}, made: map[string]bool{},
 		}
 	}
 	for _, step := range s.Steps {
@@ -144,6 +121,9 @@ func (d *side) do(ctx context.Context, s Step) (answer, *raw, error) {
 		s.Edit.set(last)
 		s.Body = last
 	}
+	if err := d.catchUp(ctx, s); err != nil {
+		return answer{}, nil, err
+	}
 	body, err := encode(s.Body, d.given, d.mask.values)
 	if err != nil {
 		return answer{}, nil, err
@@ -153,7 +133,7 @@ func (d *side) do(ctx context.Context, s Step) (answer, *raw, error) {
 	if err != nil {
 		return answer{}, nil, err
 	}
-	if object, ok := r.body.(map[string]any); ok && r.successful() && !s.isDry() && s.Method != http.MethodDelete && s.Accept == "" {
+	if object, ok := r.body.(map[string]any); ok && r.successful() && !s.isDry() && s.Accept == "" {
 		d.remember(s, object)
 	}
 	m := masking{mask: d.mask, dry: s.isDry()}
@@ -162,6 +142,18 @@ func (d *side) do(ctx context.Context, s Step) (answer, *raw, error) {
 		masked.warnings = append(masked.warnings, m.text(text))
 	}
 	return masked, r, nil
+}
+
+// catchUp waits until upstream's cache has what the sequence wrote last. It
+// updates what it finds there, and leaks ports when that turns out to be old.
+func (d *side) catchUp(ctx context.Context, s Step) error {
+	written := d.written[objectPath(s.Path)]
+	if d.translate || s.Method == http.MethodGet || s.Method == http.MethodPost || written == "" {
+		return nil
+	}
+	delete(d.written, objectPath(s.Path))
+	_, err := d.target.do(ctx, Step{Method: http.MethodGet, Path: objectPath(s.Path), Query: "resourceVersion=" + written}, nil)
+	return err
 }
 
 // note keeps in mind what a write may have made.
@@ -204,6 +196,7 @@ func (d *side) remember(s Step, object map[string]any) {
 		path += "/" + name
 	}
 	d.last[path] = object
+	d.written[path], _ = meta["resourceVersion"].(string)
 }
 
 var subresources = regexp.MustCompile(`^(.*/[a-z]+/[^/]+)/(status|proxy|scale)(/.*)?$`)

@@ -1,0 +1,111 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// exchange is one request and what the two servers answered, masked.
+type exchange struct {
+	sequence     string
+	step         Step
+	theirs, ours answer
+}
+
+// answer is one server's, masked.
+type answer struct {
+	code     int
+	warnings []string
+	body     any
+}
+
+// cause is one of a Status.
+type cause struct {
+	reason, field, message string
+}
+
+func (a *answer) successful() bool { return a.code < http.StatusBadRequest }
+
+// comparable is all of an answer as one value.
+func (a *answer) comparable() any {
+	texts := make([]any, len(a.warnings))
+	for i, text := range a.warnings {
+		texts[i] = text
+	}
+	return map[string]any{"code": a.code, "warnings": texts, "body": a.body}
+}
+
+// text is a field of a Status, empty where there is none.
+func (a *answer) text(key string) string {
+	status, _ := a.body.(map[string]any)
+	text, _ := status[key].(string)
+	return text
+}
+
+func (a *answer) is(code int, reason string) bool {
+	return a.code == code && a.text("reason") == reason
+}
+
+// invalid says whether something is wrong with the object.
+func (a *answer) invalid() bool { return a.is(http.StatusUnprocessableEntity, "Invalid") }
+
+func (a *answer) causes() []cause {
+	status, _ := a.body.(map[string]any)
+	details, _ := status["details"].(map[string]any)
+	listed, _ := details["causes"].([]any)
+	var causes []cause
+	for _, item := range listed {
+		if item, ok := item.(map[string]any); ok {
+			causes = append(causes, cause{fmt.Sprint(item["reason"]), fmt.Sprint(item["field"]), fmt.Sprint(item["message"])})
+		}
+	}
+	return causes
+}
+
+// plainCauses are the causes without the holders, which upstream doesn't name.
+func (a *answer) plainCauses() []cause {
+	causes := a.causes()
+	for i := range causes {
+		causes[i].message = holders.ReplaceAllString(causes[i].message, "already allocated")
+	}
+	return causes
+}
+
+// refusedAllocation says whether a value could not be had, and nothing else is
+// wrong.
+func (a *answer) refusedAllocation() bool {
+	if a.code == http.StatusInternalServerError {
+		return strings.Contains(a.text("message"), "failed to allocate requested HealthCheck NodePort")
+	}
+	return a.invalid() && all(a.causes(), allocation)
+}
+
+func (e *exchange) onStatus() bool { return strings.HasSuffix(e.step.Path, "/status") }
+
+// onlyDiffers says whether each difference is a given one.
+func (e *exchange) onlyDiffers(is func(difference) bool) bool {
+	found := differences("", e.theirs.comparable(), e.ours.comparable())
+	return !slices.ContainsFunc(found, func(d difference) bool { return !is(d) })
+}
+
+// onlyMore says whether our answer has causes of a given kind besides those
+// that both have.
+func (e *exchange) onlyMore(is func(cause) bool) bool {
+	rest := slices.DeleteFunc(e.ours.plainCauses(), is)
+	return len(rest) < len(e.ours.causes()) && (e.theirs.successful() || e.theirs.code == e.ours.code) && sameCauses(rest, e.theirs.causes())
+}
+
+// all is false for none.
+func all(causes []cause, is func(cause) bool) bool {
+	return len(causes) > 0 && !slices.ContainsFunc(causes, func(c cause) bool { return !is(c) })
+}
+
+func subset(few, many []cause) bool {
+	return !slices.ContainsFunc(few, func(c cause) bool { return !slices.Contains(many, c) })
+}
+
+func sameCauses(a, b []cause) bool { return len(a) == len(b) && subset(a, b) && subset(b, a) }
