@@ -147,7 +147,7 @@ func (g *generator) applies() {
 	)
 }
 
-func (r resource) merge(f fields) Step { return r.patch(merge, f.mergePatch()) }
+func (r apiResource) merge(f fields) Step { return r.patch(merge, f.mergePatch()) }
 
 // finalizers keep Services, and what they hold.
 func (g *generator) finalizers() {

@@ -157,7 +157,7 @@ func (g *generator) lists() {
 // requests are those that are wrong whatever the object.
 func (g *generator) requests() {
 	base := kinds[0].fields
-	for _, r := range []resource{services, endpoints, serviceCIDRs, ipAddresses} {
+	for _, r := range []apiResource{services, endpoints, serviceCIDRs, ipAddresses} {
 		extra := fields{}
 		if r.kind == "Service" {
 			extra = base

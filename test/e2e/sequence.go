@@ -49,23 +49,23 @@ const (
 	asMetadataList = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
 )
 
-// resource makes the requests for one resource.
-type resource struct {
+// apiResource makes the requests for one resource.
+type apiResource struct {
 	apiVersion, kind string
 	collection       string
 }
 
 var (
-	services     = resource{"v1", "Service", "/api/v1/namespaces/{ns}/services"}
-	endpoints    = resource{"v1", "Endpoints", "/api/v1/namespaces/{ns}/endpoints"}
-	slices_      = resource{"discovery.k8s.io/v1", "EndpointSlice", "/apis/discovery.k8s.io/v1/namespaces/{ns}/endpointslices"}
-	serviceCIDRs = resource{"networking.k8s.io/v1", "ServiceCIDR", "/apis/networking.k8s.io/v1/servicecidrs"}
-	ipAddresses  = resource{"networking.k8s.io/v1", "IPAddress", "/apis/networking.k8s.io/v1/ipaddresses"}
+	services     = apiResource{"v1", "Service", "/api/v1/namespaces/{ns}/services"}
+	endpoints    = apiResource{"v1", "Endpoints", "/api/v1/namespaces/{ns}/endpoints"}
+	slices_      = apiResource{"discovery.k8s.io/v1", "EndpointSlice", "/apis/discovery.k8s.io/v1/namespaces/{ns}/endpointslices"}
+	serviceCIDRs = apiResource{"networking.k8s.io/v1", "ServiceCIDR", "/apis/networking.k8s.io/v1/servicecidrs"}
+	ipAddresses  = apiResource{"networking.k8s.io/v1", "IPAddress", "/apis/networking.k8s.io/v1/ipaddresses"}
 )
 
 // object is one of the resource's, with the sequence's name unless the fields
 // say otherwise.
-func (r resource) object(all ...fields) map[string]any {
+func (r apiResource) object(all ...fields) map[string]any {
 	object := map[string]any{"apiVersion": r.apiVersion, "kind": r.kind, "metadata": map[string]any{"name": "{name}"}}
 	for _, f := range all {
 		f.set(object)
@@ -74,46 +74,46 @@ func (r resource) object(all ...fields) map[string]any {
 }
 
 // named is the path of an object, or of one of its subresources.
-func (r resource) named(name string) string { return r.collection + "/" + name }
+func (r apiResource) named(name string) string { return r.collection + "/" + name }
 
-func (r resource) create(body any) Step {
+func (r apiResource) create(body any) Step {
 	return Step{Method: http.MethodPost, Path: r.collection, ContentType: plain, Body: body}
 }
 
-func (r resource) get() Step { return Step{Method: http.MethodGet, Path: r.named("{name}")} }
+func (r apiResource) get() Step { return Step{Method: http.MethodGet, Path: r.named("{name}")} }
 
-func (r resource) list(query string) Step {
+func (r apiResource) list(query string) Step {
 	return Step{Method: http.MethodGet, Path: r.collection, Query: query}
 }
 
 // put replaces the object with another one.
-func (r resource) put(body any) Step {
+func (r apiResource) put(body any) Step {
 	return Step{Method: http.MethodPut, Path: r.named("{name}"), ContentType: plain, Body: body}
 }
 
 // edit is what clients do that read an object, change it and send it back.
-func (r resource) edit(f fields) Step {
+func (r apiResource) edit(f fields) Step {
 	return Step{Method: http.MethodPut, Path: r.named("{name}"), ContentType: plain, Edit: f}
 }
 
-func (r resource) patch(contentType string, body any) Step {
+func (r apiResource) patch(contentType string, body any) Step {
 	return Step{Method: http.MethodPatch, Path: r.named("{name}"), ContentType: contentType, Body: body}
 }
 
-func (r resource) apply(manager string, body any) Step {
+func (r apiResource) apply(manager string, body any) Step {
 	return r.patch(apply, body).with("fieldManager=" + manager)
 }
 
-func (r resource) delete() Step {
+func (r apiResource) delete() Step {
 	return Step{Method: http.MethodDelete, Path: r.named("{name}"), ContentType: plain}
 }
 
-func (r resource) deleteCollection(query string) Step {
+func (r apiResource) deleteCollection(query string) Step {
 	return Step{Method: http.MethodDelete, Path: r.collection, ContentType: plain, Query: query}
 }
 
 // change is a write of some fields in one of the ways there are.
-func (r resource) change(way string, f fields) Step {
+func (r apiResource) change(way string, f fields) Step {
 	switch way {
 	case "edit":
 		return r.edit(f)
