@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -467,6 +469,51 @@ func TestClaimNames(t *testing.T) {
 	for _, name := range []string{"", "web", "10.0.0", "99999999999"} {
 		if got, ok := valueOf(name); ok {
 			t.Errorf("%q is %s", name, got)
+		}
+	}
+}
+
+// Upstream's repair loops panic on an error of their allocators that they don't
+// know (test/defects, C28). Here every error has a text, also one that is
+// wrapped.
+func TestC28UnknownErrorsAreWorded(t *testing.T) {
+	svc := newService(func(s *corev1.ServiceSpec) { s.ClusterIPs = []string{"10.0.0.1"} })
+	for cause, want := range map[error]string{
+		errors.New("odd"): "odd",
+		fmt.Errorf("while picking: %w", &allocation.FullError{Class: allocation.Port}): "there is no range",
+		fmt.Errorf("while picking: %w", &takenError{}):                                 "already allocated",
+	} {
+		for _, value := range []allocation.Value{port(30000), address("10.0.0.1")} {
+			if got := FieldError(svc, value, cause); !strings.Contains(got.Error(), want) {
+				t.Errorf("got %v, want %q", got, want)
+			}
+		}
+	}
+}
+
+func TestHoldersAreNamedToThoseWhoMayReadThem(t *testing.T) {
+	index := newIndex()
+	index.Observe(port(30001), allocation.Claim{UID: "u", Holder: "services.portolan.dev/prod/web", Revision: 1})
+	index.Observe(port(30002), allocation.Claim{Holder: "reservations/dns", Revision: 1})
+	index.Observe(address("10.0.0.9"), allocation.Claim{Revision: 1})
+	for _, test := range []struct {
+		value allocation.Value
+		needs Read
+		name  string
+	}{
+		{port(30001), Read{Resource: "services", Namespace: "prod", Name: "web"}, "services.portolan.dev/prod/web"},
+		{port(30002), Read{Resource: "nodeports", Name: "30002"}, "reservations/dns"},
+		{address("10.0.0.9"), Read{Resource: "ipaddresses", Name: "10.0.0.9"}, "ipaddresses/10.0.0.9"},
+	} {
+		for _, may := range []bool{true, false} {
+			ledger := &Ledger{Index: index, mayRead: func(_ context.Context, read Read) bool { return may && read == test.needs }}
+			want := "already allocated"
+			if may {
+				want += " by " + test.name
+			}
+			if got := ledger.check(t.Context(), newService(nil), test.value); !strings.HasSuffix(got.Detail, want) {
+				t.Errorf("%s, may read: %t: got %v, want %q", test.value, may, got, want)
+			}
 		}
 	}
 }

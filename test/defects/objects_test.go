@@ -1,0 +1,100 @@
+package defects
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/server/options"
+)
+
+func TestC20WhatUpstreamTakesUnseenIsValidated(t *testing.T) {
+	w := start(t)
+	slices := w.Client.PortolanV1().EndpointSlices("default")
+	slice := &v1.EndpointSlice{
+		ObjectMeta:  metav1.ObjectMeta{Name: "web-1"},
+		AddressType: discoveryv1.AddressTypeIPv4,
+		Ports:       []discoveryv1.EndpointPort{{Port: ptr.To[int32](70000)}},
+	}
+	_, err := slices.Create(t.Context(), slice, metav1.CreateOptions{})
+	w.expect("EndpointSlice", err, apierrors.IsInvalid, "ports[0].port: Invalid value: 70000: must be between 1 and 65535, inclusive")
+
+	w.create(newService("lb", ofType(corev1.ServiceTypeLoadBalancer)))
+	for body, want := range map[string]string{
+		`{"status":{"conditions":[{"type":"a b","status":"Foo","reason":"R","message":"","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}`: "status.conditions[0].type",
+		`{"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.1","ports":[{"port":0,"protocol":"TCP"}]}]}}}`:                              "status.loadBalancer.ingress[0].ports[0].port",
+	} {
+		_, err := w.services.Patch(t.Context(), "lb", types.MergePatchType, []byte(body), metav1.PatchOptions{}, "status")
+		w.expect(body, err, apierrors.IsInvalid, want)
+	}
+	garbage := newService("lb2", ofType(corev1.ServiceTypeLoadBalancer))
+	garbage.Spec.LoadBalancerIP = "garbage"
+	w.refused(garbage, "spec.loadBalancerIP: Invalid value: \"garbage\": must be a valid IP address")
+
+	// What is stored already can be updated.
+	old := w.create(newService("old", ofType(corev1.ServiceTypeLoadBalancer)))
+	old.Spec.LoadBalancerIP = "garbage"
+	w.storeService(old)
+	if _, err := w.services.Patch(t.Context(), "old", types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"b"}}}`), metav1.PatchOptions{}); err != nil {
+		t.Errorf("a stored Service can't be updated: %v", err)
+	}
+}
+
+// test/monitoring follows them further.
+func TestC22GaugesAreRightFromTheStart(t *testing.T) {
+	w := start(t, func(o *options.Options) { o.ClusterIPRanges = []string{"10.96.0.0/24"} })
+	gauge := func(name string) string {
+		t.Helper()
+		text, err := w.Client.Discovery().RESTClient().Get().AbsPath("/metrics").Do(t.Context()).Raw()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if value, ok := strings.CutPrefix(line, name+" "); ok {
+				return strings.TrimSpace(value)
+			}
+		}
+		return "none"
+	}
+	const free = `portolan_clusterip_allocator_available_ips{cidr="%s"}`
+	if got := gauge(fmt.Sprintf(free, "10.96.0.0/24")); got != "254" {
+		t.Errorf("before anything is allocated: %s", got)
+	}
+	if err := createCIDR(w, "more", "10.97.0.0/24"); err != nil {
+		t.Fatal(err)
+	}
+	if got := gauge(fmt.Sprintf(free, "10.97.0.0/24")); got != "254" {
+		t.Errorf("of a new ServiceCIDR: %s", got)
+	}
+	if err := w.Client.PortolanV1().ServiceCIDRs().Delete(t.Context(), "more", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := gauge(fmt.Sprintf(free, "10.97.0.0/24")); got != "none" {
+		t.Errorf("of a ServiceCIDR that is gone: %s", got)
+	}
+}
+
+// test/hostile does the same to every kind.
+func TestC27TooLargeForEtcdIsNoServerError(t *testing.T) {
+	w := start(t)
+	endpoints := &v1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Subsets: []corev1.EndpointSubset{{}}}
+	for i := range 50_000 {
+		address := corev1.EndpointAddress{IP: fmt.Sprintf("198.51.%d.%d", i/250%100, i%250), Hostname: fmt.Sprintf("a-hostname-of-some-length-%d", i)}
+		endpoints.Subsets[0].Addresses = append(endpoints.Subsets[0].Addresses, address)
+	}
+	n := w.writes(func() {
+		_, err := w.Client.PortolanV1().Endpoints("default").Create(t.Context(), endpoints, metav1.CreateOptions{})
+		w.expect("create", err, apierrors.IsRequestEntityTooLargeError)
+	})
+	if n != 0 {
+		t.Errorf("%d writes", n)
+	}
+}
