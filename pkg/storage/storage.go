@@ -1,6 +1,9 @@
 // Package storage builds each resource's storage stack:
 //
-//	generic registry → watch cache → claims or ranges or guard → etcd3's store → txn → etcd
+//	generic registry → watch cache → a wrapper → etcd3's store → txn → etcd
+//
+// The wrapper is what a kind has of its own: Services their claims and
+// dependents, ranges and claims their guards, EndpointSlices a record of writes.
 //
 // The storage library has no other seam at which a transaction could be
 // widened: its client factory is private, the decorator of RESTOptions is not.

@@ -430,15 +430,16 @@ func TestMoreSlicesThanATransactionTakes(t *testing.T) {
 	}
 }
 
-// TestUnreadableSlice keeps the watch cache from working; Services are deleted
-// and take along what can be read.
-func TestUnreadableSlice(t *testing.T) {
+// TestUnreadableDependents keep the watch cache from working; Services are
+// deleted and take along what can be read.
+func TestUnreadableDependents(t *testing.T) {
 	t.Parallel()
 	store, replicas := harness.Replicas(t, 1, nil)
 	c := creator{t, replicas[0]}
-	garbage := "/registry/portolan.dev/endpointslices/default/garbage"
-	if _, err := store.Client.Put(t.Context(), garbage, "garbage"); err != nil {
-		t.Fatal(err)
+	for _, key := range []string{"endpointslices/default/garbage", "endpoints/default/web"} {
+		if _, err := store.Client.Put(t.Context(), "/registry/portolan.dev/"+key, "garbage"); err != nil {
+			t.Fatal(err)
+		}
 	}
 	c.service(serviceWith("web"))
 	c.slices(sliceOf("web", "web-1"), sliceOf("other", "web-2"))

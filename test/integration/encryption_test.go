@@ -19,7 +19,7 @@ import (
 const encryption = `apiVersion: apiserver.config.k8s.io/v1
 kind: EncryptionConfiguration
 resources:
-- resources: [ipaddresses.portolan.dev, nodeports.portolan.dev]
+- resources: [ipaddresses.portolan.dev, nodeports.portolan.dev, endpoints.portolan.dev, endpointslices.portolan.dev]
   providers:
   - aescbc:
       keys:
@@ -27,20 +27,61 @@ resources:
         secret: cG9ydG9sYW4tcG9ydG9sYW4tcG9ydG9sYW4tMTIzNDU=
 `
 
-// TestClaimsAreEncrypted makes sure that claims are written with a Service as
-// their own store would write them: encrypted, where that is configured, and
-// readable through the API.
-func TestClaimsAreEncrypted(t *testing.T) {
-	t.Parallel()
+// startEncrypted starts a server that encrypts claims and dependents.
+func startEncrypted(t *testing.T) (*harness.Etcd, *harness.Server) {
+	t.Helper()
 	config := filepath.Join(t.TempDir(), "encryption.yaml")
 	if err := os.WriteFile(config, []byte(encryption), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	etcd := harness.StartEtcd(t)
-	server := harness.Start(t, func(o *options.Options) {
+	return etcd, harness.Start(t, func(o *options.Options) {
 		harness.On(etcd)(o)
 		o.Etcd.EncryptionProviderConfigFilepath = config
 	})
+}
+
+// expectEncrypted wants one key with the prefix, and ciphertext in it.
+func expectEncrypted(t *testing.T, etcd *harness.Etcd, prefixes ...string) {
+	t.Helper()
+	for _, prefix := range prefixes {
+		stored, err := etcd.Client.Get(t.Context(), prefix, clientv3.WithPrefix())
+		if err != nil || len(stored.Kvs) != 1 {
+			t.Fatalf("%s: %v, %v", prefix, stored, err)
+		}
+		if !bytes.HasPrefix(stored.Kvs[0].Value, []byte("k8s:enc:aescbc:v1:test:")) {
+			t.Errorf("%s is stored as %q", prefix, stored.Kvs[0].Value)
+		}
+	}
+}
+
+// TestMarkedDependentsAreEncrypted is about objects that a Service's deletion
+// reads and writes again.
+func TestMarkedDependentsAreEncrypted(t *testing.T) {
+	t.Parallel()
+	etcd, server := startEncrypted(t)
+	c := creator{t, server}
+	c.service(serviceWith("web"))
+	endpoints := endpointsNamed("web")
+	endpoints.Finalizers = []string{"example.com/f"}
+	c.endpoints(endpoints)
+	c.slices(sliceOf("web", "web-1", finalized), sliceOf("web", "web-2"))
+	c.deleteService("web")
+	expectEncrypted(t, etcd, "/registry/portolan.dev/endpoints/", "/registry/portolan.dev/endpointslices/")
+	if slice, err := slicesOf(server).Get(t.Context(), "web-1", metav1.GetOptions{}); err != nil || slice.DeletionTimestamp == nil {
+		t.Errorf("the slice: %v, %v", slice, err)
+	}
+	if endpoints, err := endpointsOf(server).Get(t.Context(), "web", metav1.GetOptions{}); err != nil || endpoints.DeletionTimestamp == nil {
+		t.Errorf("the Endpoints: %v, %v", endpoints, err)
+	}
+}
+
+// TestClaimsAreEncrypted makes sure that claims are written with a Service as
+// their own store would write them: encrypted, where that is configured, and
+// readable through the API.
+func TestClaimsAreEncrypted(t *testing.T) {
+	t.Parallel()
+	etcd, server := startEncrypted(t)
 	client := server.Client.PortolanV1()
 	svc, err := client.Services("default").Create(t.Context(), &v1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: "secret"},
@@ -50,15 +91,7 @@ func TestClaimsAreEncrypted(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	for _, prefix := range []string{"/registry/portolan.dev/ipaddresses/", "/registry/portolan.dev/nodeports/"} {
-		stored, err := etcd.Client.Get(t.Context(), prefix, clientv3.WithPrefix())
-		if err != nil || len(stored.Kvs) != 1 {
-			t.Fatalf("%s: %v, %v", prefix, stored, err)
-		}
-		if !bytes.HasPrefix(stored.Kvs[0].Value, []byte("k8s:enc:aescbc:v1:test:")) {
-			t.Errorf("%s is stored as %q", prefix, stored.Kvs[0].Value)
-		}
-	}
+	expectEncrypted(t, etcd, "/registry/portolan.dev/ipaddresses/", "/registry/portolan.dev/nodeports/")
 	address, err := client.IPAddresses().Get(t.Context(), svc.Spec.ClusterIP, metav1.GetOptions{})
 	if err != nil || address.Spec.ParentRef.UID != svc.UID {
 		t.Errorf("the address: %v, %v", address, err)
