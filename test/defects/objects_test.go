@@ -98,3 +98,49 @@ func TestC27TooLargeForEtcdIsNoServerError(t *testing.T) {
 		t.Errorf("%d writes", n)
 	}
 }
+
+// test/integration has the cases.
+func TestC26WhatGoesWithAServiceGoesAtOnce(t *testing.T) {
+	w := start(t)
+	w.create(newService("web", at("10.96.0.5"), onPort(30005)))
+	api := w.Client.PortolanV1()
+	endpoints := &v1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: "web"}}
+	if _, err := api.Endpoints("default").Create(t.Context(), endpoints, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	slice := &v1.EndpointSlice{
+		ObjectMeta:  metav1.ObjectMeta{Name: "web-1", Labels: map[string]string{discoveryv1.LabelServiceName: "web"}},
+		AddressType: discoveryv1.AddressTypeIPv4,
+	}
+	if _, err := api.EndpointSlices("default").Create(t.Context(), slice, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	n := w.writes(func() {
+		if err := w.services.Delete(t.Context(), "web", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if n != 1 {
+		t.Errorf("%d writes", n)
+	}
+	for what, get := range map[string]func() error{
+		"Endpoints": func() error {
+			_, err := api.Endpoints("default").Get(t.Context(), "web", metav1.GetOptions{})
+			return err
+		},
+		"EndpointSlice": func() error {
+			_, err := api.EndpointSlices("default").Get(t.Context(), "web-1", metav1.GetOptions{})
+			return err
+		},
+		"IPAddress": func() error {
+			_, err := api.IPAddresses().Get(t.Context(), "10.96.0.5", metav1.GetOptions{})
+			return err
+		},
+		"NodePort": func() error {
+			_, err := api.NodePorts().Get(t.Context(), "30005", metav1.GetOptions{})
+			return err
+		},
+	} {
+		w.expect(what, get(), apierrors.IsNotFound)
+	}
+}
