@@ -144,3 +144,51 @@ func TestC26WhatGoesWithAServiceGoesAtOnce(t *testing.T) {
 		w.expect(what, get(), apierrors.IsNotFound)
 	}
 }
+
+// test/integration has the races.
+func TestC6WhatIsInUseCantBeDeleted(t *testing.T) {
+	w := start(t)
+	w.create(newService("web", at("10.96.0.5"), onPort(30005)))
+	api, ctx := w.Client.PortolanV1(), t.Context()
+	const finalizer = `{"metadata":{"finalizers":["example.com/wait"]}}`
+	if _, err := api.ServiceCIDRs().Patch(ctx, "kubernetes", types.MergePatchType, []byte(finalizer), metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	n := w.writes(func() {
+		for what, remove := range map[string]func(metav1.DeleteOptions) error{
+			"IPAddress":                    func(o metav1.DeleteOptions) error { return api.IPAddresses().Delete(ctx, "10.96.0.5", o) },
+			"NodePort":                     func(o metav1.DeleteOptions) error { return api.NodePorts().Delete(ctx, "30005", o) },
+			"NodePortRange":                func(o metav1.DeleteOptions) error { return api.NodePortRanges().Delete(ctx, "kubernetes", o) },
+			"ServiceCIDR with a finalizer": func(o metav1.DeleteOptions) error { return api.ServiceCIDRs().Delete(ctx, "kubernetes", o) },
+		} {
+			for _, dry := range [][]string{dryRun, nil} {
+				w.expect(what, remove(metav1.DeleteOptions{DryRun: dry}), apierrors.IsConflict, "held by services.portolan.dev/default/web")
+			}
+		}
+	})
+	if n != 0 {
+		t.Errorf("%d writes", n)
+	}
+	w.refused(newService("thief", at("10.96.0.5")), "provided IP is already allocated")
+	w.create(newService("other"))
+
+	// Without its Service each may go.
+	for _, name := range []string{"web", "other"} {
+		if err := w.services.Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := api.ServiceCIDRs().Delete(ctx, "kubernetes", metav1.DeleteOptions{}); err != nil {
+		t.Error(err)
+	}
+	cidr, err := api.ServiceCIDRs().Get(ctx, "kubernetes", metav1.GetOptions{})
+	if err != nil || cidr.DeletionTimestamp == nil {
+		t.Errorf("the ServiceCIDR waits for its finalizer: %+v, %v", cidr, err)
+	}
+	w.refused(newService("late"), "not configured on this cluster")
+	if _, err := api.ServiceCIDRs().Patch(ctx, "kubernetes", types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{}); err != nil {
+		t.Error(err)
+	}
+	_, err = api.ServiceCIDRs().Get(ctx, "kubernetes", metav1.GetOptions{})
+	w.expect("get of what is gone", err, apierrors.IsNotFound)
+}
