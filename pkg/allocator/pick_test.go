@@ -12,7 +12,7 @@ func testRandom(t *testing.T) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 0))
 }
 
-// TestPickFillsRangeInOrder is upstream's observable order (behaviour A72, A84):
+// TestPickFillsRangeInOrder is upstream's observable order:
 // the dynamic part to the last number, then the static band, then nothing.
 func TestPickFillsRangeInOrder(t *testing.T) {
 	ports, err := PortSpans([]string{"30000-30099"}, nil)

@@ -289,7 +289,7 @@ func TestPicks(t *testing.T) {
 	})
 }
 
-// behaviour.md A70, A71, A85 and A86.
+// The texts are upstream's.
 func TestFieldErrors(t *testing.T) {
 	svc := newService(func(s *corev1.ServiceSpec) {
 		s.Type = corev1.ServiceTypeLoadBalancer

@@ -21,12 +21,12 @@ func TestNeeds(t *testing.T) {
 	}{
 		"ClusterIP":            {newService(), needs{clusterIP: true}},
 		"headless":             {newService(ips("None")), needs{headless: true}},
-		"A83 NodePort":         {newService(np), needs{clusterIP: true, nodePort: true, mayNodePort: true}},
-		"A79 NodePort, Local":  {newService(np, local), needs{clusterIP: true, nodePort: true, mayNodePort: true}},
-		"A83 LoadBalancer":     {newService(lb), needs{clusterIP: true, nodePort: true, mayNodePort: true}},
-		"A91 allocate false":   {newService(lb, allocate(false)), needs{clusterIP: true, mayNodePort: true}},
-		"A79 LoadBalancer":     {newService(lb, local), needs{clusterIP: true, nodePort: true, mayNodePort: true, healthCheck: true}},
-		"A48 ExternalName":     {newService(en), needs{}},
+		"NodePort":             {newService(np), needs{clusterIP: true, nodePort: true, mayNodePort: true}},
+		"NodePort, Local":      {newService(np, local), needs{clusterIP: true, nodePort: true, mayNodePort: true}},
+		"any LoadBalancer":     {newService(lb), needs{clusterIP: true, nodePort: true, mayNodePort: true}},
+		"allocate false":       {newService(lb, allocate(false)), needs{clusterIP: true, mayNodePort: true}},
+		"LoadBalancer":         {newService(lb, local), needs{clusterIP: true, nodePort: true, mayNodePort: true, healthCheck: true}},
+		"ExternalName":         {newService(en), needs{}},
 		"ExternalName, 'None'": {newService(en, ips("None")), needs{}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -46,18 +46,18 @@ func TestAdoptAndOpenNodePorts(t *testing.T) {
 		adopted []int32
 		open    [][]int
 	}{
-		"A83 each port one":               {newService(np, ports(port("a", 80, tcp, 0), port("b", 81, tcp, 0))), []int32{0, 0}, [][]int{{0}, {1}}},
-		"A87 both open share":             {newService(np, ports(port("a", 53, tcp, 0), port("x", 80, tcp, 0), port("b", 53, udp, 0))), []int32{0, 0, 0}, [][]int{{0, 2}, {1}}},
-		"A87 the other adopts":            {newService(np, ports(port("a", 53, tcp, 0), port("b", 53, udp, 30053))), []int32{30053, 30053}, nil},
-		"A87 both explicit":               {newService(np, ports(port("a", 53, tcp, 30053), port("b", 53, udp, 30053))), []int32{30053, 30053}, nil},
-		"A87 two others adopt":            {newService(np, ports(port("a", 53, tcp, 30053), port("b", 53, udp, 0), port("c", 53, "SCTP", 0))), []int32{30053, 30053, 30053}, nil},
-		"A88 number taken by other port":  {newService(np, ports(port("a", 53, tcp, 30053), port("b", 54, udp, 30053), port("c", 53, udp, 0))), []int32{30053, 30053, 0}, [][]int{{2}}},
-		"second twin has a free number":   {newService(np, ports(port("a", 53, tcp, 30053), port("b", 54, udp, 30053), port("c", 53, "SCTP", 30054), port("d", 53, udp, 0))), []int32{30053, 30053, 30054, 30054}, nil},
-		"A91 allocate false":              {newService(lb, allocate(false), ports(port("a", 53, tcp, 30053), port("b", 53, udp, 0))), []int32{30053, 0}, nil},
-		"A121 load balancer":              {newService(lb), []int32{0}, [][]int{{0}}},
-		"ClusterIP":                       {newService(), []int32{0}, nil},
-		"A36 same port twice never share": {newService(np, ports(port("a", 80, tcp, 0), port("b", 80, tcp, 0))), []int32{0, 0}, [][]int{{0}, {1}}},
-		"A36 nor adopt from one another":  {newService(np, ports(port("a", 80, tcp, 30080), port("b", 80, tcp, 0))), []int32{30080, 0}, [][]int{{1}}},
+		"each port one":                 {newService(np, ports(port("a", 80, tcp, 0), port("b", 81, tcp, 0))), []int32{0, 0}, [][]int{{0}, {1}}},
+		"both open share":               {newService(np, ports(port("a", 53, tcp, 0), port("x", 80, tcp, 0), port("b", 53, udp, 0))), []int32{0, 0, 0}, [][]int{{0, 2}, {1}}},
+		"the other adopts":              {newService(np, ports(port("a", 53, tcp, 0), port("b", 53, udp, 30053))), []int32{30053, 30053}, nil},
+		"both explicit":                 {newService(np, ports(port("a", 53, tcp, 30053), port("b", 53, udp, 30053))), []int32{30053, 30053}, nil},
+		"two others adopt":              {newService(np, ports(port("a", 53, tcp, 30053), port("b", 53, udp, 0), port("c", 53, "SCTP", 0))), []int32{30053, 30053, 30053}, nil},
+		"number taken by other port":    {newService(np, ports(port("a", 53, tcp, 30053), port("b", 54, udp, 30053), port("c", 53, udp, 0))), []int32{30053, 30053, 0}, [][]int{{2}}},
+		"second twin has a free number": {newService(np, ports(port("a", 53, tcp, 30053), port("b", 54, udp, 30053), port("c", 53, "SCTP", 30054), port("d", 53, udp, 0))), []int32{30053, 30053, 30054, 30054}, nil},
+		"allocate false":                {newService(lb, allocate(false), ports(port("a", 53, tcp, 30053), port("b", 53, udp, 0))), []int32{30053, 0}, nil},
+		"load balancer":                 {newService(lb), []int32{0}, [][]int{{0}}},
+		"ClusterIP":                     {newService(), []int32{0}, nil},
+		"same port twice never share":   {newService(np, ports(port("a", 80, tcp, 0), port("b", 80, tcp, 0))), []int32{0, 0}, [][]int{{0}, {1}}},
+		"nor adopt from one another":    {newService(np, ports(port("a", 80, tcp, 30080), port("b", 80, tcp, 0))), []int32{30080, 0}, [][]int{{1}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for range 2 {
@@ -80,7 +80,7 @@ func TestOpenNodePortsOfAnUpdate(t *testing.T) {
 	inherit(t, after, before)
 	service.AdoptNodePorts(after)
 	if got := nodePorts(after); !slices.Equal(got, []int32{30053, 30053}) {
-		t.Errorf("C10: a twin added on update gets %v", got)
+		t.Errorf("a twin added on update gets %v", got)
 	}
 }
 
@@ -91,7 +91,7 @@ func TestClusterIPClaims(t *testing.T) {
 	}{
 		"one":                   {newService(ips("10.0.0.1")), []string{"10.0.0.1"}},
 		"two":                   {newService(ips("fd00::1", "10.0.0.1")), []string{"fd00::1", "10.0.0.1"}},
-		"C4 not canonical":      {newService(ips("FD00:0::0001")), []string{"fd00::1"}},
+		"not canonical":         {newService(ips("FD00:0::0001")), []string{"fd00::1"}},
 		"leading zeros":         {newService(ips("10.000.0.010")), []string{"10.0.0.10"}},
 		"mapped":                {newService(ips("::ffff:10.0.0.1")), []string{"10.0.0.1"}},
 		"headless":              {newService(ips("None")), nil},
@@ -100,8 +100,8 @@ func TestClusterIPClaims(t *testing.T) {
 		"open second":           {newService(ips("10.0.0.1", "")), []string{"10.0.0.1"}},
 		"garbage":               {newService(ips("10.0.0.1", "foo")), []string{"10.0.0.1"}},
 		"same twice":            {newService(ips("fd00::1", "fd00::0:1")), []string{"fd00::1"}},
-		"A194 clusterIP only":   {newService(clusterIP("10.0.0.1")), []string{"10.0.0.1"}},
-		"C3 ExternalName":       {newService(ofType(corev1.ServiceTypeExternalName), ips("10.0.0.1")), nil},
+		"clusterIP only":        {newService(clusterIP("10.0.0.1")), []string{"10.0.0.1"}},
+		"ExternalName":          {newService(ofType(corev1.ServiceTypeExternalName), ips("10.0.0.1")), nil},
 		"address with a suffix": {newService(ips("fe80::1%eth0")), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -127,11 +127,11 @@ func TestNodePortClaims(t *testing.T) {
 		"NodePort":              {newService(np, dns), claims{30053: {tcp, udp}}},
 		"same twice":            {newService(np, ports(port("a", 1, tcp, 30001), port("b", 2, tcp, 30001))), claims{30001: {tcp}}},
 		"LoadBalancer":          {newService(lb, local, dns, healthCheck(30100)), claims{30053: {tcp, udp}, 30100: nil}},
-		"A91 allocate false":    {newService(lb, local, allocate(false), dns, healthCheck(30100)), claims{30053: {tcp, udp}, 30100: nil}},
-		"A80 health check same": {newService(lb, local, dns, healthCheck(30053)), claims{30053: {tcp, udp}}},
+		"allocate false":        {newService(lb, local, allocate(false), dns, healthCheck(30100)), claims{30053: {tcp, udp}, 30100: nil}},
+		"health check same":     {newService(lb, local, dns, healthCheck(30053)), claims{30053: {tcp, udp}}},
 		"health check unneeded": {newService(lb, healthCheck(30100)), claims{}},
-		"C3 ExternalName":       {newService(ofType(corev1.ServiceTypeExternalName), dns, healthCheck(30100)), nil},
-		"C3 ClusterIP":          {newService(dns, healthCheck(30100)), nil},
+		"ExternalName":          {newService(ofType(corev1.ServiceTypeExternalName), dns, healthCheck(30100)), nil},
+		"ClusterIP":             {newService(dns, healthCheck(30100)), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := service.NodePorts(tc.in); !reflect.DeepEqual(got, tc.want) {
@@ -150,14 +150,14 @@ func TestNormalizeOnRead(t *testing.T) {
 		policy   string
 		families []corev1.IPFamily
 	}{
-		"A194 clusterIP only":               {newService(clusterIP("10.0.0.1")), dual, []string{"10.0.0.1"}, "SingleStack", onlyIPv4},
-		"A194 other family than cluster's":  {newService(clusterIP("fd00::1")), onlyIPv4, []string{"fd00::1"}, "SingleStack", onlyIPv6},
-		"A194 two":                          {newService(ips("fd00::1", "10.0.0.1")), dual, []string{"fd00::1", "10.0.0.1"}, "RequireDualStack", dual6},
-		"A194 headless, no selector":        {newService(clusterIP("None"), noSelector), onlyIPv6, []string{"None"}, "RequireDualStack", dual6},
-		"A194 headless, selector":           {newService(clusterIP("None")), dual6, []string{"None"}, "SingleStack", onlyIPv6},
+		"clusterIP only":                    {newService(clusterIP("10.0.0.1")), dual, []string{"10.0.0.1"}, "SingleStack", onlyIPv4},
+		"other family than cluster's":       {newService(clusterIP("fd00::1")), onlyIPv4, []string{"fd00::1"}, "SingleStack", onlyIPv6},
+		"two":                               {newService(ips("fd00::1", "10.0.0.1")), dual, []string{"fd00::1", "10.0.0.1"}, "RequireDualStack", dual6},
+		"headless, no selector":             {newService(clusterIP("None"), noSelector), onlyIPv6, []string{"None"}, "RequireDualStack", dual6},
+		"headless, selector":                {newService(clusterIP("None")), dual6, []string{"None"}, "SingleStack", onlyIPv6},
 		"nothing allocated":                 {newService(), dual, nil, "", nil},
-		"A135 settled ones stay":            {newService(ips("10.0.0.1"), families(ip4), policy(prefer)), dual6, []string{"10.0.0.1"}, "PreferDualStack", onlyIPv4},
-		"A195 ExternalName":                 {newService(ofType(corev1.ServiceTypeExternalName), func(s *v1.Service) { s.Spec.InternalTrafficPolicy = &itp }), dual, nil, "", nil},
+		"settled ones stay":                 {newService(ips("10.0.0.1"), families(ip4), policy(prefer)), dual6, []string{"10.0.0.1"}, "PreferDualStack", onlyIPv4},
+		"ExternalName":                      {newService(ofType(corev1.ServiceTypeExternalName), func(s *v1.Service) { s.Spec.InternalTrafficPolicy = &itp }), dual, nil, "", nil},
 		"headless, cluster without a range": {newService(clusterIP("None")), nil, []string{"None"}, "SingleStack", onlyIPv4},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -183,7 +183,7 @@ func TestNormalizeOnRead(t *testing.T) {
 	}
 }
 
-// Every rule is linear in the number of ports, of which A41 allows thousands.
+// Every rule is linear in the number of ports, of which there may be thousands.
 func BenchmarkRulesOn3000Ports(b *testing.B) {
 	var many []corev1.ServicePort
 	for i := range int32(3000) {

@@ -79,28 +79,28 @@ func TestDefaultIPFamiliesOnCreate(t *testing.T) {
 	}
 	none := []string{"None"}
 	for _, tc := range []settled{
-		{name: "A53", after: newService(), cluster: dual, policy: single, families: onlyIPv4, open: open(ip4)},
-		{name: "A53 primary IPv6", after: newService(), cluster: dual6, policy: single, families: onlyIPv6, open: open(ip6)},
-		{name: "A54 dual", after: newService(clusterIP("None"), noSelector), cluster: dual, policy: require, families: dual, ips: none},
-		{name: "A54 single", after: newService(clusterIP("None"), noSelector), cluster: onlyIPv6, policy: require, families: dual6, ips: none},
-		{name: "A54 no ServiceCIDR", after: newService(clusterIP("None"), noSelector), policy: require, families: dual, ips: none},
-		{name: "A55", after: newService(clusterIP("None")), cluster: dual, policy: single, families: onlyIPv4, ips: none},
-		{name: "A55 prefer", after: newService(clusterIP("None"), policy(prefer)), cluster: dual, policy: prefer, families: dual, ips: none},
-		{name: "A56", after: newService(clusterIP("None"), noSelector, families(ip6)), cluster: onlyIPv4, policy: require, families: dual6, ips: none},
-		{name: "A56 SingleStack", after: newService(clusterIP("None"), noSelector, families(ip6), policy(single)), cluster: onlyIPv4, policy: single, families: onlyIPv6, ips: none},
-		{name: "A57 dual", after: newService(policy(prefer)), cluster: dual, policy: prefer, families: dual, open: open(ip4, ip6)},
-		{name: "A57 single", after: newService(policy(prefer)), cluster: onlyIPv4, policy: prefer, families: onlyIPv4, open: open(ip4)},
-		{name: "A58", after: newService(policy(require)), cluster: dual, policy: require, families: dual, open: open(ip4, ip6)},
-		{name: "A58 IPv6 first", after: newService(policy(require), families(ip6)), cluster: dual, policy: require, families: dual6, open: open(ip6, ip4)},
-		{name: "A59", after: newService(families(ip6)), cluster: dual, policy: single, families: onlyIPv6, open: open(ip6)},
-		{name: "A69", after: newService(clusterIP("fd00::1")), cluster: dual, policy: single, families: onlyIPv6, ips: []string{"fd00::1"}},
-		{name: "A69 two", after: newService(ips("fd00::1", "10.0.0.1"), policy(require)), cluster: dual, policy: require, families: dual6, ips: []string{"fd00::1", "10.0.0.1"}},
-		{name: "A69 one of two", after: newService(ips("fd00::1"), policy(prefer)), cluster: dual, policy: prefer, families: dual6, ips: []string{"fd00::1"},
+		{name: "nothing set", after: newService(), cluster: dual, policy: single, families: onlyIPv4, open: open(ip4)},
+		{name: "primary IPv6", after: newService(), cluster: dual6, policy: single, families: onlyIPv6, open: open(ip6)},
+		{name: "dual", after: newService(clusterIP("None"), noSelector), cluster: dual, policy: require, families: dual, ips: none},
+		{name: "single", after: newService(clusterIP("None"), noSelector), cluster: onlyIPv6, policy: require, families: dual6, ips: none},
+		{name: "no ServiceCIDR", after: newService(clusterIP("None"), noSelector), policy: require, families: dual, ips: none},
+		{name: "headless", after: newService(clusterIP("None")), cluster: dual, policy: single, families: onlyIPv4, ips: none},
+		{name: "prefer", after: newService(clusterIP("None"), policy(prefer)), cluster: dual, policy: prefer, families: dual, ips: none},
+		{name: "headless, other family", after: newService(clusterIP("None"), noSelector, families(ip6)), cluster: onlyIPv4, policy: require, families: dual6, ips: none},
+		{name: "SingleStack", after: newService(clusterIP("None"), noSelector, families(ip6), policy(single)), cluster: onlyIPv4, policy: single, families: onlyIPv6, ips: none},
+		{name: "dual", after: newService(policy(prefer)), cluster: dual, policy: prefer, families: dual, open: open(ip4, ip6)},
+		{name: "single", after: newService(policy(prefer)), cluster: onlyIPv4, policy: prefer, families: onlyIPv4, open: open(ip4)},
+		{name: "RequireDualStack", after: newService(policy(require)), cluster: dual, policy: require, families: dual, open: open(ip4, ip6)},
+		{name: "IPv6 first", after: newService(policy(require), families(ip6)), cluster: dual, policy: require, families: dual6, open: open(ip6, ip4)},
+		{name: "IPv6", after: newService(families(ip6)), cluster: dual, policy: single, families: onlyIPv6, open: open(ip6)},
+		{name: "IPv6 by address", after: newService(clusterIP("fd00::1")), cluster: dual, policy: single, families: onlyIPv6, ips: []string{"fd00::1"}},
+		{name: "two", after: newService(ips("fd00::1", "10.0.0.1"), policy(require)), cluster: dual, policy: require, families: dual6, ips: []string{"fd00::1", "10.0.0.1"}},
+		{name: "one of two", after: newService(ips("fd00::1"), policy(prefer)), cluster: dual, policy: prefer, families: dual6, ips: []string{"fd00::1"},
 			open: []service.OpenClusterIP{{Index: 1, Family: ip4}}},
 	} {
 		t.Run(tc.name, tc.run)
 	}
-	t.Run("A48 ExternalName gets none", func(t *testing.T) {
+	t.Run("ExternalName gets none", func(t *testing.T) {
 		s := newService(ofType(corev1.ServiceTypeExternalName))
 		if errs := settle(t, s, nil, dual); len(errs) > 0 || s.Spec.IPFamilies != nil || s.Spec.IPFamilyPolicy != nil || service.OpenClusterIPs(s) != nil {
 			t.Errorf("got %v, %+v", errs, s.Spec)
@@ -124,22 +124,22 @@ func TestDefaultIPFamiliesOnUpdate(t *testing.T) {
 	second := []service.OpenClusterIP{{Index: 1, Family: ip6}}
 	for _, tc := range []settled{
 		{name: "no change", before: one, after: with(one), cluster: dual, policy: single, families: onlyIPv4, ips: v4},
-		{name: "A110 all left out", before: two, after: newService(), cluster: dual, policy: prefer, families: dual, ips: both},
-		{name: "A129 prefer", before: one, after: with(one, policy(prefer)), cluster: dual, policy: prefer, families: dual, ips: v4, open: second},
-		{name: "A129 require", before: one, after: with(one, policy(require)), cluster: dual, policy: require, families: dual, ips: v4, open: second},
-		{name: "A129 second given", before: one, after: with(one, policy(require), ips(both...)), cluster: dual, policy: require, families: dual, ips: both},
-		{name: "A130 lists untouched", before: two, after: with(two, policy(single)), cluster: dual, policy: single, families: onlyIPv4, ips: v4},
-		{name: "A130 lists left out", before: two, after: newService(policy(single)), cluster: dual, policy: single, families: onlyIPv4, ips: v4},
-		{name: "A130 lists of one", before: two, after: with(two, policy(single), ips(v4...), families(ip4)), cluster: dual, policy: single, families: onlyIPv4, ips: v4},
-		{name: "A130 families of one", before: two, after: with(two, policy(single), families(ip4)), cluster: dual, policy: single, families: onlyIPv4, ips: v4},
-		{name: "A133 headless", before: headless, after: with(headless, families(ip6)), cluster: dual, policy: single, families: onlyIPv6, ips: []string{"None"}},
-		{name: "A134", before: two, after: with(two, policy(require)), cluster: dual, policy: require, families: dual, ips: both},
-		{name: "A135 cluster is dual now", before: onePreferred, after: with(onePreferred), cluster: dual, policy: prefer, families: onlyIPv4, ips: v4},
-		{name: "A135 cluster is single now", before: two, after: with(two), cluster: onlyIPv4, policy: prefer, families: dual, ips: both},
-		{name: "A135 policy left out", before: onePreferred, after: newService(ips(v4...), families(ip4)), cluster: dual, policy: prefer, families: onlyIPv4, ips: v4},
-		{name: "A126 from ExternalName", before: newService(ofType(corev1.ServiceTypeExternalName)), after: newService(), cluster: dual, policy: single, families: onlyIPv4,
+		{name: "all left out", before: two, after: newService(), cluster: dual, policy: prefer, families: dual, ips: both},
+		{name: "prefer", before: one, after: with(one, policy(prefer)), cluster: dual, policy: prefer, families: dual, ips: v4, open: second},
+		{name: "require", before: one, after: with(one, policy(require)), cluster: dual, policy: require, families: dual, ips: v4, open: second},
+		{name: "second given", before: one, after: with(one, policy(require), ips(both...)), cluster: dual, policy: require, families: dual, ips: both},
+		{name: "lists untouched", before: two, after: with(two, policy(single)), cluster: dual, policy: single, families: onlyIPv4, ips: v4},
+		{name: "lists left out", before: two, after: newService(policy(single)), cluster: dual, policy: single, families: onlyIPv4, ips: v4},
+		{name: "lists of one", before: two, after: with(two, policy(single), ips(v4...), families(ip4)), cluster: dual, policy: single, families: onlyIPv4, ips: v4},
+		{name: "families of one", before: two, after: with(two, policy(single), families(ip4)), cluster: dual, policy: single, families: onlyIPv4, ips: v4},
+		{name: "headless", before: headless, after: with(headless, families(ip6)), cluster: dual, policy: single, families: onlyIPv6, ips: []string{"None"}},
+		{name: "RequireDualStack from PreferDualStack", before: two, after: with(two, policy(require)), cluster: dual, policy: require, families: dual, ips: both},
+		{name: "cluster is dual now", before: onePreferred, after: with(onePreferred), cluster: dual, policy: prefer, families: onlyIPv4, ips: v4},
+		{name: "cluster is single now", before: two, after: with(two), cluster: onlyIPv4, policy: prefer, families: dual, ips: both},
+		{name: "policy left out", before: onePreferred, after: newService(ips(v4...), families(ip4)), cluster: dual, policy: prefer, families: onlyIPv4, ips: v4},
+		{name: "from ExternalName", before: newService(ofType(corev1.ServiceTypeExternalName)), after: newService(), cluster: dual, policy: single, families: onlyIPv4,
 			open: []service.OpenClusterIP{{Index: 0, Family: ip4}}},
-		{name: "A127 ExternalName to headless", before: newService(ofType(corev1.ServiceTypeExternalName)), after: newService(clusterIP("None")), cluster: dual, policy: single, families: onlyIPv4, ips: []string{"None"}},
+		{name: "ExternalName to headless", before: newService(ofType(corev1.ServiceTypeExternalName)), after: newService(clusterIP("None")), cluster: dual, policy: single, families: onlyIPv4, ips: []string{"None"}},
 	} {
 		t.Run(tc.name, tc.run)
 	}
@@ -154,30 +154,30 @@ func TestDefaultIPFamiliesErrors(t *testing.T) {
 		cluster       []corev1.IPFamily
 		want          []string
 	}{
-		"A56": {nil, newService(clusterIP("None"), families(ip6)), onlyIPv4,
+		"headless, other family": {nil, newService(clusterIP("None"), families(ip6)), onlyIPv4,
 			[]string{`spec.ipFamilies[0]: Invalid value: "IPv6": not configured on this cluster`}},
-		"A58": {nil, newService(policy(require)), onlyIPv4,
+		"RequireDualStack": {nil, newService(policy(require)), onlyIPv4,
 			[]string{`spec.ipFamilyPolicy: Invalid value: "RequireDualStack": this cluster is not configured for dual-stack services`}},
-		"A60": {nil, newService(families(dual...)), dual,
+		"two families": {nil, newService(families(dual...)), dual,
 			[]string{`spec.ipFamilyPolicy: Invalid value: "SingleStack": ` + several + `IP families are specified`}},
-		"A61": {nil, newService(ips("10.0.0.1", "fd00::1")), dual,
+		"two addresses": {nil, newService(ips("10.0.0.1", "fd00::1")), dual,
 			[]string{`spec.ipFamilyPolicy: Invalid value: "SingleStack": ` + several + `cluster IPs are specified`}},
-		"A64": {nil, newService(families("IPv5")), dual,
+		"no family": {nil, newService(families("IPv5")), dual,
 			[]string{`spec.ipFamilies[0]: Unsupported value: "IPv5": supported values: "IPv4", "IPv6"`}},
-		"A65": {nil, newService(clusterIP("10.0.0.1"), families(ip6)), dual,
+		"address of another family": {nil, newService(clusterIP("10.0.0.1"), families(ip6)), dual,
 			[]string{"spec.clusterIPs[0]: Invalid value: \"10.0.0.1\": expected an IPv6 value as indicated by `ipFamilies[0]`"}},
-		"A66 unset": {nil, newService(clusterIP("fd00::1")), onlyIPv4,
+		"unset": {nil, newService(clusterIP("fd00::1")), onlyIPv4,
 			[]string{`spec.clusterIPs[0]: Invalid value: ["fd00::1"]: IPv6 is not configured on this cluster`}},
-		"A66 listed": {nil, newService(clusterIP("fd00::1"), families(ip6)), onlyIPv4,
+		"listed": {nil, newService(clusterIP("fd00::1"), families(ip6)), onlyIPv4,
 			[]string{`spec.ipFamilies[0]: Invalid value: "IPv6": not configured on this cluster`}},
 		"no ServiceCIDR": {nil, newService(), nil,
 			[]string{`spec.ipFamilies[0]: Invalid value: "IPv4": not configured on this cluster`}},
-		"A131": {two, newService(ips("10.0.0.1"), families(ip4)), dual, []string{
+		"one address dropped": {two, newService(ips("10.0.0.1"), families(ip4)), dual, []string{
 			`spec.ipFamilyPolicy: Invalid value: "PreferDualStack": must be 'SingleStack' to release the secondary cluster IP`,
 			`spec.ipFamilyPolicy: Invalid value: "PreferDualStack": must be 'SingleStack' to release the secondary IP family`}},
-		"A132": {one, newService(families(dual...)), dual,
+		"one family added": {one, newService(families(dual...)), dual,
 			[]string{`spec.ipFamilyPolicy: Invalid value: "SingleStack": ` + several + `IP families are specified`}},
-		"A133": {two, newService(families(dual6...)), dual, []string{
+		"families swapped": {two, newService(families(dual6...)), dual, []string{
 			"spec.clusterIPs[0]: Invalid value: \"10.0.0.1\": expected an IPv6 value as indicated by `ipFamilies[0]`",
 			"spec.clusterIPs[1]: Invalid value: \"fd00::1\": expected an IPv4 value as indicated by `ipFamilies[1]`"}},
 	} {

@@ -37,11 +37,11 @@ func TestInheritOnCreate(t *testing.T) {
 		in, want []string
 		ip       string
 	}{
-		"A52 clusterIP only":        {ip: "10.0.0.1", want: []string{"10.0.0.1"}},
-		"A52 clusterIPs only stays": {in: []string{"10.0.0.1"}, want: []string{"10.0.0.1"}},
-		"A52 both differ stays":     {ip: "10.0.0.1", in: []string{"10.0.0.2"}, want: []string{"10.0.0.2"}},
-		"headless":                  {ip: "None", want: []string{"None"}},
-		"neither":                   {},
+		"clusterIP only":        {ip: "10.0.0.1", want: []string{"10.0.0.1"}},
+		"clusterIPs only stays": {in: []string{"10.0.0.1"}, want: []string{"10.0.0.1"}},
+		"both differ stays":     {ip: "10.0.0.1", in: []string{"10.0.0.2"}, want: []string{"10.0.0.2"}},
+		"headless":              {ip: "None", want: []string{"None"}},
+		"neither":               {},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newService(clusterIP(tc.ip), clusterIPs(tc.in...))
@@ -62,23 +62,23 @@ func TestInheritClusterIPs(t *testing.T) {
 		ip            string
 		ips           []string
 	}{
-		"A110 both left out":             {stored, newService(), "10.0.0.1", both},
-		"A110 clusterIP left out":        {stored, newService(clusterIPs(both...)), "10.0.0.1", both},
-		"A110 clusterIPs left out":       {stored, newService(clusterIP("10.0.0.1")), "10.0.0.1", both},
-		"A112 clusterIP changed":         {stored, newService(clusterIP("10.0.0.9"), clusterIPs(both...)), "10.0.0.9", []string{"10.0.0.9"}},
-		"A112 clusterIP changed alone":   {stored, newService(clusterIP("10.0.0.9")), "10.0.0.9", []string{"10.0.0.9"}},
-		"A112 clusterIPs changed alone":  {stored, newService(clusterIP("10.0.0.1"), clusterIPs("10.0.0.9")), "10.0.0.1", []string{"10.0.0.9"}},
-		"A112 to None":                   {stored, newService(clusterIP("None"), clusterIPs(both...)), "None", []string{"None"}},
-		"A113 second one changed":        {stored, newService(ips("10.0.0.1", "fd00::9")), "10.0.0.1", []string{"10.0.0.1", "fd00::9"}},
-		"A114 legacy without, given one": {newService(), newService(clusterIP("10.0.0.1")), "10.0.0.1", []string{"10.0.0.1"}},
-		"A125 to ExternalName":           {stored, newService(ofType(corev1.ServiceTypeExternalName), ips(both...)), "", nil},
-		"A125 left out":                  {stored, newService(ofType(corev1.ServiceTypeExternalName)), "", nil},
-		"A125 clusterIP cleared":         {stored, newService(ofType(corev1.ServiceTypeExternalName), clusterIPs(both...)), "", nil},
-		"A125 another one":               {stored, newService(ofType(corev1.ServiceTypeExternalName), clusterIP("10.0.0.9")), "10.0.0.9", []string{"10.0.0.9"}},
-		"A126 from ExternalName":         {externalName, newService(), "", nil},
-		"A126 from ExternalName, static": {externalName, newService(clusterIP("10.0.0.9")), "10.0.0.9", []string{"10.0.0.9"}},
-		"A127 ExternalName to headless":  {externalName, newService(clusterIP("None")), "None", []string{"None"}},
-		"A127 headless to ExternalName":  {newService(ips("None")), newService(ofType(corev1.ServiceTypeExternalName), ips("None")), "", nil},
+		"both left out":             {stored, newService(), "10.0.0.1", both},
+		"clusterIP left out":        {stored, newService(clusterIPs(both...)), "10.0.0.1", both},
+		"clusterIPs left out":       {stored, newService(clusterIP("10.0.0.1")), "10.0.0.1", both},
+		"clusterIP changed":         {stored, newService(clusterIP("10.0.0.9"), clusterIPs(both...)), "10.0.0.9", []string{"10.0.0.9"}},
+		"clusterIP changed alone":   {stored, newService(clusterIP("10.0.0.9")), "10.0.0.9", []string{"10.0.0.9"}},
+		"clusterIPs changed alone":  {stored, newService(clusterIP("10.0.0.1"), clusterIPs("10.0.0.9")), "10.0.0.1", []string{"10.0.0.9"}},
+		"to None":                   {stored, newService(clusterIP("None"), clusterIPs(both...)), "None", []string{"None"}},
+		"second one changed":        {stored, newService(ips("10.0.0.1", "fd00::9")), "10.0.0.1", []string{"10.0.0.1", "fd00::9"}},
+		"legacy without, given one": {newService(), newService(clusterIP("10.0.0.1")), "10.0.0.1", []string{"10.0.0.1"}},
+		"to ExternalName":           {stored, newService(ofType(corev1.ServiceTypeExternalName), ips(both...)), "", nil},
+		"left out":                  {stored, newService(ofType(corev1.ServiceTypeExternalName)), "", nil},
+		"clusterIP cleared":         {stored, newService(ofType(corev1.ServiceTypeExternalName), clusterIPs(both...)), "", nil},
+		"another one":               {stored, newService(ofType(corev1.ServiceTypeExternalName), clusterIP("10.0.0.9")), "10.0.0.9", []string{"10.0.0.9"}},
+		"from ExternalName":         {externalName, newService(), "", nil},
+		"from ExternalName, static": {externalName, newService(clusterIP("10.0.0.9")), "10.0.0.9", []string{"10.0.0.9"}},
+		"ExternalName to headless":  {externalName, newService(clusterIP("None")), "None", []string{"None"}},
+		"headless to ExternalName":  {newService(ips("None")), newService(ofType(corev1.ServiceTypeExternalName), ips("None")), "", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inherit(t, tc.after, tc.before)
@@ -101,14 +101,14 @@ func TestInheritedSlicesAreNotShared(t *testing.T) {
 
 func TestInheritFamilies(t *testing.T) {
 	before := newService(ips("10.0.0.1", "fd00::1"), families(dual...), policy(prefer))
-	t.Run("A136 nil policy inherits", func(t *testing.T) {
+	t.Run("nil policy inherits", func(t *testing.T) {
 		after := newService()
 		inherit(t, after, before)
 		if p := after.Spec.IPFamilyPolicy; p == nil || *p != prefer {
 			t.Errorf("got %v", p)
 		}
 	})
-	t.Run("A125 wiped when left as they were", func(t *testing.T) {
+	t.Run("wiped when left as they were", func(t *testing.T) {
 		after := before.DeepCopy()
 		after.Spec.Type = corev1.ServiceTypeExternalName
 		inherit(t, after, before)
@@ -116,7 +116,7 @@ func TestInheritFamilies(t *testing.T) {
 			t.Errorf("got %+v", s)
 		}
 	})
-	t.Run("A125 kept for validation when changed", func(t *testing.T) {
+	t.Run("kept for validation when changed", func(t *testing.T) {
 		after := newService(ofType(corev1.ServiceTypeExternalName), families(dual6...), policy(require))
 		inherit(t, after, before)
 		if s := after.Spec; s.IPFamilyPolicy == nil || len(s.IPFamilies) != 2 {
@@ -133,27 +133,27 @@ func TestInheritNodePorts(t *testing.T) {
 		before, after *v1.Service
 		want          []int32
 	}{
-		"A111 by name":                           {newService(np, stored), newService(np, open), []int32{30001, 30002}},
-		"A111 by name, other number":             {newService(np, stored), newService(np, ports(port("a", 8080, tcp, 0))), []int32{30001}},
-		"C19 renamed":                            {newService(np, stored), newService(np, ports(port("x", 80, tcp, 0), port("b", 81, tcp, 0))), []int32{30001, 30002}},
-		"C19 name goes before number":            {newService(np, stored), newService(np, ports(port("x", 80, tcp, 0), port("a", 81, tcp, 0))), []int32{0, 30001}},
-		"C19 other protocol is another port":     {newService(np, stored), newService(np, ports(port("x", 80, udp, 0))), []int32{0}},
-		"A111 number in use elsewhere":           {newService(np, stored), newService(np, ports(port("a", 82, tcp, 0), port("c", 80, tcp, 30001))), []int32{0, 30001}},
-		"A115 explicit change":                   {newService(np, stored), newService(np, ports(port("a", 80, tcp, 30009), port("b", 81, tcp, 0))), []int32{30009, 30002}},
-		"A115 swap":                              {newService(np, stored), newService(np, ports(port("a", 80, tcp, 30002), port("b", 81, tcp, 30001))), []int32{30002, 30001}},
-		"A87 shared one is kept by both":         {newService(np, ports(port("t", 53, tcp, 30053), port("u", 53, udp, 30053))), newService(np, ports(port("t", 53, tcp, 0), port("u", 53, udp, 0))), []int32{30053, 30053}},
-		"A88 shared one, other number":           {newService(np, ports(port("t", 53, tcp, 30053), port("u", 53, udp, 30053))), newService(np, ports(port("t", 54, tcp, 0), port("u", 53, udp, 0))), []int32{30053, 30053}},
-		"A43 shared one, same protocol":          {newService(np, ports(port("t", 53, tcp, 30053), port("u", 53, udp, 30053))), newService(np, ports(port("t", 53, tcp, 0), port("u", 54, tcp, 0))), []int32{30053, 0}},
-		"A121 NodePort to LoadBalancer":          {newService(np, stored), newService(lb, open), []int32{30001, 30002}},
-		"A119 nothing to inherit":                {newService(cip, open), newService(np, open), []int32{0, 0}},
-		"A92 allocate false, cleared":            {newService(lb, stored), newService(lb, open, allocate(false)), []int32{0, 0}},
-		"A92 allocate false, left":               {newService(lb, stored), newService(lb, stored, allocate(false)), []int32{30001, 30002}},
-		"A120 NodePort to ClusterIP":             {newService(np, stored), newService(cip, stored), []int32{0, 0}},
-		"A120 ports rearranged":                  {newService(np, stored), newService(cip, ports(port("z", 9, udp, 30002))), []int32{0}},
-		"A120 with a new one":                    {newService(np, stored), newService(cip, ports(port("a", 80, tcp, 30001), port("b", 81, tcp, 30009))), []int32{30001, 30009}},
-		"A125 to ExternalName":                   {newService(np, stored), newService(en, stored), []int32{0, 0}},
-		"C3 stored ExternalName with node ports": {newService(en, stored), newService(en, stored), []int32{0, 0}},
-		"C3 ExternalName given a node port":      {newService(en, open), newService(en, stored), []int32{30001, 30002}},
+		"by name":                             {newService(np, stored), newService(np, open), []int32{30001, 30002}},
+		"by name, other number":               {newService(np, stored), newService(np, ports(port("a", 8080, tcp, 0))), []int32{30001}},
+		"renamed":                             {newService(np, stored), newService(np, ports(port("x", 80, tcp, 0), port("b", 81, tcp, 0))), []int32{30001, 30002}},
+		"name goes before number":             {newService(np, stored), newService(np, ports(port("x", 80, tcp, 0), port("a", 81, tcp, 0))), []int32{0, 30001}},
+		"other protocol is another port":      {newService(np, stored), newService(np, ports(port("x", 80, udp, 0))), []int32{0}},
+		"number in use elsewhere":             {newService(np, stored), newService(np, ports(port("a", 82, tcp, 0), port("c", 80, tcp, 30001))), []int32{0, 30001}},
+		"explicit change":                     {newService(np, stored), newService(np, ports(port("a", 80, tcp, 30009), port("b", 81, tcp, 0))), []int32{30009, 30002}},
+		"swap":                                {newService(np, stored), newService(np, ports(port("a", 80, tcp, 30002), port("b", 81, tcp, 30001))), []int32{30002, 30001}},
+		"shared one is kept by both":          {newService(np, ports(port("t", 53, tcp, 30053), port("u", 53, udp, 30053))), newService(np, ports(port("t", 53, tcp, 0), port("u", 53, udp, 0))), []int32{30053, 30053}},
+		"shared one, other number":            {newService(np, ports(port("t", 53, tcp, 30053), port("u", 53, udp, 30053))), newService(np, ports(port("t", 54, tcp, 0), port("u", 53, udp, 0))), []int32{30053, 30053}},
+		"shared one, same protocol":           {newService(np, ports(port("t", 53, tcp, 30053), port("u", 53, udp, 30053))), newService(np, ports(port("t", 53, tcp, 0), port("u", 54, tcp, 0))), []int32{30053, 0}},
+		"NodePort to LoadBalancer":            {newService(np, stored), newService(lb, open), []int32{30001, 30002}},
+		"nothing to inherit":                  {newService(cip, open), newService(np, open), []int32{0, 0}},
+		"allocate false, cleared":             {newService(lb, stored), newService(lb, open, allocate(false)), []int32{0, 0}},
+		"allocate false, left":                {newService(lb, stored), newService(lb, stored, allocate(false)), []int32{30001, 30002}},
+		"NodePort to ClusterIP":               {newService(np, stored), newService(cip, stored), []int32{0, 0}},
+		"ports rearranged":                    {newService(np, stored), newService(cip, ports(port("z", 9, udp, 30002))), []int32{0}},
+		"with a new one":                      {newService(np, stored), newService(cip, ports(port("a", 80, tcp, 30001), port("b", 81, tcp, 30009))), []int32{30001, 30009}},
+		"to ExternalName":                     {newService(np, stored), newService(en, stored), []int32{0, 0}},
+		"stored ExternalName with node ports": {newService(en, stored), newService(en, stored), []int32{0, 0}},
+		"ExternalName given a node port":      {newService(en, open), newService(en, stored), []int32{30001, 30002}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inherit(t, tc.after, tc.before)
@@ -184,17 +184,17 @@ func TestInheritLoadBalancerFields(t *testing.T) {
 		before, after *v1.Service
 		want          left
 	}{
-		"A82 left out":                     {before, newService(lb, local, class("c/x"), ingress), left{30100, true, true, true, "Local"}},
-		"A81 changed":                      {before, newService(lb, local, class("c/x"), ingress, healthCheck(30101)), left{30101, true, true, true, "Local"}},
-		"A81 Local to Cluster":             {before, newService(lb, class("c/x"), ingress, healthCheck(30100)), left{0, true, true, true, "Cluster"}},
-		"A81 Local to Cluster, changed":    {before, newService(lb, class("c/x"), ingress, healthCheck(30101)), left{30101, true, true, true, "Cluster"}},
-		"A122 to NodePort":                 {before, same(corev1.ServiceTypeNodePort), left{0, false, false, false, "Local"}},
-		"A123 to ClusterIP":                {before, same(corev1.ServiceTypeClusterIP), left{}},
-		"A125 to ExternalName":             {before, same(corev1.ServiceTypeExternalName), left{}},
-		"A93, A95 changed stays":           {before, newService(class("c/y"), allocate(false)), left{0, true, true, false, ""}},
-		"A109 external IPs removed":        {newService(externalIP), newService(etp("Cluster")), left{}},
-		"A109 external IPs removed, Local": {newService(externalIP), newService(local), left{policy: "Local"}},
-		"A124 to LoadBalancer with class":  {newService(), newService(lb, class("c/x")), left{0, true, true, false, "Cluster"}},
+		"left out":                    {before, newService(lb, local, class("c/x"), ingress), left{30100, true, true, true, "Local"}},
+		"changed":                     {before, newService(lb, local, class("c/x"), ingress, healthCheck(30101)), left{30101, true, true, true, "Local"}},
+		"Local to Cluster":            {before, newService(lb, class("c/x"), ingress, healthCheck(30100)), left{0, true, true, true, "Cluster"}},
+		"Local to Cluster, changed":   {before, newService(lb, class("c/x"), ingress, healthCheck(30101)), left{30101, true, true, true, "Cluster"}},
+		"to NodePort":                 {before, same(corev1.ServiceTypeNodePort), left{0, false, false, false, "Local"}},
+		"to ClusterIP":                {before, same(corev1.ServiceTypeClusterIP), left{}},
+		"to ExternalName":             {before, same(corev1.ServiceTypeExternalName), left{}},
+		"changed stays":               {before, newService(class("c/y"), allocate(false)), left{0, true, true, false, ""}},
+		"external IPs removed":        {newService(externalIP), newService(etp("Cluster")), left{}},
+		"external IPs removed, Local": {newService(externalIP), newService(local), left{policy: "Local"}},
+		"to LoadBalancer with class":  {newService(), newService(lb, class("c/x")), left{0, true, true, false, "Cluster"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inherit(t, tc.after, tc.before)

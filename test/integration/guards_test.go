@@ -40,7 +40,7 @@ func expectQuiet(t *testing.T, store *harness.Etcd) {
 
 var dryRunOnly = metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}}
 
-// TestClaimsOfServicesAreGuarded is behaviour C6: upstream lets everybody
+// TestClaimsOfServicesAreGuarded is defect C6 (test/defects) in full: upstream lets everybody
 // delete an address that is in use, and gives it to the next Service.
 func TestClaimsOfServicesAreGuarded(t *testing.T) {
 	t.Parallel()
@@ -177,7 +177,7 @@ func TestReservations(t *testing.T) {
 	harness.Verify(t, store.Client)
 }
 
-// TestServiceCIDRInUse is behaviour C6 for ranges.
+// TestServiceCIDRInUse is defect C6 (test/defects) for ranges.
 func TestServiceCIDRInUse(t *testing.T) {
 	t.Parallel()
 	store, replicas := harness.Replicas(t, 2, withRanges("20000-20999", "10.96.0.0/24"))

@@ -113,7 +113,7 @@ func deleteAllServices(t *testing.T, server *harness.Server) {
 }
 
 // TestNodePortChangesAgainstLabelPatches is what upstream answers 146 of 149
-// times with a 422, leaking 69 of 100 ports: behaviour C1(a).
+// times with a 422, leaking 69 of 100 ports: defect C1 (test/defects).
 func TestNodePortChangesAgainstLabelPatches(t *testing.T) {
 	t.Parallel()
 	const rounds, first = 60, 20000
@@ -188,7 +188,7 @@ func TestNodePortChangesAgainstLabelPatches(t *testing.T) {
 	harness.Verify(t, store.Client)
 }
 
-// TestRefusedReplacesAgainstThieves is behaviour C1(b): upstream frees what a
+// TestRefusedReplacesAgainstThieves is defect C1 (test/defects) again: upstream frees what a
 // replace gives up before it is refused with a 409, and gives it away.
 func TestRefusedReplacesAgainstThieves(t *testing.T) {
 	t.Parallel()
@@ -270,7 +270,7 @@ func TestRefusedReplacesAgainstThieves(t *testing.T) {
 	expectAllocated(t, replicas, []int64{0}, 0)
 }
 
-// TestDualStackAllOrNothing is behaviour C8: of a Service that can't have one
+// TestDualStackAllOrNothing is defect C8 (test/defects) under load: of a Service that can't have one
 // of its addresses, upstream leaks the other.
 func TestDualStackAllOrNothing(t *testing.T) {
 	t.Parallel()
