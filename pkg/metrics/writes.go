@@ -60,7 +60,7 @@ func newWrites() writes {
 		transactions: metrics.NewCounterVec(&metrics.CounterOpts{
 			Namespace: namespace, Name: "transactions_total", StabilityLevel: metrics.ALPHA,
 			Help: "Number of transactions of Services, and of changes of ranges, sent to etcd, by outcome: " +
-				"committed, object_conflict, claim_conflict (a claim or a range), error (etcd refused to run it), unknown (no answer)",
+				"committed, object_conflict, claim_conflict (a claim, a range or what goes with a Service), error (etcd refused to run it), unknown (no answer)",
 		}, []string{"outcome"}),
 		operations: metrics.NewHistogram(&metrics.HistogramOpts{
 			Namespace: namespace, Name: "transaction_operations", StabilityLevel: metrics.ALPHA,

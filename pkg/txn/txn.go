@@ -164,8 +164,8 @@ const (
 	ResultCommitted Result = "committed"
 	// ResultObjectConflict: the object itself has changed.
 	ResultObjectConflict Result = "object_conflict"
-	// ResultClaimConflict: something else that the plan relied on is not so, a
-	// claim or a range.
+	// ResultClaimConflict: something else that the plan relied on is not so, for
+	// the most part a claim or a range.
 	ResultClaimConflict Result = "claim_conflict"
 	// ResultError: etcd refused to run it.
 	ResultError Result = "error"

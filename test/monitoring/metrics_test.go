@@ -185,8 +185,8 @@ func TestCounters(t *testing.T) {
 		counts []string
 	}{
 		{"nothing", func() error { return nil }, ok, nil},
-		{"both picked", func() error { return create(service("a", "", 0)) }, ok, []string{dynamic, times, dynamicP, committed, attempts, operations}},
 		{"both named", func() error { return create(service("b", "10.96.0.3", 20002)) }, ok, []string{static, times, staticP, committed, attempts, operations}},
+		{"both picked", func() error { return create(service("a", "", 0)) }, ok, []string{dynamic, times, dynamicP, committed, attempts, operations}},
 		{"a label", func() error { return patch("b", `{"metadata":{"labels":{"a":"b"}}}`) }, ok, []string{committed, attempts, operations}},
 		{"a name that exists, with values that are taken", func() error { return create(service("a", "10.96.0.3", 20002)) }, apierrors.IsAlreadyExists, []string{objConflict, attempts, operations}},
 		{"an address that is taken", func() error { return create(service("c", "10.96.0.3", -1)) }, apierrors.IsInvalid, []string{taken, conflict, attempts, operations}},
@@ -290,7 +290,7 @@ func TestReplicasThatRace(t *testing.T) {
 	}
 	for i, replica := range replicas {
 		samples := map[string]float64{}
-		for _, sample := range parse(t, scrape(t, replica, metricsPath)) {
+		for _, sample := range parse(t, scrape(t, replica.Client, metricsPath)) {
 			samples[sample.Metric.String()] = float64(sample.Value)
 		}
 		if got := samples[addressTotal+`{cidr="10.96.0.0/30", scope="dynamic"}`]; got != float64(rounds) {
@@ -344,7 +344,7 @@ func TestNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	var ours strings.Builder
-	for line := range strings.Lines(scrape(t, server, metricsPath)) {
+	for line := range strings.Lines(scrape(t, server.Client, metricsPath)) {
 		if strings.Contains(line, "portolan_") {
 			ours.WriteString(line)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/component-base/metrics/testutil"
 
+	"github.com/portolan-dev/portolan/generated/clientset/versioned"
 	"github.com/portolan-dev/portolan/test/harness"
 )
 
@@ -23,9 +24,9 @@ const (
 )
 
 // scrape reads a path as Prometheus does, as the administrator.
-func scrape(t *testing.T, server *harness.Server, path string) string {
+func scrape(t *testing.T, client versioned.Interface, path string) string {
 	t.Helper()
-	data, err := server.Client.Discovery().RESTClient().Get().AbsPath(path).DoRaw(t.Context())
+	data, err := client.Discovery().RESTClient().Get().AbsPath(path).DoRaw(t.Context())
 	if err != nil {
 		t.Fatalf("GET %s: %v", path, err)
 	}
@@ -50,7 +51,7 @@ func parse(t *testing.T, text string) []*testutil.Sample {
 func own(t *testing.T, server *harness.Server, prefixes ...string) map[string]float64 {
 	t.Helper()
 	series := map[string]float64{}
-	for _, sample := range parse(t, scrape(t, server, metricsPath)) {
+	for _, sample := range parse(t, scrape(t, server.Client, metricsPath)) {
 		name := string(sample.Metric[testutil.MetricNameLabel])
 		if !strings.HasSuffix(name, "_bucket") && !strings.HasSuffix(name, "_sum") &&
 			slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) }) {
