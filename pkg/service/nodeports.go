@@ -20,7 +20,9 @@ func AdoptNodePorts(service *v1.Service) {
 	served := map[portAndProtocol]bool{}
 	for i := range ports {
 		if ports[i].NodePort != 0 {
-			twins[ports[i].Port] = append(twins[ports[i].Port], i)
+			if found := twins[ports[i].Port]; len(found) < maxTwins {
+				twins[ports[i].Port] = append(found, i)
+			}
 			served[portAndProtocol{ports[i].NodePort, ports[i].Protocol}] = true
 		}
 	}
@@ -39,6 +41,10 @@ func AdoptNodePorts(service *v1.Service) {
 	}
 }
 
+// maxTwins is how many ports of one number a valid Service can have: one for
+// each protocol. Whether it is valid is only seen later.
+const maxTwins = 3
+
 // OpenNodePorts returns the indexes of the ports that must be given a node
 // port, grouped: the ports of a group share one. A port whose number is shared
 // with one that has a node port is for AdoptNodePorts, which must come first.
@@ -47,19 +53,24 @@ func OpenNodePorts(service *v1.Service) [][]int {
 		return nil
 	}
 	ports := service.Spec.Ports
+	type member struct {
+		group    int
+		protocol corev1.Protocol
+	}
 	var groups [][]int
-	groupOf := map[int32]int{}
+	groupOf, members := map[int32]int{}, map[member]bool{}
 	for i := range ports {
 		if ports[i].NodePort != 0 {
 			continue
 		}
 		group, found := groupOf[ports[i].Port]
-		if found && mayUseNodePort(ports, i, groups[group]) {
-			groups[group] = append(groups[group], i)
-			continue
+		if !found || members[member{group, ports[i].Protocol}] {
+			group = len(groups)
+			groupOf[ports[i].Port] = group
+			groups = append(groups, nil)
 		}
-		groupOf[ports[i].Port] = len(groups)
-		groups = append(groups, []int{i})
+		groups[group] = append(groups[group], i)
+		members[member{group, ports[i].Protocol}] = true
 	}
 	return groups
 }

@@ -10,11 +10,15 @@
 package storage
 
 import (
+	"context"
+	"fmt"
 	"sync"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/storage"
 	"k8s.io/apiserver/pkg/storage/cacher"
@@ -101,11 +105,25 @@ func cached(config cacher.Config, closeStore func()) (storage.Interface, factory
 	}
 	delegator := cacher.NewCacheDelegator(cache, config.Storage)
 	var once sync.Once
-	return delegator, func() {
+	return watcher{delegator}, func() {
 		once.Do(func() {
 			delegator.Stop()
 			cache.Stop()
 			closeStore()
 		})
 	}, nil
+}
+
+// watcher answers a watch from a resource version that is none as a list from it
+// is answered. The generic registry answers with a 500.
+type watcher struct {
+	storage.Interface
+}
+
+// Watch implements storage.Interface.
+func (w watcher) Watch(ctx context.Context, key string, opts storage.ListOptions) (watch.Interface, error) {
+	if _, err := w.Versioner().ParseResourceVersion(opts.ResourceVersion); err != nil {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("invalid resource version: %v", err))
+	}
+	return w.Interface.Watch(ctx, key, opts)
 }

@@ -12,6 +12,7 @@ package validation
 
 import (
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -30,6 +31,24 @@ var (
 )
 
 var portProtocols = []corev1.Protocol{corev1.ProtocolSCTP, corev1.ProtocolTCP, corev1.ProtocolUDP}
+
+// maxErrors is how many errors an answer lists. What words them takes time and
+// memory in the square of their number, and a request has room for hundreds of
+// thousands.
+const maxErrors = 200
+
+// Bounded is the errors that are listed in an answer. Where there are more, the
+// last one says so. Upstream lists them all, if it takes hours.
+func Bounded(errs field.ErrorList) field.ErrorList {
+	if len(errs) <= maxErrors {
+		return errs
+	}
+	last := *errs[maxErrors-1]
+	// It may be the last of a part that was bounded before.
+	const more = "; there are more errors, which are not listed"
+	last.Detail = strings.TrimSuffix(last.Detail, more) + more
+	return append(errs[:maxErrors-1:maxErrors-1], &last)
+}
 
 // invalid makes a cause of each message that one of apimachinery's checks gave.
 func invalid(path *field.Path, value any, messages []string) field.ErrorList {

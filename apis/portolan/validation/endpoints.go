@@ -19,7 +19,7 @@ const (
 // function of the same name does. Neither order nor number of addresses is
 // restricted.
 func ValidateEndpointsCreate(endpoints *v1.Endpoints) field.ErrorList {
-	return validateEndpoints(endpoints, nil)
+	return Bounded(validateEndpoints(endpoints, nil))
 }
 
 // ValidateEndpointsUpdate checks Endpoints that are to replace old. Subsets that
@@ -27,7 +27,7 @@ func ValidateEndpointsCreate(endpoints *v1.Endpoints) field.ErrorList {
 // those of upstream's function of the same name do.
 func ValidateEndpointsUpdate(endpoints, old *v1.Endpoints) field.ErrorList {
 	errs := apivalidation.ValidateObjectMetaUpdate(&endpoints.ObjectMeta, &old.ObjectMeta, metadataPath)
-	return append(errs, validateEndpoints(endpoints, old)...)
+	return Bounded(append(errs, validateEndpoints(endpoints, old)...))
 }
 
 // EndpointsWarnings says which addresses are better spelled otherwise, as

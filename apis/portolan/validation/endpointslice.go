@@ -39,7 +39,7 @@ var endpointSliceControllers = []string{"endpointslice-controller.k8s.io", "endp
 // upstream's function of the same name does (pkg/apis/discovery/validation).
 // Unlike there, the number of a port has to be one.
 func ValidateEndpointSliceCreate(slice *v1.EndpointSlice) field.ErrorList {
-	return validateEndpointSlice(slice, nil)
+	return Bounded(validateEndpointSlice(slice, nil))
 }
 
 // ValidateEndpointSliceUpdate checks an EndpointSlice that is to replace old, as
@@ -48,7 +48,7 @@ func ValidateEndpointSliceCreate(slice *v1.EndpointSlice) field.ErrorList {
 // are: both may date from laxer rules.
 func ValidateEndpointSliceUpdate(slice, old *v1.EndpointSlice) field.ErrorList {
 	errs := validateEndpointSlice(slice, old)
-	return append(errs, apivalidation.ValidateImmutableField(slice.AddressType, old.AddressType, addressTypePath)...)
+	return Bounded(append(errs, apivalidation.ValidateImmutableField(slice.AddressType, old.AddressType, addressTypePath)...))
 }
 
 // EndpointSliceCreateWarnings says what is deprecated, and which addresses are

@@ -13,7 +13,7 @@ import (
 // creates. The rules and texts are those of upstream's ValidateIPAddress
 // (pkg/apis/networking/validation).
 func ValidateIPAddressCreate(address *v1.IPAddress) field.ErrorList {
-	return append(validateIPAddress(address), validateNoHolderUID(address.Spec.ParentRef)...)
+	return Bounded(append(validateIPAddress(address), validateNoHolderUID(address.Spec.ParentRef)...))
 }
 
 // ValidateIPAddressUpdate says what is wrong with an update. The rules and
@@ -21,7 +21,7 @@ func ValidateIPAddressCreate(address *v1.IPAddress) field.ErrorList {
 func ValidateIPAddressUpdate(address, old *v1.IPAddress) field.ErrorList {
 	errs := validateIPAddress(address)
 	errs = append(errs, apivalidation.ValidateObjectMetaUpdate(&address.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))...)
-	return append(errs, validateParentRefUnchanged(address.Spec.ParentRef, old.Spec.ParentRef)...)
+	return Bounded(append(errs, validateParentRefUnchanged(address.Spec.ParentRef, old.Spec.ParentRef)...))
 }
 
 func validateIPAddress(address *v1.IPAddress) field.ErrorList {

@@ -17,7 +17,7 @@ import (
 // ValidateNodePortCreate says what is wrong with a NodePort that a client
 // creates. Upstream has no such kind; the holder's rules are IPAddress's.
 func ValidateNodePortCreate(port *v1.NodePort) field.ErrorList {
-	return append(validateNodePort(port), validateNoHolderUID(port.Spec.ParentRef)...)
+	return Bounded(append(validateNodePort(port), validateNoHolderUID(port.Spec.ParentRef)...))
 }
 
 // ValidateNodePortUpdate says what is wrong with an update. The holder can't be
@@ -30,7 +30,7 @@ func ValidateNodePortUpdate(port, old *v1.NodePort) field.ErrorList {
 	if held && !slices.Equal(port.Spec.Protocols, old.Spec.Protocols) {
 		errs = append(errs, field.Forbidden(field.NewPath("spec", "protocols"), "are set by the server for the Service that holds the claim"))
 	}
-	return errs
+	return Bounded(errs)
 }
 
 func validateNodePort(port *v1.NodePort) field.ErrorList {

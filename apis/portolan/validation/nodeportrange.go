@@ -15,7 +15,7 @@ import (
 // client creates. Upstream has no such kind.
 func ValidateNodePortRangeCreate(ports *v1.NodePortRange) field.ErrorList {
 	errs := apivalidation.ValidateObjectMeta(&ports.ObjectMeta, false, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
-	return append(errs, validateNodePortRangeSpec(&ports.Spec)...)
+	return Bounded(append(errs, validateNodePortRangeSpec(&ports.Spec)...))
 }
 
 // ValidateNodePortRangeUpdate says what is wrong with an update. Everything in
@@ -23,14 +23,14 @@ func ValidateNodePortRangeCreate(ports *v1.NodePortRange) field.ErrorList {
 // transaction to say, which sees the claims.
 func ValidateNodePortRangeUpdate(ports, old *v1.NodePortRange) field.ErrorList {
 	errs := apivalidation.ValidateObjectMetaUpdate(&ports.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
-	return append(errs, validateNodePortRangeSpec(&ports.Spec)...)
+	return Bounded(append(errs, validateNodePortRangeSpec(&ports.Spec)...))
 }
 
 // ValidateNodePortRangeStatusUpdate says what is wrong with an update of the
 // status.
 func ValidateNodePortRangeStatusUpdate(ports, old *v1.NodePortRange) field.ErrorList {
 	errs := apivalidation.ValidateObjectMetaUpdate(&ports.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
-	return append(errs, validateConditionsUpdate(ports.Status.Conditions, old.Status.Conditions, statusPath.Child("conditions"))...)
+	return Bounded(append(errs, validateConditionsUpdate(ports.Status.Conditions, old.Status.Conditions, statusPath.Child("conditions"))...))
 }
 
 type portRun struct {

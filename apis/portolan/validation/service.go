@@ -27,7 +27,7 @@ var (
 // with a digit (KEP-5311).
 func ValidateServiceCreate(service *v1.Service) field.ErrorList {
 	errs := apivalidation.ValidateObjectMeta(&service.ObjectMeta, true, apivalidation.NameIsDNSLabel, metadataPath)
-	return append(errs, validateService(service, nil)...)
+	return Bounded(append(errs, validateService(service, nil)...))
 }
 
 // ValidateServiceUpdate checks a Service that is to replace old, as upstream's
@@ -39,7 +39,7 @@ func ValidateServiceUpdate(service, old *v1.Service) field.ErrorList {
 	errs = append(errs, validateLoadBalancerClassUpdate(service, old)...)
 	errs = append(errs, validateLoadBalancerClass(service)...)
 	errs = append(errs, validateHealthCheckNodePortUpdate(service, old)...)
-	return append(errs, validateService(service, old)...)
+	return Bounded(append(errs, validateService(service, old)...))
 }
 
 // ValidateServiceStatusUpdate checks the status that is to replace old's, as
@@ -49,7 +49,7 @@ func ValidateServiceUpdate(service, old *v1.Service) field.ErrorList {
 func ValidateServiceStatusUpdate(service, old *v1.Service) field.ErrorList {
 	errs := apivalidation.ValidateObjectMetaUpdate(&service.ObjectMeta, &old.ObjectMeta, metadataPath)
 	errs = append(errs, validateLoadBalancerStatus(service, old)...)
-	return append(errs, validateConditionsUpdate(service.Status.Conditions, old.Status.Conditions, statusPath.Child("conditions"))...)
+	return Bounded(append(errs, validateConditionsUpdate(service.Status.Conditions, old.Status.Conditions, statusPath.Child("conditions"))...))
 }
 
 // validateService finds what is wrong in the order in which upstream's function

@@ -47,7 +47,7 @@ func ValidateServiceClusterIPs(service, old *v1.Service) field.ErrorList {
 	// What follows compares addresses, and would report a malformed one again
 	// for what it can't be compared with.
 	if len(malformed) > 0 {
-		return errs
+		return Bounded(errs)
 	}
 	if len(ips) > 1 {
 		dualStack, err := netutils.IsDualStackIPStrings(ips)
@@ -58,7 +58,7 @@ func ValidateServiceClusterIPs(service, old *v1.Service) field.ErrorList {
 			errs = append(errs, field.Invalid(clusterIPsPath, ips, "may specify no more than one IP for each IP family"))
 		}
 	}
-	return append(errs, validateIPsMatchFamilies(service)...)
+	return Bounded(append(errs, validateIPsMatchFamilies(service)...))
 }
 
 func validateClusterIPsInSync(service *v1.Service) field.ErrorList {

@@ -26,7 +26,7 @@ func ValidateServicePorts(service *v1.Service) field.ErrorList {
 	errs := validatePortsPresent(service)
 	errs = append(errs, validateEachPort(service)...)
 	errs = append(errs, validateNodePorts(service)...)
-	return append(errs, validatePortsDiffer(service)...)
+	return Bounded(append(errs, validatePortsDiffer(service)...))
 }
 
 func validatePortsPresent(service *v1.Service) field.ErrorList {
@@ -41,6 +41,10 @@ func validateEachPort(service *v1.Service) field.ErrorList {
 	var errs field.ErrorList
 	names := make(map[string]bool, len(ports))
 	for i := range ports {
+		// A request has room for a million ports.
+		if len(errs) > maxErrors {
+			break
+		}
 		path := portsPath.Index(i)
 		name := ports[i].Name
 		if name == "" && len(ports) > 1 {

@@ -258,3 +258,26 @@ func TestServiceErrorsOrder(t *testing.T) {
 		t.Errorf("update: got\n%q, want\n%q", got, want)
 	}
 }
+
+func TestBounded(t *testing.T) {
+	var many []corev1.ServicePort
+	for range 1000 {
+		many = append(many, corev1.ServicePort{})
+	}
+	for name, errs := range map[string]field.ErrorList{
+		"create": validation.ValidateServiceCreate(newService(ports(many...))),
+		"update": validation.ValidateServiceUpdate(newService(ports(many...)), newService()),
+		"ports":  validation.ValidateServicePorts(newService(ports(many...))),
+	} {
+		if n := len(errs); n != 200 || !strings.HasSuffix(errs[n-1].Detail, "; there are more errors, which are not listed") {
+			t.Errorf("%s: %d errors, the last one is %v", name, n, errs[n-1])
+		}
+		if text := errs.ToAggregate().Error(); strings.Count(text, "not listed") != 1 {
+			t.Errorf("%s: it is not said once that there are more: %s", name, text)
+		}
+	}
+	few := validation.ValidateServiceCreate(newService(ports(many[:40]...)))
+	if strings.Contains(few.ToAggregate().Error(), "not listed") {
+		t.Errorf("nothing is left out of %d errors", len(few))
+	}
+}

@@ -18,7 +18,7 @@ import (
 // addresses that can't be a Service's.
 func ValidateServiceCIDRCreate(cidr *v1.ServiceCIDR) field.ErrorList {
 	errs := apivalidation.ValidateObjectMeta(&cidr.ObjectMeta, false, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
-	return append(errs, validateCIDRs(cidr.Spec.CIDRs, nil)...)
+	return Bounded(append(errs, validateCIDRs(cidr.Spec.CIDRs, nil)...))
 }
 
 // ValidateServiceCIDRUpdate says what is wrong with an update. The rules and
@@ -29,7 +29,7 @@ func ValidateServiceCIDRUpdate(cidr, old *v1.ServiceCIDR) field.ErrorList {
 	now, before := cidr.Spec.CIDRs, old.Spec.CIDRs
 	appended := len(before) == 1 && len(now) == 2
 	if len(now) != len(before) && !appended {
-		return append(errs, field.Invalid(cidrsPath, now, apivalidation.FieldImmutableErrorMsg))
+		return Bounded(append(errs, field.Invalid(cidrsPath, now, apivalidation.FieldImmutableErrorMsg)))
 	}
 	for i := range before {
 		if now[i] != before[i] {
@@ -39,14 +39,14 @@ func ValidateServiceCIDRUpdate(cidr, old *v1.ServiceCIDR) field.ErrorList {
 	if appended {
 		errs = append(errs, validateCIDRs(now, before)...)
 	}
-	return errs
+	return Bounded(errs)
 }
 
 // ValidateServiceCIDRStatusUpdate says what is wrong with an update of the
 // status. Upstream's function of the same name leaves the conditions alone.
 func ValidateServiceCIDRStatusUpdate(cidr, old *v1.ServiceCIDR) field.ErrorList {
 	errs := apivalidation.ValidateObjectMetaUpdate(&cidr.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
-	return append(errs, validateConditionsUpdate(cidr.Status.Conditions, old.Status.Conditions, statusPath.Child("conditions"))...)
+	return Bounded(append(errs, validateConditionsUpdate(cidr.Status.Conditions, old.Status.Conditions, statusPath.Child("conditions"))...))
 }
 
 var cidrsPath = field.NewPath("spec", "cidrs")

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/util/dryrun"
 
+	"github.com/portolan-dev/portolan/pkg/registry/updated"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
@@ -41,7 +42,7 @@ func (s Store) Update(ctx context.Context, name string, info rest.UpdatedObjectI
 		ctx, options = txn.WithDryRun(ctx), options.DeepCopy()
 		options.DryRun = nil
 	}
-	return s.Store.Update(ctx, name, info, create, update, forceAllowCreate, options)
+	return s.Store.Update(ctx, name, updated.Checked(info, s.UpdateStrategy), create, update, forceAllowCreate, options)
 }
 
 // Delete implements rest.GracefulDeleter.
