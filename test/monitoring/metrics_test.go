@@ -189,6 +189,8 @@ func TestCounters(t *testing.T) {
 		{"both picked", func() error { return create(service("a", "", 0)) }, ok, []string{dynamic, times, dynamicP, committed, attempts, operations}},
 		{"a label", func() error { return patch("b", `{"metadata":{"labels":{"a":"b"}}}`) }, ok, []string{committed, attempts, operations}},
 		{"a name that exists, with values that are taken", func() error { return create(service("a", "10.96.0.3", 20002)) }, apierrors.IsAlreadyExists, []string{objConflict, attempts, operations}},
+		{"a name that exists, with a port outside", func() error { return create(service("a", "", 100)) }, apierrors.IsAlreadyExists, nil},
+		{"a name that exists, with an address outside", func() error { return create(service("a", "10.97.0.3", -1)) }, apierrors.IsAlreadyExists, []string{attempts}},
 		{"an address that is taken", func() error { return create(service("c", "10.96.0.3", -1)) }, apierrors.IsInvalid, []string{taken, conflict, attempts, operations}},
 		{"an address outside", func() error { return create(service("c", "10.97.0.3", -1)) }, apierrors.IsInvalid, []string{outside, attempts}},
 		{"a port that is taken", func() error { return create(service("c", "", 20002)) }, apierrors.IsInvalid, []string{takenPort, conflict, attempts, operations}},
@@ -197,6 +199,7 @@ func TestCounters(t *testing.T) {
 		{"an update to a port outside", func() error { return patch("a", moveTo(100)) }, apierrors.IsInvalid, []string{takenPort}},
 		{"the last port", func() error { return create(service("d", "", 0)) }, ok, []string{dynamic, times, dynamicP, committed, attempts, operations}},
 		{"no port left", func() error { return create(service("e", "", 0)) }, apierrors.IsInvalid, []string{fullPorts}},
+		{"a name that exists when there is no port left", func() error { return create(service("a", "", 0)) }, apierrors.IsAlreadyExists, nil},
 		{"an update when there is no port left", func() error {
 			if err := create(service("e", "", -1)); err != nil {
 				return err
