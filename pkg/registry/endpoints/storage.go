@@ -7,7 +7,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
-	"github.com/portolan-dev/portolan/pkg/registry/dryrun"
+	"github.com/portolan-dev/portolan/pkg/registry/base"
 )
 
 var (
@@ -28,7 +28,7 @@ func NewStorage(scheme *runtime.Scheme, getter generic.RESTOptionsGetter) (Stora
 
 // REST serves endpoints.
 type REST struct {
-	dryrun.Store
+	base.Store
 }
 
 // NewREST returns the store of Endpoints, which have no status.
@@ -49,7 +49,7 @@ func NewREST(scheme *runtime.Scheme, getter generic.RESTOptionsGetter) (*REST, e
 	if err := store.CompleteWithOptions(&generic.StoreOptions{RESTOptions: getter}); err != nil {
 		return nil, err
 	}
-	return &REST{dryrun.Store{Store: store}}, nil
+	return &REST{base.Store{Store: store}}, nil
 }
 
 // ShortNames implements rest.ShortNamesProvider. Upstream's ep stays with the

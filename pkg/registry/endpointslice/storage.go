@@ -7,7 +7,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
-	"github.com/portolan-dev/portolan/pkg/registry/dryrun"
+	"github.com/portolan-dev/portolan/pkg/registry/base"
 )
 
 var _ rest.StandardStorage = &REST{}
@@ -25,7 +25,7 @@ func NewStorage(scheme *runtime.Scheme, getter generic.RESTOptionsGetter) (Stora
 
 // REST serves endpointslices. They have no short name, as upstream's have none.
 type REST struct {
-	dryrun.Store
+	base.Store
 }
 
 // NewREST returns the store of EndpointSlices, which have no status.
@@ -47,5 +47,5 @@ func NewREST(scheme *runtime.Scheme, getter generic.RESTOptionsGetter) (*REST, e
 	if err := store.CompleteWithOptions(options); err != nil {
 		return nil, err
 	}
-	return &REST{dryrun.Store{Store: store}}, nil
+	return &REST{base.Store{Store: store}}, nil
 }

@@ -8,7 +8,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
-	"github.com/portolan-dev/portolan/pkg/registry/dryrun"
+	"github.com/portolan-dev/portolan/pkg/registry/base"
 	"github.com/portolan-dev/portolan/pkg/registry/status"
 	"github.com/portolan-dev/portolan/pkg/service"
 )
@@ -30,7 +30,7 @@ type Storage struct {
 
 // REST serves services.
 type REST struct {
-	dryrun.Store
+	base.Store
 }
 
 // NewStorage makes the storage of Services.
@@ -56,7 +56,7 @@ func NewStorage(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, famili
 	if err := store.CompleteWithOptions(&generic.StoreOptions{RESTOptions: getter, AttrFunc: attributes}); err != nil {
 		return Storage{}, err
 	}
-	return Storage{Service: &REST{dryrun.Store{Store: store}}, Status: status.NewREST(store, statusStrategy{main})}, nil
+	return Storage{Service: &REST{base.Store{Store: store}}, Status: status.NewREST(store, statusStrategy{main})}, nil
 }
 
 // normalize brings Services that were stored by older versions into today's

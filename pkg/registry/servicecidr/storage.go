@@ -7,7 +7,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
-	"github.com/portolan-dev/portolan/pkg/registry/dryrun"
+	"github.com/portolan-dev/portolan/pkg/registry/base"
 	"github.com/portolan-dev/portolan/pkg/registry/status"
 )
 
@@ -29,7 +29,7 @@ func NewStorage(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, usage 
 
 // REST serves servicecidrs.
 type REST struct {
-	dryrun.Store
+	base.Store
 	undecorated *genericregistry.Store
 }
 
@@ -56,5 +56,5 @@ func NewREST(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, usage Usa
 	}
 	undecorated := *store
 	undecorated.Decorator = nil
-	return &REST{dryrun.Store{Store: store}, &undecorated}, status.NewREST(store, statusStrategy{main}), nil
+	return &REST{base.Store{Store: store}, &undecorated}, status.NewREST(store, statusStrategy{main}), nil
 }

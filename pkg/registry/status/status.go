@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
-	"github.com/portolan-dev/portolan/pkg/registry/dryrun"
+	"github.com/portolan-dev/portolan/pkg/registry/base"
 )
 
 var (
@@ -39,7 +39,7 @@ func ResetFields(fields *fieldpath.Set, further ...fieldpath.APIVersion) map[fie
 
 // REST serves a status.
 type REST struct {
-	store dryrun.Store
+	store base.Store
 }
 
 // NewREST makes the status subresource of the kind that a store, which is left
@@ -48,7 +48,7 @@ func NewREST(main *genericregistry.Store, strategy Strategy) *REST {
 	store := *main
 	store.UpdateStrategy = strategy
 	store.ResetFieldsStrategy = strategy
-	return &REST{dryrun.Store{Store: &store}}
+	return &REST{base.Store{Store: &store}}
 }
 
 // New implements rest.Storage.

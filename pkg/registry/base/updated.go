@@ -1,6 +1,4 @@
-// Package updated looks at what an update makes of an object before the generic
-// registry does, for what that has no good answer to.
-package updated
+package base
 
 import (
 	"context"
@@ -19,12 +17,8 @@ import (
 	"github.com/portolan-dev/portolan/apis/portolan/validation"
 )
 
-// Checked is the information on an update with the checks of this package. The
-// typer knows the kind of the object.
-func Checked(info rest.UpdatedObjectInfo, typer runtime.ObjectTyper) rest.UpdatedObjectInfo {
-	return checked{info, typer}
-}
-
+// checked looks at what an update makes of an object before the generic registry
+// does. The typer knows the kind of the object.
 type checked struct {
 	rest.UpdatedObjectInfo
 	typer runtime.ObjectTyper

@@ -1,8 +1,14 @@
-// Package dryrun makes dry runs tell the truth. The generic registry ends them
-// above the storage, where nobody knows yet what a transaction would be refused
-// for. Here they go through the storage like any other request, down to a
-// transaction that writes nothing (txn.WithDryRun).
-package dryrun
+// Package base is the store that every room of the registry has: the generic
+// registry's, but for two things.
+//
+// Dry runs tell the truth. The generic registry ends them above the storage,
+// where nobody knows yet what a transaction would be refused for. Here they go
+// through the storage like any other request, down to a transaction that writes
+// nothing (txn.WithDryRun).
+//
+// And updates are looked at first for what the generic registry has no good
+// answer to (updated.go).
+package base
 
 import (
 	"context"
@@ -14,7 +20,6 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/util/dryrun"
 
-	"github.com/portolan-dev/portolan/pkg/registry/updated"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
@@ -42,7 +47,7 @@ func (s Store) Update(ctx context.Context, name string, info rest.UpdatedObjectI
 		ctx, options = txn.WithDryRun(ctx), options.DeepCopy()
 		options.DryRun = nil
 	}
-	return s.Store.Update(ctx, name, updated.Checked(info, s.UpdateStrategy), create, update, forceAllowCreate, options)
+	return s.Store.Update(ctx, name, checked{info, s.UpdateStrategy}, create, update, forceAllowCreate, options)
 }
 
 // Delete implements rest.GracefulDeleter.
