@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
 	"sync"
 
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/util/dryrun"
 
@@ -21,7 +21,9 @@ type Picks struct {
 
 	mu    sync.Mutex
 	slots map[string]allocation.Value
-	named []allocation.Value
+	// slotOf is slots the other way round: a Service may have tens of thousands.
+	slotOf map[allocation.Value]string
+	named  sets.Set[allocation.Value]
 	// refusals are what the plugins have against the object of this attempt, in
 	// the order in which they run.
 	refusals []refusal
@@ -61,7 +63,7 @@ func WithPicks(ledger *Ledger, handler http.Handler) http.Handler {
 // NewContext puts an empty set of picks into a context, for requests that
 // don't come over HTTP. The caller ends it.
 func NewContext(ctx context.Context, index *allocation.Index) (context.Context, *Picks) {
-	picks := &Picks{index: index, slots: map[string]allocation.Value{}, observer: silent{}}
+	picks := &Picks{index: index, slots: map[string]allocation.Value{}, slotOf: map[allocation.Value]string{}, observer: silent{}}
 	return context.WithValue(ctx, picksKey{}, picks), picks
 }
 
@@ -77,7 +79,7 @@ func FromContext(ctx context.Context) *Picks {
 func (p *Picks) Named(values []allocation.Value) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.named = values
+	p.named = sets.New(values...)
 }
 
 // Refuse is how a plugin says that the object can't have a value, or, with no
@@ -121,11 +123,10 @@ func (p *Picks) Pick(slot string, class allocation.Class) (allocation.Value, err
 		return allocation.Value{}, errEnded
 	}
 	if value, ok := p.slots[slot]; ok {
-		if value.Class == class && !slices.Contains(p.named, value) {
+		if value.Class == class && !p.named.Has(value) {
 			return value, nil
 		}
-		p.index.Drop(value)
-		delete(p.slots, slot)
+		p.drop(slot, value)
 	}
 	return p.pick(slot, class)
 }
@@ -137,8 +138,8 @@ func (p *Picks) pick(slot string, class allocation.Class) (allocation.Value, err
 			p.failPick(slot, class, err)
 			return allocation.Value{}, err
 		}
-		if !slices.Contains(p.named, value) {
-			p.slots[slot] = value
+		if !p.named.Has(value) {
+			p.slots[slot], p.slotOf[value] = value, slot
 			delete(p.failures, slot)
 			return value, nil
 		}
@@ -155,12 +156,18 @@ func (p *Picks) Picked(value allocation.Value) bool {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, candidate := range p.slots {
-		if candidate == value {
-			return true
-		}
-	}
-	return false
+	_, picked := p.slotOf[value]
+	return picked
+}
+
+func (p *Picks) drop(slot string, value allocation.Value) {
+	p.index.Drop(value)
+	p.forget(slot, value)
+}
+
+func (p *Picks) forget(slot string, value allocation.Value) {
+	delete(p.slots, slot)
+	delete(p.slotOf, value)
 }
 
 // lose forgets a value that turned out to be somebody else's, so that its slot
@@ -168,11 +175,8 @@ func (p *Picks) Picked(value allocation.Value) bool {
 func (p *Picks) lose(value allocation.Value) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for slot, candidate := range p.slots {
-		if candidate == value {
-			delete(p.slots, slot)
-			p.index.Drop(value)
-		}
+	if slot, picked := p.slotOf[value]; picked {
+		p.drop(slot, value)
 	}
 }
 
@@ -180,14 +184,12 @@ func (p *Picks) lose(value allocation.Value) {
 func (p *Picks) replace(value allocation.Value) (allocation.Value, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for slot, candidate := range p.slots {
-		if candidate == value {
-			delete(p.slots, slot)
-			p.index.Drop(value)
-			return p.pick(slot, value.Class)
-		}
+	slot, picked := p.slotOf[value]
+	if !picked {
+		return allocation.Value{}, errNotPicked
 	}
-	return allocation.Value{}, errNotPicked
+	p.drop(slot, value)
+	return p.pick(slot, value.Class)
 }
 
 // claimed takes note that values are claimed now, and says of each whether it
@@ -206,7 +208,7 @@ func (p *Picks) claimed(values []allocation.Value) map[allocation.Value]bool {
 	for slot, value := range p.slots {
 		if _, claimed := picked[value]; claimed {
 			picked[value] = true
-			delete(p.slots, slot)
+			p.forget(slot, value)
 		}
 	}
 	return picked
@@ -253,6 +255,6 @@ func (p *Picks) End() {
 		} else {
 			p.index.Drop(value)
 		}
-		delete(p.slots, slot)
+		p.forget(slot, value)
 	}
 }

@@ -36,8 +36,8 @@ func (c checked) UpdatedObject(ctx context.Context, old runtime.Object) (runtime
 // patchError makes a 400 of what keeps a patch from being applied and has no
 // type of its own, which is a 500 elsewhere: fields that there are none of in a
 // configuration, directives of a strategic merge patch that make no sense, items
-// that lack the key of their list. The framework says of the stored object, too,
-// if it can't be patched, and that is no client's doing.
+// that lack the key of their list. What is said of the live object is no
+// client's doing.
 func patchError(ctx context.Context, err error) error {
 	info, known := genericrequest.RequestInfoFrom(ctx)
 	var status apierrors.APIStatus
