@@ -56,6 +56,15 @@ verify-codegen:
 test: $(BIN)/kubectl build ## Test everything that needs no cluster
 	go test ./...
 
+FUZZ_TIME := 10m
+
+.PHONY: fuzz
+fuzz: ## Fuzz every target, one after the other; FUZZ_TIME=10m is for how long each
+	@grep -rho --include='*_test.go' -H '^func Fuzz[A-Za-z]*' apis pkg | sed 's/:func / /' | while read -r file target; do \
+		echo "$$target in $$(dirname $$file)"; \
+		go test ./$$(dirname $$file) -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZ_TIME) -fuzzminimizetime=5s; \
+	done
+
 .PHONY: e2e
 e2e: $(BIN)/kube-apiserver $(BIN)/etcd ## Test beside a real kube-apiserver
 	go test -tags=e2e -count=1 ./test/e2e/...

@@ -1,0 +1,120 @@
+package server
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/yaml"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+)
+
+// FuzzDecode decodes anything as requests are decoded: from JSON, YAML and
+// protobuf, strictly and not. What could be decoded is encoded as the store
+// does it, and has to come back the same.
+func FuzzDecode(f *testing.F) {
+	codecs := NewCodecs(NewScheme())
+	store := codecs.LegacyCodec(v1.SchemeGroupVersion)
+	protobuf, _ := runtime.SerializerInfoForMediaType(codecs.SupportedMediaTypes(), runtime.ContentTypeProtobuf)
+	toProtobuf := codecs.EncoderForVersion(protobuf.Serializer, v1.SchemeGroupVersion)
+	for _, example := range examples(f) {
+		f.Add(example)
+		asJSON, err := yaml.YAMLToJSON(example)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(asJSON)
+		obj, err := runtime.Decode(codecs.UniversalDecoder(), asJSON)
+		if err != nil {
+			f.Fatal(err)
+		}
+		encoded, err := runtime.Encode(toProtobuf, obj)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(encoded)
+	}
+	for _, text := range odd {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, info := range codecs.SupportedMediaTypes() {
+			for _, serializer := range []runtime.Serializer{info.Serializer, info.StrictSerializer} {
+				obj, _, err := codecs.DecoderToVersion(serializer, runtime.InternalGroupVersioner).Decode(data, nil, nil)
+				if err != nil || obj == nil {
+					continue
+				}
+				checkStored(t, store, toProtobuf, obj)
+			}
+		}
+	})
+}
+
+// checkStored is for the kinds that are stored, and their lists; the codecs know
+// options as well.
+func checkStored(t *testing.T, decoder runtime.Decoder, encoder runtime.Encoder, obj runtime.Object) {
+	t.Helper()
+	if reflect.TypeOf(obj).Elem().PkgPath() != reflect.TypeFor[v1.Service]().PkgPath() {
+		return
+	}
+	encoded, err := runtime.Encode(encoder, obj)
+	if err != nil {
+		t.Fatalf("%#v can't be encoded: %v", obj, err)
+	}
+	again, err := runtime.Decode(decoder, encoded)
+	if err != nil {
+		t.Fatalf("%#v was encoded and can't be decoded: %v", obj, err)
+	}
+	if !equality.Semantic.DeepEqual(obj, again) {
+		t.Errorf("%#v\ncame back as\n%#v", obj, again)
+	}
+}
+
+var odd = []string{
+	"", "null", "[]", "{}", "k8s\x00", "k8s\x00\n\x0f\n\x02v1", "a: &a [*a]", "---\n---\n",
+	`{"apiVersion":"portolan.dev/v1","kind":"Service","spec":null,"metadata":null}`,
+	`{"apiVersion":"portolan.dev/v1","kind":"Service","spec":{"ports":[null,{"port":80,"targetPort":"a"}],"sessionAffinity":"ClientIP"}}`,
+	`{"apiVersion":"portolan.dev/v1","kind":"Service","spec":{"ports":[{"targetPort":""}]},"metadata":{"managedFields":[{"fieldsV1":{"a":[]}}]}}`,
+	`{"apiVersion":"portolan.dev/v1","kind":"EndpointSlice","addressType":"IPv4","endpoints":[{"addresses":["1"],"deprecatedTopology":{"a":"b"}}],"ports":[{}]}`,
+	`{"apiVersion":"portolan.dev/v1","kind":"ServiceCIDR","spec":{"cidrs":["10.0.0.0/8"]},"status":{"conditions":[{"lastTransitionTime":null}]}}`,
+	`{"apiVersion":"portolan.dev/v1","kind":"IPAddress","spec":{"parentRef":{}}}`,
+	`{"apiVersion":"portolan.dev/v1","kind":"NodePortRange","spec":{"ports":["1-2"],"autoAssign":null}}`,
+	`{"apiVersion":"portolan.dev/v1","kind":"NodePort","spec":{"protocols":[""]}}`,
+	`{"apiVersion":"portolan.dev/v1","kind":"ServiceList","items":[{}]}`,
+	`{"apiVersion":"portolan.dev/__internal","kind":"Service"}`,
+}
+
+// examples are the documents of the examples.
+func examples(f *testing.F) (documents [][]byte) {
+	f.Helper()
+	files, err := filepath.Glob(filepath.Join("..", "..", "artifacts", "examples", "*.yaml"))
+	if err != nil || len(files) == 0 {
+		f.Fatalf("there are no examples, error %v", err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		reader := utilyaml.NewDocumentDecoder(readCloser{bytes.NewReader(text)})
+		for {
+			document := make([]byte, len(text))
+			n, err := reader.Read(document)
+			if err != nil {
+				break
+			}
+			documents = append(documents, document[:n])
+		}
+	}
+	return documents
+}
+
+type readCloser struct{ *bytes.Reader }
+
+func (readCloser) Close() error { return nil }
