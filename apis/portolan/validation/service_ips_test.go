@@ -24,24 +24,24 @@ func TestServiceClusterIPs(t *testing.T) {
 	const first, all = "spec.clusterIPs[0]", "spec.clusterIPs"
 	rules := []rule{
 		fine("open", ips()),
-		breaks("A52 clusterIPs only", causes(iv(all, "must be empty when `clusterIP` is not specified")), only("", "10.0.0.1")),
-		breaks("A52 clusterIP only", causes(rq(all)), only("10.0.0.1")),
-		breaks("A52 differ", causes(iv(all, "first value must match `clusterIP`")), only("10.0.0.1", "10.0.0.2")),
-		breaks("A62 three", causes(iv(all, "may only hold up to 2 values")), ips("10.0.0.1", "fd00::1", "10.0.0.2")),
-		breaks("A62 one family", causes(iv(all, "may specify no more than one IP for each IP family")), ips("10.0.0.1", "10.0.0.2")),
-		breaks("A63 None first", causes(iv(all, "'None' must be the first and only value")), ips("None", "10.0.0.1")),
-		breaks("A63 None second", causes(iv("spec.clusterIPs[1]", badIP)), ips("10.0.0.1", "None")),
-		breaks("A64 family", causes(ns("spec.ipFamilies[0]", `"IPv4", "IPv6"`)), families("IPv5")),
-		breaks("A64 duplicate", causes(dp("spec.ipFamilies[1]")), families(ip4, ip4)),
-		breaks("A64 policy", causes(ns("spec.ipFamilyPolicy", `"PreferDualStack", "RequireDualStack", "SingleStack"`)), policy("Foo")),
-		breaks("A65 IPv6", causes(iv(first, "expected an IPv6 value as indicated by `ipFamilies[0]`")), families(ip6)),
-		breaks("A65 IPv4", causes(iv(first, "expected an IPv4 value as indicated by `ipFamilies[0]`")), ips("fd00::1")),
-		fine("A65 headless", ips("None"), families(ip6)),
-		breaks("A68", causes(iv(first, badIP)), ips("foo")),
-		breaks("A68 leading zeros", causes(iv(first, "must not have leading 0s")), ips("10.096.0.6")),
-		breaks("A68 mapped", causes(iv(first, "must not be an IPv4-mapped IPv6 address")), ips("::ffff:10.96.0.6")),
-		fine("A68 not canonical", plain, ips("FD00:0::1")),
-		fine("A58", dualStack),
+		breaks("clusterIPs only", causes(iv(all, "must be empty when `clusterIP` is not specified")), only("", "10.0.0.1")),
+		breaks("clusterIP only", causes(rq(all)), only("10.0.0.1")),
+		breaks("differ", causes(iv(all, "first value must match `clusterIP`")), only("10.0.0.1", "10.0.0.2")),
+		breaks("three", causes(iv(all, "may only hold up to 2 values")), ips("10.0.0.1", "fd00::1", "10.0.0.2")),
+		breaks("one family", causes(iv(all, "may specify no more than one IP for each IP family")), ips("10.0.0.1", "10.0.0.2")),
+		breaks("None first", causes(iv(all, "'None' must be the first and only value")), ips("None", "10.0.0.1")),
+		breaks("None second", causes(iv("spec.clusterIPs[1]", badIP)), ips("10.0.0.1", "None")),
+		breaks("family", causes(ns("spec.ipFamilies[0]", `"IPv4", "IPv6"`)), families("IPv5")),
+		breaks("duplicate", causes(dp("spec.ipFamilies[1]")), families(ip4, ip4)),
+		breaks("policy", causes(ns("spec.ipFamilyPolicy", `"PreferDualStack", "RequireDualStack", "SingleStack"`)), policy("Foo")),
+		breaks("IPv6", causes(iv(first, "expected an IPv6 value as indicated by `ipFamilies[0]`")), families(ip6)),
+		breaks("IPv4", causes(iv(first, "expected an IPv4 value as indicated by `ipFamilies[0]`")), ips("fd00::1")),
+		fine("headless", ips("None"), families(ip6)),
+		breaks("not an address", causes(iv(first, badIP)), ips("foo")),
+		breaks("leading zeros", causes(iv(first, "must not have leading 0s")), ips("10.096.0.6")),
+		breaks("mapped", causes(iv(first, "must not be an IPv4-mapped IPv6 address")), ips("::ffff:10.96.0.6")),
+		fine("not canonical", plain, ips("FD00:0::1")),
+		fine("dual stack", dualStack),
 	}
 	runOnCreate(t, rules)
 	for _, r := range rules {
@@ -63,9 +63,9 @@ func TestServiceExternalIPs(t *testing.T) {
 		"224.0.0.1": multicast, "ff02::1": multicast,
 		"192.0.02.1": "must not have leading 0s", "::ffff:192.0.2.1": "must not be an IPv4-mapped IPv6 address",
 	} {
-		rules = append(rules, breaks("A107 "+ip, causes(iv(first, detail)), externalIPs(ip)))
+		rules = append(rules, breaks(""+ip, causes(iv(first, detail)), externalIPs(ip)))
 	}
-	rules = append(rules, fine("A107 other multicast", externalIPs("239.1.1.1")))
+	rules = append(rules, fine("other multicast", externalIPs("239.1.1.1")))
 	runOnCreate(t, rules)
 }
 
@@ -81,27 +81,27 @@ func TestServiceUpdateIPs(t *testing.T) {
 		want          []cause
 	}{
 		"no change":                     {nil, nil, nil},
-		"A17 name is not checked":       {[]tweak{named("A.b")}, []tweak{named("A.b")}, nil},
-		"A112 changed":                  {nil, []tweak{ips("10.0.0.2")}, causes(iv("spec.clusterIPs[0]", once))},
-		"A112 to None":                  {nil, []tweak{headless}, causes(iv("spec.clusterIPs[0]", once))},
-		"A112 from None":                {[]tweak{headless}, nil, causes(iv("spec.clusterIPs[0]", once))},
-		"A113 second changed":           {[]tweak{dualStack}, []tweak{dualStack, ips("10.0.0.1", "fd00::2")}, causes(iv("spec.clusterIPs[1]", once))},
-		"A114 given one":                {[]tweak{ips()}, nil, nil},
+		"name is not checked":           {[]tweak{named("A.b")}, []tweak{named("A.b")}, nil},
+		"changed":                       {nil, []tweak{ips("10.0.0.2")}, causes(iv("spec.clusterIPs[0]", once))},
+		"to None":                       {nil, []tweak{headless}, causes(iv("spec.clusterIPs[0]", once))},
+		"from None":                     {[]tweak{headless}, nil, causes(iv("spec.clusterIPs[0]", once))},
+		"second changed":                {[]tweak{dualStack}, []tweak{dualStack, ips("10.0.0.1", "fd00::2")}, causes(iv("spec.clusterIPs[1]", once))},
+		"given one":                     {[]tweak{ips()}, nil, nil},
 		"unset":                         {nil, []tweak{ips()}, causes(iv("spec.clusterIPs[0]", "primary clusterIP can not be unset"))},
-		"A125 to ExternalName":          {nil, []tweak{externalName}, nil},
-		"A126 from ExternalName":        {[]tweak{externalName}, nil, nil},
-		"A127 headless to NodePort":     {[]tweak{headless}, []tweak{headless, nodePort}, causes(iv("spec.clusterIPs[0]", "may not be set to 'None' for NodePort services"))},
-		"A129 upgrade":                  {nil, []tweak{dualStack}, nil},
-		"A129 upgrade, first changed":   {nil, []tweak{dualStack, ips("10.0.0.2", "fd00::1")}, causes(iv("spec.clusterIPs[0]", once))},
-		"A130 downgrade":                {[]tweak{dualStack}, nil, nil},
-		"A131 downgrade, not asked":     {[]tweak{dualStack}, []tweak{policy("PreferDualStack")}, causes(iv("spec.ipFamilyPolicy", releaseIP), iv("spec.ipFamilyPolicy", releaseFamily))},
-		"A133 families swapped":         {[]tweak{dualStack}, []tweak{dualStack, families(ip6, ip4)}, causes(iv("spec.ipFamilies[0]", once), iv("spec.ipFamilies[0]", once), iv("spec.clusterIPs[0]", "expected an IPv6 value as indicated by `ipFamilies[0]`"), iv("spec.clusterIPs[1]", "expected an IPv4 value as indicated by `ipFamilies[1]`"))},
-		"A133 headless":                 {[]tweak{headless}, []tweak{headless, families(ip6)}, nil},
+		"to ExternalName":               {nil, []tweak{externalName}, nil},
+		"from ExternalName":             {[]tweak{externalName}, nil, nil},
+		"headless to NodePort":          {[]tweak{headless}, []tweak{headless, nodePort}, causes(iv("spec.clusterIPs[0]", "may not be set to 'None' for NodePort services"))},
+		"upgrade":                       {nil, []tweak{dualStack}, nil},
+		"upgrade, first changed":        {nil, []tweak{dualStack, ips("10.0.0.2", "fd00::1")}, causes(iv("spec.clusterIPs[0]", once))},
+		"downgrade":                     {[]tweak{dualStack}, nil, nil},
+		"downgrade, not asked":          {[]tweak{dualStack}, []tweak{policy("PreferDualStack")}, causes(iv("spec.ipFamilyPolicy", releaseIP), iv("spec.ipFamilyPolicy", releaseFamily))},
+		"families swapped":              {[]tweak{dualStack}, []tweak{dualStack, families(ip6, ip4)}, causes(iv("spec.ipFamilies[0]", once), iv("spec.ipFamilies[0]", once), iv("spec.clusterIPs[0]", "expected an IPv6 value as indicated by `ipFamilies[0]`"), iv("spec.clusterIPs[1]", "expected an IPv4 value as indicated by `ipFamilies[1]`"))},
+		"headless":                      {[]tweak{headless}, []tweak{headless, families(ip6)}, nil},
 		"stored leading zeros":          {legacy, legacy, nil},
 		"stored mapped":                 {mapped, mapped, nil},
-		"A108 stored":                   {[]tweak{externalIPs("192.0.02.1")}, []tweak{externalIPs("192.0.02.1")}, nil},
-		"A108 stored, elsewhere":        {[]tweak{externalIPs("192.0.02.1")}, []tweak{externalIPs("192.0.2.9", "192.0.02.1")}, nil},
-		"A108 new":                      {[]tweak{externalIPs("192.0.02.1")}, []tweak{externalIPs("192.0.02.1", "192.0.02.2")}, causes(iv("spec.externalIPs[1]", "must not have leading 0s"))},
+		"stored":                        {[]tweak{externalIPs("192.0.02.1")}, []tweak{externalIPs("192.0.02.1")}, nil},
+		"stored, elsewhere":             {[]tweak{externalIPs("192.0.02.1")}, []tweak{externalIPs("192.0.2.9", "192.0.02.1")}, nil},
+		"new":                           {[]tweak{externalIPs("192.0.02.1")}, []tweak{externalIPs("192.0.02.1", "192.0.02.2")}, causes(iv("spec.externalIPs[1]", "must not have leading 0s"))},
 		"families unset with addresses": {nil, []tweak{ips(), families()}, causes(iv("spec.clusterIPs[0]", "primary clusterIP can not be unset"), iv("spec.ipFamilies[0]", "primary ipFamily can not be unset"))},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -124,20 +124,20 @@ func TestServiceLoadBalancer(t *testing.T) {
 	const annotated = "metadata.annotations[" + key + "]"
 	const first, all = "spec.LoadBalancerSourceRanges[0]", "spec.LoadBalancerSourceRanges"
 	runOnCreate(t, []rule{
-		breaks("A93", causes(fb("spec.allocateLoadBalancerNodePorts", onlyLB)), spec(func(s *corev1.ServiceSpec) { s.AllocateLoadBalancerNodePorts = ptr.To(true) })),
-		breaks("A94", causes(fb("spec.loadBalancerClass", onlyLB)), class("c/x")),
-		breaks("A94 bad", causes(iv("spec.loadBalancerClass", qname)), loadBalancer, class("a b")),
-		breaks("A96", causes(fb(all, onlyLB)), ranges("10.0.0.0/8")),
-		fine("A97 space", loadBalancer, ranges(" 10.0.0.0/8 ")),
-		breaks("A97", causes(iv(first, badCIDR)), loadBalancer, ranges("foo")),
-		breaks("A97 host bits", causes(iv(first, "must not have bits set beyond the prefix length")), loadBalancer, ranges("10.0.0.1/8")),
-		breaks("A97 leading zeros", causes(iv(first, "must not have leading 0s in IP or prefix length")), loadBalancer, ranges("010.0.0.0/8")),
-		breaks("A97 mapped", causes(iv(first, "must not have an IPv4-mapped IPv6 address")), loadBalancer, ranges("::ffff:10.0.0.0/104")),
-		fine("A98", loadBalancer, annotation(key, " 10.0.0.0/8, 192.0.2.0/24 ")),
-		fine("A98 empty", loadBalancer, annotation(key, " ")),
-		breaks("A98 other type", causes(fb(annotated, onlyLB)), annotation(key, "10.0.0.0/8")),
-		breaks("A98 bad", causes(iv(annotated, badCIDR)), loadBalancer, annotation(key, "10.0.0.0/8,foo")),
-		fine("A98 field wins", loadBalancer, annotation(key, "foo"), ranges("10.0.0.0/8")),
+		breaks("allocation for another type", causes(fb("spec.allocateLoadBalancerNodePorts", onlyLB)), spec(func(s *corev1.ServiceSpec) { s.AllocateLoadBalancerNodePorts = ptr.To(true) })),
+		breaks("class for another type", causes(fb("spec.loadBalancerClass", onlyLB)), class("c/x")),
+		breaks("bad", causes(iv("spec.loadBalancerClass", qname)), loadBalancer, class("a b")),
+		breaks("for another type", causes(fb(all, onlyLB)), ranges("10.0.0.0/8")),
+		fine("space", loadBalancer, ranges(" 10.0.0.0/8 ")),
+		breaks("not a CIDR", causes(iv(first, badCIDR)), loadBalancer, ranges("foo")),
+		breaks("host bits", causes(iv(first, "must not have bits set beyond the prefix length")), loadBalancer, ranges("10.0.0.1/8")),
+		breaks("leading zeros", causes(iv(first, "must not have leading 0s in IP or prefix length")), loadBalancer, ranges("010.0.0.0/8")),
+		breaks("mapped", causes(iv(first, "must not have an IPv4-mapped IPv6 address")), loadBalancer, ranges("::ffff:10.0.0.0/104")),
+		fine("by annotation", loadBalancer, annotation(key, " 10.0.0.0/8, 192.0.2.0/24 ")),
+		fine("empty", loadBalancer, annotation(key, " ")),
+		breaks("other type", causes(fb(annotated, onlyLB)), annotation(key, "10.0.0.0/8")),
+		breaks("bad", causes(iv(annotated, badCIDR)), loadBalancer, annotation(key, "10.0.0.0/8,foo")),
+		fine("field wins", loadBalancer, annotation(key, "foo"), ranges("10.0.0.0/8")),
 		fine("loadBalancerIP", loadBalancer, loadBalancerIP("192.0.2.1")),
 		fine("loadBalancerIP of another type", loadBalancerIP("2001:DB8::1")),
 		breaks("loadBalancerIP that is none", causes(iv("spec.loadBalancerIP", badIP)), loadBalancer, loadBalancerIP("garbage")),
@@ -153,21 +153,21 @@ func TestServiceLoadBalancer(t *testing.T) {
 		before, after []tweak
 		want          []cause
 	}{
-		"A95 change":                      {[]tweak{loadBalancer, class("c/x")}, []tweak{loadBalancer, class("c/y")}, changed},
-		"A95 unset":                       {[]tweak{loadBalancer, class("c/x")}, []tweak{loadBalancer}, changed},
-		"A95 set later":                   {[]tweak{loadBalancer}, []tweak{loadBalancer, class("c/x")}, changed},
-		"A95 set with the type":           {nil, []tweak{loadBalancer, class("c/x")}, nil},
-		"A97 stored":                      {[]tweak{loadBalancer, ranges("010.0.0.0/8 ")}, []tweak{loadBalancer, ranges(" 010.0.0.0/8")}, nil},
-		"A98 stored":                      {[]tweak{loadBalancer, annotation(key, "010.0.0.0/8")}, []tweak{loadBalancer, annotation(key, "010.0.0.0/8")}, nil},
-		"A98 changed":                     {[]tweak{loadBalancer, annotation(key, "010.0.0.0/8")}, []tweak{loadBalancer, annotation(key, "010.0.0.0/8,10.0.0.0/8")}, causes(iv(annotated, "must not have leading 0s in IP or prefix length"))},
-		"A81 changed":                     {[]tweak{loadBalancer, local, healthCheck(30100)}, []tweak{loadBalancer, local, healthCheck(30101)}, causes(fb("spec.healthCheckNodePort", "field is immutable"))},
+		"change":                          {[]tweak{loadBalancer, class("c/x")}, []tweak{loadBalancer, class("c/y")}, changed},
+		"unset":                           {[]tweak{loadBalancer, class("c/x")}, []tweak{loadBalancer}, changed},
+		"set later":                       {[]tweak{loadBalancer}, []tweak{loadBalancer, class("c/x")}, changed},
+		"set with the type":               {nil, []tweak{loadBalancer, class("c/x")}, nil},
+		"stored":                          {[]tweak{loadBalancer, ranges("010.0.0.0/8 ")}, []tweak{loadBalancer, ranges(" 010.0.0.0/8")}, nil},
+		"stored annotation":               {[]tweak{loadBalancer, annotation(key, "010.0.0.0/8")}, []tweak{loadBalancer, annotation(key, "010.0.0.0/8")}, nil},
+		"changed":                         {[]tweak{loadBalancer, annotation(key, "010.0.0.0/8")}, []tweak{loadBalancer, annotation(key, "010.0.0.0/8,10.0.0.0/8")}, causes(iv(annotated, "must not have leading 0s in IP or prefix length"))},
+		"changed health check port":       {[]tweak{loadBalancer, local, healthCheck(30100)}, []tweak{loadBalancer, local, healthCheck(30101)}, causes(fb("spec.healthCheckNodePort", "field is immutable"))},
 		"a port takes the health check's": {[]tweak{loadBalancer, local, healthCheck(30100)}, []tweak{loadBalancer, local, healthCheck(30100), ports(port("", 80, "", 30100))}, causes(iv("spec.ports[0].nodePort", "provided port is already allocated"))},
-		"A81 no longer needed":            {[]tweak{loadBalancer, local, healthCheck(30100)}, []tweak{loadBalancer}, nil},
-		"A81 needed from now on":          {[]tweak{loadBalancer}, []tweak{loadBalancer, local, healthCheck(30101)}, nil},
+		"no longer needed":                {[]tweak{loadBalancer, local, healthCheck(30100)}, []tweak{loadBalancer}, nil},
+		"needed from now on":              {[]tweak{loadBalancer}, []tweak{loadBalancer, local, healthCheck(30101)}, nil},
 		"loadBalancerIP stored":           {[]tweak{loadBalancer, loadBalancerIP("a b")}, []tweak{loadBalancer, loadBalancerIP("a b"), externalIPs("192.0.2.1")}, nil},
 		"loadBalancerIP removed":          {[]tweak{loadBalancer, loadBalancerIP("a b")}, []tweak{loadBalancer}, nil},
 		"loadBalancerIP changed":          {[]tweak{loadBalancer, loadBalancerIP("a b")}, []tweak{loadBalancer, loadBalancerIP("a c")}, causes(iv("spec.loadBalancerIP", badIP))},
-		"A93 left over is refused":        {[]tweak{loadBalancer}, []tweak{spec(func(s *corev1.ServiceSpec) { s.AllocateLoadBalancerNodePorts = ptr.To(false) })}, causes(fb("spec.allocateLoadBalancerNodePorts", onlyLB))},
+		"left over is refused":            {[]tweak{loadBalancer}, []tweak{spec(func(s *corev1.ServiceSpec) { s.AllocateLoadBalancerNodePorts = ptr.To(false) })}, causes(fb("spec.allocateLoadBalancerNodePorts", onlyLB))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			expect(t, validation.ValidateServiceUpdate(newService(tc.after...), newService(tc.before...)), tc.want...)
@@ -200,16 +200,16 @@ func TestServiceStatus(t *testing.T) {
 		before, after []tweak
 		want          []cause
 	}{
-		"A147":              {nil, []tweak{status(in{IP: "192.0.2.1"})}, causes(fb("status.loadBalancer.ingress", "may only be used when `spec.type` is 'LoadBalancer'"))},
-		"valid":             {nil, []tweak{loadBalancer, status(in{IP: "192.0.2.1"}, in{Hostname: "a.example"})}, nil},
-		"A148":              {nil, []tweak{loadBalancer, status(in{IP: "foo"})}, causes(iv(path+".ip", badIP))},
-		"A148 leading zero": {nil, []tweak{loadBalancer, status(in{IP: "192.0.02.1"})}, causes(iv(path+".ip", "must not have leading 0s"))},
-		"A148 stored":       {[]tweak{loadBalancer, status(in{IP: "192.0.02.1"})}, []tweak{loadBalancer, status(in{IP: "192.0.02.1"})}, nil},
-		"A149":              {nil, []tweak{loadBalancer, status(in{Hostname: "A"})}, causes(iv(path+".hostname", subdomain))},
-		"A149 address":      {nil, []tweak{loadBalancer, status(in{Hostname: "192.0.2.1"})}, causes(iv(path+".hostname", "must be a DNS name, not an IP address"))},
-		"A150 without ip":   {nil, []tweak{loadBalancer, status(in{Hostname: "a", IPMode: ptr.To(corev1.LoadBalancerIPModeVIP)})}, causes(fb(path+".ipMode", "may not be specified when `ip` is not set"))},
-		"A150 bad":          {nil, []tweak{loadBalancer, status(in{IP: "192.0.2.1", IPMode: ptr.To(corev1.LoadBalancerIPMode("Foo"))})}, causes(ns(path+".ipMode", `"Proxy", "VIP"`))},
-		"ports":             {nil, []tweak{loadBalancer, status(in{Hostname: "a", Ports: []corev1.PortStatus{{Port: 80, Protocol: "TCP"}, {Port: 80, Protocol: "UDP", Error: ptr.To("example.com/Oh")}}})}, nil},
+		"ingress of another type": {nil, []tweak{status(in{IP: "192.0.2.1"})}, causes(fb("status.loadBalancer.ingress", "may only be used when `spec.type` is 'LoadBalancer'"))},
+		"valid":                   {nil, []tweak{loadBalancer, status(in{IP: "192.0.2.1"}, in{Hostname: "a.example"})}, nil},
+		"not an address":          {nil, []tweak{loadBalancer, status(in{IP: "foo"})}, causes(iv(path+".ip", badIP))},
+		"leading zero":            {nil, []tweak{loadBalancer, status(in{IP: "192.0.02.1"})}, causes(iv(path+".ip", "must not have leading 0s"))},
+		"stored":                  {[]tweak{loadBalancer, status(in{IP: "192.0.02.1"})}, []tweak{loadBalancer, status(in{IP: "192.0.02.1"})}, nil},
+		"not a hostname":          {nil, []tweak{loadBalancer, status(in{Hostname: "A"})}, causes(iv(path+".hostname", subdomain))},
+		"address":                 {nil, []tweak{loadBalancer, status(in{Hostname: "192.0.2.1"})}, causes(iv(path+".hostname", "must be a DNS name, not an IP address"))},
+		"without ip":              {nil, []tweak{loadBalancer, status(in{Hostname: "a", IPMode: ptr.To(corev1.LoadBalancerIPModeVIP)})}, causes(fb(path+".ipMode", "may not be specified when `ip` is not set"))},
+		"bad":                     {nil, []tweak{loadBalancer, status(in{IP: "192.0.2.1", IPMode: ptr.To(corev1.LoadBalancerIPMode("Foo"))})}, causes(ns(path+".ipMode", `"Proxy", "VIP"`))},
+		"ports":                   {nil, []tweak{loadBalancer, status(in{Hostname: "a", Ports: []corev1.PortStatus{{Port: 80, Protocol: "TCP"}, {Port: 80, Protocol: "UDP", Error: ptr.To("example.com/Oh")}}})}, nil},
 		"bad ports": {nil, []tweak{loadBalancer, status(in{Hostname: "a", Ports: []corev1.PortStatus{{Port: 70000, Protocol: "TCP"}, {Port: 0}, {Port: 1, Protocol: "tcp", Error: ptr.To("a b")}}})},
 			causes(iv(path+".ports[0].port", badPort), iv(path+".ports[1].port", badPort), rq(path+".ports[1].protocol"),
 				ns(path+".ports[2].protocol", `"SCTP", "TCP", "UDP"`), iv(path+".ports[2].error", qname))},
@@ -230,7 +230,7 @@ func TestServiceStatus(t *testing.T) {
 			expect(t, validation.ValidateServiceStatusUpdate(newService(tc.after...), newService(tc.before...)), tc.want...)
 		})
 	}
-	t.Run("A150 without defaults", func(t *testing.T) {
+	t.Run("without defaults", func(t *testing.T) {
 		s := newService(loadBalancer)
 		s.Status.LoadBalancer.Ingress = []in{{IP: "192.0.2.1"}}
 		expect(t, validation.ValidateServiceStatusUpdate(s, newService(loadBalancer)), cause{"Required", path + ".ipMode", "must be specified when `ip` is set"})

@@ -29,16 +29,16 @@ func named(name string) tweak { return func(s *v1.Service) { s.Name = name } }
 func TestServiceMetadata(t *testing.T) {
 	runOnCreate(t, []rule{
 		fine("valid"),
-		fine("A16 digit first", named("1a")),
-		breaks("A16 upper case", causes(iv("metadata.name", label1123)), named("Web")),
-		breaks("A16 dots", causes(iv("metadata.name", "must not contain dots")), named("a.b")),
-		breaks("A16 too long", causes(iv("metadata.name", "must be no more than 63 characters")), named(strings.Repeat("a", 64))),
-		breaks("A19 no name", causes(cause{"Required", "metadata.name", "name or generateName is required"}), named("")),
-		breaks("A20 label", causes(iv("metadata.labels", badValue)), func(s *v1.Service) { s.Labels = map[string]string{"a": "b c"} }),
-		breaks("A105", causes(iv("metadata.annotations[service.kubernetes.io/topology-mode]",
+		fine("digit first", named("1a")),
+		breaks("upper case", causes(iv("metadata.name", label1123)), named("Web")),
+		breaks("dots", causes(iv("metadata.name", "must not contain dots")), named("a.b")),
+		breaks("too long", causes(iv("metadata.name", "must be no more than 63 characters")), named(strings.Repeat("a", 64))),
+		breaks("no name", causes(cause{"Required", "metadata.name", "name or generateName is required"}), named("")),
+		breaks("label", causes(iv("metadata.labels", badValue)), func(s *v1.Service) { s.Labels = map[string]string{"a": "b c"} }),
+		breaks("annotations differ", causes(iv("metadata.annotations[service.kubernetes.io/topology-mode]",
 			"must match annotations[service.kubernetes.io/topology-aware-hints] when both are specified")),
 			annotation(corev1.AnnotationTopologyMode, "Auto"), annotation(corev1.DeprecatedAnnotationTopologyAwareHints, "Disabled")),
-		fine("A105 same", annotation(corev1.AnnotationTopologyMode, "Auto"), annotation(corev1.DeprecatedAnnotationTopologyAwareHints, "Auto")),
+		fine("same", annotation(corev1.AnnotationTopologyMode, "Auto"), annotation(corev1.DeprecatedAnnotationTopologyAwareHints, "Auto")),
 	})
 }
 
@@ -57,33 +57,33 @@ func TestServicePorts(t *testing.T) {
 	const path, to = "spec.ports[0].port", "spec.ports[0].targetPort"
 	const notForClusterIP, notForExternalName = "may not be used when `type` is 'ClusterIP'", "may not be used when `type` is 'ExternalName'"
 	rules := []rule{
-		breaks("A32", causes(rq("spec.ports")), ports()),
-		fine("A32 headless", ips("None"), ports()),
-		fine("A32 ExternalName", externalName, ports()),
-		breaks("A33 0", causes(iv(path, badPort), iv(to, badPort)), number(0)),
-		breaks("A33 -1", causes(iv(path, badPort), iv(to, badPort)), number(-1)),
-		breaks("A33 65536", causes(iv(path, badPort), iv(to, badPort)), number(65536)),
-		breaks("A34", causes(rq("spec.ports[0].name"), rq("spec.ports[1].name")), ports(port("", 80, "", 0), port("", 81, "", 0))),
-		breaks("A35 duplicate", causes(dp("spec.ports[1].name")), ports(port("a", 80, "", 0), port("a", 81, "", 0))),
-		breaks("A35 bad", causes(iv("spec.ports[0].name", label1123)), ports(port("A", 80, "", 0))),
-		breaks("A35 long", causes(iv("spec.ports[0].name", "must be no more than 63 characters")), ports(port(strings.Repeat("a", 64), 80, "", 0))),
-		breaks("A36", causes(dp("spec.ports[1]")), ports(port("a", 80, "", 0), port("b", 80, "TCP", 0))),
-		fine("A36 other protocol", ports(port("a", 80, "", 0), port("b", 80, "UDP", 0))),
-		breaks("A37", causes(ns("spec.ports[0].protocol", `"SCTP", "TCP", "UDP"`)), ports(port("", 80, "tcp", 0))),
-		fine("A37 SCTP", ports(port("", 80, "SCTP", 0))),
-		breaks("A38", causes(iv(to, badPort)), target(intstr.FromInt32(65536))),
-		breaks("A39 upper case", causes(iv(to, "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)"), iv(to, "must contain at least one letter (a-z)")), target(intstr.FromString("HTTP"))),
-		breaks("A39 number", causes(iv(to, "must contain at least one letter (a-z)")), target(intstr.FromString("80"))),
-		breaks("A39 hyphens", causes(iv(to, "must not contain consecutive hyphens")), target(intstr.FromString("a--b"))),
-		breaks("A39 long", causes(iv(to, "must be no more than 15 characters")), target(intstr.FromString(strings.Repeat("a", 16)))),
-		breaks("A39 hyphen last", causes(iv(to, "must not begin or end with a hyphen")), target(intstr.FromString("a-"))),
-		breaks("A40", causes(iv("spec.ports[0].appProtocol", qname)), app("a b")),
-		fine("A40 prefixed", app("kubernetes.io/h2c")),
-		breaks("A42", causes(fb("spec.ports[0].nodePort", notForClusterIP)), ports(port("", 80, "", 30001))),
-		breaks("C3", causes(fb("spec.ports[0].nodePort", notForExternalName)), externalName, ports(port("", 80, "", 30001))),
-		breaks("A43", causes(dp("spec.ports[1].nodePort")), nodePort, ports(port("a", 80, "", 30001), port("b", 81, "", 30001))),
-		fine("A88 C10 other protocol", nodePort, ports(port("a", 80, "", 30001), port("b", 81, "UDP", 30001))),
-		fine("A83 open node port", nodePort),
+		breaks("none", causes(rq("spec.ports")), ports()),
+		fine("headless", ips("None"), ports()),
+		fine("ExternalName", externalName, ports()),
+		breaks("0", causes(iv(path, badPort), iv(to, badPort)), number(0)),
+		breaks("-1", causes(iv(path, badPort), iv(to, badPort)), number(-1)),
+		breaks("65536", causes(iv(path, badPort), iv(to, badPort)), number(65536)),
+		breaks("unnamed", causes(rq("spec.ports[0].name"), rq("spec.ports[1].name")), ports(port("", 80, "", 0), port("", 81, "", 0))),
+		breaks("duplicate", causes(dp("spec.ports[1].name")), ports(port("a", 80, "", 0), port("a", 81, "", 0))),
+		breaks("bad", causes(iv("spec.ports[0].name", label1123)), ports(port("A", 80, "", 0))),
+		breaks("long", causes(iv("spec.ports[0].name", "must be no more than 63 characters")), ports(port(strings.Repeat("a", 64), 80, "", 0))),
+		breaks("same number and protocol", causes(dp("spec.ports[1]")), ports(port("a", 80, "", 0), port("b", 80, "TCP", 0))),
+		fine("other protocol", ports(port("a", 80, "", 0), port("b", 80, "UDP", 0))),
+		breaks("lower case", causes(ns("spec.ports[0].protocol", `"SCTP", "TCP", "UDP"`)), ports(port("", 80, "tcp", 0))),
+		fine("SCTP", ports(port("", 80, "SCTP", 0))),
+		breaks("target out of range", causes(iv(to, badPort)), target(intstr.FromInt32(65536))),
+		breaks("upper case", causes(iv(to, "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)"), iv(to, "must contain at least one letter (a-z)")), target(intstr.FromString("HTTP"))),
+		breaks("number", causes(iv(to, "must contain at least one letter (a-z)")), target(intstr.FromString("80"))),
+		breaks("hyphens", causes(iv(to, "must not contain consecutive hyphens")), target(intstr.FromString("a--b"))),
+		breaks("long", causes(iv(to, "must be no more than 15 characters")), target(intstr.FromString(strings.Repeat("a", 16)))),
+		breaks("hyphen last", causes(iv(to, "must not begin or end with a hyphen")), target(intstr.FromString("a-"))),
+		breaks("appProtocol", causes(iv("spec.ports[0].appProtocol", qname)), app("a b")),
+		fine("prefixed", app("kubernetes.io/h2c")),
+		breaks("node port of a ClusterIP", causes(fb("spec.ports[0].nodePort", notForClusterIP)), ports(port("", 80, "", 30001))),
+		breaks("node port of an ExternalName", causes(fb("spec.ports[0].nodePort", notForExternalName)), externalName, ports(port("", 80, "", 30001))),
+		breaks("node port twice", causes(dp("spec.ports[1].nodePort")), nodePort, ports(port("a", 80, "", 30001), port("b", 81, "", 30001))),
+		fine("C10 other protocol", nodePort, ports(port("a", 80, "", 30001), port("b", 81, "UDP", 30001))),
+		fine("open node port", nodePort),
 	}
 	runOnCreate(t, rules)
 	for _, r := range rules {
@@ -94,14 +94,14 @@ func TestServicePorts(t *testing.T) {
 }
 
 func TestServicePortsLimits(t *testing.T) {
-	t.Run("A36 value", func(t *testing.T) {
+	t.Run("value", func(t *testing.T) {
 		errs := validation.ValidateServicePorts(newService(ports(port("a", 80, "", 0), port("b", 80, "", 0))))
 		const want = `spec.ports[1]: Duplicate value: {"Name":"","Protocol":"TCP","AppProtocol":null,"Port":80,"TargetPort":0,"NodePort":0}`
 		if got := errs.ToAggregate().Error(); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	})
-	t.Run("A41", func(t *testing.T) {
+	t.Run("thousands", func(t *testing.T) {
 		var many []corev1.ServicePort
 		for i := range int32(3000) {
 			many = append(many, port(fmt.Sprint("p", i), i+1, "", 0))
@@ -117,26 +117,26 @@ func TestServiceTypeAndSelector(t *testing.T) {
 	}
 	name := func(name string) tweak { return func(s *v1.Service) { s.Spec.ExternalName = name } }
 	runOnCreate(t, []rule{
-		breaks("A44", causes(ns("spec.type", `"ClusterIP", "ExternalName", "LoadBalancer", "NodePort"`)), spec(func(s *corev1.ServiceSpec) { s.Type = "Foo" })),
-		breaks("A45 key", causes(iv("spec.selector", qname)), selector(map[string]string{"a b": ""})),
-		breaks("A45 value", causes(iv("spec.selector", badValue)), selector(map[string]string{"a": "b c"})),
-		fine("A45 empty", selector(map[string]string{})),
-		fine("A46", externalName),
-		fine("A46 fully qualified", externalName, name("example.com.")),
-		fine("A46 address", externalName, name("1.2.3.4")),
-		breaks("A46 missing", causes(rq("spec.externalName")), externalName, name("")),
-		breaks("A46 dot", causes(rq("spec.externalName")), externalName, name(".")),
-		breaks("A46 two dots", causes(iv("spec.externalName", subdomain)), externalName, name("example.com..")),
-		breaks("A46 upper case", causes(iv("spec.externalName", subdomain)), externalName, name("Example.com")),
-		breaks("A46 underscore", causes(iv("spec.externalName", subdomain)), externalName, name("a_b.com")),
-		breaks("A47 address", causes(fb("spec.clusterIPs", notForExternalName)), externalName, ips("10.0.0.1")),
-		breaks("A47 None", causes(fb("spec.clusterIPs", notForExternalName)), externalName, ips("None")),
-		breaks("A47 families", causes(fb("spec.ipFamilies", notForExternalName)), externalName, families(corev1.IPv4Protocol)),
-		breaks("A47 policy", causes(fb("spec.ipFamilyPolicy", notForExternalName)), externalName, policy(corev1.IPFamilyPolicySingleStack)),
-		fine("A50", name("anything goes")),
-		breaks("A51", causes(iv("spec.externalTrafficPolicy", "may only be set for externally-accessible services")), externalName, local),
-		breaks("A67 NodePort", causes(iv("spec.clusterIPs[0]", "may not be set to 'None' for NodePort services")), nodePort, ips("None")),
-		breaks("A67 LoadBalancer", causes(iv("spec.clusterIPs[0]", "may not be set to 'None' for LoadBalancer services")), loadBalancer, ips("None")),
+		breaks("unknown", causes(ns("spec.type", `"ClusterIP", "ExternalName", "LoadBalancer", "NodePort"`)), spec(func(s *corev1.ServiceSpec) { s.Type = "Foo" })),
+		breaks("key", causes(iv("spec.selector", qname)), selector(map[string]string{"a b": ""})),
+		breaks("value", causes(iv("spec.selector", badValue)), selector(map[string]string{"a": "b c"})),
+		fine("empty", selector(map[string]string{})),
+		fine("plain", externalName),
+		fine("fully qualified", externalName, name("example.com.")),
+		fine("address", externalName, name("1.2.3.4")),
+		breaks("missing", causes(rq("spec.externalName")), externalName, name("")),
+		breaks("dot", causes(rq("spec.externalName")), externalName, name(".")),
+		breaks("two dots", causes(iv("spec.externalName", subdomain)), externalName, name("example.com..")),
+		breaks("upper case", causes(iv("spec.externalName", subdomain)), externalName, name("Example.com")),
+		breaks("underscore", causes(iv("spec.externalName", subdomain)), externalName, name("a_b.com")),
+		breaks("address", causes(fb("spec.clusterIPs", notForExternalName)), externalName, ips("10.0.0.1")),
+		breaks("None", causes(fb("spec.clusterIPs", notForExternalName)), externalName, ips("None")),
+		breaks("families", causes(fb("spec.ipFamilies", notForExternalName)), externalName, families(corev1.IPv4Protocol)),
+		breaks("policy", causes(fb("spec.ipFamilyPolicy", notForExternalName)), externalName, policy(corev1.IPFamilyPolicySingleStack)),
+		fine("name on another type", name("anything goes")),
+		breaks("traffic policy of an ExternalName", causes(iv("spec.externalTrafficPolicy", "may only be set for externally-accessible services")), externalName, local),
+		breaks("NodePort", causes(iv("spec.clusterIPs[0]", "may not be set to 'None' for NodePort services")), nodePort, ips("None")),
+		breaks("LoadBalancer", causes(iv("spec.clusterIPs[0]", "may not be set to 'None' for LoadBalancer services")), loadBalancer, ips("None")),
 	})
 }
 
@@ -150,10 +150,10 @@ func TestServiceSessionAffinity(t *testing.T) {
 		})
 	}
 	runOnCreate(t, []rule{
-		breaks("A100", causes(ns("spec.sessionAffinity", `"ClientIP", "None"`)), spec(func(s *corev1.ServiceSpec) { s.SessionAffinity = "Foo" })),
-		breaks("A101 0", causes(iv(path, outOfRange)), clientIP(0)),
-		breaks("A101 86401", causes(iv(path, outOfRange)), clientIP(86401)),
-		fine("A101 86400", clientIP(86400)),
+		breaks("unknown", causes(ns("spec.sessionAffinity", `"ClientIP", "None"`)), spec(func(s *corev1.ServiceSpec) { s.SessionAffinity = "Foo" })),
+		breaks("0", causes(iv(path, outOfRange)), clientIP(0)),
+		breaks("86401", causes(iv(path, outOfRange)), clientIP(86401)),
+		fine("86400", clientIP(86400)),
 	})
 	for name, tc := range map[string]struct {
 		affinity corev1.ServiceAffinity
@@ -187,19 +187,19 @@ func TestServiceTraffic(t *testing.T) {
 	const hc = "spec.healthCheckNodePort"
 	const notNeeded = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"
 	runOnCreate(t, []rule{
-		breaks("A102 internal only", causes(iv("spec.externalTrafficPolicy", "may only be set for externally-accessible services")), local),
-		fine("A102 external IPs", externalIPs("192.0.2.1"), local),
-		breaks("A102 bad", causes(ns("spec.externalTrafficPolicy", `"Cluster", "Local"`)), nodePort, etp("Foo")),
-		breaks("A103 bad", causes(ns("spec.internalTrafficPolicy", `"Cluster", "Local"`)), itp("Foo")),
-		fine("A103 ExternalName", externalName, itp("Local")),
-		breaks("A104", causes(ns("spec.trafficDistribution", `"PreferClose", "PreferSameZone", "PreferSameNode"`)), distribution("Foo")),
-		fine("A104 PreferSameNode", distribution("PreferSameNode")),
-		breaks("A78 Cluster", causes(iv(hc, notNeeded)), loadBalancer, healthCheck(30100)),
-		breaks("A78 NodePort", causes(iv(hc, notNeeded)), nodePort, local, healthCheck(30100)),
-		breaks("A51 ExternalName", causes(iv(hc, notNeeded)), externalName, healthCheck(30100)),
-		fine("A79", loadBalancer, local, healthCheck(30100)),
-		fine("A79 none", loadBalancer, local),
-		breaks("A80 own node port", causes(iv(hc, "provided port is already allocated")), loadBalancer, local, healthCheck(30001), ports(port("", 80, "", 30001))),
+		breaks("internal only", causes(iv("spec.externalTrafficPolicy", "may only be set for externally-accessible services")), local),
+		fine("external IPs", externalIPs("192.0.2.1"), local),
+		breaks("bad", causes(ns("spec.externalTrafficPolicy", `"Cluster", "Local"`)), nodePort, etp("Foo")),
+		breaks("bad", causes(ns("spec.internalTrafficPolicy", `"Cluster", "Local"`)), itp("Foo")),
+		fine("ExternalName", externalName, itp("Local")),
+		breaks("unknown distribution", causes(ns("spec.trafficDistribution", `"PreferClose", "PreferSameZone", "PreferSameNode"`)), distribution("Foo")),
+		fine("PreferSameNode", distribution("PreferSameNode")),
+		breaks("Cluster", causes(iv(hc, notNeeded)), loadBalancer, healthCheck(30100)),
+		breaks("NodePort", causes(iv(hc, notNeeded)), nodePort, local, healthCheck(30100)),
+		breaks("ExternalName", causes(iv(hc, notNeeded)), externalName, healthCheck(30100)),
+		fine("local", loadBalancer, local, healthCheck(30100)),
+		fine("none", loadBalancer, local),
+		breaks("own node port", causes(iv(hc, "provided port is already allocated")), loadBalancer, local, healthCheck(30001), ports(port("", 80, "", 30001))),
 		breaks("no port number", causes(iv(hc, badPort)), loadBalancer, local, healthCheck(70000)),
 	})
 	t.Run("without defaults", func(t *testing.T) {
