@@ -46,11 +46,6 @@ const (
 // ago. What this replica itself has written counts at once. What etcd does not
 // take in one transaction stays as well, for a Service can always be deleted.
 // Whatever stays is left to its owner reference.
-//
-// The watch cache was made for stores in which no two objects of a kind change at
-// one revision. It applies the deletions of several slices one after the other,
-// all under the same resource version: a list that it serves in between shows a
-// part of them, and a watch from such a list never tells of the rest.
 type Dependents struct {
 	client            kubernetes.Interface
 	endpoints, slices resource

@@ -1,9 +1,11 @@
 // Package storage builds each resource's storage stack:
 //
-//	generic registry → watch cache → a wrapper → etcd3's store → txn → etcd
+//	generic registry → wholeBatches → watch cache → batchMarker → a wrapper → etcd3's store → txn → etcd
 //
 // The wrapper is what a kind has of its own: Services their claims and
 // dependents, ranges and claims their guards, EndpointSlices a record of writes.
+// The layers above and below the watch cache see to it that what one transaction
+// changes shows as a whole, which the cache by itself doesn't (see batches).
 //
 // The storage library has no other seam at which a transaction could be
 // widened: its client factory is private, the decorator of RESTOptions is not.
@@ -83,7 +85,7 @@ func (g *Getter) GetRESTOptions(resource schema.GroupResource, example runtime.O
 }
 
 func (g *Getter) store(config *storagebackend.ConfigForResource, resourcePrefix string, newFunc, newListFunc func() runtime.Object) (storage.Interface, func(), error) {
-	client := txn.Decorate(g.Client, g.Observe)
+	client := txn.Decorate(countBatches(g.Client), g.Observe)
 	transformer := config.Transformer
 	if transformer == nil {
 		transformer = identity.NewEncryptCheckTransformer()
@@ -97,7 +99,11 @@ func (g *Getter) store(config *storagebackend.ConfigForResource, resourcePrefix 
 	return store, store.Close, nil
 }
 
+// cached puts the watch cache of a config, and what batches need around it, on
+// top of the config's storage.
 func cached(config cacher.Config, closeStore func()) (storage.Interface, factory.DestroyFunc, error) {
+	store, applied := config.Storage, &batches{}
+	config.Storage = &batchMarker{Interface: store, batches: applied, newFunc: config.NewFunc}
 	cache, err := cacher.NewCacherFromConfig(config)
 	if err != nil {
 		closeStore()
@@ -105,7 +111,8 @@ func cached(config cacher.Config, closeStore func()) (storage.Interface, factory
 	}
 	delegator := cacher.NewCacheDelegator(cache, config.Storage)
 	var once sync.Once
-	return watcher{delegator}, func() {
+	whole := &wholeBatches{Interface: delegator, uncached: store, batches: applied, newFunc: config.NewFunc}
+	return watcher{whole}, func() {
 		once.Do(func() {
 			delegator.Stop()
 			cache.Stop()

@@ -187,6 +187,7 @@ type setup struct {
 	codec         runtime.Codec
 	transformer   value.Transformer
 	keyFunc       func(runtime.Object) (string, error)
+	attributes    storage.AttrFunc
 	indexerFuncs  map[string]storage.IndexerFunc
 	indexers      cache.Indexers
 	notifyOfEtcd  bool
@@ -284,7 +285,11 @@ func (s *stack) podKeys(ctx context.Context) ([]string, error) {
 // cachedStack is the store below the watch cache, as the server has it.
 func cachedStack(t *testing.T, options ...func(*setup)) *stack {
 	t.Helper()
-	o := &setup{codec: protoCodec(), keyFunc: func(obj runtime.Object) (string, error) { return storage.NamespaceKeyFunc(podPrefix, obj) }}
+	o := &setup{
+		codec:      protoCodec(),
+		keyFunc:    func(obj runtime.Object) (string, error) { return storage.NamespaceKeyFunc(podPrefix, obj) },
+		attributes: podAttributes,
+	}
 	for _, option := range options {
 		option(o)
 	}
@@ -293,7 +298,7 @@ func cachedStack(t *testing.T, options ...func(*setup)) *stack {
 	if err != nil {
 		t.Fatal(err)
 	}
-	top, destroy, err := rest.Decorator(rest.StorageConfig, podPrefix, o.keyFunc, newPod, newPodList, podAttributes, o.indexerFuncs, &o.indexers)
+	top, destroy, err := rest.Decorator(rest.StorageConfig, podPrefix, o.keyFunc, newPod, newPodList, o.attributes, o.indexerFuncs, &o.indexers)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -96,24 +96,19 @@ func (c creator) deleteService(name string) {
 	}
 }
 
-// expectSlices wants the namespace to hold slices of these names. A list may
-// come from the watch cache when that has only begun with a transaction.
+// expectSlices wants the namespace to hold slices of these names.
 func (c creator) expectSlices(what string, want ...string) {
 	c.Helper()
-	var names []string
-	err := wait.PollUntilContextTimeout(c.Context(), 5*time.Millisecond, 20*time.Second, true, func(ctx context.Context) (bool, error) {
-		list, err := slicesOf(c.server).List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return false, err
-		}
-		names = nil
-		for _, slice := range list.Items {
-			names = append(names, slice.Name)
-		}
-		return slices.Equal(names, want), nil
-	})
+	list, err := slicesOf(c.server).List(c.Context(), metav1.ListOptions{})
 	if err != nil {
-		c.Fatalf("%s: the slices are %v, want %v (%v)", what, names, want, err)
+		c.Fatal(err)
+	}
+	var names []string
+	for _, slice := range list.Items {
+		names = append(names, slice.Name)
+	}
+	if !slices.Equal(names, want) {
+		c.Fatalf("%s: the slices are %v, want %v", what, names, want)
 	}
 }
 

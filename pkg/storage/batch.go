@@ -1,0 +1,131 @@
+package storage
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// batches follows a watch cache as it applies batches. A batch is what one
+// transaction changes among the objects of one resource, if that is more than
+// one object: the claims of a Service, or the slices that go with it.
+//
+// The watch cache was made for stores in which each change has a revision of its
+// own. It applies a batch event by event and calls itself up to date with the
+// first. What is read of it until the last says the batch's revision and shows a
+// part of the batch, and a watch that is registered until then never tells of
+// the rest: of its first events and those that follow, it drops what is not
+// newer than the last of the first.
+//
+// So the layer below the cache (batchMarker) marks when a batch is applied, and
+// the layer above (wholeBatches) reads again what was read just then.
+type batches struct {
+	// applying is held for writing while a batch is applied.
+	applying sync.RWMutex
+	// begun and applied are the revisions of the last batch whose application has
+	// begun and ended. They differ while one is applied.
+	begun, applied atomic.Uint64
+}
+
+// apply marks the batch of a revision as being applied while send hands it to
+// the cache.
+func (b *batches) apply(revision uint64, send func()) {
+	b.applying.Lock()
+	defer b.applying.Unlock()
+	b.begun.Store(revision)
+	send()
+	b.applied.Store(revision)
+}
+
+// wait returns when no batch is being applied.
+func (b *batches) wait() {
+	b.applying.RLock()
+	defer b.applying.RUnlock()
+}
+
+// maybePart says whether what was read at a revision may show a part of a batch.
+// Before is what applied was when the reading began.
+func (b *batches) maybePart(before, revision uint64) bool {
+	return before < revision && revision <= b.begun.Load()
+}
+
+// batchSizes are the sizes of the batches that a watch on etcd has told of and
+// that have not been taken yet, by revision.
+type batchSizes struct {
+	mu    sync.Mutex
+	sizes map[uint64]int
+}
+
+// record relies on etcd never splitting the events of a revision between two
+// responses, to watches that lag behind neither, unless a watch asks for
+// fragments, and then its client puts them together. See eventBatch.add in
+// etcd's server/storage/mvcc/watcher_group.go.
+func (s *batchSizes) record(events []*clientv3.Event) {
+	for len(events) > 0 {
+		revision, n := events[0].Kv.ModRevision, 1
+		for n < len(events) && events[n].Kv.ModRevision == revision {
+			n++
+		}
+		if n > 1 {
+			s.mu.Lock()
+			s.sizes[uint64(revision)] = n
+			s.mu.Unlock()
+		}
+		events = events[n:]
+	}
+}
+
+// take is the size of the batch of a revision, 0 if it has none, or if it has
+// been taken.
+func (s *batchSizes) take(revision uint64) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.sizes[revision]
+	delete(s.sizes, revision)
+	return n
+}
+
+type batchSizesKey struct{}
+
+// withBatchSizes makes a watch in the returned context record batches, if it is
+// on a client of countBatches.
+func withBatchSizes(ctx context.Context) (context.Context, *batchSizes) {
+	sizes := &batchSizes{sizes: map[uint64]int{}}
+	return context.WithValue(ctx, batchSizesKey{}, sizes), sizes
+}
+
+// countBatches returns a client like the given one for withBatchSizes. A Client
+// can't be copied as a whole; what a store uses of one is this.
+func countBatches(client *clientv3.Client) *clientv3.Client {
+	counting := clientv3.NewCtxClient(client.Ctx())
+	counting.Cluster, counting.KV, counting.Lease = client.Cluster, client.KV, client.Lease
+	counting.Auth, counting.Maintenance = client.Auth, client.Maintenance
+	counting.Watcher = batchCounter{client.Watcher}
+	return counting
+}
+
+type batchCounter struct{ clientv3.Watcher }
+
+// Watch records the batches of each response before it passes the response on.
+func (c batchCounter) Watch(ctx context.Context, key string, opts ...clientv3.OpOption) clientv3.WatchChan {
+	responses := c.Watcher.Watch(ctx, key, opts...)
+	sizes, ok := ctx.Value(batchSizesKey{}).(*batchSizes)
+	if !ok {
+		return responses
+	}
+	counted := make(chan clientv3.WatchResponse)
+	go func() {
+		defer close(counted)
+		for response := range responses {
+			sizes.record(response.Events)
+			select {
+			case counted <- response:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return counted
+}

@@ -1,0 +1,124 @@
+package storage
+
+import (
+	"context"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/apiserver/pkg/storage"
+)
+
+// batchMarker is the layer below the watch cache, on a store whose client counts
+// batches. It passes everything through, but hands out a batch in one go and
+// marks it as being applied meanwhile.
+type batchMarker struct {
+	storage.Interface
+	batches *batches
+	newFunc func() runtime.Object
+}
+
+// Watch implements storage.Interface.
+func (m *batchMarker) Watch(ctx context.Context, key string, opts storage.ListOptions) (watch.Interface, error) {
+	ctx, sizes := withBatchSizes(ctx)
+	inner, err := m.Interface.Watch(ctx, key, opts)
+	if err != nil {
+		return nil, err
+	}
+	w := &markedWatch{batchMarker: m, inner: inner, sizes: sizes, result: make(chan watch.Event), stopped: make(chan struct{})}
+	go w.run()
+	return w, nil
+}
+
+type markedWatch struct {
+	*batchMarker
+	inner watch.Interface
+	sizes *batchSizes
+	// result has no buffer: who receives an event has done with the one before.
+	result  chan watch.Event
+	stopped chan struct{}
+	stop    sync.Once
+}
+
+// ResultChan implements watch.Interface.
+func (w *markedWatch) ResultChan() <-chan watch.Event { return w.result }
+
+// Stop implements watch.Interface.
+func (w *markedWatch) Stop() {
+	w.stop.Do(func() { close(w.stopped) })
+	w.inner.Stop()
+}
+
+// run collects each batch before it hands it out, so that the cache is a short
+// time in between. A batch that an error cuts off is dropped: the reflector may
+// watch again from the last revision it has seen and must not take the rest of
+// this one for seen.
+func (w *markedWatch) run() {
+	defer close(w.result)
+	var batch []watch.Event
+	var of uint64
+	var missing int
+	for event := range w.inner.ResultChan() {
+		revision := w.revisionOf(event)
+		if batch != nil && revision != of {
+			if event.Type != watch.Error && !w.sendBatch(of, batch) {
+				return
+			}
+			batch = nil
+		}
+		if batch == nil {
+			of, missing = revision, w.sizes.take(revision)
+		}
+		if missing == 0 {
+			if !w.send(event) {
+				return
+			}
+			continue
+		}
+		batch = append(batch, event)
+		if missing--; missing == 0 {
+			if !w.sendBatch(of, batch) {
+				return
+			}
+			batch = nil
+		}
+	}
+}
+
+// revisionOf is 0 for an error.
+func (w *markedWatch) revisionOf(event watch.Event) uint64 {
+	if event.Type == watch.Error {
+		return 0
+	}
+	revision, err := w.Versioner().ObjectResourceVersion(event.Object)
+	if err != nil {
+		return 0
+	}
+	return revision
+}
+
+func (w *markedWatch) send(event watch.Event) bool {
+	select {
+	case w.result <- event:
+		return true
+	case <-w.stopped:
+		return false
+	}
+}
+
+// sendBatch hands out a batch and a bookmark. The watch cache's reflector
+// receives the bookmark when it has applied the last event.
+func (w *markedWatch) sendBatch(revision uint64, batch []watch.Event) (sent bool) {
+	bookmark := w.newFunc()
+	if err := w.Versioner().UpdateObject(bookmark, revision); err != nil {
+		return false
+	}
+	w.batches.apply(revision, func() {
+		for _, event := range append(batch, watch.Event{Type: watch.Bookmark, Object: bookmark}) {
+			if sent = w.send(event); !sent {
+				return
+			}
+		}
+	})
+	return sent
+}
