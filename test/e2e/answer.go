@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -92,11 +93,34 @@ func (e *exchange) onlyDiffers(is func(difference) bool) bool {
 	return !slices.ContainsFunc(found, func(d difference) bool { return !is(d) })
 }
 
-// onlyMore says whether our answer has causes of a given kind besides those
-// that both have.
-func (e *exchange) onlyMore(is func(cause) bool) bool {
-	rest := slices.DeleteFunc(e.ours.plainCauses(), is)
-	return len(rest) < len(e.ours.causes()) && (e.theirs.successful() || e.theirs.code == e.ours.code) && sameCauses(rest, e.theirs.causes())
+// onlyMore says whether our answer has causes of the first kind, and maybe of
+// others, besides those that both have.
+func (e *exchange) onlyMore(kinds ...func(cause) bool) bool {
+	rest := slices.DeleteFunc(e.ours.plainCauses(), func(c cause) bool {
+		return slices.ContainsFunc(kinds, func(is func(cause) bool) bool { return is(c) })
+	})
+	if !slices.ContainsFunc(e.ours.causes(), kinds[0]) {
+		return false
+	}
+	return (e.theirs.invalid() && sameCauses(rest, e.theirs.causes())) ||
+		len(rest) == 0 && (e.theirs.successful() || e.theirs.is(http.StatusConflict, "AlreadyExists"))
+}
+
+// sharesNodePort says whether the node port at a path is also that of the same
+// port by another protocol.
+func (a *answer) sharesNodePort(path string) bool {
+	service, _ := a.body.(map[string]any)
+	spec, _ := service["spec"].(map[string]any)
+	ports, _ := spec["ports"].([]any)
+	index, err := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(path, "/body/spec/ports/"), "/nodePort"))
+	if err != nil || index >= len(ports) {
+		return false
+	}
+	port, _ := ports[index].(map[string]any)
+	return slices.ContainsFunc(ports, func(other any) bool {
+		twin, _ := other.(map[string]any)
+		return twin["nodePort"] == port["nodePort"] && twin["port"] == port["port"] && twin["protocol"] != port["protocol"]
+	})
 }
 
 // all is false for none.

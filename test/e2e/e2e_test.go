@@ -34,7 +34,8 @@ import (
 
 const (
 	root = "../.."
-	// denyExternalIPs is a plugin that upstream has off by default.
+	// denyExternalIPs is the plugin that refuses Services with new external IPs.
+	// It is on by default here, and off in upstream.
 	denyExternalIPs = "DenyServiceExternalIPs"
 )
 
@@ -75,7 +76,7 @@ type pair struct {
 }
 
 // start runs both servers, with the objects in place that the others run into.
-func start(t *testing.T, g *ground, kubeFlags ...string) *pair {
+func start(t *testing.T, g *ground, found *report, deny bool) *pair {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
@@ -84,10 +85,13 @@ func start(t *testing.T, g *ground, kubeFlags ...string) *pair {
 		t.Fatal(err)
 	}
 	programs := upstream.Programs{KubeAPIServer: filepath.Join(bin, "kube-apiserver"), Etcd: filepath.Join(bin, "etcd")}
-	flags := append([]string{
+	flags := []string{
 		"--service-cluster-ip-range=" + strings.Join(g.cidrs(), ","),
 		"--service-node-port-range=" + g.portRange(),
-	}, kubeFlags...)
+	}
+	if deny {
+		flags = append(flags, "--enable-admission-plugins="+denyExternalIPs)
+	}
 	kube, err := upstream.StartKube(ctx, programs, t.TempDir(), flags...)
 	if err != nil {
 		t.Fatal(err)
@@ -96,11 +100,13 @@ func start(t *testing.T, g *ground, kubeFlags ...string) *pair {
 	store := harness.StartEtcd(t)
 	portolan := harness.Start(t, func(o *options.Options) {
 		harness.On(store)(o)
-		o.Admission.DisablePlugins = append(o.Admission.DisablePlugins, denyExternalIPs)
+		if !deny {
+			o.Admission.DisablePlugins = append(o.Admission.DisablePlugins, denyExternalIPs)
+		}
 		o.ClusterIPRanges, o.NodePortRanges = g.cidrs(), []string{g.portRange()}
 	})
 
-	p := &pair{replay: &replay{ground: g, report: newReport(exceptions)}, store: store}
+	p := &pair{replay: &replay{ground: g, report: found}, store: store}
 	if p.upstream, err = newTarget("kube-apiserver", kube.Config, false); err != nil {
 		t.Fatal(err)
 	}
@@ -146,6 +152,34 @@ func (p *pair) prepare(t *testing.T, kube *upstream.Server) {
 	}
 }
 
+// finish takes away what prepare made, and finds nothing left then: nothing
+// was leaked.
+func (p *pair) finish(t *testing.T) {
+	t.Helper()
+	if t.Failed() {
+		return
+	}
+	given := p.ground.named(0, 0)
+	for _, path := range []string{
+		"/api/v1/namespaces/default/services/kubernetes", "/api/v1/namespaces/fixed/services/taken", ipAddresses.named(given["reserved4"]),
+	} {
+		p.must(t, p.portolan, Step{Method: "DELETE", Path: path}, nil)
+	}
+	for resource, want := range map[string]int{
+		"services": 0, "endpoints": 0, "endpointslices": 0, "ipaddresses": 0, "nodeports": 0, "servicecidrs": 1, "nodeportranges": 1,
+	} {
+		answer, err := p.portolan.do(t.Context(), Step{Method: "GET", Path: "/apis/portolan.dev/v1/" + resource}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, _ := answer.body.(map[string]any)
+		if items, _ := list["items"].([]any); !answer.successful() || len(items) != want {
+			t.Errorf("%d %s are left: %s", len(items), resource, asJSON(items))
+		}
+	}
+	harness.Verify(t, p.store.Client)
+}
+
 func (p *pair) namespaces() []string {
 	var names []string
 	for worker := range p.ground.workers {
@@ -169,17 +203,42 @@ func (p *pair) must(t *testing.T, target *target, s Step, body any) {
 	}
 }
 
-// TestSameAnswers replays the corpus on servers with two IP families.
+// TestSameAnswers replays the corpus on servers with two IP families, and a
+// smaller one on servers with one family that deny external IPs.
 func TestSameAnswers(t *testing.T) {
 	logged := capture(t)
-	p := start(t, &dualStack)
-	sequences, all := selected(t, corpus(uint64(setting(t, "SEED", 1)), setting(t, "COUNT", 800)))
-	if err := p.run(t.Context(), sequences); err != nil {
-		t.Fatal(err)
+	seed := uint64(setting(t, "SEED", 1))
+	found := newReport(exceptions)
+	all := true
+	replayed := func(t *testing.T, p *pair, sequences []Sequence) {
+		t.Helper()
+		chosen, every := selected(t, sequences)
+		all = all && every
+		if err := p.run(t.Context(), chosen); err != nil {
+			t.Fatal(err)
+		}
 	}
-	p.report.print(t, setting(t, "SHOW", 40))
-	_ = all
-	harness.Verify(t, p.store.Client)
+	t.Run("two families", func(t *testing.T) {
+		p := start(t, &dualStack, found, false)
+		replayed(t, p, corpus(seed, setting(t, "COUNT", 600)))
+		replayed(t, p, rangeCorpus())
+		p.finish(t)
+	})
+	t.Run("one family", func(t *testing.T) {
+		p := start(t, &singleStack, found, true)
+		replayed(t, p, smallCorpus(seed, setting(t, "COUNT", 600)/6))
+		// All values are picked here, those of the bands as well.
+		alone := singleStack
+		alone.workers, alone.band4, alone.bandPorts = 1, 0, 0
+		p.ground = &alone
+		const taken = 3
+		replayed(t, p, exhaustion(alone.usableAddresses()-taken, alone.ports()-taken+1))
+		p.finish(t)
+	})
+	found.print(t, setting(t, "SHOW", 40))
+	if all {
+		found.checkUsed(t)
+	}
 	logged.check(t)
 }
 

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 )
 
 // corpus makes the sequences of the main phase: all that are written down, and
@@ -26,6 +27,7 @@ func corpus(seed uint64, random int) []Sequence {
 	g.lists()
 	g.requests()
 	g.endpoints()
+	g.endpointSlices()
 	g.randomServices(random)
 	g.random.Shuffle(len(g.sequences), func(i, j int) {
 		g.sequences[i], g.sequences[j] = g.sequences[j], g.sequences[i]
@@ -39,7 +41,13 @@ type generator struct {
 	sequences []Sequence
 }
 
+// add leaves out what would free, in upstream, a port that another Service
+// holds: deleting an ExternalName Service that names it does.
 func (g *generator) add(name string, steps ...Step) {
+	text := asJSON(steps)
+	if strings.Contains(text, "ExternalName") && (strings.Contains(text, "{takenport}") || strings.Contains(text, "{takenhealth}")) {
+		return
+	}
 	g.sequences = append(g.sequences, Sequence{Name: name, Steps: steps})
 }
 

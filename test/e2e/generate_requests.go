@@ -17,9 +17,15 @@ func (g *generator) metadata() {
 			g.add(fmt.Sprintf("name %q of %s", name, kind.name),
 				services.create(body).dry(),
 				services.create(body),
-				services.create(services.object(kind.fields, fields{"/metadata/name": nil, "/metadata/generateName": "{name}-gen-"})),
 			)
 		}
+	}
+	for _, kind := range kinds {
+		g.add("generated name of "+kind.name,
+			services.create(services.object(kind.fields, fields{"/metadata/name": nil, "/metadata/generateName": "{name}-gen-"})),
+			services.create(services.object(kind.fields, fields{"/metadata/name": nil, "/metadata/generateName": "{name}_gen-"})),
+			services.create(services.object(kind.fields, fields{"/metadata/generateName": "{name}-gen-"})),
+		)
 	}
 	for _, kind := range kinds {
 		base := services.object(kind.fields)
@@ -157,13 +163,14 @@ func (g *generator) lists() {
 // requests are those that are wrong whatever the object.
 func (g *generator) requests() {
 	base := kinds[0].fields
-	for _, r := range []apiResource{services, endpoints, serviceCIDRs, ipAddresses} {
+	for _, r := range []apiResource{services, endpoints, endpointSlices, serviceCIDRs, ipAddresses} {
 		extra := fields{}
 		if r.kind == "Service" {
 			extra = base
 		}
 		in := func(f fields) map[string]any { return r.object(extra, f) }
 		create := func(body any) Step { return r.create(body) }
+		none := r.list("fieldSelector=metadata.name%3Dnone")
 		g.add("requests: bodies, "+r.kind,
 			create("").dry(), create("{").dry(), create("[]").dry(), create(`"a"`).dry(), create("null").dry(), create("{}").dry(),
 			create(in(fields{"/kind": "Nothing"})).dry(), create(in(fields{"/kind": nil})).dry(), create(in(fields{"/apiVersion": nil})).dry(),
@@ -194,11 +201,11 @@ func (g *generator) requests() {
 			Step{Method: http.MethodPatch, Path: r.collection, ContentType: merge, Body: "{}"},
 			Step{Method: "BREW", Path: r.collection},
 			r.get().on("{name}/scale"), r.get().on("{name}/nothing"), r.put(in(nil)).on("{name}/nothing"), r.get().on("{name}/status/more"),
-			r.create(in(nil)).on("{name}/status"), r.delete().on("{name}/status"), r.get().on("{name}/status"), r.list("").on("/"),
+			r.create(in(nil)).on("{name}/status"), r.delete().on("{name}/status"), r.get().on("{name}/status"),
 		)
 		g.add("requests: media types, "+r.kind,
-			r.list("").accept("text/html"), r.list("").accept("application/cbor"), r.list("").accept("application/nothing"), r.list("").accept("*/*"),
-			r.list("").accept("application/json;as=Nothing;v=v1;g=meta.k8s.io"), r.list("").accept("application/json;as=Table;v=v2;g=meta.k8s.io"),
+			none.accept("text/html"), none.accept("application/cbor"), none.accept("application/nothing"), none.accept("*/*"), none.accept("application/yaml"),
+			none.accept("application/json;as=Nothing;v=v1;g=meta.k8s.io"), none.accept("application/json;as=Table;v=v2;g=meta.k8s.io"), none.accept(asTable),
 			Step{Method: http.MethodPost, Path: r.collection, ContentType: "text/plain", Body: in(nil)}.dry(),
 			Step{Method: http.MethodPost, Path: r.collection, ContentType: "application/yaml", Body: "apiVersion: x\nkind: [\n"}.dry(),
 			Step{Method: http.MethodPatch, Path: r.named("{name}"), ContentType: plain, Body: "{}"},

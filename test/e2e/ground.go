@@ -54,12 +54,17 @@ func (g *ground) cidrs() []string {
 
 func (g *ground) portRange() string { return fmt.Sprintf("%d-%d", g.firstPort, g.lastPort) }
 
+// usableAddresses is how many IPv4 addresses Services can have.
+func (g *ground) usableAddresses() int { return 1<<(32-g.v4.Bits()) - 2 }
+
+func (g *ground) ports() int { return g.lastPort - g.firstPort + 1 }
+
 // named fills in the values that a worker's sequence of this number may name.
 // The same four are a worker's again after some others.
 func (g *ground) named(worker, turn int) map[string]string {
 	slot := func(band int) int {
-		each := (band - reserved) / g.workers
-		return reserved + worker*each + turn%(each/own)*own
+		each := max(band-reserved, 0) / g.workers
+		return reserved + worker*each + turn%max(each/own, 1)*own
 	}
 	values := map[string]string{
 		"ns": fmt.Sprintf("w%d", worker), "worker": strconv.Itoa(worker),
@@ -67,7 +72,9 @@ func (g *ground) named(worker, turn int) map[string]string {
 		"takenport": strconv.Itoa(g.firstPort + 1), "takenhealth": strconv.Itoa(g.firstPort + 2),
 		"firstport": strconv.Itoa(g.firstPort), "lastport": strconv.Itoa(g.lastPort),
 		"portabove": strconv.Itoa(g.lastPort + 1),
-		"network4":  g.v4.Addr().String(), "outside4": "10.200.0.7", "outside6": "fd00:99::7",
+		"cidr4":     fmt.Sprintf("172.20.%d.0/24", 2*worker), "cidr4b": fmt.Sprintf("172.20.%d.0/24", 2*worker+1),
+		"cidr6": fmt.Sprintf("fd00:20:%d::/112", worker), "inside4": fmt.Sprintf("172.20.%d.9", 2*worker),
+		"network4": g.v4.Addr().String(), "outside4": "10.200.0.7", "outside6": "fd00:99::7",
 	}
 	six := g.v6
 	if !six.IsValid() {

@@ -46,10 +46,13 @@ var (
 	times     = regexp.MustCompile(`\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)\b|\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
 	addresses = regexp.MustCompile(`\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b|\bfd[0-9a-f]{2}:[0-9a-f:]+`)
 	ports     = regexp.MustCompile(`\b3[0-3]\d{3}\b`)
-	generated = regexp.MustCompile(`\b(s\d+-gen-)[a-z0-9]{5}\b`)
+	generated = regexp.MustCompile(`\b(s\d+[-_]gen-)[a-z0-9]{5}\b`)
 	// storedVersions are those that messages tell of.
 	storedVersions = regexp.MustCompile(`(ResourceVersion in record \(|\\"resourceVersion\\":\\"|"resourceVersion":")(\d+)(\)|\\"|")`)
 	ages           = regexp.MustCompile(`^\d+s$`)
+	// goTypes are those of the servers' programs, keys those of their stores.
+	goTypes = regexp.MustCompile(`\b(?:core|networking|discovery)\.([A-Z][A-Za-z]+)`)
+	keys    = regexp.MustCompile(`Key: /registry/[^,]*`)
 	// versions and groups are where a resource is served, which is the one
 	// thing that differs on purpose everywhere.
 	versions = regexp.MustCompile(`\b(portolan\.dev|networking\.k8s\.io|discovery\.k8s\.io)/v1\b`)
@@ -146,6 +149,8 @@ func (m *masking) text(text string) string {
 		return parts[1] + m.name("RV", parts[2]) + parts[3]
 	})
 	text = strings.ReplaceAll(text, " /v1, Kind=", " v1, Kind=")
+	text = goTypes.ReplaceAllString(text, "v1.$1")
+	text = keys.ReplaceAllString(text, "Key: KEY")
 	text = versions.ReplaceAllString(text, "v1")
 	text = groups.ReplaceAllString(text, "$1")
 	text = times.ReplaceAllString(text, "TIME")

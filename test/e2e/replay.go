@@ -12,6 +12,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
+)
+
+// What is to succeed soon is tried for ten seconds.
+const (
+	pollPeriod = 50 * time.Millisecond
+	maxTries   = 200
 )
 
 // replay sends sequences to both servers.
@@ -130,6 +137,14 @@ func (d *side) do(ctx context.Context, s Step) (answer, *raw, error) {
 	}
 	d.note(s, body)
 	r, err := d.target.do(ctx, s, body)
+	for tries := 0; s.Soon && err == nil && !r.successful() && tries < maxTries; tries++ {
+		select {
+		case <-ctx.Done():
+			err = ctx.Err()
+		case <-time.After(pollPeriod):
+			r, err = d.target.do(ctx, s, body)
+		}
+	}
 	if err != nil {
 		return answer{}, nil, err
 	}

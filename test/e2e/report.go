@@ -126,6 +126,16 @@ func asJSON(value any) string {
 	return string(raw)
 }
 
+// checkUsed fails on what is said to be better and never was.
+func (r *report) checkUsed(t *testing.T) {
+	t.Helper()
+	for i, b := range r.better {
+		if r.used[i] == 0 {
+			t.Errorf("no request has shown that %s (%s)", b.what, b.line)
+		}
+	}
+}
+
 // print tells a test what was found: how much was equal, and of the rest the
 // most frequent kinds, with examples.
 func (r *report) print(t *testing.T, show int) {

@@ -34,6 +34,9 @@ type Step struct {
 	Accept      string
 	Body        any
 	Edit        fields
+	// Soon is for what takes upstream a while to see: the request is made until
+	// it succeeds.
+	Soon bool
 }
 
 // Content types of bodies, and what a table and metadata are asked for with.
@@ -56,11 +59,11 @@ type apiResource struct {
 }
 
 var (
-	services     = apiResource{"v1", "Service", "/api/v1/namespaces/{ns}/services"}
-	endpoints    = apiResource{"v1", "Endpoints", "/api/v1/namespaces/{ns}/endpoints"}
-	slices_      = apiResource{"discovery.k8s.io/v1", "EndpointSlice", "/apis/discovery.k8s.io/v1/namespaces/{ns}/endpointslices"}
-	serviceCIDRs = apiResource{"networking.k8s.io/v1", "ServiceCIDR", "/apis/networking.k8s.io/v1/servicecidrs"}
-	ipAddresses  = apiResource{"networking.k8s.io/v1", "IPAddress", "/apis/networking.k8s.io/v1/ipaddresses"}
+	services       = apiResource{"v1", "Service", "/api/v1/namespaces/{ns}/services"}
+	endpoints      = apiResource{"v1", "Endpoints", "/api/v1/namespaces/{ns}/endpoints"}
+	endpointSlices = apiResource{"discovery.k8s.io/v1", "EndpointSlice", "/apis/discovery.k8s.io/v1/namespaces/{ns}/endpointslices"}
+	serviceCIDRs   = apiResource{"networking.k8s.io/v1", "ServiceCIDR", "/apis/networking.k8s.io/v1/servicecidrs"}
+	ipAddresses    = apiResource{"networking.k8s.io/v1", "IPAddress", "/apis/networking.k8s.io/v1/ipaddresses"}
 )
 
 // object is one of the resource's, with the sequence's name unless the fields
@@ -146,6 +149,11 @@ func (s Step) dry() Step { return s.with("dryRun=All") }
 
 func (s Step) accept(mediaType string) Step {
 	s.Accept = mediaType
+	return s
+}
+
+func (s Step) soon() Step {
+	s.Soon = true
 	return s
 }
 
