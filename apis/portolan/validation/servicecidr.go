@@ -51,7 +51,7 @@ func ValidateServiceCIDRStatusUpdate(cidr, old *v1.ServiceCIDR) field.ErrorList 
 
 var cidrsPath = field.NewPath("spec", "cidrs")
 
-// validateCIDRs exempts the stored CIDRs, which the others follow.
+// validateCIDRs exempts the stored CIDRs where they are unchanged.
 func validateCIDRs(cidrs, stored []string) field.ErrorList {
 	if len(cidrs) == 0 {
 		return field.ErrorList{field.Required(cidrsPath, "at least one CIDR required")}
@@ -63,7 +63,7 @@ func validateCIDRs(cidrs, stored []string) field.ErrorList {
 	}
 	var errs field.ErrorList
 	for i, cidr := range cidrs {
-		if i < len(stored) {
+		if i < len(stored) && cidr == stored[i] {
 			continue
 		}
 		if malformed := utilvalidation.IsValidCIDR(cidrsPath.Index(i), cidr); len(malformed) > 0 {

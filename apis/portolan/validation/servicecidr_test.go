@@ -62,17 +62,18 @@ func TestServiceCIDRUpdate(t *testing.T) {
 	for name, test := range map[string]struct {
 		cidrs, old, want []string
 	}{
-		"same":             {cidrs: []string{"10.0.0.0/24"}, old: []string{"10.0.0.0/24"}},
-		"stored special":   {cidrs: []string{"0.0.0.0/0", "fd00::/112"}, old: []string{"0.0.0.0/0"}},
-		"special appended": {[]string{"10.0.0.0/24", "ff00::/64"}, []string{"10.0.0.0/24"}, specialErrors(1, "ff00::/64", "the multicast range (ff00::/8)")},
-		"stored invalid":   {cidrs: []string{"10.0.0.1/24"}, old: []string{"10.0.0.1/24"}},
-		"second appended":  {cidrs: []string{"10.0.0.0/24", "fd00::/112"}, old: []string{"10.0.0.0/24"}},
-		"same family":      {[]string{"10.0.0.0/24", "10.1.0.0/24"}, []string{"10.0.0.0/24"}, []string{`spec.cidrs: Invalid value: ["10.0.0.0/24","10.1.0.0/24"]: ` + twoOfAFamily}},
-		"changed":          {[]string{"10.1.0.0/24"}, []string{"10.0.0.0/24"}, []string{`spec.cidrs[0]: Invalid value: "10.1.0.0/24": ` + immutable}},
-		"put in front":     {[]string{"fd00::/112", "10.0.0.0/24"}, []string{"10.0.0.0/24"}, []string{`spec.cidrs[0]: Invalid value: "fd00::/112": ` + immutable}},
-		"swapped":          {[]string{"fd00::/112", "10.0.0.0/24"}, []string{"10.0.0.0/24", "fd00::/112"}, []string{`spec.cidrs[0]: Invalid value: "fd00::/112": ` + immutable, `spec.cidrs[1]: Invalid value: "10.0.0.0/24": ` + immutable}},
-		"second taken off": {[]string{"10.0.0.0/24"}, []string{"10.0.0.0/24", "fd00::/112"}, []string{`spec.cidrs: Invalid value: ["10.0.0.0/24"]: ` + immutable}},
-		"emptied":          {nil, []string{"10.0.0.0/24"}, []string{`spec.cidrs: Invalid value: null: ` + immutable}},
+		"same":                        {cidrs: []string{"10.0.0.0/24"}, old: []string{"10.0.0.0/24"}},
+		"stored special":              {cidrs: []string{"0.0.0.0/0", "fd00::/112"}, old: []string{"0.0.0.0/0"}},
+		"special appended":            {[]string{"10.0.0.0/24", "ff00::/64"}, []string{"10.0.0.0/24"}, specialErrors(1, "ff00::/64", "the multicast range (ff00::/8)")},
+		"stored invalid":              {cidrs: []string{"10.0.0.1/24"}, old: []string{"10.0.0.1/24"}},
+		"second appended":             {cidrs: []string{"10.0.0.0/24", "fd00::/112"}, old: []string{"10.0.0.0/24"}},
+		"same family":                 {[]string{"10.0.0.0/24", "10.1.0.0/24"}, []string{"10.0.0.0/24"}, []string{`spec.cidrs: Invalid value: ["10.0.0.0/24","10.1.0.0/24"]: ` + twoOfAFamily}},
+		"changed":                     {[]string{"10.1.0.0/24"}, []string{"10.0.0.0/24"}, []string{`spec.cidrs[0]: Invalid value: "10.1.0.0/24": ` + immutable}},
+		"put in front":                {[]string{"fd00::/112", "10.0.0.0/24"}, []string{"10.0.0.0/24"}, []string{`spec.cidrs[0]: Invalid value: "fd00::/112": ` + immutable}},
+		"put in front, not canonical": {[]string{"fd00:0::/112", "10.0.0.0/24"}, []string{"10.0.0.0/24"}, []string{`spec.cidrs[0]: Invalid value: "fd00:0::/112": ` + immutable, `spec.cidrs[0]: Invalid value: "fd00:0::/112": must be in canonical form ("fd00::/112")`}},
+		"swapped":                     {[]string{"fd00::/112", "10.0.0.0/24"}, []string{"10.0.0.0/24", "fd00::/112"}, []string{`spec.cidrs[0]: Invalid value: "fd00::/112": ` + immutable, `spec.cidrs[1]: Invalid value: "10.0.0.0/24": ` + immutable}},
+		"second taken off":            {[]string{"10.0.0.0/24"}, []string{"10.0.0.0/24", "fd00::/112"}, []string{`spec.cidrs: Invalid value: ["10.0.0.0/24"]: ` + immutable}},
+		"emptied":                     {nil, []string{"10.0.0.0/24"}, []string{`spec.cidrs: Invalid value: null: ` + immutable}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			checkErrors(t, ValidateServiceCIDRUpdate(serviceCIDR(test.cidrs...), serviceCIDR(test.old...)), test.want)
