@@ -23,7 +23,8 @@ func (g *generator) serviceCIDRs() {
 	variants := oneField("/spec/cidrs", nil, list(), list("{cidr4}"), list("{cidr6}"), list("{cidr4}", "{cidr6}"), list("{cidr6}", "{cidr4}"),
 		list("{cidr4}", "{cidr4b}"), list("{cidr4}", "{cidr4}"), list("{cidr4}", "{cidr6}", "{cidr4b}"), list("{cidr4b}"), list("{cidr4b}", "{cidr6}"),
 		list("foo"), list(""), list("172.30.0.1/24"), list("172.030.0.0/24"), list("172.30.0.0/33"), list("172.30.0.0"), list("::ffff:172.30.0.0/120"),
-		list("FD00:1::/112"), list("fd00:1:0:0::/112"), list("fd00:1::1/112"), list("{cidr4}", "foo"), list("172.30.0.0/30"))
+		list("FD00:1::/112"), list("fd00:1:0:0::/112"), list("fd00:1::1/112"), list("{cidr4}", "foo"), list("172.30.0.0/30"),
+		list("0.0.0.0/0"), list("127.0.0.0/24"), list("224.0.0.0/8"), list("::/0"), list("ff00::/8"))
 	for _, v := range variants {
 		body := addressRange(v.fields)
 		g.add("ServiceCIDR: "+v.name,
@@ -68,6 +69,8 @@ func (g *generator) serviceCIDRs() {
 	g.add("ServiceCIDR: lists", serviceCIDRs.create(addressRange(fields{"/metadata/labels": object("of", "{name}")})), serviceCIDRs.list("labelSelector=of%3D{name}"), serviceCIDRs.list("fieldSelector=metadata.name%3D{name}"),
 		serviceCIDRs.list("fieldSelector=spec.cidrs%3Da"), serviceCIDRs.list("labelSelector=of%3D{name}").accept(asTable), serviceCIDRs.get().accept(asTable), serviceCIDRs.get().accept(asMetadata),
 		serviceCIDRs.deleteCollection("labelSelector=of%3D{name}").dry(), serviceCIDRs.deleteCollection("labelSelector=of%3D{name}"), serviceCIDRs.get())
+	g.add("ServiceCIDR: of two addresses", serviceCIDRs.create(addressRange(fields{"/spec/cidrs": list("{tinycidr4}")})),
+		services.create(services.object(kinds[0].fields, fields{"/spec/clusterIP": "{tiny4}"})))
 	// A Service that lives in the range.
 	inside := services.object(kinds[0].fields, fields{"/spec/clusterIP": "{inside4}"})
 	g.add("ServiceCIDR: in use",

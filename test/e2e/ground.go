@@ -73,7 +73,7 @@ func (g *ground) named(worker, turn int) map[string]string {
 		"firstport": strconv.Itoa(g.firstPort), "lastport": strconv.Itoa(g.lastPort),
 		"portabove": strconv.Itoa(g.lastPort + 1),
 		"cidr4":     fmt.Sprintf("172.20.%d.0/24", 2*worker), "cidr4b": fmt.Sprintf("172.20.%d.0/24", 2*worker+1),
-		"cidr6": fmt.Sprintf("fd00:20:%d::/112", worker), "inside4": fmt.Sprintf("172.20.%d.9", 2*worker),
+		"cidr6": fmt.Sprintf("fd00:20:%d::/112", worker+1), "inside4": fmt.Sprintf("172.20.%d.9", 2*worker),
 		"network4": g.v4.Addr().String(), "outside4": "10.200.0.7", "outside6": "fd00:99::7",
 	}
 	six := g.v6

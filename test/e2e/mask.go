@@ -102,6 +102,10 @@ func (m *masking) value(key string, value any) any {
 	case map[string]any:
 		masked := make(map[string]any, len(value))
 		for _, key := range slices.Sorted(maps.Keys(value)) {
+			if key == "group" && value[key] == "portolan.dev" {
+				// Upstream's Services are of no group.
+				continue
+			}
 			masked[m.text(key)] = m.value(key, value[key])
 		}
 		return masked
@@ -149,6 +153,7 @@ func (m *masking) text(text string) string {
 		return parts[1] + m.name("RV", parts[2]) + parts[3]
 	})
 	text = strings.ReplaceAll(text, " /v1, Kind=", " v1, Kind=")
+	text = strings.ReplaceAll(text, `"Group":"portolan.dev"`, `"Group":""`)
 	text = goTypes.ReplaceAllString(text, "v1.$1")
 	text = keys.ReplaceAllString(text, "Key: KEY")
 	text = versions.ReplaceAllString(text, "v1")

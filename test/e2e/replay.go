@@ -237,8 +237,7 @@ func cutName(path string) (collection, name string, ok bool) {
 // cleanUp takes away what the sequence has left.
 func (d *side) cleanUp(ctx context.Context) error {
 	for _, path := range slices.Sorted(maps.Keys(d.made)) {
-		remove := Step{Method: http.MethodDelete, Path: path, ContentType: plain}
-		r, err := d.target.do(ctx, remove, nil)
+		r, err := d.remove(ctx, path)
 		if err != nil {
 			return err
 		}
@@ -253,6 +252,18 @@ func (d *side) cleanUp(ctx context.Context) error {
 		}
 	}
 	return d.heal(ctx)
+}
+
+// remove asks again when it is told to.
+func (d *side) remove(ctx context.Context, path string) (*raw, error) {
+	step := Step{Method: http.MethodDelete, Path: path, ContentType: plain}
+	for tries := 0; ; tries++ {
+		r, err := d.target.do(ctx, step, nil)
+		if err != nil || r.code != http.StatusTooManyRequests || tries == maxTries {
+			return r, err
+		}
+		time.Sleep(pollPeriod)
+	}
 }
 
 // release takes the finalizers away from what was deleted.

@@ -42,7 +42,8 @@ func (r *report) ended() {
 	r.sequences++
 }
 
-// compare takes down how two answers differ, and says whether they are equal.
+// compare takes down how two answers differ, and says whether both
+// servers hold the same afterwards.
 func (r *report) compare(e *exchange) bool {
 	found := differences("", e.theirs.comparable(), e.ours.comparable())
 	known := -1
@@ -60,10 +61,12 @@ func (r *report) compare(e *exchange) bool {
 		r.equal++
 	case known >= 0:
 		r.used[known]++
+		return r.better[known].same
 	default:
 		r.add(e, found)
+		return false
 	}
-	return len(found) == 0
+	return true
 }
 
 var (

@@ -15,6 +15,7 @@ import (
 
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/yaml"
 )
 
 // target is a server that takes requests.
@@ -77,7 +78,10 @@ func (t *target) do(ctx context.Context, s Step, body []byte) (*raw, error) {
 		return nil, fmt.Errorf("%s: %s: %w", t.name, s, err)
 	}
 	answer := &raw{code: response.StatusCode, warnings: warnings(response.Header)}
-	if json.Unmarshal(text, &answer.body) != nil {
+	switch {
+	case s.Accept == "application/yaml" && yaml.Unmarshal(text, &answer.body) == nil:
+	case json.Unmarshal(text, &answer.body) == nil:
+	default:
 		answer.body = string(text)
 	}
 	return answer, nil
