@@ -129,6 +129,9 @@ func (g *generator) stacks() {
 			for _, policy := range policies[:4] {
 				for _, families := range []any{"kept", nil, list("IPv4"), list("IPv4", "IPv6")} {
 					f := addresses.with(fields{"/spec/ipFamilyPolicy": policy})
+					if g.random.IntN(2) == 0 {
+						continue
+					}
 					if families != "kept" {
 						f["/spec/ipFamilies"] = families
 					}

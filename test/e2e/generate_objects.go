@@ -40,7 +40,10 @@ func (g *generator) statuses() {
 	}
 	for _, kind := range kinds {
 		for _, v := range ingresses {
-			for _, way := range ways {
+			for i, way := range ways {
+				if kind.name != "LoadBalancer" && i != g.random.IntN(len(ways)) {
+					continue
+				}
 				g.add(fmt.Sprintf("%s of status of %s, %s", way, kind.name, v.name),
 					services.create(services.object(kind.fields)),
 					services.change(way, v.fields).on("{name}/status").dry(),

@@ -191,7 +191,7 @@ func (g *generator) creates() {
 	for _, kind := range kinds[:3] {
 		for _, families := range aspects["families"] {
 			for _, addresses := range aspects["clusterIPs"] {
-				if g.random.IntN(6) == 0 {
+				if g.random.IntN(12) == 0 {
 					g.create(kind.name+", "+families.name+", "+addresses.name, kind.fields.with(families.fields, addresses.fields))
 				}
 			}
@@ -207,8 +207,6 @@ func (g *generator) create(name string, f fields) {
 		services.create(service),
 		services.edit(fields{}),
 		services.create(service),
-		services.get(),
-		services.delete().dry(),
 		services.delete(),
 	)
 }
