@@ -6,7 +6,7 @@
 // through the storage like any other request, down to a transaction that writes
 // nothing (txn.WithDryRun).
 //
-// And updates are looked at first for what the generic registry has no good
+// And objects are looked at first for what the generic registry has no good
 // answer to (updated.go).
 package base
 
@@ -36,6 +36,9 @@ func (s Store) Create(ctx context.Context, obj runtime.Object, validate rest.Val
 	if options != nil && dryrun.IsDryRun(options.DryRun) {
 		ctx, options = txn.WithDryRun(ctx), options.DeepCopy()
 		options.DryRun = nil
+	}
+	if err := checkVersion(s.CreateStrategy, obj, true); err != nil {
+		return nil, err
 	}
 	return s.Store.Create(ctx, obj, validate, options)
 }

@@ -3,6 +3,7 @@ package base
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -30,7 +31,36 @@ func (c checked) UpdatedObject(ctx context.Context, old runtime.Object) (runtime
 	if err != nil {
 		return obj, patchError(ctx, err)
 	}
+	if err := checkVersion(c.typer, obj, false); err != nil {
+		return obj, err
+	}
 	return obj, c.checkMetadata(obj)
+}
+
+// checkVersion refuses a resourceVersion that is none, and one of an object that
+// is to be created: the generic registry answers either with a 500. A version
+// of 0 is that of no object.
+func checkVersion(typer runtime.ObjectTyper, obj runtime.Object, create bool) error {
+	object, err := meta.Accessor(obj)
+	if err != nil || object.GetResourceVersion() == "" {
+		return err
+	}
+	path, text := field.NewPath("metadata", "resourceVersion"), object.GetResourceVersion()
+	var cause *field.Error
+	version, err := strconv.ParseUint(text, 10, 64)
+	switch {
+	case err != nil:
+		cause = field.Invalid(path, text, "must be the version of an object that was read")
+	case create && version != 0:
+		cause = field.Forbidden(path, "should not be set on objects to be created")
+	default:
+		return nil
+	}
+	kinds, _, err := typer.ObjectKinds(obj)
+	if err != nil {
+		return err
+	}
+	return apierrors.NewInvalid(kinds[0].GroupKind(), object.GetName(), field.ErrorList{cause})
 }
 
 // patchError makes a 400 of what keeps a patch from being applied and has no

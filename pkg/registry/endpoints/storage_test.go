@@ -1,9 +1,11 @@
 package endpoints
 
 import (
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
@@ -48,6 +50,40 @@ func TestPutCreatesAndKeepsOrder(t *testing.T) {
 		if len(addresses) != 3 || addresses[0].IP != "2.2.2.2" || addresses[2].IP != "1.1.1.1" {
 			t.Errorf("got %v", addresses)
 		}
+	}
+}
+
+func TestResourceVersionsThatAreNone(t *testing.T) {
+	scheme, getter := registrytest.Backend(t, "endpoints")
+	s, err := NewStorage(scheme, getter)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Endpoints.Destroy)
+	registrytest.WaitReady(t, s.Endpoints)
+	ctx := request.WithNamespace(t.Context(), "default")
+	versioned := func(version string) *v1.Endpoints {
+		return &v1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "default", ResourceVersion: version}}
+	}
+	create := func(version string) error {
+		_, err := s.Endpoints.Create(ctx, versioned(version), rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
+		return err
+	}
+	update := func(version string) error {
+		_, _, err := s.Endpoints.Update(ctx, "web", rest.DefaultUpdatedObjectInfo(versioned(version)), rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
+		return err
+	}
+	if err := create("5"); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "metadata.resourceVersion: Forbidden") {
+		t.Errorf("create with a version: %v", err)
+	}
+	if err := create("0"); err != nil {
+		t.Errorf("create with the version of none: %v", err)
+	}
+	if err := update("x"); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "metadata.resourceVersion: Invalid value") {
+		t.Errorf("update with no version: %v", err)
+	}
+	if err := update("1"); !apierrors.IsConflict(err) {
+		t.Errorf("update with an old version: %v", err)
 	}
 }
 
