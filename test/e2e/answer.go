@@ -12,8 +12,10 @@ import (
 
 // exchange is one request and what the two servers answered, masked.
 type exchange struct {
-	sequence     string
-	step         Step
+	sequence string
+	step     Step
+	// before is what Portolan last answered of the object, masked.
+	before       any
 	theirs, ours answer
 }
 
@@ -109,18 +111,40 @@ func (e *exchange) onlyMore(kinds ...func(cause) bool) bool {
 // sharesNodePort says whether the node port at a path is also that of the same
 // port by another protocol.
 func (a *answer) sharesNodePort(path string) bool {
-	service, _ := a.body.(map[string]any)
-	spec, _ := service["spec"].(map[string]any)
-	ports, _ := spec["ports"].([]any)
-	index, err := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(path, "/body/spec/ports/"), "/nodePort"))
-	if err != nil || index >= len(ports) {
-		return false
-	}
-	port, _ := ports[index].(map[string]any)
-	return slices.ContainsFunc(ports, func(other any) bool {
-		twin, _ := other.(map[string]any)
+	port := portAt(a.body, path)
+	return slices.ContainsFunc(portsOf(a.body), func(twin map[string]any) bool {
 		return twin["nodePort"] == port["nodePort"] && twin["port"] == port["port"] && twin["protocol"] != port["protocol"]
 	})
+}
+
+// keepsNodePort says whether the port at the path of its node port had it
+// before, maybe by another name.
+func (e *exchange) keepsNodePort(path string) bool {
+	port := portAt(e.ours.body, path)
+	return slices.ContainsFunc(portsOf(e.before), func(old map[string]any) bool {
+		return old["nodePort"] == port["nodePort"] && old["port"] == port["port"] && old["protocol"] == port["protocol"]
+	})
+}
+
+func portsOf(service any) []map[string]any {
+	object, _ := service.(map[string]any)
+	spec, _ := object["spec"].(map[string]any)
+	list, _ := spec["ports"].([]any)
+	var ports []map[string]any
+	for _, item := range list {
+		port, _ := item.(map[string]any)
+		ports = append(ports, port)
+	}
+	return ports
+}
+
+func portAt(service any, path string) map[string]any {
+	ports := portsOf(service)
+	index, err := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(path, "/body/spec/ports/"), "/nodePort"))
+	if err != nil || index >= len(ports) {
+		return nil
+	}
+	return ports[index]
 }
 
 // all is false for none.

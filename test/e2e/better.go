@@ -120,10 +120,27 @@ var exceptions = []better{
 	{line: "C16", what: "every range has addresses for Services: upstream never gets any from a block of two or of one", holds: func(e *exchange) bool {
 		return e.step.Method == http.MethodPost && strings.Contains(asJSON(e.step.Body), "{tiny4}") && e.theirs.refusedAllocation() && e.ours.successful()
 	}},
+	{line: "C14", what: "an object that doesn't fit its schema, or has a version that is none, is the client's mistake, not the server's", holds: func(e *exchange) bool {
+		schema := e.ours.is(http.StatusBadRequest, "BadRequest") && e.ours.text("message") == e.theirs.text("message")
+		version := e.ours.invalid() && all(e.ours.causes(), func(c cause) bool { return c.field == "metadata.resourceVersion" })
+		return e.theirs.code == http.StatusInternalServerError && (schema || version)
+	}},
+	{line: "C18", what: "a strategic merge patch that drops a protocol of a port is warned of", holds: func(e *exchange) bool {
+		dropped := func(text string) bool { return strings.Contains(text, " is no longer served over ") }
+		rest := slices.DeleteFunc(slices.Clone(e.ours.warnings), dropped)
+		return e.step.ContentType == strategic && len(rest) < len(e.ours.warnings) && slices.Equal(rest, e.theirs.warnings) &&
+			e.onlyDiffers(func(d difference) bool {
+				return strings.HasPrefix(d.path, "/warnings") || e.step.isDry() && isDry(d.ours) && isFake(d.theirs)
+			})
+	}},
 	{line: "C19", what: "a port that is renamed keeps its node port", holds: func(e *exchange) bool {
+		kept := false
 		return e.theirs.successful() && e.ours.successful() && e.onlyDiffers(func(d difference) bool {
-			return isNodePort(d.path) && (isFake(d.theirs) || isPort(d.theirs)) && isPort(d.ours)
-		})
+			keeps := isNodePort(d.path) && (isPort(d.theirs) || isFake(d.theirs)) && e.keepsNodePort(d.path)
+			kept = kept || keeps
+			// The other picks have other names then.
+			return keeps || isPort(d.theirs) && isPort(d.ours) || isFake(d.theirs) && isDry(d.ours)
+		}) && kept
 	}},
 	{line: "C20", what: "conditions, the ports of ingress points and of slices, and the load balancer's address are validated: upstream stores anything", holds: func(e *exchange) bool {
 		return e.ours.invalid() && e.onlyMore(unvalidated)

@@ -13,11 +13,15 @@ func (g *generator) updates() {
 			for _, way := range ways {
 				kind := kinds[turn%len(kinds)]
 				turn++
+				again := services.change(way, v.fields)
+				if way == "apply" && v.fields.vanish() {
+					again = again.dry()
+				}
 				g.add(fmt.Sprintf("%s of %s, %s", way, kind.name, v.name),
 					services.create(services.object(kind.fields)),
 					services.change(way, v.fields).dry(),
 					services.change(way, v.fields),
-					services.change(way, v.fields),
+					again,
 					services.get(),
 					services.delete(),
 				)
@@ -214,6 +218,9 @@ func (g *generator) portChanges() {
 				variant{"no node ports", fields{"/spec/allocateLoadBalancerNodePorts": false, "/spec/ports": list(port(80, a), port(81, b))}},
 				variant{"node ports again", fields{"/spec/allocateLoadBalancerNodePorts": nil}},
 			) {
+				if way == "apply" && v.fields.vanish() {
+					continue
+				}
 				g.add(fmt.Sprintf("%s of health checks of %s, %s", way, kinds[kind].name, v.name),
 					services.create(services.object(base)),
 					services.change(way, v.fields),

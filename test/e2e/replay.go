@@ -60,6 +60,8 @@ type side struct {
 	given map[string]string
 	// last is what the server last answered of each object.
 	last map[string]map[string]any
+	// shown is the same, masked.
+	shown map[string]any
 	// written are the versions of what it wrote.
 	written map[string]string
 	// made are the collections and cluster-scoped objects that may be there.
@@ -77,13 +79,14 @@ func (r *replay) sequence(ctx context.Context, s Sequence, number, worker, turn 
 	for i, t := range []*target{r.upstream, r.portolan} {
 		sides[i] = &side{
 			target: t, mask: newMask(r.ground), given: given,
-			last: map[string]map[string]any{}, written: map[string]string{}, made: map[string]bool{},
+			last: map[string]map[string]any{}, shown: map[string]any{}, written: map[string]string{}, made: map[string]bool{},
 		}
 	}
 	for _, step := range s.Steps {
 		var answers [2]answer
 		var skipped bool
 		var raws [2]*raw
+		before := sides[1].shown[objectPath(fill(step.Path, given))]
 		for i, side := range sides {
 			answer, raw, err := side.do(ctx, step)
 			if err != nil {
@@ -98,7 +101,7 @@ func (r *replay) sequence(ctx context.Context, s Sequence, number, worker, turn 
 		if skipped {
 			continue
 		}
-		e := exchange{sequence: s.Name, step: step, theirs: answers[0], ours: answers[1]}
+		e := exchange{sequence: s.Name, step: step, before: before, theirs: answers[0], ours: answers[1]}
 		same := r.report.compare(&e)
 		if same || step.isDry() || !raws[0].successful() && !raws[1].successful() {
 			continue
@@ -148,11 +151,11 @@ func (d *side) do(ctx context.Context, s Step) (answer, *raw, error) {
 	if err != nil {
 		return answer{}, nil, err
 	}
-	if object, ok := r.body.(map[string]any); ok && r.successful() && !s.isDry() && s.Accept == "" {
-		d.remember(s, object)
-	}
 	m := masking{mask: d.mask, dry: s.isDry()}
 	masked := answer{code: r.code, body: m.body(r.body)}
+	if object, ok := r.body.(map[string]any); ok && r.successful() && !s.isDry() && s.Accept == "" {
+		d.remember(s, object, masked.body)
+	}
 	for _, text := range r.warnings {
 		masked.warnings = append(masked.warnings, m.text(text))
 	}
@@ -197,7 +200,7 @@ func (d *side) note(s Step, body []byte) {
 	}
 }
 
-func (d *side) remember(s Step, object map[string]any) {
+func (d *side) remember(s Step, object map[string]any, masked any) {
 	meta, ok := object["metadata"].(map[string]any)
 	if !ok {
 		return
@@ -210,7 +213,7 @@ func (d *side) remember(s Step, object map[string]any) {
 	if s.Method == http.MethodPost {
 		path += "/" + name
 	}
-	d.last[path] = object
+	d.last[path], d.shown[path] = object, masked
 	d.written[path], _ = meta["resourceVersion"].(string)
 }
 
