@@ -9,14 +9,14 @@
 //
 //	PORTOLAN_E2E_RUN   a regular expression: only sequences with such names
 //	PORTOLAN_E2E_SEED  what the random part is made from, 1 by default
-//	PORTOLAN_E2E_COUNT how many Services are put together at random
+//	PORTOLAN_E2E_COUNT how many Services are put together at random, 400 by default
 //	PORTOLAN_E2E_SHOW  how many kinds of differences are shown, 40 by default
 package e2e
 
 import (
 	"bytes"
 	"context"
-	"fmt"
+	"flag"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -220,13 +220,17 @@ func TestSameAnswers(t *testing.T) {
 	}
 	t.Run("two families", func(t *testing.T) {
 		p := start(t, &dualStack, found, false)
-		replayed(t, p, corpus(seed, setting(t, "COUNT", 600)))
+		examples, err := manifests()
+		if err != nil {
+			t.Fatal(err)
+		}
+		replayed(t, p, corpus(seed, setting(t, "COUNT", 400), examples))
 		replayed(t, p, rangeCorpus())
 		p.finish(t)
 	})
 	t.Run("one family", func(t *testing.T) {
 		p := start(t, &singleStack, found, true)
-		replayed(t, p, smallCorpus(seed, setting(t, "COUNT", 600)/6))
+		replayed(t, p, smallCorpus(seed, setting(t, "COUNT", 400)/4))
 		// All values are picked here, those of the bands as well.
 		alone := singleStack
 		alone.workers, alone.band4, alone.bandPorts = 1, 0, 0
@@ -258,12 +262,15 @@ func (l *logs) Write(p []byte) (int, error) {
 func capture(t *testing.T) *logs {
 	t.Helper()
 	l := &logs{}
-	klog.LogToStderr(false)
+	var flags flag.FlagSet
+	klog.InitFlags(&flags)
+	for name, value := range map[string]string{"logtostderr": "false", "stderrthreshold": "FATAL"} {
+		if err := flags.Set(name, value); err != nil {
+			t.Fatal(err)
+		}
+	}
 	klog.SetOutput(l)
-	t.Cleanup(func() {
-		klog.Flush()
-		klog.LogToStderr(true)
-	})
+	t.Cleanup(func() { klog.LogToStderr(true) })
 	return l
 }
 
@@ -277,8 +284,5 @@ func (l *logs) check(t *testing.T) {
 		if strings.Contains(line, "anic") {
 			t.Errorf("logged: %s", line)
 		}
-	}
-	if t.Failed() {
-		fmt.Fprintf(os.Stderr, "the log has %d bytes\n", l.text.Len())
 	}
 }

@@ -25,18 +25,6 @@ func (f fields) with(others ...fields) fields {
 	return all
 }
 
-// vanish says whether a value is one that is stored as none. What is applied
-// and not stored makes each apply a write once another second has begun.
-func (f fields) vanish() bool {
-	for _, value := range f {
-		switch asJSON(value) {
-		case "0", "false", `""`, "[]", "{}", "null":
-			return true
-		}
-	}
-	return false
-}
-
 // pointers are in an order that doesn't change.
 func (f fields) pointers() []string { return slices.Sorted(maps.Keys(f)) }
 

@@ -12,8 +12,9 @@ import (
 
 // corpus makes the sequences of the main phase: all that are written down, and
 // as many again of Services put together at random as the count asks for.
-func corpus(seed uint64, random int) []Sequence {
+func corpus(seed uint64, random int, examples []manifest) []Sequence {
 	g := &generator{random: rand.New(rand.NewPCG(seed, 0))}
+	g.examples(examples)
 	g.creates()
 	g.updates()
 	g.transitions()

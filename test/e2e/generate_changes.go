@@ -4,17 +4,23 @@ package e2e
 
 import "fmt"
 
-// updates tries every aspect as a change, in each way there is, on two of the
-// kinds in turn.
+// updates tries every aspect as a change, in each way there is, on the kinds in
+// turn. What is applied a second time is so in a dry run: where the object holds
+// less than what was applied, the second apply is a write once another second
+// has begun.
 func (g *generator) updates() {
 	turn := 0
 	for _, aspect := range aspectNames {
 		for _, v := range aspects[aspect] {
+			if aspect == "families" && g.random.IntN(3) != 0 {
+				// There is more of these in stacks.
+				continue
+			}
 			for _, way := range ways {
 				kind := kinds[turn%len(kinds)]
 				turn++
 				again := services.change(way, v.fields)
-				if way == "apply" && v.fields.vanish() {
+				if way == "apply" {
 					again = again.dry()
 				}
 				g.add(fmt.Sprintf("%s of %s, %s", way, kind.name, v.name),
@@ -218,13 +224,14 @@ func (g *generator) portChanges() {
 				variant{"no node ports", fields{"/spec/allocateLoadBalancerNodePorts": false, "/spec/ports": list(port(80, a), port(81, b))}},
 				variant{"node ports again", fields{"/spec/allocateLoadBalancerNodePorts": nil}},
 			) {
-				if way == "apply" && v.fields.vanish() {
-					continue
+				again := services.change(way, v.fields)
+				if way == "apply" {
+					again = again.dry()
 				}
 				g.add(fmt.Sprintf("%s of health checks of %s, %s", way, kinds[kind].name, v.name),
 					services.create(services.object(base)),
 					services.change(way, v.fields),
-					services.change(way, v.fields),
+					again,
 					services.edit(fields{"/spec/externalTrafficPolicy": "Cluster"}),
 					services.edit(fields{"/spec/externalTrafficPolicy": "Local"}),
 					services.delete(),

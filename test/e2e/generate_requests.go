@@ -260,7 +260,7 @@ func (g *generator) endpoints() {
 			endpoints.create(body).dry(), endpoints.create(body), endpoints.create(body), endpoints.get().accept(asTable), endpoints.edit(fields{}), endpoints.delete().dry(), endpoints.delete(), endpoints.get())
 		for _, way := range ways {
 			g.add(fmt.Sprintf("endpoints: %s, %s", way, v.name),
-				endpoints.create(endpoints.object(subset(fields{}))), endpoints.change(way, v.fields).dry(), endpoints.change(way, v.fields), endpoints.change(way, v.fields), endpoints.get(), endpoints.delete())
+				endpoints.create(endpoints.object(subset(fields{}))), endpoints.change(way, v.fields).dry(), endpoints.change(way, v.fields), endpoints.get(), endpoints.delete())
 		}
 	}
 	body := endpoints.object(subset(fields{}))

@@ -50,7 +50,7 @@ func (g *generator) endpointSlices() {
 			endpointSlices.create(body).dry(), endpointSlices.create(body), endpointSlices.create(body), endpointSlices.get().accept(asTable), endpointSlices.edit(fields{}), endpointSlices.delete().dry(), endpointSlices.delete(), endpointSlices.get())
 		for _, way := range ways {
 			g.add(fmt.Sprintf("slices: %s, %s", way, v.name),
-				endpointSlices.create(endpointSlices.object(base)), endpointSlices.change(way, v.fields).dry(), endpointSlices.change(way, v.fields), endpointSlices.change(way, v.fields), endpointSlices.get(), endpointSlices.delete())
+				endpointSlices.create(endpointSlices.object(base)), endpointSlices.change(way, v.fields).dry(), endpointSlices.change(way, v.fields), endpointSlices.get(), endpointSlices.delete())
 		}
 	}
 	body := endpointSlices.object(base)

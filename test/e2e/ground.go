@@ -74,6 +74,7 @@ func (g *ground) named(worker, turn int) map[string]string {
 		"portabove": strconv.Itoa(g.lastPort + 1),
 		"cidr4":     fmt.Sprintf("172.20.%d.0/24", 2*worker), "cidr4b": fmt.Sprintf("172.20.%d.0/24", 2*worker+1),
 		"cidr6": fmt.Sprintf("fd00:20:%d::/112", worker+1), "inside4": fmt.Sprintf("172.20.%d.9", 2*worker),
+		"tinycidr4": fmt.Sprintf("172.21.%d.4/31", worker), "tiny4": fmt.Sprintf("172.21.%d.5", worker),
 		"network4": g.v4.Addr().String(), "outside4": "10.200.0.7", "outside6": "fd00:99::7",
 	}
 	six := g.v6

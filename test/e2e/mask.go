@@ -88,6 +88,10 @@ func (m *masking) body(value any) any {
 			}
 		}
 	}
+	if meta, ok := object["metadata"].(map[string]any); ok && object["kind"] == "IPAddress" {
+		// That of a claim is its Service's, in one of the servers.
+		meta["resourceVersion"] = ""
+	}
 	if details, ok := object["details"].(map[string]any); ok {
 		delete(details, "group")
 		if causes, ok := details["causes"].([]any); ok {
