@@ -119,8 +119,9 @@ func (g *generator) ipAddresses() {
 	} {
 		held := services.object(kind.fields)
 		g.add("IPAddress: of a "+kind.name,
-			services.create(held), at(ipAddresses.get()), at(ipAddresses.get()).accept(asTable), ipAddresses.create(reservation()),
+			services.create(held), at(ipAddresses.get()), ipAddresses.create(reservation()),
 			at(ipAddresses.merge(fields{"/metadata/labels/more": "b"})), services.delete(), at(ipAddresses.get()))
+		g.add("IPAddress: table of a "+kind.name, services.create(held), at(ipAddresses.get()).accept(asTable))
 		writes := map[string]Step{
 			"delete": at(ipAddresses.delete()), "dry delete": at(ipAddresses.delete()).dry(), "deletecollection": ipAddresses.deleteCollection("fieldSelector=metadata.name%3D{free4}"),
 			"change": at(ipAddresses.merge(fields{"/spec/parentRef/name": "other"})), "removal": at(ipAddresses.merge(fields{"/spec": nil})),
