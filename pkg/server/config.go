@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/endpoints/openapi"
 	genericapiserver "k8s.io/apiserver/pkg/server"
@@ -142,6 +143,7 @@ func (c *Config) applyStorage(o *options.Options) error {
 		v1.Resource("ipaddresses"):    claim.Guard,
 		v1.Resource("nodeports"):      claim.Guard,
 	}
+	getter.Batched = sets.New(v1.Resource("endpointslices"), v1.Resource("ipaddresses"), v1.Resource("nodeports"))
 	c.Generic.RESTOptionsGetter = getter
 	c.Extra.Ledger, c.Extra.Metrics = ledger, observed
 	return nil

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -20,13 +21,19 @@ import (
 // newer than the last of the first.
 //
 // So the layer below the cache (batchMarker) marks when a batch is applied, and
-// the layer above (wholeBatches) reads again what was read just then.
+// the layer above (wholeBatches) reads again what was read just then. What is
+// left is a client whose connection breaks between two events of a batch, and
+// which watches again from their revision.
 type batches struct {
 	// applying is held for writing while a batch is applied.
 	applying sync.RWMutex
 	// begun and applied are the revisions of the last batch whose application has
 	// begun and ended. They differ while one is applied.
 	begun, applied atomic.Uint64
+	// recent are the revisions of the last batches, the next to be overwritten at
+	// oldest. Applying guards them.
+	recent [1024]uint64
+	oldest int
 }
 
 // apply marks the batch of a revision as being applied while send hands it to
@@ -35,6 +42,8 @@ func (b *batches) apply(revision uint64, send func()) {
 	b.applying.Lock()
 	defer b.applying.Unlock()
 	b.begun.Store(revision)
+	b.recent[b.oldest] = revision
+	b.oldest = (b.oldest + 1) % len(b.recent)
 	send()
 	b.applied.Store(revision)
 }
@@ -49,6 +58,14 @@ func (b *batches) wait() {
 // Before is what applied was when the reading began.
 func (b *batches) maybePart(before, revision uint64) bool {
 	return before < revision && revision <= b.begun.Load()
+}
+
+// maybeBatch says whether a batch may have been written at a revision: one was, or
+// it is too long ago to tell.
+func (b *batches) maybeBatch(revision uint64) bool {
+	b.applying.RLock()
+	defer b.applying.RUnlock()
+	return revision > 0 && (revision < b.recent[b.oldest] || slices.Contains(b.recent[:], revision))
 }
 
 // batchSizes are the sizes of the batches that a watch on etcd has told of and

@@ -59,7 +59,7 @@ func (w *markedWatch) run() {
 	var of uint64
 	var missing int
 	for event := range w.inner.ResultChan() {
-		revision := w.revisionOf(event)
+		revision := revisionOf(w.Interface, event)
 		if batch != nil && revision != of {
 			if event.Type != watch.Error && !w.sendBatch(of, batch) {
 				return
@@ -86,11 +86,11 @@ func (w *markedWatch) run() {
 }
 
 // revisionOf is 0 for an error.
-func (w *markedWatch) revisionOf(event watch.Event) uint64 {
+func revisionOf(store storage.Interface, event watch.Event) uint64 {
 	if event.Type == watch.Error {
 		return 0
 	}
-	revision, err := w.Versioner().ObjectResourceVersion(event.Object)
+	revision, err := store.Versioner().ObjectResourceVersion(event.Object)
 	if err != nil {
 		return 0
 	}

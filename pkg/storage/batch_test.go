@@ -58,7 +58,7 @@ type watched struct {
 func (w *watched) Versioner() storage.Versioner { return storage.APIObjectVersioner{} }
 
 func (w *watched) Watch(ctx context.Context, _ string, _ storage.ListOptions) (watch.Interface, error) {
-	w.sizes = ctx.Value(batchSizesKey{}).(*batchSizes)
+	w.sizes, _ = ctx.Value(batchSizesKey{}).(*batchSizes)
 	return watch.NewProxyWatcher(w.events), nil
 }
 
@@ -149,6 +149,69 @@ func TestMarkedWatchStopped(t *testing.T) {
 	for range w.ResultChan() {
 	}
 	state.wait()
+}
+
+// TestWholeWatch has the watch cache end watches.
+func TestWholeWatch(t *testing.T) {
+	t.Parallel()
+	failure := watch.Event{Type: watch.Error, Object: &metav1.Status{}}
+	bookmark := podEvent("", 3)
+	bookmark.Type = watch.Bookmark
+	state := &batches{}
+	state.apply(3, func() {})
+	for _, test := range []struct {
+		name    string
+		events  []watch.Event
+		expired bool
+	}{
+		{"no event", nil, false},
+		{"before the batch", []watch.Event{podEvent("a", 2)}, false},
+		{"maybe within the batch", []watch.Event{podEvent("a", 2), podEvent("a", 3)}, true},
+		{"maybe within the batch, with a bookmark", []watch.Event{podEvent("a", 2), bookmark}, true},
+		{"after the batch", []watch.Event{podEvent("a", 3), podEvent("b", 3), podEvent("a", 4)}, false},
+		{"an error", []watch.Event{podEvent("a", 3), failure}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			inner := make(chan watch.Event, len(test.events))
+			for _, event := range test.events {
+				inner <- event
+			}
+			close(inner)
+			whole := &wholeBatches{Interface: &watched{events: inner}, batches: state, newFunc: newPod}
+			w, err := whole.Watch(t.Context(), podPrefix, storage.ListOptions{ResourceVersion: "3"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer w.Stop()
+			for _, want := range test.events {
+				if got := <-w.ResultChan(); got != want {
+					t.Errorf("received %v, want %v", got, want)
+				}
+			}
+			last, open := <-w.ResultChan()
+			if open != test.expired || open && !apierrors.IsResourceExpired(apierrors.FromObject(last.Object)) {
+				t.Errorf("ended with %v (%v)", last, open)
+			}
+		})
+	}
+}
+
+func TestMaybeBatch(t *testing.T) {
+	t.Parallel()
+	state := &batches{}
+	if state.maybeBatch(0) || state.maybeBatch(1) {
+		t.Error("there has been no batch")
+	}
+	last := uint64(2 * (len(state.recent) + 1))
+	for revision := uint64(2); revision <= last; revision += 2 {
+		state.apply(revision, func() {})
+	}
+	for revision, want := range map[uint64]bool{1: true, 2: true, 3: true, 4: true, 5: false, 6: true, last - 1: false, last: true, last + 1: false} {
+		if got := state.maybeBatch(revision); got != want {
+			t.Errorf("maybeBatch(%d) is %v", revision, got)
+		}
+	}
 }
 
 // firstReads tells of each read of the watch cache that has come back.
@@ -270,7 +333,7 @@ func TestReadsInABatch(t *testing.T) {
 					return podAttributes(obj)
 				}
 			})
-			top := s.Interface.(watcher).Interface.(*wholeBatches)
+			top := s.Interface.(*wholeBatches)
 			first := firstReads{top.Interface, make(chan struct{}, 1)}
 			top.Interface = first
 

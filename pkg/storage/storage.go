@@ -4,8 +4,9 @@
 //
 // The wrapper is what a kind has of its own: Services their claims and
 // dependents, ranges and claims their guards, EndpointSlices a record of writes.
-// The layers above and below the watch cache see to it that what one transaction
-// changes shows as a whole, which the cache by itself doesn't (see batches).
+// Where one transaction changes several objects of a kind, the layers above and
+// below the watch cache see to it that this shows as a whole, which the cache by
+// itself doesn't (see batches).
 //
 // The storage library has no other seam at which a transaction could be
 // widened: its client factory is private, the decorator of RESTOptions is not.
@@ -20,6 +21,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/storage"
@@ -46,6 +48,8 @@ type Getter struct {
 	Observe txn.Observer
 	// Wrappers are the layers of the resources that have one.
 	Wrappers map[schema.GroupResource]Wrapper
+	// Batched are the resources of which one transaction changes several objects.
+	Batched sets.Set[schema.GroupResource]
 }
 
 var _ generic.RESTOptionsGetter = &Getter{}
@@ -66,7 +70,11 @@ func (g *Getter) GetRESTOptions(resource schema.GroupResource, example runtime.O
 		if err != nil {
 			return nil, nil, err
 		}
-		return cached(cacher.Config{
+		build := cached
+		if g.Batched.Has(resource) {
+			build = cachedBatches
+		}
+		return build(cacher.Config{
 			Storage:             wrap(store),
 			Versioner:           storage.APIObjectVersioner{},
 			GroupResource:       config.GroupResource,
@@ -99,11 +107,8 @@ func (g *Getter) store(config *storagebackend.ConfigForResource, resourcePrefix 
 	return store, store.Close, nil
 }
 
-// cached puts the watch cache of a config, and what batches need around it, on
-// top of the config's storage.
+// cached puts the watch cache of a config on top of the config's storage.
 func cached(config cacher.Config, closeStore func()) (storage.Interface, factory.DestroyFunc, error) {
-	store, applied := config.Storage, &batches{}
-	config.Storage = &batchMarker{Interface: store, batches: applied, newFunc: config.NewFunc}
 	cache, err := cacher.NewCacherFromConfig(config)
 	if err != nil {
 		closeStore()
@@ -111,14 +116,25 @@ func cached(config cacher.Config, closeStore func()) (storage.Interface, factory
 	}
 	delegator := cacher.NewCacheDelegator(cache, config.Storage)
 	var once sync.Once
-	whole := &wholeBatches{Interface: delegator, uncached: store, batches: applied, newFunc: config.NewFunc}
-	return watcher{whole}, func() {
+	return watcher{delegator}, func() {
 		once.Do(func() {
 			delegator.Stop()
 			cache.Stop()
 			closeStore()
 		})
 	}, nil
+}
+
+// cachedBatches does the same, with the layers around the watch cache that
+// batches need.
+func cachedBatches(config cacher.Config, closeStore func()) (storage.Interface, factory.DestroyFunc, error) {
+	uncached, state := config.Storage, &batches{}
+	config.Storage = &batchMarker{Interface: uncached, batches: state, newFunc: config.NewFunc}
+	top, destroy, err := cached(config, closeStore)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &wholeBatches{Interface: top, uncached: uncached, batches: state, newFunc: config.NewFunc}, destroy, nil
 }
 
 // watcher answers a watch from a resource version that is none as a list from it

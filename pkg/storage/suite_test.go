@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apiserver/pkg/apis/example"
 	examplev1 "k8s.io/apiserver/pkg/apis/example/v1"
@@ -237,6 +238,7 @@ func (s *stack) getter(t *testing.T, prefix string) *Getter {
 		Client:    s.client,
 		Compactor: compactor,
 		Wrappers:  map[schema.GroupResource]Wrapper{pods: func(inner storage.Interface) storage.Interface { return planned{inner} }},
+		Batched:   sets.New(pods),
 	}
 }
 

@@ -54,9 +54,9 @@ func TestBatchesShowWhole(t *testing.T) {
 		run(&readers, "watch-lists of "+r.resource, func(ctx context.Context) error { return r.follow(ctx, r.watchList) })
 	}
 	for _, name := range []string{"one", "two"} {
-		run(&writers, "writes of node ports", func(ctx context.Context) error { return turnOver(ctx, server, name, 40, onNodePorts, 0) })
+		run(&writers, "writes of node ports", func(ctx context.Context) error { return turnOver(ctx, server, name, 30, onNodePorts, 0) })
 	}
-	run(&writers, "writes of slices", func(ctx context.Context) error { return turnOver(ctx, server, "three", 16, nil, batchSize) })
+	run(&writers, "writes of slices", func(ctx context.Context) error { return turnOver(ctx, server, "three", 12, nil, batchSize) })
 	writers.Wait()
 	run(&writers, "the last write", func(ctx context.Context) error { return turnOver(ctx, server, lastService, 1, onNodePort(20999), 1) })
 	readers.Wait()
@@ -218,8 +218,8 @@ func (r *batchReader) listAndWatch(ctx context.Context) (state, string, watch.In
 	return s, revision, w, err
 }
 
-// watchList begins a watch that has told of all there is. The server may end a
-// watch at any time, if its client is too slow.
+// watchList begins a watch that has told of all there is. If the server ends one
+// before, it begins another.
 func (r *batchReader) watchList(ctx context.Context) (state, string, watch.Interface, error) {
 	for ctx.Err() == nil {
 		w, err := r.watch(ctx, metav1.ListOptions{SendInitialEvents: ptr.To(true), ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan, AllowWatchBookmarks: true})
@@ -229,14 +229,17 @@ func (r *batchReader) watchList(ctx context.Context) (state, string, watch.Inter
 		s := state{}
 		for event := range w.ResultChan() {
 			obj, ok := event.Object.(metav1.Object)
-			if !ok {
-				return nil, "", nil, apierrors.FromObject(event.Object)
+			if err := apierrors.FromObject(event.Object); !ok && apierrors.IsResourceExpired(err) {
+				break
+			} else if !ok {
+				return nil, "", nil, err
 			}
 			r.apply(s, event.Type, event.Object)
 			if event.Type == watch.Bookmark {
 				return s, obj.GetResourceVersion(), w, r.check(s)
 			}
 		}
+		w.Stop()
 	}
 	return nil, "", nil, ctx.Err()
 }
@@ -266,17 +269,20 @@ func (r *batchReader) follow(ctx context.Context, begin func(context.Context) (s
 }
 
 // followOne applies the events of a few revisions, and checks the outcome of
-// each. It ends early where the watch ends.
+// each. It ends early where the server ends the watch, which it may at any time
+// if the client is too slow: with an error, if it is amid a revision.
 func (r *batchReader) followOne(s state, at string, w watch.Interface) error {
 	const revisions = 4
 	for changes := 0; len(s.names(lastService)) == 0; {
 		event, open := <-w.ResultChan()
 		if !open {
-			return nil
+			return r.check(s)
 		}
 		obj, ok := event.Object.(metav1.Object)
-		if !ok {
-			return apierrors.FromObject(event.Object)
+		if err := apierrors.FromObject(event.Object); !ok && apierrors.IsResourceExpired(err) {
+			return nil
+		} else if !ok {
+			return err
 		}
 		if next := obj.GetResourceVersion(); next != at {
 			if err := r.check(s); err != nil {
