@@ -18,6 +18,10 @@ import (
 // batch was applied at the time. Each is begun when no batch is being applied.
 const maxCachedLists = 8
 
+// watchBuffer is how many events a watch holds for a client, which may still read
+// them when it has stopped the watch. The watch cache's own hold no fewer.
+const watchBuffer = 10
+
 // wholeBatches is the layer above the watch cache: what it returns shows all of
 // a batch or nothing. Where no batch is applied at the time, that costs two
 // atomic loads.
@@ -83,7 +87,7 @@ func (s *wholeBatches) Watch(ctx context.Context, key string, opts storage.ListO
 	if err != nil {
 		return nil, err
 	}
-	w := &wholeWatch{wholeBatches: s, inner: inner, result: make(chan watch.Event), stopped: make(chan struct{})}
+	w := &wholeWatch{wholeBatches: s, inner: inner, result: make(chan watch.Event, watchBuffer), stopped: make(chan struct{})}
 	go w.run()
 	return w, nil
 }
