@@ -74,6 +74,41 @@ func (m *masking) name(class, value string) string {
 	return name
 }
 
+// forget takes the names from what a Service has given up: should the server
+// pick it again, by chance, it is new.
+func (m *mask) forget(held, still []string) {
+	for _, value := range held {
+		if !slices.Contains(still, value) {
+			delete(m.names, value)
+		}
+	}
+}
+
+// picksOf are the values in a Service's spec that may have names.
+func picksOf(service map[string]any) []string {
+	spec, _ := service["spec"].(map[string]any)
+	var picks []string
+	number := func(value any) {
+		if port, ok := value.(float64); ok {
+			picks = append(picks, "PORT "+strconv.Itoa(int(port)))
+		}
+	}
+	addresses, _ := spec["clusterIPs"].([]any)
+	for _, value := range addresses {
+		if addr, err := netip.ParseAddr(fmt.Sprint(value)); err == nil {
+			picks = append(picks, addressClass(addr)+" "+addr.String())
+		}
+	}
+	ports, _ := spec["ports"].([]any)
+	for _, port := range ports {
+		if port, ok := port.(map[string]any); ok {
+			number(port["nodePort"])
+		}
+	}
+	number(spec["healthCheckNodePort"])
+	return picks
+}
+
 // body masks a decoded JSON value.
 func (m *masking) body(value any) any {
 	object, ok := value.(map[string]any)

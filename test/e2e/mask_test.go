@@ -47,6 +47,18 @@ func TestMask(t *testing.T) {
 	}
 }
 
+// TestForget gives a value that was given up and is picked again a new name.
+func TestForget(t *testing.T) {
+	m := masking{mask: newMask(&dualStack)}
+	before := decoded(t, `{"spec":{"clusterIPs":["10.96.7.7"],"ports":[{"nodePort":30500},{"nodePort":30999}]}}`).(map[string]any)
+	after := decoded(t, `{"spec":{"clusterIPs":["10.96.7.7"],"ports":[{"nodePort":30999}]}}`).(map[string]any)
+	m.body(before)
+	m.forget(picksOf(before), picksOf(after))
+	if got, want := asJSON(m.body(before)), `{"spec":{"clusterIPs":["IP1"],"ports":[{"nodePort":"PORT3"},{"nodePort":"PORT2"}]}}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 func TestDifferences(t *testing.T) {
 	theirs := decoded(t, `{"a":1,"b":[1,2],"c":{"d":"x"},"e":[1]}`)
 	ours := decoded(t, `{"a":1,"b":[1,3],"c":{"d":"x","f":null},"e":[1,2]}`)

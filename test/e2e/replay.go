@@ -151,9 +151,14 @@ func (d *side) do(ctx context.Context, s Step) (answer, *raw, error) {
 	if err != nil {
 		return answer{}, nil, err
 	}
+	object, ok := r.body.(map[string]any)
+	told := ok && r.successful() && !s.isDry() && s.Accept == ""
+	if told {
+		d.mask.forget(picksOf(d.last[objectPath(s.Path)]), picksOf(object))
+	}
 	m := masking{mask: d.mask, dry: s.isDry()}
 	masked := answer{code: r.code, body: m.body(r.body)}
-	if object, ok := r.body.(map[string]any); ok && r.successful() && !s.isDry() && s.Accept == "" {
+	if told {
 		d.remember(s, object, masked.body)
 	}
 	for _, text := range r.warnings {
