@@ -11,7 +11,9 @@ import (
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
+	"k8s.io/apiserver/pkg/storage"
 	"k8s.io/apiserver/pkg/storage/etcd3"
+	"k8s.io/apiserver/pkg/storage/feature"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 	"k8s.io/component-base/tracing"
 )
@@ -58,6 +60,9 @@ func Connect(ctx context.Context, config storagebackend.TransportConfig) (*Store
 		return nil, fmt.Errorf("etcd at %v: %w", config.ServerList, err)
 	}
 	client.KV = etcd3.NewETCDLatencyTracker(client.KV)
+	// Without it, lists are not served from the watch cache. The storage library
+	// would do it, but may be given a client that doesn't know its endpoints.
+	feature.DefaultFeatureSupportChecker.CheckClient(client.Ctx(), client, storage.RequestWatchProgress)
 	return &Store{Client: client, stop: client.Close}, nil
 }
 

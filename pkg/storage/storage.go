@@ -100,7 +100,7 @@ func (g *Getter) store(config *storagebackend.ConfigForResource, resourcePrefix 
 	}
 	versioner := storage.APIObjectVersioner{}
 	store, err := etcd3.New(client, g.Compactor, config.Codec, newFunc, newListFunc, config.Prefix, resourcePrefix,
-		config.GroupResource, transformer, config.LeaseManagerConfig, etcd3.NewDefaultDecoder(config.Codec, versioner), versioner)
+		config.GroupResource, transformer, config.LeaseManagerConfig, kindless{etcd3.NewDefaultDecoder(config.Codec, versioner)}, versioner)
 	if err != nil {
 		return nil, nil, err
 	}
