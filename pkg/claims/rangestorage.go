@@ -24,6 +24,11 @@ import (
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
+// maxRangeAttempts bounds how often a change of a range is tried because claims
+// came in between. Every attempt but the first looks at few of them, so that some
+// attempt finds a moment of quiet also while Services are created by the thousand.
+const maxRangeAttempts = 100
+
 // RangeStorage is the store of ServiceCIDRs or of NodePortRanges. A range goes,
 // or shrinks, only if no Service is left with a claim outside every range, and
 // that is decided by the transaction itself: it relies on there being no claim
@@ -55,12 +60,12 @@ func (s *RangeStorage) Create(ctx context.Context, key string, obj, out runtime.
 // Delete removes a range that no Service needs.
 func (s *RangeStorage) Delete(ctx context.Context, key string, out runtime.Object, preconditions *storage.Preconditions,
 	validateDeletion storage.ValidateObjectFunc, cached runtime.Object, opts storage.DeleteOptions) error {
-	plan := &txn.Plan{}
+	plan, seen := &txn.Plan{}, &survey{}
 	validate := func(ctx context.Context, obj runtime.Object) error {
 		if err := validateDeletion(ctx, obj); err != nil {
 			return err
 		}
-		held, err := s.prepare(ctx, plan, obj, nil)
+		held, err := s.prepare(ctx, plan, seen, obj, nil)
 		if err != nil || held == nil {
 			return err
 		}
@@ -78,7 +83,7 @@ func (s *RangeStorage) Delete(ctx context.Context, key string, out runtime.Objec
 // GuaranteedUpdate changes a range, refusing to leave Services outside it.
 func (s *RangeStorage) GuaranteedUpdate(ctx context.Context, key string, destination runtime.Object, ignoreNotFound bool,
 	preconditions *storage.Preconditions, tryUpdate storage.UpdateFunc, cached runtime.Object) error {
-	plan := &txn.Plan{}
+	plan, seen := &txn.Plan{}, &survey{}
 	update := func(input runtime.Object, res storage.ResponseMeta) (runtime.Object, *uint64, error) {
 		before := input.DeepCopyObject()
 		output, ttl, err := tryUpdate(input, res)
@@ -93,7 +98,7 @@ func (s *RangeStorage) GuaranteedUpdate(ctx context.Context, key string, destina
 		} else if !shrinks(before, output) {
 			return output, ttl, nil
 		}
-		held, err := s.prepare(ctx, plan, before, after)
+		held, err := s.prepare(ctx, plan, seen, before, after)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -120,7 +125,7 @@ func (s *RangeStorage) GuaranteedUpdate(ctx context.Context, key string, destina
 func (s *RangeStorage) retry(ctx context.Context, plan *txn.Plan, call func(context.Context) error) error {
 	ctx = txn.WithPlan(ctx, plan)
 	var conflict *txn.ConflictError
-	for range maxAttempts {
+	for range maxRangeAttempts {
 		if err := call(ctx); !errors.As(err, &conflict) {
 			return err
 		}
@@ -148,24 +153,46 @@ func (e *heldError) Error() string {
 	return text + "; delete the Services or add a range that has their values first"
 }
 
+// survey remembers, from one attempt to the next, up to which revision the
+// claims have been looked at, so that the next has only newer ones to look at.
+type survey struct {
+	revision int64
+	// of is what was asked of each claim; where that changes, all are looked at
+	// again.
+	of question
+}
+
+type question struct{ lost, kept []allocator.Span }
+
+func (q question) equal(other question) bool {
+	return slices.Equal(q.lost, other.lost) && slices.Equal(q.kept, other.kept)
+}
+
+// from is the revision after which claims have to be looked at.
+func (s *survey) from(of question) int64 {
+	if !s.of.equal(of) {
+		return 0
+	}
+	return s.revision
+}
+
 // prepare plans the change of a range from before to after, which is nil when
 // the range goes. The first result is not nil if claims stand in the way.
-func (s *RangeStorage) prepare(ctx context.Context, plan *txn.Plan, before, after runtime.Object) (*heldError, error) {
+func (s *RangeStorage) prepare(ctx context.Context, plan *txn.Plan, seen *survey, before, after runtime.Object) (*heldError, error) {
 	plan.Reset()
-	lost, left := spansOf(before), spansOf(after)
 	classes := classesOf(before)
+	of := question{lost: spansOf(before), kept: append(s.others(plan, nameOf(before), classes), spansOf(after)...)}
 	prefix := s.ledger.claims(classes[0]).prefix
-	response, err := s.kv.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithKeysOnly())
+	response, err := s.kv.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithMinCreateRev(seen.from(of)+1))
 	if err != nil {
 		return nil, err
 	}
 	plan.NoneSince = &txn.Guard{Key: prefix, Revision: response.Header.Revision}
-	others := s.others(plan, nameOf(before), classes)
 
 	var held *heldError
 	for _, kv := range response.Kvs {
 		value, ok := valueOf(strings.TrimPrefix(string(kv.Key), prefix))
-		if !ok || !anyContains(lost, value) || anyContains(left, value) || anyContains(others, value) {
+		if !ok || !anyContains(of.lost, value) || anyContains(of.kept, value) {
 			continue
 		}
 		claim, err := s.claim(ctx, value, kv)
@@ -179,6 +206,9 @@ func (s *RangeStorage) prepare(ctx context.Context, plan *txn.Plan, before, afte
 			held = &heldError{value: value, holder: claim.Holder}
 		}
 		held.count++
+	}
+	if held == nil {
+		*seen = survey{revision: response.Header.Revision, of: of}
 	}
 	return held, nil
 }

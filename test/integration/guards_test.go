@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/utils/ptr"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/test/harness"
@@ -373,4 +374,47 @@ func TestCreatesAgainstTheDeletionOfTheirRange(t *testing.T) {
 	t.Logf("%d creates, %d refused as outside; %d deletions of ranges, %d refused", inside.Load(), outside.Load(), deleted.Load(), refused.Load())
 	expectQuiet(t, store)
 	expectAllocated(t, replicas, []int64{0}, 0)
+}
+
+// TestUnusedRangesGoWhileServicesCome deletes ranges that nobody uses while
+// others are claimed from without a pause.
+func TestUnusedRangesGoWhileServicesCome(t *testing.T) {
+	t.Parallel()
+	store, replicas := harness.Replicas(t, 1, withRanges("20000-29999", "10.96.0.0/16"))
+	ctx := t.Context()
+	var stop atomic.Bool
+	var busy sync.WaitGroup
+	for worker := range 8 {
+		busy.Go(func() {
+			for i := 0; !stop.Load(); i++ {
+				if _, err := servicesOf(replicas[0]).Create(ctx, serviceWith(fmt.Sprintf("s-%d-%d", worker, i), onNodePort(0)), metav1.CreateOptions{}); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	api := replicas[0].Client.PortolanV1()
+	for i := range 10 {
+		name := fmt.Sprint("unused-", i)
+		cidr := &v1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1.ServiceCIDRSpec{CIDRs: []string{fmt.Sprintf("10.%d.0.0/30", 97+i)}}}
+		ports := &v1.NodePortRange{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1.NodePortRangeSpec{Ports: []string{fmt.Sprint(10000 + i)}, AutoAssign: ptr.To(false)}}
+		if _, err := api.ServiceCIDRs().Create(ctx, cidr, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := api.NodePortRanges().Create(ctx, ports, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		for _, resource := range []string{"servicecidrs", "nodeportranges"} {
+			// The client must not try again for the server.
+			err := api.RESTClient().Delete().Resource(resource).Name(name).MaxRetries(0).Do(ctx).Error()
+			picked := resource == "servicecidrs" && apierrors.IsConflict(err)
+			if err != nil && !picked {
+				t.Errorf("delete from %s: %v", resource, err)
+			}
+		}
+	}
+	stop.Store(true)
+	busy.Wait()
+	harness.Verify(t, store.Client)
 }
