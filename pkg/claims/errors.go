@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"go.etcd.io/etcd/client/v3/kubernetes"
@@ -41,9 +42,20 @@ func (e *outOfRangeError) Error() string {
 	return fmt.Sprintf("%s lies in no usable range", e.value)
 }
 
-// invalid is the answer to a Service that asks for a value it can't have: a
-// 422 with the field and the text of upstream's allocators.
-func invalid(svc *v1.Service, cause *field.Error) error {
+// refusal is the answer to a Service that asks for a value it can't have: a 422
+// with the field and the text of upstream's allocators. What was picked for the
+// client, who never wrote it, is left out of what the error shows.
+func (w *write) refusal(svc *v1.Service, cause *field.Error) error {
+	if shown, ok := cause.BadValue.([]string); ok {
+		shown = slices.Clone(shown)
+		for i, text := range shown {
+			addr, err := netip.ParseAddr(text)
+			if err == nil && w.picks.Picked(allocation.Address(addr)) {
+				shown[i] = ""
+			}
+		}
+		cause.BadValue = shown
+	}
 	return apierrors.NewInvalid(v1.Kind("Service"), svc.Name, field.ErrorList{cause})
 }
 

@@ -86,7 +86,7 @@ func (w *write) prepare(ctx context.Context, owner *v1.Service, before, after ho
 				return errRangeGone
 			}
 			w.picks.Fail(outside.value)
-			return invalid(owner, w.ledger.outOfRange(owner, outside.value))
+			return w.refusal(owner, w.ledger.outOfRange(owner, outside.value))
 		}
 		return err
 	}
@@ -136,7 +136,7 @@ func (w *write) settle(ctx context.Context, err error) (lost []allocation.Value,
 		}
 		if !w.picks.Picked(value) {
 			w.picks.Fail(value)
-			return nil, false, invalid(w.last.owner, unavailable)
+			return nil, false, w.refusal(w.last.owner, unavailable)
 		}
 		lost = append(lost, value)
 		w.observer.Lost(value.Class)
@@ -153,7 +153,7 @@ func (s *Storage) Create(ctx context.Context, key string, obj, out runtime.Objec
 	ctx, w := s.begin(ctx)
 	defer func() { w.end(err) }()
 	if cause := w.picks.Refused(); cause != nil {
-		return s.unlessExists(ctx, key, invalid(svc, cause))
+		return s.unlessExists(ctx, key, w.refusal(svc, cause))
 	}
 	for range maxAttempts {
 		holdings := holdingsOf(svc)
@@ -172,7 +172,7 @@ func (s *Storage) Create(ctx context.Context, key string, obj, out runtime.Objec
 		for _, value := range lost {
 			other, err := w.picks.replace(value)
 			if err != nil {
-				return s.unlessExists(ctx, key, invalid(svc, FieldError(svc, value, err)))
+				return s.unlessExists(ctx, key, w.refusal(svc, FieldError(svc, value, err)))
 			}
 			substitute(svc, value, other)
 		}
@@ -212,7 +212,7 @@ func (s *Storage) GuaranteedUpdate(ctx context.Context, key string, destination 
 			return nil, nil, err
 		}
 		if cause := w.picks.Refused(); cause != nil {
-			return nil, nil, invalid(owner, cause)
+			return nil, nil, w.refusal(owner, cause)
 		}
 		after := holdingsOf(owner)
 		err = w.prepare(ctx, owner, before, after)

@@ -75,6 +75,10 @@ func TestC8SecondAddressRefusedLeavesTheFirstFree(t *testing.T) {
 	for range 6 {
 		w.refused(newService("pair", at("10.96.0.5", "fd00:10:96::5")), "failed to allocate IP fd00:10:96::5: provided IP is already allocated")
 	}
+	// The error shows what the client wrote, not what was picked for him.
+	half := newService("half", at("fd00:10:96::5"))
+	half.Spec.IPFamilyPolicy = ptr.To(corev1.IPFamilyPolicyRequireDualStack)
+	w.refused(half, `Invalid value: ["fd00:10:96::5",""]: failed to allocate IP fd00:10:96::5`)
 	w.create(newService("single", at("10.96.0.5")))
 }
 
