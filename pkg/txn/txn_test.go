@@ -460,14 +460,14 @@ func TestObserver(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect("a write without a plan")
-	cancelled, cancel := context.WithCancel(t.Context())
-	cancel()
-	_, _ = s.optimisticPut(cancelled, &txn.Plan{}, put.Revision, "v")
-	expect("a request that was cancelled", "unknown 1")
 	if _, err := s.optimisticDelete(&txn.Plan{}, put.Revision); err != nil {
 		t.Fatal(err)
 	}
 	expect("a delete", "committed 1")
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, _ = s.optimisticPut(cancelled, &txn.Plan{}, put.Revision, "v")
+	expect("a request that was cancelled", "unknown 1")
 
 	s.decorated = txn.Decorate(startDefaultEtcd(t), observe).Kubernetes
 	_, _ = s.optimisticPut(t.Context(), claimsOf(128), 0, "v")
