@@ -1,0 +1,463 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/client/v3/kubernetes"
+	"k8s.io/apimachinery/pkg/api/apitesting"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apiserver/pkg/apis/example"
+	examplev1 "k8s.io/apiserver/pkg/apis/example/v1"
+	"k8s.io/apiserver/pkg/features"
+	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/storage"
+	"k8s.io/apiserver/pkg/storage/etcd3"
+	"k8s.io/apiserver/pkg/storage/etcd3/testserver"
+	"k8s.io/apiserver/pkg/storage/storagebackend"
+	suite "k8s.io/apiserver/pkg/storage/testing"
+	"k8s.io/apiserver/pkg/storage/value"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
+
+	"github.com/portolan-dev/portolan/pkg/etcd"
+	"github.com/portolan-dev/portolan/pkg/txn"
+)
+
+var scheme = runtime.NewScheme()
+
+func init() {
+	metav1.AddToGroupVersion(scheme, metav1.SchemeGroupVersion)
+	utilruntime.Must(example.AddToScheme(scheme))
+	utilruntime.Must(examplev1.AddToScheme(scheme))
+}
+
+func jsonCodec() runtime.Codec {
+	return apitesting.TestCodec(serializer.NewCodecFactory(scheme), examplev1.SchemeGroupVersion)
+}
+
+func protoCodec() runtime.Codec {
+	pb := protobuf.NewSerializer(scheme, scheme)
+	return serializer.NewCodecFactory(scheme).CodecForVersions(pb, pb, schema.GroupVersions{examplev1.SchemeGroupVersion}, nil)
+}
+
+const (
+	valuePrefix = "test!"
+	podPrefix   = "/pods/"
+)
+
+var pods = schema.GroupResource{Resource: "pods"}
+
+func newPod() runtime.Object     { return &example.Pod{} }
+func newPodList() runtime.Object { return &example.PodList{} }
+
+// planned stands where the layer of claims does: every write carries a plan,
+// with a key that is written and deleted together with the object.
+type planned struct{ storage.Interface }
+
+const claimPrefix = "/claims"
+
+func withClaim(ctx context.Context, key string) context.Context {
+	return txn.WithPlan(ctx, &txn.Plan{
+		Guards: []txn.Guard{{Key: "/never", Revision: 0}},
+		Puts:   []txn.Put{{Key: path.Join(claimPrefix, key), Value: []byte("held")}},
+	})
+}
+
+func (p planned) Create(ctx context.Context, key string, obj, out runtime.Object, ttl uint64) error {
+	return p.Interface.Create(withClaim(ctx, key), key, obj, out, ttl)
+}
+
+func (p planned) GuaranteedUpdate(ctx context.Context, key string, destination runtime.Object, ignoreNotFound bool,
+	preconditions *storage.Preconditions, tryUpdate storage.UpdateFunc, cached runtime.Object) error {
+	return p.Interface.GuaranteedUpdate(withClaim(ctx, key), key, destination, ignoreNotFound, preconditions, tryUpdate, cached)
+}
+
+func (p planned) Delete(ctx context.Context, key string, out runtime.Object, preconditions *storage.Preconditions,
+	validate storage.ValidateObjectFunc, cached runtime.Object, opts storage.DeleteOptions) error {
+	ctx = txn.WithPlan(ctx, &txn.Plan{Deletes: []string{path.Join(claimPrefix, key)}})
+	return p.Interface.Delete(ctx, key, out, preconditions, validate, cached, opts)
+}
+
+// readRecorder tells the suite's recorder of lists of every range that is read:
+// the decorated client can't be replaced by a recording one.
+type readRecorder struct {
+	*suite.KVRecorder
+	lists *suite.KubernetesRecorder
+}
+
+func (r readRecorder) Get(ctx context.Context, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
+	if op := clientv3.OpGet(key, opts...); len(op.RangeBytes()) > 0 && !op.IsCountOnly() {
+		if _, err := r.lists.List(ctx, key, kubernetes.ListOptions{Revision: op.Rev(), Limit: op.Limit()}); err != nil {
+			return nil, err
+		}
+	}
+	return r.KVRecorder.Get(ctx, key, opts...)
+}
+
+// noLists is what the recorder of lists records the calls of.
+type noLists struct{ kubernetes.Interface }
+
+func (noLists) List(context.Context, string, kubernetes.ListOptions) (kubernetes.ListResponse, error) {
+	return kubernetes.ListResponse{}, nil
+}
+
+// switchable is a transformer that the suite can exchange.
+type switchable struct {
+	current atomic.Pointer[value.Transformer]
+}
+
+func newSwitchable(t value.Transformer) *switchable {
+	s := &switchable{}
+	s.current.Store(&t)
+	return s
+}
+
+func (s *switchable) get() value.Transformer { return *s.current.Load() }
+
+func (s *switchable) exchange(next value.Transformer) (restore func()) {
+	previous := s.current.Swap(&next)
+	return func() { s.current.Store(previous) }
+}
+
+func (s *switchable) TransformFromStorage(ctx context.Context, data []byte, dataCtx value.Context) ([]byte, bool, error) {
+	return s.get().TransformFromStorage(ctx, data, dataCtx)
+}
+
+func (s *switchable) TransformToStorage(ctx context.Context, data []byte, dataCtx value.Context) ([]byte, error) {
+	return s.get().TransformToStorage(ctx, data, dataCtx)
+}
+
+// stack is what a function of the suite runs on.
+type stack struct {
+	storage.Interface
+	client      *clientv3.Client
+	reads       *suite.KVRecorder
+	lists       *suite.KubernetesRecorder
+	transformer *switchable
+	codec       runtime.Codec
+}
+
+// UpdatePrefixTransformer implements suite.InterfaceWithPrefixTransformer.
+func (s *stack) UpdatePrefixTransformer(modify suite.PrefixTransformerModifier) func() {
+	changed := *s.transformer.get().(*suite.PrefixTransformer)
+	return s.transformer.exchange(modify(&changed))
+}
+
+// UpdateTransformer implements suite.InterfaceWithTransformerOverride.
+func (s *stack) UpdateTransformer(modify suite.TransformerModifier) func() {
+	return s.transformer.exchange(modify(s.transformer.get()))
+}
+
+type setup struct {
+	codec         runtime.Codec
+	transformer   value.Transformer
+	keyFunc       func(runtime.Object) (string, error)
+	attributes    storage.AttrFunc
+	indexerFuncs  map[string]storage.IndexerFunc
+	indexers      cache.Indexers
+	notifyOfEtcd  bool
+	estimateSizes bool
+	malformed     bool
+}
+
+func (o *setup) start(t *testing.T) *stack {
+	t.Helper()
+	client := o.client(t)
+	lists := suite.NewKubernetesRecorder(noLists{})
+	reads := suite.NewKVRecorder(client.KV, lists)
+	client.KV = readRecorder{reads, lists}
+	if o.transformer == nil {
+		o.transformer = suite.NewPrefixTransformer([]byte(valuePrefix), false)
+	}
+	return &stack{client: client, reads: reads, lists: lists, transformer: newSwitchable(o.transformer), codec: o.codec}
+}
+
+func (o *setup) client(t *testing.T) *clientv3.Client {
+	if o.notifyOfEtcd {
+		config := testserver.NewTestConfig(t)
+		config.WatchProgressNotifyInterval = time.Second
+		return testserver.RunEtcd(t, config).Client
+	}
+	store, err := etcd.StartEmbedded(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return store.Client
+}
+
+func (s *stack) getter(t *testing.T, prefix string) *Getter {
+	compactor := etcd3.NewCompactor(s.client, 0, clock.RealClock{}, nil)
+	t.Cleanup(compactor.Stop)
+	config := storagebackend.NewDefaultConfig(prefix, s.codec)
+	config.Transformer = s.transformer
+	// The library's tests do the same: 30 s is how long the suite waits.
+	config.LeaseManagerConfig.ReuseDurationSeconds = 1
+	return &Getter{
+		Options:   generic.RESTOptions{StorageConfig: config.ForResource(pods), ResourcePrefix: "pods"},
+		Client:    s.client,
+		Compactor: compactor,
+		Wrappers:  map[schema.GroupResource]Wrapper{pods: func(inner storage.Interface) storage.Interface { return planned{inner} }},
+		Batched:   sets.New(pods),
+	}
+}
+
+// uncached is the store without the watch cache.
+func uncached(t *testing.T, options ...func(*setup)) *stack {
+	t.Helper()
+	o := &setup{codec: jsonCodec()}
+	for _, option := range options {
+		option(o)
+	}
+	s := o.start(t)
+	getter := s.getter(t, "")
+	rest, err := getter.GetRESTOptions(pods, &example.Pod{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner, closeStore, err := getter.store(rest.StorageConfig, podPrefix, newPod, newPodList)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(closeStore)
+	if o.estimateSizes {
+		if err := inner.EnableResourceSizeEstimation(s.podKeys); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if o.malformed {
+		inner = etcd3.NewStoreWithUnsafeCorruptObjectDeletion(inner, pods)
+	}
+	s.Interface = planned{inner}
+	return s
+}
+
+func (s *stack) podKeys(ctx context.Context) ([]string, error) {
+	response, err := s.client.Get(ctx, podPrefix, clientv3.WithPrefix(), clientv3.WithKeysOnly())
+	if err != nil {
+		return nil, err
+	}
+	var keys []string
+	for _, kv := range response.Kvs {
+		keys = append(keys, string(kv.Key))
+	}
+	return keys, nil
+}
+
+// cachedStack is the store below the watch cache, as the server has it.
+func cachedStack(t *testing.T, options ...func(*setup)) *stack {
+	t.Helper()
+	o := &setup{
+		codec:      protoCodec(),
+		keyFunc:    func(obj runtime.Object) (string, error) { return storage.NamespaceKeyFunc(podPrefix, obj) },
+		attributes: podAttributes,
+	}
+	for _, option := range options {
+		option(o)
+	}
+	s := o.start(t)
+	rest, err := s.getter(t, "/registry").GetRESTOptions(pods, &example.Pod{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	top, destroy, err := rest.Decorator(rest.StorageConfig, podPrefix, o.keyFunc, newPod, newPodList, o.attributes, o.indexerFuncs, &o.indexers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(destroy)
+	if err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, wait.ForeverTestTimeout, true, func(context.Context) (bool, error) {
+		return top.ReadinessCheck() == nil, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	s.Interface = top
+	return s
+}
+
+func podAttributes(obj runtime.Object) (labels.Set, fields.Set, error) {
+	pod, ok := obj.(*example.Pod)
+	if !ok {
+		return nil, nil, fmt.Errorf("a %T is no pod", obj)
+	}
+	return pod.Labels, fields.Set{
+		"metadata.name":      pod.Name,
+		"metadata.namespace": pod.Namespace,
+		"spec.nodeName":      pod.Spec.NodeName,
+		"spec.restartPolicy": string(pod.Spec.RestartPolicy),
+		"status.phase":       string(pod.Status.Phase),
+	}, nil
+}
+
+func clusterScoped(o *setup) {
+	o.keyFunc = func(obj runtime.Object) (string, error) { return storage.NoNamespaceKeyFunc(podPrefix, obj) }
+}
+
+func indexed(o *setup) {
+	o.indexerFuncs = map[string]storage.IndexerFunc{"spec.nodeName": func(obj runtime.Object) string { return obj.(*example.Pod).Spec.NodeName }}
+	o.indexers = cache.Indexers{
+		"f:spec.nodeName":      func(obj any) ([]string, error) { return []string{obj.(*example.Pod).Spec.NodeName}, nil },
+		"f:metadata.namespace": func(obj any) ([]string, error) { return []string{obj.(*example.Pod).Namespace}, nil },
+	}
+}
+
+func notifying(o *setup) { o.notifyOfEtcd = true }
+
+func deletingMalformed(o *setup) { o.malformed = true }
+
+func withCodec(codec runtime.Codec) func(*setup) { return func(o *setup) { o.codec = codec } }
+
+func withTransformer(transformer value.Transformer) func(*setup) {
+	return func(o *setup) { o.transformer = transformer }
+}
+
+// failing makes reads fail while it is told to.
+type failing struct {
+	value.Transformer
+	runtime.Codec
+	fail atomic.Bool
+}
+
+func (f *failing) TransformFromStorage(ctx context.Context, data []byte, dataCtx value.Context) ([]byte, bool, error) {
+	if f.fail.Load() {
+		return nil, false, errors.New("synthetic error")
+	}
+	return f.Transformer.TransformFromStorage(ctx, data, dataCtx)
+}
+
+func (f *failing) Decode(data []byte, defaults *schema.GroupVersionKind, into runtime.Object) (runtime.Object, *schema.GroupVersionKind, error) {
+	if f.fail.Load() {
+		return nil, nil, errors.New("synthetic error")
+	}
+	return f.Codec.Decode(data, defaults, into)
+}
+
+func failingTransformer() *failing {
+	return &failing{Transformer: suite.NewPrefixTransformer([]byte(valuePrefix), false)}
+}
+
+// corruptError is the private error that the store recognizes.
+func corruptError(t *testing.T) error {
+	broken := &failing{}
+	broken.fail.Store(true)
+	_, _, err := etcd3.WithCorruptObjErrorHandlingTransformer(broken).TransformFromStorage(t.Context(), nil, value.DefaultContext("key"))
+	if err == nil {
+		t.Fatal("no error")
+	}
+	return err
+}
+
+// stored checks what is in etcd after a write: the object without its
+// metadata's read-time fields, and its claim at the same revision.
+func (s *stack) stored(ctx context.Context, t *testing.T, key string) {
+	object, err := s.client.Get(ctx, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(object.Kvs) == 0 {
+		t.Fatalf("nothing at %s", key)
+	}
+	decoded, err := runtime.Decode(s.codec, object.Kvs[0].Value[len(valuePrefix):])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pod := decoded.(*example.Pod); pod.ResourceVersion != "" || pod.SelfLink != "" {
+		t.Errorf("stored with resourceVersion %q, selfLink %q", pod.ResourceVersion, pod.SelfLink)
+	}
+	claim, err := s.client.Get(ctx, path.Join(claimPrefix, key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(claim.Kvs) == 0 || claim.Kvs[0].ModRevision != object.Kvs[0].ModRevision {
+		t.Errorf("the claim was not written with the object: %v", claim.Kvs)
+	}
+}
+
+func notChecked(context.Context, *testing.T, string) {}
+
+func (s *stack) increaseRevision(ctx context.Context, t *testing.T) int64 {
+	response, err := s.client.Put(ctx, "increaseRV", "ok")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.Header.Revision
+}
+
+func (s *stack) compact(ctx context.Context, t *testing.T, resourceVersion string) {
+	revision, err := storage.APIObjectVersioner{}.ParseResourceVersion(resourceVersion)
+	if err != nil {
+		t.Fatal(err)
+	}
+	version, _, _, err := etcd3.Compact(ctx, s.client, 0, int64(revision))
+	if err != nil {
+		_, _, _, err = etcd3.Compact(ctx, s.client, version, int64(revision))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, wait.ForeverTestTimeout, true, func(context.Context) (bool, error) {
+		// Without snapshots in the cache nobody watches for compactions.
+		return !utilfeature.DefaultFeatureGate.Enabled(features.ListFromCacheSnapshot) || s.CompactRevision() == int64(revision), nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// calls checks that a paginated list reads no more than it has to: pages grow
+// up to maxPage.
+func (s *stack) calls(t *testing.T, pageSize, objects uint64) {
+	const maxPage = 10000
+	if got := s.transformer.get().(*suite.PrefixTransformer).GetReadsAndReset(); got != objects {
+		t.Errorf("%d objects were read, want %d", got, objects)
+	}
+	want := uint64(1)
+	if pageSize != 0 {
+		for sum, page := uint64(1), pageSize; sum < objects; want++ {
+			page = min(2*page, maxPage)
+			sum += page
+		}
+	}
+	if got := s.reads.GetReadsAndReset() + s.reads.GetStreamReadsAndReset(); got != want {
+		t.Fatalf("%d requests, want %d", got, want)
+	}
+}
+
+func (s *stack) callsAnything(*testing.T, uint64, uint64) {}
+
+// seenByCache makes creates return when the cache has the object.
+type seenByCache struct{ storage.Interface }
+
+func (s seenByCache) Create(ctx context.Context, key string, obj, out runtime.Object, ttl uint64) error {
+	if err := s.Interface.Create(ctx, key, obj, out, ttl); err != nil {
+		return err
+	}
+	return wait.PollUntilContextTimeout(ctx, 10*time.Millisecond, wait.ForeverTestTimeout, true, func(ctx context.Context) (bool, error) {
+		current := newPod()
+		err := s.Get(ctx, key, storage.GetOptions{ResourceVersion: "0"}, current)
+		if storage.IsNotFound(err) {
+			return false, nil
+		}
+		return apiequality.Semantic.DeepEqual(current, out), err
+	})
+}
