@@ -83,6 +83,11 @@ var exceptions = []better{
 		return e.step.isDry() && e.ours.invalid() && all(e.ours.causes(), allocation) && (e.theirs.successful() || e.theirs.refusedAllocation() ||
 			all(e.theirs.causes(), func(c cause) bool { return c.field == "spec.healthCheckNodePort" }))
 	}},
+	{line: "C10", what: "an ExternalName Service gets no address from an update either: upstream looks at clusterIPs alone, which older clients leave out", holds: func(e *exchange) bool {
+		return e.ours.invalid() && e.onlyMore(func(c cause) bool {
+			return ofClusterIPs(c) && c.message == "Forbidden: may not be set for ExternalName services"
+		})
+	}},
 	{line: "C10", what: "a node port serves two ports by two protocols also when a Service is made with it: upstream allows it on update only", holds: func(e *exchange) bool {
 		return e.theirs.refusedAllocation() && e.ours.successful() && all(e.theirs.causes(), ofNodePorts)
 	}},

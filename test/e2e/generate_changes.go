@@ -54,6 +54,11 @@ func (g *generator) transitions() {
 		{"two stacks", kinds[0].fields.with(fields{"/spec/ipFamilyPolicy": "PreferDualStack"})},
 	}, kinds...)
 	for _, from := range before {
+		g.add("put from "+from.name+" to an ExternalName with an address",
+			services.create(services.object(from.fields)),
+			services.put(services.object(fields{"/spec/type": "ExternalName", "/spec/externalName": "a.example.com", "/spec/clusterIP": "{free4}"})),
+			services.delete(),
+		)
 		for _, to := range kinds {
 			target := to.fields
 			if to.name == "Headless" {
