@@ -31,8 +31,8 @@ import (
 // Either side of the watch cache will do, as both checks run on the object of
 // the very attempt: the cache hands the two functions that Guard wraps down to
 // etcd3's store unchanged, and the store reads again before it believes a
-// refusal that is based on a cached object. In front of the cache is the better
-// place: only requests pass there, and not the cache's own list and watch.
+// refusal that is based on a cached object. The server has it below, with the
+// other layers of package storage.
 //
 // The transaction that commits a Service writes its claims below any of this
 // and is not affected.
