@@ -85,6 +85,11 @@ $(BIN)/kube-apiserver: hack/kubernetes/go.mod
 	@echo "building kube-apiserver from its module; this takes six minutes the first time"
 	$(KUBERNETES_BUILD) -o $(abspath $@) k8s.io/kubernetes/cmd/kube-apiserver
 
+$(BIN)/kube-controller-manager: hack/kubernetes/go.mod
+	@mkdir -p $(BIN)
+	@echo "building kube-controller-manager from its module; this takes minutes the first time"
+	$(KUBERNETES_BUILD) -o $(abspath $@) k8s.io/kubernetes/cmd/kube-controller-manager
+
 $(BIN)/etcd: hack/kubernetes/go.mod
 	@mkdir -p $(BIN)
 	go build -C hack/kubernetes -o $(abspath $@) go.etcd.io/etcd/server/v3
