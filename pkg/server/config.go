@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	clientgoinformers "k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/component-base/tracing"
 	"k8s.io/utils/clock"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
@@ -36,6 +37,9 @@ import (
 	portolanstorage "github.com/portolan-dev/portolan/pkg/storage"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
+
+// informerResync is the framework's (options.CoreAPIOptions).
+const informerResync = 10 * time.Minute
 
 // NewConfig turns options into the configuration of a server on a store.
 func NewConfig(o *options.Options, store *etcd.Store, files pki.Files) (*Config, error) {
@@ -155,10 +159,12 @@ func (c *Config) applyCluster(o *options.Options) error {
 	generic := c.Generic
 	clientConfig := generic.LoopbackClientConfig
 	if o.InCluster() {
-		if err := o.CoreAPI.ApplyTo(generic); err != nil {
+		var err error
+		if clientConfig, err = o.ClusterConfig(); err != nil {
 			return err
 		}
-		clientConfig = generic.ClientConfig
+		clientConfig.Wrap(tracing.WrapperFor(generic.TracerProvider))
+		generic.ClientConfig = clientConfig
 	}
 	client, err := kubernetes.NewForConfig(clientConfig)
 	if err != nil {
@@ -168,10 +174,10 @@ func (c *Config) applyCluster(o *options.Options) error {
 	if err != nil {
 		return fmt.Errorf("client of the cluster: %w", err)
 	}
-	informers := generic.SharedInformerFactory
-	if informers == nil {
-		// The plugins that would use it are off; it is never started.
-		informers = clientgoinformers.NewSharedInformerFactory(client, 0)
+	informers := clientgoinformers.NewSharedInformerFactory(client, informerResync)
+	if o.InCluster() {
+		// Without a cluster the plugins that use them are off: they never run.
+		generic.SharedInformerFactory = informers
 	}
 	if err := o.Features.ApplyTo(&generic.Config, client, informers); err != nil {
 		return err

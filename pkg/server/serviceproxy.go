@@ -11,7 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/server/filters"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
-	"k8s.io/client-go/rest"
 
 	"github.com/portolan-dev/portolan/pkg/registry/serviceproxy"
 	"github.com/portolan-dev/portolan/pkg/server/options"
@@ -35,11 +34,7 @@ func (c *Config) applyServiceProxy(o *options.Options) error {
 	if !o.InCluster() {
 		return nil
 	}
-	// One lookup for each proxied request: the cluster has its own ways to slow
-	// down who asks too much, and admission must not wait behind these.
-	config := rest.CopyConfig(c.Generic.ClientConfig)
-	config.QPS = -1
-	client, err := corev1client.NewForConfig(config)
+	client, err := corev1client.NewForConfig(c.Generic.ClientConfig)
 	if err != nil {
 		return fmt.Errorf("client of the cluster's Pods: %w", err)
 	}

@@ -48,6 +48,9 @@ type Options struct {
 	// ClientCAFile is a further certificate authority whose client certificates
 	// are accepted.
 	ClientCAFile string
+	// ServiceAccount says that the cluster is the one whose Pod the server runs
+	// in, and that it is asked with the Pod's service account.
+	ServiceAccount bool
 
 	Run           *genericoptions.ServerRunOptions
 	SecureServing *genericoptions.SecureServingOptionsWithLoopback
@@ -103,7 +106,7 @@ func (o *Options) AddFlags(sets *cliflag.NamedFlagSets) {
 			"They seed the NodePortRange named kubernetes of an empty store; afterwards the NodePortRange objects rule.")
 	fs.StringSliceVar(&o.ServiceProxyAllowCIDRs, serviceProxyFlag, o.ServiceProxyAllowCIDRs,
 		"CIDRs of the endpoints that may be reached through services/{name}/proxy without being a Pod's. "+
-			"Others are reached only if, as the cluster of --kubeconfig says, they are the addresses of Pods in the Service's namespace. "+
+			"Others are reached only if, as the cluster says, they are the addresses of Pods in the Service's namespace. "+
 			"Loopback, link-local and this machine's own addresses need a CIDR with nothing else in it, such as 127.0.0.1/32.")
 
 	adopt(sets.FlagSet("serving"), o.SecureServing.AddFlags, "cert-dir")
@@ -118,9 +121,7 @@ func (o *Options) AddFlags(sets *cliflag.NamedFlagSets) {
 	describe(sets.FlagSet("etcd"), "etcd-servers",
 		"List of etcd servers to connect with (scheme://ip:port), comma separated. Without it the server runs an etcd of its own in --data-dir.")
 	o.Admission.AddFlags(sets.FlagSet("admission"))
-	o.CoreAPI.AddFlags(sets.FlagSet("cluster"))
-	describe(sets.FlagSet("cluster"), "kubeconfig",
-		"kubeconfig of the cluster whose namespaces, quotas, policies and webhooks the server follows. Without it there is no cluster: every namespace exists.")
+	o.addClusterFlags(sets.FlagSet("cluster"))
 	o.Run.AddUniversalFlags(sets.FlagSet("requests"))
 	o.Audit.AddFlags(sets.FlagSet("audit"))
 	// Priority and fairness is not on offer: see New.
@@ -152,9 +153,6 @@ func describe(fs *pflag.FlagSet, name, usage string) {
 // Embedded says whether the server runs its own etcd.
 func (o *Options) Embedded() bool { return len(o.Etcd.StorageConfig.Transport.ServerList) == 0 }
 
-// InCluster says whether there is a cluster to ask.
-func (o *Options) InCluster() bool { return o.CoreAPI.CoreAPIKubeconfigPath != "" }
-
 // Complete fills in what follows from other options.
 func (o *Options) Complete() error {
 	if !o.InCluster() {
@@ -176,6 +174,7 @@ func (o *Options) Validate() error {
 	if o.DataDir == "" {
 		errs = append(errs, fmt.Errorf("--data-dir must not be empty"))
 	}
+	errs = append(errs, o.clusterErrors()...)
 	errs = append(errs, o.Run.Validate()...)
 	errs = append(errs, o.SecureServing.Validate()...)
 	errs = append(errs, o.etcdErrors()...)
@@ -203,7 +202,7 @@ func (o *Options) pluginErrors() []error {
 	if !o.InCluster() {
 		for _, name := range o.Admission.EnablePlugins {
 			if admission.NeedCluster().Has(name) {
-				errs = append(errs, fmt.Errorf("--enable-admission-plugins: %s asks a cluster's API server: name one with --kubeconfig", name))
+				errs = append(errs, fmt.Errorf("--enable-admission-plugins: %s asks a cluster's API server: name one with --kubeconfig or --in-cluster", name))
 			}
 		}
 	}

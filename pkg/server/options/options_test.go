@@ -76,10 +76,16 @@ func TestValidate(t *testing.T) {
 		"another storage":             {func(o *Options) { o.Etcd.StorageConfig.Type = "etcd2" }, "--storage-backend"},
 		"a bad port":                  {func(o *Options) { o.SecureServing.BindPort = 70000 }, "--secure-port 70000 must be between 1 and 65535"},
 		"no port":                     {func(o *Options) { o.SecureServing.BindPort = 0 }, "--secure-port 0 must be between 1 and 65535"},
-		"a cluster's plugin":          {func(o *Options) { o.Admission.EnablePlugins = []string{"NamespaceLifecycle"} }, "--enable-admission-plugins: NamespaceLifecycle asks a cluster's API server: name one with --kubeconfig"},
+		"a cluster's plugin":          {func(o *Options) { o.Admission.EnablePlugins = []string{"NamespaceLifecycle"} }, "--enable-admission-plugins: NamespaceLifecycle asks a cluster's API server: name one with --kubeconfig or --in-cluster"},
 		"a cluster's plugin in a cluster": {func(o *Options) {
 			o.Admission.EnablePlugins, o.CoreAPI.CoreAPIKubeconfigPath = []string{"NamespaceLifecycle"}, "somewhere"
 		}, ""},
+		"a Pod's cluster": {func(o *Options) {
+			o.Admission.EnablePlugins, o.ServiceAccount = []string{"NamespaceLifecycle"}, true
+		}, ""},
+		"two clusters": {func(o *Options) {
+			o.ServiceAccount, o.CoreAPI.CoreAPIKubeconfigPath = true, "somewhere"
+		}, "--kubeconfig and --in-cluster: only one of them can say where the cluster is"},
 		"a plugin nobody knows": {func(o *Options) { o.Admission.EnablePlugins = []string{"Nobody"} }, `enable-admission-plugins plugin "Nobody" is unknown`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -138,6 +144,7 @@ func TestFlags(t *testing.T) {
 	for flag, section := range map[string]string{
 		"data-dir": "portolan", "service-cluster-ip-range": "portolan", "service-node-port-range": "portolan", "secure-port": "serving",
 		"client-ca-file": "authentication", "etcd-servers": "etcd", "enable-admission-plugins": "admission", "kubeconfig": "cluster",
+		"in-cluster": "cluster",
 	} {
 		if sectionOf[flag] != section {
 			t.Errorf("--%s is in section %q, want %q", flag, sectionOf[flag], section)
