@@ -5,6 +5,9 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 BIN := .bin
+# What the build calls itself: the tag of a release, or where after it we are.
+VERSION ?= $(shell git describe --tags --match='v[0-9]*' --dirty 2>/dev/null || echo v0.0.0-$$(git rev-parse --short HEAD 2>/dev/null || echo devel))
+STAMP := -X github.com/portolan-dev/portolan/pkg/version.release
 KUBERNETES := v1.36.3
 KUBERNETES_BUILD := go build -C hack/kubernetes -ldflags "-X k8s.io/component-base/version.gitVersion=$(KUBERNETES)"
 
@@ -21,7 +24,7 @@ run: build ## Serve on an embedded etcd in ./portolan-data and say what to type 
 .PHONY: build
 build: ## Build .bin/portolan
 	@mkdir -p $(BIN)
-	go build -o $(BIN)/portolan ./cmd/portolan
+	go build -ldflags "$(STAMP)=$(VERSION)" -o $(BIN)/portolan ./cmd/portolan
 
 ##@ Change
 

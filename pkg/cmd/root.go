@@ -3,6 +3,8 @@ package cmd
 
 import (
 	"github.com/spf13/cobra"
+
+	"github.com/portolan-dev/portolan/pkg/version"
 )
 
 // NewCommand makes the command portolan.
@@ -13,7 +15,8 @@ func NewCommand() *cobra.Command {
 		Long: "Portolan serves Services in the API group portolan.dev. It commits a Service and everything it claims, " +
 			"cluster IPs and node ports, in one etcd transaction.",
 		SilenceUsage: true,
+		Version:      version.Release(),
 	}
-	cmd.AddCommand(newServeCommand(), newVerifyCommand())
+	cmd.AddCommand(newServeCommand(), newVerifyCommand(), newVersionCommand())
 	return cmd
 }

@@ -36,6 +36,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/server/options"
 	portolanstorage "github.com/portolan-dev/portolan/pkg/storage"
 	"github.com/portolan-dev/portolan/pkg/txn"
+	"github.com/portolan-dev/portolan/pkg/version"
 )
 
 // informerResync is the framework's (options.CoreAPIOptions).
@@ -94,6 +95,7 @@ func (c *Config) applyServing(o *options.Options, files pki.Files) error {
 	if err := o.Run.ApplyTo(generic); err != nil {
 		return err
 	}
+	generic.EffectiveVersion = version.Effective(generic.EffectiveVersion)
 	if err := o.Tracing.ApplyTo(nil, generic); err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/etcd"
 	"github.com/portolan-dev/portolan/pkg/pki"
 	"github.com/portolan-dev/portolan/pkg/server/options"
+	"github.com/portolan-dev/portolan/pkg/storeversion"
 )
 
 // Run serves until the context ends, and says on out what to type next once
@@ -43,16 +44,19 @@ func Run(ctx context.Context, o *options.Options, out io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 
-	config, err := NewConfig(o, store, files)
-	if err != nil {
-		return err
-	}
-	server, err := config.Complete().New()
-	if err != nil {
-		return err
-	}
-	go announce(ctx, server.Generic, files, out)
-	return server.Generic.PrepareRun().RunWithContext(ctx)
+	format := storeversion.Store{Client: store.Client, Prefix: o.Etcd.StorageConfig.Prefix}
+	return format.Guard(ctx, func(ctx context.Context) error {
+		config, err := NewConfig(o, store, files)
+		if err != nil {
+			return err
+		}
+		server, err := config.Complete().New()
+		if err != nil {
+			return err
+		}
+		go announce(ctx, server.Generic, files, out)
+		return server.Generic.PrepareRun().RunWithContext(ctx)
+	})
 }
 
 func openStore(ctx context.Context, o *options.Options) (*etcd.Store, error) {

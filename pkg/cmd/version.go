@@ -1,0 +1,24 @@
+package cmd
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+	etcdversion "go.etcd.io/etcd/api/v3/version"
+
+	"github.com/portolan-dev/portolan/pkg/storeversion"
+	"github.com/portolan-dev/portolan/pkg/version"
+)
+
+func newVersionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the release, and what it is built on",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "Portolan %s\nKubernetes libraries %s\netcd v%s\nStore format %d\n",
+				version.Release(), version.Kubernetes(), etcdversion.Version, storeversion.Known)
+			return err
+		},
+	}
+}
