@@ -8,17 +8,11 @@
 package pki
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -27,8 +21,8 @@ import (
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
-	certutil "k8s.io/client-go/util/cert"
-	"k8s.io/client-go/util/keyutil"
+
+	"github.com/portolan-dev/portolan/pkg/certificate"
 )
 
 const (
@@ -36,13 +30,9 @@ const (
 	lifetime          = 365 * 24 * time.Hour
 	// renewBefore is when a certificate is made anew at a start.
 	renewBefore = 30 * 24 * time.Hour
-	// backdate allows for clocks that run behind.
-	backdate = 5 * time.Minute
 
 	admin = "portolan-admin"
 )
-
-var errMismatch = errors.New("the certificate is not the key's")
 
 // Files are the files of a directory.
 type Files struct {
@@ -58,12 +48,6 @@ type Server struct {
 	// IPs and Names that the serving certificate is for.
 	IPs   []net.IP
 	Names []string
-}
-
-// authority signs certificates.
-type authority struct {
-	cert *x509.Certificate
-	key  crypto.Signer
 }
 
 // Ensure makes what is missing in a directory and says where everything is.
@@ -89,7 +73,7 @@ func Ensure(dir string, server Server, now time.Time) (Files, error) {
 		IPAddresses: server.IPs,
 		DNSNames:    server.Names,
 	}
-	if err := ca.ensure(files.ServingCert, files.ServingKey, serving, now); err != nil {
+	if err := ensureSigned(ca, files.ServingCert, files.ServingKey, serving, now); err != nil {
 		return Files{}, err
 	}
 	client := x509.Certificate{
@@ -97,42 +81,29 @@ func Ensure(dir string, server Server, now time.Time) (Files, error) {
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
 	cert, key := filepath.Join(pkiDir, "admin.crt"), filepath.Join(pkiDir, "admin.key")
-	if err := ca.ensure(cert, key, client, now); err != nil {
+	if err := ensureSigned(ca, cert, key, client, now); err != nil {
 		return Files{}, err
 	}
 	return files, writeKubeconfig(files, cert, key, server.URL)
 }
 
-func ensureAuthority(certFile, keyFile string, now time.Time) (*authority, error) {
-	cert, key, err := load(certFile, keyFile)
+func ensureAuthority(certFile, keyFile string, now time.Time) (certificate.Pair, error) {
+	authority, err := load(certFile, keyFile)
 	switch {
-	case err == nil && now.After(cert.NotAfter):
-		return nil, fmt.Errorf("the certificate authority in %s has expired: remove %s to have everything made anew", certFile, filepath.Dir(certFile))
+	case err == nil && now.After(authority.Cert.NotAfter):
+		return authority, fmt.Errorf("the certificate authority in %s has expired: remove %s to have everything made anew", certFile, filepath.Dir(certFile))
 	case err == nil:
-		return &authority{cert, key}, nil
+		return authority, nil
 	case !errors.Is(err, fs.ErrNotExist):
-		return nil, err
+		return authority, err
 	case exists(certFile):
 		// Clients trust it: a key that is missing must not replace it.
-		return nil, fmt.Errorf("the certificate authority in %s has no key: %w", certFile, err)
+		return authority, fmt.Errorf("the certificate authority in %s has no key: %w", certFile, err)
 	}
-	signer, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
+	if authority, err = certificate.NewAuthority("portolan-ca", now, authorityLifetime); err != nil {
+		return authority, err
 	}
-	template := x509.Certificate{
-		Subject:               pkix.Name{CommonName: "portolan-ca"},
-		NotBefore:             now.Add(-backdate),
-		NotAfter:              now.Add(authorityLifetime),
-		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
-		BasicConstraintsValid: true,
-		IsCA:                  true,
-	}
-	made, err := sign(template, &template, signer.Public(), signer)
-	if err != nil {
-		return nil, err
-	}
-	return &authority{made, signer}, store(certFile, keyFile, made, signer)
+	return authority, store(certFile, keyFile, authority)
 }
 
 func exists(file string) bool {
@@ -140,86 +111,50 @@ func exists(file string) bool {
 	return err == nil
 }
 
-// ensure makes a certificate unless there is one that will do.
-func (a *authority) ensure(certFile, keyFile string, template x509.Certificate, now time.Time) error {
-	cert, _, err := load(certFile, keyFile)
-	if err == nil && cert.CheckSignatureFrom(a.cert) == nil && now.Add(renewBefore).Before(cert.NotAfter) && covers(cert, &template) {
+// ensureSigned makes a certificate unless there is one that will do.
+func ensureSigned(authority certificate.Pair, certFile, keyFile string, template x509.Certificate, now time.Time) error {
+	current, err := load(certFile, keyFile)
+	if err == nil && current.Cert.CheckSignatureFrom(authority.Cert) == nil &&
+		now.Add(renewBefore).Before(current.Cert.NotAfter) && certificate.Covers(current.Cert, &template) {
 		return nil
 	}
 	// The two files can't be written at once: a stop in between leaves a pair
 	// that doesn't match.
-	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errMismatch) {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, certificate.ErrMismatch) {
 		return err
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	made, err := authority.Issue(template, now, lifetime)
 	if err != nil {
 		return err
 	}
-	template.NotBefore, template.NotAfter = now.Add(-backdate), now.Add(lifetime)
-	template.KeyUsage = x509.KeyUsageDigitalSignature
-	made, err := sign(template, a.cert, key.Public(), a.key)
-	if err != nil {
-		return err
-	}
-	return store(certFile, keyFile, made, key)
+	return store(certFile, keyFile, made)
 }
 
-// covers says whether a certificate is good for all that is asked of it.
-func covers(cert, wanted *x509.Certificate) bool {
-	for _, ip := range wanted.IPAddresses {
-		if cert.VerifyHostname(ip.String()) != nil {
-			return false
-		}
+func load(certFile, keyFile string) (certificate.Pair, error) {
+	cert, err := os.ReadFile(certFile)
+	if err != nil {
+		return certificate.Pair{}, err
 	}
-	for _, name := range wanted.DNSNames {
-		if cert.VerifyHostname(name) != nil {
-			return false
-		}
+	key, err := os.ReadFile(keyFile)
+	if err != nil {
+		return certificate.Pair{}, err
 	}
-	return true
+	pair, err := certificate.Parse(cert, key)
+	if err != nil {
+		return pair, fmt.Errorf("%s and %s: %w", certFile, keyFile, err)
+	}
+	return pair, nil
 }
 
-func sign(template x509.Certificate, parent *x509.Certificate, public crypto.PublicKey, signer crypto.Signer) (*x509.Certificate, error) {
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
-	if err != nil {
-		return nil, err
-	}
-	template.SerialNumber = serial
-	der, err := x509.CreateCertificate(rand.Reader, &template, parent, public, signer)
-	if err != nil {
-		return nil, err
-	}
-	return x509.ParseCertificate(der)
-}
-
-func load(certFile, keyFile string) (*x509.Certificate, crypto.Signer, error) {
-	certs, err := certutil.CertsFromFile(certFile)
-	if err != nil {
-		return nil, nil, err
-	}
-	key, err := keyutil.PrivateKeyFromFile(keyFile)
-	if err != nil {
-		return nil, nil, err
-	}
-	signer, ok := key.(crypto.Signer)
-	if !ok {
-		return nil, nil, fmt.Errorf("%s holds a key that can't sign", keyFile)
-	}
-	if public, ok := certs[0].PublicKey.(interface{ Equal(crypto.PublicKey) bool }); !ok || !public.Equal(signer.Public()) {
-		return nil, nil, fmt.Errorf("%s and %s: %w", certFile, keyFile, errMismatch)
-	}
-	return certs[0], signer, nil
-}
-
-func store(certFile, keyFile string, cert *x509.Certificate, key crypto.Signer) error {
-	encoded, err := keyutil.MarshalPrivateKeyToPEM(key)
+func store(certFile, keyFile string, pair certificate.Pair) error {
+	cert, key, err := pair.Encode()
 	if err != nil {
 		return err
 	}
-	if err := write(keyFile, encoded, 0o600); err != nil {
+	if err := write(keyFile, key, 0o600); err != nil {
 		return err
 	}
-	return write(certFile, pem.EncodeToMemory(&pem.Block{Type: certutil.CertificateBlockType, Bytes: cert.Raw}), 0o644)
+	return write(certFile, cert, 0o644)
 }
 
 // write makes a file appear whole or not at all, whenever the process ends.
