@@ -46,6 +46,11 @@ var rules = []struct {
 		mayNot:   []string{"k8s.io/apiserver", "k8s.io/client-go", "go.etcd.io"},
 		why:      "the rules of a Service are pure: no client, no I/O",
 	},
+	{
+		packages: "/pkg/endpoints/...",
+		mayNot:   []string{"k8s.io/apiserver", "k8s.io/client-go", "go.etcd.io"},
+		why:      "the way from Pods to endpoints is pure: no client, no I/O",
+	},
 }
 
 func TestImports(t *testing.T) {
