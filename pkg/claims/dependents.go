@@ -23,6 +23,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	portolanstorage "github.com/portolan-dev/portolan/pkg/storage"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
@@ -48,7 +49,7 @@ const (
 // Whatever stays is left to its owner reference.
 type Dependents struct {
 	client            kubernetes.Interface
-	endpoints, slices resource
+	endpoints, slices portolanstorage.Resource
 
 	endpointsReader rest.Getter
 	slicesReader    SlicesReader
@@ -151,7 +152,7 @@ type object interface {
 
 // dependent is one object as it is in the store, as far as is known.
 type dependent struct {
-	resource resource
+	resource portolanstorage.Resource
 	name     string
 	// object is nil where there is none.
 	object   object
@@ -173,7 +174,7 @@ func (d *departure) plan(ctx context.Context, plan *txn.Plan, owner *v1.Service)
 		if d.limited && len(plan.Guards) >= defaultTxnOps-1 {
 			break
 		}
-		guard := txn.Guard{Key: dependent.resource.key(dependent.name), Revision: dependent.revision}
+		guard := txn.Guard{Key: dependent.resource.Key(dependent.name), Revision: dependent.revision}
 		switch obj := dependent.object; {
 		case obj == nil:
 		case len(obj.GetFinalizers()) == 0:
@@ -208,7 +209,7 @@ func (d dependent) mark(ctx context.Context) (txn.Put, error) {
 	if err := versioner.PrepareObjectForStorage(obj); err != nil {
 		return txn.Put{}, err
 	}
-	return d.resource.encode(ctx, d.name, obj)
+	return d.resource.Encode(ctx, d.name, obj)
 }
 
 // find looks the dependents up, the Endpoints first.
@@ -239,14 +240,14 @@ func (d *departure) find(ctx context.Context, owner *v1.Service) ([]dependent, e
 // current is the dependent as a refused transaction found it, if that is newer
 // than what the cache says. What can't be decoded is left alone.
 func (d *departure) current(ctx context.Context, cached dependent, into object) (dependent, bool) {
-	fact, learned := d.learned[cached.resource.key(cached.name)]
+	fact, learned := d.learned[cached.resource.Key(cached.name)]
 	if !learned || cached.revision > fact.revision {
 		return cached, true
 	}
 	if cached.object, cached.revision = nil, 0; fact.kv == nil {
 		return cached, true
 	}
-	if err := cached.resource.decode(ctx, fact.kv, into); err != nil {
+	if err := cached.resource.Decode(ctx, fact.kv, into); err != nil {
 		klog.FromContext(ctx).Error(err, "An object is not deleted with its Service", "key", string(fact.kv.Key))
 		return dependent{}, false
 	}
@@ -305,14 +306,14 @@ func (d *departure) findSlices(ctx context.Context, owner *v1.Service) ([]depend
 // scan reads all slices of a namespace from etcd, while the watch cache is of no
 // use: a single slice that can't be decoded keeps it from starting.
 func (d *departure) scan(ctx context.Context, owner *v1.Service) ([]v1.EndpointSlice, error) {
-	all, err := d.client.List(ctx, d.slices.key(owner.Namespace+"/"), kubernetes.ListOptions{})
+	all, err := d.client.List(ctx, d.slices.Key(owner.Namespace+"/"), kubernetes.ListOptions{})
 	if err != nil {
 		return nil, err
 	}
 	var found []v1.EndpointSlice
 	for _, kv := range all.Kvs {
 		var slice v1.EndpointSlice
-		if err := d.slices.decode(ctx, kv, &slice); err != nil {
+		if err := d.slices.Decode(ctx, kv, &slice); err != nil {
 			klog.FromContext(ctx).Error(err, "An EndpointSlice can't be read", "key", string(kv.Key))
 			continue
 		}

@@ -148,7 +148,7 @@ func (l *Ledger) Refuses(ctx context.Context, svc *v1.Service) (bool, error) {
 		if picks.Picked(value) || l.check(ctx, svc, value) == nil {
 			continue
 		}
-		found, err := l.client.Get(ctx, l.claims(value.Class).key(value.String()), kubernetes.GetOptions{})
+		found, err := l.client.Get(ctx, l.claims(value.Class).Key(value.String()), kubernetes.GetOptions{})
 		if err != nil {
 			return false, err
 		}

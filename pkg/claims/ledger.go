@@ -15,6 +15,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation"
+	portolanstorage "github.com/portolan-dev/portolan/pkg/storage"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
@@ -27,8 +28,8 @@ type Ledger struct {
 	mayRead  MayRead
 	observer Observer
 
-	addresses, ports          resource
-	addressRanges, portRanges resource
+	addresses, ports          portolanstorage.Resource
+	addressRanges, portRanges portolanstorage.Resource
 
 	// Dependents are what goes with a Service besides its claims.
 	Dependents Dependents
@@ -50,7 +51,7 @@ func NewLedger(index *allocation.Index, client kubernetes.Interface, getter gene
 	for _, kind := range []struct {
 		resource string
 		example  runtime.Object
-		into     *resource
+		into     *portolanstorage.Resource
 	}{
 		{"ipaddresses", &v1.IPAddress{}, &ledger.addresses},
 		{"nodeports", &v1.NodePort{}, &ledger.ports},
@@ -63,19 +64,19 @@ func NewLedger(index *allocation.Index, client kubernetes.Interface, getter gene
 		if err != nil {
 			return nil, err
 		}
-		*kind.into = newResource(options)
+		*kind.into = portolanstorage.NewResource(options)
 	}
 	return ledger, nil
 }
 
-func (l *Ledger) claims(class allocation.Class) resource {
+func (l *Ledger) claims(class allocation.Class) portolanstorage.Resource {
 	if class == allocation.Port {
 		return l.ports
 	}
 	return l.addresses
 }
 
-func (l *Ledger) ranges(class allocation.Class) resource {
+func (l *Ledger) ranges(class allocation.Class) portolanstorage.Resource {
 	if class == allocation.Port {
 		return l.portRanges
 	}
@@ -104,7 +105,7 @@ func (l *Ledger) plan(ctx context.Context, plan *txn.Plan, owner *v1.Service, be
 	a := &attempt{difference: differ(before, after), owner: owner, values: map[string]allocation.Value{}, ranges: map[string]rangeGuard{}}
 	sortAsWritten(owner, a.take)
 	for _, value := range a.release {
-		key := l.claims(value.Class).key(value.String())
+		key := l.claims(value.Class).Key(value.String())
 		claim, known := l.Index.Lookup(value)
 		a.guard(plan, key, value, claim.Revision)
 		if known && claim.UID == string(owner.UID) {
@@ -136,7 +137,7 @@ func (l *Ledger) guardRange(plan *txn.Plan, a *attempt, value allocation.Value) 
 	if !ok {
 		return &outOfRangeError{value: value}
 	}
-	key := l.ranges(value.Class).key(name)
+	key := l.ranges(value.Class).Key(name)
 	if _, guarded := a.ranges[key]; !guarded {
 		a.ranges[key] = rangeGuard{value.Class, name}
 		plan.Guards = append(plan.Guards, txn.Guard{Key: key, Revision: revision})
@@ -152,7 +153,7 @@ func (l *Ledger) planRewrites(ctx context.Context, plan *txn.Plan, a *attempt, a
 	wanted := a.rewrite
 	a.rewrite = nil
 	for _, value := range wanted {
-		key := l.ports.key(value.String())
+		key := l.ports.Key(value.String())
 		found, err := l.client.Get(ctx, key, kubernetes.GetOptions{})
 		if err != nil {
 			return err
@@ -164,14 +165,14 @@ func (l *Ledger) planRewrites(ctx context.Context, plan *txn.Plan, a *attempt, a
 		}
 		guard.Revision = found.KV.ModRevision
 		var port v1.NodePort
-		if err := l.ports.decode(ctx, found.KV, &port); err != nil {
+		if err := l.ports.Decode(ctx, found.KV, &port); err != nil {
 			return err
 		}
 		if port.Spec.ParentRef == nil || port.Spec.ParentRef.UID != a.owner.UID {
 			continue
 		}
 		port.Spec.Protocols = after[value]
-		put, err := l.ports.encode(ctx, port.Name, &port)
+		put, err := l.ports.Encode(ctx, port.Name, &port)
 		if err != nil {
 			return err
 		}
@@ -186,10 +187,10 @@ func (l *Ledger) newClaim(ctx context.Context, owner *v1.Service, value allocati
 	meta := metav1.ObjectMeta{Name: name, UID: uuid.NewUUID(), CreationTimestamp: metav1.Now()}
 	parent := referenceTo(owner)
 	if value.Class == allocation.Port {
-		return l.ports.encode(ctx, name, &v1.NodePort{ObjectMeta: meta, Spec: v1.NodePortSpec{Protocols: protocols, ParentRef: parent}})
+		return l.ports.Encode(ctx, name, &v1.NodePort{ObjectMeta: meta, Spec: v1.NodePortSpec{Protocols: protocols, ParentRef: parent}})
 	}
 	meta.Labels = map[string]string{v1.LabelIPFamily: value.Class.String(), v1.LabelManagedBy: v1.ManagedByAllocator}
-	return l.addresses.encode(ctx, name, &v1.IPAddress{ObjectMeta: meta, Spec: v1.IPAddressSpec{ParentRef: parent}})
+	return l.addresses.Encode(ctx, name, &v1.IPAddress{ObjectMeta: meta, Spec: v1.IPAddressSpec{ParentRef: parent}})
 }
 
 func referenceTo(owner *v1.Service) *v1.ParentReference {
@@ -243,18 +244,18 @@ func (l *Ledger) learnClaim(ctx context.Context, value allocation.Value, kv *mvc
 func (l *Ledger) decodeClaim(ctx context.Context, value allocation.Value, kv *mvccpb.KeyValue) (allocation.Claim, error) {
 	if value.Class == allocation.Port {
 		var port v1.NodePort
-		err := l.ports.decode(ctx, kv, &port)
+		err := l.ports.Decode(ctx, kv, &port)
 		return claimOf(port.Spec.ParentRef, kv.ModRevision), err
 	}
 	var address v1.IPAddress
-	err := l.addresses.decode(ctx, kv, &address)
+	err := l.addresses.Decode(ctx, kv, &address)
 	return claimOf(address.Spec.ParentRef, kv.ModRevision), err
 }
 
 // learnRangeAt enters what was found at a range's key.
 func (l *Ledger) learnRangeAt(ctx context.Context, key string, kv *mvccpb.KeyValue, revision int64) error {
 	for _, class := range []allocation.Class{allocation.IPv4, allocation.Port} {
-		if name, ok := strings.CutPrefix(key, l.ranges(class).prefix); ok {
+		if name, ok := strings.CutPrefix(key, l.ranges(class).Prefix); ok {
 			return l.learnRange(ctx, rangeGuard{class, name}, kv, revision)
 		}
 	}
@@ -268,7 +269,7 @@ func (l *Ledger) learnRange(ctx context.Context, guard rangeGuard, kv *mvccpb.Ke
 			return nil
 		}
 		var r v1.NodePortRange
-		if err := l.portRanges.decode(ctx, kv, &r); err != nil {
+		if err := l.portRanges.Decode(ctx, kv, &r); err != nil {
 			return err
 		}
 		setPortRange(l.Index, &r, kv.ModRevision)
@@ -280,7 +281,7 @@ func (l *Ledger) learnRange(ctx context.Context, guard rangeGuard, kv *mvccpb.Ke
 		return nil
 	}
 	var r v1.ServiceCIDR
-	if err := l.addressRanges.decode(ctx, kv, &r); err != nil {
+	if err := l.addressRanges.Decode(ctx, kv, &r); err != nil {
 		return err
 	}
 	setAddressRange(l.Index, &r, kv.ModRevision)

@@ -16,6 +16,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation"
+	portolanstorage "github.com/portolan-dev/portolan/pkg/storage"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
@@ -39,8 +40,8 @@ func newLedger(t *testing.T, keys map[string]*mvccpb.KeyValue) *Ledger {
 		t.Fatal(err)
 	}
 	codec := serializer.NewCodecFactory(scheme).LegacyCodec(v1.SchemeGroupVersion)
-	of := func(prefix string) resource {
-		return resource{prefix: prefix, codec: codec, transformer: identity.NewEncryptCheckTransformer()}
+	of := func(prefix string) portolanstorage.Resource {
+		return portolanstorage.Resource{Prefix: prefix, Codec: codec, Transformer: identity.NewEncryptCheckTransformer()}
 	}
 	return &Ledger{
 		Index: newIndex(), client: fixedKeys{keys: keys},
@@ -50,7 +51,7 @@ func newLedger(t *testing.T, keys map[string]*mvccpb.KeyValue) *Ledger {
 
 func storedPort(t *testing.T, l *Ledger, uid types.UID, revision int64) *mvccpb.KeyValue {
 	t.Helper()
-	put, err := l.ports.encode(t.Context(), "30080", &v1.NodePort{
+	put, err := l.ports.Encode(t.Context(), "30080", &v1.NodePort{
 		ObjectMeta: metav1.ObjectMeta{Name: "30080", Labels: map[string]string{"kept": "yes"}},
 		Spec:       v1.NodePortSpec{Protocols: []corev1.Protocol{"TCP"}, ParentRef: &v1.ParentReference{Resource: "services", Name: "x", UID: uid}},
 	})
@@ -94,7 +95,7 @@ func TestRewrite(t *testing.T) {
 			}
 			for _, put := range plan.Puts {
 				var written v1.NodePort
-				if err := l.ports.decode(t.Context(), &mvccpb.KeyValue{Key: []byte(put.Key), Value: put.Value}, &written); err != nil {
+				if err := l.ports.Decode(t.Context(), &mvccpb.KeyValue{Key: []byte(put.Key), Value: put.Value}, &written); err != nil {
 					t.Fatal(err)
 				}
 				if len(written.Spec.Protocols) != 2 || written.Labels["kept"] != "yes" || written.Spec.ParentRef.UID != "web-uid" {

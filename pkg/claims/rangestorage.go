@@ -182,7 +182,7 @@ func (s *RangeStorage) prepare(ctx context.Context, plan *txn.Plan, seen *survey
 	plan.Reset()
 	classes := classesOf(before)
 	of := question{lost: spansOf(before), kept: append(s.others(plan, nameOf(before), classes), spansOf(after)...)}
-	prefix := s.ledger.claims(classes[0]).prefix
+	prefix := s.ledger.claims(classes[0]).Prefix
 	response, err := s.kv.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithMinCreateRev(seen.from(of)+1))
 	if err != nil {
 		return nil, err
@@ -242,7 +242,7 @@ func (s *RangeStorage) others(plan *txn.Plan, name string, classes []allocation.
 			}
 			if !guarded[r.Name] {
 				guarded[r.Name] = true
-				plan.Guards = append(plan.Guards, txn.Guard{Key: s.ledger.ranges(class).key(r.Name), Revision: r.Revision})
+				plan.Guards = append(plan.Guards, txn.Guard{Key: s.ledger.ranges(class).Key(r.Name), Revision: r.Revision})
 			}
 		}
 	}

@@ -22,8 +22,22 @@ import (
 	"github.com/portolan-dev/portolan/pkg/registry/status"
 )
 
-// Resources are the names of all resources.
-var Resources = []string{"services", "endpoints", "endpointslices", "servicecidrs", "ipaddresses", "nodeportranges", "nodeports"}
+// Resource is what a store holds, and of what kind that is.
+type Resource struct {
+	Name string
+	New  func() runtime.Object
+}
+
+// Resources are all resources.
+var Resources = []Resource{
+	{"services", func() runtime.Object { return &v1.Service{} }},
+	{"endpoints", func() runtime.Object { return &v1.Endpoints{} }},
+	{"endpointslices", func() runtime.Object { return &v1.EndpointSlice{} }},
+	{"servicecidrs", func() runtime.Object { return &v1.ServiceCIDR{} }},
+	{"ipaddresses", func() runtime.Object { return &v1.IPAddress{} }},
+	{"nodeportranges", func() runtime.Object { return &v1.NodePortRange{} }},
+	{"nodeports", func() runtime.Object { return &v1.NodePort{} }},
+}
 
 // Storage is every resource's storage.
 type Storage struct {

@@ -3,7 +3,6 @@ package server
 import (
 	"fmt"
 	"net/http"
-	"path"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -11,7 +10,6 @@ import (
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/endpoints/openapi"
 	genericapiserver "k8s.io/apiserver/pkg/server"
-	serverstorage "k8s.io/apiserver/pkg/server/storage"
 	"k8s.io/apiserver/pkg/storage"
 	"k8s.io/apiserver/pkg/storage/etcd3"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
@@ -30,7 +28,6 @@ import (
 	"github.com/portolan-dev/portolan/pkg/etcd"
 	"github.com/portolan-dev/portolan/pkg/metrics"
 	"github.com/portolan-dev/portolan/pkg/pki"
-	"github.com/portolan-dev/portolan/pkg/registry"
 	"github.com/portolan-dev/portolan/pkg/registry/claim"
 	"github.com/portolan-dev/portolan/pkg/registry/service"
 	"github.com/portolan-dev/portolan/pkg/server/options"
@@ -110,21 +107,11 @@ func (c *Config) applyServing(o *options.Options, files pki.Files) error {
 
 // applyStorage sets up the way of each resource to etcd.
 func (c *Config) applyStorage(o *options.Options) error {
-	encoding := serverstorage.NewDefaultResourceEncodingConfig(c.Extra.Scheme)
-	encoding.SetEffectiveVersion(c.Generic.EffectiveVersion)
-	backend := o.Etcd.StorageConfig
-	backend.StorageObjectCountTracker = c.Generic.StorageObjectCountTracker
-	backend.Transport.TracerProvider = c.Generic.TracerProvider
-	factory := serverstorage.NewDefaultStorageFactory(backend, o.Etcd.DefaultStorageMediaType, c.Extra.Codecs, encoding, serverstorage.NewResourceConfig(), nil)
-	for _, resource := range registry.Resources {
-		factory.SetResourceEtcdPrefix(v1.Resource(resource), path.Join(v1.GroupName, resource))
-	}
-	if err := o.Etcd.ApplyWithStorageFactoryTo(factory, &c.Generic.Config); err != nil {
+	if err := c.applyEncoding(o); err != nil {
 		return err
 	}
-
 	client := c.Extra.Store.Client
-	compactor := etcd3.NewCompactor(client, backend.CompactionInterval, clock.RealClock{}, func() {})
+	compactor := etcd3.NewCompactor(client, o.Etcd.StorageConfig.CompactionInterval, clock.RealClock{}, func() {})
 	c.Extra.StopCompactor = compactor.Stop
 	index := allocation.New(time.Now)
 	observed := metrics.New(index)

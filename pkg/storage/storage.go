@@ -29,7 +29,6 @@ import (
 	"k8s.io/apiserver/pkg/storage/etcd3"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
-	"k8s.io/apiserver/pkg/storage/value/encrypt/identity"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/portolan-dev/portolan/pkg/txn"
@@ -94,13 +93,9 @@ func (g *Getter) GetRESTOptions(resource schema.GroupResource, example runtime.O
 
 func (g *Getter) store(config *storagebackend.ConfigForResource, resourcePrefix string, newFunc, newListFunc func() runtime.Object) (storage.Interface, func(), error) {
 	client := txn.Decorate(countBatches(g.Client), g.Observe)
-	transformer := config.Transformer
-	if transformer == nil {
-		transformer = identity.NewEncryptCheckTransformer()
-	}
 	versioner := storage.APIObjectVersioner{}
 	store, err := etcd3.New(client, g.Compactor, config.Codec, newFunc, newListFunc, config.Prefix, resourcePrefix,
-		config.GroupResource, transformer, config.LeaseManagerConfig, kindless{etcd3.NewDefaultDecoder(config.Codec, versioner)}, versioner)
+		config.GroupResource, transformerOr(config.Transformer), config.LeaseManagerConfig, kindless{etcd3.NewDefaultDecoder(config.Codec, versioner)}, versioner)
 	if err != nil {
 		return nil, nil, err
 	}

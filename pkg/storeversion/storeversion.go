@@ -88,12 +88,14 @@ func (s Store) Ensure(ctx context.Context) (Record, error) {
 
 // Raise makes the store's format the newest that this release knows, if it is
 // older. A replica of an older release that still runs ends then; none starts.
-func (s Store) Raise(ctx context.Context) (Record, error) {
+func (s Store) Raise(ctx context.Context) (Record, error) { return s.raise(ctx, Known) }
+
+func (s Store) raise(ctx context.Context, to int) (Record, error) {
 	record, revision, err := s.read(ctx)
-	if err != nil || record.Format == Known && revision != 0 {
+	if err != nil || record.Format >= to {
 		return record, err
 	}
-	return s.write(ctx, Record{Format: Known, Release: version.Release()}, revision)
+	return s.write(ctx, Record{Format: to, Release: version.Release()}, revision)
 }
 
 // Guard does what Ensure does, and then serves. The context that it serves in

@@ -88,6 +88,19 @@ func TestRecordOfAnotherReplica(t *testing.T) {
 	}
 }
 
+// A release that knows format 2 raises the store to it once.
+func TestRaise(t *testing.T) {
+	s := startStore(t)
+	s.put(t, `{"format":1,"release":"v0.1.0"}`)
+	record, err := s.raise(t.Context(), 2)
+	if err != nil || record != (Record{Format: 2, Release: version.Release()}) {
+		t.Errorf("got %v, %v", record, err)
+	}
+	if value, times := s.stored(t); value != `{"format":2,"release":"`+version.Release()+`"}` || times != 2 {
+		t.Errorf("%s was written, %d times", value, times)
+	}
+}
+
 func TestRefused(t *testing.T) {
 	s := startStore(t)
 	for value, want := range map[string]string{

@@ -38,6 +38,9 @@ type Reader struct {
 	Client *clientv3.Client
 	// Prefix is that of the server's --etcd-prefix.
 	Prefix string
+	// Decrypt returns a value of a resource as it was before it was encrypted. If
+	// it is nil, encrypted values are not read.
+	Decrypt func(ctx context.Context, resource string, kv *mvccpb.KeyValue) ([]byte, error)
 	// Progress is told about large stores, if it isn't nil.
 	Progress io.Writer
 }
@@ -82,17 +85,18 @@ func readAll[T any, P interface {
 	root := path.Join("/", p.Prefix, v1.GroupName) + "/"
 	return p.scan(ctx, root+resource+"/", func(kv *mvccpb.KeyValue) {
 		key := strings.TrimPrefix(string(kv.Key), root)
-		if provider := encryption(kv.Value); provider != "" {
-			p.reject(Unreadable{Key: key, Encryption: provider})
+		value, readable := p.decrypt(ctx, resource, kv)
+		if !readable {
+			p.reject(Unreadable{Key: key, Encryption: encryption(kv.Value)})
 			return
 		}
 		// The decoder takes it for an object that has no name.
-		if len(kv.Value) == 0 {
+		if len(value) == 0 {
 			p.reject(Unreadable{Key: key, Reason: "is stored without a value"})
 			return
 		}
 		object := P(new(T))
-		if _, _, err := p.decoder.Decode(kv.Value, nil, object); err != nil {
+		if _, _, err := p.decoder.Decode(value, nil, object); err != nil {
 			p.reject(Unreadable{Key: key, Reason: fmt.Sprintf("can't be decoded: %v", err)})
 			return
 		}
@@ -140,6 +144,18 @@ func (p *pass) count() {
 	if p.Progress != nil && p.objects%progressStep == 0 {
 		fmt.Fprintf(p.Progress, "read %d objects\n", p.objects)
 	}
+}
+
+// decrypt returns a value that can be decoded, if there is one to be had.
+func (p *pass) decrypt(ctx context.Context, resource string, kv *mvccpb.KeyValue) (value []byte, readable bool) {
+	if encryption(kv.Value) == "" {
+		return kv.Value, true
+	}
+	if p.Decrypt == nil {
+		return nil, false
+	}
+	value, err := p.Decrypt(ctx, resource, kv)
+	return value, err == nil
 }
 
 // encryption names the provider that a value was encrypted by, if it was.

@@ -1,0 +1,110 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/portolan-dev/portolan/pkg/etcd"
+	"github.com/portolan-dev/portolan/pkg/migrate"
+	"github.com/portolan-dev/portolan/pkg/server"
+)
+
+type migrateOptions struct {
+	storeOptions
+	dryRun bool
+}
+
+// newMigrateCommand makes a command that returns an error if the store can't be
+// used, or if objects were left that can't be read.
+func newMigrateCommand() *cobra.Command {
+	o := migrateOptions{storeOptions: newStoreOptions()}
+	cmd := &cobra.Command{
+		Use:   "migrate",
+		Short: "Store every object as this release would, and raise the store's format",
+		Long: `Rewrites every object that is not stored as a server of this release, with the
+same flags, would store it: in another encoding (--storage-media-type), in the
+format of an older release, in plain text or encrypted with an older key
+(--encryption-provider-config). Objects that are stored so already are left
+alone, so that it can be interrupted and run again.
+
+The store is either an external etcd, whose servers may go on running, or the
+data directory of a server that has been stopped. An object that a server writes
+meanwhile is left to the server. An object that can't be read is left as it is
+and reported, and makes the command fail.
+
+Give it the flags that the servers have, once all of them have them. Take a
+backup first. After a release that stores in a newer format, migrate when every
+replica runs that release: a replica of the one before stops when the format is
+raised, and doesn't start again.`,
+		Example: `  # What would be rewritten
+  portolan migrate --etcd-servers=https://etcd:2379 --dry-run \
+    --etcd-cafile=ca.crt --etcd-certfile=client.crt --etcd-keyfile=client.key
+
+  # After encryption was turned on, or a new key was put first
+  portolan migrate --etcd-servers=https://etcd:2379 --encryption-provider-config=encryption.yaml \
+    --etcd-cafile=ca.crt --etcd-certfile=client.crt --etcd-keyfile=client.key
+
+  # The store of a server that has been stopped
+  portolan migrate --data-dir=./portolan-data`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.validate(); err != nil {
+				return err
+			}
+			cmd.SilenceUsage = true
+			return o.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	o.addFlags(cmd)
+	cmd.Flags().StringVar(&o.Etcd.DefaultStorageMediaType, "storage-media-type", o.Etcd.DefaultStorageMediaType, "The server's --storage-media-type: what objects are encoded in")
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "Say what would be rewritten and write nothing")
+	return cmd
+}
+
+func (o migrateOptions) run(ctx context.Context, out, progress io.Writer) error {
+	stored, err := server.StoredResources(o.Options)
+	if err != nil {
+		return err
+	}
+	store, err := o.open(ctx)
+	if err != nil {
+		return err
+	}
+	format, err := o.raiseFormat(ctx, store)
+	if err != nil {
+		return errors.Join(err, store.Close())
+	}
+	migration := migrate.Migration{KV: store.Client, Stored: stored, DryRun: o.dryRun, Progress: progress}
+	report, err := migration.Run(ctx)
+	err = errors.Join(err, store.Close())
+	if _, printErr := io.WriteString(out, format+report.String()); printErr != nil {
+		return errors.Join(err, printErr)
+	}
+	if err == nil && report.Total().Read == 0 {
+		_, err = fmt.Fprintf(out, "warning: %s\n", o.emptyWarning())
+	}
+	return errors.Join(err, report.Err())
+}
+
+// raiseFormat raises the format before objects are written in it, so that no
+// server that doesn't know it is there when they are. It says what it did.
+func (o migrateOptions) raiseFormat(ctx context.Context, store *etcd.Store) (string, error) {
+	before, err := o.format(store).Check(ctx)
+	if err != nil {
+		return "", err
+	}
+	after := before
+	if !o.dryRun {
+		if after, err = o.format(store).Raise(ctx); err != nil {
+			return "", err
+		}
+	}
+	if after.Format == before.Format {
+		return fmt.Sprintf("The store is in format %d.\n", after.Format), nil
+	}
+	return fmt.Sprintf("The store's format was raised from %d to %d.\n", before.Format, after.Format), nil
+}

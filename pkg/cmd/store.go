@@ -1,0 +1,78 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/portolan-dev/portolan/pkg/etcd"
+	"github.com/portolan-dev/portolan/pkg/server/options"
+	"github.com/portolan-dev/portolan/pkg/storeversion"
+)
+
+// storeOptions are the options of a server as far as they say which store it
+// has and how it stores things, for commands that work on the store directly.
+type storeOptions struct {
+	*options.Options
+}
+
+func newStoreOptions() storeOptions { return storeOptions{options.New()} }
+
+// addFlags adds the flags under the names that they have for the server.
+func (o storeOptions) addFlags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	transport := &o.Etcd.StorageConfig.Transport
+	flags.StringVar(&o.DataDir, "data-dir", o.DataDir, "Data directory of a server that has been stopped")
+	flags.StringSliceVar(&transport.ServerList, "etcd-servers", nil, "Use this external etcd instead (comma-separated URLs)")
+	flags.StringVar(&transport.TrustedCAFile, "etcd-cafile", "", "CA certificate that the external etcd's is checked against")
+	flags.StringVar(&transport.CertFile, "etcd-certfile", "", "Client certificate for the external etcd")
+	flags.StringVar(&transport.KeyFile, "etcd-keyfile", "", "Key of the client certificate")
+	flags.StringVar(&o.Etcd.StorageConfig.Prefix, "etcd-prefix", o.Etcd.StorageConfig.Prefix, "What the server's keys begin with: its --etcd-prefix")
+	flags.StringVar(&o.Etcd.EncryptionProviderConfigFilepath, "encryption-provider-config", "", "The server's --encryption-provider-config, if it has one")
+	cmd.MarkFlagsMutuallyExclusive("data-dir", "etcd-servers")
+	cmd.MarkFlagsRequiredTogether("etcd-certfile", "etcd-keyfile")
+}
+
+func (o storeOptions) validate() error {
+	transport := o.Etcd.StorageConfig.Transport
+	if o.Embedded() && (transport.TrustedCAFile != "" || transport.CertFile != "") {
+		return errors.New("--etcd-cafile and --etcd-certfile are for an external etcd: --etcd-servers is missing")
+	}
+	return nil
+}
+
+// open opens a store that is there already, in a format that this release knows.
+func (o storeOptions) open(ctx context.Context) (*etcd.Store, error) {
+	store, err := o.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := o.format(store).Check(ctx); err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return store, nil
+}
+
+func (o storeOptions) connect(ctx context.Context) (*etcd.Store, error) {
+	if !o.Embedded() {
+		return etcd.Connect(ctx, o.Etcd.StorageConfig.Transport)
+	}
+	// etcd would make a new store here, which has nothing in it.
+	if _, err := os.Stat(filepath.Join(o.DataDir, "etcd", "member")); err != nil {
+		return nil, fmt.Errorf("%s is not a server's data directory: %w", o.DataDir, err)
+	}
+	return etcd.StartEmbedded(ctx, o.DataDir)
+}
+
+func (o storeOptions) format(store *etcd.Store) storeversion.Store {
+	return storeversion.Store{Client: store.Client, Prefix: o.Etcd.StorageConfig.Prefix}
+}
+
+// emptyWarning is about a store in which nothing was found.
+func (o storeOptions) emptyWarning() string {
+	return fmt.Sprintf("nothing is stored under %s: is that the server's --etcd-prefix?", o.Etcd.StorageConfig.Prefix)
+}
