@@ -1,6 +1,7 @@
-// Package pki keeps the certificates that a server without a cluster makes for
-// itself: a certificate authority, its own serving certificate, and the
-// administrator's client certificate with a kubeconfig that uses it.
+// Package pki keeps the certificates that a server makes for itself: a
+// certificate authority, its own serving certificate and, where there is no
+// cluster to say who may do what, the administrator's client certificate with a
+// kubeconfig that uses it.
 //
 // Everything is in one directory and found again at the next start. What has
 // expired, is about to, or no longer fits is made anew; the authority is not,
@@ -38,7 +39,8 @@ const (
 type Files struct {
 	CACert                  string
 	ServingCert, ServingKey string
-	Kubeconfig              string
+	// Kubeconfig is the administrator's. It is empty where there is none.
+	Kubeconfig string
 }
 
 // Server describes who is served.
@@ -53,19 +55,42 @@ type Server struct {
 // Ensure makes what is missing in a directory and says where everything is.
 // Keys and the kubeconfig are readable by their owner only.
 func Ensure(dir string, server Server, now time.Time) (Files, error) {
+	files, ca, err := ensureServing(dir, server, now)
+	if err != nil {
+		return Files{}, err
+	}
+	client := x509.Certificate{
+		Subject:     pkix.Name{CommonName: admin, Organization: []string{user.SystemPrivilegedGroup}},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	pkiDir := filepath.Dir(files.CACert)
+	cert, key := filepath.Join(pkiDir, "admin.crt"), filepath.Join(pkiDir, "admin.key")
+	if err := ensureSigned(ca, cert, key, client, now); err != nil {
+		return Files{}, err
+	}
+	files.Kubeconfig = filepath.Join(dir, "admin.kubeconfig")
+	return files, writeKubeconfig(files, cert, key, server.URL)
+}
+
+// EnsureServing is Ensure without the administrator.
+func EnsureServing(dir string, server Server, now time.Time) (Files, error) {
+	files, _, err := ensureServing(dir, server, now)
+	return files, err
+}
+
+func ensureServing(dir string, server Server, now time.Time) (Files, certificate.Pair, error) {
 	pkiDir := filepath.Join(dir, "pki")
 	if err := os.MkdirAll(pkiDir, 0o700); err != nil {
-		return Files{}, err
+		return Files{}, certificate.Pair{}, err
 	}
 	files := Files{
 		CACert:      filepath.Join(pkiDir, "ca.crt"),
 		ServingCert: filepath.Join(pkiDir, "serving.crt"),
 		ServingKey:  filepath.Join(pkiDir, "serving.key"),
-		Kubeconfig:  filepath.Join(dir, "admin.kubeconfig"),
 	}
 	ca, err := ensureAuthority(files.CACert, filepath.Join(pkiDir, "ca.key"), now)
 	if err != nil {
-		return Files{}, err
+		return Files{}, ca, err
 	}
 	serving := x509.Certificate{
 		Subject:     pkix.Name{CommonName: "portolan"},
@@ -74,17 +99,9 @@ func Ensure(dir string, server Server, now time.Time) (Files, error) {
 		DNSNames:    server.Names,
 	}
 	if err := ensureSigned(ca, files.ServingCert, files.ServingKey, serving, now); err != nil {
-		return Files{}, err
+		return Files{}, ca, err
 	}
-	client := x509.Certificate{
-		Subject:     pkix.Name{CommonName: admin, Organization: []string{user.SystemPrivilegedGroup}},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}
-	cert, key := filepath.Join(pkiDir, "admin.crt"), filepath.Join(pkiDir, "admin.key")
-	if err := ensureSigned(ca, cert, key, client, now); err != nil {
-		return Files{}, err
-	}
-	return files, writeKubeconfig(files, cert, key, server.URL)
+	return files, ca, nil
 }
 
 func ensureAuthority(certFile, keyFile string, now time.Time) (certificate.Pair, error) {

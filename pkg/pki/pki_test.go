@@ -72,6 +72,34 @@ func TestMadeOnceAndFoundAgain(t *testing.T) {
 	checkChanged(t, before, contents(t, dir))
 }
 
+func TestNoAdministrator(t *testing.T) {
+	dir := t.TempDir()
+	files, err := EnsureServing(dir, localhost, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files.Kubeconfig != "" {
+		t.Errorf("there is a kubeconfig: %s", files.Kubeconfig)
+	}
+	if _, err := tls.LoadX509KeyPair(files.ServingCert, files.ServingKey); err != nil {
+		t.Error(err)
+	}
+	for _, name := range []string{"pki/admin.crt", "pki/admin.key", "admin.kubeconfig"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); !os.IsNotExist(err) {
+			t.Errorf("%s is there: %v", name, err)
+		}
+	}
+	// The authority stays when the server is run without a cluster.
+	before, err := os.ReadFile(files.CACert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ensure(t, dir, localhost, time.Now())
+	if after := contents(t, dir)["pki/ca.crt"]; !bytes.Equal(before, after) {
+		t.Error("the authority was made anew")
+	}
+}
+
 func TestRenewal(t *testing.T) {
 	now := time.Now()
 	for name, test := range map[string]struct {

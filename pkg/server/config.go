@@ -99,7 +99,7 @@ func (c *Config) applyServing(o *options.Options, files pki.Files) error {
 	if err := o.SecureServing.ApplyToConfig(generic); err != nil {
 		return err
 	}
-	if err := applyAuth(generic, files.CACert, o.ClientCAFile); err != nil {
+	if err := c.applyAuth(o, files.CACert); err != nil {
 		return err
 	}
 	return o.Audit.ApplyTo(generic)

@@ -29,13 +29,9 @@ func Run(ctx context.Context, o *options.Options, out io.Writer) (err error) {
 	if err := o.Validate(); err != nil {
 		return err
 	}
-	files, err := pki.Ensure(o.DataDir, endpoint(o), time.Now())
+	files, err := certificates(o)
 	if err != nil {
-		return fmt.Errorf("certificates in %s: %w", o.DataDir, err)
-	}
-	serving := &o.SecureServing.ServerCert.CertKey
-	if serving.CertFile == "" && serving.KeyFile == "" {
-		serving.CertFile, serving.KeyFile = files.ServingCert, files.ServingKey
+		return err
 	}
 
 	store, err := openStore(ctx, o)
@@ -54,9 +50,30 @@ func Run(ctx context.Context, o *options.Options, out io.Writer) (err error) {
 		if err != nil {
 			return err
 		}
-		go announce(ctx, server.Generic, files, out)
+		go announce(ctx, server.Generic, welcome(o, files), out)
 		return server.Generic.PrepareRun().RunWithContext(ctx)
 	})
+}
+
+// certificates chooses where the server's certificates come from: files that
+// the flags name or else, and for the administrator of a server without a
+// cluster, those that it keeps in its data directory.
+func certificates(o *options.Options) (files pki.Files, err error) {
+	serving := &o.SecureServing.ServerCert.CertKey
+	named := serving.CertFile != "" || serving.KeyFile != ""
+	switch {
+	case !o.InCluster():
+		files, err = pki.Ensure(o.DataDir, endpoint(o), time.Now())
+	case !named:
+		files, err = pki.EnsureServing(o.DataDir, endpoint(o), time.Now())
+	}
+	if err != nil {
+		return files, fmt.Errorf("certificates in %s: %w", o.DataDir, err)
+	}
+	if !named {
+		serving.CertFile, serving.KeyFile = files.ServingCert, files.ServingKey
+	}
+	return files, nil
 }
 
 func openStore(ctx context.Context, o *options.Options) (*etcd.Store, error) {
@@ -94,8 +111,31 @@ func endpoint(o *options.Options) pki.Server {
 	return server
 }
 
-// announce waits until the server is ready and says what to do with it.
-func announce(ctx context.Context, generic *genericapiserver.GenericAPIServer, files pki.Files, out io.Writer) {
+// welcome is what to do with a server that is ready.
+func welcome(o *options.Options, files pki.Files) string {
+	if !o.InCluster() {
+		return fmt.Sprintf(`Portolan is ready. Type next, in another terminal:
+
+  export KUBECONFIG=%s
+  kubectl api-resources --api-group=portolan.dev
+  kubectl get servicecidrs.portolan.dev,nodeportranges.portolan.dev
+
+`, files.Kubeconfig)
+	}
+	authority := files.CACert
+	if authority == "" {
+		authority = "CA-OF-" + o.SecureServing.ServerCert.CertKey.CertFile
+	}
+	return fmt.Sprintf(`Portolan is ready on %s. Who may do what is the cluster's to say.
+artifacts/cluster registers it there. To reach it directly, as a user of the cluster:
+
+  kubectl --server=%[1]s --certificate-authority=%s get servicecidrs.portolan.dev,nodeportranges.portolan.dev
+
+`, endpoint(o).URL, authority)
+}
+
+// announce waits until the server is ready and says so.
+func announce(ctx context.Context, generic *genericapiserver.GenericAPIServer, text string, out io.Writer) {
 	client, err := rest.HTTPClientFor(generic.LoopbackClientConfig)
 	if err != nil {
 		return
@@ -109,14 +149,7 @@ func announce(ctx context.Context, generic *genericapiserver.GenericAPIServer, f
 		defer response.Body.Close()
 		return response.StatusCode == 200, nil
 	})
-	if err != nil {
-		return
+	if err == nil {
+		fmt.Fprint(out, text)
 	}
-	fmt.Fprintf(out, `Portolan is ready. Type next, in another terminal:
-
-  export KUBECONFIG=%s
-  kubectl api-resources --api-group=portolan.dev
-  kubectl get servicecidrs.portolan.dev,nodeportranges.portolan.dev
-
-`, files.Kubeconfig)
 }

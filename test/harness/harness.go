@@ -4,10 +4,12 @@ package harness
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -26,19 +28,31 @@ import (
 	"github.com/portolan-dev/portolan/pkg/verify"
 )
 
-const startTimeout = time.Minute
+const (
+	startTimeout = time.Minute
+
+	// What a server makes in its data directory.
+	adminKubeconfig = "admin.kubeconfig"
+	ownAuthority    = "pki/ca.crt"
+)
 
 // Server is a server that serves until the test ends, or Stop.
 type Server struct {
-	// Config is the administrator's, with no limit on its rate.
+	// Config is the administrator's, with no limit on its rate: of a server with
+	// a cluster, that of the user of its kubeconfig.
 	Config *rest.Config
 	Client versioned.Interface
-	// Kubeconfig is the administrator's file.
+	// Kubeconfig is the administrator's file, which a server with a cluster
+	// doesn't have.
 	Kubeconfig string
 	DataDir    string
 	Options    *options.Options
 
-	stop func() error
+	// url is where it is, and authority the file of who vouches for that.
+	url, authority string
+	// cluster is the kubeconfig of its cluster, empty without one.
+	cluster string
+	stop    func() error
 }
 
 // Start runs a server in this process and returns when it is ready. Change may
@@ -57,22 +71,40 @@ func Start(t testing.TB, change func(*options.Options)) *Server {
 		change(o)
 	}
 
+	s := &Server{
+		DataDir: o.DataDir, Options: o, Kubeconfig: filepath.Join(o.DataDir, adminKubeconfig),
+		url:       "https://" + listener.Addr().String(),
+		authority: cmp.Or(o.SecureServing.ServerCert.CertKey.CertFile, filepath.Join(o.DataDir, ownAuthority)),
+		cluster:   o.CoreAPI.CoreAPIKubeconfigPath,
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	var output bytes.Buffer
 	go func() { ended <- server.Run(ctx, o, &output) }()
-	stop := sync.OnceValue(func() error {
+	s.stop = sync.OnceValue(func() error {
 		cancel()
 		return <-ended
 	})
 	t.Cleanup(func() {
-		if err := stop(); err != nil {
+		if err := s.stop(); err != nil {
 			t.Errorf("the server ended with: %v", err)
 		}
 	})
-	s := &Server{DataDir: o.DataDir, Options: o, Kubeconfig: filepath.Join(o.DataDir, "admin.kubeconfig"), stop: stop}
 	s.waitReady(t, ended)
 	return s
+}
+
+// As is how somebody asks the server directly who is known to its cluster, or
+// to anybody else whom it believes: with his credentials, at its address, and
+// with no limit on the rate.
+func (s *Server) As(user *rest.Config) *rest.Config { return direct(user, s.url, s.authority) }
+
+func direct(user *rest.Config, url, authority string) *rest.Config {
+	config := rest.CopyConfig(user)
+	config.Host, config.APIPath = url, ""
+	config.Insecure, config.ServerName, config.CAData, config.CAFile = false, "", nil, authority
+	config.QPS = -1
+	return config
 }
 
 // Stop ends the server and returns what Run returned.
@@ -86,11 +118,14 @@ func (s *Server) waitReady(t testing.TB, ended <-chan error) {
 			return false, fmt.Errorf("the server ended: %w", err)
 		default:
 		}
-		config, err := clientcmd.BuildConfigFromFlags("", s.Kubeconfig)
+		config, err := clientcmd.BuildConfigFromFlags("", cmp.Or(s.cluster, s.Kubeconfig))
 		if err != nil {
 			return false, nil
 		}
-		config.QPS = -1
+		if _, err := os.Stat(s.authority); err != nil {
+			return false, nil
+		}
+		config = s.As(config)
 		client, err := versioned.NewForConfig(config)
 		if err != nil {
 			return false, err

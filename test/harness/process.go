@@ -3,6 +3,7 @@ package harness
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -104,6 +106,10 @@ func serve(encoded string) error {
 type Process struct {
 	DataDir string
 
+	// cluster is the kubeconfig of its cluster, empty without one.
+	cluster string
+	// url is where it says that it is, once it is ready.
+	url    string
 	cmd    *exec.Cmd
 	ready  chan struct{}
 	exited chan struct{}
@@ -123,6 +129,11 @@ func Spawn(t testing.TB, dataDir string, flags ...string) *Process {
 		t.Fatal(err)
 	}
 	p := &Process{DataDir: dataDir, cmd: exec.Command(self), ready: make(chan struct{}), exited: make(chan struct{})}
+	for _, flag := range flags {
+		if file, found := strings.CutPrefix(flag, "--kubeconfig="); found {
+			p.cluster = file
+		}
+	}
 	p.cmd.Env = append(os.Environ(), serveFlags+"="+string(args))
 	p.cmd.Stderr = &p.output
 	stdout, err := p.cmd.StdoutPipe()
@@ -141,6 +152,7 @@ func Spawn(t testing.TB, dataDir string, flags ...string) *Process {
 		for announced := false; lines.Scan(); {
 			if !announced && strings.HasPrefix(lines.Text(), "Portolan is ready") {
 				announced = true
+				p.url = address.FindString(lines.Text())
 				close(p.ready)
 			}
 		}
@@ -162,15 +174,35 @@ func (p *Process) WaitReady(t testing.TB) {
 	}
 }
 
+// address is that of the server, in the text that says that it is ready.
+var address = regexp.MustCompile(`https://[^\s]*[0-9]`)
+
+// Config is the administrator's of a server that is ready, with no limit on its
+// rate: of a server with a cluster, that of the user of its kubeconfig.
+func (p *Process) Config(t testing.TB) *rest.Config {
+	t.Helper()
+	config, err := clientcmd.BuildConfigFromFlags("", cmp.Or(p.cluster, filepath.Join(p.DataDir, adminKubeconfig)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.cluster != "" {
+		return p.As(config)
+	}
+	config.QPS = -1
+	return config
+}
+
+// As is how somebody asks a server directly who is known to its cluster; see
+// Server.As. The server is ready and has a certificate of its own making.
+func (p *Process) As(user *rest.Config) *rest.Config {
+	return direct(user, p.url, filepath.Join(p.DataDir, ownAuthority))
+}
+
 // Client makes a client of a server that is ready. Its connections are its
 // own: those to a server that was killed are not met again.
 func (p *Process) Client(t testing.TB) versioned.Interface {
 	t.Helper()
-	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(p.DataDir, "admin.kubeconfig"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.QPS = -1
+	config := p.Config(t)
 	// A dialer of its own keeps client-go from sharing the transport.
 	config.Dial = (&net.Dialer{}).DialContext
 	httpClient, err := rest.HTTPClientFor(config)

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bufio"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,16 +12,16 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/net/websocket"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/admission"
+	"github.com/portolan-dev/portolan/pkg/pki"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 	"github.com/portolan-dev/portolan/test/harness"
 )
@@ -264,7 +265,7 @@ func TestServiceProxyToPods(t *testing.T) {
 	t.Parallel()
 	const address = "255.255.255.255"
 	asked := make(chan *http.Request, 10)
-	cluster := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	cluster := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if req.URL.Path == "/api/v1/namespaces/default/pods/web" {
 			asked <- req
 			w.Header().Set("Content-Type", "application/json")
@@ -277,19 +278,25 @@ func TestServiceProxyToPods(t *testing.T) {
 		}
 		http.NotFound(w, req)
 	}))
-	t.Cleanup(cluster.Close)
-	kubeconfig := clientcmdapi.NewConfig()
-	kubeconfig.Clusters["cluster"] = &clientcmdapi.Cluster{Server: cluster.URL}
-	kubeconfig.Contexts["cluster"] = &clientcmdapi.Context{Cluster: "cluster"}
-	kubeconfig.CurrentContext = "cluster"
-	file := t.TempDir() + "/kubeconfig"
-	if err := clientcmd.WriteToFile(*kubeconfig, file); err != nil {
+	users, err := pki.Ensure(t.TempDir(), pki.Server{URL: "https://" + cluster.Listener.Addr().String(), IPs: []net.IP{net.IPv4(127, 0, 0, 1)}}, time.Now())
+	if err != nil {
 		t.Fatal(err)
 	}
+	pair, err := tls.LoadX509KeyPair(users.ServingCert, users.ServingKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cluster.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
+	cluster.StartTLS()
+	t.Cleanup(cluster.Close)
 	etcd := harness.StartEtcd(t)
 	server := harness.Start(t, func(o *options.Options) {
 		harness.On(etcd)(o)
-		o.CoreAPI.CoreAPIKubeconfigPath = file
+		// The cluster says who is a Pod, and nothing else.
+		o.CoreAPI.CoreAPIKubeconfigPath = users.Kubeconfig
+		o.Authentication.ClientCert.ClientCA = users.CACert
+		o.Authentication.SkipInClusterLookup = true
+		o.Features.EnablePriorityAndFairness = false
 		o.Admission.DisablePlugins = admission.NeedCluster().UnsortedList()
 	})
 	c := callerOf(t, server)

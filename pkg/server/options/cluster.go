@@ -1,11 +1,13 @@
 package options
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/spf13/pflag"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	cliflag "k8s.io/component-base/cli/flag"
 )
 
 func (o *Options) addClusterFlags(fs *pflag.FlagSet) {
@@ -17,6 +19,40 @@ func (o *Options) addClusterFlags(fs *pflag.FlagSet) {
 		"Follow the cluster that the server runs in as a Pod, with the Pod's service account. It takes the place of --kubeconfig.")
 }
 
+// addAuthFlags adds the flags of who is known and who may do what. Most say how
+// the cluster is asked that.
+func (o *Options) addAuthFlags(sets *cliflag.NamedFlagSets) {
+	authentication := sets.FlagSet("authentication")
+	o.Authentication.AddFlags(authentication)
+	describe(authentication, "client-ca-file",
+		"Certificate authorities whose client certificates are accepted besides the cluster's or, without a cluster, besides those of the server's own: "+
+			"the common name is the user, the organizations are the groups. Members of system:masters may do everything.")
+	describe(authentication, "authentication-kubeconfig",
+		"kubeconfig of the cluster that is asked who a bearer token belongs to, with a TokenReview, and which the authentication configuration is looked up in. "+
+			"Without it that is done with what --kubeconfig or --in-cluster says.")
+	describe(authentication, "authentication-token-webhook-cache-ttl",
+		"For how long the cluster's answer about a bearer token is believed. A token that is in use stays good for that long while the cluster's API server is away; "+
+			"then, and for tokens not seen before, requests get a 503 until it is back.")
+	describe(authentication, "authentication-skip-lookup",
+		"Don't look up in the cluster, in the ConfigMap kube-system/extension-apiserver-authentication, whose client certificates are accepted and "+
+			"which --requestheader flags its aggregation layer needs. --requestheader-client-ca-file alone does that for the latter.")
+	describe(authentication, "authentication-tolerate-lookup-failure",
+		"Be ready even if the authentication configuration could not be looked up in the cluster. Requests through its aggregation layer, and those with its "+
+			"client certificates, are refused until it could. If false the server is not ready until then; it tries again in either case, and follows all changes.")
+
+	authorization := sets.FlagSet("authorization")
+	o.Authorization.AddFlags(authorization)
+	describe(authorization, "authorization-kubeconfig",
+		"kubeconfig of the cluster that is asked what a user may do, with a SubjectAccessReview. Without it that is done with what --kubeconfig or --in-cluster says.")
+	describe(authorization, "authorization-webhook-cache-authorized-ttl",
+		"For how long the cluster's answer that a user may do something is believed. That long it stays allowed while the cluster's API server is away; "+
+			"what the cluster has to be asked gets a 503 until it is back.")
+	describe(authorization, "authorization-webhook-cache-unauthorized-ttl",
+		"For how long the cluster's answer that a user may not do something is believed.")
+	describe(authorization, "authorization-always-allow-paths",
+		"Paths that everybody may use without a question, and without saying who he is.")
+}
+
 // InCluster says whether there is a cluster to ask.
 func (o *Options) InCluster() bool { return o.ServiceAccount || o.CoreAPI.CoreAPIKubeconfigPath != "" }
 
@@ -25,11 +61,33 @@ func (o *Options) InCluster() bool { return o.ServiceAccount || o.CoreAPI.CoreAP
 // own ways to slow down who asks too much. What else asks in this process sets
 // a limit and a user agent of its own. Unless InCluster that is an error.
 func (o *Options) ClusterConfig() (*rest.Config, error) {
+	return o.configOf(o.CoreAPI.CoreAPIKubeconfigPath)
+}
+
+// AuthenticationConfig is how the cluster is asked who a token belongs to and
+// whom its aggregation layer may speak for, otherwise like ClusterConfig.
+func (o *Options) AuthenticationConfig() (*rest.Config, error) {
+	return o.configOf(cmp.Or(o.Authentication.RemoteKubeConfigFile, o.CoreAPI.CoreAPIKubeconfigPath))
+}
+
+// AuthorizationConfig is how the cluster is asked what a user may do, otherwise
+// like ClusterConfig.
+func (o *Options) AuthorizationConfig() (*rest.Config, error) {
+	config, err := o.configOf(cmp.Or(o.Authorization.RemoteKubeConfigFile, o.CoreAPI.CoreAPIKubeconfigPath))
+	if err != nil {
+		return nil, err
+	}
+	config.Timeout = o.Authorization.ClientTimeout
+	return config, nil
+}
+
+// configOf is that of a kubeconfig or, without one, of the Pod.
+func (o *Options) configOf(kubeconfig string) (*rest.Config, error) {
 	var config *rest.Config
 	var err error
-	switch file := o.CoreAPI.CoreAPIKubeconfigPath; {
-	case file != "":
-		config, err = clientcmd.BuildConfigFromFlags("", file)
+	switch {
+	case kubeconfig != "":
+		config, err = clientcmd.BuildConfigFromFlags("", kubeconfig)
 	case o.ServiceAccount:
 		config, err = rest.InClusterConfig()
 	default:
@@ -46,5 +104,17 @@ func (o *Options) clusterErrors() []error {
 	if o.ServiceAccount && o.CoreAPI.CoreAPIKubeconfigPath != "" {
 		return []error{fmt.Errorf("--kubeconfig and --in-cluster: only one of them can say where the cluster is")}
 	}
-	return nil
+	var errs []error
+	if !o.InCluster() {
+		for _, flag := range []struct{ name, value string }{
+			{"authentication-kubeconfig", o.Authentication.RemoteKubeConfigFile},
+			{"authorization-kubeconfig", o.Authorization.RemoteKubeConfigFile},
+			{"requestheader-client-ca-file", o.Authentication.RequestHeader.ClientCAFile},
+		} {
+			if flag.value != "" {
+				errs = append(errs, fmt.Errorf("--%s is for a server with a cluster: name that with --kubeconfig or --in-cluster", flag.name))
+			}
+		}
+	}
+	return errs
 }

@@ -45,23 +45,22 @@ type Options struct {
 	// ServiceProxyAllowCIDRs are networks whose addresses may be reached through
 	// Services without a Pod that has them.
 	ServiceProxyAllowCIDRs []string
-	// ClientCAFile is a further certificate authority whose client certificates
-	// are accepted.
-	ClientCAFile string
 	// ServiceAccount says that the cluster is the one whose Pod the server runs
 	// in, and that it is asked with the Pod's service account.
 	ServiceAccount bool
 
-	Run           *genericoptions.ServerRunOptions
-	SecureServing *genericoptions.SecureServingOptionsWithLoopback
-	Etcd          *genericoptions.EtcdOptions
-	Admission     *genericoptions.AdmissionOptions
-	CoreAPI       *genericoptions.CoreAPIOptions
-	Audit         *genericoptions.AuditOptions
-	Features      *genericoptions.FeatureOptions
-	Tracing       *genericoptions.TracingOptions
-	Metrics       *metrics.Options
-	Logs          *logs.Options
+	Run            *genericoptions.ServerRunOptions
+	SecureServing  *genericoptions.SecureServingOptionsWithLoopback
+	Authentication *genericoptions.DelegatingAuthenticationOptions
+	Authorization  *genericoptions.DelegatingAuthorizationOptions
+	Etcd           *genericoptions.EtcdOptions
+	Admission      *genericoptions.AdmissionOptions
+	CoreAPI        *genericoptions.CoreAPIOptions
+	Audit          *genericoptions.AuditOptions
+	Features       *genericoptions.FeatureOptions
+	Tracing        *genericoptions.TracingOptions
+	Metrics        *metrics.Options
+	Logs           *logs.Options
 }
 
 // New makes options with the defaults: everything on this machine, on loopback.
@@ -72,6 +71,8 @@ func New() *Options {
 		NodePortRanges:  []string{"30000-32767"},
 		Run:             genericoptions.NewServerRunOptions(),
 		SecureServing:   genericoptions.NewSecureServingOptions().WithLoopback(),
+		Authentication:  genericoptions.NewDelegatingAuthenticationOptions(),
+		Authorization:   genericoptions.NewDelegatingAuthorizationOptions(),
 		Etcd:            genericoptions.NewEtcdOptions(storagebackend.NewDefaultConfig(defaultEtcdPrefix, nil)),
 		Admission:       admission.NewOptions(),
 		CoreAPI:         genericoptions.NewCoreAPIOptions(),
@@ -85,11 +86,12 @@ func New() *Options {
 	o.SecureServing.BindAddress = net.IPv4(127, 0, 0, 1)
 	o.SecureServing.Required = true
 	o.SecureServing.ServerCert.CertDirectory = ""
+	// Through the aggregation layer all clients come on a few connections, and
+	// each watch is a stream (genericoptions.NewRecommendedOptions).
+	o.SecureServing.HTTP2MaxStreamsPerConnection = 1000
 	o.Etcd.DefaultStorageMediaType = storageMediaType
 	// The server has its own connection to etcd, which may have no address.
 	o.Etcd.SkipHealthEndpoints = true
-	// Priority and fairness are configured by objects of a cluster.
-	o.Features.EnablePriorityAndFairness = false
 	return o
 }
 
@@ -112,8 +114,7 @@ func (o *Options) AddFlags(sets *cliflag.NamedFlagSets) {
 	adopt(sets.FlagSet("serving"), o.SecureServing.AddFlags, "cert-dir")
 	describe(sets.FlagSet("serving"), "tls-cert-file",
 		"File containing the x509 certificate for HTTPS, with its CA's after it if there is one. Without it the server makes one and keeps it in --data-dir.")
-	sets.FlagSet("authentication").StringVar(&o.ClientCAFile, "client-ca-file", o.ClientCAFile,
-		"Certificate authority whose client certificates are accepted besides those of the server's own: the common name is the user, the organizations are the groups.")
+	o.addAuthFlags(sets)
 	// All resources are in one etcd, since a transaction spans them, and all
 	// have a watch cache.
 	adopt(sets.FlagSet("etcd"), o.Etcd.AddFlags, "etcd-servers-overrides", "storage-backend",
@@ -124,8 +125,10 @@ func (o *Options) AddFlags(sets *cliflag.NamedFlagSets) {
 	o.addClusterFlags(sets.FlagSet("cluster"))
 	o.Run.AddUniversalFlags(sets.FlagSet("requests"))
 	o.Audit.AddFlags(sets.FlagSet("audit"))
-	// Priority and fairness is not on offer: see New.
-	adopt(sets.FlagSet("features"), o.Features.AddFlags, "enable-priority-and-fairness")
+	o.Features.AddFlags(sets.FlagSet("features"))
+	describe(sets.FlagSet("features"), "enable-priority-and-fairness",
+		"Queue and dispatch requests as the cluster's FlowSchemas and PriorityLevelConfigurations say. "+
+			"If false, and where there is no cluster, only --max-requests-inflight and --max-mutating-requests-inflight limit them.")
 	o.Tracing.AddFlags(sets.FlagSet("tracing"))
 	o.Metrics.AddFlags(sets.FlagSet("metrics"))
 	logsapi.AddFlags(o.Logs, sets.FlagSet("logs"))
@@ -157,6 +160,8 @@ func (o *Options) Embedded() bool { return len(o.Etcd.StorageConfig.Transport.Se
 func (o *Options) Complete() error {
 	if !o.InCluster() {
 		o.Admission.DefaultOffPlugins = admission.NeedCluster()
+		// What configures it are objects of a cluster.
+		o.Features.EnablePriorityAndFairness = false
 	}
 	return o.Run.Complete()
 }
@@ -177,6 +182,8 @@ func (o *Options) Validate() error {
 	errs = append(errs, o.clusterErrors()...)
 	errs = append(errs, o.Run.Validate()...)
 	errs = append(errs, o.SecureServing.Validate()...)
+	errs = append(errs, o.Authentication.Validate()...)
+	errs = append(errs, o.Authorization.Validate()...)
 	errs = append(errs, o.etcdErrors()...)
 	errs = append(errs, o.Admission.Validate()...)
 	errs = append(errs, o.pluginErrors()...)

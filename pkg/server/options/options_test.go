@@ -120,7 +120,7 @@ func TestFlags(t *testing.T) {
 	o := New()
 	var sets cliflag.NamedFlagSets
 	o.AddFlags(&sets)
-	sections := []string{"portolan", "serving", "authentication", "etcd", "admission", "cluster", "requests", "audit", "features", "tracing", "metrics", "logs"}
+	sections := []string{"portolan", "serving", "authentication", "authorization", "etcd", "admission", "cluster", "requests", "audit", "features", "tracing", "metrics", "logs"}
 	if !slices.Equal(sets.Order, sections) {
 		t.Errorf("sections %v, want %v", sets.Order, sections)
 	}
@@ -143,7 +143,9 @@ func TestFlags(t *testing.T) {
 	}
 	for flag, section := range map[string]string{
 		"data-dir": "portolan", "service-cluster-ip-range": "portolan", "service-node-port-range": "portolan", "secure-port": "serving",
-		"client-ca-file": "authentication", "etcd-servers": "etcd", "enable-admission-plugins": "admission", "kubeconfig": "cluster",
+		"client-ca-file": "authentication", "authentication-kubeconfig": "authentication", "requestheader-client-ca-file": "authentication",
+		"authorization-kubeconfig": "authorization", "authorization-always-allow-paths": "authorization", "enable-priority-and-fairness": "features",
+		"etcd-servers": "etcd", "enable-admission-plugins": "admission", "kubeconfig": "cluster",
 		"in-cluster": "cluster",
 	} {
 		if sectionOf[flag] != section {
@@ -164,7 +166,7 @@ func TestFlagsSetOptions(t *testing.T) {
 		"--service-node-port-range=8000-8099", "--client-ca-file=/ca", "--etcd-servers=http://a:2379", "--kubeconfig=/k"}); err != nil {
 		t.Fatal(err)
 	}
-	if o.DataDir != "/d" || o.ClientCAFile != "/ca" || o.Embedded() || !o.InCluster() ||
+	if o.DataDir != "/d" || o.Authentication.ClientCert.ClientCA != "/ca" || o.Embedded() || !o.InCluster() ||
 		!slices.Equal(o.ClusterIPRanges, []string{"10.0.0.0/24", "fd00::/112"}) || !slices.Equal(o.NodePortRanges, []string{"443", "8000-8099"}) {
 		t.Errorf("got %+v", o)
 	}
