@@ -71,6 +71,7 @@ fuzz: ## Fuzz every target, one after the other; FUZZ_TIME=10m is for how long e
 .PHONY: e2e
 e2e: $(BIN)/kube-apiserver $(BIN)/etcd ## Test beside a real kube-apiserver
 	go test -tags=e2e -count=1 -timeout=20m ./test/e2e/...
+	go test -tags=e2e -count=1 -timeout=15m ./test/failover/...
 
 .PHONY: bench
 bench: ## Measure beside a real kube-apiserver, in one run; BENCH_FLAGS=--help tells what can be set

@@ -3,6 +3,7 @@ module github.com/portolan-dev/portolan
 go 1.26.0
 
 require (
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/bufbuild/protocompile v0.14.1
 	github.com/google/btree v1.1.3
 	github.com/prometheus/client_golang v1.24.0

@@ -60,16 +60,23 @@ func Main(m *testing.M) {
 // exit code.
 func Command(t testing.TB, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
+	command := Portolan(t, args...)
+	var out, errOut bytes.Buffer
+	command.Stdout, command.Stderr = &out, &errOut
+	err = command.Run()
+	return out.String(), errOut.String(), err
+}
+
+// Portolan is the command portolan, to be started as a process of its own.
+func Portolan(t testing.TB, args ...string) *exec.Cmd {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	command := exec.Command(self, args...)
 	command.Env = append(os.Environ(), runCommand+"=")
-	var out, errOut bytes.Buffer
-	command.Stdout, command.Stderr = &out, &errOut
-	err = command.Run()
-	return out.String(), errOut.String(), err
+	return command
 }
 
 // serve does what portolan serve does, but for the port: any that is free.

@@ -1,0 +1,117 @@
+//go:build linux && e2e
+
+package failover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+// phase is what clients were told while one fault lasted, and until all was
+// well after it.
+type phase struct {
+	name    string
+	answers map[string]int
+	// messages is an example of each error.
+	messages map[string]string
+	// longest is the longest time that one request took.
+	longest time.Duration
+	// stall is the longest time in which no write was carried out.
+	stall    time.Duration
+	requests int
+
+	lastWrite time.Time
+}
+
+// answers are the phases of a run. They are safe for concurrent use.
+type answers struct {
+	mu     sync.Mutex
+	phases []*phase
+}
+
+// begin starts a phase and returns it.
+func (a *answers) begin(name string) *phase {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closeStall()
+	p := &phase{name: name, answers: map[string]int{}, messages: map[string]string{}, lastWrite: time.Now()}
+	a.phases = append(a.phases, p)
+	return p
+}
+
+func (a *answers) closeStall() {
+	if len(a.phases) > 0 {
+		p := a.phases[len(a.phases)-1]
+		p.stall = max(p.stall, time.Since(p.lastWrite))
+	}
+}
+
+// add takes note of how a request ended, in the phase in which it began.
+func (a *answers) add(p *phase, write bool, took time.Duration, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	p.requests++
+	p.longest = max(p.longest, took)
+	answer := nameOf(err)
+	p.answers[answer]++
+	if err != nil && p.messages[answer] == "" {
+		p.messages[answer] = err.Error()
+	}
+	if now := a.phases[len(a.phases)-1]; write && err == nil {
+		now.stall = max(now.stall, time.Since(now.lastWrite))
+		now.lastWrite = time.Now()
+	}
+}
+
+func (a *answers) current() *phase {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.phases[len(a.phases)-1]
+}
+
+// String lists what was answered.
+func (a *answers) text(p *phase) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var parts []string
+	for _, answer := range slices.Sorted(maps.Keys(p.answers)) {
+		parts = append(parts, fmt.Sprintf("%d %s", p.answers[answer], answer))
+	}
+	text := fmt.Sprintf("%d requests, the longest took %v; no write for %v; %s", p.requests,
+		p.longest.Round(time.Millisecond), p.stall.Round(time.Millisecond), strings.Join(parts, ", "))
+	for _, answer := range slices.Sorted(maps.Keys(p.messages)) {
+		text += "\n    " + answer + ": " + p.messages[answer]
+	}
+	return text
+}
+
+// nameOf is the code and reason of an answer, or why there was none.
+func nameOf(err error) string {
+	var status apierrors.APIStatus
+	var timeout net.Error
+	switch {
+	case err == nil:
+		return "ok"
+	case errors.As(err, &status):
+		return fmt.Sprintf("%d %s", status.Status().Code, status.Status().Reason)
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		return "no answer: the client's timeout"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "no answer: connection refused"
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
+		strings.Contains(err.Error(), "connection lost"), strings.Contains(err.Error(), "GOAWAY"):
+		return "no answer: connection lost"
+	}
+	return "no answer: " + err.Error()
+}

@@ -1,0 +1,338 @@
+//go:build linux && e2e
+
+package failover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/utils/ptr"
+)
+
+const (
+	namespace    = "default"
+	versionLabel = "test.portolan.dev/version"
+	// clients are more than a fault keeps waiting.
+	clients = 100
+	// names, addresses and ports are few, so that clients meet.
+	names           = 24
+	staticAddresses = 12
+	staticPorts     = 12
+	// clientTimeout is when a client gives up.
+	clientTimeout = 20 * time.Second
+	// pace is the time between two requests, as long as clients are free: the
+	// servers share the machine with who tests them.
+	pace = 4 * time.Millisecond
+)
+
+// client makes requests of the cluster's replicas, one after the other.
+type client struct {
+	cluster *cluster
+	id      int
+	random  *rand.Rand
+	writes  int
+}
+
+// lastSeen are the Services as some client has last seen them, by name. It is
+// safe for concurrent use.
+type lastSeen struct {
+	mu       sync.Mutex
+	services map[string]*corev1.Service
+}
+
+func (l *lastSeen) get(name string) *corev1.Service {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.services[name]
+}
+
+func (l *lastSeen) set(svc *corev1.Service) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.services[svc.Name] = svc
+}
+
+func (l *lastSeen) forget(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.services, name)
+}
+
+// request makes one request, whichever comes to the client's mind.
+func (c *client) request(r *replica) {
+	name := serviceName(c.random.IntN(names))
+	services := r.client.Resource(r.kind.services).Namespace(namespace)
+	svc := c.cluster.seen.get(name)
+	switch n := c.random.IntN(20); {
+	case n == 0:
+		c.list(services)
+	case n < 6:
+		c.get(services, name)
+	case n < 8 && r.kind.claims:
+		c.getClaim(r)
+	case svc == nil:
+		c.create(services, name)
+	case n < 14:
+		c.update(services, svc)
+	default:
+		c.remove(services, svc)
+	}
+}
+
+// ask makes one request and enters how it ended into the answers.
+func (c *client) ask(write bool, do func(context.Context) error) (call, answer time.Duration, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), clientTimeout)
+	defer cancel()
+	history, phase := c.cluster.history, c.cluster.answers.current()
+	call = history.now()
+	err = do(ctx)
+	answer = history.now()
+	c.cluster.answers.add(phase, write, answer-call, err)
+	return call, answer, err
+}
+
+// send makes a write and enters it into the history. It says what it was told.
+func (c *client) send(req request, do func(context.Context) error) result {
+	var err error
+	req.client, req.write = c.id, true
+	req.call, req.answer, err = c.ask(true, do)
+	req.result, req.taken = c.resultOf(err)
+	c.cluster.history.add(req)
+	return req.result
+}
+
+// resultOf says what an answer means. Only these say that nothing was done.
+func (c *client) resultOf(err error) (result, []string) {
+	switch {
+	case err == nil:
+		return done, nil
+	case apierrors.IsAlreadyExists(err):
+		return exists, nil
+	case apierrors.IsConflict(err):
+		return conflict, nil
+	case apierrors.IsNotFound(err):
+		return absent, nil
+	case apierrors.IsInvalid(err):
+		var status apierrors.APIStatus
+		errors.As(err, &status)
+		var values []string
+		for _, cause := range status.Status().Details.Causes {
+			value, ok := takenValue(cause)
+			if !ok {
+				c.cluster.unexpected(err)
+			}
+			values = append(values, value)
+		}
+		return taken, values
+	}
+	return unknown, nil
+}
+
+// takenValue is what a refusal says is held by somebody. Values are in quotes,
+// if they are strings.
+func takenValue(cause metav1.StatusCause) (string, bool) {
+	if !strings.Contains(cause.Message, "already allocated") {
+		return "", false
+	}
+	_, value, _ := strings.Cut(cause.Message, "Invalid value: ")
+	value, _, _ = strings.Cut(value, ": ")
+	value = strings.Trim(value, `[]"`)
+	return value, value != ""
+}
+
+// see remembers what was found.
+func (c *client) see(obj *unstructured.Unstructured) *corev1.Service {
+	svc, err := serviceOf(obj)
+	if err != nil {
+		c.cluster.unexpected(err)
+		return &corev1.Service{}
+	}
+	c.cluster.seen.set(svc)
+	c.cluster.history.see(versionOf(svc), string(svc.UID), valuesOf(svc))
+	return svc
+}
+
+func (c *client) get(services dynamic.ResourceInterface, name string) {
+	var obj *unstructured.Unstructured
+	call, answer, err := c.ask(false, func(ctx context.Context) (err error) {
+		obj, err = services.Get(ctx, name, metav1.GetOptions{})
+		return err
+	})
+	req := request{client: c.id, call: call, answer: answer, name: name}
+	switch {
+	case err == nil:
+		req.found = versionOf(c.see(obj))
+	case apierrors.IsNotFound(err):
+		c.cluster.seen.forget(name)
+	default:
+		return
+	}
+	c.cluster.history.add(req)
+}
+
+// list is a read of every name at once.
+func (c *client) list(services dynamic.ResourceInterface) {
+	var found *unstructured.UnstructuredList
+	call, answer, err := c.ask(false, func(ctx context.Context) (err error) {
+		found, err = services.List(ctx, metav1.ListOptions{})
+		return err
+	})
+	if err != nil {
+		return
+	}
+	there := map[string]version{}
+	for i := range found.Items {
+		svc := c.see(&found.Items[i])
+		there[svc.Name] = versionOf(svc)
+	}
+	for i := range names {
+		name := serviceName(i)
+		c.cluster.history.add(request{client: c.id, call: call, answer: answer, name: name, found: there[name]})
+	}
+}
+
+// getClaim reads who holds a value.
+func (c *client) getClaim(r *replica) {
+	value, resource := staticAddress(c.random.IntN(staticAddresses)), "ipaddresses"
+	if c.random.IntN(2) == 0 {
+		value, resource = strconv.Itoa(int(staticPort(c.random.IntN(staticPorts)))), "nodeports"
+	}
+	claims := r.client.Resource(r.kind.services.GroupVersion().WithResource(resource))
+	var obj *unstructured.Unstructured
+	call, answer, err := c.ask(false, func(ctx context.Context) (err error) {
+		obj, err = claims.Get(ctx, value, metav1.GetOptions{})
+		return err
+	})
+	req := request{client: c.id, call: call, answer: answer, value: value}
+	switch {
+	case err == nil:
+		uid, found, err := unstructured.NestedString(obj.Object, "spec", "parentRef", "uid")
+		if err != nil || !found {
+			c.cluster.unexpected(fmt.Errorf("the claim of %s names no holder, error %v", value, err))
+		}
+		req.holder = uid
+	case !apierrors.IsNotFound(err):
+		return
+	}
+	c.cluster.history.add(req)
+}
+
+func (c *client) nextVersion() version {
+	c.writes++
+	return version(fmt.Sprintf("c%d-%d", c.id, c.writes))
+}
+
+func (c *client) create(services dynamic.ResourceInterface, name string) {
+	v := c.nextVersion()
+	svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	svc.Spec.Ports = []corev1.ServicePort{{Name: "a", Port: 80}}
+	if c.random.IntN(3) == 0 {
+		svc.Spec.ClusterIP = staticAddress(c.random.IntN(staticAddresses))
+	}
+	c.change(svc)
+	var answer *unstructured.Unstructured
+	result := c.send(request{name: name, to: v}, func(ctx context.Context) (err error) {
+		answer, err = services.Create(ctx, c.label(svc, v), metav1.CreateOptions{})
+		return err
+	})
+	if result == done {
+		c.see(answer)
+	}
+}
+
+func (c *client) update(services dynamic.ResourceInterface, known *corev1.Service) {
+	v, svc := c.nextVersion(), known.DeepCopy()
+	c.change(svc)
+	var answer *unstructured.Unstructured
+	req := request{name: svc.Name, from: versionOf(known), to: v}
+	result := c.send(req, func(ctx context.Context) (err error) {
+		answer, err = services.Update(ctx, c.label(svc, v), metav1.UpdateOptions{})
+		return err
+	})
+	c.after(result, svc.Name)
+	if result == done {
+		c.see(answer)
+	}
+}
+
+func (c *client) remove(services dynamic.ResourceInterface, known *corev1.Service) {
+	req := request{name: known.Name, from: versionOf(known)}
+	result := c.send(req, func(ctx context.Context) error {
+		return services.Delete(ctx, known.Name, metav1.DeleteOptions{
+			Preconditions: &metav1.Preconditions{UID: &known.UID, ResourceVersion: ptr.To(known.ResourceVersion)}})
+	})
+	c.after(result, known.Name)
+}
+
+// after forgets what isn't so any more, or may not be.
+func (c *client) after(result result, name string) {
+	if result != taken {
+		c.cluster.seen.forget(name)
+	}
+}
+
+// change gives a Service other ports than it has: named or picked ones.
+func (c *client) change(svc *corev1.Service) {
+	svc.Spec.Type = corev1.ServiceTypeNodePort
+	if c.random.IntN(4) == 0 {
+		svc.Spec.Type = corev1.ServiceTypeClusterIP
+	}
+	svc.Spec.Ports = []corev1.ServicePort{{Name: "a", Port: 80}}
+	if c.random.IntN(3) == 0 {
+		svc.Spec.Ports = append(svc.Spec.Ports, corev1.ServicePort{Name: "b", Port: 443})
+	}
+	if svc.Spec.Type == corev1.ServiceTypeNodePort && c.random.IntN(2) == 0 {
+		svc.Spec.Ports[0].NodePort = staticPort(c.random.IntN(staticPorts))
+	}
+}
+
+// label gives a Service its version, and makes it what the resource takes.
+func (c *client) label(svc *corev1.Service, v version) *unstructured.Unstructured {
+	svc.Labels = map[string]string{versionLabel: string(v)}
+	kind := c.cluster.kind.services.GroupVersion().WithKind("Service")
+	svc.APIVersion, svc.Kind = kind.GroupVersion().String(), kind.Kind
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(svc)
+	if err != nil {
+		c.cluster.unexpected(err)
+	}
+	return &unstructured.Unstructured{Object: content}
+}
+
+func serviceOf(obj *unstructured.Unstructured) (*corev1.Service, error) {
+	svc := &corev1.Service{}
+	return svc, runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, svc)
+}
+
+func versionOf(svc *corev1.Service) version { return version(svc.Labels[versionLabel]) }
+
+// valuesOf are the addresses and ports that a Service holds.
+func valuesOf(svc *corev1.Service) []string {
+	values := slices.Clone(svc.Spec.ClusterIPs)
+	for _, port := range svc.Spec.Ports {
+		if port.NodePort != 0 {
+			values = append(values, strconv.Itoa(int(port.NodePort)))
+		}
+	}
+	return values
+}
+
+func serviceName(n int) string { return fmt.Sprintf("s%d", n) }
+
+// The lowest 16 addresses and ports of a range are those that automatic picks
+// leave alone as long as they can.
+func staticAddress(n int) string { return fmt.Sprintf("10.96.0.%d", n+2) }
+
+func staticPort(n int) int32 { return int32(30000 + n) }

@@ -1,0 +1,74 @@
+//go:build linux && e2e
+
+package failover
+
+import (
+	"context"
+	"os"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/portolan-dev/portolan/test/harness"
+)
+
+const (
+	runVariable  = "PORTOLAN_FAILOVER_RUN"
+	holdVariable = "PORTOLAN_FAILOVER_HOLD"
+)
+
+func TestMain(m *testing.M) { harness.Main(m) }
+
+// TestFaults breaks one thing after the other under three replicas that are
+// written to, and then looks at everything that clients were told.
+func TestFaults(t *testing.T) {
+	c := startCluster(t, &portolan, replicas)
+	c.underFaults(t)
+	c.verify(t)
+	c.expectAllFree(t)
+}
+
+// underFaults lets clients write while one fault follows the other.
+func (c *cluster) underFaults(t *testing.T) {
+	t.Helper()
+	hold := duration(t, holdVariable, 4*time.Second)
+	wanted, err := regexp.Compile(os.Getenv(runVariable))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed := harness.Seed(t)
+	c.answers.begin("start")
+	watches := c.watch(t)
+	stop := c.load(t, seed)
+	for _, f := range faults {
+		if !wanted.MatchString(f.name) {
+			continue
+		}
+		t.Run(f.name, func(t *testing.T) {
+			phase := c.answers.begin(f.name)
+			began := time.Now()
+			heal := f.do(t, c)
+			c.last(time.Until(began.Add(hold)))
+			heal()
+			healed := time.Now()
+			c.awaitWell(t)
+			took := time.Since(healed)
+			c.answers.begin("after it")
+			t.Logf("well again after %v; %s", took.Round(time.Millisecond), c.answers.text(phase))
+			c.verify(t)
+		})
+		if t.Failed() {
+			break
+		}
+	}
+	stop()
+	watches.compare(t)
+	c.checkHistory(t)
+}
+
+// last lets things be as they are for a while.
+func (c *cluster) last(d time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	<-ctx.Done()
+}
