@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,6 +47,9 @@ func Run(ctx context.Context, o *options.Options, out io.Writer) (err error) {
 		if err != nil {
 			return err
 		}
+		if err := config.applyServingSecret(ctx, o); err != nil {
+			return err
+		}
 		server, err := config.Complete().New()
 		if err != nil {
 			return err
@@ -55,12 +59,12 @@ func Run(ctx context.Context, o *options.Options, out io.Writer) (err error) {
 	})
 }
 
-// certificates chooses where the server's certificates come from: files that
-// the flags name or else, and for the administrator of a server without a
+// certificates chooses where the server's certificates come from: the files or
+// the Secret that the flags name or else, and for the administrator of a server without a
 // cluster, those that it keeps in its data directory.
 func certificates(o *options.Options) (files pki.Files, err error) {
 	serving := &o.SecureServing.ServerCert.CertKey
-	named := serving.CertFile != "" || serving.KeyFile != ""
+	named := serving.CertFile != "" || serving.KeyFile != "" || o.ServingSecret != ""
 	switch {
 	case !o.InCluster():
 		files, err = pki.Ensure(o.DataDir, endpoint(o), time.Now())
@@ -124,7 +128,7 @@ func welcome(o *options.Options, files pki.Files) string {
 	}
 	authority := files.CACert
 	if authority == "" {
-		authority = "CA-OF-" + o.SecureServing.ServerCert.CertKey.CertFile
+		authority = "CA-OF-" + cmp.Or(o.SecureServing.ServerCert.CertKey.CertFile, o.ServingSecret)
 	}
 	return fmt.Sprintf(`Portolan is ready on %s. Who may do what is the cluster's to say.
 artifacts/cluster registers it there. To reach it directly, as a user of the cluster:

@@ -48,6 +48,9 @@ type Options struct {
 	// ServiceAccount says that the cluster is the one whose Pod the server runs
 	// in, and that it is asked with the Pod's service account.
 	ServiceAccount bool
+	// ServingSecret is NAMESPACE/NAME of the Secret that has the certificate for
+	// HTTPS, and ServingService the Service that it is for.
+	ServingSecret, ServingService string
 
 	Run            *genericoptions.ServerRunOptions
 	SecureServing  *genericoptions.SecureServingOptionsWithLoopback
@@ -114,6 +117,7 @@ func (o *Options) AddFlags(sets *cliflag.NamedFlagSets) {
 	adopt(sets.FlagSet("serving"), o.SecureServing.AddFlags, "cert-dir")
 	describe(sets.FlagSet("serving"), "tls-cert-file",
 		"File containing the x509 certificate for HTTPS, with its CA's after it if there is one. Without it the server makes one and keeps it in --data-dir.")
+	o.addServingSecretFlags(sets.FlagSet("serving"))
 	o.addAuthFlags(sets)
 	// All resources are in one etcd, since a transaction spans them, and all
 	// have a watch cache.
@@ -180,6 +184,7 @@ func (o *Options) Validate() error {
 		errs = append(errs, fmt.Errorf("--data-dir must not be empty"))
 	}
 	errs = append(errs, o.clusterErrors()...)
+	errs = append(errs, o.servingSecretErrors()...)
 	errs = append(errs, o.Run.Validate()...)
 	errs = append(errs, o.SecureServing.Validate()...)
 	errs = append(errs, o.Authentication.Validate()...)

@@ -1,0 +1,31 @@
+package server
+
+import (
+	"context"
+
+	"github.com/portolan-dev/portolan/pkg/server/options"
+	"github.com/portolan-dev/portolan/pkg/servingcert"
+)
+
+// applyServingSecret has the server present the certificate that its replicas
+// share, where --serving-secret names one. It returns when there is one.
+func (c *Config) applyServingSecret(ctx context.Context, o *options.Options) error {
+	namespace, name := o.ServingSecretName()
+	if name == "" {
+		return nil
+	}
+	cluster, err := o.ClusterConfig()
+	if err != nil {
+		return err
+	}
+	config, err := servingcert.NewConfig(cluster, namespace, name, o.ServingServiceName())
+	if err != nil {
+		return err
+	}
+	keeper, err := servingcert.New(ctx, config)
+	if err != nil {
+		return err
+	}
+	c.Generic.SecureServing.Cert = keeper
+	return nil
+}
