@@ -68,6 +68,9 @@ func NewConfig(o *options.Options, store *etcd.Store, files pki.Files) (*Config,
 	if err := config.applyServiceProxy(o); err != nil {
 		return nil, err
 	}
+	if err := config.applyControllers(o); err != nil {
+		return nil, err
+	}
 	ledger := config.Extra.Ledger
 	config.Generic.BuildHandlerChainFunc = func(apiHandler http.Handler, generic *genericapiserver.Config) http.Handler {
 		handler := claims.WithPicks(ledger, service.WithPatchType(apiHandler))

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apiserver/pkg/server/healthz"
 
 	"github.com/portolan-dev/portolan/pkg/claims"
+	"github.com/portolan-dev/portolan/pkg/controllers"
 	"github.com/portolan-dev/portolan/pkg/etcd"
 	"github.com/portolan-dev/portolan/pkg/metrics"
 	"github.com/portolan-dev/portolan/pkg/registry"
@@ -44,6 +45,8 @@ type ExtraConfig struct {
 	Seeds Seeds
 	// ServiceProxy says what may be reached through Services.
 	ServiceProxy serviceproxy.Guard
+	// Controllers run beside the server, unless they are nil.
+	Controllers *controllers.Config
 	// Synced is set by New to say whether the index is complete.
 	Synced *SyncedFunc
 }
@@ -103,6 +106,9 @@ func (c CompletedConfig) New() (*Server, error) {
 	generic.AddPostStartHookOrDie("portolan-seed-ranges", func(hook genericapiserver.PostStartHookContext) error {
 		return c.Extra.Seeds.Plant(hook, storage)
 	})
+	if c.Extra.Controllers != nil {
+		addControllers(generic, *c.Extra.Controllers)
+	}
 	if err := generic.AddReadyzChecks(healthz.NamedCheck("allocation-index", func(*http.Request) error {
 		if !feed.HasSynced() {
 			return fmt.Errorf("the allocation index has not seen every claim yet")

@@ -21,6 +21,7 @@ import (
 	"github.com/portolan-dev/portolan/apis/portolan/validation"
 	"github.com/portolan-dev/portolan/pkg/admission"
 	"github.com/portolan-dev/portolan/pkg/allocator"
+	"github.com/portolan-dev/portolan/pkg/controllers"
 )
 
 const (
@@ -51,6 +52,9 @@ type Options struct {
 	// ServingSecret is NAMESPACE/NAME of the Secret that has the certificate for
 	// HTTPS, and ServingService the Service that it is for.
 	ServingSecret, ServingService string
+	// WithControllers says that the controllers run in this process as well,
+	// where there is a cluster.
+	WithControllers bool
 
 	Run            *genericoptions.ServerRunOptions
 	SecureServing  *genericoptions.SecureServingOptionsWithLoopback
@@ -59,6 +63,7 @@ type Options struct {
 	Etcd           *genericoptions.EtcdOptions
 	Admission      *genericoptions.AdmissionOptions
 	CoreAPI        *genericoptions.CoreAPIOptions
+	Controllers    *controllers.Options
 	Audit          *genericoptions.AuditOptions
 	Features       *genericoptions.FeatureOptions
 	Tracing        *genericoptions.TracingOptions
@@ -72,6 +77,7 @@ func New() *Options {
 		DataDir:         "./" + defaultDataDir,
 		ClusterIPRanges: []string{"10.96.0.0/12"},
 		NodePortRanges:  []string{"30000-32767"},
+		WithControllers: true,
 		Run:             genericoptions.NewServerRunOptions(),
 		SecureServing:   genericoptions.NewSecureServingOptions().WithLoopback(),
 		Authentication:  genericoptions.NewDelegatingAuthenticationOptions(),
@@ -79,6 +85,7 @@ func New() *Options {
 		Etcd:            genericoptions.NewEtcdOptions(storagebackend.NewDefaultConfig(defaultEtcdPrefix, nil)),
 		Admission:       admission.NewOptions(),
 		CoreAPI:         genericoptions.NewCoreAPIOptions(),
+		Controllers:     controllers.NewOptions(),
 		Audit:           genericoptions.NewAuditOptions(),
 		Features:        genericoptions.NewFeatureOptions(),
 		Tracing:         genericoptions.NewTracingOptions(),
@@ -127,6 +134,7 @@ func (o *Options) AddFlags(sets *cliflag.NamedFlagSets) {
 		"List of etcd servers to connect with (scheme://ip:port), comma separated. Without it the server runs an etcd of its own in --data-dir.")
 	o.Admission.AddFlags(sets.FlagSet("admission"))
 	o.addClusterFlags(sets.FlagSet("cluster"))
+	o.addControllerFlags(sets.FlagSet("controllers"))
 	o.Run.AddUniversalFlags(sets.FlagSet("requests"))
 	o.Audit.AddFlags(sets.FlagSet("audit"))
 	o.Features.AddFlags(sets.FlagSet("features"))
@@ -192,6 +200,7 @@ func (o *Options) Validate() error {
 	errs = append(errs, o.etcdErrors()...)
 	errs = append(errs, o.Admission.Validate()...)
 	errs = append(errs, o.pluginErrors()...)
+	errs = append(errs, o.Controllers.Validate()...)
 	errs = append(errs, o.Audit.Validate()...)
 	errs = append(errs, o.Features.Validate()...)
 	errs = append(errs, o.Tracing.Validate()...)

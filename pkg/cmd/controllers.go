@@ -1,0 +1,174 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/server/healthz"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	cliflag "k8s.io/component-base/cli/flag"
+	"k8s.io/component-base/logs"
+	logsapi "k8s.io/component-base/logs/api/v1"
+	"k8s.io/component-base/metrics/legacyregistry"
+	"k8s.io/component-base/term"
+	"k8s.io/klog/v2"
+
+	"github.com/portolan-dev/portolan/pkg/controllers"
+)
+
+type controllersOptions struct {
+	kubeconfig, portolanKubeconfig string
+	inCluster                      bool
+	address                        string
+	controllers                    *controllers.Options
+	logs                           *logs.Options
+}
+
+func newControllersCommand() *cobra.Command {
+	o := controllersOptions{address: "127.0.0.1:10290", controllers: controllers.NewOptions(), logs: logs.NewOptions()}
+	sets := cliflag.NamedFlagSets{}
+	o.addFlags(&sets)
+	cmd := &cobra.Command{
+		Use:   "controllers",
+		Short: "Run the controllers that make Endpoints and EndpointSlices out of Pods",
+		Long: `Run the controllers in a process of their own. portolan serve runs them as well,
+unless it is told --controllers=false; whoever has the lease works, the others
+wait for it.
+
+Pods and Nodes are read from the cluster. Services are read from Portolan, and
+Endpoints and EndpointSlices written to it, through the cluster's API server if
+Portolan is registered there, or directly.`,
+		Example: `  # Portolan is reached through the cluster
+  portolan controllers --kubeconfig=cluster.kubeconfig
+
+  # Portolan is reached directly
+  portolan controllers --in-cluster --portolan-kubeconfig=portolan.kubeconfig`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := errors.Join(o.validate()...); err != nil {
+				return err
+			}
+			if err := logsapi.ValidateAndApply(o.logs, utilfeature.DefaultFeatureGate); err != nil {
+				return err
+			}
+			return o.run(genericapiserver.SetupSignalContext())
+		},
+	}
+	for _, name := range sets.Order {
+		cmd.Flags().AddFlagSet(sets.FlagSets[name])
+	}
+	columns, _, _ := term.TerminalSize(cmd.OutOrStdout())
+	cliflag.SetUsageAndHelpFunc(cmd, sets, columns)
+	return cmd
+}
+
+func (o *controllersOptions) addFlags(sets *cliflag.NamedFlagSets) {
+	fs := sets.FlagSet("cluster")
+	fs.StringVar(&o.kubeconfig, "kubeconfig", o.kubeconfig,
+		"kubeconfig of the cluster that has the Pods, the Nodes and the lease.")
+	fs.BoolVar(&o.inCluster, "in-cluster", o.inCluster,
+		"Take the cluster that this runs in as a Pod, with the Pod's service account. It takes the place of --kubeconfig.")
+	fs.StringVar(&o.portolanKubeconfig, "portolan-kubeconfig", o.portolanKubeconfig,
+		"kubeconfig of Portolan. Without it Portolan is reached through the cluster.")
+	o.controllers.AddFlags(sets.FlagSet("controllers"))
+	o.addServingFlags(sets.FlagSet("serving"))
+	logsapi.AddFlags(o.logs, sets.FlagSet("logs"))
+}
+
+func (o *controllersOptions) addServingFlags(fs *pflag.FlagSet) {
+	fs.StringVar(&o.address, "http-address", o.address,
+		"Where /healthz, /livez, /readyz and /metrics are served, over plain HTTP and to anybody. Nothing is served if it is empty.")
+}
+
+func (o *controllersOptions) validate() []error {
+	errs := o.controllers.Validate()
+	if (o.kubeconfig == "") != o.inCluster {
+		errs = append(errs, errors.New("one of --kubeconfig and --in-cluster has to say where the cluster is"))
+	}
+	return errs
+}
+
+func (o *controllersOptions) run(ctx context.Context) error {
+	cluster, err := o.clusterConfig()
+	if err != nil {
+		return err
+	}
+	portolan := cluster
+	if o.portolanKubeconfig != "" {
+		if portolan, err = readConfig(o.portolanKubeconfig); err != nil {
+			return err
+		}
+	}
+	client, err := kubernetes.NewForConfig(cluster)
+	if err != nil {
+		return fmt.Errorf("client of the cluster: %w", err)
+	}
+	stop, err := o.serve(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	return controllers.Run(ctx, controllers.Config{Cluster: client, Portolan: portolan, Options: o.controllers})
+}
+
+func (o *controllersOptions) clusterConfig() (*rest.Config, error) {
+	if !o.inCluster {
+		return readConfig(o.kubeconfig)
+	}
+	config, err := rest.InClusterConfig()
+	if err != nil {
+		return nil, err
+	}
+	return unlimited(config), nil
+}
+
+func readConfig(file string) (*rest.Config, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", file)
+	if err != nil {
+		return nil, err
+	}
+	return unlimited(config), nil
+}
+
+// unlimited leaves it to the server to slow down who asks too much.
+func unlimited(config *rest.Config) *rest.Config {
+	config.QPS = -1
+	return rest.AddUserAgent(config, "controllers")
+}
+
+// serve serves health and metrics until stop is called.
+func (o *controllersOptions) serve(ctx context.Context) (stop func(), err error) {
+	if o.address == "" {
+		return func() {}, nil
+	}
+	listener, err := net.Listen("tcp", o.address)
+	if err != nil {
+		return nil, fmt.Errorf("--http-address: %w", err)
+	}
+	mux := http.NewServeMux()
+	healthz.InstallHandler(mux)
+	healthz.InstallLivezHandler(mux)
+	healthz.InstallReadyzHandler(mux)
+	mux.Handle("/metrics", legacyregistry.Handler())
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	go func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			klog.FromContext(ctx).Error(err, "Health and metrics aren't served any more")
+		}
+	}()
+	return func() {
+		if err := server.Close(); err != nil {
+			klog.FromContext(ctx).Error(err, "Health and metrics aren't served any more")
+		}
+	}, nil
+}

@@ -1,0 +1,183 @@
+// Package controllers runs what keeps Endpoints and EndpointSlices in line with
+// Services and Pods: three controllers, in one of the processes that could, which
+// a Lease decides.
+//
+//	cluster    Pods, Nodes ─────┐
+//	                            ├─→ endpoint       ─→ Endpoints
+//	Portolan   Services ────────┼─→ endpointslice  ─→ EndpointSlices
+//	           Endpoints ───────┴─→ mirroring      ─→ EndpointSlices
+//
+// The packages below it: overlay is the clientset that makes the two sources one;
+// loop is a queue and its workers; membership finds the Services of a Pod, and
+// managed the slices of a Service; endpoint, endpointslice and mirroring are the
+// controllers. What Endpoints hold is worked out in pkg/endpoints and what slices
+// hold in k8s.io/endpointslice, both without any I/O.
+//
+// A change is written once: a cache that has yet to see what was written is
+// waited for, and what would write the same again isn't written.
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/klog/v2"
+
+	"github.com/portolan-dev/portolan/pkg/controllers/endpoint"
+	"github.com/portolan-dev/portolan/pkg/controllers/endpointslice"
+	"github.com/portolan-dev/portolan/pkg/controllers/membership"
+	"github.com/portolan-dev/portolan/pkg/controllers/mirroring"
+	"github.com/portolan-dev/portolan/pkg/controllers/overlay"
+)
+
+// Config is what the controllers work with.
+type Config struct {
+	// Cluster has the Pods and Nodes, and the Lease, and is told of events.
+	Cluster kubernetes.Interface
+	// Portolan leads to where Services, Endpoints and EndpointSlices are.
+	Portolan *rest.Config
+	Options  *Options
+}
+
+// Run runs the controllers until the context ends: whenever this process has
+// the lease, or all the time without leader election. It returns when all that
+// was begun is done and the lease is released.
+func Run(ctx context.Context, c Config) error {
+	client, err := overlay.New(c.Cluster, c.Portolan)
+	if err != nil {
+		return err
+	}
+	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
+	defer broadcaster.Shutdown()
+	broadcaster.StartStructuredLogging(3)
+	broadcaster.StartRecordingToSink(&corev1client.EventSinkImpl{Interface: c.Cluster.CoreV1().Events("")})
+	r := runner{client: client, options: c.Options, broadcaster: broadcaster, scheme: overlay.NewScheme()}
+
+	if !c.Options.LeaderElection.LeaderElect {
+		return r.lead(ctx)
+	}
+	election, err := newElection(c.Options.LeaderElection, c.Cluster,
+		broadcaster.NewRecorder(clientgoscheme.Scheme, corev1.EventSource{Component: c.Options.LeaderElection.ResourceName}))
+	if err != nil {
+		return err
+	}
+	return election.run(ctx, func(ctx context.Context) {
+		if err := r.lead(ctx); err != nil {
+			klog.FromContext(ctx).Error(err, "The controllers can't run")
+		}
+	})
+}
+
+type runner struct {
+	client      kubernetes.Interface
+	options     *Options
+	broadcaster record.EventBroadcaster
+	scheme      *runtime.Scheme
+}
+
+func (r *runner) recorder(component string) record.EventRecorder {
+	return r.broadcaster.NewRecorder(r.scheme, corev1.EventSource{Component: component})
+}
+
+// controller is one of the controllers.
+type controller interface {
+	Run(ctx context.Context, workers int)
+}
+
+// lead runs the controllers until the context ends, and returns when they have.
+// Informers can't be started twice, so each term has its own.
+func (r *runner) lead(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	factory := informers.NewSharedInformerFactoryWithOptions(r.client, 0, informers.WithTransform(trim))
+	controllers, err := r.controllers(factory)
+	if err != nil {
+		return err
+	}
+	started := time.Now()
+	factory.StartWithContext(ctx)
+	defer factory.Shutdown()
+	defer cancel()
+	if err := factory.WaitForCacheSyncWithContext(ctx).AsError(); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return fmt.Errorf("caches: %w", err)
+	}
+	klog.FromContext(ctx).Info("The controllers run", "cachesTook", time.Since(started))
+	var running sync.WaitGroup
+	for _, c := range controllers {
+		running.Go(func() { c.Run(ctx, r.options.Workers) })
+	}
+	running.Wait()
+	return nil
+}
+
+func (r *runner) controllers(factory informers.SharedInformerFactory) ([]controller, error) {
+	core := factory.Core().V1()
+	index, err := membership.NewIndex(core.Services().Informer(), core.Pods().Informer())
+	if err != nil {
+		return nil, err
+	}
+	endpoints, err := endpoint.New(endpoint.Config{
+		Client: r.client, Informers: factory, Membership: index, Recorder: r.recorder(endpoint.Component),
+		BatchPeriod: r.options.BatchPeriod,
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices, err := endpointslice.New(endpointslice.Config{
+		Client: r.client, Informers: factory, Membership: index, Recorder: r.recorder(endpointslice.Component),
+		MaxEndpoints: r.options.MaxEndpointsPerSlice, BatchPeriod: r.options.BatchPeriod,
+	})
+	if err != nil {
+		return nil, err
+	}
+	mirrors, err := mirroring.New(mirroring.Config{
+		Client: r.client, Informers: factory, Recorder: r.recorder(mirroring.Component),
+		MaxEndpoints: r.options.MaxMirrored, BatchPeriod: r.options.BatchPeriod,
+	})
+	return []controller{endpoints, slices, mirrors}, err
+}
+
+// trim drops from Pods what no controller looks at, which is most of them: the
+// cache has all Pods of the cluster.
+func trim(obj any) (any, error) {
+	pod, ok := obj.(*corev1.Pod)
+	if !ok {
+		return obj, nil
+	}
+	pod.ManagedFields, pod.Annotations, pod.OwnerReferences = nil, nil, nil
+	pod.Spec = corev1.PodSpec{
+		NodeName:       pod.Spec.NodeName,
+		Hostname:       pod.Spec.Hostname,
+		Subdomain:      pod.Spec.Subdomain,
+		Containers:     onlyPorts(pod.Spec.Containers),
+		InitContainers: onlyPorts(pod.Spec.InitContainers),
+	}
+	pod.Status = corev1.PodStatus{
+		Phase: pod.Status.Phase, Conditions: pod.Status.Conditions,
+		PodIP: pod.Status.PodIP, PodIPs: pod.Status.PodIPs,
+	}
+	return pod, nil
+}
+
+func onlyPorts(containers []corev1.Container) []corev1.Container {
+	var kept []corev1.Container
+	for _, container := range containers {
+		if len(container.Ports) > 0 {
+			kept = append(kept, corev1.Container{Ports: container.Ports, RestartPolicy: container.RestartPolicy})
+		}
+	}
+	return kept
+}

@@ -1,0 +1,191 @@
+// Package endpoint makes Endpoints out of the Pods that Services select. What
+// they hold is decided by pkg/endpoints; here is when, and how it is written.
+//
+// Services without a selector and those of type ExternalName are left alone,
+// with whatever Endpoints they have (kubernetes #105986). Endpoints whose Service
+// is gone are deleted if this controller made them; upstream deletes those that
+// were made by hand as well, when it starts, since it has no transaction in
+// which they go together.
+package endpoint
+
+import (
+	"context"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/endpointslice/util"
+
+	"github.com/portolan-dev/portolan/pkg/controllers/loop"
+	"github.com/portolan-dev/portolan/pkg/controllers/membership"
+	"github.com/portolan-dev/portolan/pkg/endpoints"
+)
+
+// Component is whom events are from.
+const Component = endpoints.ManagedBy
+
+// Config is what the controller works with.
+type Config struct {
+	Client     kubernetes.Interface
+	Informers  informers.SharedInformerFactory
+	Membership membership.Index
+	Recorder   record.EventRecorder
+	// BatchPeriod is how long changes of Pods are let collect.
+	BatchPeriod time.Duration
+}
+
+// Controller keeps the Endpoints of Services with selectors.
+type Controller struct {
+	client    kubernetes.Interface
+	recorder  record.EventRecorder
+	services  corelisters.ServiceLister
+	pods      corelisters.PodLister
+	endpoints corelisters.EndpointsLister
+	written   *written
+	triggers  *util.TriggerTimeTracker
+	loop      *loop.Loop
+}
+
+// New makes the controller and registers what it listens to with the informers,
+// which must not have been started.
+func New(c Config) (*Controller, error) {
+	core := c.Informers.Core().V1()
+	controller := &Controller{
+		client:    c.Client,
+		recorder:  c.Recorder,
+		services:  core.Services().Lister(),
+		pods:      core.Pods().Lister(),
+		endpoints: core.Endpoints().Lister(),
+		written:   newWritten(core.Endpoints().Informer().GetIndexer()),
+		triggers:  util.NewTriggerTimeTracker(),
+	}
+	controller.loop = loop.New("endpoint", controller.sync)
+	enqueue := func(obj any) {
+		if name, err := cache.DeletionHandlingObjectToName(obj); err == nil {
+			controller.loop.Add(name.String())
+		}
+	}
+	if _, err := core.Services().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    enqueue,
+		UpdateFunc: func(_, new any) { enqueue(new) },
+		DeleteFunc: enqueue,
+	}); err != nil {
+		return nil, err
+	}
+	if _, err := core.Endpoints().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: func(obj any) {
+			if added := obj.(*corev1.Endpoints); ours(added) && controller.isOrphan(added) {
+				enqueue(added)
+			}
+		},
+		DeleteFunc: enqueue,
+	}); err != nil {
+		return nil, err
+	}
+	_, err := core.Pods().Informer().AddEventHandler(c.Membership.Handler(func(key string) {
+		controller.loop.AddAfter(key, c.BatchPeriod)
+	}))
+	return controller, err
+}
+
+// Run works until the context ends and returns when all is done. The informers
+// must have synced.
+func (c *Controller) Run(ctx context.Context, workers int) { c.loop.Run(ctx, workers) }
+
+func ours(e *corev1.Endpoints) bool { return e.Labels[endpoints.LabelManagedBy] == endpoints.ManagedBy }
+
+func (c *Controller) isOrphan(e *corev1.Endpoints) bool {
+	_, err := c.services.Services(e.Namespace).Get(e.Name)
+	return apierrors.IsNotFound(err)
+}
+
+func (c *Controller) sync(ctx context.Context, key string) error {
+	name, err := cache.ParseObjectName(key)
+	if err != nil {
+		return err
+	}
+	if !c.written.seen(key) {
+		return loop.ErrStale
+	}
+	current, err := c.endpoints.Endpoints(name.Namespace).Get(name.Name)
+	if apierrors.IsNotFound(err) {
+		current = nil
+	} else if err != nil {
+		return err
+	}
+	service, err := c.services.Services(name.Namespace).Get(name.Name)
+	if apierrors.IsNotFound(err) {
+		c.triggers.DeleteService(name.Namespace, name.Name)
+		return c.deleteOrphan(ctx, current)
+	}
+	if err != nil {
+		return err
+	}
+	if service.Spec.Type == corev1.ServiceTypeExternalName || service.Spec.Selector == nil {
+		return nil
+	}
+	pods, err := c.pods.Pods(service.Namespace).List(labels.SelectorFromValidatedSet(service.Spec.Selector))
+	if err != nil {
+		return err
+	}
+	trigger := c.triggers.ComputeEndpointLastChangeTriggerTime(service.Namespace, service, pods)
+	desired, changed := endpoints.Desired(service, pods, current, trigger)
+	if !changed {
+		return nil
+	}
+	if current == nil {
+		return c.create(ctx, desired)
+	}
+	return c.update(ctx, desired)
+}
+
+func (c *Controller) create(ctx context.Context, desired *corev1.Endpoints) error {
+	stored, err := c.client.CoreV1().Endpoints(desired.Namespace).Create(ctx, desired, metav1.CreateOptions{})
+	if err == nil {
+		c.written.note(stored)
+		return nil
+	}
+	// It would be refused again and again, and goes with the namespace.
+	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		return nil
+	}
+	c.recorder.Eventf(desired, corev1.EventTypeWarning, "FailedToCreateEndpoint",
+		"Failed to create endpoint for service %v/%v: %v", desired.Namespace, desired.Name, err)
+	return err
+}
+
+func (c *Controller) update(ctx context.Context, desired *corev1.Endpoints) error {
+	stored, err := c.client.CoreV1().Endpoints(desired.Namespace).Update(ctx, desired, metav1.UpdateOptions{})
+	if err == nil {
+		c.written.note(stored)
+		return nil
+	}
+	c.recorder.Eventf(desired, corev1.EventTypeWarning, "FailedToUpdateEndpoint",
+		"Failed to update endpoint %v/%v: %v", desired.Namespace, desired.Name, err)
+	return err
+}
+
+// deleteOrphan deletes Endpoints of a Service that is gone. They go with the
+// Service, in its own transaction, but what this controller wrote at the same
+// moment may have come after that.
+func (c *Controller) deleteOrphan(ctx context.Context, orphan *corev1.Endpoints) error {
+	if orphan == nil || !ours(orphan) {
+		return nil
+	}
+	// The cache of Services may be behind that of Endpoints.
+	if _, err := c.client.CoreV1().Services(orphan.Namespace).Get(ctx, orphan.Name, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		return err
+	}
+	err := c.client.CoreV1().Endpoints(orphan.Namespace).Delete(ctx, orphan.Name, *metav1.NewPreconditionDeleteOptions(string(orphan.UID)))
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,84 @@
+package endpointslice
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	coreinformers "k8s.io/client-go/informers/core/v1"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/endpointslice/topologycache"
+	"k8s.io/klog/v2"
+
+	"github.com/portolan-dev/portolan/pkg/controllers/loop"
+	"github.com/portolan-dev/portolan/pkg/controllers/membership"
+)
+
+// topology follows Nodes: the zones of endpoints come from them, and the hints
+// of Services that have topology-aware routing on.
+type topology struct {
+	cache   *topologycache.TopologyCache
+	nodes   corelisters.NodeLister
+	enqueue func(key string)
+	loop    *loop.Loop
+}
+
+// allNodes is the one key of the loop: what Nodes there are matters as a whole.
+const allNodes = "nodes"
+
+func newTopology(informer coreinformers.NodeInformer, index membership.Index, enqueue func(key string)) (*topology, error) {
+	t := &topology{cache: topologycache.NewTopologyCache(), nodes: informer.Lister(), enqueue: enqueue}
+	t.loop = loop.New("endpoint_slice_topology", t.sync)
+	onNode := func(node *corev1.Node) {
+		for key := range index.OnNode(node.Name) {
+			enqueue(key)
+		}
+	}
+	_, err := informer.Informer().AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{
+		AddFunc: func(obj any, initial bool) {
+			t.loop.Add(allNodes)
+			// A Pod is no endpoint before its Node is known. Upstream finds
+			// out when it tries again.
+			if !initial {
+				onNode(obj.(*corev1.Node))
+			}
+		},
+		UpdateFunc: func(old, new any) {
+			was, is := old.(*corev1.Node), new.(*corev1.Node)
+			moved := was.Labels[corev1.LabelTopologyZone] != is.Labels[corev1.LabelTopologyZone]
+			if moved || ready(was) != ready(is) {
+				t.loop.Add(allNodes)
+			}
+			// A cloud provider may tell the zone late. Upstream leaves it out
+			// of the slices until something else about them changes.
+			if moved {
+				onNode(is)
+			}
+		},
+		DeleteFunc: func(any) { t.loop.Add(allNodes) },
+	})
+	return t, err
+}
+
+// sync gives Services a turn whose hints no longer fit the Nodes.
+func (t *topology) sync(ctx context.Context, _ string) error {
+	nodes, err := t.nodes.List(labels.Everything())
+	if err != nil {
+		return err
+	}
+	t.cache.SetNodes(klog.FromContext(ctx), nodes)
+	for _, key := range t.cache.GetOverloadedServices() {
+		t.enqueue(key)
+	}
+	return nil
+}
+
+func ready(node *corev1.Node) bool {
+	for i := range node.Status.Conditions {
+		if node.Status.Conditions[i].Type == corev1.NodeReady {
+			return node.Status.Conditions[i].Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}

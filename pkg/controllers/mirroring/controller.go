@@ -1,0 +1,245 @@
+// Package mirroring makes EndpointSlices out of Endpoints that were written by
+// hand for Services without a selector, so that whoever reads slices needs not
+// read Endpoints as well (KEP-752). What the slices hold is decided by
+// pkg/endpoints.
+//
+// Endpoints with the label endpointslice.kubernetes.io/skip-mirror=true, and
+// those that a leader election lives in, are left out.
+package mirroring
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+	"k8s.io/client-go/tools/record"
+
+	"github.com/portolan-dev/portolan/pkg/controllers/loop"
+	"github.com/portolan-dev/portolan/pkg/controllers/managed"
+	"github.com/portolan-dev/portolan/pkg/endpoints"
+)
+
+// Component is whom events are from.
+const Component = "endpoint-slice-mirroring-controller"
+
+// Config is what the controller works with.
+type Config struct {
+	Client    kubernetes.Interface
+	Informers informers.SharedInformerFactory
+	Recorder  record.EventRecorder
+	// MaxEndpoints is how many addresses of a subset are mirrored at most.
+	MaxEndpoints int32
+	// BatchPeriod is how long changes of slices are let collect.
+	BatchPeriod time.Duration
+}
+
+// Controller keeps the slices that mirror Endpoints.
+type Controller struct {
+	client       kubernetes.Interface
+	recorder     record.EventRecorder
+	services     corelisters.ServiceLister
+	endpoints    corelisters.EndpointsLister
+	slices       *managed.Slices
+	maxEndpoints int32
+	loop         *loop.Loop
+}
+
+// New makes the controller and registers what it listens to with the informers,
+// which must not have been started.
+func New(c Config) (*Controller, error) {
+	core := c.Informers.Core().V1()
+	controller := &Controller{
+		client:       c.Client,
+		recorder:     c.Recorder,
+		services:     core.Services().Lister(),
+		endpoints:    core.Endpoints().Lister(),
+		maxEndpoints: c.MaxEndpoints,
+	}
+	controller.loop = loop.New("endpoint_slice_mirroring", controller.sync)
+	var err error
+	controller.slices, err = managed.NewSlices(c.Informers.Discovery().V1().EndpointSlices(), endpoints.MirroredBy, func(key string, delay time.Duration) {
+		controller.loop.AddAfter(key, max(delay, c.BatchPeriod))
+	})
+	if err != nil {
+		return nil, err
+	}
+	enqueue := func(obj any) {
+		if name, err := cache.DeletionHandlingObjectToName(obj); err == nil {
+			controller.loop.Add(name.String())
+		}
+	}
+	if _, err := core.Services().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: func(obj any) {
+			if obj.(*corev1.Service).Spec.Selector == nil {
+				enqueue(obj)
+			}
+		},
+		UpdateFunc: func(old, new any) {
+			if (old.(*corev1.Service).Spec.Selector == nil) != (new.(*corev1.Service).Spec.Selector == nil) {
+				enqueue(new)
+			}
+		},
+		DeleteFunc: enqueue,
+	}); err != nil {
+		return nil, err
+	}
+	_, err = core.Endpoints().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: func(obj any) {
+			if mirrored(obj.(*corev1.Endpoints)) {
+				enqueue(obj)
+			}
+		},
+		UpdateFunc: func(old, new any) {
+			if mirrored(old.(*corev1.Endpoints)) || mirrored(new.(*corev1.Endpoints)) {
+				enqueue(new)
+			}
+		},
+		DeleteFunc: enqueue,
+	})
+	return controller, err
+}
+
+// Run works until the context ends and returns when all is done. The informers
+// must have synced.
+func (c *Controller) Run(ctx context.Context, workers int) { c.loop.Run(ctx, workers) }
+
+// mirrored says whether Endpoints are to be mirrored if their Service has no
+// selector.
+func mirrored(e *corev1.Endpoints) bool {
+	_, election := e.Annotations[resourcelock.LeaderElectionRecordAnnotationKey]
+	return !election && e.Labels[discoveryv1.LabelSkipMirror] != "true"
+}
+
+func (c *Controller) sync(ctx context.Context, key string) error {
+	name, err := cache.ParseObjectName(key)
+	if err != nil {
+		return err
+	}
+	source, service, err := c.read(name)
+	if err != nil {
+		return err
+	}
+	if source == nil || service == nil || service.Spec.Selector != nil || !mirrored(source) {
+		return c.deleteAll(ctx, types.NamespacedName(name))
+	}
+	existing, err := c.slices.Current(service)
+	if err != nil {
+		return err
+	}
+	mirror := endpoints.Mirror(source.Subsets, int(c.maxEndpoints))
+	if mirror.Invalid > 0 {
+		c.recorder.Eventf(source, corev1.EventTypeWarning, "InvalidIPAddress",
+			"Skipped %d invalid IP addresses when mirroring to EndpointSlices", mirror.Invalid)
+	}
+	if mirror.Skipped > 0 {
+		c.recorder.Eventf(source, corev1.EventTypeWarning, "TooManyAddressesToMirror",
+			"A max of %d addresses can be mirrored to EndpointSlices per Endpoints subset. %d addresses were skipped",
+			c.maxEndpoints, mirror.Skipped+mirror.Invalid)
+	}
+	return c.apply(ctx, source, endpoints.MirrorChanges(source, mirror.Groups, existing))
+}
+
+// read is the Endpoints and the Service of a name; nil is for what isn't there.
+func (c *Controller) read(name cache.ObjectName) (*corev1.Endpoints, *corev1.Service, error) {
+	source, err := c.endpoints.Endpoints(name.Namespace).Get(name.Name)
+	if apierrors.IsNotFound(err) {
+		source, err = nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	service, err := c.services.Services(name.Namespace).Get(name.Name)
+	if apierrors.IsNotFound(err) {
+		service, err = nil, nil
+	}
+	return source, service, err
+}
+
+func (c *Controller) apply(ctx context.Context, source *corev1.Endpoints, changes endpoints.Changes) error {
+	client := c.client.DiscoveryV1().EndpointSlices(source.Namespace)
+	// What is being deleted takes its slices along.
+	if source.DeletionTimestamp == nil {
+		for _, slice := range changes.Create {
+			stored, err := client.Create(ctx, slice, metav1.CreateOptions{})
+			// It would be refused again and again, and all goes with the namespace.
+			if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+				return nil
+			}
+			if err != nil {
+				return fmt.Errorf("failed to create EndpointSlice for Endpoints %s/%s: %w", source.Namespace, source.Name, err)
+			}
+			c.slices.Tracker.Update(stored)
+		}
+	}
+	for _, slice := range changes.Update {
+		stored, err := client.Update(ctx, slice, metav1.UpdateOptions{})
+		if err != nil {
+			return fmt.Errorf("failed to update %s EndpointSlice for Endpoints %s/%s: %w", slice.Name, source.Namespace, source.Name, err)
+		}
+		c.slices.Tracker.Update(stored)
+	}
+	for _, slice := range changes.Delete {
+		if err := c.delete(ctx, slice); err != nil {
+			return fmt.Errorf("failed to delete %s EndpointSlice for Endpoints %s/%s: %w", slice.Name, source.Namespace, source.Name, err)
+		}
+		c.slices.Tracker.ExpectDeletion(slice)
+	}
+	return nil
+}
+
+// deleteAll deletes the slices of a name whose Endpoints aren't mirrored.
+func (c *Controller) deleteAll(ctx context.Context, name types.NamespacedName) error {
+	c.slices.Forget(name)
+	left, err := c.slices.Of(name)
+	if err != nil || len(left) == 0 {
+		return err
+	}
+	// The caches of Services and Endpoints may be behind that of slices.
+	if needed, err := c.isNeeded(ctx, name); needed || err != nil {
+		return err
+	}
+	for _, slice := range left {
+		if err := c.delete(ctx, slice); err != nil {
+			return fmt.Errorf("failed to delete %s EndpointSlice of %s: %w", slice.Name, name, err)
+		}
+	}
+	return nil
+}
+
+// isNeeded asks the server whether Endpoints are mirrored.
+func (c *Controller) isNeeded(ctx context.Context, name types.NamespacedName) (bool, error) {
+	service, err := c.client.CoreV1().Services(name.Namespace).Get(ctx, name.Name, metav1.GetOptions{})
+	if err != nil || service.Spec.Selector != nil {
+		return false, ignoreNotFound(err)
+	}
+	source, err := c.client.CoreV1().Endpoints(name.Namespace).Get(ctx, name.Name, metav1.GetOptions{})
+	if err != nil {
+		return false, ignoreNotFound(err)
+	}
+	return mirrored(source), nil
+}
+
+func ignoreNotFound(err error) error {
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+func (c *Controller) delete(ctx context.Context, slice *discoveryv1.EndpointSlice) error {
+	err := c.client.DiscoveryV1().EndpointSlices(slice.Namespace).Delete(ctx, slice.Name, *metav1.NewPreconditionDeleteOptions(string(slice.UID)))
+	if apierrors.IsConflict(err) {
+		return nil
+	}
+	return ignoreNotFound(err)
+}
