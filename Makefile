@@ -26,6 +26,14 @@ build: ## Build .bin/portolan
 	@mkdir -p $(BIN)
 	go build -ldflags "$(STAMP)=$(VERSION)" -o $(BIN)/portolan ./cmd/portolan
 
+PLATFORMS := linux/amd64,linux/arm64
+PUSH :=
+
+.PHONY: image
+image: ## Build the container image into .bin/image; PUSH=registry.example/portolan:v1 pushes it too
+	@mkdir -p $(BIN)
+	go run -C hack/image . --source=$(CURDIR) --out=$(abspath $(BIN)/image) --version=$(VERSION) --platforms=$(PLATFORMS) --push=$(PUSH)
+
 ##@ Change
 
 .PHONY: update
@@ -56,8 +64,9 @@ verify-codegen:
 ##@ Test
 
 .PHONY: test
-test: $(BIN)/kubectl build ## Test everything that needs no cluster
+test: $(BIN)/kubectl $(BIN)/helm build ## Test everything that needs no cluster
 	go test ./...
+	go test -C hack/image -timeout=30m ./...
 
 FUZZ_TIME := 10m
 
@@ -69,9 +78,10 @@ fuzz: ## Fuzz every target, one after the other; FUZZ_TIME=10m is for how long e
 	done
 
 .PHONY: e2e
-e2e: $(BIN)/kube-apiserver $(BIN)/etcd ## Test beside a real kube-apiserver
+e2e: $(BIN)/kube-apiserver $(BIN)/etcd $(BIN)/kubectl ## Test beside a real kube-apiserver
 	go test -tags=e2e -count=1 -timeout=20m ./test/e2e/...
 	go test -tags=e2e -count=1 -timeout=15m ./test/failover/...
+	go test -tags=e2e -count=1 -run=TestApply ./test/artifacts
 
 .PHONY: bench
 bench: ## Measure beside a real kube-apiserver, in one run; BENCH_FLAGS=--help tells what can be set
@@ -97,6 +107,11 @@ $(BIN)/kube-controller-manager: hack/kubernetes/go.mod
 $(BIN)/etcd: hack/kubernetes/go.mod
 	@mkdir -p $(BIN)
 	go build -C hack/kubernetes -o $(abspath $@) go.etcd.io/etcd/server/v3
+
+$(BIN)/helm: hack/helm/go.mod
+	@mkdir -p $(BIN)
+	@echo "building helm from its module; this takes a minute the first time"
+	go build -C hack/helm -o $(abspath $@) helm.sh/helm/v4/cmd/helm
 
 .PHONY: clean
 clean: ## Remove what was built; ./portolan-data stays

@@ -45,14 +45,14 @@ type Manifests []Manifest
 // Kustomize renders a directory below artifacts/ as kubectl apply -k does.
 func Kustomize(t testing.TB, dir string) Manifests {
 	t.Helper()
-	return read(t, program(t, "kubectl", "kustomize", filepath.Join(sources(t), dir)))
+	return parse(t, program(t, "kubectl", "kustomize", filepath.Join(sources(t), dir)))
 }
 
 // Chart renders the Helm chart as helm install does, with the given flags.
 func Chart(t testing.TB, flags ...string) Manifests {
 	t.Helper()
 	args := []string{"template", "portolan", filepath.Join(sources(t), "charts", "portolan"), "--namespace=portolan"}
-	return read(t, program(t, "helm", append(args, flags...)...))
+	return parse(t, program(t, "helm", append(args, flags...)...))
 }
 
 // Get finds an object by its ID. It fails the test if there is none.
@@ -119,7 +119,7 @@ func decode(m Manifest) (kruntime.Object, error) {
 	return obj, err
 }
 
-func read(t testing.TB, rendered []byte) Manifests {
+func parse(t testing.TB, rendered []byte) Manifests {
 	t.Helper()
 	var all Manifests
 	reader := yaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(rendered)))

@@ -1,0 +1,287 @@
+package main
+
+import (
+	"archive/tar"
+	"crypto/x509"
+	"debug/elf"
+	"encoding/pem"
+	"errors"
+	"io"
+	"log"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/google/go-containerregistry/pkg/v1/validate"
+)
+
+const (
+	source  = "../.."
+	version = "v0.0.0-test"
+)
+
+// TestImage builds the image for this machine twice, and looks at what is in it.
+func TestImage(t *testing.T) {
+	t.Parallel()
+	platform := "linux/" + runtime.GOARCH
+	out := filepath.Join(t.TempDir(), "image")
+	var index v1.ImageIndex
+	var digests []string
+	for range 2 {
+		if err := run(t.Context(), source, version, []string{platform}, out, ""); err != nil {
+			t.Fatal(err)
+		}
+		index = open(t, out)
+		digests = append(digests, digest(t, index))
+	}
+	if digests[0] != digests[1] {
+		t.Errorf("two builds are %q", digests)
+	}
+	image := only(t, index, platform)
+	checkConfig(t, image)
+	files := extract(t, image)
+	checkFiles(t, files)
+	checkBinary(t, files["portolan"].content)
+}
+
+func checkConfig(t *testing.T, image v1.Image) {
+	t.Helper()
+	file, err := image.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := file.Config
+	if config.User != "65532:65532" || !slices.Equal(config.Entrypoint, []string{"/portolan"}) || len(config.Cmd) > 0 || file.OS != "linux" || file.Architecture != runtime.GOARCH {
+		t.Errorf("got %+v for %s/%s", config, file.OS, file.Architecture)
+	}
+	if got := config.Labels["org.opencontainers.image.version"]; got != version {
+		t.Errorf("the label says %q", got)
+	}
+	mediaType, err := image.MediaType()
+	if err != nil || mediaType != types.OCIManifestSchema1 {
+		t.Errorf("%s, %v", mediaType, err)
+	}
+}
+
+func checkFiles(t *testing.T, files map[string]packed) {
+	t.Helper()
+	var names []string
+	for name, f := range files {
+		names = append(names, name)
+		if f.header.Uid != 0 || f.header.Gid != 0 || f.header.Mode&0o022 != 0 {
+			t.Errorf("%s can be changed by the server: %d:%d %o", name, f.header.Uid, f.header.Gid, f.header.Mode)
+		}
+		if f.header.ModTime.Unix() != 0 {
+			t.Errorf("%s is of %v", name, f.header.ModTime)
+		}
+	}
+	slices.Sort(names)
+	want := []string{"etc", "etc/group", "etc/passwd", "etc/ssl", "etc/ssl/certs", "etc/ssl/certs/ca-certificates.crt", "portolan"}
+	if !slices.Equal(names, want) {
+		t.Errorf("the image has %q", names)
+	}
+	if !strings.Contains(string(files["etc/passwd"].content), ":65532:65532:") {
+		t.Errorf("nobody is 65532 in:\n%s", files["etc/passwd"].content)
+	}
+	certificates := 0
+	for rest := files["etc/ssl/certs/ca-certificates.crt"].content; ; certificates++ {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+			t.Error(err)
+		}
+	}
+	if certificates < 80 {
+		t.Errorf("only %d certificate authorities", certificates)
+	}
+}
+
+// checkBinary runs the server that the image has.
+func checkBinary(t *testing.T, content []byte) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "portolan")
+	if err := os.WriteFile(path, content, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	file, err := elf.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if libraries, err := file.ImportedLibraries(); err != nil || len(libraries) > 0 || file.Section(".interp") != nil {
+		t.Errorf("the binary isn't static: %q, %v", libraries, err)
+	}
+	for _, args := range [][]string{{"--version"}, {"serve", "--help"}} {
+		out, err := exec.CommandContext(t.Context(), path, args...).CombinedOutput()
+		if err != nil {
+			t.Errorf("%q: %v\n%s", args, err, out)
+		}
+		if args[0] == "--version" && !strings.Contains(string(out), version) {
+			t.Errorf("%q says %s", args, out)
+		}
+	}
+}
+
+// TestPush pushes an image for two platforms to a registry and pulls it again.
+func TestPush(t *testing.T) {
+	t.Parallel()
+	index := small(t)
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	defer server.Close()
+	repository := strings.TrimPrefix(server.URL, "http://") + "/portolan"
+	pushed, err := Push(index, repository+":v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := repository + "@" + digest(t, index); pushed != want {
+		t.Errorf("pushed %s, not %s", pushed, want)
+	}
+	ref, err := name.ParseReference(repository + ":v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, architecture := range []string{"amd64", "arm64"} {
+		image, err := remote.Image(ref, remote.WithPlatform(v1.Platform{OS: "linux", Architecture: architecture}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(extract(t, image)["portolan"].content); got != architecture {
+			t.Errorf("the image for %s has the server of %s", architecture, got)
+		}
+	}
+	if _, err := Push(index, repository+":"); err == nil {
+		t.Error("no tag was no error")
+	}
+}
+
+// TestWrite wants what isn't an image to be left alone.
+func TestWrite(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "mine"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := Write(small(t), dir, "v1"); err == nil {
+		t.Error("a directory with files was written to")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "mine")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestBuildRefuses(t *testing.T) {
+	t.Parallel()
+	for _, platform := range []string{"linux/amd65", "a/b/c/d"} {
+		if _, err := Build(t.Context(), source, t.TempDir(), version, platform); err == nil {
+			t.Errorf("built for %s", platform)
+		}
+	}
+}
+
+// small is an image for two platforms with something small for a server.
+func small(t *testing.T) v1.ImageIndex {
+	t.Helper()
+	var binaries []Binary
+	for _, architecture := range []string{"amd64", "arm64"} {
+		path := filepath.Join(t.TempDir(), architecture)
+		if err := os.WriteFile(path, []byte(architecture), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		binaries = append(binaries, Binary{Path: path, Version: "v1", Platform: v1.Platform{OS: "linux", Architecture: architecture}})
+	}
+	index, err := Index(binaries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return index
+}
+
+// open reads the one index of a layout and has the library check all of it.
+func open(t *testing.T, dir string) v1.ImageIndex {
+	t.Helper()
+	outer, err := layout.ImageIndexFromPath(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := outer.IndexManifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(manifest.Manifests) != 1 || manifest.Manifests[0].Annotations[refName] != version {
+		t.Fatalf("the layout has %+v", manifest.Manifests)
+	}
+	index, err := outer.ImageIndex(manifest.Manifests[0].Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := validate.Index(index); err != nil {
+		t.Fatal(err)
+	}
+	return index
+}
+
+func only(t *testing.T, index v1.ImageIndex, platform string) v1.Image {
+	t.Helper()
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(manifest.Manifests) != 1 || manifest.Manifests[0].Platform.String() != platform {
+		t.Fatalf("the index has %+v", manifest.Manifests)
+	}
+	image, err := index.Image(manifest.Manifests[0].Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return image
+}
+
+func digest(t *testing.T, index v1.ImageIndex) string {
+	t.Helper()
+	hash, err := index.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hash.String()
+}
+
+type packed struct {
+	header  *tar.Header
+	content []byte
+}
+
+// extract is what a container of the image sees, by name.
+func extract(t *testing.T, image v1.Image) map[string]packed {
+	t.Helper()
+	stream := mutate.Extract(image)
+	defer stream.Close()
+	files := map[string]packed{}
+	for reader := tar.NewReader(stream); ; {
+		header, err := reader.Next()
+		if errors.Is(err, io.EOF) {
+			return files
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := io.ReadAll(reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[strings.TrimSuffix(header.Name, "/")] = packed{header, content}
+	}
+}
