@@ -35,6 +35,21 @@ type Server struct {
 	EtcdURL string
 	// Startup is how long it took from the start of the first process to ready.
 	Startup time.Duration
+
+	// launch starts the API server, for the second time too.
+	launch func() (*Process, error)
+}
+
+// StopAPI ends the API server and leaves its etcd.
+func (s *Server) StopAPI() { s.api.Stop() }
+
+// StartAPI starts the API server again, where it was, and waits until it is
+// ready.
+func (s *Server) StartAPI(ctx context.Context) (err error) {
+	if s.api, err = s.launch(); err != nil {
+		return err
+	}
+	return s.awaitReady(ctx, s.Kubeconfig, time.Now())
 }
 
 // Stop ends the server and removes its data.
@@ -124,8 +139,8 @@ func StartKube(ctx context.Context, p Programs, parent string, flags ...string) 
 		// Loopback is no address to publish as the cluster's API server.
 		"--endpoint-reconciler-type=none",
 	}, flags...)
-	s.api, err = launch("kube-apiserver", s.dir, p.KubeAPIServer, flags...)
-	if err != nil {
+	s.launch = func() (*Process, error) { return launch("kube-apiserver", s.dir, p.KubeAPIServer, flags...) }
+	if s.api, err = s.launch(); err != nil {
 		return nil, err
 	}
 	return s, s.awaitReady(ctx, files.Kubeconfig, started)

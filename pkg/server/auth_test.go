@@ -1,0 +1,108 @@
+package server
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"k8s.io/apiserver/pkg/authentication/authenticatorfactory"
+	"k8s.io/apiserver/pkg/authentication/request/headerrequest"
+	"k8s.io/apiserver/pkg/authorization/path"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/server/dynamiccertificates"
+
+	"github.com/portolan-dev/portolan/pkg/certificate"
+	"github.com/portolan-dev/portolan/pkg/server/options"
+)
+
+// authorityFile makes an authority and a file of it.
+func authorityFile(t *testing.T, name string) (certificate.Pair, dynamiccertificates.CAContentProvider) {
+	t.Helper()
+	authority, err := certificate.NewAuthority(name, time.Now(), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(file, certificate.EncodeCerts(authority.Cert), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	content, err := dynamiccertificates.NewDynamicCAContentFromFile(name, file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return authority, content
+}
+
+// TestCertificateOfFrontIsNotRemembered has users behind one certificate: each
+// request counts for itself. The worst case is that the same authority signs the
+// certificates of users too.
+func TestCertificateOfFrontIsNotRemembered(t *testing.T) {
+	authority, content := authorityFile(t, "both")
+	everybody, err := path.NewAuthorizer([]string{"/readyz"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := &genericapiserver.Config{SecureServing: &genericapiserver.SecureServingInfo{}}
+	err = applyAuthentication(config, options.New(), identities{
+		front: &authenticatorfactory.RequestHeaderConfig{
+			CAContentProvider:   content,
+			UsernameHeaders:     headerrequest.StaticStringSlice{"X-Remote-User"},
+			UIDHeaders:          headerrequest.StaticStringSlice{},
+			GroupHeaders:        headerrequest.StaticStringSlice{},
+			ExtraHeaderPrefixes: headerrequest.StaticStringSlice{},
+			AllowedClientNames:  headerrequest.StaticStringSlice{"front"},
+		},
+		authorities: []dynamiccertificates.CAContentProvider{content},
+	}, everybody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf := func(name string) *x509.Certificate {
+		pair, err := authority.Issue(x509.Certificate{
+			Subject: pkix.Name{CommonName: name}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		}, time.Now(), time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pair.Cert
+	}
+	front, ann := leaf("front"), leaf("ann")
+	for i, step := range []struct {
+		cert               *x509.Certificate
+		header, path, user string
+	}{
+		{front, "root", "/", "root"},
+		{front, "ann", "/", "ann"},
+		{front, "root", "/", "root"},
+		// It is a user's certificate as well.
+		{front, "", "/", "front"},
+		{front, "ann", "/", "ann"},
+		{ann, "root", "/", "ann"},
+		{ann, "", "/", "ann"},
+		{ann, "bob", "/", "ann"},
+		{nil, "root", "/", ""},
+		{nil, "root", "/readyz", "system:anonymous"},
+	} {
+		req := &http.Request{URL: &url.URL{Path: step.path}, Header: http.Header{}, TLS: &tls.ConnectionState{}}
+		if step.cert != nil {
+			req.TLS.PeerCertificates = []*x509.Certificate{step.cert}
+		}
+		if step.header != "" {
+			req.Header.Set("X-Remote-User", step.header)
+		}
+		response, ok, _ := config.Authentication.Authenticator.AuthenticateRequest(req)
+		user := ""
+		if ok {
+			user = response.User.GetName()
+		}
+		if user != step.user {
+			t.Errorf("%d: taken for %q, want %q", i, user, step.user)
+		}
+	}
+}
