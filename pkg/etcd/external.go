@@ -2,8 +2,10 @@ package etcd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
+	"sync"
 	"time"
 
 	"go.etcd.io/etcd/client/pkg/v3/transport"
@@ -20,9 +22,10 @@ import (
 
 const (
 	dialTimeout = 20 * time.Second
-	// Keepalives find out within 40 s about a member that went away silently;
-	// these are kube-apiserver's values.
-	keepaliveTime    = 30 * time.Second
+	// Keepalives find out within 20 s about a member that went away silently,
+	// where there is no other to compare it with (see health). It is the shortest
+	// time that gRPC's client allows; kube-apiserver needs 40 s.
+	keepaliveTime    = 10 * time.Second
 	keepaliveTimeout = 10 * time.Second
 	// How large a request may be is for etcd to say; the client's own limit is
 	// 2 MiB unless it is set.
@@ -33,6 +36,7 @@ const (
 // it is a store that speaks etcd's protocol but can't do transactions over
 // several keys.
 func Connect(ctx context.Context, config storagebackend.TransportConfig) (*Store, error) {
+	connections := newConnections()
 	clientConfig := clientv3.Config{
 		Context:              context.WithoutCancel(ctx),
 		Endpoints:            config.ServerList,
@@ -41,7 +45,7 @@ func Connect(ctx context.Context, config storagebackend.TransportConfig) (*Store
 		DialKeepAliveTimeout: keepaliveTimeout,
 		MaxCallSendMsgSize:   maxRequestBytes,
 		Logger:               zap.NewNop(),
-		DialOptions:          dialOptions(config),
+		DialOptions:          dialOptions(config, connections),
 	}
 	if config.CertFile != "" || config.KeyFile != "" || config.TrustedCAFile != "" {
 		info := transport.TLSInfo{CertFile: config.CertFile, KeyFile: config.KeyFile, TrustedCAFile: config.TrustedCAFile}
@@ -55,7 +59,7 @@ func Connect(ctx context.Context, config storagebackend.TransportConfig) (*Store
 	if err != nil {
 		return nil, fmt.Errorf("connecting to etcd: %w", err)
 	}
-	if err := probe(ctx, client); err != nil {
+	if err := checkTransactions(ctx, client); err != nil {
 		client.Close()
 		return nil, fmt.Errorf("etcd at %v: %w", config.ServerList, err)
 	}
@@ -63,11 +67,27 @@ func Connect(ctx context.Context, config storagebackend.TransportConfig) (*Store
 	// Without it, lists are not served from the watch cache. The storage library
 	// would do it, but may be given a client that doesn't know its endpoints.
 	feature.DefaultFeatureSupportChecker.CheckClient(client.Ctx(), client, storage.RequestWatchProgress)
-	return &Store{Client: client, stop: client.Close}, nil
+	if len(config.ServerList) == 1 {
+		return &Store{Client: client, stop: client.Close}, nil
+	}
+	health, err := newHealth(client, connections, clientConfig)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("connecting to etcd: %w", err), client.Close())
+	}
+	watchCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var watching sync.WaitGroup
+	watching.Go(func() { health.run(watchCtx) })
+	return &Store{Client: client, stop: func() error {
+		cancel()
+		watching.Wait()
+		return errors.Join(health.close(), client.Close())
+	}}, nil
 }
 
-func dialOptions(config storagebackend.TransportConfig) []grpc.DialOption {
+func dialOptions(config storagebackend.TransportConfig, connections *connections) []grpc.DialOption {
 	return []grpc.DialOption{
+		grpc.WithContextDialer(connections.dial),
+		connectParams(dialTimeout),
 		grpc.WithStatsHandler(otelgrpc.NewClientHandler(
 			otelgrpc.WithPropagators(tracing.Propagators()),
 			otelgrpc.WithTracerProvider(config.TracerProvider),
@@ -75,9 +95,9 @@ func dialOptions(config storagebackend.TransportConfig) []grpc.DialOption {
 	}
 }
 
-// probe reads two keys in one transaction that compares two: what every write
+// checkTransactions reads two keys in one transaction that compares two: what every write
 // of a Service relies on.
-func probe(ctx context.Context, client *clientv3.Client) error {
+func checkTransactions(ctx context.Context, client *clientv3.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	if _, err := client.Get(ctx, "health"); err != nil {
