@@ -206,11 +206,13 @@ func Decorate(client *clientv3.Client, observe Observer) *kubernetes.Client {
 func (i *Interface) OptimisticPut(ctx context.Context, key string, value []byte, expectedRevision int64, opts kubernetes.PutOptions) (kubernetes.PutResponse, error) {
 	plan, own := planOf(ctx)
 	if !own {
-		response, err := i.Interface.OptimisticPut(ctx, key, value, expectedRevision, opts)
+		bounded, cancel := context.WithTimeout(ctx, answerTimeout)
+		defer cancel()
+		response, err := i.Interface.OptimisticPut(bounded, key, value, expectedRevision, opts)
 		if err != nil && exceedsBytes(err) {
 			err = &TooLargeError{Bytes: len(key) + len(value)}
 		}
-		return response, err
+		return response, unanswered(ctx, err, true)
 	}
 	write := clientv3.OpPut(key, string(value), clientv3.WithLease(opts.LeaseID))
 	found, succeeded, revision, err := i.commit(ctx, plan, key, expectedRevision, write)
@@ -225,7 +227,10 @@ func (i *Interface) OptimisticPut(ctx context.Context, key string, value []byte,
 func (i *Interface) OptimisticDelete(ctx context.Context, key string, expectedRevision int64, opts kubernetes.DeleteOptions) (kubernetes.DeleteResponse, error) {
 	plan, own := planOf(ctx)
 	if !own {
-		return i.Interface.OptimisticDelete(ctx, key, expectedRevision, opts)
+		bounded, cancel := context.WithTimeout(ctx, answerTimeout)
+		defer cancel()
+		response, err := i.Interface.OptimisticDelete(bounded, key, expectedRevision, opts)
+		return response, unanswered(ctx, err, true)
 	}
 	found, succeeded, revision, err := i.commit(ctx, plan, key, expectedRevision, clientv3.OpDelete(key))
 	if err != nil {
@@ -259,7 +264,9 @@ func (i *Interface) commit(ctx context.Context, plan *Plan, key string, expected
 	}
 
 	plan.outcome = Unknown
-	response, err := i.kv.Txn(ctx).If(compares...).Then(writes...).Else(reads...).Commit()
+	bounded, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	response, err := i.kv.Txn(bounded).If(compares...).Then(writes...).Else(reads...).Commit()
 	if err != nil {
 		if errors.Is(err, rpctypes.ErrTooManyOps) {
 			plan.outcome = NotSent
@@ -272,7 +279,7 @@ func (i *Interface) commit(ctx context.Context, plan *Plan, key string, expected
 			return nil, false, 0, &TooLargeError{Bytes: bytesOf(compares, writes, reads)}
 		}
 		observe(ResultUnknown, size)
-		return nil, false, 0, err
+		return nil, false, 0, unanswered(ctx, err, !IsDryRun(ctx))
 	}
 	revision = response.Header.Revision
 	if response.Succeeded {
