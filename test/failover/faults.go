@@ -37,10 +37,17 @@ var faults = []fault{
 	{"a follower is paused", func(t testing.TB, c *cluster) func() { return pause(t, c.store.follower(t)) }},
 	{"the leader is paused", func(t testing.TB, c *cluster) func() { return pause(t, c.store.leader(t)) }},
 	{"a follower is cut off", func(t testing.TB, c *cluster) func() { return c.isolate(c.store.follower(t), passage{hole: true}) }},
-	{"the leader is cut off", func(t testing.TB, c *cluster) func() { return c.isolate(c.store.leader(t), passage{hole: true}) }},
+	{"the leader is cut off", func(t testing.TB, c *cluster) func() {
+		leader := c.store.leader(t)
+		heal := c.isolate(leader, passage{hole: true})
+		c.store.awaitOtherLeader(t, leader)
+		return heal
+	}},
 	{"the leader is cut off from members only", func(t testing.TB, c *cluster) func() {
 		leader := c.store.leader(t)
-		return c.separate(leader.name, c.others(leader), passage{hole: true})
+		heal := c.separate(leader.name, c.others(leader), passage{hole: true})
+		c.store.awaitOtherLeader(t, leader)
+		return heal
 	}},
 	{"a member refuses connections", func(t testing.TB, c *cluster) func() { return c.isolate(c.store.leader(t), passage{refuse: true}) }},
 	{"the leader is far away", func(t testing.TB, c *cluster) func() {

@@ -26,7 +26,7 @@ type network struct {
 	mu       sync.Mutex
 	changed  chan struct{}
 	passages map[[2]string]passage
-	// names are the members' by what they call themselves on the wire.
+	// names are the members', by the ID that they give on the wire.
 	names map[string]string
 }
 
@@ -50,16 +50,14 @@ func (n *network) introduce(id, name string) {
 	n.names[id] = name
 }
 
-func (n *network) nameOf(id string) string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.names[id]
-}
-
 // now is what happens between two nodes, and what is closed when that changes.
+// From is a node's name or a member's ID.
 func (n *network) now(from, to string) (passage, <-chan struct{}) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if name, known := n.names[from]; known {
+		from = name
+	}
 	return n.passages[[2]string{from, to}], n.changed
 }
 
@@ -106,7 +104,8 @@ func (p *proxy) accept() {
 // link is one connection through a proxy.
 type link struct {
 	*proxy
-	mu   sync.Mutex
+	mu sync.Mutex
+	// from is whose it is, empty while that is not known.
 	from string
 	over chan struct{}
 	once sync.Once
@@ -224,5 +223,5 @@ func (l *link) identify(sent []byte) {
 		return
 	}
 	id, _, _ := bytes.Cut(after, []byte("\r\n"))
-	l.from = l.network.nameOf(string(id))
+	l.from = string(id)
 }

@@ -122,23 +122,31 @@ func TestNetwork(t *testing.T) {
 	say("6")
 }
 
+// Members become known while connections between them are open.
 func TestNetworkIdentifies(t *testing.T) {
 	t.Parallel()
 	n := newNetwork()
+	p := n.listen(t, "", "b", echo(t))
+	callers := map[string]*caller{}
+	for _, id := range []string{"abc", "def"} {
+		c := dial(t, p.address)
+		c.say(t, "X-Server-From: "+id)
+		if got, err := c.hear(t, ample); err != nil {
+			t.Fatalf("%q, %v", got, err)
+		}
+		callers[id] = c
+	}
 	n.introduce("abc", "a")
 	n.introduce("def", "d")
 	n.between("a", "b", passage{hole: true})
-	p := n.listen(t, "", "b", echo(t))
-	const header = "X-Server-From: "
-	for id, through := range map[string]bool{"abc": false, "def": true} {
-		c := dial(t, p.address)
-		c.say(t, header+id)
-		wait := ample
-		if !through {
-			wait = soon
-		}
-		if _, err := c.hear(t, wait); through != (err == nil) {
+	for id, wait := range map[string]time.Duration{"abc": soon, "def": ample} {
+		callers[id].say(t, "more")
+		if _, err := callers[id].hear(t, wait); (id == "def") != (err == nil) {
 			t.Errorf("%s: %v", id, err)
 		}
+	}
+	n.between("a", "b", passage{refuse: true})
+	if got, err := callers["abc"].hear(t, ample); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the connection is still there: %q, %v", got, err)
 	}
 }

@@ -147,6 +147,26 @@ func (s *store) leader(t testing.TB) *member {
 	return leader
 }
 
+// awaitOtherLeader returns when another member than this leads the rest.
+func (s *store) awaitOtherLeader(t testing.TB, former *member) {
+	t.Helper()
+	await(t, "another member leads", func(ctx context.Context) error {
+		for _, m := range s.members {
+			if m == former {
+				continue
+			}
+			status, err := s.client.Status(ctx, m.client)
+			if err != nil {
+				return err
+			}
+			if status.Leader == 0 || status.Leader == former.id {
+				return fmt.Errorf("to %s the leader is %x", m.name, status.Leader)
+			}
+		}
+		return nil
+	})
+}
+
 // follower is a member that doesn't.
 func (s *store) follower(t testing.TB) *member {
 	t.Helper()
