@@ -1,0 +1,101 @@
+package artifacts
+
+import (
+	"path"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+	corev1 "k8s.io/api/core/v1"
+	cliflag "k8s.io/component-base/cli/flag"
+
+	"github.com/portolan-dev/portolan/pkg/server/options"
+)
+
+// options are what the server makes of its arguments.
+func (s server) options(t *testing.T) *options.Options {
+	t.Helper()
+	if len(s.args) == 0 || s.args[0] != "serve" {
+		t.Fatalf("the container runs %q", s.args)
+	}
+	o := options.New()
+	var sets cliflag.NamedFlagSets
+	o.AddFlags(&sets)
+	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	for _, name := range sets.Order {
+		flags.AddFlagSet(sets.FlagSets[name])
+	}
+	if err := flags.Parse(s.args[1:]); err != nil {
+		t.Fatal(err)
+	}
+	if flags.NArg() > 0 {
+		t.Errorf("beside flags there is %q", flags.Args())
+	}
+	if err := o.Complete(); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.Validate(); err != nil {
+		t.Error(err)
+	}
+	return o
+}
+
+// mounted is the volume that a path is on, nil if it is on none.
+func (s server) mounted(file string) *corev1.Volume {
+	for _, mount := range s.container.VolumeMounts {
+		if file == mount.MountPath || strings.HasPrefix(file, mount.MountPath+"/") {
+			i := slices.IndexFunc(s.pod.Volumes, func(v corev1.Volume) bool { return v.Name == mount.Name })
+			return &s.pod.Volumes[i]
+		}
+	}
+	return nil
+}
+
+// TestArguments wants the server to take its arguments, and to find what they
+// name: files in Secrets, a directory to write to, its port.
+func TestArguments(t *testing.T) {
+	t.Parallel()
+	all := whole(t)
+	all["examples/cluster-own-etcd"] = Kustomize(t, "examples/cluster-own-etcd")
+	for name, manifests := range all {
+		t.Run(name, func(t *testing.T) {
+			s := serverOf(t, manifests)
+			o := s.options(t)
+			if !o.InCluster() {
+				t.Error("it doesn't follow the cluster")
+			}
+			if port := s.container.Ports[0]; port.Name != "https" || int(port.ContainerPort) != o.SecureServing.BindPort || !o.SecureServing.BindAddress.IsUnspecified() {
+				t.Errorf("%+v isn't what it listens on", port)
+			}
+			if volume := s.mounted(o.DataDir); volume == nil || volume.EmptyDir == nil {
+				t.Errorf("%s can't be written to", o.DataDir)
+			}
+			transport := o.Etcd.StorageConfig.Transport
+			for _, file := range []struct{ path, key string }{
+				{transport.TrustedCAFile, "ca.crt"}, {transport.CertFile, "tls.crt"}, {transport.KeyFile, "tls.key"},
+			} {
+				volume := s.mounted(file.path)
+				if volume == nil || volume.Secret == nil || volume.Secret.SecretName != "portolan-etcd-client" || path.Base(file.path) != file.key {
+					t.Errorf("%q is not %s of portolan-etcd-client", file.path, file.key)
+				}
+			}
+			if pair := o.SecureServing.ServerCert.CertKey; name == "cluster/cert-manager" {
+				for _, file := range []string{pair.CertFile, pair.KeyFile} {
+					if volume := s.mounted(file); volume == nil || volume.Secret == nil || volume.Secret.SecretName != "portolan-serving" {
+						t.Errorf("%q is not of portolan-serving", file)
+					}
+				}
+			} else if pair.CertFile != "" || !slices.Contains(s.args, "--serving-secret=portolan/portolan-serving") {
+				t.Errorf("the serving certificate is from %q; arguments %q", pair.CertFile, s.args)
+			}
+			// What is under way when the delay is over may take as long as a
+			// request may.
+			longest := o.Run.ShutdownDelayDuration + o.Run.RequestTimeout
+			if grace := time.Duration(*s.pod.TerminationGracePeriodSeconds) * time.Second; grace < longest+5*time.Second {
+				t.Errorf("it is killed after %v, and may need %v", grace, longest)
+			}
+		})
+	}
+}
