@@ -1,0 +1,106 @@
+package artifacts
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var readmes = []string{"cluster/README.md", "etcd/README.md"}
+
+func readme(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(sources(t), name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestLinks wants what the READMEs point at to be there.
+func TestLinks(t *testing.T) {
+	t.Parallel()
+	for _, name := range readmes {
+		text := readme(t, name)
+		links := 0
+		for _, link := range regexp.MustCompile(`\]\(([^)#]+)(#[^)]*)?\)`).FindAllStringSubmatch(text, -1) {
+			links++
+			if _, err := os.Stat(filepath.Join(sources(t), filepath.Dir(name), link[1])); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		for _, path := range regexp.MustCompile(`artifacts/[a-z][a-z./-]*[a-z]`).FindAllString(text, -1) {
+			if _, err := os.Stat(filepath.Join(root(), path)); err != nil && path != "artifacts/my-portolan" && !strings.HasPrefix(path, "artifacts/my-portolan/") {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if links == 0 {
+			t.Errorf("%s: no links were found", name)
+		}
+	}
+}
+
+// TestSnippets adds each piece of a kustomization that a README shows to one of
+// artifacts/cluster, and wants it to change something.
+func TestSnippets(t *testing.T) {
+	t.Parallel()
+	before := program(t, "kubectl", "kustomize", filepath.Join(sources(t), "cluster"))
+	found := 0
+	for _, name := range readmes {
+		for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(readme(t, name), -1) {
+			found++
+			dir := t.TempDir()
+			base, err := filepath.Rel(dir, filepath.Join(sources(t), "cluster"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte("resources: ["+base+"]\n"+block[1]), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if after := program(t, "kubectl", "kustomize", dir); string(after) == string(before) {
+				t.Errorf("%s: this changes nothing:\n%s", name, block[1])
+			}
+		}
+	}
+	if found < 2 {
+		t.Errorf("only %d snippets were found", found)
+	}
+}
+
+// TestReplaceMember wants the argument that etcd's README changes by its place to
+// be at that place.
+func TestReplaceMember(t *testing.T) {
+	t.Parallel()
+	const place = `"path":"/spec/template/spec/containers/0/args/3","value":"--initial-cluster-state=`
+	if text := readme(t, "etcd/README.md"); strings.Count(text, place) != 2 {
+		t.Errorf("the README has %s not twice", place)
+	}
+	template := podTemplate(t, Kustomize(t, "cluster").Get(t, "StatefulSet portolan/portolan-etcd"))
+	if got := template.Spec.Containers[0].Args[3]; got != "--initial-cluster-state=new" {
+		t.Errorf("at that place is %s", got)
+	}
+}
+
+// TestVerifyJob wants the example that reads etcd to be let in there, and to be
+// allowed in the namespace.
+func TestVerifyJob(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join(sources(t), "examples", "verify-job.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := podTemplate(t, parse(t, text).Get(t, "Job portolan/portolan-verify"))
+	for _, problem := range podProblems(template.Spec) {
+		t.Error(problem)
+	}
+	deployment := podTemplate(t, Kustomize(t, "cluster").Get(t, "Deployment portolan/portolan"))
+	const label = "portolan.dev/etcd-client"
+	if value := deployment.Labels[label]; value == "" || template.Labels[label] != value {
+		t.Errorf("the labels are %v", template.Labels)
+	}
+	if got, want := template.Spec.Containers[0].Image, deployment.Spec.Containers[0].Image; got != want {
+		t.Errorf("the image is %s, not %s", got, want)
+	}
+}
