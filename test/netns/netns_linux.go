@@ -1,0 +1,116 @@
+package netns
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"syscall"
+
+	"github.com/vishvananda/netlink"
+)
+
+const (
+	// stage is the variable of the environment that says how far a process is.
+	stage = "PORTOLAN_TEST_NETNS"
+	// made is the stage of the copy in a namespace without addresses, and ready
+	// that of the copy with them and of all that it starts.
+	made, ready = "made", "ready"
+)
+
+// Enter runs this program again in a new network namespace, and ends with its
+// exit code. In that copy it puts the addresses onto the loopback device and
+// returns; in what the copy starts it returns at once. All of an IPv4 prefix
+// is the machine's own then, of an IPv6 prefix the one address. Whatever the
+// copy starts ends with it. TestMain calls this before anything else.
+func Enter(addresses ...netip.Prefix) {
+	var err error
+	switch os.Getenv(stage) {
+	case ready:
+	case made:
+		err = errors.Join(setUp(addresses), os.Setenv(stage, ready))
+	default:
+		var code int
+		if code, err = run(); err == nil {
+			os.Exit(code)
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// run returns the exit code of a copy of this program in new namespaces.
+func run() (int, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return 0, err
+	}
+	// The copy is to be killed when this process ends, for which the kernel
+	// looks at the thread that started it.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	// Being the first process of its namespace, it takes along what it started.
+	attributes := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWPID, Pdeathsig: syscall.SIGKILL}
+	if id := os.Geteuid(); id != 0 {
+		attributes.Cloneflags |= syscall.CLONE_NEWUSER
+		attributes.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: id, Size: 1}}
+		attributes.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
+	}
+	copied := exec.Command(self, os.Args[1:]...)
+	copied.Env = append(os.Environ(), stage+"="+made)
+	copied.Stdin, copied.Stdout, copied.Stderr = os.Stdin, os.Stdout, os.Stderr
+	copied.SysProcAttr = attributes
+	if err := copied.Start(); err != nil {
+		return 0, fmt.Errorf("these tests need a network namespace of their own, which can't be made here: %w; "+
+			"run them as root with CAP_SYS_ADMIN, or allow user namespaces (the sysctls user.max_user_namespaces and kernel.apparmor_restrict_unprivileged_userns)", err)
+	}
+	// go test asks for stacks with a signal when time is up.
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT)
+	defer signal.Stop(signals)
+	ended := make(chan error, 1)
+	go func() { ended <- copied.Wait() }()
+	for {
+		select {
+		case s := <-signals:
+			if err := copied.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+				return 0, err
+			}
+		case err := <-ended:
+			var exit *exec.ExitError
+			if err != nil && !errors.As(err, &exit) {
+				return 0, err
+			}
+			// It is -1 for one that was killed.
+			return max(copied.ProcessState.ExitCode(), -copied.ProcessState.ExitCode()), nil
+		}
+	}
+}
+
+// setUp puts addresses onto the loopback device and brings it up.
+func setUp(addresses []netip.Prefix) error {
+	loopback, err := netlink.LinkByName("lo")
+	if err != nil {
+		return fmt.Errorf("the loopback device of the new network namespace: %w", err)
+	}
+	if err := netlink.LinkSetUp(loopback); err != nil {
+		return fmt.Errorf("bringing up the loopback device of the new network namespace: %w", err)
+	}
+	for _, prefix := range addresses {
+		address, err := netlink.ParseAddr(prefix.String())
+		if err != nil {
+			return err
+		}
+		// Nobody else is there to have an IPv6 address already.
+		address.Flags = syscall.IFA_F_NODAD
+		if err := netlink.AddrAdd(loopback, address); err != nil {
+			return fmt.Errorf("adding %s to the loopback device of the new network namespace: %w", prefix, err)
+		}
+	}
+	return nil
+}

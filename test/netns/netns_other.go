@@ -1,0 +1,16 @@
+//go:build !linux
+
+package netns
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"runtime"
+)
+
+// Enter ends the program: there are no network namespaces.
+func Enter(...netip.Prefix) {
+	fmt.Fprintf(os.Stderr, "these tests need a network namespace of their own, and %s has none: run them on Linux\n", runtime.GOOS)
+	os.Exit(1)
+}
