@@ -28,15 +28,20 @@ type Process struct {
 	ended     chan struct{}
 }
 
-// launch starts a program that logs into a directory.
-func launch(name, dir, binary string, args ...string) (*Process, error) {
-	p := &Process{name: name, log: filepath.Join(dir, name+".log"), ended: make(chan struct{})}
-	logFile, err := os.Create(p.log)
+// Launch starts a program in a directory. It adds to the log that the program
+// of this name has there.
+func Launch(name, dir, binary string, args ...string) (*Process, error) {
+	return LaunchCommand(name, dir, exec.Command(binary, args...))
+}
+
+// LaunchCommand is Launch for a program with an environment of its own.
+func LaunchCommand(name, dir string, cmd *exec.Cmd) (*Process, error) {
+	p := &Process{name: name, log: filepath.Join(dir, name+".log"), ended: make(chan struct{}), cmd: cmd}
+	logFile, err := os.OpenFile(p.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer logFile.Close()
-	p.cmd = exec.Command(binary, args...)
 	p.cmd.Dir = dir
 	p.cmd.Stdout, p.cmd.Stderr = logFile, logFile
 	// In a group of its own a Ctrl-C on the terminal reaches this program only,
@@ -61,8 +66,27 @@ func (p *Process) Stop() {
 	<-p.ended
 }
 
-// await polls until ready says so.
-func (p *Process) await(ctx context.Context, ready func(context.Context) bool) error {
+// Terminate asks the process to end, as a kubelet does, and waits until it has.
+func (p *Process) Terminate(ctx context.Context) error {
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	select {
+	case <-p.ended:
+		return nil
+	case <-ctx.Done():
+		return p.Explain(fmt.Errorf("%s does not end: %w", p.name, context.Cause(ctx)))
+	}
+}
+
+// Log is what the program has written.
+func (p *Process) Log() ([]byte, error) { return os.ReadFile(p.log) }
+
+// Ended is closed when the process is gone.
+func (p *Process) Ended() <-chan struct{} { return p.ended }
+
+// Await polls until ready says so, or the process has ended.
+func (p *Process) Await(ctx context.Context, ready func(context.Context) bool) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("%s is not ready after %v", p.name, startTimeout))
 	defer cancel()
 	ticker := time.NewTicker(pollEvery)
@@ -70,17 +94,17 @@ func (p *Process) await(ctx context.Context, ready func(context.Context) bool) e
 	for !ready(ctx) {
 		select {
 		case <-p.ended:
-			return p.explain(fmt.Errorf("%s has ended", p.name))
+			return p.Explain(fmt.Errorf("%s has ended", p.name))
 		case <-ctx.Done():
-			return p.explain(context.Cause(ctx))
+			return p.Explain(context.Cause(ctx))
 		case <-ticker.C:
 		}
 	}
 	return nil
 }
 
-// explain adds the end of the log, which is removed with the directory.
-func (p *Process) explain(err error) error {
+// Explain adds the end of the log, which is removed with the directory.
+func (p *Process) Explain(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
 	}

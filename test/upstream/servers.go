@@ -77,7 +77,7 @@ func StartEtcd(ctx context.Context, p Programs, dir string) (*Process, string, e
 		return nil, "", err
 	}
 	url, peerURL := "http://127.0.0.1:"+client, "http://127.0.0.1:"+peer
-	etcd, err := launch("etcd", dir, p.Etcd,
+	etcd, err := Launch("etcd", dir, p.Etcd,
 		"--data-dir="+filepath.Join(dir, "etcd"),
 		"--listen-client-urls="+url, "--advertise-client-urls="+url,
 		"--listen-peer-urls="+peerURL, "--initial-advertise-peer-urls="+peerURL,
@@ -86,7 +86,7 @@ func StartEtcd(ctx context.Context, p Programs, dir string) (*Process, string, e
 	if err != nil {
 		return nil, "", err
 	}
-	err = etcd.await(ctx, func(ctx context.Context) bool { return isOK(ctx, http.DefaultClient, url+"/health") })
+	err = etcd.Await(ctx, func(ctx context.Context) bool { return isOK(ctx, http.DefaultClient, url+"/health") })
 	if err != nil {
 		etcd.Stop()
 		return nil, "", err
@@ -139,7 +139,7 @@ func StartKube(ctx context.Context, p Programs, parent string, flags ...string) 
 		// Loopback is no address to publish as the cluster's API server.
 		"--endpoint-reconciler-type=none",
 	}, flags...)
-	s.launch = func() (*Process, error) { return launch("kube-apiserver", s.dir, p.KubeAPIServer, flags...) }
+	s.launch = func() (*Process, error) { return Launch("kube-apiserver", s.dir, p.KubeAPIServer, flags...) }
 	if s.api, err = s.launch(); err != nil {
 		return nil, err
 	}
@@ -162,7 +162,7 @@ func StartPortolan(ctx context.Context, p Programs, parent string) (_ *Server, e
 		return nil, err
 	}
 	started := time.Now()
-	s.api, err = launch("portolan", s.dir, p.Portolan, "serve", "--data-dir="+s.dir, "--secure-port="+port)
+	s.api, err = Launch("portolan", s.dir, p.Portolan, "serve", "--data-dir="+s.dir, "--secure-port="+port)
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +173,7 @@ func StartPortolan(ctx context.Context, p Programs, parent string) (_ *Server, e
 // may have yet to be written by the server.
 func (s *Server) awaitReady(ctx context.Context, kubeconfig string, started time.Time) error {
 	var client *http.Client
-	return s.api.await(ctx, func(ctx context.Context) bool {
+	return s.api.Await(ctx, func(ctx context.Context) bool {
 		if client == nil {
 			config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 			if err != nil {
@@ -221,5 +221,5 @@ func (s *Server) Memories() (api, all int64, err error) {
 
 // Await polls until ready says so, or the API server has ended.
 func (s *Server) Await(ctx context.Context, ready func(context.Context) bool) error {
-	return s.api.await(ctx, ready)
+	return s.api.Await(ctx, ready)
 }

@@ -1,0 +1,49 @@
+//go:build e2e
+
+// Package cluster proves that Portolan works in a cluster: a real
+// kube-apiserver with its aggregation layer on, the real controllers for
+// namespaces, quotas, garbage, Deployments and EndpointSlices, and Portolan as
+// artifacts/cluster installs it. There are no nodes. The test runs what the
+// Deployment's Pods say, as a kubelet would, with the rights of their account.
+//
+// Everything runs in a network namespace of its own, on addresses that are set
+// aside for documentation (RFC 5737): those of Pods may not be loopback's.
+package cluster
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/portolan-dev/portolan/test/harness"
+	"github.com/portolan-dev/portolan/test/netns"
+)
+
+func TestMain(m *testing.M) {
+	netns.Enter(netip.MustParsePrefix("192.0.2.1/24"))
+	harness.Main(m)
+}
+
+// TestCluster runs what can go on side by side on one cluster, and then what
+// takes parts of it away.
+func TestCluster(t *testing.T) {
+	g := start(t)
+	t.Run("side by side", func(t *testing.T) {
+		for name, test := range map[string]func(*testing.T, *ground){
+			"kubectl":             testKubectl,
+			"kubectl watch":       testKubectlWatch,
+			"access":              testAccess,
+			"same refusal":        testSameRefusal,
+			"namespace lifecycle": testNamespaceLifecycle,
+			"namespace deletion":  testNamespaceDeletion,
+			"resource quota":      testResourceQuota,
+			"owners":              testOwners,
+			"foreground":          testForeground,
+			"orphans":             testOrphans,
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				test(t, g)
+			})
+		}
+	})
+}
