@@ -95,7 +95,7 @@ func applyAuthentication(config *genericapiserver.Config, o *options.Options, kn
 			WebhookRetryBackoff:      o.Authentication.WebhookRetryBackoff,
 			CacheTTL:                 o.Authentication.CacheTTL,
 		}.New()
-		sources = append(sources, tokens)
+		sources = append(sources, noteUnasked(tokens))
 		errs = append(errs, err)
 		config.OpenAPIConfig.SecurityDefinitions = definitions
 	}
@@ -125,7 +125,7 @@ func applyAuthorization(config *genericapiserver.Config, o *options.Options, eve
 		if err != nil {
 			return err
 		}
-		chain = append(chain, authorizers.NamedAuthorizer{AuthorizerName: "SubjectAccessReview", Authorizer: reviews})
+		chain = append(chain, authorizers.NamedAuthorizer{AuthorizerName: "SubjectAccessReview", Authorizer: noteUnanswered(reviews)})
 	}
 	var err error
 	config.Authorization.Authorizer, err = authorizers.New(chain...)

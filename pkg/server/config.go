@@ -74,7 +74,11 @@ func NewConfig(o *options.Options, store *etcd.Store, files pki.Files) (*Config,
 	ledger := config.Extra.Ledger
 	config.Generic.BuildHandlerChainFunc = func(apiHandler http.Handler, generic *genericapiserver.Config) http.Handler {
 		handler := claims.WithPicks(ledger, service.WithPatchType(apiHandler))
-		return genericapiserver.DefaultBuildHandlerChain(resourcequota.WithCharges(handler), generic)
+		handler = genericapiserver.DefaultBuildHandlerChain(resourcequota.WithCharges(handler), generic)
+		if o.InCluster() {
+			handler = withUndecided(handler, generic.Serializer)
+		}
+		return handler
 	}
 	return config, nil
 }
@@ -170,6 +174,7 @@ func (c *Config) applyCluster(o *options.Options) error {
 	if o.InCluster() {
 		// Without a cluster the plugins that use them are off: they never run.
 		generic.SharedInformerFactory = informers
+		o.Admission.Decorators = append(o.Admission.Decorators, admission.DecoratorFunc(noteUnadmitted))
 	}
 	if err := o.Features.ApplyTo(&generic.Config, client, informers); err != nil {
 		return err

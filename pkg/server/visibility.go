@@ -11,10 +11,12 @@ import (
 )
 
 // mayRead asks the authorizer whether the user of a request could get an object
-// as well. Without a user, or an answer, he could not.
+// as well. Without a user, or an answer, he could not. With a cluster that takes
+// a question to it, which it remembers for as long as any other; if it is away,
+// a request waits for that once and not for each object.
 func (c *Config) mayRead(ctx context.Context, read claims.Read) bool {
 	user, ok := request.UserFrom(ctx)
-	if !ok {
+	if !ok || isUndecided(ctx) {
 		return false
 	}
 	decision, _, err := c.Generic.Authorization.Authorizer.Authorize(ctx, authorizer.AttributesRecord{

@@ -41,6 +41,8 @@ const (
 	frontName = "front-proxy-client"
 	services  = "/apis/portolan.dev/v1/namespaces/default/services"
 	timeout   = 2 * time.Minute
+	// ownAuthority is where a data directory has its authority.
+	ownAuthority = "pki/ca.crt"
 )
 
 // ground is a cluster with users and the server's service account.
@@ -125,7 +127,7 @@ func newAuthority(t *testing.T, name string) certificate.Pair {
 // authority is the one that a data directory has.
 func (g *ground) authority(dir string) certificate.Pair {
 	g.t.Helper()
-	cert, err := os.ReadFile(filepath.Join(dir, "pki/ca.crt"))
+	cert, err := os.ReadFile(filepath.Join(dir, ownAuthority))
 	g.must(err)
 	key, err := os.ReadFile(filepath.Join(dir, "pki/ca.key"))
 	g.must(err)
@@ -235,7 +237,12 @@ type caller struct {
 // newCaller makes one. Certificate and token may be missing.
 func newCaller(t *testing.T, server *harness.Server, cert *tls.Certificate, token string, headers ...string) *caller {
 	t.Helper()
-	authority, err := os.ReadFile(filepath.Join(server.DataDir, "pki/ca.crt"))
+	return newCallerAt(t, server.Config.Host, server.DataDir, cert, token, headers...)
+}
+
+func newCallerAt(t *testing.T, url, dataDir string, cert *tls.Certificate, token string, headers ...string) *caller {
+	t.Helper()
+	authority, err := os.ReadFile(filepath.Join(dataDir, ownAuthority))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +254,7 @@ func newCaller(t *testing.T, server *harness.Server, cert *tls.Certificate, toke
 	}
 	transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true}
 	t.Cleanup(transport.CloseIdleConnections)
-	c := &caller{t: t, url: server.Config.Host, client: &http.Client{Transport: transport, Timeout: timeout}, header: http.Header{}}
+	c := &caller{t: t, url: url, client: &http.Client{Transport: transport, Timeout: timeout}, header: http.Header{}}
 	if token != "" {
 		c.header.Set("Authorization", "Bearer "+token)
 	}
