@@ -44,18 +44,9 @@ func (b Bundle) Keys() ([]byte, error) {
 // ParseBundle reads what Certs and Keys wrote. A key that is no authority's is
 // an error.
 func ParseBundle(certs, keys []byte) (Bundle, error) {
-	parsed, err := certutil.ParseCertsPEM(certs)
+	b, err := ParseCerts(certs)
 	if err != nil {
-		return nil, fmt.Errorf("certificate: %w", err)
-	}
-	var b Bundle
-	for _, cert := range parsed {
-		if !cert.IsCA {
-			return nil, fmt.Errorf("the certificate of %q is not an authority's", cert.Subject.CommonName)
-		}
-		if !b.Contains(cert) {
-			b = append(b, Pair{Cert: cert})
-		}
+		return nil, err
 	}
 	signers, err := parseKeys(keys)
 	if err != nil {
@@ -68,7 +59,22 @@ func ParseBundle(certs, keys []byte) (Bundle, error) {
 		}
 		b[i].Key = key
 	}
-	b.sort()
+	return b, nil
+}
+
+// ParseCerts reads what Certs wrote: nobody in the bundle signs.
+func ParseCerts(certs []byte) (Bundle, error) {
+	parsed, err := certutil.ParseCertsPEM(certs)
+	if err != nil {
+		return nil, fmt.Errorf("certificate: %w", err)
+	}
+	var b Bundle
+	for _, cert := range parsed {
+		if !cert.IsCA {
+			return nil, fmt.Errorf("the certificate of %q is not an authority's", cert.Subject.CommonName)
+		}
+		b = b.With(Bundle{{Cert: cert}})
+	}
 	return b, nil
 }
 
@@ -90,6 +96,18 @@ func parseKeys(data []byte) ([]crypto.Signer, error) {
 // Contains says whether an authority is in the bundle.
 func (b Bundle) Contains(authority *x509.Certificate) bool {
 	return slices.ContainsFunc(b, func(p Pair) bool { return p.Cert.Equal(authority) })
+}
+
+// With is the bundle and those of another that it hasn't.
+func (b Bundle) With(others Bundle) Bundle {
+	all := slices.Clone(b)
+	for _, authority := range others {
+		if !all.Contains(authority.Cert) {
+			all = append(all, authority)
+		}
+	}
+	all.sort()
+	return all
 }
 
 // Issuer is the authority that has signed a certificate, nil if none has.

@@ -27,6 +27,12 @@ func RenewAt(cert *x509.Certificate) time.Time {
 	return cert.NotAfter.Add(-cert.NotAfter.Sub(cert.NotBefore) / 3)
 }
 
+// SignsFrom is when an authority has been published for long enough, if it was
+// when it was made.
+func (p Policy) SignsFrom(authority *x509.Certificate) time.Time {
+	return authority.NotBefore.Add(backdate + p.Publish)
+}
+
 // Authorities is the bundle as it should be, with a line for each change that
 // was made; none means that it is the given one. New authorities have the given
 // name and when they were made as their common name.
@@ -75,8 +81,7 @@ func (p Policy) Signer(b Bundle, now time.Time, published Published) Pair {
 // is none, the oldest: it is the only one, or known better than the others.
 func (p Policy) signer(b Bundle, now time.Time, published Published) int {
 	for i, authority := range slices.Backward(b) {
-		known := authority.Cert.NotBefore.Add(backdate + p.Publish)
-		if authority.Key != nil && !now.Before(known) && published(authority.Cert) {
+		if authority.Key != nil && !now.Before(p.SignsFrom(authority.Cert)) && published(authority.Cert) {
 			return i
 		}
 	}

@@ -17,6 +17,6 @@ func NewCommand() *cobra.Command {
 		SilenceUsage: true,
 		Version:      version.Release(),
 	}
-	cmd.AddCommand(newServeCommand(), newControllersCommand(), newVerifyCommand(), newMigrateCommand(), newVersionCommand())
+	cmd.AddCommand(newServeCommand(), newControllersCommand(), newVerifyCommand(), newMigrateCommand(), newCertificatesCommand(), newVersionCommand())
 	return cmd
 }

@@ -8,7 +8,6 @@ import (
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	cliflag "k8s.io/component-base/cli/flag"
 	logsapi "k8s.io/component-base/logs/api/v1"
-	"k8s.io/component-base/term"
 
 	"github.com/portolan-dev/portolan/pkg/server"
 	"github.com/portolan-dev/portolan/pkg/server/options"
@@ -52,11 +51,7 @@ and serves on https://127.0.0.1:6443; the administrator's kubeconfig is
 			return server.Run(genericapiserver.SetupSignalContext(), o, cmd.OutOrStdout())
 		},
 	}
-	for _, name := range sets.Order {
-		cmd.Flags().AddFlagSet(sets.FlagSets[name])
-	}
-	columns, _, _ := term.TerminalSize(cmd.OutOrStdout())
-	cliflag.SetUsageAndHelpFunc(cmd, sets, columns)
+	addFlags(cmd, sets)
 	return cmd
 }
 

@@ -60,8 +60,8 @@ func Run(ctx context.Context, o *options.Options, out io.Writer) (err error) {
 }
 
 // certificates chooses where the server's certificates come from: the files or
-// the Secret that the flags name or else, and for the administrator of a server without a
-// cluster, those that it keeps in its data directory.
+// the Secret that the flags name or else, and for the administrator of a server
+// without a cluster, those that it keeps in its data directory.
 func certificates(o *options.Options) (files pki.Files, err error) {
 	serving := &o.SecureServing.ServerCert.CertKey
 	named := serving.CertFile != "" || serving.KeyFile != "" || o.ServingSecret != ""
