@@ -78,11 +78,12 @@ fuzz: ## Fuzz every target, one after the other; FUZZ_TIME=10m is for how long e
 	done
 
 .PHONY: e2e
-e2e: $(BIN)/kube-apiserver $(BIN)/etcd $(BIN)/kubectl ## Test beside a real kube-apiserver
+e2e: $(BIN)/kube-apiserver $(BIN)/etcd $(BIN)/etcdctl $(BIN)/etcdutl $(BIN)/kubectl ## Test beside a real kube-apiserver
 	go test -tags=e2e -count=1 -timeout=20m ./test/e2e/... ./test/delegation/...
 	go test -tags=e2e -count=1 -timeout=15m ./test/failover/...
 	go test -tags=e2e -count=1 -timeout=15m ./test/cluster/...
 	go test -tags=e2e -count=1 -run=TestApply ./test/artifacts
+	go test -tags=e2e -count=1 -run='TestBackup|TestReplace|TestMigrateOfREADME' ./test/upgrade
 
 .PHONY: bench
 bench: ## Measure beside a real kube-apiserver, in one run; BENCH_FLAGS=--help tells what can be set
@@ -108,6 +109,10 @@ $(BIN)/kube-controller-manager: hack/kubernetes/go.mod
 $(BIN)/etcd: hack/kubernetes/go.mod
 	@mkdir -p $(BIN)
 	go build -C hack/kubernetes -o $(abspath $@) go.etcd.io/etcd/server/v3
+
+$(BIN)/etcdctl $(BIN)/etcdutl: $(BIN)/%: hack/etcd/go.mod
+	@mkdir -p $(BIN)
+	go build -C hack/etcd -o $(abspath $@) go.etcd.io/etcd/$*/v3
 
 $(BIN)/helm: hack/helm/go.mod
 	@mkdir -p $(BIN)

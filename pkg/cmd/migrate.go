@@ -10,7 +10,6 @@ import (
 
 	"github.com/portolan-dev/portolan/pkg/etcd"
 	"github.com/portolan-dev/portolan/pkg/migrate"
-	"github.com/portolan-dev/portolan/pkg/server"
 )
 
 type migrateOptions struct {
@@ -60,13 +59,14 @@ raised, and doesn't start again.`,
 		},
 	}
 	o.addFlags(cmd)
+	o.addEncryptionFlag(cmd)
 	cmd.Flags().StringVar(&o.Etcd.DefaultStorageMediaType, "storage-media-type", o.Etcd.DefaultStorageMediaType, "The server's --storage-media-type: what objects are encoded in")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "Say what would be rewritten and write nothing")
 	return cmd
 }
 
 func (o migrateOptions) run(ctx context.Context, out, progress io.Writer) error {
-	stored, err := server.StoredResources(o.Options)
+	stored, err := o.stored()
 	if err != nil {
 		return err
 	}

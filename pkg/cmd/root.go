@@ -17,6 +17,10 @@ func NewCommand() *cobra.Command {
 		SilenceUsage: true,
 		Version:      version.Release(),
 	}
-	cmd.AddCommand(newServeCommand(), newControllersCommand(), newVerifyCommand(), newMigrateCommand(), newCertificatesCommand(), newVersionCommand())
+	cmd.AddCommand(
+		newServeCommand(), newControllersCommand(),
+		newVerifyCommand(), newMigrateCommand(), newSnapshotCommand(),
+		newCertificatesCommand(), newVersionCommand(),
+	)
 	return cmd
 }

@@ -10,7 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/portolan-dev/portolan/pkg/etcd"
+	"github.com/portolan-dev/portolan/pkg/server"
 	"github.com/portolan-dev/portolan/pkg/server/options"
+	"github.com/portolan-dev/portolan/pkg/storage"
 	"github.com/portolan-dev/portolan/pkg/storeversion"
 )
 
@@ -32,9 +34,21 @@ func (o storeOptions) addFlags(cmd *cobra.Command) {
 	flags.StringVar(&transport.CertFile, "etcd-certfile", "", "Client certificate for the external etcd")
 	flags.StringVar(&transport.KeyFile, "etcd-keyfile", "", "Key of the client certificate")
 	flags.StringVar(&o.Etcd.StorageConfig.Prefix, "etcd-prefix", o.Etcd.StorageConfig.Prefix, "What the server's keys begin with: its --etcd-prefix")
-	flags.StringVar(&o.Etcd.EncryptionProviderConfigFilepath, "encryption-provider-config", "", "The server's --encryption-provider-config, if it has one")
 	cmd.MarkFlagsMutuallyExclusive("data-dir", "etcd-servers")
 	cmd.MarkFlagsRequiredTogether("etcd-certfile", "etcd-keyfile")
+}
+
+// addEncryptionFlag is for commands that read the objects.
+func (o storeOptions) addEncryptionFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&o.Etcd.EncryptionProviderConfigFilepath, "encryption-provider-config", "", "The server's --encryption-provider-config, if it has one")
+}
+
+// stored is how a server with these options stores each resource.
+func (o storeOptions) stored() (map[string]storage.Resource, error) {
+	if err := o.Run.ComponentGlobalsRegistry.Set(); err != nil {
+		return nil, err
+	}
+	return server.StoredResources(o.Options)
 }
 
 func (o storeOptions) validate() error {

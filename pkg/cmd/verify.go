@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 	"go.etcd.io/etcd/api/v3/mvccpb"
 
-	"github.com/portolan-dev/portolan/pkg/server"
 	"github.com/portolan-dev/portolan/pkg/verify"
 )
 
@@ -58,6 +57,7 @@ force, and what is held stays claimed. Warnings don't make it fail.`,
 		},
 	}
 	o.addFlags(cmd)
+	o.addEncryptionFlag(cmd)
 	cmd.Flags().StringVarP(&o.output, "output", "o", "text", "Output format: text or json")
 	return cmd
 }
@@ -70,7 +70,7 @@ func (o *verifyOptions) validate() error {
 }
 
 func (o *verifyOptions) run(cmd *cobra.Command) error {
-	stored, err := server.StoredResources(o.Options)
+	stored, err := o.stored()
 	if err != nil {
 		return err
 	}

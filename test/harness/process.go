@@ -79,6 +79,10 @@ func Portolan(t testing.TB, args ...string) *exec.Cmd {
 	return command
 }
 
+// CommandVariable is the variable of the environment that makes a test binary
+// the command portolan, for scripts that call it.
+func CommandVariable() (name, value string) { return runCommand, "" }
+
 // serve does what portolan serve does, but for the port: any that is free.
 func serve(encoded string) error {
 	// A server must not outlive its test, however that ends.
