@@ -15,6 +15,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation"
+	"github.com/portolan-dev/portolan/pkg/door"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
@@ -56,7 +57,7 @@ func (w *write) refusal(svc *v1.Service, cause *field.Error) error {
 		}
 		cause.BadValue = shown
 	}
-	return apierrors.NewInvalid(v1.Kind("Service"), svc.Name, field.ErrorList{cause})
+	return apierrors.NewInvalid(w.kind, svc.Name, field.ErrorList{cause})
 }
 
 // FieldError words why a Service can't have a value that stands in its spec.
@@ -132,7 +133,7 @@ func (l *Ledger) holder(ctx context.Context, value allocation.Value, claim alloc
 	if l.mayRead == nil || !l.mayRead(ctx, read) {
 		return ""
 	}
-	return holder
+	return door.Holder(ctx, holder)
 }
 
 // Refuses says whether the storage will refuse to create a Service: a plugin has

@@ -21,6 +21,7 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation"
 	"github.com/portolan-dev/portolan/pkg/allocator"
+	"github.com/portolan-dev/portolan/pkg/door"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
@@ -69,7 +70,7 @@ func (s *RangeStorage) Delete(ctx context.Context, key string, out runtime.Objec
 		if err != nil || held == nil {
 			return err
 		}
-		return apierrors.NewConflict(resourceOf(obj), nameOf(obj), held)
+		return apierrors.NewConflict(resourceOf(ctx, obj), nameOf(obj), held)
 	}
 	err := s.retry(ctx, plan, func(ctx context.Context) error {
 		return s.Interface.Delete(ctx, key, out, preconditions, validate, cached, opts)
@@ -103,11 +104,11 @@ func (s *RangeStorage) GuaranteedUpdate(ctx context.Context, key string, destina
 			return nil, nil, err
 		}
 		if held != nil && going {
-			return nil, nil, apierrors.NewConflict(resourceOf(output), nameOf(output), held)
+			return nil, nil, apierrors.NewConflict(resourceOf(ctx, output), nameOf(output), held)
 		}
 		if held != nil {
 			path := field.NewPath("spec", "ports")
-			return nil, nil, apierrors.NewInvalid(kindOf(output), nameOf(output), field.ErrorList{field.Forbidden(path, held.Error())})
+			return nil, nil, apierrors.NewInvalid(kindOf(ctx, output), nameOf(output), field.ErrorList{field.Forbidden(path, held.Error())})
 		}
 		return output, ttl, nil
 	}
@@ -203,7 +204,7 @@ func (s *RangeStorage) prepare(ctx context.Context, plan *txn.Plan, seen *survey
 			continue
 		}
 		if held == nil {
-			held = &heldError{value: value, holder: claim.Holder}
+			held = &heldError{value: value, holder: door.Holder(ctx, claim.Holder)}
 		}
 		held.count++
 	}
@@ -316,16 +317,16 @@ func classesOf(obj runtime.Object) []allocation.Class {
 	return []allocation.Class{allocation.IPv4, allocation.IPv6}
 }
 
-func resourceOf(obj runtime.Object) schema.GroupResource {
+func resourceOf(ctx context.Context, obj runtime.Object) schema.GroupResource {
 	if _, ports := obj.(*v1.NodePortRange); ports {
-		return v1.Resource("nodeportranges")
+		return door.Resource(ctx, "nodeportranges")
 	}
-	return v1.Resource("servicecidrs")
+	return door.Resource(ctx, "servicecidrs")
 }
 
-func kindOf(obj runtime.Object) schema.GroupKind {
+func kindOf(ctx context.Context, obj runtime.Object) schema.GroupKind {
 	if _, ports := obj.(*v1.NodePortRange); ports {
-		return v1.Kind("NodePortRange")
+		return door.Kind(ctx, "nodeportranges", "NodePortRange")
 	}
-	return v1.Kind("ServiceCIDR")
+	return door.Kind(ctx, "servicecidrs", "ServiceCIDR")
 }

@@ -9,10 +9,12 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/storage"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation"
+	"github.com/portolan-dev/portolan/pkg/door"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
@@ -40,8 +42,10 @@ func NewStorage(inner storage.Interface, ledger *Ledger) *Storage {
 // write is one storage call on its way through its attempts.
 type write struct {
 	ledger *Ledger
-	picks  *Picks
-	plan   *txn.Plan
+	// kind is what the request calls a Service.
+	kind  schema.GroupKind
+	picks *Picks
+	plan  *txn.Plan
 	// last is the attempt whose transaction was sent last.
 	last *attempt
 
@@ -53,7 +57,10 @@ type write struct {
 }
 
 func (s *Storage) begin(ctx context.Context) (context.Context, *write) {
-	w := &write{ledger: s.ledger, picks: FromContext(ctx), plan: &txn.Plan{}, observer: s.ledger.observe(), began: time.Now()}
+	w := &write{
+		ledger: s.ledger, kind: door.Kind(ctx, "services", "Service"), picks: FromContext(ctx), plan: &txn.Plan{},
+		observer: s.ledger.observe(), began: time.Now(),
+	}
 	if txn.IsDryRun(ctx) {
 		w.observer = silent{}
 	}

@@ -4,6 +4,7 @@ package registry
 
 import (
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/rest"
@@ -99,12 +100,16 @@ func NewStorage(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, ledger
 	}, nil
 }
 
-// GroupInfo is what the generic server installs for portolan.dev.
-func (s *Storage) GroupInfo(scheme *runtime.Scheme, codecs serializer.CodecFactory) genericapiserver.APIGroupInfo {
-	group := genericapiserver.NewDefaultAPIGroupInfo(v1.GroupName, scheme, runtime.NewParameterCodec(scheme), codecs)
-	group.VersionedResourcesStorageMap[v1.SchemeGroupVersion.Version] = map[string]rest.Storage{
-		"services":              s.Service,
-		"services/status":       s.Status,
+// GroupInfo is what the generic server installs for portolan.dev, with a second
+// door beside it or without.
+func (s *Storage) GroupInfo(scheme *runtime.Scheme, codecs serializer.CodecFactory, besideCore bool) *genericapiserver.APIGroupInfo {
+	services := s.Storage
+	if besideCore {
+		services = services.BesideCore()
+	}
+	return newGroup(v1.SchemeGroupVersion, scheme, codecs, map[string]rest.Storage{
+		"services":              services.Service,
+		"services/status":       services.Status,
 		"services/proxy":        s.ServiceProxy,
 		"endpoints":             s.Endpoints,
 		"endpointslices":        s.EndpointSlice,
@@ -114,8 +119,13 @@ func (s *Storage) GroupInfo(scheme *runtime.Scheme, codecs serializer.CodecFacto
 		"nodeportranges":        s.NodePortRange,
 		"nodeportranges/status": s.NodePortRangeStatus,
 		"nodeports":             s.NodePort,
-	}
-	return group
+	})
+}
+
+func newGroup(version schema.GroupVersion, scheme *runtime.Scheme, codecs serializer.CodecFactory, resources map[string]rest.Storage) *genericapiserver.APIGroupInfo {
+	group := genericapiserver.NewDefaultAPIGroupInfo(version.Group, scheme, runtime.NewParameterCodec(scheme), codecs)
+	group.VersionedResourcesStorageMap[version.Version] = resources
+	return &group
 }
 
 // NewFeed feeds a ledger's index from the stores of claims and ranges.

@@ -52,6 +52,7 @@ func NewConfig(o *options.Options, store *etcd.Store, files pki.Files) (*Config,
 
 			EtcdTimeout: o.Etcd.StorageConfig.HealthcheckTimeout,
 			Seeds:       Seeds{CIDRs: o.ClusterIPRanges, Ports: o.NodePortRanges},
+			ServeCore:   o.Core(),
 			Synced:      &SyncedFunc{},
 		},
 	}
@@ -84,12 +85,14 @@ func NewConfig(o *options.Options, store *etcd.Store, files pki.Files) (*Config,
 }
 
 func (c *Config) setOpenAPI() {
-	namer := openapi.NewDefinitionNamer(c.Extra.Scheme)
+	definitions := openapi.NewDefinitionNamer(c.Extra.Scheme)
 	const title = "Portolan"
-	c.Generic.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(generatedopenapi.GetOpenAPIDefinitions, namer)
+	c.Generic.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(generatedopenapi.GetOpenAPIDefinitions, definitions)
 	c.Generic.OpenAPIConfig.Info.Title = title
-	c.Generic.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(generatedopenapi.GetOpenAPIDefinitions, namer)
+	c.Generic.OpenAPIConfig.GetDefinitionName = externalKinds(definitions.GetDefinitionName)
+	c.Generic.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(generatedopenapi.GetOpenAPIDefinitions, definitions)
 	c.Generic.OpenAPIV3Config.Info.Title = title
+	c.Generic.OpenAPIV3Config.GetDefinitionName = externalKinds(definitions.GetDefinitionName)
 }
 
 // applyServing sets up what has to do with requests: TLS, who may do what,

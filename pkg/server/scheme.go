@@ -7,14 +7,16 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 
+	"github.com/portolan-dev/portolan/apis/core"
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/registry/serviceproxy"
 )
 
-// NewScheme makes a scheme with the kinds that are served.
+// NewScheme makes a scheme with the kinds that are served, at both doors.
 func NewScheme() *runtime.Scheme {
 	scheme := runtime.NewScheme()
 	utilruntime.Must(v1.AddToScheme(scheme))
+	utilruntime.Must(core.AddToScheme(scheme))
 	utilruntime.Must(serviceproxy.AddToScheme(scheme))
 	utilruntime.Must(scheme.SetVersionPriority(v1.SchemeGroupVersion))
 	// The generic server decodes its options and encodes its errors as kinds

@@ -47,6 +47,8 @@ type ExtraConfig struct {
 	ServiceProxy serviceproxy.Guard
 	// Controllers run beside the server, unless they are nil.
 	Controllers *controllers.Config
+	// ServeCore says whether there is a second door.
+	ServeCore bool
 	// Synced is set by New to say whether the index is complete.
 	Synced *SyncedFunc
 }
@@ -93,8 +95,7 @@ func (c CompletedConfig) New() (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	group := storage.GroupInfo(c.Extra.Scheme, c.Extra.Codecs)
-	if err := generic.InstallAPIGroup(&group); err != nil {
+	if err := c.installDoors(generic, storage); err != nil {
 		return nil, err
 	}
 	feed := storage.NewFeed(c.Extra.Ledger)

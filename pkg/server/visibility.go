@@ -6,14 +6,15 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/endpoints/request"
 
-	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/claims"
+	"github.com/portolan-dev/portolan/pkg/door"
 )
 
 // mayRead asks the authorizer whether the user of a request could get an object
-// as well. Without a user, or an answer, he could not. With a cluster that takes
-// a question to it, which it remembers for as long as any other; if it is away,
-// a request waits for that once and not for each object.
+// as well, through the same door. Without a user, or an answer, he could not.
+// With a cluster that takes a question to it, which it remembers for as long as
+// any other; if it is away, a request waits for that once and not for each
+// object.
 func (c *Config) mayRead(ctx context.Context, read claims.Read) bool {
 	user, ok := request.UserFrom(ctx)
 	if !ok || isUndecided(ctx) {
@@ -21,7 +22,7 @@ func (c *Config) mayRead(ctx context.Context, read claims.Read) bool {
 	}
 	decision, _, err := c.Generic.Authorization.Authorizer.Authorize(ctx, authorizer.AttributesRecord{
 		User: user, Verb: "get", ResourceRequest: true,
-		APIGroup: v1.GroupName, APIVersion: v1.SchemeGroupVersion.Version,
+		APIGroup: door.Group(ctx, read.Resource), APIVersion: "v1",
 		Resource: read.Resource, Namespace: read.Namespace, Name: read.Name,
 	})
 	return err == nil && decision == authorizer.DecisionAllow

@@ -23,10 +23,18 @@ type better struct {
 	// same says that both servers hold the same object afterwards, of which one
 	// shows more.
 	same bool
+	// own says that it shows in the group portolan.dev alone.
+	own bool
 }
 
-// exceptions are all of them. The first that holds counts.
-var exceptions = []better{
+// exceptions are those that a run may use: all, or those that show at the second
+// door as well.
+func exceptions(core bool) []better {
+	return slices.DeleteFunc(slices.Clone(allExceptions), func(b better) bool { return core && b.own })
+}
+
+// allExceptions are all of them. The first that holds counts.
+var allExceptions = []better{
 	{line: "C2", what: "the status of a Service that isn't there is not written: upstream creates one, with whatever addresses it says", holds: func(e *exchange) bool {
 		return e.onStatus() && e.ours.is(http.StatusNotFound, "NotFound") && (e.step.Method == http.MethodPut || e.step.ContentType == apply) &&
 			(e.theirs.code == http.StatusCreated || all(e.theirs.causes(), func(c cause) bool { return c.message == "Required value" }))

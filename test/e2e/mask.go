@@ -18,13 +18,15 @@ import (
 // next.
 type mask struct {
 	ground *ground
+	// core says that both servers are asked for the same groups.
+	core  bool
 	names  map[string]string
 	values map[string]string
 	counts map[string]int
 }
 
-func newMask(g *ground) *mask {
-	return &mask{ground: g, names: map[string]string{}, values: map[string]string{}, counts: map[string]int{}}
+func newMask(g *ground, core bool) *mask {
+	return &mask{ground: g, core: core, names: map[string]string{}, values: map[string]string{}, counts: map[string]int{}}
 }
 
 // masking is the masking of one answer.
@@ -54,7 +56,7 @@ var (
 	goTypes = regexp.MustCompile(`\b(?:core|networking|discovery)\.([A-Z][A-Za-z]+)`)
 	keys    = regexp.MustCompile(`Key: /registry/[^,]*`)
 	// versions and groups are where a resource is served, which is the one
-	// thing that differs on purpose everywhere.
+	// thing that differs on purpose everywhere but at the second door.
 	versions = regexp.MustCompile(`\b(portolan\.dev|networking\.k8s\.io|discovery\.k8s\.io)/v1\b`)
 	groups   = regexp.MustCompile(`\b(services|endpoints|endpointslices|servicecidrs|ipaddresses|Service|Endpoints|EndpointSlice|ServiceCIDR|IPAddress|List)\.(portolan\.dev|networking\.k8s\.io|discovery\.k8s\.io)\b`)
 )
@@ -128,7 +130,9 @@ func (m *masking) body(value any) any {
 		meta["resourceVersion"] = ""
 	}
 	if details, ok := object["details"].(map[string]any); ok {
-		delete(details, "group")
+		if !m.core {
+			delete(details, "group")
+		}
 		if causes, ok := details["causes"].([]any); ok {
 			details["causes"] = ordered(causes)
 		}
@@ -141,7 +145,7 @@ func (m *masking) value(key string, value any) any {
 	case map[string]any:
 		masked := make(map[string]any, len(value))
 		for _, key := range slices.Sorted(maps.Keys(value)) {
-			if key == "group" && value[key] == "portolan.dev" {
+			if !m.core && key == "group" && value[key] == "portolan.dev" {
 				// Upstream's Services are of no group.
 				continue
 			}
@@ -191,12 +195,14 @@ func (m *masking) text(text string) string {
 		parts := storedVersions.FindStringSubmatch(quoted)
 		return parts[1] + m.name("RV", parts[2]) + parts[3]
 	})
-	text = strings.ReplaceAll(text, " /v1, Kind=", " v1, Kind=")
-	text = strings.ReplaceAll(text, `"Group":"portolan.dev"`, `"Group":""`)
 	text = goTypes.ReplaceAllString(text, "v1.$1")
 	text = keys.ReplaceAllString(text, "Key: KEY")
-	text = versions.ReplaceAllString(text, "v1")
-	text = groups.ReplaceAllString(text, "$1")
+	if !m.core {
+		text = strings.ReplaceAll(text, " /v1, Kind=", " v1, Kind=")
+		text = strings.ReplaceAll(text, `"Group":"portolan.dev"`, `"Group":""`)
+		text = versions.ReplaceAllString(text, "v1")
+		text = groups.ReplaceAllString(text, "$1")
+	}
 	text = times.ReplaceAllString(text, "TIME")
 	text = generated.ReplaceAllString(text, "${1}XXXXX")
 	text = uids.ReplaceAllStringFunc(text, func(uid string) string { return m.name("UID", uid) })

@@ -19,7 +19,7 @@ func decoded(t *testing.T, text string) any {
 
 // TestMask follows one server through the answers of one sequence.
 func TestMask(t *testing.T) {
-	m := newMask(&dualStack)
+	m := newMask(&dualStack, false)
 	for _, step := range []struct {
 		name      string
 		dry       bool
@@ -49,7 +49,7 @@ func TestMask(t *testing.T) {
 
 // TestForget gives a value that was given up and is picked again a new name.
 func TestForget(t *testing.T) {
-	m := masking{mask: newMask(&dualStack)}
+	m := masking{mask: newMask(&dualStack, false)}
 	before := decoded(t, `{"spec":{"clusterIPs":["10.96.7.7"],"ports":[{"nodePort":30500},{"nodePort":30999}]}}`).(map[string]any)
 	after := decoded(t, `{"spec":{"clusterIPs":["10.96.7.7"],"ports":[{"nodePort":30999}]}}`).(map[string]any)
 	m.body(before)
@@ -112,7 +112,7 @@ func TestGround(t *testing.T) {
 				}
 			}
 		}
-		m := masking{mask: newMask(g)}
+		m := masking{mask: newMask(g, false)}
 		for value := range holders {
 			if got := m.text(value); got != value {
 				t.Errorf("%s is taken for a pick", value)

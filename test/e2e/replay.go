@@ -78,7 +78,7 @@ func (r *replay) sequence(ctx context.Context, s Sequence, number, worker, turn 
 	sides := [2]*side{}
 	for i, t := range []*target{r.upstream, r.portolan} {
 		sides[i] = &side{
-			target: t, mask: newMask(r.ground), given: given,
+			target: t, mask: newMask(r.ground, r.portolan.core), given: given,
 			last: map[string]map[string]any{}, shown: map[string]any{}, written: map[string]string{}, made: map[string]bool{},
 		}
 	}
@@ -171,7 +171,7 @@ func (d *side) do(ctx context.Context, s Step) (answer, *raw, error) {
 // updates what it finds there, and leaks ports when that turns out to be old.
 func (d *side) catchUp(ctx context.Context, s Step) error {
 	written := d.written[objectPath(s.Path)]
-	if d.translate || s.Method == http.MethodGet || s.Method == http.MethodPost || written == "" {
+	if !d.upstream || s.Method == http.MethodGet || s.Method == http.MethodPost || written == "" {
 		return nil
 	}
 	delete(d.written, objectPath(s.Path))
@@ -305,7 +305,7 @@ func (d *side) release(ctx context.Context, path string, deleted any) error {
 // heal takes away the addresses that upstream leaks when it refuses a Service,
 // so that the next sequence that names them finds them free.
 func (d *side) heal(ctx context.Context) error {
-	if d.translate {
+	if !d.upstream {
 		return nil
 	}
 	for name, value := range d.given {

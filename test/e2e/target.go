@@ -23,18 +23,21 @@ type target struct {
 	name   string
 	host   string
 	client *http.Client
-	// translate turns upstream's paths and versions into the server's own.
-	translate bool
+	// upstream says whether the server is a kube-apiserver.
+	upstream bool
+	// core says that Portolan is asked at its second door. At the other,
+	// upstream's paths and versions are turned into those of portolan.dev.
+	core bool
 }
 
-func newTarget(name string, config *rest.Config, translate bool) (*target, error) {
+func newTarget(name string, config *rest.Config, upstream, core bool) (*target, error) {
 	config = rest.CopyConfig(config)
 	config.QPS = -1
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return nil, err
 	}
-	return &target{name: name, host: config.Host, client: client, translate: translate}, nil
+	return &target{name: name, host: config.Host, client: client, upstream: upstream, core: core}, nil
 }
 
 // raw is an answer as it came.
@@ -50,7 +53,7 @@ func (r *raw) successful() bool { return r.code < http.StatusBadRequest }
 // do makes a request whose names are all filled in.
 func (t *target) do(ctx context.Context, s Step, body []byte) (*raw, error) {
 	path := s.Path
-	if t.translate {
+	if !t.upstream && !t.core {
 		path, body = ourPath(path), ourVersion(body)
 	}
 	if s.Query != "" {
@@ -77,7 +80,7 @@ func (t *target) do(ctx context.Context, s Step, body []byte) (*raw, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %s: %w", t.name, s, err)
 	}
-	answer := &raw{code: response.StatusCode, warnings: warnings(response.Header)}
+	answer := &raw{code: response.StatusCode, warnings: warnings(response.Header, t.core)}
 	switch {
 	case s.Accept == "application/yaml" && yaml.Unmarshal(text, &answer.body) == nil:
 	case json.Unmarshal(text, &answer.body) == nil:
@@ -88,13 +91,13 @@ func (t *target) do(ctx context.Context, s Step, body []byte) (*raw, error) {
 }
 
 // warnings leaves out the one that every answer about upstream's Endpoints has:
-// the group here has none.
-func warnings(header http.Header) []string {
+// those of portolan.dev have none.
+func warnings(header http.Header, core bool) []string {
 	const deprecated = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
 	var texts []string
 	parsed, errs := utilnet.ParseWarningHeaders(header["Warning"])
 	for _, warning := range parsed {
-		if warning.Text != deprecated {
+		if core || warning.Text != deprecated {
 			texts = append(texts, warning.Text)
 		}
 	}

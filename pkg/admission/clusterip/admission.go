@@ -49,7 +49,7 @@ func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.
 	after, before := service.After{Service: svc}, service.Before{Service: stored}
 	service.Inherit(after, before)
 	if errs := service.DefaultIPFamilies(after, before, p.Ledger.Families()); len(errs) > 0 {
-		return apierrors.NewInvalid(v1.Kind("Service"), a.GetName(), errs)
+		return apierrors.NewInvalid(a.GetKind().GroupKind(), a.GetName(), errs)
 	}
 	picks, err := p.Picks(ctx)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apiserver/pkg/admission"
 
@@ -53,11 +54,13 @@ func (p *Plugin) Services(a admission.Attributes) (after, before *v1.Service, er
 	return after, before, nil
 }
 
-// Services picks the new and the stored Service out of a request. The new one
+// Services picks the new and the stored Service out of a request, through
+// whichever door it came. The new one
 // is nil for a request that does not write the spec of a Service; the stored
 // one is nil on create.
 func Services(a admission.Attributes) (after, before *v1.Service, err error) {
-	if a.GetResource().GroupResource() != v1.Resource("services") || a.GetSubresource() != "" {
+	resource := a.GetResource().GroupResource()
+	if resource != v1.Resource("services") && resource != corev1.Resource("services") || a.GetSubresource() != "" {
 		return nil, nil, nil
 	}
 	after, ok := a.GetObject().(*v1.Service)

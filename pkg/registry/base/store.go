@@ -8,6 +8,8 @@
 //
 // And objects are looked at first for what the generic registry has no good
 // answer to (updated.go).
+//
+// A store can be served in several API groups (door.go).
 package base
 
 import (
@@ -23,12 +25,17 @@ import (
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
-var _ rest.StandardStorage = Store{}
+var (
+	_ rest.StandardStorage    = Store{}
+	_ rest.ShortNamesProvider = Store{}
+	_ rest.CategoriesProvider = Store{}
+)
 
 // Store is a store of the generic registry. Its client must be that of
 // txn.Decorate.
 type Store struct {
 	*genericregistry.Store
+	Names
 }
 
 // Create implements rest.Creater.

@@ -17,6 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/storage"
+
+	"github.com/portolan-dev/portolan/pkg/door"
 )
 
 // Guard wraps the storage of a kind of claims and refuses, with a 409 that
@@ -57,7 +59,7 @@ func (g *guard) Delete(ctx context.Context, key string, out runtime.Object, prec
 			return err
 		}
 		if claim, ok := claimOf(object); ok && claim.held() {
-			return heldError(claim, object, "delete the Service, or take the %s from it, instead")
+			return heldError(ctx, claim, object, "delete the Service, or take the %s from it, instead")
 		}
 		return nil
 	}
@@ -77,7 +79,7 @@ func (g *guard) GuaranteedUpdate(ctx context.Context, key string, destination ru
 		if err != nil {
 			return output, ttl, err
 		}
-		if err := checkUpdate(before, output); err != nil {
+		if err := checkUpdate(ctx, before, output); err != nil {
 			return nil, nil, err
 		}
 		return output, ttl, nil
@@ -85,7 +87,7 @@ func (g *guard) GuaranteedUpdate(ctx context.Context, key string, destination ru
 	return g.Interface.GuaranteedUpdate(ctx, key, destination, ignoreNotFound, preconditions, guarded, cachedExistingObject)
 }
 
-func checkUpdate(before, after runtime.Object) error {
+func checkUpdate(ctx context.Context, before, after runtime.Object) error {
 	claim, _ := claimOf(before)
 	beforeMeta, err := meta.Accessor(before)
 	if err != nil {
@@ -96,19 +98,19 @@ func checkUpdate(before, after runtime.Object) error {
 		return err
 	}
 	if beforeMeta.GetDeletionTimestamp() == nil && afterMeta.GetDeletionTimestamp() != nil {
-		return heldError(claim, before, "delete the Service, or take the %s from it, instead")
+		return heldError(ctx, claim, before, "delete the Service, or take the %s from it, instead")
 	}
 	if !sameSpec(before, after) {
-		return heldError(claim, before, "the %s follows the Service, change that instead")
+		return heldError(ctx, claim, before, "the %s follows the Service, change that instead")
 	}
 	return nil
 }
 
-func heldError(claim claimed, object runtime.Object, advice string) error {
+func heldError(ctx context.Context, claim claimed, object runtime.Object, advice string) error {
 	name := ""
 	if accessor, err := meta.Accessor(object); err == nil {
 		name = accessor.GetName()
 	}
-	held := fmt.Errorf("the %s is held by %s: "+advice, claim.noun, claim.parent.Holder(), claim.noun)
-	return apierrors.NewConflict(claim.resource, name, held)
+	held := fmt.Errorf("the %s is held by %s: "+advice, claim.noun, door.Holder(ctx, claim.parent.Holder()), claim.noun)
+	return apierrors.NewConflict(door.Resource(ctx, claim.resource), name, held)
 }

@@ -172,17 +172,17 @@ func TestEverythingElsePasses(t *testing.T) {
 	}
 }
 
-func TestKeepHolderUID(t *testing.T) {
+func TestKeepHolder(t *testing.T) {
 	ref := &v1.ParentReference{}
-	KeepHolderUID(ref, &v1.ParentReference{UID: "u"})
+	KeepHolder(t.Context(), ref, &v1.ParentReference{UID: "u"})
 	if ref.UID != "u" {
 		t.Errorf("left out: got %q", ref.UID)
 	}
 	ref.UID = "mine"
-	KeepHolderUID(ref, &v1.ParentReference{UID: "u"})
+	KeepHolder(t.Context(), ref, &v1.ParentReference{UID: "u"})
 	if ref.UID != "mine" {
 		t.Errorf("given: got %q, which validation would not see", ref.UID)
 	}
-	KeepHolderUID(nil, ref)
-	KeepHolderUID(ref, nil)
+	KeepHolder(t.Context(), nil, ref)
+	KeepHolder(t.Context(), ref, nil)
 }

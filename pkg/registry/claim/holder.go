@@ -3,14 +3,13 @@ package claim
 import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
 // claimed is what the guard has to know of a claim.
 type claimed struct {
-	resource schema.GroupResource
+	resource string
 	noun     string
 	parent   *v1.ParentReference
 }
@@ -18,9 +17,9 @@ type claimed struct {
 func claimOf(object runtime.Object) (claimed, bool) {
 	switch object := object.(type) {
 	case *v1.IPAddress:
-		return claimed{v1.Resource("ipaddresses"), "address", object.Spec.ParentRef}, true
+		return claimed{"ipaddresses", "address", object.Spec.ParentRef}, true
 	case *v1.NodePort:
-		return claimed{v1.Resource("nodeports"), "port", object.Spec.ParentRef}, true
+		return claimed{"nodeports", "port", object.Spec.ParentRef}, true
 	default:
 		return claimed{}, false
 	}

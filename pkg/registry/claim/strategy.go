@@ -1,7 +1,11 @@
 package claim
 
 import (
+	"context"
+
+	"github.com/portolan-dev/portolan/apis/core"
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/door"
 )
 
 // NoNameGenerator returns the base as the name, as upstream's IPAddress
@@ -11,11 +15,17 @@ type NoNameGenerator struct{}
 // GenerateName implements names.NameGenerator.
 func (NoNameGenerator) GenerateName(base string) string { return base }
 
-// KeepHolderUID fills in the holder's UID where an update left it out, as
+// KeepHolder fills in the holder's UID where an update left it out, as
 // metadata.uid is. Clients that don't know the field, upstream's networking/v1
-// among them, can then write labels and annotations of a claim that is held.
-func KeepHolderUID(ref, old *v1.ParentReference) {
-	if ref != nil && old != nil && ref.UID == "" {
-		ref.UID = old.UID
+// among them, can then write labels and annotations of a claim that is held. For
+// the same reason an update that names the holder as the second door does
+// changes nothing.
+func KeepHolder(ctx context.Context, ref, old *v1.ParentReference) {
+	if ref == nil || old == nil || ref.UID != "" {
+		return
+	}
+	ref.UID = old.UID
+	if door.Second(ctx) && *core.Holder(ref) == *core.Holder(old) {
+		*ref = *old
 	}
 }

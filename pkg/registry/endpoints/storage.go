@@ -1,6 +1,7 @@
 package endpoints
 
 import (
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/registry/generic"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
@@ -10,10 +11,10 @@ import (
 	"github.com/portolan-dev/portolan/pkg/registry/base"
 )
 
-var (
-	_ rest.StandardStorage    = &REST{}
-	_ rest.ShortNamesProvider = &REST{}
-)
+var _ rest.StandardStorage = &REST{}
+
+// shortName is not upstream's ep, which stays with the core group.
+const shortName = "pep"
 
 // Storage is what is installed for Endpoints.
 type Storage struct {
@@ -49,9 +50,10 @@ func NewREST(scheme *runtime.Scheme, getter generic.RESTOptionsGetter) (*REST, e
 	if err := store.CompleteWithOptions(&generic.StoreOptions{RESTOptions: getter}); err != nil {
 		return nil, err
 	}
-	return &REST{base.Store{Store: store}}, nil
+	return &REST{base.Store{Store: store, Names: base.Names{Short: []string{shortName}}}}, nil
 }
 
-// ShortNames implements rest.ShortNamesProvider. Upstream's ep stays with the
-// core group.
-func (*REST) ShortNames() []string { return []string{"pep"} }
+// Core is the store at the second door.
+func (r *REST) Core() *REST {
+	return &REST{r.At(base.Door{Group: corev1.GroupName, Names: base.Names{Short: []string{"ep"}}})}
+}

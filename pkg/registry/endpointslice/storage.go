@@ -1,6 +1,7 @@
 package endpointslice
 
 import (
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/registry/generic"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
@@ -49,3 +50,6 @@ func NewREST(scheme *runtime.Scheme, getter generic.RESTOptionsGetter) (*REST, e
 	}
 	return &REST{base.Store{Store: store}}, nil
 }
+
+// Core is the store at the second door.
+func (r *REST) Core() *REST { return &REST{r.At(base.Door{Group: discoveryv1.GroupName})} }

@@ -1,6 +1,7 @@
 package ipaddress
 
 import (
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/registry/generic"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
@@ -48,4 +49,9 @@ func NewREST(scheme *runtime.Scheme, getter generic.RESTOptionsGetter) (*REST, e
 		return nil, err
 	}
 	return &REST{base.Store{Store: store}}, nil
+}
+
+// Core is the store at the second door.
+func (r *REST) Core() *REST {
+	return &REST{r.At(base.Door{Group: networkingv1.GroupName, Names: base.Names{Short: []string{"ip"}}, Table: CoreTableConvertor})}
 }

@@ -38,8 +38,8 @@ func (strategy) NamespaceScoped() bool { return false }
 
 func (strategy) PrepareForCreate(context.Context, runtime.Object) {}
 
-func (strategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
-	claim.KeepHolderUID(object.(*v1.IPAddress).Spec.ParentRef, old.(*v1.IPAddress).Spec.ParentRef)
+func (strategy) PrepareForUpdate(ctx context.Context, object, old runtime.Object) {
+	claim.KeepHolder(ctx, object.(*v1.IPAddress).Spec.ParentRef, old.(*v1.IPAddress).Spec.ParentRef)
 }
 
 func (strategy) Validate(_ context.Context, object runtime.Object) field.ErrorList {

@@ -1,8 +1,12 @@
 package ipaddress
 
 import (
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/registry/rest"
 
+	"github.com/portolan-dev/portolan/apis/core"
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/registry/table"
 )
@@ -10,14 +14,24 @@ import (
 // TableConvertor has the columns of upstream's IPAddress table
 // (pkg/printers/internalversion), with the Age column that upstream sends cells
 // for but does not declare.
-var TableConvertor = table.NewConvertor(v1.Resource("ipaddresses"), []metav1.TableColumnDefinition{
-	table.NameColumn(),
-	{Name: "ParentRef", Type: "string", Description: "The object that holds the address."},
-	table.AgeColumn(),
-}, func(address *v1.IPAddress) []any {
-	holder := table.None
-	if ref := address.Spec.ParentRef; ref != nil {
-		holder = ref.Holder()
-	}
-	return []any{address.Name, holder, table.Age(address.CreationTimestamp)}
+var TableConvertor = newTable(v1.Resource("ipaddresses"), (*v1.ParentReference).Holder)
+
+// CoreTableConvertor names holders as upstream does.
+var CoreTableConvertor = newTable(networkingv1.Resource("ipaddresses"), func(ref *v1.ParentReference) string {
+	holder := core.Holder(ref)
+	return (&v1.ParentReference{Group: holder.Group, Resource: holder.Resource, Namespace: holder.Namespace, Name: holder.Name}).Holder()
 })
+
+func newTable(resource schema.GroupResource, holderOf func(*v1.ParentReference) string) rest.TableConvertor {
+	return table.NewConvertor(resource, []metav1.TableColumnDefinition{
+		table.NameColumn(),
+		{Name: "ParentRef", Type: "string", Description: "The object that holds the address."},
+		table.AgeColumn(),
+	}, func(address *v1.IPAddress) []any {
+		holder := table.None
+		if ref := address.Spec.ParentRef; ref != nil {
+			holder = holderOf(ref)
+		}
+		return []any{address.Name, holder, table.Age(address.CreationTimestamp)}
+	})
+}

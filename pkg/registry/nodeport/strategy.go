@@ -37,8 +37,8 @@ func (strategy) NamespaceScoped() bool { return false }
 
 func (strategy) PrepareForCreate(context.Context, runtime.Object) {}
 
-func (strategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
-	claim.KeepHolderUID(object.(*v1.NodePort).Spec.ParentRef, old.(*v1.NodePort).Spec.ParentRef)
+func (strategy) PrepareForUpdate(ctx context.Context, object, old runtime.Object) {
+	claim.KeepHolder(ctx, object.(*v1.NodePort).Spec.ParentRef, old.(*v1.NodePort).Spec.ParentRef)
 }
 
 func (strategy) Validate(_ context.Context, object runtime.Object) field.ErrorList {

@@ -13,11 +13,13 @@ import (
 	"github.com/portolan-dev/portolan/pkg/service"
 )
 
-var (
-	_ rest.StandardStorage    = &REST{}
-	_ rest.ShortNamesProvider = &REST{}
-	_ rest.CategoriesProvider = &REST{}
-)
+var _ rest.StandardStorage = &REST{}
+
+// shortName is not upstream's svc, which stays with the core group.
+const shortName = "psvc"
+
+// all is the set of what "kubectl get all" gets.
+const all = "all"
 
 // Families are the IP families of the cluster, the default one first.
 type Families func() []corev1.IPFamily
@@ -56,7 +58,22 @@ func NewStorage(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, famili
 	if err := store.CompleteWithOptions(&generic.StoreOptions{RESTOptions: getter, AttrFunc: attributes}); err != nil {
 		return Storage{}, err
 	}
-	return Storage{Service: &REST{base.Store{Store: store}}, Status: status.NewREST(store, statusStrategy{main})}, nil
+	names := base.Names{Short: []string{shortName}, Sets: []string{all}}
+	return Storage{Service: &REST{base.Store{Store: store, Names: names}}, Status: status.NewREST(store, statusStrategy{main})}, nil
+}
+
+// Core is the storage at the second door.
+func (s Storage) Core() Storage {
+	door := base.Door{Group: corev1.GroupName, Names: base.Names{Short: []string{"svc"}, Sets: []string{all}}}
+	return Storage{Service: &REST{s.Service.At(door)}, Status: s.Status.At(door)}
+}
+
+// BesideCore is the storage where there is a second door, which has the set of
+// all: "kubectl delete all" would not find there what it has just deleted.
+func (s Storage) BesideCore() Storage {
+	store := s.Service.Store
+	store.Names.Sets = nil
+	return Storage{Service: &REST{store}, Status: s.Status}
 }
 
 // normalize brings Services that were stored by older versions into today's
@@ -73,10 +90,3 @@ func normalize(obj runtime.Object, families Families) {
 		}
 	}
 }
-
-// ShortNames implements rest.ShortNamesProvider. Upstream's svc stays with the
-// core group.
-func (*REST) ShortNames() []string { return []string{"psvc"} }
-
-// Categories implements rest.CategoriesProvider.
-func (*REST) Categories() []string { return []string{"all"} }

@@ -35,6 +35,9 @@ var (
 	_ rest.ResetFieldsStrategy = statusStrategy{}
 )
 
+// upstreamVersion is the version that the second door serves the store in.
+const upstreamVersion = "v1"
+
 type strategy struct {
 	runtime.ObjectTyper
 	names.NameGenerator
@@ -47,7 +50,7 @@ func newStrategy(typer runtime.ObjectTyper) strategy {
 func (strategy) NamespaceScoped() bool { return true }
 
 func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return status.ResetFields(fieldpath.NewSet(fieldpath.MakePathOrDie("status")))
+	return status.ResetFields(fieldpath.NewSet(fieldpath.MakePathOrDie("status")), upstreamVersion)
 }
 
 // PrepareForCreate clears the status, which is not a creator's to write.
@@ -97,7 +100,7 @@ type statusStrategy struct {
 }
 
 func (statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return status.ResetFields(fieldpath.NewSet(fieldpath.MakePathOrDie("spec")))
+	return status.ResetFields(fieldpath.NewSet(fieldpath.MakePathOrDie("spec")), upstreamVersion)
 }
 
 func (statusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {

@@ -1,6 +1,7 @@
 package servicecidr
 
 import (
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/registry/generic"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
@@ -57,4 +58,10 @@ func NewREST(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, usage Usa
 	undecorated := *store
 	undecorated.Decorator = nil
 	return &REST{base.Store{Store: store}, &undecorated}, status.NewREST(store, statusStrategy{main}), nil
+}
+
+// Core is the storage at the second door.
+func (s Storage) Core() Storage {
+	door := base.Door{Group: networkingv1.GroupName, Table: CoreTableConvertor}
+	return Storage{ServiceCIDR: &REST{s.ServiceCIDR.At(door), s.ServiceCIDR.undecorated}, Status: s.Status.At(door)}
 }

@@ -29,7 +29,7 @@ var (
 	_ rest.ResetFieldsStrategy = statusStrategy{}
 )
 
-// upstreamVersion is the other version that the store is made to be served in.
+// upstreamVersion is the version that the second door serves the store in.
 const upstreamVersion = "networking.k8s.io/v1"
 
 // strategy follows upstream's serviceCIDRStrategy

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
@@ -29,6 +30,15 @@ var TableConvertor = table.NewConvertor(v1.Resource("servicecidrs"), []metav1.Ta
 		figures(cidr, func(usage v1.CIDRUsage) int64 { return usage.Free }),
 		table.Age(cidr.CreationTimestamp),
 	}
+})
+
+// CoreTableConvertor has the columns of upstream's alone.
+var CoreTableConvertor = table.NewConvertor(networkingv1.Resource("servicecidrs"), []metav1.TableColumnDefinition{
+	table.NameColumn(),
+	{Name: "CIDRs", Type: "string", Description: "The blocks that cluster IPs are allocated from."},
+	table.AgeColumn(),
+}, func(cidr *v1.ServiceCIDR) []any {
+	return []any{cidr.Name, strings.Join(cidr.Spec.CIDRs, ","), table.Age(cidr.CreationTimestamp)}
 })
 
 func figures(cidr *v1.ServiceCIDR, figure func(v1.CIDRUsage) int64) string {

@@ -11,10 +11,11 @@ import (
 )
 
 // AddToScheme registers upstream's ServiceProxyOptions as a kind of this API
-// group, and how they are read from a query. Only the server needs that:
-// clients name a path.
+// group as well as of upstream's, and how they are read from a query. Only the
+// server needs that: clients name a path.
 func AddToScheme(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(v1.SchemeGroupVersion, &corev1.ServiceProxyOptions{})
+	scheme.AddKnownTypes(corev1.SchemeGroupVersion, &corev1.ServiceProxyOptions{})
 	return scheme.AddConversionFunc((*url.Values)(nil), (*corev1.ServiceProxyOptions)(nil), func(query, options any, _ conversion.Scope) error {
 		options.(*corev1.ServiceProxyOptions).Path = query.(*url.Values).Get("path")
 		return nil

@@ -51,6 +51,9 @@ func NewREST(main *genericregistry.Store, strategy Strategy) *REST {
 	return &REST{base.Store{Store: &store}}
 }
 
+// At is the status at another door.
+func (r *REST) At(door base.Door) *REST { return &REST{r.store.At(door)} }
+
 // New implements rest.Storage.
 func (r *REST) New() runtime.Object { return r.store.New() }
 

@@ -46,6 +46,8 @@ type Options struct {
 	// ServiceProxyAllowCIDRs are networks whose addresses may be reached through
 	// Services without a Pod that has them.
 	ServiceProxyAllowCIDRs []string
+	// ServeCore says whether there is a second door; nil leaves it to Core.
+	ServeCore *bool
 	// ServiceAccount says that the cluster is the one whose Pod the server runs
 	// in, and that it is asked with the Pod's service account.
 	ServiceAccount bool
@@ -120,6 +122,7 @@ func (o *Options) AddFlags(sets *cliflag.NamedFlagSets) {
 		"CIDRs of the endpoints that may be reached through services/{name}/proxy without being a Pod's. "+
 			"Others are reached only if, as the cluster says, they are the addresses of Pods in the Service's namespace. "+
 			"Loopback, link-local and this machine's own addresses need a CIDR with nothing else in it, such as 127.0.0.1/32.")
+	o.addCoreFlags(fs)
 
 	adopt(sets.FlagSet("serving"), o.SecureServing.AddFlags, "cert-dir")
 	describe(sets.FlagSet("serving"), "tls-cert-file",
@@ -193,6 +196,7 @@ func (o *Options) Validate() error {
 	}
 	errs = append(errs, o.clusterErrors()...)
 	errs = append(errs, o.servingSecretErrors()...)
+	errs = append(errs, o.coreErrors()...)
 	errs = append(errs, o.Run.Validate()...)
 	errs = append(errs, o.SecureServing.Validate()...)
 	errs = append(errs, o.Authentication.Validate()...)

@@ -1,0 +1,57 @@
+package core
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+)
+
+// AddToScheme registers the kinds, their defaults, their conversions and their
+// field labels. It comes after portolan/v1's: the first group that a type is
+// registered with is the one that it is stored in and, where nothing says
+// otherwise, told of in errors.
+func AddToScheme(scheme *runtime.Scheme) error {
+	if !scheme.IsGroupRegistered(v1.GroupName) {
+		return fmt.Errorf("the kinds of %s must be registered first", v1.SchemeGroupVersion)
+	}
+	for _, group := range []struct {
+		version  schema.GroupVersion
+		external []runtime.Object
+		internal []runtime.Object
+	}{
+		{
+			version:  corev1.SchemeGroupVersion,
+			external: []runtime.Object{&corev1.Service{}, &corev1.ServiceList{}, &corev1.Endpoints{}, &corev1.EndpointsList{}},
+			internal: []runtime.Object{&v1.Service{}, &v1.ServiceList{}, &v1.Endpoints{}, &v1.EndpointsList{}},
+		},
+		{
+			version:  discoveryv1.SchemeGroupVersion,
+			external: []runtime.Object{&discoveryv1.EndpointSlice{}, &discoveryv1.EndpointSliceList{}},
+			internal: []runtime.Object{&v1.EndpointSlice{}, &v1.EndpointSliceList{}},
+		},
+		{
+			version:  networkingv1.SchemeGroupVersion,
+			external: []runtime.Object{&networkingv1.ServiceCIDR{}, &networkingv1.ServiceCIDRList{}, &networkingv1.IPAddress{}, &networkingv1.IPAddressList{}},
+			internal: []runtime.Object{&v1.ServiceCIDR{}, &v1.ServiceCIDRList{}, &v1.IPAddress{}, &v1.IPAddressList{}},
+		},
+	} {
+		scheme.AddKnownTypes(group.version, group.external...)
+		scheme.AddKnownTypes(schema.GroupVersion{Group: group.version.Group, Version: runtime.APIVersionInternal}, group.internal...)
+		metav1.AddToGroupVersion(scheme, group.version)
+		if err := scheme.SetVersionPriority(group.version); err != nil {
+			return err
+		}
+	}
+	addDefaults(scheme)
+	if err := addConversions(scheme); err != nil {
+		return err
+	}
+	return scheme.AddFieldLabelConversionFunc(corev1.SchemeGroupVersion.WithKind("Service"), v1.ServiceFieldLabel)
+}

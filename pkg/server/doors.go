@@ -1,0 +1,85 @@
+package server
+
+import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/kube-openapi/pkg/validation/spec"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/registry"
+)
+
+// namer names models and says of which kinds they are.
+type namer func(model string) (string, spec.Extensions)
+
+// kindsExtension lists the kinds of a model.
+const kindsExtension = "x-kubernetes-group-version-kind"
+
+// installDoors installs the API groups: portolan.dev and, where core is to be
+// served, upstream's on the same storage.
+//
+// What is installed together shares a converter of managed fields, and it must
+// know the kinds of both doors: field managers that wrote through a door that
+// it doesn't know are dropped without a word, and an apply over their fields
+// succeeds. The group without a name can only be installed by itself; while that
+// is done, its models pass for those of its twins in portolan.dev, and these for
+// its own. The fields are the same.
+func (c CompletedConfig) installDoors(generic *genericapiserver.GenericAPIServer, storage *registry.Storage) error {
+	own := storage.GroupInfo(c.Extra.Scheme, c.Extra.Codecs, c.Extra.ServeCore)
+	if !c.Extra.ServeCore {
+		return generic.InstallAPIGroup(own)
+	}
+	models := c.Generic.OpenAPIV3Config
+	published := models.GetDefinitionName
+	models.GetDefinitionName = bothDoors(published)
+	defer func() { models.GetDefinitionName = published }()
+	// Where nothing else says so, clients prefer what is installed first.
+	if err := generic.InstallLegacyAPIGroup(genericapiserver.DefaultLegacyAPIPrefix, storage.CoreGroupInfo(c.Extra.Scheme, c.Extra.Codecs)); err != nil {
+		return err
+	}
+	return generic.InstallAPIGroups(append(storage.CoreGroupInfos(c.Extra.Scheme, c.Extra.Codecs), own)...)
+}
+
+// bothDoors adds to the kinds of the models of Service and Endpoints those of
+// their twins.
+func bothDoors(names namer) namer {
+	twins := map[string]string{}
+	for core, own := range map[string]string{
+		corev1.Service{}.OpenAPIModelName():   v1.Service{}.OpenAPIModelName(),
+		corev1.Endpoints{}.OpenAPIModelName(): v1.Endpoints{}.OpenAPIModelName(),
+	} {
+		twins[core], twins[own] = own, core
+	}
+	return func(model string) (string, spec.Extensions) {
+		name, extensions := names(model)
+		twin, ok := twins[model]
+		if !ok {
+			return name, extensions
+		}
+		_, more := names(twin)
+		return name, spec.Extensions{kindsExtension: slices.Concat(kindsOf(extensions), kindsOf(more))}
+	}
+}
+
+// externalKinds leaves the internal versions out, which no client can name.
+func externalKinds(names namer) namer {
+	return func(model string) (string, spec.Extensions) {
+		name, extensions := names(model)
+		kinds := slices.DeleteFunc(slices.Clone(kindsOf(extensions)), func(kind any) bool {
+			fields, ok := kind.(map[string]any)
+			return ok && fields["version"] == runtime.APIVersionInternal
+		})
+		if len(kinds) == 0 {
+			return name, nil
+		}
+		return name, spec.Extensions{kindsExtension: kinds}
+	}
+}
+
+func kindsOf(extensions spec.Extensions) []any {
+	kinds, _ := extensions[kindsExtension].([]any)
+	return kinds
+}
