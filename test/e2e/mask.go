@@ -19,7 +19,7 @@ import (
 type mask struct {
 	ground *ground
 	// core says that both servers are asked for the same groups.
-	core  bool
+	core   bool
 	names  map[string]string
 	values map[string]string
 	counts map[string]int

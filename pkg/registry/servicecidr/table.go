@@ -32,10 +32,10 @@ var TableConvertor = table.NewConvertor(v1.Resource("servicecidrs"), []metav1.Ta
 	}
 })
 
-// CoreTableConvertor has the columns of upstream's alone.
+// CoreTableConvertor has the columns of upstream's table alone.
 var CoreTableConvertor = table.NewConvertor(networkingv1.Resource("servicecidrs"), []metav1.TableColumnDefinition{
 	table.NameColumn(),
-	{Name: "CIDRs", Type: "string", Description: "The blocks that cluster IPs are allocated from."},
+	{Name: "CIDRs", Type: "string", Description: networkingv1.ServiceCIDRSpec{}.SwaggerDoc()["cidrs"]},
 	table.AgeColumn(),
 }, func(cidr *v1.ServiceCIDR) []any {
 	return []any{cidr.Name, strings.Join(cidr.Spec.CIDRs, ","), table.Age(cidr.CreationTimestamp)}

@@ -1,0 +1,99 @@
+package kubectl
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// coreManifest is an example as it would be for a kube-apiserver.
+func coreManifest(t *testing.T, name string) string {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(root, "artifacts", "examples", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest := strings.ReplaceAll(string(raw), "apiVersion: portolan.dev/v1\nkind: EndpointSlice", "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice")
+	file := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(file, []byte(strings.ReplaceAll(manifest, "apiVersion: portolan.dev/v1", "apiVersion: v1")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+const deprecated = "Warning: v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice\n"
+
+// TestCore uses what a kube-apiserver serves as one would use that.
+func TestCore(t *testing.T) {
+	t.Parallel()
+	k := start(t)
+	toad := coreManifest(t, "toad.yaml")
+	k.expect(k.run("create", "-f", toad), "service/toad created", "service/toad-nodeport created")
+	row := rows(k.run("get", "svc"))["toad-nodeport"]
+	if len(row) != 6 || row[1] != "NodePort" || row[3] != "<none>" || row[4] != "80:30123/TCP" {
+		t.Errorf("got %v", row)
+	}
+	k.expect(k.run("get", "psvc", "toad", "-o", "jsonpath={.metadata.uid} {.metadata.resourceVersion}"),
+		k.run("get", "svc", "toad", "-o", "jsonpath={.metadata.uid} {.metadata.resourceVersion}"))
+	all := k.run("get", "all")
+	k.expect(all, "toad  ")
+	if strings.Contains(all, "portolan.dev") {
+		t.Errorf("the other door's are among all:\n%s", all)
+	}
+	k.expect(k.fail("create", "-f", toad), `Error from server (AlreadyExists): error when creating`, `services "toad-nodeport" already exists`)
+	k.expect(k.fail("get", "svc", "none"), `Error from server (NotFound): services "none" not found`)
+	k.expect(k.fail("patch", "svc", "toad", "--type=merge", "-p", `{"spec":{"clusterIP":"10.96.0.1"}}`),
+		`The Service "toad" is invalid: spec.clusterIPs[0]: Invalid value: ["10.96.0.1"]: may not change once set`)
+	k.expect(k.run("apply", "--server-side", "--force-conflicts", "-f", toad), "service/toad serverside-applied")
+	k.expect(k.run("apply", "-f", toad), "service/toad configured")
+	k.expect(k.run("describe", "svc", "toad"), "Session Affinity:         None", "Endpoints:                <none>")
+	k.expect(k.run("explain", "svc.spec.externalTrafficPolicy"), "KIND:       Service", "VERSION:    v1", "FIELD: externalTrafficPolicy <string>")
+	k.expect(k.run("explain", "ip.spec.parentRef"), "GROUP:      networking.k8s.io")
+	k.expect(k.run("api-resources", "--no-headers"), "svc ", "ep ", "ip ", "psvc ", "pep ")
+	k.expect(k.run("get", "servicecidrs"), "NAME         CIDRS          AGE\n", "kubernetes   10.96.0.0/12   ")
+	k.expect(k.run("get", "ip"), "services/default/toad ")
+	k.run("patch", "svc", "toad-loadbalancer", "--subresource=status", "--type=merge", "-p", `{"status":{"loadBalancer":{"ingress":[{"ip":"130.211.53.173"}]}}}`)
+	if row := rows(k.run("get", "svc"))["toad-loadbalancer"]; row[3] != "130.211.53.173" {
+		t.Errorf("after its status is set: %v", row)
+	}
+	k.expect(k.run("delete", "-f", toad), `service "toad" deleted`)
+	k.expect(k.run("get", "psvc,ipaddresses.portolan.dev,nodeports"), "No resources found")
+}
+
+// TestCoreCommands has kubectl make Services of its own.
+func TestCoreCommands(t *testing.T) {
+	t.Parallel()
+	k := start(t)
+	for name, args := range map[string]string{
+		"a": "clusterip a --tcp=80:8080", "b": "clusterip b --clusterip=None", "c": "nodeport c --tcp=80 --node-port=30123",
+		"d": "loadbalancer d --tcp=80", "e": "externalname e --external-name=someapi.somecompany.com",
+	} {
+		k.expect(k.run(append([]string{"create", "service"}, strings.Fields(args)...)...), "service/"+name+" created")
+	}
+	services := rows(k.run("get", "svc"))
+	for name, want := range map[string]string{
+		"b": "ClusterIP None <none> <none>", "e": "ExternalName <none> someapi.somecompany.com <none>",
+	} {
+		if got := strings.Join(services[name][1:5], " "); got != want {
+			t.Errorf("%s: got %s, want %s", name, got, want)
+		}
+	}
+	if services["c"][4] != "80:30123/TCP" {
+		t.Errorf("c: %v", services["c"])
+	}
+	k.expect(k.run("expose", "service", "a", "--name=f", "--port=8080"), "service/f exposed")
+	k.expect(k.run("get", "svc", "f", "-o", "jsonpath={.spec.selector.app} {.spec.ports[0].port}"), "a 8080")
+
+	endpoints := coreManifest(t, "external-endpoints.yaml")
+	k.expect(k.run("create", "-f", endpoints), deprecated+"endpoints/external-service created")
+	k.expect(k.run("get", "ep"), deprecated, "external-service   11.11.11.11:80,22.22.22.22:80   ")
+	slices := coreManifest(t, "external-endpointslices.yaml")
+	k.expect(k.run("create", "-f", slices), "endpointslice.discovery.k8s.io/external-database-1 created")
+	if row := rows(k.run("get", "endpointslices"))["external-database-1"]; len(row) < 4 || strings.Join(row[1:4], " ") != "IPv4 5432 11.11.11.11,22.22.22.22" {
+		t.Errorf("got %v", row)
+	}
+	k.expect(k.run("describe", "svc", "external-database"), "11.11.11.11:5432,22.22.22.22:5432")
+	k.expect(k.run("delete", "all", "--all"), `service "external-database" deleted`)
+	k.expect(k.run("get", "svc,ep,endpointslices"), deprecated+"No resources found")
+}
