@@ -1,7 +1,10 @@
 package artifacts
 
 import (
+	"maps"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	cliflag "k8s.io/component-base/cli/flag"
 
+	"github.com/portolan-dev/portolan/pkg/cmd"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 )
 
@@ -97,5 +101,46 @@ func TestArguments(t *testing.T) {
 				t.Errorf("it is killed after %v, and may need %v", grace, longest)
 			}
 		})
+	}
+}
+
+// TestCommands wants whatever else runs Portolan's image to be one of its
+// commands, with flags that it has.
+func TestCommands(t *testing.T) {
+	t.Parallel()
+	manifests := Kustomize(t, "cluster")
+	job, err := os.ReadFile(filepath.Join(sources(t), "examples", "verify-job.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifests = append(manifests, parse(t, job)...)
+	image := serverOf(t, manifests).container.Image
+	got := map[string]string{}
+	for _, m := range manifests {
+		template := podTemplate(t, m)
+		if template == nil || template.Spec.Containers[0].Image != image {
+			continue
+		}
+		command, rest, err := cmd.NewCommand().Find(template.Spec.Containers[0].Args)
+		if err != nil {
+			t.Fatalf("%s: %v", m.ID(), err)
+		}
+		got[m.ID()] = command.CommandPath()
+		// The server's are parsed with their values, in TestArguments.
+		if command.Name() == "serve" {
+			continue
+		}
+		if err := command.ParseFlags(rest); err != nil || command.Flags().NArg() > 0 {
+			t.Errorf("%s: %v, %q", m.ID(), err, command.Flags().Args())
+		}
+	}
+	want := map[string]string{
+		"Deployment portolan/portolan":           "portolan serve",
+		"Job portolan/portolan-certificates":     "portolan certificates etcd",
+		"CronJob portolan/portolan-certificates": "portolan certificates etcd",
+		"Job portolan/portolan-verify":           "portolan verify",
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v", got)
 	}
 }
