@@ -50,7 +50,7 @@ verify-format:
 
 .PHONY: verify-modules
 verify-modules:
-	go mod tidy -diff
+	@for module in $$(git ls-files '*go.mod'); do go mod tidy -C $$(dirname $$module) -diff; done
 	go mod verify
 
 .PHONY: vet
@@ -83,7 +83,8 @@ e2e: $(BIN)/kube-apiserver $(BIN)/etcd $(BIN)/etcdctl $(BIN)/etcdutl $(BIN)/kube
 	go test -tags=e2e -count=1 -timeout=20m ./test/e2e/... ./test/delegation/...
 	go test -tags=e2e -count=1 -timeout=15m ./test/failover/...
 	go test -tags=e2e -count=1 -timeout=15m ./test/cluster/...
-	go test -tags=e2e -count=1 -run='TestApply|TestMembersRun' ./test/artifacts
+	go test -tags=e2e -count=1 -timeout=15m -run='TestApply|TestMembersRun' ./test/artifacts
+	go test -tags=e2e -count=1 -timeout=15m ./test/certificates
 	go test -tags=e2e -count=1 -run='TestBackup|TestReplace|TestMigrateOfREADME' ./test/upgrade
 
 .PHONY: bench
