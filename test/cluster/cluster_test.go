@@ -12,6 +12,7 @@ package cluster
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/portolan-dev/portolan/test/harness"
@@ -39,6 +40,11 @@ func TestCluster(t *testing.T) {
 			"owners":              testOwners,
 			"foreground":          testForeground,
 			"orphans":             testOrphans,
+			"discovery":           testDiscovery,
+			"protobuf":            testProtobuf,
+			"service proxy":       testServiceProxy,
+			"labelled away":       testLabelledAway,
+			"rolling labels":      testRollingLabels,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -46,4 +52,24 @@ func TestCluster(t *testing.T) {
 			})
 		}
 	})
+	t.Run("the controllers' log", func(t *testing.T) { testManagerLog(t, g) })
+	t.Run("restarts", func(t *testing.T) { testRestarts(t, g) })
+	t.Run("rollout", func(t *testing.T) { testRollout(t, g) })
+	// A kube-apiserver that starts refuses for a moment what it allows later.
+	t.Run("rights", func(t *testing.T) { testRights(t, g) })
+	t.Run("restart of the cluster", func(t *testing.T) { testClusterRestart(t, g) })
+}
+
+// testManagerLog wants no controller of the cluster to have had trouble with
+// the group.
+func testManagerLog(t *testing.T, g *ground) {
+	log, err := g.manager.Log()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(log)) {
+		if strings.Contains(line, "portolan.dev") && !strings.HasPrefix(line, "I") {
+			t.Errorf("logged: %s", line)
+		}
+	}
 }

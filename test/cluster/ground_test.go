@@ -53,6 +53,8 @@ type ground struct {
 	portolan versioned.Interface
 
 	kube, manager *upstream.Process
+	// kubeFlags are those of kube-apiserver.
+	kubeFlags []string
 	// store is the certificate of a client of Portolan's etcd, and storeCA that
 	// of its authority.
 	store   pair
@@ -130,22 +132,28 @@ func (g *ground) startCluster(t *testing.T) {
 	serving := g.users.issue(t, "kube-apiserver", nil, clusterAddress, "10.96.0.1")
 	aggregator := newAuthority(t, g.dir, "aggregator")
 	proxy := aggregator.issue(t, "front-proxy-client", nil)
-	g.startKube(t,
-		"--etcd-servers="+etcdURL,
-		"--bind-address="+clusterAddress, "--secure-port=6443", "--advertise-address="+clusterAddress,
-		"--tls-cert-file="+serving.cert, "--tls-private-key-file="+serving.key,
-		"--client-ca-file="+g.users.file("ca").cert,
+	g.kubeFlags = []string{
+		"--etcd-servers=" + etcdURL,
+		"--bind-address=" + clusterAddress, "--secure-port=6443", "--advertise-address=" + clusterAddress,
+		"--tls-cert-file=" + serving.cert, "--tls-private-key-file=" + serving.key,
+		"--client-ca-file=" + g.users.file("ca").cert,
 		"--authorization-mode=Node,RBAC",
 		"--service-cluster-ip-range=10.96.0.0/16",
 		"--service-account-issuer=https://kubernetes.default.svc",
-		"--service-account-key-file="+serving.key, "--service-account-signing-key-file="+serving.key,
-		"--requestheader-client-ca-file="+aggregator.file("ca").cert, "--requestheader-allowed-names=front-proxy-client",
+		"--service-account-key-file=" + serving.key, "--service-account-signing-key-file=" + serving.key,
+		"--requestheader-client-ca-file=" + aggregator.file("ca").cert, "--requestheader-allowed-names=front-proxy-client",
 		"--requestheader-username-headers=X-Remote-User", "--requestheader-group-headers=X-Remote-Group",
 		"--requestheader-extra-headers-prefix=X-Remote-Extra-",
-		"--proxy-client-cert-file="+proxy.cert, "--proxy-client-key-file="+proxy.key,
+		"--proxy-client-cert-file=" + proxy.cert, "--proxy-client-key-file=" + proxy.key,
 		"--enable-aggregator-routing=true",
-		"--audit-policy-file="+g.write(t, "audit-policy.yaml", auditPolicy), "--audit-log-path="+g.auditLog(),
-	)
+		"--audit-policy-file=" + g.write(t, "audit-policy.yaml", auditPolicy), "--audit-log-path=" + g.auditLog(),
+	}
+	t.Cleanup(func() {
+		if g.kube != nil {
+			g.kube.Stop()
+		}
+	})
+	g.startKube(t)
 	g.manager, err = upstream.Launch("kube-controller-manager", g.dir, filepath.Join(g.bin, "kube-controller-manager"),
 		"--kubeconfig="+g.users.kubeconfig(t, "system:kube-controller-manager"),
 		// As in most clusters each controller has the rights of its own role.
@@ -164,15 +172,21 @@ func (g *ground) startCluster(t *testing.T) {
 }
 
 // startKube runs kube-apiserver and returns when it is ready.
-func (g *ground) startKube(t *testing.T, flags ...string) {
+func (g *ground) startKube(t *testing.T) {
 	t.Helper()
 	var err error
-	g.kube, err = upstream.Launch("kube-apiserver", g.dir, filepath.Join(g.bin, "kube-apiserver"), flags...)
+	g.kube, err = upstream.Launch("kube-apiserver", g.dir, filepath.Join(g.bin, "kube-apiserver"), g.kubeFlags...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { g.kube.Stop() })
 	g.awaitKube(t)
+}
+
+// restartKube kills kube-apiserver and runs it again.
+func (g *ground) restartKube(t *testing.T) {
+	t.Helper()
+	g.kube.Stop()
+	g.startKube(t)
 }
 
 func (g *ground) awaitKube(t *testing.T) {
