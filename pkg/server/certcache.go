@@ -23,7 +23,9 @@ const (
 // rememberCertificates spares the verification of a client certificate's chain
 // on every request of a connection, an eighth of the work of a create
 // otherwise. Who holds the certificate's key was found out in the TLS
-// handshake, which is not spared. Only successes are remembered.
+// handshake, which is not spared. Only successes are remembered. It is for
+// certificates that say who the caller is: behind that of a cluster's aggregation
+// layer are all its users, so it must never go around what reads its headers.
 func rememberCertificates(inner authenticator.Request, clock cache.Clock) authenticator.Request {
 	remembered := cache.NewLRUExpireCacheWithClock(certificateCacheSize, clock)
 	return authenticator.RequestFunc(func(req *http.Request) (*authenticator.Response, bool, error) {

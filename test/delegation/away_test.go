@@ -151,11 +151,30 @@ func TestStartsWhileAway(t *testing.T) {
 	root := newCallerAt(t, url, o.DataDir, certificateOf(t, g.users, "root", "system:masters"), "")
 	eventually(t, "it lives", func() bool { return nobody.get("/livez").code == 200 })
 	for range 3 {
-		expect(t, "readyz", nobody.get("/readyz"), 500)
+		got := nobody.get("/readyz")
+		expect(t, "readyz", got, 500)
+		if !strings.Contains(got.body, "[-]cluster-authentication failed") || !strings.Contains(got.body, "[-]informer-sync failed") {
+			t.Errorf("it doesn't wait for the cluster: %s", got.body)
+		}
 		expect(t, "livez", nobody.get("/livez"), 200)
 	}
 	expect(t, "a user of a cluster that nothing is known of", root.get(services), 401)
 	g.must(g.kube.StartAPI(t.Context()))
 	eventually(t, "it is ready", func() bool { return nobody.get("/readyz").code == 200 })
 	expect(t, "list", root.get(services), 200)
+}
+
+// TestToleratesLookupFailure has an account that may not look up the
+// authentication configuration. The rest goes on.
+func TestToleratesLookupFailure(t *testing.T) {
+	g := newGround(t)
+	powerless := filepath.Join(t.TempDir(), "kubeconfig")
+	g.writeKubeconfig(powerless, g.token("default", "powerless"))
+	server := g.serve(func(o *options.Options) {
+		o.Authentication.RemoteKubeConfigFile = powerless
+		o.Authentication.TolerateInClusterLookupFailure = true
+	})
+	expect(t, "a certificate", newCaller(t, server, certificateOf(t, g.users, "root", "system:masters"), "").get(services), 401)
+	expect(t, "the aggregator", newCaller(t, server, certificateOf(t, g.front, frontName), "", "X-Remote-User", "root").get(services), 401)
+	expect(t, "a token", newCaller(t, server, nil, g.token("default", "robot")).get(services), 503)
 }

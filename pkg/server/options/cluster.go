@@ -35,7 +35,10 @@ func (o *Options) addAuthFlags(sets *cliflag.NamedFlagSets) {
 			"then, and for tokens not seen before, requests get a 503 until it is back.")
 	describe(authentication, "authentication-skip-lookup",
 		"Don't look up in the cluster, in the ConfigMap kube-system/extension-apiserver-authentication, whose client certificates are accepted and "+
-			"which --requestheader flags its aggregation layer needs. --requestheader-client-ca-file alone does that for the latter.")
+			"how its aggregation layer speaks for users.")
+	describe(authentication, "requestheader-client-ca-file",
+		"Certificate authority of the client certificate with which the cluster's aggregation layer speaks for users. "+
+			"Without it that is looked up in the cluster, and the other --requestheader flags don't count.")
 	describe(authentication, "authentication-tolerate-lookup-failure",
 		"Be ready even if the authentication configuration could not be looked up in the cluster. Requests through its aggregation layer, and those with its "+
 			"client certificates, are refused until it could. If false the server is not ready until then; it tries again in either case, and follows all changes.")

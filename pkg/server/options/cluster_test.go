@@ -1,6 +1,7 @@
 package options
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,21 +10,26 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-const kubeconfig = `apiVersion: v1
+const kubeconfigFormat = `apiVersion: v1
 kind: Config
 clusters: [{name: c, cluster: {server: "https://192.0.2.1:6443"}}]
-users: [{name: u, user: {token: secret}}]
+users: [{name: u, user: {token: %s}}]
 contexts: [{name: x, context: {cluster: c, user: u}}]
 current-context: x
 `
 
-func TestClusterConfig(t *testing.T) {
+func writeKubeconfig(t *testing.T, token string) string {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := os.WriteFile(file, []byte(kubeconfig), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, kubeconfigFormat, token), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return file
+}
+
+func TestClusterConfig(t *testing.T) {
 	o := New()
-	o.CoreAPI.CoreAPIKubeconfigPath = file
+	o.CoreAPI.CoreAPIKubeconfigPath = writeKubeconfig(t, "secret")
 	config, err := o.ClusterConfig()
 	if err != nil {
 		t.Fatal(err)
@@ -36,6 +42,61 @@ func TestClusterConfig(t *testing.T) {
 	}
 	if !strings.HasSuffix(config.UserAgent, "/serve") {
 		t.Errorf("the user agent is %q", config.UserAgent)
+	}
+}
+
+// TestConfigsOfItsOwn has the cluster asked as another user for each purpose.
+func TestConfigsOfItsOwn(t *testing.T) {
+	o := New()
+	o.CoreAPI.CoreAPIKubeconfigPath = writeKubeconfig(t, "cluster")
+	for name, test := range map[string]struct {
+		file   *string
+		config func() (*rest.Config, error)
+	}{
+		"authentication": {&o.Authentication.RemoteKubeConfigFile, o.AuthenticationConfig},
+		"authorization":  {&o.Authorization.RemoteKubeConfigFile, o.AuthorizationConfig},
+	} {
+		for _, want := range []string{"cluster", "own"} {
+			if want == "own" {
+				*test.file = writeKubeconfig(t, want)
+			}
+			config, err := test.config()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if config.BearerToken != want || config.QPS >= 0 {
+				t.Errorf("%s: it asks with the token %q and the limit %v, want %q", name, config.BearerToken, config.QPS, want)
+			}
+		}
+	}
+	if config, err := o.AuthorizationConfig(); err != nil || config.Timeout != o.Authorization.ClientTimeout {
+		t.Errorf("authorization waits for %v, error %v", config.Timeout, err)
+	}
+}
+
+// TestOnlyWithCluster has what is for a cluster refused or off without one.
+func TestOnlyWithCluster(t *testing.T) {
+	for flag, change := range map[string]func(*Options){
+		"authentication-kubeconfig":    func(o *Options) { o.Authentication.RemoteKubeConfigFile = "file" },
+		"authorization-kubeconfig":     func(o *Options) { o.Authorization.RemoteKubeConfigFile = "file" },
+		"requestheader-client-ca-file": func(o *Options) { o.Authentication.RequestHeader.ClientCAFile = "file" },
+	} {
+		for _, cluster := range []bool{false, true} {
+			o := New()
+			change(o)
+			o.ServiceAccount = cluster
+			if err := o.Complete(); err != nil {
+				t.Fatal(err)
+			}
+			want := "--" + flag + " is for a server with a cluster"
+			err := o.Validate()
+			if refused := err != nil && strings.Contains(err.Error(), want); refused == cluster || cluster && err != nil {
+				t.Errorf("--%s, cluster %t: %v", flag, cluster, err)
+			}
+			if o.Features.EnablePriorityAndFairness != cluster {
+				t.Errorf("cluster %t, priority and fairness %t", cluster, o.Features.EnablePriorityAndFairness)
+			}
+		}
 	}
 }
 
