@@ -125,10 +125,11 @@ func TestFlowSchemas(t *testing.T) {
 	server := g.serve(nil)
 	vera := newCaller(t, server, certificateOf(t, g.users, "vera"), "")
 	uid := func(got answer) string { return got.header.Get("X-Kubernetes-PF-FlowSchema-UID") }
-	first := uid(vera.get(services))
-	if first == "" {
-		t.Fatal("no FlowSchema is named")
-	}
+	var first string
+	eventually(t, "the cluster's FlowSchemas have arrived", func() bool {
+		first = uid(vera.get(services))
+		return first != ""
+	})
 	created, err := g.client.FlowcontrolV1().FlowSchemas().Create(t.Context(), veras(), metav1.CreateOptions{})
 	g.must(err)
 	eventually(t, "vera's requests are in her own flow", func() bool { return uid(vera.get(services)) == string(created.UID) })

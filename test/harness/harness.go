@@ -131,7 +131,12 @@ func (s *Server) waitReady(t testing.TB, ended <-chan error) {
 			return false, err
 		}
 		s.Config, s.Client = config, client
-		return client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error() == nil, nil
+		// Everybody may ask that, whether or not the cluster can be asked who it is.
+		anybody, err := versioned.NewForConfig(rest.AnonymousClientConfig(config))
+		if err != nil {
+			return false, err
+		}
+		return anybody.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error() == nil, nil
 	})
 	if err != nil {
 		t.Fatalf("the server did not turn ready: %v", err)
