@@ -13,9 +13,11 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"testing"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/sets"
 )
 
 // phase is what clients were told while one fault lasted, and until all was
@@ -80,7 +82,31 @@ func (a *answers) current() *phase {
 	return a.phases[len(a.phases)-1]
 }
 
-// String lists what was answered.
+// usual are the answers of a server on which nothing is broken.
+var usual = sets.New("ok", "404 NotFound", "409 AlreadyExists", "409 Conflict", "422 Invalid")
+
+// What is answered where something is broken. A request whose replica has gone
+// gets no answer, from kube-apiserver as well. One that etcd doesn't answer gets
+// a 504 where kube-apiserver answers with a 500 without a reason; both answer
+// with a 504 as well if it takes too long.
+var (
+	noReplica = []string{lost, connectionRefused}
+	noEtcd    = []string{"504 Timeout"}
+)
+
+// expect reports answers that are neither usual nor among those given.
+func (a *answers) expect(t testing.TB, p *phase, others []string) {
+	t.Helper()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for answer, count := range p.answers {
+		if !usual.Has(answer) && !slices.Contains(others, answer) {
+			t.Errorf("%d clients were answered %s, such as %s", count, answer, p.messages[answer])
+		}
+	}
+}
+
+// text lists what was answered.
 func (a *answers) text(p *phase) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -96,6 +122,13 @@ func (a *answers) text(p *phase) string {
 	return text
 }
 
+// Why there was no answer.
+const (
+	lost              = "no answer: connection lost"
+	connectionRefused = "no answer: connection refused"
+	clientsTimeout    = "no answer: the client's timeout"
+)
+
 // nameOf is the code and reason of an answer, or why there was none.
 func nameOf(err error) string {
 	var status apierrors.APIStatus
@@ -106,12 +139,12 @@ func nameOf(err error) string {
 	case errors.As(err, &status):
 		return fmt.Sprintf("%d %s", status.Status().Code, status.Status().Reason)
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		return "no answer: the client's timeout"
+		return clientsTimeout
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return "no answer: connection refused"
+		return connectionRefused
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
 		strings.Contains(err.Error(), "connection lost"), strings.Contains(err.Error(), "GOAWAY"):
-		return "no answer: connection lost"
+		return lost
 	}
 	return "no answer: " + err.Error()
 }

@@ -43,7 +43,6 @@ type client struct {
 	cluster *cluster
 	id      int
 	random  *rand.Rand
-	writes  int
 }
 
 // lastSeen are the Services as some client has last seen them, by name. It is
@@ -231,8 +230,7 @@ func (c *client) getClaim(r *replica) {
 }
 
 func (c *client) nextVersion() version {
-	c.writes++
-	return version(fmt.Sprintf("c%d-%d", c.id, c.writes))
+	return version(fmt.Sprintf("c%d-%d", c.id, c.cluster.writes.Add(1)))
 }
 
 func (c *client) create(services dynamic.ResourceInterface, name string) {

@@ -7,7 +7,9 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -25,6 +27,8 @@ type cluster struct {
 	history  *history
 	answers  *answers
 	seen     lastSeen
+	// writes numbers versions.
+	writes atomic.Int64
 
 	mu         sync.Mutex
 	surprising []error
@@ -67,7 +71,7 @@ func (c *cluster) pick(random *rand.Rand) *replica {
 // load lets clients make requests at a steady pace, and a load balancer look
 // after replicas, until stop is called. Who waits for an answer makes no other
 // request meanwhile. A request that is under way is not cancelled.
-func (c *cluster) load(t testing.TB, seed uint64) (stop func()) {
+func (c *cluster) load(t testing.TB, seed uint64, pace time.Duration) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup

@@ -30,9 +30,8 @@
 //
 // The environment can change a run:
 //
-//	PORTOLAN_FAILOVER_RUN    a regular expression: only faults with such names
-//	PORTOLAN_FAILOVER_HOLD   how long a fault lasts, 4s by default
-//	PORTOLAN_FAILOVER_ETCD   the etcd to run, .bin/etcd by default
-//	PORTOLAN_FAILOVER_UPSTREAM  set: put kube-apiserver to the same, and compare
-//	PORTOLAN_SOAK            how long the soak lasts, 2m by default
+//	PORTOLAN_FAILOVER_RUN     a regular expression: only faults with such names
+//	PORTOLAN_FAILOVER_HOLD    how long a fault lasts, 4s by default
+//	PORTOLAN_FAILOVER_ETCD    the etcd to run, .bin/etcd by default
+//	PORTOLAN_FAILOVER_SERVER  kube-apiserver: show what that answers under the same faults
 package failover

@@ -15,7 +15,9 @@ import (
 // fault breaks something, and returns what heals it.
 type fault struct {
 	name string
-	do   func(t testing.TB, c *cluster) (heal func())
+	// answers are what clients may get besides the usual.
+	answers []string
+	do      func(t testing.TB, c *cluster) (heal func())
 }
 
 func replicaName(i int) string { return fmt.Sprintf("replica-%d", i) }
@@ -23,40 +25,40 @@ func replicaName(i int) string { return fmt.Sprintf("replica-%d", i) }
 // faults are all of them, in the order of a run. A follower and the leader of
 // etcd are another matter each.
 var faults = []fault{
-	{"nothing", func(testing.TB, *cluster) func() { return func() {} }},
-	{"a replica is killed", func(t testing.TB, c *cluster) func() {
+	{"nothing", nil, func(testing.TB, *cluster) func() { return func() {} }},
+	{"a replica is killed", noReplica, func(t testing.TB, c *cluster) func() {
 		c.replicas[0].kill(t)
 		return func() { c.replicas[0].start(t) }
 	}},
-	{"a replica is paused", func(t testing.TB, c *cluster) func() {
+	{"a replica is paused", []string{clientsTimeout}, func(t testing.TB, c *cluster) func() {
 		c.replicas[1].pause(t)
 		return func() { c.replicas[1].resume(t) }
 	}},
-	{"a follower is killed", func(t testing.TB, c *cluster) func() { return kill(t, c.store.follower(t)) }},
-	{"the leader is killed", func(t testing.TB, c *cluster) func() { return kill(t, c.store.leader(t)) }},
-	{"a follower is paused", func(t testing.TB, c *cluster) func() { return pause(t, c.store.follower(t)) }},
-	{"the leader is paused", func(t testing.TB, c *cluster) func() { return pause(t, c.store.leader(t)) }},
-	{"a follower is cut off", func(t testing.TB, c *cluster) func() { return c.isolate(c.store.follower(t), passage{hole: true}) }},
-	{"the leader is cut off", func(t testing.TB, c *cluster) func() {
+	{"a follower is killed", noEtcd, func(t testing.TB, c *cluster) func() { return kill(t, c.store.follower(t)) }},
+	{"the leader is killed", noEtcd, func(t testing.TB, c *cluster) func() { return kill(t, c.store.leader(t)) }},
+	{"a follower is paused", noEtcd, func(t testing.TB, c *cluster) func() { return pause(t, c.store.follower(t)) }},
+	{"the leader is paused", noEtcd, func(t testing.TB, c *cluster) func() { return pause(t, c.store.leader(t)) }},
+	{"a follower is cut off", noEtcd, func(t testing.TB, c *cluster) func() { return c.isolate(c.store.follower(t), passage{hole: true}) }},
+	{"the leader is cut off", noEtcd, func(t testing.TB, c *cluster) func() {
 		leader := c.store.leader(t)
 		heal := c.isolate(leader, passage{hole: true})
 		c.store.awaitOtherLeader(t, leader)
 		return heal
 	}},
-	{"the leader is cut off from members only", func(t testing.TB, c *cluster) func() {
+	{"the leader is cut off from members only", noEtcd, func(t testing.TB, c *cluster) func() {
 		leader := c.store.leader(t)
 		heal := c.separate(leader.name, c.others(leader), passage{hole: true})
 		c.store.awaitOtherLeader(t, leader)
 		return heal
 	}},
-	{"a member refuses connections", func(t testing.TB, c *cluster) func() { return c.isolate(c.store.leader(t), passage{refuse: true}) }},
-	{"the leader is far away", func(t testing.TB, c *cluster) func() {
+	{"a member refuses connections", noEtcd, func(t testing.TB, c *cluster) func() { return c.isolate(c.store.leader(t), passage{refuse: true}) }},
+	{"the leader is far away", nil, func(t testing.TB, c *cluster) func() {
 		return c.isolate(c.store.leader(t), passage{delay: 50 * time.Millisecond})
 	}},
-	{"a replica is cut off from etcd", cutReplica},
-	{"the member without fsync is killed", func(t testing.TB, c *cluster) func() { return kill(t, c.store.members[members-1]) }},
-	{"the quorum is lost", loseQuorum},
-	{"all members are killed", func(t testing.TB, c *cluster) func() {
+	{"a replica is cut off from etcd", []string{noEtcd[0], clientsTimeout}, cutReplica},
+	{"the member without fsync is killed", noEtcd, func(t testing.TB, c *cluster) func() { return kill(t, c.store.members[members-1]) }},
+	{"the quorum is lost", noEtcd, loseQuorum},
+	{"all members are killed", noEtcd, func(t testing.TB, c *cluster) func() {
 		for _, m := range c.store.members {
 			m.kill(t)
 		}
@@ -66,7 +68,7 @@ var faults = []fault{
 			}
 		}
 	}},
-	{"replicas are rolled", func(t testing.TB, c *cluster) func() {
+	{"replicas are rolled", nil, func(t testing.TB, c *cluster) func() {
 		for _, r := range c.replicas {
 			r.stop(t)
 			if r.err != nil {
@@ -77,7 +79,7 @@ var faults = []fault{
 		}
 		return func() {}
 	}},
-	{"members are rolled", func(t testing.TB, c *cluster) func() {
+	{"members are rolled", noEtcd, func(t testing.TB, c *cluster) func() {
 		for _, m := range c.store.members {
 			m.stop(t)
 			m.start(t)
@@ -85,7 +87,7 @@ var faults = []fault{
 		}
 		return func() {}
 	}},
-	{"members are defragmented", func(t testing.TB, c *cluster) func() {
+	{"members are defragmented", nil, func(t testing.TB, c *cluster) func() {
 		for _, m := range c.store.members {
 			if _, err := c.store.client.Defragment(context.Background(), m.client); err != nil {
 				t.Error(err)
@@ -93,7 +95,7 @@ var faults = []fault{
 		}
 		return func() {}
 	}},
-	{"history is compacted while replicas are paused", func(t testing.TB, c *cluster) func() {
+	{"history is compacted while replicas are paused", []string{clientsTimeout}, func(t testing.TB, c *cluster) func() {
 		paused := c.replicas[:len(c.replicas)-1]
 		for _, r := range paused {
 			r.pause(t)
@@ -105,7 +107,11 @@ var faults = []fault{
 			}
 		}
 	}},
-	{"a member loses its data and is replaced", func(t testing.TB, c *cluster) func() {
+	{"history is compacted while replicas are cut off", noEtcd, func(t testing.TB, c *cluster) func() {
+		c.forgetHistory(t)
+		return func() {}
+	}},
+	{"a member loses its data and is replaced", noEtcd, func(t testing.TB, c *cluster) func() {
 		c.store.replace(t, c.store.leader(t))
 		return func() {}
 	}},
@@ -143,6 +149,13 @@ func (c *cluster) others(m *member) (names []string) {
 	return names
 }
 
+func (c *cluster) memberNames() (names []string) {
+	for _, m := range c.store.members {
+		names = append(names, m.name)
+	}
+	return names
+}
+
 // isolate changes what a member and everybody else say to each other.
 func (c *cluster) isolate(m *member, p passage) (heal func()) {
 	others := c.others(m)
@@ -156,11 +169,7 @@ func (c *cluster) isolate(m *member, p passage) (heal func()) {
 // left running for it.
 func cutReplica(t testing.TB, c *cluster) (heal func()) {
 	r := c.replicas[0]
-	var all []string
-	for _, m := range c.store.members {
-		all = append(all, m.name)
-	}
-	heal = c.separate(r.name, all, passage{hole: true})
+	heal = c.separate(r.name, c.memberNames(), passage{hole: true})
 	await(t, r.name+" is not ready", func(ctx context.Context) error {
 		if r.get(ctx, "/readyz") == nil {
 			return errors.New("it is ready")
@@ -184,11 +193,26 @@ func loseQuorum(t testing.TB, c *cluster) (heal func()) {
 	}
 }
 
-// compact drops the history of the store, but for what is there now.
+// forgetHistory makes the watch caches of all replicas list again: what they have
+// to hear next is not there any more.
+func (c *cluster) forgetHistory(t testing.TB) {
+	t.Helper()
+	var heals []func()
+	for _, r := range c.replicas {
+		heals = append(heals, c.separate(r.name, c.memberNames(), passage{refuse: true}))
+	}
+	c.store.compact(t)
+	for _, heal := range heals {
+		heal()
+	}
+}
+
+// compact drops the history of the store up to a revision that nobody has seen
+// yet.
 func (s *store) compact(t testing.TB) {
 	t.Helper()
 	await(t, "history is compacted", func(ctx context.Context) error {
-		now, err := s.client.Get(ctx, "health")
+		now, err := s.client.Put(ctx, "compacted", "")
 		if err != nil {
 			return err
 		}

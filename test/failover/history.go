@@ -76,11 +76,11 @@ func (h *history) add(r request) {
 }
 
 // see takes note of what a version is. It must be called after the answer in
-// which it was seen.
+// which it was seen. What no client wrote has none.
 func (h *history) see(v version, uid string, values []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if _, known := h.seen[v]; !known {
+	if _, known := h.seen[v]; !known && v != "" {
 		h.seen[v] = sighting{uid: uid, values: values, first: h.now()}
 	}
 }

@@ -30,7 +30,8 @@ type kind struct {
 	// services is the resource, which has one name in Portolan's group and
 	// another in kube-apiserver's.
 	services schema.GroupVersionResource
-	// claims says that who holds a value can be read at any moment.
+	// claims says that Services and what they claim are written at once, and that
+	// who holds a value can be read at any moment.
 	claims bool
 	// command runs a replica on a directory, a port and members of etcd. It
 	// leaves admin.kubeconfig in the directory.
