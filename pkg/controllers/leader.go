@@ -6,12 +6,15 @@ import (
 	"os"
 	"sync/atomic"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/client-go/tools/record"
+	"k8s.io/client-go/util/retry"
 	"k8s.io/component-base/config"
+	"k8s.io/klog/v2"
 )
 
 // election lets one of several processes run something.
@@ -41,34 +44,31 @@ func (e *election) run(ctx context.Context, lead func(context.Context)) error {
 }
 
 // term waits for the lease and runs lead for as long as this process has it. It
-// returns when lead has. The lease is released after that, never before, so
-// that two processes don't write at a time.
+// returns when lead has. The lease is released after that, never before, so that
+// two processes don't write at a time. The elector's own ReleaseOnCancel is off:
+// after it has failed to renew, it would release the lease while lead still runs.
 func (e *election) term(ctx context.Context, lead func(context.Context)) error {
 	lock, err := resourcelock.New(e.config.ResourceLock, e.config.ResourceNamespace, e.config.ResourceName,
 		e.client.CoreV1(), e.client.CoordinationV1(), resourcelock.ResourceLockConfig{Identity: e.identity, EventRecorder: e.recorder})
 	if err != nil {
 		return err
 	}
-	holding, release := context.WithCancel(context.WithoutCancel(ctx))
-	defer release()
+	// Lead may return before the context ends, and the term with it.
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 	var leading atomic.Bool
 	stopped := make(chan struct{})
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-		Lock:            lock,
-		LeaseDuration:   e.config.LeaseDuration.Duration,
-		RenewDeadline:   e.config.RenewDeadline.Duration,
-		RetryPeriod:     e.config.RetryPeriod.Duration,
-		ReleaseOnCancel: true,
-		Name:            e.config.ResourceName,
+		Lock:          lock,
+		LeaseDuration: e.config.LeaseDuration.Duration,
+		RenewDeadline: e.config.RenewDeadline.Duration,
+		RetryPeriod:   e.config.RetryPeriod.Duration,
+		Name:          e.config.ResourceName,
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: func(held context.Context) {
 				leading.Store(true)
 				defer close(stopped)
-				defer release()
-				// held ends with the lease, ctx with the process.
-				held, cancel := context.WithCancel(held)
-				defer cancel()
-				defer context.AfterFunc(ctx, cancel)()
+				defer end()
 				lead(held)
 			},
 			OnStoppedLeading: func() {},
@@ -77,15 +77,34 @@ func (e *election) term(ctx context.Context, lead func(context.Context)) error {
 	if err != nil {
 		return err
 	}
-	// Who only waits for the lease has nothing to finish first.
-	defer context.AfterFunc(ctx, func() {
-		if !leading.Load() {
-			release()
-		}
-	})()
-	elector.Run(holding)
+	elector.Run(ctx)
+	// Without it lead, if it was about to start, finds its context ended.
 	if leading.Load() {
 		<-stopped
 	}
+	if elector.IsLeader() {
+		e.release(ctx, lock)
+	}
 	return nil
+}
+
+// release gives the lease up, so that the next has not to wait for its end. It
+// is no failure if that can't be told.
+func (e *election) release(ctx context.Context, lock resourcelock.Interface) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.config.RenewDeadline.Duration)
+	defer cancel()
+	// A renewal that was under way when the context ended may be stored later.
+	err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		record, _, err := lock.Get(ctx)
+		if err != nil || record.HolderIdentity != e.identity {
+			return err
+		}
+		now := metav1.Now()
+		return lock.Update(ctx, resourcelock.LeaderElectionRecord{
+			LeaderTransitions: record.LeaderTransitions, LeaseDurationSeconds: 1, RenewTime: now, AcquireTime: now,
+		})
+	})
+	if err != nil {
+		klog.FromContext(ctx).Info("The lease isn't released, and held until it ends", "lock", lock.Describe(), "err", err)
+	}
 }

@@ -77,6 +77,11 @@ func (o *Options) Validate() []error {
 		return errs
 	}
 	election := o.LeaderElection
+	// A Lease counts in seconds: without the rest it could end before who has it
+	// has given up.
+	if election.LeaseDuration.Duration%time.Second != 0 {
+		errs = append(errs, errors.New("--leader-elect-lease-duration must be whole seconds"))
+	}
 	if election.LeaseDuration.Duration <= election.RenewDeadline.Duration {
 		errs = append(errs, errors.New("--leader-elect-lease-duration must be longer than --leader-elect-renew-deadline"))
 	}
