@@ -1,3 +1,5 @@
+//go:build !e2e
+
 package controllers
 
 import (
@@ -5,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,7 +17,6 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/rest"
@@ -26,11 +28,6 @@ import (
 	"github.com/portolan-dev/portolan/test/harness"
 )
 
-const (
-	namespace = "shop"
-	patience  = 30 * time.Second
-)
-
 // fixture is a Portolan, a cluster that isn't real, and the controllers.
 type fixture struct {
 	t        *testing.T
@@ -40,9 +37,8 @@ type fixture struct {
 	writes   *writes
 }
 
-// start runs the controllers beside a server until the test ends. Change may set
-// their options; it may be nil.
-func start(t *testing.T, change func(*controllers.Options)) *fixture {
+// start runs a server until the test ends.
+func start(t *testing.T) *fixture {
 	t.Helper()
 	t.Parallel()
 	server := harness.Start(t, func(o *options.Options) {
@@ -53,12 +49,13 @@ func start(t *testing.T, change func(*controllers.Options)) *fixture {
 	if err := f.cluster.Tracker().Add(node); err != nil {
 		t.Fatal(err)
 	}
-	f.run(change)
 	return f
 }
 
-// run runs one more instance of the controllers and returns what ends it.
-func (f *fixture) run(change func(*controllers.Options)) (stop func()) {
+// run runs controllers until the test ends, or what it returns is called. The
+// name is what their writes are noted with; change may set their options, and
+// may be nil.
+func (f *fixture) run(name string, change func(*controllers.Options)) (stop func()) {
 	f.t.Helper()
 	o := controllers.NewOptions()
 	o.LeaderElection.LeaderElect = false
@@ -66,7 +63,7 @@ func (f *fixture) run(change func(*controllers.Options)) (stop func()) {
 		change(o)
 	}
 	config := rest.CopyConfig(f.config)
-	config.Wrap(f.writes.count)
+	config.Wrap(f.writes.by(name))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
@@ -88,45 +85,45 @@ type writes struct {
 	lines []string
 }
 
-func (w *writes) count(next http.RoundTripper) http.RoundTripper {
-	return roundTripper(func(request *http.Request) (*http.Response, error) {
-		if request.Method != http.MethodGet {
+// by notes who writes what, and what of it is refused.
+func (w *writes) by(name string) func(http.RoundTripper) http.RoundTripper {
+	return func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(request *http.Request) (*http.Response, error) {
+			if request.Method == http.MethodGet {
+				return next.RoundTrip(request)
+			}
 			path := strings.Split(strings.TrimPrefix(request.URL.Path, "/apis/portolan.dev/v1/namespaces/"), "/")
-			w.mu.Lock()
-			w.lines = append(w.lines, request.Method+" "+path[1])
-			w.mu.Unlock()
-		}
-		return next.RoundTrip(request)
-	})
+			line := fmt.Sprintf("%s %s %s", name, request.Method, path[1])
+			// Before it is sent: what it changes can be seen before the answer.
+			w.note(line)
+			response, err := next.RoundTrip(request)
+			if err == nil && response.StatusCode >= http.StatusBadRequest {
+				w.note(fmt.Sprint(line, " refused: ", response.StatusCode))
+			}
+			return response, err
+		})
+	}
 }
 
-// take are the writes since the last time it was called.
+func (w *writes) note(line string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.lines = append(w.lines, line)
+}
+
+// take are the writes since the last time it was called, sorted.
 func (w *writes) take() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	lines := w.lines
 	w.lines = nil
+	slices.Sort(lines)
 	return lines
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (r roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return r(request) }
-
-// newService makes a Service that selects app=name.
-func newService(name string, change func(*v1.Service)) *v1.Service {
-	service := &v1.Service{
-		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace, Labels: map[string]string{"team": "a"}},
-		Spec: corev1.ServiceSpec{
-			Selector: map[string]string{"app": name},
-			Ports:    []corev1.ServicePort{{Name: "http", Port: 80, TargetPort: intstr.FromInt32(8080)}},
-		},
-	}
-	if change != nil {
-		change(service)
-	}
-	return service
-}
 
 func (f *fixture) createService(service *v1.Service) *v1.Service {
 	f.t.Helper()
@@ -217,6 +214,16 @@ func (f *fixture) slicesOf(name string) []v1.EndpointSlice {
 func (f *fixture) slices(name string) string {
 	f.t.Helper()
 	return showSlices(f.slicesOf(name))
+}
+
+// countIn is how many endpoints the slices of a Service have together.
+func (f *fixture) countIn(name string) string {
+	f.t.Helper()
+	count := 0
+	for _, slice := range f.slicesOf(name) {
+		count += len(slice.Endpoints)
+	}
+	return fmt.Sprint(count)
 }
 
 // eventually waits until something is as wanted.

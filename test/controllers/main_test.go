@@ -1,5 +1,5 @@
-// Package controllers tests the controllers beside a real Portolan. The Pods and
-// Nodes of the cluster are in a fake clientset.
+//go:build !e2e
+
 package controllers
 
 import (
@@ -10,7 +10,11 @@ import (
 
 func TestMain(m *testing.M) {
 	// The fake clientset can't stream lists.
-	if err := os.Setenv("KUBE_FEATURE_WatchListClient", "false"); err != nil {
+	err := os.Setenv("KUBE_FEATURE_WatchListClient", "false")
+	if err == nil {
+		err = silence()
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
