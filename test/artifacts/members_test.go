@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/portolan-dev/portolan/pkg/etcdcert"
@@ -31,6 +32,8 @@ const patience = time.Minute
 type members struct {
 	t      *testing.T
 	binary string
+	// cluster has the Secrets.
+	cluster kubernetes.Interface
 	// dir has the Secrets as the Pods mount them, and each member's volume.
 	dir   string
 	args  []string
@@ -44,12 +47,7 @@ type members struct {
 // replaced as the README says.
 func TestMembersRun(t *testing.T) {
 	t.Parallel()
-	m := newMembers(t)
-	for i := range m.run {
-		m.start(i, "--initial-cluster-state=new")
-	}
-	m.waitReady()
-
+	m := newMembers(t, time.Now())
 	client := m.client("client")
 	large := client.Txn(t.Context())
 	var puts []clientv3.Op
@@ -72,35 +70,17 @@ func TestMembersRun(t *testing.T) {
 	m.replace(client, 2)
 }
 
-func newMembers(t *testing.T) *members {
+// newMembers starts a cluster whose certificates were made at the given time.
+func newMembers(t *testing.T, made time.Time) *members {
 	t.Helper()
-	m := &members{t: t, dir: t.TempDir(), ports: map[string]string{}}
+	m := &members{t: t, cluster: fake.NewClientset(), dir: t.TempDir(), ports: map[string]string{}}
 	m.binary = filepath.Join(m.dir, "etcd")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", m.binary, "go.etcd.io/etcd/server/v3")
 	build.Dir = root()
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	cluster := fake.NewClientset()
-	if err := etcdcert.Ensure(t.Context(), etcdcert.Config{
-		Client: cluster, Namespace: "portolan", ClusterDomain: "cluster.local", Policy: etcdcert.DefaultPolicy, Now: time.Now, Progress: t.Output(),
-	}); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"server", "peer", "client"} {
-		secret, err := cluster.CoreV1().Secrets("portolan").Get(t.Context(), "portolan-etcd-"+name, metav1.GetOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.MkdirAll(filepath.Join(m.dir, name), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		for key, data := range secret.Data {
-			if err := os.WriteFile(filepath.Join(m.dir, name, key), data, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	m.certify(made)
 	m.args = podTemplate(t, Kustomize(t, "cluster").Get(t, "StatefulSet portolan/portolan-etcd")).Spec.Containers[0].Args
 	for i := range m.run {
 		for _, port := range []string{"2379", "2380", "2381"} {
@@ -108,15 +88,55 @@ func newMembers(t *testing.T) *members {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer listener.Close()
 			_, free, err := net.SplitHostPort(listener.Addr().String())
 			if err != nil {
 				t.Fatal(err)
 			}
 			m.ports[fmt.Sprint(i, ":", port)] = free
+			if err := listener.Close(); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
+	for i := range m.run {
+		m.start(i, "--initial-cluster-state=new")
+	}
+	m.waitReady()
 	return m
+}
+
+// certify makes or renews the certificates at the given time, and changes the
+// files as a kubelet does: all of a Secret at once.
+func (m *members) certify(now time.Time) {
+	m.t.Helper()
+	err := etcdcert.Ensure(m.t.Context(), etcdcert.Config{
+		Client: m.cluster, Namespace: "portolan", ClusterDomain: "cluster.local", Policy: etcdcert.DefaultPolicy,
+		Now: func() time.Time { return now }, Progress: m.t.Output(),
+	})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	for _, name := range []string{"server", "peer", "client"} {
+		secret, err := m.cluster.CoreV1().Secrets("portolan").Get(m.t.Context(), "portolan-etcd-"+name, metav1.GetOptions{})
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		files, err := os.MkdirTemp(m.dir, name+"-")
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		for key, data := range secret.Data {
+			if err := os.WriteFile(filepath.Join(files, key), data, 0o600); err != nil {
+				m.t.Fatal(err)
+			}
+		}
+		if err := os.Symlink(files, files+".link"); err != nil {
+			m.t.Fatal(err)
+		}
+		if err := os.Rename(files+".link", filepath.Join(m.dir, name)); err != nil {
+			m.t.Fatal(err)
+		}
+	}
 }
 
 func (m *members) port(i int, port string) string { return m.ports[fmt.Sprint(i, ":", port)] }

@@ -1,8 +1,8 @@
 //go:build e2e
 
 // Package certificates tests in a real cluster, with the rights that the
-// manifests give, what keeps the serving certificate that replicas share where
-// there is no cert-manager.
+// manifests give, what makes and renews certificates where there is no
+// cert-manager: the serving certificate that replicas share, and those of etcd.
 package certificates
 
 import (
