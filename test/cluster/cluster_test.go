@@ -45,6 +45,11 @@ func TestCluster(t *testing.T) {
 			"service proxy":       testServiceProxy,
 			"labelled away":       testLabelledAway,
 			"rolling labels":      testRollingLabels,
+			"clients":             testClients,
+			"audit":               testAudit,
+			"policies":            testPolicies,
+			"told":                testTold,
+			"flow schemas":        testFlowSchemas,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -52,12 +57,22 @@ func TestCluster(t *testing.T) {
 			})
 		}
 	})
-	t.Run("the controllers' log", func(t *testing.T) { testManagerLog(t, g) })
-	t.Run("restarts", func(t *testing.T) { testRestarts(t, g) })
-	t.Run("rollout", func(t *testing.T) { testRollout(t, g) })
-	// A kube-apiserver that starts refuses for a moment what it allows later.
-	t.Run("rights", func(t *testing.T) { testRights(t, g) })
-	t.Run("restart of the cluster", func(t *testing.T) { testClusterRestart(t, g) })
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, *ground)
+	}{
+		{"the controllers' log", testManagerLog},
+		{"installed again", testInstallAgain},
+		{"serving certificate", testServingCertificate},
+		{"restarts", testRestarts},
+		{"rollout", testRollout},
+		// A kube-apiserver that starts refuses for a moment what it allows later.
+		{"rights", testRights},
+		{"restart of the cluster", testClusterRestart},
+		{"uninstall", testUninstall},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(t, g) })
+	}
 }
 
 // testManagerLog wants no controller of the cluster to have had trouble with

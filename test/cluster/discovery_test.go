@@ -12,7 +12,12 @@ import (
 
 	apidiscoveryv2 "k8s.io/api/apidiscovery/v2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/restmapper"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/generated/clientset/versioned"
@@ -75,6 +80,57 @@ func testDiscovery(t *testing.T, g *ground) {
 		}
 		return true, nil
 	})
+}
+
+// testClients has the clients that know no types find the group in discovery, of
+// both forms, and do with it what they do with all others.
+func testClients(t *testing.T, g *ground) {
+	ctx := t.Context()
+	ns := g.newNamespace(t, "clients")
+	for form, legacy := range map[string]bool{"aggregated": false, "legacy": true} {
+		discover, err := discovery.NewDiscoveryClientForConfig(g.admin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		discover.UseLegacyDiscovery = legacy
+		groups, err := restmapper.GetAPIGroupResources(discover)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mapper := restmapper.NewDiscoveryRESTMapper(groups)
+		mapping, err := mapper.RESTMapping(v1.SchemeGroupVersion.WithKind("Service").GroupKind(), "v1")
+		if err != nil {
+			t.Fatalf("%s discovery: %v", form, err)
+		}
+		// The cluster's own kind is still what the bare name means.
+		if bare, err := mapper.ResourceFor(schema.GroupVersionResource{Resource: "services"}); err != nil || bare.Group != "" {
+			t.Errorf("%s discovery: services are %v, %v", form, bare, err)
+		}
+		services := g.dynamic.Resource(mapping.Resource).Namespace(ns)
+		object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(newService(form))
+		if err != nil {
+			t.Fatal(err)
+		}
+		made := &unstructured.Unstructured{Object: object}
+		made.SetGroupVersionKind(mapping.GroupVersionKind)
+		if made, err = services.Create(ctx, made, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if ip, _, err := unstructured.NestedString(made.Object, "spec", "clusterIP"); err != nil || ip == "" {
+			t.Errorf("made %v, %v", made, err)
+		}
+		metadataClient, err := metadata.NewForConfig(g.admin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		partial, err := metadataClient.Resource(mapping.Resource).Namespace(ns).Get(ctx, form, metav1.GetOptions{})
+		if err != nil || partial.UID != made.GetUID() {
+			t.Errorf("the metadata: %v, %v", partial, err)
+		}
+		if err := services.Delete(ctx, form, metav1.DeleteOptions{}); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // testProtobuf reads, writes and watches in protobuf through the cluster.

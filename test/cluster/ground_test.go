@@ -31,7 +31,9 @@ const (
 	etcdAddress = "192.0.2.2"
 
 	// patience is how long anything may take. A test that waits fails after it.
-	patience = time.Minute
+	// It is three quarters of a minute until a namespace is looked at again whose
+	// Pods have the time to end that Portolan's have.
+	patience = 3 * time.Minute
 	// pollEvery is how often it is looked whether it is so.
 	pollEvery = 50 * time.Millisecond
 
@@ -146,7 +148,7 @@ func (g *ground) startCluster(t *testing.T) {
 		"--requestheader-extra-headers-prefix=X-Remote-Extra-",
 		"--proxy-client-cert-file=" + proxy.cert, "--proxy-client-key-file=" + proxy.key,
 		"--enable-aggregator-routing=true",
-		"--audit-policy-file=" + g.write(t, "audit-policy.yaml", auditPolicy), "--audit-log-path=" + g.auditLog(),
+		"--audit-policy-file=" + g.write(t, "audit-policy.yaml", auditPolicy(portolanUser, audited, auditor)), "--audit-log-path=" + g.auditLog(),
 	}
 	t.Cleanup(func() {
 		if g.kube != nil {
@@ -244,8 +246,11 @@ func eventually(t *testing.T, what string, so func(context.Context) (bool, error
 	t.Helper()
 	var last error
 	err := wait.PollUntilContextTimeout(t.Context(), pollEvery, patience, true, func(ctx context.Context) (bool, error) {
-		var done bool
-		done, last = so(ctx)
+		done, err := so(ctx)
+		// That time is up says less than the answer before.
+		if ctx.Err() == nil {
+			last = err
+		}
 		return done, nil
 	})
 	if err != nil {

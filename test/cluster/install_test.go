@@ -5,8 +5,10 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,8 +20,8 @@ const (
 	apiServiceName = "v1.portolan.dev"
 	deployment     = "portolan"
 
-	// overlay is what whoever installs Portolan sets: where etcd is, and the
-	// certificate to show there.
+	// overlay is what whoever installs Portolan sets: where etcd is, the
+	// certificate to show there, and what is to be audited.
 	overlay = `apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 resources:
@@ -33,6 +35,10 @@ secretGenerator:
   files: [ca.crt, tls.crt, tls.key]
   options:
     disableNameSuffixHash: true
+configMapGenerator:
+- name: portolan-audit
+  namespace: portolan
+  files: [policy.yaml]
 patches:
 - patch: |
     apiVersion: v1
@@ -42,6 +48,27 @@ patches:
       namespace: portolan
     data:
       etcd-servers: https://` + etcdAddress + `:2379
+- target:
+    kind: Deployment
+    name: portolan
+  patch: |
+    - op: add
+      path: /spec/template/spec/containers/0/args/-
+      value: --audit-policy-file=/etc/portolan/audit/policy.yaml
+    - op: add
+      path: /spec/template/spec/containers/0/args/-
+      value: --audit-log-path=-
+    - op: add
+      path: /spec/template/spec/containers/0/volumeMounts/-
+      value:
+        name: audit
+        mountPath: /etc/portolan/audit
+    - op: add
+      path: /spec/template/spec/volumes/-
+      value:
+        name: audit
+        configMap:
+          name: portolan-audit
 `
 )
 
@@ -57,6 +84,7 @@ func (g *ground) install(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.write(t, "overlay/kustomization.yaml", overlay)
+	g.write(t, "overlay/policy.yaml", auditPolicy(audited))
 	for name, file := range map[string]string{"ca.crt": g.storeCA, "tls.crt": g.store.cert, "tls.key": g.store.key} {
 		data, err := os.ReadFile(file)
 		if err != nil {
@@ -65,9 +93,71 @@ func (g *ground) install(t *testing.T) {
 		g.write(t, filepath.Join("overlay", name), string(data))
 	}
 	g.kubelet = startKubelet(t, g)
-	g.as(t, g.kubeconfig).run("apply", "-k", filepath.Join(g.dir, "overlay"))
+	g.as(t, g.kubeconfig).run("apply", "-k", g.overlay())
 	g.awaitAvailable(t, "True")
 	g.awaitReady(t)
+}
+
+// overlay is the directory that is applied.
+func (g *ground) overlay() string { return filepath.Join(g.dir, "overlay") }
+
+// testInstallAgain applies the same again, which changes nothing: not even what
+// Portolan has written into what was applied.
+func testInstallAgain(t *testing.T, g *ground) {
+	before := g.versions(t)
+	g.as(t, g.kubeconfig).run("apply", "-k", g.overlay())
+	if after := g.versions(t); len(before) == 0 || !maps.Equal(before, after) {
+		t.Errorf("there was %v and is %v", before, after)
+	}
+	if bundle, _, err := unstructured.NestedString(g.apiService(t).Object, "spec", "caBundle"); err != nil || bundle == "" {
+		t.Errorf("the caBundle is %q, %v", bundle, err)
+	}
+}
+
+// versions are those of all objects that are installed. For what has a
+// generation it is that: its status has a life of its own.
+func (g *ground) versions(t *testing.T) map[string]string {
+	t.Helper()
+	var list unstructured.UnstructuredList
+	if err := list.UnmarshalJSON([]byte(g.as(t, g.kubeconfig).run("get", "-k", g.overlay(), "-o", "json"))); err != nil {
+		t.Fatal(err)
+	}
+	versions := map[string]string{}
+	for _, object := range list.Items {
+		version := object.GetResourceVersion()
+		if generation := object.GetGeneration(); generation != 0 {
+			version = fmt.Sprint("generation ", generation)
+		}
+		versions[object.GetKind()+" "+object.GetNamespace()+"/"+object.GetName()] = version
+	}
+	return versions
+}
+
+// apiService is how Portolan is registered.
+func (g *ground) apiService(t *testing.T) *unstructured.Unstructured {
+	t.Helper()
+	service, err := g.dynamic.Resource(apiServices).Get(t.Context(), apiServiceName, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return service
+}
+
+// testUninstall takes away what was installed in the order of
+// artifacts/cluster/README.md, and finds nothing that is left.
+func testUninstall(t *testing.T, g *ground) {
+	k := g.as(t, g.kubeconfig)
+	k.run("delete", "apiservice", apiServiceName)
+	k.run("delete", "-k", g.overlay(), "--ignore-not-found", "--wait=false")
+	g.awaitNoNamespace(t, namespace)
+	for _, kinds := range []string{"clusterroles,clusterrolebindings", "rolebindings,leases,secrets,configmaps", "apiservices"} {
+		for line := range strings.Lines(k.run("get", kinds, "-A", "-o", "name")) {
+			if strings.Contains(line, "portolan") {
+				t.Errorf("left: %s", line)
+			}
+		}
+	}
+	k.expect(k.fail("get", "services.portolan.dev", "-A"), `the server doesn't have a resource type "services"`)
 }
 
 // awaitAvailable waits until the cluster says of the APIService whether it is

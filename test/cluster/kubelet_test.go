@@ -389,26 +389,51 @@ func (k *kubelet) value(ctx context.Context, r *replica, pod *corev1.Pod, variab
 	return "", fmt.Errorf("the variable %s: this kubelet knows no such source", variable.Name)
 }
 
-// mount makes the directory of a volume. Keys are for the owner alone.
+// mount makes the directory of a volume. What is in it is for the owner alone.
 func (k *kubelet) mount(ctx context.Context, pod *corev1.Pod, volume, dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
 	for _, v := range pod.Spec.Volumes {
-		if v.Name != volume || v.Secret == nil {
+		if v.Name != volume {
 			continue
 		}
-		secret, err := k.g.client.CoreV1().Secrets(pod.Namespace).Get(ctx, v.Secret.SecretName, metav1.GetOptions{})
+		files, err := k.files(ctx, pod.Namespace, v)
 		if err != nil {
 			return err
 		}
-		for name, data := range secret.Data {
+		for name, data := range files {
 			if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// files are those of a volume, by name. What is projected is the account's
+// token, which comes in another way.
+func (k *kubelet) files(ctx context.Context, namespace string, volume corev1.Volume) (map[string][]byte, error) {
+	files := map[string][]byte{}
+	switch {
+	case volume.Secret != nil:
+		secret, err := k.g.client.CoreV1().Secrets(namespace).Get(ctx, volume.Secret.SecretName, metav1.GetOptions{})
+		if err != nil {
+			return nil, err
+		}
+		return secret.Data, nil
+	case volume.ConfigMap != nil:
+		config, err := k.g.client.CoreV1().ConfigMaps(namespace).Get(ctx, volume.ConfigMap.Name, metav1.GetOptions{})
+		if err != nil {
+			return nil, err
+		}
+		for name, text := range config.Data {
+			files[name] = []byte(text)
+		}
+	case volume.EmptyDir == nil && volume.Projected == nil:
+		return nil, fmt.Errorf("the volume %s: this kubelet knows no such source", volume.Name)
+	}
+	return files, nil
 }
 
 // account is the file with which a Pod comes to the cluster as its account.

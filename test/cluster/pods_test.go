@@ -67,6 +67,21 @@ func testLabelledAway(t *testing.T, g *ground) {
 	watch.await(both)
 }
 
+// awaitFollowed wants a Pod that is made now to become an address: the
+// controllers run, in whichever replica, and see the cluster and what is here.
+func (g *ground) awaitFollowed(t *testing.T, namespace string) {
+	t.Helper()
+	g.createService(t, namespace, newService("followed"))
+	g.createPod(t, namespace, "followed", "203.0.113.99", map[string]string{"app": "followed"})
+	eventually(t, "a Pod that is made now is an address", func(ctx context.Context) (bool, error) {
+		current, err := g.portolan.PortolanV1().Endpoints(namespace).Get(ctx, "followed", metav1.GetOptions{})
+		if err != nil {
+			return false, err
+		}
+		return slices.Equal(addressesOf(current), []string{"203.0.113.99"}), fmt.Errorf("there are %v", addressesOf(current))
+	})
+}
+
 // testRollingLabels moves a Service from one version of its Pods to the next,
 // and never finds it without addresses in between.
 func testRollingLabels(t *testing.T, g *ground) {

@@ -211,6 +211,7 @@ func testRestarts(t *testing.T, g *ground) {
 	g.awaitReady(t)
 	w.stop()
 	informer.missesNothing(t, g, ns)
+	g.awaitFollowed(t, ns)
 }
 
 // testClusterRestart kills kube-apiserver while Services are written, informers
@@ -225,6 +226,7 @@ func testClusterRestart(t *testing.T, g *ground) {
 	g.awaitAvailable(t, "True")
 	w.stop()
 	informer.missesNothing(t, g, ns)
+	g.awaitFollowed(t, ns)
 }
 
 // testRollout replaces the replicas one by one, as an upgrade does, without a
@@ -257,6 +259,7 @@ func testRollout(t *testing.T, g *ground) {
 	}
 	w.stop()
 	informer.missesNothing(t, g, ns)
+	g.awaitFollowed(t, ns)
 }
 
 func mustStart(t *testing.T, r *replica) {

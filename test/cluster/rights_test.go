@@ -3,123 +3,241 @@
 package cluster
 
 import (
-	"bufio"
-	"encoding/json"
+	"context"
+	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// auditPolicy has kube-apiserver write down what Portolan asks it.
-const auditPolicy = `apiVersion: audit.k8s.io/v1
-kind: Policy
-omitStages: [RequestReceived]
-rules:
-- level: Metadata
-  users: ["` + portolanUser + `"]
-- level: None
-`
+// right is one verb on one resource, which may be of one name only.
+type right struct{ group, resource, verb, name string }
 
-func (g *ground) auditLog() string { return filepath.Join(g.dir, "audit.log") }
-
-// asked is a line of kube-apiserver's audit log.
-type asked struct {
-	Verb       string `json:"verb"`
-	RequestURI string `json:"requestURI"`
-	ObjectRef  struct {
-		Resource    string `json:"resource"`
-		Subresource string `json:"subresource"`
-		APIGroup    string `json:"apiGroup"`
-		Name        string `json:"name"`
-	} `json:"objectRef"`
-	ResponseStatus struct {
-		Code    int    `json:"code"`
-		Message string `json:"message"`
-	} `json:"responseStatus"`
-}
-
-// right is one verb on one resource.
-type right struct{ group, resource, verb string }
-
-// idle are the rights that a run need not use, and what they are for.
-var idle = map[right]string{
-	{"", "secrets", "update"}: "to renew the serving certificate, months from now",
-	{"", "events", "patch"}:   "to count an event that happens again",
-	{"flowcontrol.apiserver.k8s.io", "flowschemas/status", "patch"}: "to say that a FlowSchema names a level which isn't there",
+func (r right) String() string {
+	return strings.TrimSpace(fmt.Sprintf("%s %s of group %q %s", r.verb, r.resource, r.group, r.name))
 }
 
 // testRights wants Portolan to have asked for nothing that it may not have, and
 // to have nothing that it doesn't ask for.
 func testRights(t *testing.T, g *ground) {
-	used := map[right]bool{}
-	log, err := os.Open(g.auditLog())
+	used := g.usedRights(t)
+	granted := g.grantedRights(t)
+	if len(granted) == 0 {
+		t.Error("the account has no rights")
+	}
+	for _, r := range granted {
+		// Informers have the cluster send what there is as part of a watch, and
+		// list where it can't: before 1.32, or without the feature WatchList.
+		if r.verb == "list" {
+			r.verb = "watch"
+		}
+		if !used[r] {
+			t.Errorf("may %s, and never did", r)
+		}
+	}
+	for _, r := range []right{
+		{authenticationv1.GroupName, "tokenreviews", "create", ""},
+		{authorizationv1.GroupName, "subjectaccessreviews", "create", ""},
+		{"", "configmaps", "watch", "extension-apiserver-authentication"},
+	} {
+		if !used[r] {
+			t.Errorf("a role of the cluster's own is bound for %s, which was never asked", r)
+		}
+	}
+}
+
+// usedRights is what Portolan did, for any name and for the one that it named.
+// What was forbidden is an error.
+func (g *ground) usedRights(t *testing.T) map[right]bool {
+	t.Helper()
+	all, err := events(g.auditLog())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer log.Close()
-	lines := bufio.NewScanner(log)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		var event asked
-		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
-			t.Fatal(err)
+	used := map[right]bool{}
+	for _, event := range all {
+		if event.User.Username != portolanUser || event.ObjectRef == nil || event.ResponseStatus == nil {
+			continue
 		}
 		if event.ResponseStatus.Code == http.StatusForbidden {
 			t.Errorf("forbidden: %s %s: %s", event.Verb, event.RequestURI, event.ResponseStatus.Message)
 			continue
 		}
-		resource := event.ObjectRef.Resource
-		if event.ObjectRef.Subresource != "" {
-			resource += "/" + event.ObjectRef.Subresource
+		ref := event.ObjectRef
+		resource := ref.Resource
+		if ref.Subresource != "" {
+			resource += "/" + ref.Subresource
 		}
-		used[right{event.ObjectRef.APIGroup, resource, event.Verb}] = true
+		used[right{ref.APIGroup, resource, event.Verb, ""}] = true
+		used[right{ref.APIGroup, resource, event.Verb, ref.Name}] = true
 	}
-	if err := lines.Err(); err != nil {
-		t.Fatal(err)
-	}
+	return used
+}
 
-	cluster, err := g.client.RbacV1().ClusterRoles().Get(t.Context(), namespace, metav1.GetOptions{})
+// grantedRights is what the roles allow that are bound to the account, but for
+// those of the cluster's own.
+func (g *ground) grantedRights(t *testing.T) []right {
+	t.Helper()
+	ctx := t.Context()
+	var rules []rbacv1.PolicyRule
+	add := func(role metav1.Object, its []rbacv1.PolicyRule, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if role.GetLabels()["kubernetes.io/bootstrapping"] == "" {
+			rules = append(rules, its...)
+		}
+	}
+	addClusterRole := func(name string) {
+		role, err := g.client.RbacV1().ClusterRoles().Get(ctx, name, metav1.GetOptions{})
+		add(role, role.Rules, err)
+	}
+	ofCluster, err := g.client.RbacV1().ClusterRoleBindings().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	own, err := g.client.RbacV1().Roles(namespace).Get(t.Context(), namespace, metav1.GetOptions{})
+	for _, binding := range ofCluster.Items {
+		if isPortolans(binding.Subjects) {
+			addClusterRole(binding.RoleRef.Name)
+		}
+	}
+	ofNamespaces, err := g.client.RbacV1().RoleBindings(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	granted := map[right]bool{}
-	for _, rule := range slices.Concat(cluster.Rules, own.Rules) {
-		for _, r := range rightsOf(rule) {
-			granted[r] = true
-			// Informers have the cluster send what there is as part of a watch, and
-			// list where it can't: before 1.32, or without the feature WatchList.
-			if r.verb == "list" && used[right{r.group, r.resource, "watch"}] {
-				continue
-			}
-			if !used[r] && idle[r] == "" {
-				t.Errorf("may %s %s of group %q, and never did", r.verb, r.resource, r.group)
-			}
+	for _, binding := range ofNamespaces.Items {
+		if !isPortolans(binding.Subjects) {
+			continue
 		}
-	}
-	for r := range idle {
-		if !granted[r] {
-			t.Errorf("%v is excused, and not granted", r)
+		if binding.RoleRef.Kind == "ClusterRole" {
+			addClusterRole(binding.RoleRef.Name)
+			continue
 		}
+		role, err := g.client.RbacV1().Roles(binding.Namespace).Get(ctx, binding.RoleRef.Name, metav1.GetOptions{})
+		add(role, role.Rules, err)
 	}
+	var granted []right
+	for _, rule := range rules {
+		granted = append(granted, rightsOf(rule)...)
+	}
+	return granted
+}
+
+func isPortolans(subjects []rbacv1.Subject) bool {
+	return slices.ContainsFunc(subjects, func(s rbacv1.Subject) bool {
+		return s.Kind == rbacv1.ServiceAccountKind && s.Namespace == namespace && s.Name == "portolan"
+	})
 }
 
 func rightsOf(rule rbacv1.PolicyRule) []right {
+	names := rule.ResourceNames
+	if len(names) == 0 {
+		names = []string{""}
+	}
 	var all []right
 	for _, group := range rule.APIGroups {
 		for _, resource := range rule.Resources {
 			for _, verb := range rule.Verbs {
-				all = append(all, right{group, resource, verb})
+				for _, name := range names {
+					all = append(all, right{group, resource, verb, name})
+				}
 			}
 		}
 	}
 	return all
+}
+
+// testFlowSchemas makes FlowSchemas of a level that isn't there until it was
+// Portolan that said so. kube-apiserver does, too: who comes second finds it
+// said.
+func testFlowSchemas(t *testing.T, g *ground) {
+	schemas := g.client.FlowcontrolV1().FlowSchemas()
+	schema := &flowcontrolv1.FlowSchema{
+		ObjectMeta: metav1.ObjectMeta{Name: "of-no-level"},
+		Spec: flowcontrolv1.FlowSchemaSpec{
+			PriorityLevelConfiguration: flowcontrolv1.PriorityLevelConfigurationReference{Name: "no-such-level"},
+			MatchingPrecedence:         9000,
+		},
+	}
+	eventually(t, "Portolan says that a FlowSchema names no level", func(ctx context.Context) (bool, error) {
+		made, err := schemas.Create(ctx, schema, metav1.CreateOptions{})
+		if err != nil {
+			return false, err
+		}
+		eventually(t, "it is said", func(ctx context.Context) (bool, error) {
+			current, err := schemas.Get(ctx, made.Name, metav1.GetOptions{})
+			if err != nil {
+				return false, err
+			}
+			return slices.ContainsFunc(current.Status.Conditions, func(c flowcontrolv1.FlowSchemaCondition) bool {
+				return c.Type == flowcontrolv1.FlowSchemaConditionDangling && c.Status == flowcontrolv1.ConditionTrue
+			}), nil
+		})
+		if err := schemas.Delete(ctx, made.Name, metav1.DeleteOptions{}); err != nil {
+			return false, err
+		}
+		return g.usedRights(t)[right{flowcontrolv1.GroupName, "flowschemas/status", "patch", ""}], nil
+	})
+}
+
+// testTold has more addresses in Endpoints than are mirrored, of which the user
+// is told: the second time the event counts, for which Portolan patches it.
+func testTold(t *testing.T, g *ground) {
+	ctx := t.Context()
+	ns := g.newNamespace(t, "told")
+	g.createService(t, ns, newService("web", func(svc *v1.Service) { svc.Spec.Selector = nil }))
+	subset := corev1.EndpointSubset{Ports: []corev1.EndpointPort{{Port: 80}}}
+	for i := range 1001 {
+		subset.Addresses = append(subset.Addresses, corev1.EndpointAddress{IP: fmt.Sprintf("203.0.%d.%d", 113+i/250, 1+i%250)})
+	}
+	endpoints := g.portolan.PortolanV1().Endpoints(ns)
+	made, err := endpoints.Create(ctx, &v1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Subsets: []corev1.EndpointSubset{subset}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	awaitCount := func(want int32) {
+		t.Helper()
+		eventually(t, fmt.Sprintf("the user is told %d times", want), func(ctx context.Context) (bool, error) {
+			list, err := g.client.CoreV1().Events(ns).List(ctx, metav1.ListOptions{FieldSelector: "reason=TooManyAddressesToMirror"})
+			if err != nil || len(list.Items) != 1 {
+				return false, err
+			}
+			event := list.Items[0]
+			if about := event.InvolvedObject; about.APIVersion != v1.SchemeGroupVersion.String() || about.Kind != "Endpoints" || about.UID != made.UID {
+				return false, fmt.Errorf("it is about %v", about)
+			}
+			return event.Count >= want, fmt.Errorf("it says %d", event.Count)
+		})
+	}
+	awaitCount(1)
+	eventually(t, "1000 addresses are mirrored", func(ctx context.Context) (bool, error) {
+		list, err := g.portolan.PortolanV1().EndpointSlices(ns).List(ctx, metav1.ListOptions{LabelSelector: "kubernetes.io/service-name=web"})
+		if err != nil {
+			return false, err
+		}
+		mirrored := 0
+		for _, slice := range list.Items {
+			mirrored += len(slice.Endpoints)
+		}
+		return mirrored == 1000, fmt.Errorf("%d are", mirrored)
+	})
+	patch := []byte(`{"metadata":{"labels":{"changed":"yes"}}}`)
+	if _, err := endpoints.Patch(ctx, "web", types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	awaitCount(2)
+	k := g.as(t, g.kubeconfig).with("-n", ns)
+	k.expect(k.run("describe", "endpoints.portolan.dev", "web"), "TooManyAddressesToMirror", "A max of 1000 addresses can be mirrored to EndpointSlices per Endpoints subset. 1 addresses were skipped")
 }
