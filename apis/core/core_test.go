@@ -47,6 +47,10 @@ func shown(serializer.CodecFactory) []any {
 			c.FillNoCustom(r)
 			v1.SetObjectDefaults_NodePortRange(r)
 		},
+		func(namespace *corev1.Namespace, c randfill.Continue) {
+			c.FillNoCustom(namespace)
+			core.LabelNamespace(namespace)
+		},
 		func(cidr *v1.ServiceCIDR, c randfill.Continue) {
 			c.FillNoCustom(cidr)
 			cidr.Status.CIDRs = nil

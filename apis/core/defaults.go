@@ -1,6 +1,8 @@
 package core
 
 import (
+	"maps"
+
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -8,9 +10,11 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// addDefaults registers the defaults of portolan/v1 for upstream's types. The
-// kinds of networking.k8s.io have none.
+// addDefaults registers the defaults of portolan/v1 for upstream's types, and
+// those of the kinds that it has none of. The kinds of networking.k8s.io have
+// none.
 func addDefaults(scheme *runtime.Scheme) {
+	addObjectDefaults(scheme, setNamespaceDefaults, func(list *corev1.NamespaceList) []corev1.Namespace { return list.Items })
 	scheme.AddTypeDefaultingFunc(&corev1.Service{}, func(obj any) { v1.SetDefaults_Service((*v1.Service)(obj.(*corev1.Service))) })
 	scheme.AddTypeDefaultingFunc(&corev1.ServiceList{}, func(obj any) {
 		items := obj.(*corev1.ServiceList).Items
@@ -34,4 +38,37 @@ func addDefaults(scheme *runtime.Scheme) {
 			v1.SetDefaults_EndpointSlice((*v1.EndpointSlice)(&items[i]))
 		}
 	})
+}
+
+// addObjectDefaults registers the defaults of a kind and of its list.
+func addObjectDefaults[T, L any](scheme *runtime.Scheme, set func(*T), items func(*L) []T) {
+	scheme.AddTypeDefaultingFunc(any(new(T)).(runtime.Object), func(obj any) { set(obj.(*T)) })
+	scheme.AddTypeDefaultingFunc(any(new(L)).(runtime.Object), func(obj any) {
+		items := items(obj.(*L))
+		for i := range items {
+			set(&items[i])
+		}
+	})
+}
+
+// setNamespaceDefaults labels a Namespace with its name, which may come from
+// generateName later: see LabelNamespace.
+func setNamespaceDefaults(namespace *corev1.Namespace) {
+	if namespace.Name != "" {
+		LabelNamespace(namespace)
+	}
+}
+
+// LabelNamespace gives a Namespace the label that has its name. The labels that
+// it had may be shared and are left as they are.
+func LabelNamespace(namespace *corev1.Namespace) {
+	if namespace.Labels[corev1.LabelMetadataName] == namespace.Name {
+		return
+	}
+	labels := maps.Clone(namespace.Labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	labels[corev1.LabelMetadataName] = namespace.Name
+	namespace.Labels = labels
 }

@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -25,11 +26,14 @@ func AddToScheme(scheme *runtime.Scheme) error {
 		version  schema.GroupVersion
 		external []runtime.Object
 		internal []runtime.Object
+		// both are upstream's types, stored and worked on as they are.
+		both []runtime.Object
 	}{
 		{
 			version:  corev1.SchemeGroupVersion,
 			external: []runtime.Object{&corev1.Service{}, &corev1.ServiceList{}, &corev1.Endpoints{}, &corev1.EndpointsList{}},
 			internal: []runtime.Object{&v1.Service{}, &v1.ServiceList{}, &v1.Endpoints{}, &v1.EndpointsList{}},
+			both:     []runtime.Object{&corev1.Namespace{}, &corev1.NamespaceList{}},
 		},
 		{
 			version:  discoveryv1.SchemeGroupVersion,
@@ -42,8 +46,9 @@ func AddToScheme(scheme *runtime.Scheme) error {
 			internal: []runtime.Object{&v1.ServiceCIDR{}, &v1.ServiceCIDRList{}, &v1.IPAddress{}, &v1.IPAddressList{}},
 		},
 	} {
-		scheme.AddKnownTypes(group.version, group.external...)
-		scheme.AddKnownTypes(schema.GroupVersion{Group: group.version.Group, Version: runtime.APIVersionInternal}, group.internal...)
+		internal := schema.GroupVersion{Group: group.version.Group, Version: runtime.APIVersionInternal}
+		scheme.AddKnownTypes(group.version, slices.Concat(group.external, group.both)...)
+		scheme.AddKnownTypes(internal, slices.Concat(group.internal, group.both)...)
 		metav1.AddToGroupVersion(scheme, group.version)
 		if err := scheme.SetVersionPriority(group.version); err != nil {
 			return err
@@ -53,5 +58,5 @@ func AddToScheme(scheme *runtime.Scheme) error {
 	if err := addConversions(scheme); err != nil {
 		return err
 	}
-	return scheme.AddFieldLabelConversionFunc(corev1.SchemeGroupVersion.WithKind("Service"), v1.ServiceFieldLabel)
+	return addFieldLabels(scheme)
 }

@@ -50,6 +50,12 @@ func NewOptions() *options.AdmissionOptions {
 // NeedCluster are the plugins that ask a cluster's API server: for its
 // namespaces, quotas, policies and webhook configurations.
 func NeedCluster() sets.Set[string] {
-	return sets.New(lifecycle.PluginName, mutatingadmissionpolicy.PluginName, mutatingwebhook.PluginName,
+	return NeedMore().Insert(lifecycle.PluginName)
+}
+
+// NeedMore are those of them that ask for more than namespaces, which a server
+// can have without a cluster, too.
+func NeedMore() sets.Set[string] {
+	return sets.New(mutatingadmissionpolicy.PluginName, mutatingwebhook.PluginName,
 		validatingadmissionpolicy.PluginName, validatingwebhook.PluginName, resourcequota.PluginName)
 }

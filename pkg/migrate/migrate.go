@@ -54,9 +54,9 @@ type Migration struct {
 func (m Migration) Run(ctx context.Context) (Report, error) {
 	p := &pass{Migration: m, report: Report{DryRun: m.DryRun}}
 	var err error
-	for _, resource := range registry.Resources {
+	for _, resource := range registry.Stored() {
 		if err = p.migrate(ctx, resource); err != nil {
-			err = fmt.Errorf("migrating %s: %w", resource.Name, err)
+			err = fmt.Errorf("migrating %s: %w", resource.Resource, err)
 			break
 		}
 	}
@@ -77,8 +77,8 @@ type pass struct {
 // etcd has at the time, so that it is as rarely as can be out of date; an object
 // that is created behind it needs no migration.
 func (p *pass) migrate(ctx context.Context, resource registry.Resource) error {
-	stored := p.Stored[resource.Name]
-	p.report.Resources = append(p.report.Resources, Count{Resource: resource.Name})
+	stored := p.Stored[resource.Resource]
+	p.report.Resources = append(p.report.Resources, Count{Resource: resource.Resource})
 	end := clientv3.WithRange(clientv3.GetPrefixRangeEnd(stored.Prefix))
 	for from := stored.Prefix; ; {
 		page, err := p.KV.Get(ctx, from, end, clientv3.WithLimit(pageSize))
@@ -121,7 +121,7 @@ const (
 )
 
 func (p *pass) renew(ctx context.Context, resource registry.Resource, kv *mvccpb.KeyValue) (outcome, error) {
-	put, differs, err := p.Stored[resource.Name].Renew(ctx, kv, resource.New())
+	put, differs, err := p.Stored[resource.Resource].Renew(ctx, kv, resource.New())
 	if err != nil {
 		if ctx.Err() != nil {
 			return unreadable, err

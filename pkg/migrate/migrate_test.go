@@ -47,9 +47,9 @@ func storedIn(t *testing.T, mediaType string) map[string]storage.Resource {
 	}
 	codec := codecs.CodecForVersions(info.Serializer, codecs.UniversalDeserializer(), v1.SchemeGroupVersion, v1.SchemeGroupVersion)
 	stored := map[string]storage.Resource{}
-	for _, resource := range registry.Resources {
-		stored[resource.Name] = storage.Resource{
-			Prefix:      "/registry/portolan.dev/" + resource.Name + "/",
+	for _, resource := range registry.Stored() {
+		stored[resource.Resource] = storage.Resource{
+			Prefix:      "/registry/portolan.dev/" + resource.Resource + "/",
 			Codec:       codec,
 			Transformer: identity.NewEncryptCheckTransformer(),
 		}

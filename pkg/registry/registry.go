@@ -3,6 +3,8 @@
 package registry
 
 import (
+	"slices"
+
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
@@ -25,19 +27,23 @@ import (
 
 // Resource is what a store holds, and of what kind that is.
 type Resource struct {
-	Name string
-	New  func() runtime.Object
+	schema.GroupResource
+	New func() runtime.Object
 }
 
-// Resources are all resources.
+// Stored are the resources that a store can have: all of them, whatever doors a
+// server has.
+func Stored() []Resource { return slices.Concat(Resources, CoreResources) }
+
+// Resources are all resources of portolan.dev. CoreResources are the others.
 var Resources = []Resource{
-	{"services", func() runtime.Object { return &v1.Service{} }},
-	{"endpoints", func() runtime.Object { return &v1.Endpoints{} }},
-	{"endpointslices", func() runtime.Object { return &v1.EndpointSlice{} }},
-	{"servicecidrs", func() runtime.Object { return &v1.ServiceCIDR{} }},
-	{"ipaddresses", func() runtime.Object { return &v1.IPAddress{} }},
-	{"nodeportranges", func() runtime.Object { return &v1.NodePortRange{} }},
-	{"nodeports", func() runtime.Object { return &v1.NodePort{} }},
+	{v1.Resource("services"), func() runtime.Object { return &v1.Service{} }},
+	{v1.Resource("endpoints"), func() runtime.Object { return &v1.Endpoints{} }},
+	{v1.Resource("endpointslices"), func() runtime.Object { return &v1.EndpointSlice{} }},
+	{v1.Resource("servicecidrs"), func() runtime.Object { return &v1.ServiceCIDR{} }},
+	{v1.Resource("ipaddresses"), func() runtime.Object { return &v1.IPAddress{} }},
+	{v1.Resource("nodeportranges"), func() runtime.Object { return &v1.NodePortRange{} }},
+	{v1.Resource("nodeports"), func() runtime.Object { return &v1.NodePort{} }},
 }
 
 // Storage is every resource's storage.
@@ -52,6 +58,8 @@ type Storage struct {
 	NodePortRange       *nodeportrange.REST
 	NodePortRangeStatus *status.REST
 	NodePort            *nodeport.REST
+	// Core is nil where there is no second door.
+	Core *Core
 }
 
 // NewStorage makes the storage of every resource. The guard says what may be

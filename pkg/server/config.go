@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	clientgoinformers "k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/component-base/tracing"
 	"k8s.io/utils/clock"
 
@@ -52,7 +53,6 @@ func NewConfig(o *options.Options, store *etcd.Store, files pki.Files) (*Config,
 
 			EtcdTimeout: o.Etcd.StorageConfig.HealthcheckTimeout,
 			Seeds:       Seeds{CIDRs: o.ClusterIPRanges, Ports: o.NodePortRanges},
-			ServeCore:   o.Core(),
 			Synced:      &SyncedFunc{},
 		},
 	}
@@ -152,11 +152,11 @@ func (c *Config) applyStorage(o *options.Options) error {
 	return nil
 }
 
-// applyCluster sets up admission and, where there is a cluster, the clients
-// that its plugins ask it with.
+// applyCluster sets up admission and the clients that its plugins ask with:
+// those of the cluster or, where there is none, of the server itself.
 func (c *Config) applyCluster(o *options.Options) error {
 	generic := c.Generic
-	clientConfig := generic.LoopbackClientConfig
+	clientConfig := unlimited(generic.LoopbackClientConfig)
 	if o.InCluster() {
 		var err error
 		if clientConfig, err = o.ClusterConfig(); err != nil {
@@ -174,10 +174,12 @@ func (c *Config) applyCluster(o *options.Options) error {
 		return fmt.Errorf("client of the cluster: %w", err)
 	}
 	informers := clientgoinformers.NewSharedInformerFactory(client, informerResync)
-	if o.InCluster() {
-		// Without a cluster the plugins that use them are off: they never run.
+	switch {
+	case o.InCluster():
 		generic.SharedInformerFactory = informers
 		o.Admission.Decorators = append(o.Admission.Decorators, admission.DecoratorFunc(noteUnadmitted))
+	case o.Core():
+		c.Extra.Core = &CoreConfig{Client: client, Informers: informers}
 	}
 	if err := o.Features.ApplyTo(&generic.Config, client, informers); err != nil {
 		return err
@@ -188,4 +190,12 @@ func (c *Config) applyCluster(o *options.Options) error {
 		return fmt.Errorf("admission: %w", err)
 	}
 	return nil
+}
+
+// unlimited leaves it to the server to slow down who asks too much: a limit of
+// the client's would slow down all that goes through it for one.
+func unlimited(config *rest.Config) *rest.Config {
+	config = rest.CopyConfig(config)
+	config.QPS = -1
+	return config
 }

@@ -28,8 +28,8 @@ const kindsExtension = "x-kubernetes-group-version-kind"
 // is done, its models pass for those of its twins in portolan.dev, and these for
 // its own. The fields are the same.
 func (c CompletedConfig) installDoors(generic *genericapiserver.GenericAPIServer, storage *registry.Storage) error {
-	own := storage.GroupInfo(c.Extra.Scheme, c.Extra.Codecs, c.Extra.ServeCore)
-	if !c.Extra.ServeCore {
+	own := storage.GroupInfo(c.Extra.Scheme, c.Extra.Codecs, storage.Core != nil)
+	if storage.Core == nil {
 		return generic.InstallAPIGroup(own)
 	}
 	models := c.Generic.OpenAPIV3Config

@@ -47,8 +47,8 @@ type ExtraConfig struct {
 	ServiceProxy serviceproxy.Guard
 	// Controllers run beside the server, unless they are nil.
 	Controllers *controllers.Config
-	// ServeCore says whether there is a second door.
-	ServeCore bool
+	// Core is nil where there is no second door.
+	Core *CoreConfig
 	// Synced is set by New to say whether the index is complete.
 	Synced *SyncedFunc
 }
@@ -95,6 +95,9 @@ func (c CompletedConfig) New() (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.addCore(generic, storage); err != nil {
+		return nil, err
+	}
 	if err := c.installDoors(generic, storage); err != nil {
 		return nil, err
 	}
@@ -110,15 +113,20 @@ func (c CompletedConfig) New() (*Server, error) {
 	if c.Extra.Controllers != nil {
 		addControllers(generic, *c.Extra.Controllers)
 	}
-	if err := generic.AddReadyzChecks(healthz.NamedCheck("allocation-index", func(*http.Request) error {
-		if !feed.HasSynced() {
-			return fmt.Errorf("the allocation index has not seen every claim yet")
-		}
-		return nil
-	})); err != nil {
+	if err := generic.AddReadyzChecks(synced("allocation-index", feed.HasSynced)); err != nil {
 		return nil, err
 	}
 	return &Server{Generic: generic}, addEtcdCheck(generic, c.Extra.Store, c.Extra.EtcdTimeout)
+}
+
+// synced is the check that something has seen all that it has to know.
+func synced(what string, done func() bool) healthz.HealthChecker {
+	return healthz.NamedCheck(what, func(*http.Request) error {
+		if !done() {
+			return fmt.Errorf("not everything has been seen yet")
+		}
+		return nil
+	})
 }
 
 // addEtcdCheck makes the health endpoints tell whether etcd answers in time.

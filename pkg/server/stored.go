@@ -29,12 +29,12 @@ func StoredResources(o *options.Options) (map[string]portolanstorage.Resource, e
 		return nil, err
 	}
 	stored := map[string]portolanstorage.Resource{}
-	for _, resource := range registry.Resources {
-		restOptions, err := config.Generic.RESTOptionsGetter.GetRESTOptions(v1.Resource(resource.Name), resource.New())
+	for _, resource := range registry.Stored() {
+		restOptions, err := config.Generic.RESTOptionsGetter.GetRESTOptions(resource.GroupResource, resource.New())
 		if err != nil {
-			return nil, fmt.Errorf("how %s are stored: %w", resource.Name, err)
+			return nil, fmt.Errorf("how %s are stored: %w", resource, err)
 		}
-		stored[resource.Name] = portolanstorage.NewResource(restOptions)
+		stored[resource.Resource] = portolanstorage.NewResource(restOptions)
 	}
 	return stored, nil
 }
@@ -48,8 +48,8 @@ func (c *Config) applyEncoding(o *options.Options) error {
 	backend.StorageObjectCountTracker = c.Generic.StorageObjectCountTracker
 	backend.Transport.TracerProvider = c.Generic.TracerProvider
 	factory := serverstorage.NewDefaultStorageFactory(backend, o.Etcd.DefaultStorageMediaType, c.Extra.Codecs, encoding, serverstorage.NewResourceConfig(), nil)
-	for _, resource := range registry.Resources {
-		factory.SetResourceEtcdPrefix(v1.Resource(resource.Name), path.Join(v1.GroupName, resource.Name))
+	for _, resource := range registry.Stored() {
+		factory.SetResourceEtcdPrefix(resource.GroupResource, path.Join(v1.GroupName, resource.Resource))
 	}
 	return o.Etcd.ApplyWithStorageFactoryTo(factory, &c.Generic.Config)
 }

@@ -150,8 +150,8 @@ func TestUserRights(t *testing.T) {
 	}
 	// A resource that is new must not be forgotten here.
 	for _, resource := range registry.Resources {
-		if !slices.Contains(view, "get "+group+resource.Name) {
-			t.Errorf("whoever may view can't see %s", resource.Name)
+		if !slices.Contains(view, "get "+group+resource.Resource) {
+			t.Errorf("whoever may view can't see %s", resource.Resource)
 		}
 	}
 }

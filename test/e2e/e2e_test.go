@@ -117,14 +117,18 @@ func start(t *testing.T, g *ground, found *report, core, deny bool) *pair {
 	return p
 }
 
-// prepare makes what sequences find: the namespaces, which only upstream knows,
-// the Service that only upstream makes, and the holders of what is taken.
+// prepare makes what sequences find: the namespaces, the Service that only upstream makes, and the holders of what is taken.
 func (p *pair) prepare(t *testing.T, kube *upstream.Server) {
 	t.Helper()
 	ctx := t.Context()
+	// Namespaces are served there alone.
+	secondDoor := *p.portolan
+	secondDoor.core = true
 	for _, namespace := range append([]string{"fixed"}, p.namespaces()...) {
 		step := Step{Method: "POST", Path: "/api/v1/namespaces", ContentType: plain}
-		p.must(t, p.upstream, step, map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": object("name", namespace)})
+		for _, target := range []*target{p.upstream, &secondDoor} {
+			p.must(t, target, step, map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": object("name", namespace)})
+		}
 	}
 	err := kube.Await(ctx, func(ctx context.Context) bool {
 		answer, err := p.upstream.do(ctx, Step{Method: "GET", Path: "/api/v1/namespaces/default/services/kubernetes"}, nil)

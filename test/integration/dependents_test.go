@@ -150,6 +150,7 @@ func TestDependentsGoInOneTransaction(t *testing.T) {
 	store, replicas := harness.Replicas(t, 1, withRanges("20000-20999", "10.96.0.0/16"))
 	c := creator{t, replicas[0]}
 	other := metav1.NamespaceDefault + "-2"
+	newNamespace(t, coreClient(t, replicas[0]), other)
 	if _, err := replicas[0].Client.PortolanV1().EndpointSlices(other).Create(t.Context(), sliceOf("web", "elsewhere"), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}

@@ -97,3 +97,25 @@ func TestCoreCommands(t *testing.T) {
 	k.expect(k.run("delete", "all", "--all"), `service "external-database" deleted`)
 	k.expect(k.run("get", "svc,ep,endpointslices"), deprecated+"No resources found")
 }
+
+// TestNamespaces works in a namespace of one's own.
+func TestNamespaces(t *testing.T) {
+	t.Parallel()
+	k := start(t)
+	namespaces := rows(k.run("get", "ns"))
+	for _, name := range []string{"default", "kube-node-lease", "kube-public", "kube-system"} {
+		if row := namespaces[name]; len(row) != 3 || row[1] != "Active" {
+			t.Errorf("%s: %v", name, row)
+		}
+	}
+	k.expect(k.fail("create", "service", "clusterip", "a", "--tcp=80", "-n", "team"), `error: failed to create ClusterIP service: namespaces "team" not found`)
+	k.expect(k.run("create", "namespace", "team"), "namespace/team created")
+	k.expect(k.run("create", "service", "clusterip", "a", "--tcp=80", "-n", "team"), "service/a created")
+	k.expect(k.run("describe", "ns", "team"), "Labels:       kubernetes.io/metadata.name=team\n", "Status:       Active\n")
+	k.expect(k.run("label", "ns", "team", "a=b"), "namespace/team labeled")
+	k.expect(k.run("explain", "namespace.spec.finalizers"), "KIND:       Namespace", "FIELD: finalizers <[]string>")
+	k.expect(k.fail("delete", "ns", "default"), `Error from server (Forbidden): namespaces "default" is forbidden: this namespace may not be deleted`)
+	k.expect(k.run("delete", "ns", "team"), `namespace "team" deleted`)
+	k.expect(k.fail("get", "ns", "team"), `Error from server (NotFound): namespaces "team" not found`)
+	k.expect(k.run("get", "svc,psvc,ip", "-A"), "No resources found")
+}

@@ -26,6 +26,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/utils/ptr"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/etcd"
@@ -61,6 +62,13 @@ func (v variant) flags() []string {
 func (v variant) options(o *options.Options) {
 	o.Etcd.DefaultStorageMediaType = v.mediaType
 	o.ClusterIPRanges = strings.Split(clusterIPs, ",")
+}
+
+// oneDoor are the options of a server that serves only what the release did: it
+// asks for no namespaces and stores none.
+func (v variant) oneDoor(o *options.Options) {
+	v.options(o)
+	o.ServeCore = ptr.To(false)
 }
 
 // file is one that a release's store is kept in.
@@ -141,7 +149,7 @@ func TestWhatIsStored(t *testing.T) {
 	}
 	t.Parallel()
 	v := variants[1]
-	server := harness.Start(t, v.options)
+	server := harness.Start(t, v.oneDoor)
 	createObjects(t, server.Config)
 	if err := server.Stop(); err != nil {
 		t.Fatal(err)
@@ -353,12 +361,12 @@ func listAll(t *testing.T, config *rest.Config) []served {
 	}
 	var all []served
 	for _, resource := range registry.Resources {
-		list, err := client.Resource(v1.SchemeGroupVersion.WithResource(resource.Name)).List(t.Context(), metav1.ListOptions{})
+		list, err := client.Resource(v1.SchemeGroupVersion.WithResource(resource.Resource)).List(t.Context(), metav1.ListOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for i := range list.Items {
-			all = append(all, served{resource.Name, &list.Items[i]})
+			all = append(all, served{resource.Resource, &list.Items[i]})
 		}
 	}
 	slices.SortFunc(all, func(a, b served) int { return strings.Compare(a.name(), b.name()) })

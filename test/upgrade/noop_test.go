@@ -8,6 +8,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/portolan-dev/portolan/pkg/server/options"
 	"github.com/portolan-dev/portolan/test/harness"
@@ -40,6 +41,7 @@ func TestUpdatesThatChangeNothing(t *testing.T) {
 			n := v.replay(t, store.Client)
 			server := harness.Start(t, func(o *options.Options) {
 				harness.On(store)(o)
+				o.ServeCore = ptr.To(false)
 				o.Etcd.EncryptionProviderConfigFilepath = config
 			})
 			writeBack(t, server)

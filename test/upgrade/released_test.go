@@ -108,7 +108,7 @@ func TestReleasedStore(t *testing.T) {
 
 			server := harness.Start(t, func(o *options.Options) {
 				harness.On(store)(o)
-				v.options(o)
+				v.oneDoor(o)
 			})
 			v.expectServed(t, server)
 			harness.Verify(t, store.Client)

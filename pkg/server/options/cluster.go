@@ -14,7 +14,7 @@ func (o *Options) addClusterFlags(fs *pflag.FlagSet) {
 	o.CoreAPI.AddFlags(fs)
 	describe(fs, "kubeconfig",
 		"kubeconfig of the cluster whose namespaces, quotas, policies and webhooks the server follows. "+
-			"Without it and without --in-cluster there is no cluster: every namespace exists.")
+			"Without it and without --in-cluster there is no cluster: namespaces are the server's own or, with --serve-core=false, all exist.")
 	fs.BoolVar(&o.ServiceAccount, "in-cluster", o.ServiceAccount,
 		"Follow the cluster that the server runs in as a Pod, with the Pod's service account. It takes the place of --kubeconfig.")
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	"k8s.io/apimachinery/pkg/util/sets"
 	genericoptions "k8s.io/apiserver/pkg/server/options"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 	cliflag "k8s.io/component-base/cli/flag"
@@ -174,7 +175,7 @@ func (o *Options) Embedded() bool { return len(o.Etcd.StorageConfig.Transport.Se
 // Complete fills in what follows from other options.
 func (o *Options) Complete() error {
 	if !o.InCluster() {
-		o.Admission.DefaultOffPlugins = admission.NeedCluster()
+		o.Admission.DefaultOffPlugins = o.unusablePlugins()
 		// What configures it are objects of a cluster.
 		o.Features.EnablePriorityAndFairness = false
 	}
@@ -222,13 +223,23 @@ func (o *Options) etcdErrors() []error {
 	return check.Validate()
 }
 
+// unusablePlugins are the admission plugins that have nobody to ask.
+func (o *Options) unusablePlugins() sets.Set[string] {
+	switch {
+	case o.InCluster():
+		return nil
+	case o.Core():
+		return admission.NeedMore()
+	default:
+		return admission.NeedCluster()
+	}
+}
+
 func (o *Options) pluginErrors() []error {
 	var errs []error
-	if !o.InCluster() {
-		for _, name := range o.Admission.EnablePlugins {
-			if admission.NeedCluster().Has(name) {
-				errs = append(errs, fmt.Errorf("--enable-admission-plugins: %s asks a cluster's API server: name one with --kubeconfig or --in-cluster", name))
-			}
+	for _, name := range o.Admission.EnablePlugins {
+		if o.unusablePlugins().Has(name) {
+			errs = append(errs, fmt.Errorf("--enable-admission-plugins: %s asks a cluster's API server: name one with --kubeconfig or --in-cluster", name))
 		}
 	}
 	return errs

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/pflag"
 	cliflag "k8s.io/component-base/cli/flag"
+	"k8s.io/utils/ptr"
 
 	"github.com/portolan-dev/portolan/pkg/admission"
 )
@@ -31,7 +32,7 @@ func TestDefaults(t *testing.T) {
 	if o.Etcd.StorageConfig.Prefix != "/registry" || o.Etcd.DefaultStorageMediaType != "application/vnd.kubernetes.protobuf" {
 		t.Errorf("etcd: %q, %q", o.Etcd.StorageConfig.Prefix, o.Etcd.DefaultStorageMediaType)
 	}
-	if off := o.Admission.DefaultOffPlugins; !off.Equal(admission.NeedCluster()) {
+	if off := o.Admission.DefaultOffPlugins; !off.Equal(admission.NeedMore()) {
 		t.Errorf("off without a cluster: %v", off)
 	}
 }
@@ -76,7 +77,11 @@ func TestValidate(t *testing.T) {
 		"another storage":             {func(o *Options) { o.Etcd.StorageConfig.Type = "etcd2" }, "--storage-backend"},
 		"a bad port":                  {func(o *Options) { o.SecureServing.BindPort = 70000 }, "--secure-port 70000 must be between 1 and 65535"},
 		"no port":                     {func(o *Options) { o.SecureServing.BindPort = 0 }, "--secure-port 0 must be between 1 and 65535"},
-		"a cluster's plugin":          {func(o *Options) { o.Admission.EnablePlugins = []string{"NamespaceLifecycle"} }, "--enable-admission-plugins: NamespaceLifecycle asks a cluster's API server: name one with --kubeconfig or --in-cluster"},
+		"a cluster's plugin":          {func(o *Options) { o.Admission.EnablePlugins = []string{"ResourceQuota"} }, "--enable-admission-plugins: ResourceQuota asks a cluster's API server: name one with --kubeconfig or --in-cluster"},
+		"namespaces of its own":       {func(o *Options) { o.Admission.EnablePlugins = []string{"NamespaceLifecycle"} }, ""},
+		"no namespaces": {func(o *Options) {
+			o.Admission.EnablePlugins, o.ServeCore = []string{"NamespaceLifecycle"}, ptr.To(false)
+		}, "--enable-admission-plugins: NamespaceLifecycle asks"},
 		"a cluster's plugin in a cluster": {func(o *Options) {
 			o.Admission.EnablePlugins, o.CoreAPI.CoreAPIKubeconfigPath = []string{"NamespaceLifecycle"}, "somewhere"
 		}, ""},

@@ -1,0 +1,69 @@
+// Package validation says which objects may be stored of the kinds that are
+// served at the second door alone. Rules, field paths and texts are those of
+// upstream's pkg/apis/core/validation. Where only some of upstream's rules are
+// here, the function says which are not.
+package validation
+
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	portolanvalidation "github.com/portolan-dev/portolan/apis/portolan/validation"
+)
+
+var metadataPath = field.NewPath("metadata")
+
+// ValidateNamespace returns what is wrong with a Namespace.
+func ValidateNamespace(namespace *corev1.Namespace) field.ErrorList {
+	errs := apivalidation.ValidateObjectMeta(&namespace.ObjectMeta, false, apivalidation.ValidateNamespaceName, metadataPath)
+	for _, finalizer := range namespace.Spec.Finalizers {
+		errs = append(errs, validateFinalizer(string(finalizer), field.NewPath("spec", "finalizers"))...)
+	}
+	return portolanvalidation.Bounded(errs)
+}
+
+// ValidateNamespaceUpdate returns what is wrong with an update of a Namespace.
+func ValidateNamespaceUpdate(namespace, old *corev1.Namespace) field.ErrorList {
+	return append(ValidateNamespace(namespace), apivalidation.ValidateObjectMetaUpdate(&namespace.ObjectMeta, &old.ObjectMeta, metadataPath)...)
+}
+
+// ValidateNamespaceStatusUpdate returns what is wrong with an update of a
+// Namespace's status. The path with a capital letter is upstream's.
+func ValidateNamespaceStatusUpdate(namespace, old *corev1.Namespace) field.ErrorList {
+	errs := apivalidation.ValidateObjectMetaUpdate(&namespace.ObjectMeta, &old.ObjectMeta, metadataPath)
+	path := field.NewPath("status", "Phase")
+	switch {
+	case namespace.DeletionTimestamp.IsZero() && namespace.Status.Phase != corev1.NamespaceActive:
+		errs = append(errs, field.Invalid(path, namespace.Status.Phase, "may only be 'Active' if `deletionTimestamp` is empty"))
+	case !namespace.DeletionTimestamp.IsZero() && namespace.Status.Phase != corev1.NamespaceTerminating:
+		errs = append(errs, field.Invalid(path, namespace.Status.Phase, "may only be 'Terminating' if `deletionTimestamp` is not empty"))
+	}
+	return portolanvalidation.Bounded(errs)
+}
+
+// ValidateNamespaceFinalizeUpdate returns what is wrong with an update of what
+// keeps a Namespace from going.
+func ValidateNamespaceFinalizeUpdate(namespace, old *corev1.Namespace) field.ErrorList {
+	errs := apivalidation.ValidateObjectMetaUpdate(&namespace.ObjectMeta, &old.ObjectMeta, metadataPath)
+	for i, finalizer := range namespace.Spec.Finalizers {
+		errs = append(errs, validateFinalizer(string(finalizer), field.NewPath("spec", "finalizers").Index(i))...)
+	}
+	return portolanvalidation.Bounded(errs)
+}
+
+func validateFinalizer(name string, path *field.Path) field.ErrorList {
+	errs := apivalidation.ValidateFinalizerName(name, path)
+	if strings.Contains(name, "/") {
+		return errs
+	}
+	switch name {
+	case string(corev1.FinalizerKubernetes), metav1.FinalizerOrphanDependents, metav1.FinalizerDeleteDependents:
+		return errs
+	default:
+		return append(errs, field.Invalid(path, name, "name is neither a standard finalizer name nor is it fully qualified"))
+	}
+}

@@ -1,0 +1,178 @@
+package namespaces
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/registry/rest"
+	corev1informers "k8s.io/client-go/informers/core/v1"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/klog/v2"
+
+	"github.com/portolan-dev/portolan/pkg/registry"
+)
+
+const (
+	// workers is how many namespaces are emptied at once.
+	workers = 2
+	// What is left over is looked at again soon at first, as a client may be about
+	// to remove its finalizer, and rarely in the end.
+	firstRetry = 20 * time.Millisecond
+	lastRetry  = 15 * time.Second
+)
+
+// Deletion empties namespaces that are being deleted, and removes "kubernetes"
+// from their finalizers then. What is left of them in the meantime is told in
+// their conditions, which are upstream's
+// (pkg/controller/namespace/deletion).
+//
+// Nothing is discovered, since nobody else holds anything: what this server
+// serves is all that a namespace can have.
+type Deletion struct {
+	namespaces corev1client.NamespaceInterface
+	contained  []registry.Contained
+	queue      workqueue.TypedRateLimitingInterface[string]
+}
+
+// NewDeletion makes a controller that is told of namespaces by an informer.
+func NewDeletion(namespaces corev1client.NamespaceInterface, informer corev1informers.NamespaceInformer, contained []registry.Contained) (*Deletion, error) {
+	d := &Deletion{
+		namespaces: namespaces,
+		contained:  contained,
+		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
+			workqueue.NewTypedItemExponentialFailureRateLimiter[string](firstRetry, lastRetry),
+			workqueue.TypedRateLimitingQueueConfig[string]{Name: "namespaces"}),
+	}
+	_, err := informer.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    d.enqueue,
+		UpdateFunc: func(_, obj any) { d.enqueue(obj) },
+	})
+	return d, err
+}
+
+func (d *Deletion) enqueue(obj any) {
+	if namespace, ok := obj.(*corev1.Namespace); ok && waits(namespace) {
+		d.queue.Add(namespace.Name)
+	}
+}
+
+// waits says whether a namespace waits to be emptied.
+func waits(namespace *corev1.Namespace) bool {
+	return !namespace.DeletionTimestamp.IsZero() && slices.Contains(namespace.Spec.Finalizers, corev1.FinalizerKubernetes)
+}
+
+// Run works until the context ends.
+func (d *Deletion) Run(ctx context.Context) {
+	var running sync.WaitGroup
+	for range workers {
+		running.Go(func() {
+			for d.next(ctx) {
+			}
+		})
+	}
+	<-ctx.Done()
+	d.queue.ShutDown()
+	running.Wait()
+}
+
+func (d *Deletion) next(ctx context.Context) bool {
+	name, shutdown := d.queue.Get()
+	if shutdown {
+		return false
+	}
+	defer d.queue.Done(name)
+	done, err := d.sync(ctx, name)
+	switch {
+	case ctx.Err() != nil:
+		return true
+	case err != nil && !apierrors.IsConflict(err):
+		klog.FromContext(ctx).Error(err, "The namespace can't be emptied yet", "namespace", name)
+	}
+	if err != nil || !done {
+		d.queue.AddRateLimited(name)
+		return true
+	}
+	d.queue.Forget(name)
+	return true
+}
+
+// sync does what can be done now for a namespace; done says that this was all.
+func (d *Deletion) sync(ctx context.Context, name string) (done bool, err error) {
+	namespace, err := d.namespaces.Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return true, nil
+	}
+	if err != nil || !waits(namespace) {
+		return err == nil, err
+	}
+	left := d.empty(ctx, name)
+	if left.setConditions(&namespace.Status) {
+		if namespace, err = d.namespaces.UpdateStatus(ctx, namespace, metav1.UpdateOptions{}); err != nil {
+			return false, ignoreNotFound(err)
+		}
+	}
+	if !left.nothing() {
+		return false, nil
+	}
+	namespace = namespace.DeepCopy()
+	namespace.Spec.Finalizers = slices.DeleteFunc(namespace.Spec.Finalizers, func(finalizer corev1.FinalizerName) bool {
+		return finalizer == corev1.FinalizerKubernetes
+	})
+	_, err = d.namespaces.Finalize(ctx, namespace, metav1.UpdateOptions{})
+	return true, ignoreNotFound(err)
+}
+
+// ignoreNotFound is for what another replica was quicker to do.
+func ignoreNotFound(err error) error {
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// empty deletes what there is in a namespace and returns what is left.
+func (d *Deletion) empty(ctx context.Context, name string) leftover {
+	ctx = request.WithNamespace(ctx, name)
+	left := leftover{objects: map[string]int{}, finalizers: map[string]int{}}
+	for _, resource := range d.contained {
+		if err := deleteAll(ctx, resource, &left); err != nil {
+			left.errors = append(left.errors, fmt.Sprintf("%s: %v", resource.GroupResource, err))
+		}
+	}
+	return left
+}
+
+func deleteAll(ctx context.Context, resource registry.Contained, left *leftover) error {
+	background := metav1.DeletePropagationBackground
+	_, err := resource.Objects.DeleteCollection(ctx, rest.ValidateAllObjectFunc, &metav1.DeleteOptions{PropagationPolicy: &background}, &metainternalversion.ListOptions{})
+	if err != nil {
+		return err
+	}
+	list, err := resource.Objects.List(ctx, &metainternalversion.ListOptions{})
+	if err != nil {
+		return err
+	}
+	return meta.EachListItem(list, func(item runtime.Object) error {
+		object, err := meta.Accessor(item)
+		if err != nil {
+			return err
+		}
+		left.objects[fmt.Sprintf("%s.%s", resource.Resource, resource.Group)]++
+		for _, finalizer := range object.GetFinalizers() {
+			left.finalizers[finalizer]++
+		}
+		return nil
+	})
+}

@@ -1,0 +1,134 @@
+// Package namespaces is what a server that serves namespaces does about them of
+// itself:
+//
+//   - Some are always there: those that every cluster has.
+//   - One that holds objects is there. Before namespaces were served any name
+//     would do, and so it does on a replica that serves none; objects in
+//     namespaces that nobody made get theirs when a server starts.
+//   - One that is deleted is emptied first (deletion.go).
+//
+// Replicas do all of that side by side. What one is quicker to do is done for
+// the others as well.
+package namespaces
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/klog/v2"
+
+	"github.com/portolan-dev/portolan/pkg/registry"
+)
+
+const (
+	// checkPeriod is upstream's (pkg/controlplane/controller/systemnamespaces).
+	checkPeriod = time.Minute
+	// cachePollPeriod is how often a watch cache is asked that is being filled.
+	cachePollPeriod = 10 * time.Millisecond
+)
+
+// system are the namespaces that are always there, as upstream's
+// systemnamespaces controller keeps them.
+var system = []string{metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic, corev1.NamespaceNodeLease}
+
+// Namespaces is the store of namespaces.
+type Namespaces interface {
+	rest.Lister
+	rest.Creater
+}
+
+// Prepare makes the namespaces that hold objects and have not been made, and
+// then those that are always there.
+func Prepare(ctx context.Context, namespaces Namespaces, contained []registry.Contained) error {
+	ctx = request.WithNamespace(ctx, metav1.NamespaceNone)
+	// Namespaces are listed first. One that is deleted meanwhile is among them,
+	// and what is found in none of them afterwards was made without one.
+	known, err := namesOf(ctx, namespaces, metav1.Object.GetName)
+	if err != nil {
+		return fmt.Errorf("listing namespaces: %w", err)
+	}
+	for _, resource := range contained {
+		used, err := namesOf(ctx, resource.Objects, metav1.Object.GetNamespace)
+		if err != nil {
+			return fmt.Errorf("listing %s: %w", resource.GroupResource, err)
+		}
+		for name := range used.Difference(known) {
+			klog.FromContext(ctx).Info("Making a namespace of objects that have none", "namespace", name, "resource", resource.GroupResource)
+			if err := create(ctx, namespaces, name); err != nil {
+				return err
+			}
+			known.Insert(name)
+		}
+	}
+	return createSystem(ctx, namespaces, known)
+}
+
+// Keep makes the namespaces that are always there again, whenever one is gone,
+// until the context ends.
+func Keep(ctx context.Context, namespaces Namespaces) {
+	ctx = request.WithNamespace(ctx, metav1.NamespaceNone)
+	wait.UntilWithContext(ctx, func(ctx context.Context) {
+		known, err := namesOf(ctx, namespaces, metav1.Object.GetName)
+		if err == nil {
+			err = createSystem(ctx, namespaces, known)
+		}
+		if err != nil && ctx.Err() == nil {
+			klog.FromContext(ctx).Error(err, "The namespaces that are always there can't be kept")
+		}
+	}, checkPeriod)
+}
+
+func createSystem(ctx context.Context, namespaces Namespaces, known sets.Set[string]) error {
+	for _, name := range system {
+		if known.Has(name) {
+			continue
+		}
+		if err := create(ctx, namespaces, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func create(ctx context.Context, namespaces Namespaces, name string) error {
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	_, err := namespaces.Create(ctx, namespace, rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("making the namespace %s: %w", name, err)
+	}
+	return nil
+}
+
+// namesOf are what a function says of the objects of a store. It waits for a
+// watch cache that is still being filled.
+func namesOf(ctx context.Context, store rest.Lister, name func(metav1.Object) string) (sets.Set[string], error) {
+	names := sets.New[string]()
+	err := wait.PollUntilContextCancel(ctx, cachePollPeriod, true, func(ctx context.Context) (bool, error) {
+		list, err := store.List(ctx, &metainternalversion.ListOptions{})
+		if apierrors.IsTooManyRequests(err) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		return true, meta.EachListItem(list, func(item runtime.Object) error {
+			object, err := meta.Accessor(item)
+			if err == nil {
+				names.Insert(name(object))
+			}
+			return err
+		})
+	})
+	return names, err
+}

@@ -1,0 +1,204 @@
+package namespace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/registry/generic"
+	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/storage"
+	storageerrors "k8s.io/apiserver/pkg/storage/errors"
+	"k8s.io/apiserver/pkg/util/dryrun"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/portolan-dev/portolan/pkg/registry/base"
+	"github.com/portolan-dev/portolan/pkg/registry/status"
+	"github.com/portolan-dev/portolan/pkg/txn"
+)
+
+var resource = corev1.Resource("namespaces")
+
+// Storage is what is installed for Namespaces.
+type Storage struct {
+	Namespace *REST
+	Status    *status.REST
+	Finalize  *FinalizeREST
+}
+
+// store is what clients get of the generic registry's store: all but deleting
+// many Namespaces at once, which upstream doesn't serve either.
+type store interface {
+	rest.Storage
+	rest.StorageWithReadiness
+	rest.Scoper
+	rest.SingularNameProvider
+	rest.ShortNamesProvider
+	rest.Lister
+	rest.Watcher
+	rest.Creater
+	rest.Patcher
+	rest.ResetFieldsStrategy
+}
+
+var (
+	_ store                = base.Store{}
+	_ rest.GracefulDeleter = &REST{}
+)
+
+// REST serves namespaces.
+type REST struct {
+	store
+	base base.Store
+}
+
+// NewStorage makes the storage of Namespaces.
+func NewStorage(scheme *runtime.Scheme, getter generic.RESTOptionsGetter) (Storage, error) {
+	main := newStrategy(scheme)
+	store := &genericregistry.Store{
+		NewFunc:                   func() runtime.Object { return &corev1.Namespace{} },
+		NewListFunc:               func() runtime.Object { return &corev1.NamespaceList{} },
+		DefaultQualifiedResource:  resource,
+		SingularQualifiedResource: corev1.Resource("namespace"),
+
+		CreateStrategy:      main,
+		UpdateStrategy:      main,
+		DeleteStrategy:      main,
+		ResetFieldsStrategy: main,
+
+		ReturnDeletedObject:      true,
+		ShouldDeleteDuringUpdate: isDone,
+		TableConvertor:           TableConvertor,
+	}
+	if err := store.CompleteWithOptions(&generic.StoreOptions{RESTOptions: getter, AttrFunc: attributes}); err != nil {
+		return Storage{}, err
+	}
+	served := base.Store{Store: store, Names: base.Names{Short: []string{"ns"}}}
+	return Storage{
+		Namespace: &REST{store: served, base: served},
+		Status:    status.NewREST(store, statusStrategy{main}),
+		Finalize:  &FinalizeREST{status.NewREST(store, finalizeStrategy{main})},
+	}, nil
+}
+
+// isDone says whether an update was the last thing that a deleted Namespace
+// waited for.
+func isDone(ctx context.Context, key string, object, existing runtime.Object) bool {
+	return len(object.(*corev1.Namespace).Spec.Finalizers) == 0 && genericregistry.ShouldDeleteDuringUpdate(ctx, key, object, existing)
+}
+
+// Delete implements rest.GracefulDeleter. It marks the Namespace, which goes when
+// the last finalizer is removed. Who deletes it again and finds no finalizers
+// removes it. Nothing here collects garbage, so how dependents are to go, as
+// the options may say, makes no difference.
+func (r *REST) Delete(ctx context.Context, name string, validate rest.ValidateObjectFunc, options *metav1.DeleteOptions) (runtime.Object, bool, error) {
+	found, err := r.Get(ctx, name, &metav1.GetOptions{})
+	if err != nil {
+		return nil, false, err
+	}
+	namespace := found.(*corev1.Namespace)
+	if options == nil {
+		options = metav1.NewDeleteOptions(0)
+	}
+	preconditions, err := preconditionsOf(namespace, options)
+	if err != nil {
+		return nil, false, err
+	}
+	if namespace.DeletionTimestamp.IsZero() {
+		if dryrun.IsDryRun(options.DryRun) {
+			ctx = txn.WithDryRun(ctx)
+		}
+		marked, err := r.mark(ctx, name, validate, preconditions)
+		return marked, false, err
+	}
+	if len(namespace.Spec.Finalizers) != 0 {
+		return namespace, false, nil
+	}
+	options = options.DeepCopy()
+	options.Preconditions = &metav1.Preconditions{UID: preconditions.UID, ResourceVersion: preconditions.ResourceVersion}
+	return r.base.Delete(ctx, name, validate, options)
+}
+
+// preconditionsOf are those of the options and that the Namespace is the one
+// that was found.
+func preconditionsOf(namespace *corev1.Namespace, options *metav1.DeleteOptions) (storage.Preconditions, error) {
+	result := storage.Preconditions{UID: &namespace.UID}
+	wanted := options.Preconditions
+	if wanted == nil {
+		return result, nil
+	}
+	failed := func(what string, want, got any) error {
+		return apierrors.NewConflict(resource, namespace.Name,
+			fmt.Errorf("Precondition failed: %s in precondition: %v, %s in object meta: %v", what, want, what, got))
+	}
+	if wanted.UID != nil && *wanted.UID != namespace.UID {
+		return result, failed("UID", *wanted.UID, namespace.UID)
+	}
+	if wanted.ResourceVersion != nil && *wanted.ResourceVersion != namespace.ResourceVersion {
+		return result, failed("ResourceVersion", *wanted.ResourceVersion, namespace.ResourceVersion)
+	}
+	result.ResourceVersion = wanted.ResourceVersion
+	return result, nil
+}
+
+// mark begins the end of a Namespace.
+func (r *REST) mark(ctx context.Context, name string, validate rest.ValidateObjectFunc, preconditions storage.Preconditions) (runtime.Object, error) {
+	key, err := r.base.KeyFunc(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	marked := r.New()
+	err = r.base.Storage.GuaranteedUpdate(ctx, key, marked, false, &preconditions, storage.SimpleUpdate(func(existing runtime.Object) (runtime.Object, error) {
+		if err := validate(ctx, existing); err != nil {
+			return nil, err
+		}
+		namespace := existing.(*corev1.Namespace)
+		if namespace.DeletionTimestamp.IsZero() {
+			now := metav1.Now()
+			namespace.DeletionTimestamp = &now
+		}
+		namespace.Status.Phase = corev1.NamespaceTerminating
+		return namespace, nil
+	}), false, nil)
+	if err == nil {
+		return marked, nil
+	}
+	err = storageerrors.InterpretUpdateError(storageerrors.InterpretGetError(err, resource, name), resource, name)
+	var answer apierrors.APIStatus
+	if !errors.As(err, &answer) {
+		err = apierrors.NewInternalError(err)
+	}
+	return nil, err
+}
+
+// FinalizeREST serves namespaces/finalize, which changes spec.finalizers and
+// nothing else.
+type FinalizeREST struct {
+	rest *status.REST
+}
+
+var (
+	_ rest.Updater             = &FinalizeREST{}
+	_ rest.ResetFieldsStrategy = &FinalizeREST{}
+)
+
+// New implements rest.Storage.
+func (r *FinalizeREST) New() runtime.Object { return r.rest.New() }
+
+// Destroy implements rest.Storage. The storage is the main store's.
+func (*FinalizeREST) Destroy() {}
+
+// Update implements rest.Updater.
+func (r *FinalizeREST) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, create rest.ValidateObjectFunc, update rest.ValidateObjectUpdateFunc, force bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
+	return r.rest.Update(ctx, name, info, create, update, force, options)
+}
+
+// GetResetFields implements rest.ResetFieldsStrategy.
+func (r *FinalizeREST) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	return r.rest.GetResetFields()
+}

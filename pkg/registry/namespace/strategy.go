@@ -1,0 +1,124 @@
+// Package namespace is the registry of Namespaces. One that is deleted stays, in
+// phase Terminating, until nothing is left of what it holds and whoever is in
+// its spec.finalizers has been told: package namespaces sees to that for
+// "kubernetes", which every Namespace has.
+package namespace
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/storage/names"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/portolan-dev/portolan/apis/core"
+	"github.com/portolan-dev/portolan/apis/core/validation"
+)
+
+var (
+	_ rest.RESTCreateStrategy  = strategy{}
+	_ rest.RESTUpdateStrategy  = strategy{}
+	_ rest.RESTDeleteStrategy  = strategy{}
+	_ rest.ResetFieldsStrategy = strategy{}
+)
+
+// strategy follows upstream's namespaceStrategy (pkg/registry/core/namespace).
+type strategy struct {
+	runtime.ObjectTyper
+	names.NameGenerator
+}
+
+func newStrategy(typer runtime.ObjectTyper) strategy {
+	return strategy{typer, names.SimpleNameGenerator}
+}
+
+func (strategy) NamespaceScoped() bool { return false }
+
+func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set { return reset("status") }
+
+func reset(field string) map[fieldpath.APIVersion]*fieldpath.Set {
+	return map[fieldpath.APIVersion]*fieldpath.Set{"v1": fieldpath.NewSet(fieldpath.MakePathOrDie(field))}
+}
+
+// PrepareForCreate adds the finalizer that every Namespace begins with. It is no
+// default, since it is removed later.
+func (strategy) PrepareForCreate(_ context.Context, object runtime.Object) {
+	namespace := object.(*corev1.Namespace)
+	namespace.Status = corev1.NamespaceStatus{Phase: corev1.NamespaceActive}
+	if !slices.Contains(namespace.Spec.Finalizers, corev1.FinalizerKubernetes) {
+		namespace.Spec.Finalizers = append(namespace.Spec.Finalizers, corev1.FinalizerKubernetes)
+	}
+}
+
+func (strategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
+	namespace, oldNamespace := object.(*corev1.Namespace), old.(*corev1.Namespace)
+	namespace.Spec.Finalizers = oldNamespace.Spec.Finalizers
+	namespace.Status = oldNamespace.Status
+}
+
+func (strategy) Validate(_ context.Context, object runtime.Object) field.ErrorList {
+	return validation.ValidateNamespace(object.(*corev1.Namespace))
+}
+
+func (strategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
+	return validation.ValidateNamespaceUpdate(object.(*corev1.Namespace), old.(*corev1.Namespace))
+}
+
+func (strategy) WarningsOnCreate(context.Context, runtime.Object) []string { return nil }
+
+func (strategy) WarningsOnUpdate(_ context.Context, _, _ runtime.Object) []string { return nil }
+
+// Canonicalize labels a Namespace whose name comes from generateName: when
+// defaults were set it had none.
+func (strategy) Canonicalize(object runtime.Object) { core.LabelNamespace(object.(*corev1.Namespace)) }
+
+func (strategy) AllowCreateOnUpdate(context.Context) bool { return false }
+
+func (strategy) AllowUnconditionalUpdate(context.Context) bool { return true }
+
+// statusStrategy follows upstream's namespaceStatusStrategy.
+type statusStrategy struct {
+	strategy
+}
+
+func (statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set { return reset("spec") }
+
+func (statusStrategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
+	object.(*corev1.Namespace).Spec = old.(*corev1.Namespace).Spec
+}
+
+func (statusStrategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
+	return validation.ValidateNamespaceStatusUpdate(object.(*corev1.Namespace), old.(*corev1.Namespace))
+}
+
+// finalizeStrategy follows upstream's namespaceFinalizeStrategy.
+type finalizeStrategy struct {
+	strategy
+}
+
+func (finalizeStrategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
+	object.(*corev1.Namespace).Status = old.(*corev1.Namespace).Status
+}
+
+func (finalizeStrategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
+	return validation.ValidateNamespaceFinalizeUpdate(object.(*corev1.Namespace), old.(*corev1.Namespace))
+}
+
+// attributes are what Namespaces can be selected by.
+func attributes(object runtime.Object) (labels.Set, fields.Set, error) {
+	namespace, ok := object.(*corev1.Namespace)
+	if !ok {
+		return nil, nil, fmt.Errorf("the store of Namespaces was handed a %T", object)
+	}
+	set := generic.ObjectMetaFieldsSet(&namespace.ObjectMeta, false)
+	set["status.phase"] = string(namespace.Status.Phase)
+	return namespace.Labels, set, nil
+}

@@ -1,0 +1,73 @@
+package server
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	clientgoinformers "k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/klog/v2"
+
+	"github.com/portolan-dev/portolan/pkg/namespaces"
+	"github.com/portolan-dev/portolan/pkg/registry"
+)
+
+// CoreConfig is what a server has that serves what clients need beside Services:
+// a client of itself, for what such a server does of itself, and informers that
+// go by it.
+type CoreConfig struct {
+	Client    kubernetes.Interface
+	Informers clientgoinformers.SharedInformerFactory
+}
+
+// addCore adds what is served at the second door alone, and what keeps it.
+func (c CompletedConfig) addCore(generic *genericapiserver.GenericAPIServer, storage *registry.Storage) (err error) {
+	if c.Extra.Core == nil {
+		return nil
+	}
+	if storage.Core, err = registry.NewCore(c.Extra.Scheme, c.Generic.RESTOptionsGetter); err != nil {
+		return err
+	}
+	client, informers := c.Extra.Core.Client, c.Extra.Core.Informers
+	contained := storage.Contained()
+	deletion, err := namespaces.NewDeletion(client.CoreV1().Namespaces(), informers.Core().V1().Namespaces(), contained)
+	if err != nil {
+		return err
+	}
+	made := storage.Core.Namespace.Namespace
+	generic.AddPostStartHookOrDie("portolan-namespaces", func(hook genericapiserver.PostStartHookContext) error {
+		tryUntilDone(hook, "namespaces", func(ctx context.Context) error { return namespaces.Prepare(ctx, made, contained) })
+		return nil
+	})
+	informersSynced := informers.Core().V1().Namespaces().Informer().HasSynced
+	if err := generic.AddReadyzChecks(synced("namespaces", informersSynced)); err != nil {
+		return err
+	}
+	runInBackground(generic, "portolan-core", func(ctx context.Context) {
+		informers.StartWithContext(ctx)
+		var running sync.WaitGroup
+		running.Go(func() { namespaces.Keep(ctx, made) })
+		running.Go(func() { deletion.Run(ctx) })
+		running.Wait()
+		informers.Shutdown()
+	})
+	return nil
+}
+
+// tryUntilDone tries something that a server does once, until it has been done
+// or the server stops. It isn't ready before. A hook that fails would end it.
+func tryUntilDone(hook genericapiserver.PostStartHookContext, what string, try func(context.Context) error) {
+	err := wait.PollUntilContextCancel(hook, time.Second, true, func(ctx context.Context) (bool, error) {
+		err := try(ctx)
+		if err != nil && ctx.Err() == nil {
+			klog.FromContext(ctx).Error(err, "The server can't prepare what it serves, and tries again", "what", what)
+		}
+		return err == nil, nil
+	})
+	if err != nil {
+		klog.FromContext(hook).Info("The server stopped before it could prepare what it serves", "what", what)
+	}
+}
