@@ -126,6 +126,9 @@ func (s *Server) waitReady(t testing.TB, ended <-chan error) {
 			return false, nil
 		}
 		config = s.As(config)
+		if err := rest.LoadTLSFiles(config); err != nil {
+			return false, err
+		}
 		client, err := versioned.NewForConfig(config)
 		if err != nil {
 			return false, err
