@@ -2,9 +2,7 @@ package artifacts
 
 import (
 	"maps"
-	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -108,12 +106,7 @@ func TestArguments(t *testing.T) {
 // commands, with flags that it has.
 func TestCommands(t *testing.T) {
 	t.Parallel()
-	manifests := Kustomize(t, "cluster")
-	job, err := os.ReadFile(filepath.Join(sources(t), "examples", "verify-job.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	manifests = append(manifests, parse(t, job)...)
+	manifests := append(Kustomize(t, "cluster"), parse(t, example(t, "verify-job.yaml"))...)
 	image := serverOf(t, manifests).container.Image
 	got := map[string]string{}
 	for _, m := range manifests {

@@ -116,6 +116,27 @@ func TestNamespace(t *testing.T) {
 	}
 }
 
+// TestPriority wants the quota to count the Pods of the class that they have, and
+// more of them than an update needs.
+func TestPriority(t *testing.T) {
+	t.Parallel()
+	all := whole(t)
+	all["another class"] = Chart(t, "--set=priorityClassName=mine")
+	for name, manifests := range all {
+		quota := Decode(t, manifests.Get(t, "ResourceQuota portolan/portolan-critical-pods")).(*corev1.ResourceQuota)
+		scope := quota.Spec.ScopeSelector.MatchExpressions[0]
+		if pods := quota.Spec.Hard[corev1.ResourcePods]; len(quota.Spec.Hard) != 1 || pods.Value() < 50 || scope.ScopeName != corev1.ResourceQuotaScopePriorityClass || scope.Operator != corev1.ScopeSelectorOpIn {
+			t.Errorf("%s: %+v", name, quota.Spec)
+		}
+		for _, id := range []string{"Deployment portolan/portolan", "StatefulSet portolan/portolan-etcd"} {
+			class := podTemplate(t, manifests.Get(t, id)).Spec.PriorityClassName
+			if class == "" || !slices.Equal(scope.Values, []string{class}) {
+				t.Errorf("%s: %s has the class %q, and the quota is for %q", name, id, class, scope.Values)
+			}
+		}
+	}
+}
+
 // TestSelectors wants what selects Pods to select those it is for, by the name
 // that they have in common.
 func TestSelectors(t *testing.T) {
@@ -123,8 +144,8 @@ func TestSelectors(t *testing.T) {
 	for name, manifests := range whole(t) {
 		templates := map[string]*corev1.PodTemplateSpec{}
 		for _, m := range manifests {
-			if m.GetKind() == "Deployment" || m.GetKind() == "StatefulSet" {
-				templates[m.GetName()] = podTemplate(t, m)
+			if template := podTemplate(t, m); template != nil {
+				templates[m.ID()] = template
 			}
 		}
 		checked := 0
@@ -135,12 +156,18 @@ func TestSelectors(t *testing.T) {
 			}
 			checked++
 			for owner, template := range templates {
-				if selects := selector.Matches(labels.Set(template.Labels)); selects != (owner == m.GetName()) {
+				if selects := selector.Matches(labels.Set(template.Labels)); selects != strings.HasSuffix(owner, "/"+m.GetName()) {
 					t.Errorf("%s: that %s selects the Pods of %s is %v", name, m.ID(), owner, selects)
 				}
 			}
 		}
-		if len(templates) != 2 || checked != 8 {
+		// Certificates are cert-manager's, or those of a Job and a CronJob with a
+		// policy.
+		wantTemplates, wantSelectors := 4, 9
+		if name == "cluster/cert-manager" {
+			wantTemplates, wantSelectors = 2, 8
+		}
+		if len(templates) != wantTemplates || checked != wantSelectors {
 			t.Errorf("%s: %d selectors and %d kinds of Pods were found", name, checked, len(templates))
 		}
 	}
@@ -171,29 +198,6 @@ func selector(t *testing.T, m Manifest) (labels.Selector, bool) {
 		t.Fatal(err)
 	}
 	return selector, true
-}
-
-// TestEtcdClients wants etcd's NetworkPolicy to let in Portolan's Pods.
-func TestEtcdClients(t *testing.T) {
-	t.Parallel()
-	manifests := Kustomize(t, "cluster")
-	policy := Decode(t, manifests.Get(t, "NetworkPolicy portolan/portolan-etcd")).(*networkingv1.NetworkPolicy)
-	for port, clients := range map[string][]string{"client": {"Deployment portolan/portolan"}, "peer": {"StatefulSet portolan/portolan-etcd"}} {
-		i := slices.IndexFunc(policy.Spec.Ingress, func(rule networkingv1.NetworkPolicyIngressRule) bool { return rule.Ports[0].Port.StrVal == port })
-		if i < 0 {
-			t.Fatalf("there is no rule for the port %s", port)
-		}
-		allowed, err := metav1.LabelSelectorAsSelector(policy.Spec.Ingress[i].From[0].PodSelector)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, id := range []string{"Deployment portolan/portolan", "StatefulSet portolan/portolan-etcd", "Job portolan/portolan-certificates"} {
-			lets := allowed.Matches(labels.Set(podTemplate(t, manifests.Get(t, id)).Labels))
-			if lets != slices.Contains(clients, id) {
-				t.Errorf("%s: that it lets in %s is %v", port, id, lets)
-			}
-		}
-	}
 }
 
 // TestWildcards wants every right in a role to be spelled out, Secrets to be named
