@@ -40,7 +40,7 @@ func TestImage(t *testing.T) {
 	var index v1.ImageIndex
 	var digests []string
 	for range 2 {
-		if err := run(t.Context(), source, version, []string{platform}, out, ""); err != nil {
+		if err := run(t.Context(), source, version, []string{platform}, out, "", t.Output()); err != nil {
 			t.Fatal(err)
 		}
 		index = open(t, out)
@@ -143,12 +143,14 @@ func TestPush(t *testing.T) {
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	defer server.Close()
 	repository := strings.TrimPrefix(server.URL, "http://") + "/portolan"
-	pushed, err := Push(index, repository+":v1")
-	if err != nil {
+	var said strings.Builder
+	if err := deliver(index, "", "v1", repository+":v1", &said); err != nil {
 		t.Fatal(err)
 	}
-	if want := repository + "@" + digest(t, index); pushed != want {
-		t.Errorf("pushed %s, not %s", pushed, want)
+	for _, want := range []string{repository + "@" + digest(t, index) + "\n", "newName: " + repository + "\n", "digest: " + digest(t, index) + "\n"} {
+		if !strings.Contains(said.String(), want) {
+			t.Errorf("nothing is said of %s in:\n%s", want, &said)
+		}
 	}
 	ref, err := name.ParseReference(repository + ":v1")
 	if err != nil {
@@ -163,8 +165,12 @@ func TestPush(t *testing.T) {
 			t.Errorf("the image for %s has the server of %s", architecture, got)
 		}
 	}
-	if _, err := Push(index, repository+":"); err == nil {
-		t.Error("no tag was no error")
+	if err := run(t.Context(), source, version, nil, t.TempDir(), repository+":", io.Discard); err == nil || !strings.Contains(err.Error(), repository) {
+		t.Errorf("no tag: %v", err)
+	}
+	said.Reset()
+	if err := deliver(index, "/layout", "v1", "", &said); err != nil || !strings.Contains(said.String(), "oci:/layout:v1 ") {
+		t.Errorf("not pushed: %v:\n%s", err, &said)
 	}
 }
 

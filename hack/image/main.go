@@ -7,8 +7,12 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
 func main() {
@@ -18,15 +22,21 @@ func main() {
 	out := flag.String("out", "", "The directory to write the OCI layout to. What it has is replaced.")
 	push := flag.String("push", "", "The repository and tag to push the image to, such as registry.example/portolan:v1. Credentials are those of docker login.")
 	flag.Parse()
-	if err := run(context.Background(), *source, *version, strings.Split(*platforms, ","), *out, *push); err != nil {
+	if err := run(context.Background(), *source, *version, strings.Split(*platforms, ","), *out, *push, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, source, version string, platforms []string, out, push string) error {
+func run(ctx context.Context, source, version string, platforms []string, out, push string, progress io.Writer) error {
 	if out == "" {
 		return fmt.Errorf("--out says where to write the image to")
+	}
+	if push != "" {
+		// Binaries take minutes; what can't be pushed is said before.
+		if _, err := name.NewTag(push); err != nil {
+			return err
+		}
 	}
 	binaries, err := os.MkdirTemp("", "portolan-image-")
 	if err != nil {
@@ -52,14 +62,42 @@ func run(ctx context.Context, source, version string, platforms []string, out, p
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s: %s for %s\n", out, digest, strings.Join(platforms, ", "))
+	fmt.Fprintf(progress, "%s: %s for %s\n", out, digest, strings.Join(platforms, ", "))
+	return deliver(index, out, version, push, progress)
+}
+
+// deliver pushes the image if it is to be pushed, and says what to do next.
+func deliver(index v1.ImageIndex, out, version, push string, progress io.Writer) error {
 	if push == "" {
+		fmt.Fprintf(progress, notPushed, out, version)
 		return nil
 	}
 	pushed, err := Push(index, push)
 	if err != nil {
 		return err
 	}
-	fmt.Println(pushed)
+	repository, digest, _ := strings.Cut(pushed, "@")
+	fmt.Fprintf(progress, isPushed, pushed, repository, digest)
 	return nil
 }
+
+// What to do with the image.
+const (
+	notPushed = `
+That is an OCI layout on this machine, in no registry. To push it, give a name
+that your nodes can pull by, or have another tool read it:
+
+  make image PUSH=registry.example.com/portolan:v0.1.0
+  skopeo copy --all oci:%s:%s docker://registry.example.com/portolan:v0.1.0
+`
+	isPushed = `%s
+
+Have your copy of artifacts/examples/cluster name it, then apply that
+(artifacts/cluster/README.md):
+
+  images:
+  - name: registry.example/portolan
+    newName: %s
+    digest: %s
+`
+)
