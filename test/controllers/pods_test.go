@@ -148,6 +148,11 @@ func TestRollingLabels(t *testing.T) {
 		[]byte(`{"spec":{"selector":{"version":"2"}}}`), metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
+	// Services and Pods are watched each for itself: the last Pod that the
+	// selector had before may leave once the other selector is seen.
+	f.eventually("slices of version 2", func() string { return f.countIn("web") }, "5")
+	f.eventually("Endpoints of version 2", func() string { return f.endpoints("web") },
+		"10.1.0.0:8080 10.1.0.1:8080 10.2.0.0:8080 10.2.0.1:8080 10.2.0.2:8080 |")
 	f.updatePod(pods[2], label("version", "2"))
 	all := "10.1.0.0:8080 10.1.0.1:8080 10.1.0.2:8080 10.2.0.0:8080 10.2.0.1:8080 10.2.0.2:8080 |"
 	f.eventually("Endpoints", func() string { return f.endpoints("web") }, all)
@@ -268,6 +273,15 @@ func TestRepair(t *testing.T) {
 	slice := f.slicesOf("web")[0]
 	slice.Endpoints = nil
 	if _, err := f.portolan.PortolanV1().EndpointSlices(namespace).Update(ctx, &slice, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	f.expect("web", "10.1.0.1:8080 |", "10.1.0.1:8080/r/s")
+	edited, err := f.portolan.PortolanV1().Endpoints(namespace).Get(ctx, "web", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	edited.Subsets, edited.Labels = nil, nil
+	if _, err := f.portolan.PortolanV1().Endpoints(namespace).Update(ctx, edited, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	f.expect("web", "10.1.0.1:8080 |", "10.1.0.1:8080/r/s")

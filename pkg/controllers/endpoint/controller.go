@@ -31,6 +31,10 @@ import (
 // Component is whom events are from.
 const Component = endpoints.ManagedBy
 
+// settle is how long what others do to Endpoints is let collect before it is put
+// right, as it is for slices. Upstream waits for the next change of a Pod.
+const settle = time.Second
+
 // Config is what the controller works with.
 type Config struct {
 	Client     kubernetes.Interface
@@ -85,6 +89,11 @@ func New(c Config) (*Controller, error) {
 				enqueue(added)
 			}
 		},
+		UpdateFunc: func(old, new any) {
+			if e := new.(*corev1.Endpoints); (ours(old.(*corev1.Endpoints)) || ours(e)) && !controller.written.by(e) {
+				controller.loop.AddAfter(cache.MetaObjectToName(e).String(), max(settle, c.BatchPeriod))
+			}
+		},
 		DeleteFunc: enqueue,
 	}); err != nil {
 		return nil, err
@@ -123,6 +132,7 @@ func (c *Controller) sync(ctx context.Context, key string) error {
 	service, err := c.services.Services(name.Namespace).Get(name.Name)
 	if apierrors.IsNotFound(err) {
 		c.triggers.DeleteService(name.Namespace, name.Name)
+		c.written.forget(key)
 		return c.deleteOrphan(ctx, current)
 	}
 	if err != nil {
