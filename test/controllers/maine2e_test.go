@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"testing"
+
+	"github.com/portolan-dev/portolan/test/harness"
 )
 
 func TestMain(m *testing.M) {
@@ -13,5 +15,5 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	harness.Main(m)
 }
