@@ -48,6 +48,7 @@ func TestCluster(t *testing.T) {
 			"clients":             testClients,
 			"audit":               testAudit,
 			"policies":            testPolicies,
+			"webhooks":            testWebhooks,
 			"told":                testTold,
 			"flow schemas":        testFlowSchemas,
 		} {

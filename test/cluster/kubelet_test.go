@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -23,8 +24,10 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/keyutil"
 
 	"github.com/portolan-dev/portolan/test/harness"
+	"github.com/portolan-dev/portolan/test/netns"
 	"github.com/portolan-dev/portolan/test/upstream"
 )
 
@@ -32,6 +35,8 @@ const (
 	namespace = "portolan"
 	node      = "node"
 	component = "app.kubernetes.io/component=server"
+	// accountDir is where a Pod finds what it comes to the cluster with.
+	accountDir = "/var/run/secrets/kubernetes.io/serviceaccount"
 	// probeEvery is how often a kubelet here looks at its Pods.
 	probeEvery = 100 * time.Millisecond
 )
@@ -70,6 +75,9 @@ type replica struct {
 
 func startKubelet(t *testing.T, g *ground) *kubelet {
 	t.Helper()
+	if err := netns.Replace("/var/run"); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	k := &kubelet{t: t, g: g, ctx: ctx, replicas: map[types.UID]*replica{}, client: &http.Client{
 		Timeout: 5 * time.Second,
@@ -179,7 +187,9 @@ func (k *kubelet) run(ctx context.Context, r *replica, pod *corev1.Pod) error {
 			}
 			args = found
 			r.start = func() (*upstream.Process, error) {
-				return upstream.LaunchCommand(r.name, k.g.dir, harness.Portolan(k.t, args...))
+				command := harness.Portolan(k.t, args...)
+				command.Env = append(command.Env, "KUBERNETES_SERVICE_HOST="+clusterAddress, "KUBERNETES_SERVICE_PORT=6443")
+				return upstream.LaunchCommand(r.name, k.g.dir, command)
 			}
 			if err := r.up(); err != nil {
 				return err
@@ -328,8 +338,8 @@ func (k *kubelet) report(ctx context.Context, r *replica, pod *corev1.Pod, ready
 }
 
 // arguments are those of the container, with what it reads from the cluster
-// filled in, and with what only a node has replaced: the paths of volumes, the
-// Pod's address, and where the account's token is.
+// filled in, and with what only a node has replaced: the paths of volumes and
+// the Pod's address.
 func (k *kubelet) arguments(ctx context.Context, r *replica, pod *corev1.Pod, container *corev1.Container) ([]string, error) {
 	var pairs []string
 	for _, variable := range container.Env {
@@ -341,22 +351,19 @@ func (k *kubelet) arguments(ctx context.Context, r *replica, pod *corev1.Pod, co
 	}
 	for _, mount := range container.VolumeMounts {
 		dir := filepath.Join(k.g.dir, pod.Name+"-"+mount.Name)
+		// Programs look for this one where it is in every Pod.
+		if mount.MountPath == accountDir {
+			dir = accountDir
+		}
 		if err := k.mount(ctx, pod, mount.Name, dir); err != nil {
 			return nil, err
 		}
 		pairs = append(pairs, mount.MountPath, dir)
 	}
 	fill := strings.NewReplacer(pairs...)
-	kubeconfig, err := k.account(ctx, pod)
-	if err != nil {
-		return nil, err
-	}
 	args := []string{}
 	for _, arg := range container.Args {
-		switch name, _, _ := strings.Cut(arg, "="); name {
-		case "--in-cluster":
-			arg = "--kubeconfig=" + kubeconfig
-		case "--bind-address":
+		if strings.HasPrefix(arg, "--bind-address=") {
 			arg = "--bind-address=" + r.address
 		}
 		args = append(args, fill.Replace(arg))
@@ -394,16 +401,32 @@ func (k *kubelet) mount(ctx context.Context, pod *corev1.Pod, volume, dir string
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	for _, v := range pod.Spec.Volumes {
-		if v.Name != volume {
-			continue
-		}
-		files, err := k.files(ctx, pod.Namespace, v)
+	at := slices.IndexFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == volume })
+	var sources []corev1.VolumeProjection
+	switch v := pod.Spec.Volumes[at]; {
+	case v.EmptyDir != nil:
+		return nil
+	case v.Projected != nil:
+		sources = v.Projected.Sources
+	case v.Secret != nil:
+		name := corev1.LocalObjectReference{Name: v.Secret.SecretName}
+		sources = []corev1.VolumeProjection{{Secret: &corev1.SecretProjection{LocalObjectReference: name}}}
+	case v.ConfigMap != nil:
+		sources = []corev1.VolumeProjection{{ConfigMap: &corev1.ConfigMapProjection{LocalObjectReference: v.ConfigMap.LocalObjectReference}}}
+	default:
+		return fmt.Errorf("the volume %s: this kubelet knows no such source", volume)
+	}
+	for _, source := range sources {
+		files, err := k.files(ctx, pod, source)
 		if err != nil {
 			return err
 		}
 		for name, data := range files {
-			if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			// Who has the directory already reads the old file or the new one.
+			if err := keyutil.WriteKey(filepath.Join(dir, name+".new"), data); err != nil {
+				return err
+			}
+			if err := os.Rename(filepath.Join(dir, name+".new"), filepath.Join(dir, name)); err != nil {
 				return err
 			}
 		}
@@ -411,38 +434,34 @@ func (k *kubelet) mount(ctx context.Context, pod *corev1.Pod, volume, dir string
 	return nil
 }
 
-// files are those of a volume, by name. What is projected is the account's
-// token, which comes in another way.
-func (k *kubelet) files(ctx context.Context, namespace string, volume corev1.Volume) (map[string][]byte, error) {
+// files are those of a volume's source, by name.
+func (k *kubelet) files(ctx context.Context, pod *corev1.Pod, source corev1.VolumeProjection) (map[string][]byte, error) {
 	files := map[string][]byte{}
 	switch {
-	case volume.Secret != nil:
-		secret, err := k.g.client.CoreV1().Secrets(namespace).Get(ctx, volume.Secret.SecretName, metav1.GetOptions{})
-		if err != nil {
-			return nil, err
-		}
-		return secret.Data, nil
-	case volume.ConfigMap != nil:
-		config, err := k.g.client.CoreV1().ConfigMaps(namespace).Get(ctx, volume.ConfigMap.Name, metav1.GetOptions{})
-		if err != nil {
-			return nil, err
-		}
+	case source.Secret != nil:
+		secret, err := k.g.client.CoreV1().Secrets(pod.Namespace).Get(ctx, source.Secret.Name, metav1.GetOptions{})
+		return secret.Data, err
+	case source.ConfigMap != nil:
+		config, err := k.g.client.CoreV1().ConfigMaps(pod.Namespace).Get(ctx, source.ConfigMap.Name, metav1.GetOptions{})
 		for name, text := range config.Data {
 			files[name] = []byte(text)
 		}
-	case volume.EmptyDir == nil && volume.Projected == nil:
-		return nil, fmt.Errorf("the volume %s: this kubelet knows no such source", volume.Name)
+		return files, err
+	case source.ServiceAccountToken != nil:
+		// It is not bound to the Pod, as the replicas share the file.
+		request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: source.ServiceAccountToken.ExpirationSeconds}}
+		answer, err := k.g.client.CoreV1().ServiceAccounts(pod.Namespace).CreateToken(ctx, pod.Spec.ServiceAccountName, request, metav1.CreateOptions{})
+		if err != nil {
+			return nil, err
+		}
+		files[source.ServiceAccountToken.Path] = []byte(answer.Status.Token)
+	case source.DownwardAPI != nil:
+		for _, item := range source.DownwardAPI.Items {
+			if item.FieldRef == nil || item.FieldRef.FieldPath != "metadata.namespace" {
+				return nil, fmt.Errorf("the file %s: this kubelet knows no such source", item.Path)
+			}
+			files[item.Path] = []byte(pod.Namespace)
+		}
 	}
 	return files, nil
-}
-
-// account is the file with which a Pod comes to the cluster as its account.
-func (k *kubelet) account(ctx context.Context, pod *corev1.Pod) (string, error) {
-	seconds := int64(time.Hour / time.Second)
-	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &seconds}}
-	answer, err := k.g.client.CoreV1().ServiceAccounts(pod.Namespace).CreateToken(ctx, pod.Spec.ServiceAccountName, request, metav1.CreateOptions{})
-	if err != nil {
-		return "", err
-	}
-	return k.g.tokenKubeconfig(k.t, pod.Name, answer.Status.Token), nil
 }

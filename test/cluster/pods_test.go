@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/watch"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
@@ -53,18 +54,18 @@ func testLabelledAway(t *testing.T, g *ground) {
 	ns := g.newNamespace(t, "labels")
 	g.createService(t, ns, newService("web"))
 	k := g.as(t, g.kubeconfig).with("-n", ns)
-	watch := startWatch(t, k, "endpoints.portolan.dev")
+	shows := startWatch(t, k, "endpoints.portolan.dev")
 	g.createPod(t, ns, "one", "203.0.113.1", map[string]string{"app": "web"})
 	g.createPod(t, ns, "two", "203.0.113.2", map[string]string{"app": "web"})
 	const both = "web 203.0.113.1:80,203.0.113.2:80"
-	watch.await(both)
+	shows.await(both)
 	k.run("label", "pod", "two", "--overwrite", "app=debugged")
-	if line := watch.await("web 203.0.113.1:80 "); strings.Contains(line, "203.0.113.2") {
+	if line := shows.await("web 203.0.113.1:80 "); strings.Contains(line, "203.0.113.2") {
 		t.Errorf("it is still there: %s", line)
 	}
 	k.expect(k.run("get", "endpointslices.portolan.dev", "-l", "kubernetes.io/service-name=web"), "203.0.113.1")
 	k.run("label", "pod", "two", "--overwrite", "app=web")
-	watch.await(both)
+	shows.await(both)
 }
 
 // awaitFollowed wants a Pod that is made now to become an address: the
@@ -83,47 +84,69 @@ func (g *ground) awaitFollowed(t *testing.T, namespace string) {
 }
 
 // testRollingLabels moves a Service from one version of its Pods to the next,
-// and never finds it without addresses in between.
+// and never finds it without addresses in between, in Endpoints or in slices.
 func testRollingLabels(t *testing.T, g *ground) {
-	ctx := t.Context()
 	ns := g.newNamespace(t, "versions")
 	g.createService(t, ns, newService("web", func(svc *v1.Service) { svc.Spec.Selector = map[string]string{"app": "web", "version": "1"} }))
 	for pod, version := range map[string]string{"203.0.113.11": "1", "203.0.113.12": "1", "203.0.113.21": "2", "203.0.113.22": "2"} {
 		g.createPod(t, ns, "pod-"+strings.ReplaceAll(pod, ".", "-"), pod, map[string]string{"app": "web", "version": version})
 	}
-	old, next := []string{"203.0.113.11", "203.0.113.12"}, []string{"203.0.113.21", "203.0.113.22"}
-	endpoints := g.portolan.PortolanV1().Endpoints(ns)
-	var version string
-	eventually(t, "the addresses of version 1", func(ctx context.Context) (bool, error) {
-		current, err := endpoints.Get(ctx, "web", metav1.GetOptions{})
-		if err != nil {
-			return false, err
-		}
-		version = current.ResourceVersion
-		return slices.Equal(addressesOf(current), old), fmt.Errorf("there are %v", addressesOf(current))
-	})
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	watch, err := endpoints.Watch(ctx, metav1.ListOptions{ResourceVersion: version, FieldSelector: "metadata.name=web"})
+	endpoints, err := g.portolan.PortolanV1().Endpoints(ns).Watch(ctx, metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer watch.Stop()
+	defer endpoints.Stop()
+	endpointSlices, err := g.portolan.PortolanV1().EndpointSlices(ns).Watch(ctx, metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer endpointSlices.Stop()
+	views := []*view{{watch: endpoints, addresses: map[string][]string{}}, {watch: endpointSlices, addresses: map[string][]string{}}}
+	for _, v := range views {
+		v.await(t, []string{"203.0.113.11", "203.0.113.12"}, true)
+	}
 	g.as(t, g.kubeconfig).run("patch", "psvc", "web", "-n", ns, "-p", `{"spec":{"selector":{"version":"2"}}}`, "--type=merge")
-	for event := range watch.ResultChan() {
-		current, ok := event.Object.(*v1.Endpoints)
-		if !ok {
+	for _, v := range views {
+		v.await(t, []string{"203.0.113.21", "203.0.113.22"}, false)
+	}
+}
+
+// view is what a watch has shown: the ready addresses of each object.
+type view struct {
+	watch     watch.Interface
+	addresses map[string][]string
+}
+
+// await reads on until there are these addresses and no others. Unless there
+// may be none before, that is an error.
+func (v *view) await(t *testing.T, want []string, mayBeEmpty bool) {
+	t.Helper()
+	for event := range v.watch.ResultChan() {
+		var name string
+		switch object := event.Object.(type) {
+		case *v1.Endpoints:
+			name = object.Name
+			v.addresses[name] = addressesOf(object)
+		case *v1.EndpointSlice:
+			name = object.Name
+			v.addresses[name] = addressesOfSlice(object)
+		default:
 			t.Fatalf("watched %v", event)
 		}
-		addresses := addressesOf(current)
-		if len(addresses) == 0 {
-			t.Errorf("a moment without ready addresses: %v", current.Subsets)
+		if event.Type == watch.Deleted {
+			delete(v.addresses, name)
 		}
-		if slices.Equal(addresses, next) {
+		all := slices.Sorted(slices.Values(slices.Concat(slices.Collect(maps.Values(v.addresses))...)))
+		if len(all) == 0 && !mayBeEmpty {
+			t.Errorf("a moment without ready addresses: %v", event)
+		}
+		if slices.Equal(all, want) {
 			return
 		}
 	}
-	t.Error("the addresses of version 2 never came")
+	t.Fatalf("%v never came, there are %v", want, v.addresses)
 }
 
 // addressesOf are the ready addresses, sorted.
@@ -135,4 +158,15 @@ func addressesOf(endpoints *v1.Endpoints) []string {
 		}
 	}
 	return slices.Sorted(maps.Keys(found))
+}
+
+// addressesOfSlice are the ready addresses of a slice.
+func addressesOfSlice(slice *v1.EndpointSlice) []string {
+	var found []string
+	for _, endpoint := range slice.Endpoints {
+		if ready := endpoint.Conditions.Ready; ready == nil || *ready {
+			found = append(found, endpoint.Addresses...)
+		}
+	}
+	return found
 }

@@ -15,17 +15,27 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
+// selectNamespace selects one by its name.
+func selectNamespace(name string) *metav1.LabelSelector {
+	return metav1.SetAsLabelSelector(labels.Set{"kubernetes.io/metadata.name": name})
+}
+
+// creations are those of Services.
+func creations() admissionregistrationv1.RuleWithOperations {
+	return admissionregistrationv1.RuleWithOperations{
+		Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create},
+		Rule:       admissionregistrationv1.Rule{APIGroups: []string{v1.GroupName}, APIVersions: []string{"*"}, Resources: []string{"services"}},
+	}
+}
+
 // testPolicies has policies of the cluster change and refuse what is created
 // here. The cluster itself asks them for nothing that it passes on.
 func testPolicies(t *testing.T, g *ground) {
 	ctx := t.Context()
 	ns := g.newNamespace(t, "policies")
 	match := &admissionregistrationv1.MatchResources{
-		NamespaceSelector: metav1.SetAsLabelSelector(labels.Set{"kubernetes.io/metadata.name": ns}),
-		ResourceRules: []admissionregistrationv1.NamedRuleWithOperations{{RuleWithOperations: admissionregistrationv1.RuleWithOperations{
-			Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create},
-			Rule:       admissionregistrationv1.Rule{APIGroups: []string{v1.GroupName}, APIVersions: []string{"*"}, Resources: []string{"services"}},
-		}}},
+		NamespaceSelector: selectNamespace(ns),
+		ResourceRules:     []admissionregistrationv1.NamedRuleWithOperations{{RuleWithOperations: creations()}},
 	}
 	meta := metav1.ObjectMeta{Name: ns}
 	const refusal = "Services have a team"

@@ -180,10 +180,11 @@ func (f *follower) missesNothing(t *testing.T, g *ground, namespace string) {
 const row = 30
 
 // testRestarts kills a replica of three, and then all, while Services are
-// written and informers run.
+// written and informers run, and while the cluster deletes what has Services.
 func testRestarts(t *testing.T, g *ground) {
 	ns := g.newNamespace(t, "restarts")
 	informer := follow(t, g, ns)
+	doomed := g.newDoomed(t)
 	w := startWriter(t, g, ns)
 	w.goesOn(t, row)
 	g.as(t, g.kubeconfig).run("scale", "deployment", deployment, "-n", namespace, "--replicas=3")
@@ -203,6 +204,7 @@ func testRestarts(t *testing.T, g *ground) {
 		each.kill()
 	}
 	g.awaitAvailable(t, "False")
+	doomed.remove(t, g)
 	for _, each := range replicas {
 		mustStart(t, each)
 	}
@@ -212,6 +214,7 @@ func testRestarts(t *testing.T, g *ground) {
 	w.stop()
 	informer.missesNothing(t, g, ns)
 	g.awaitFollowed(t, ns)
+	doomed.awaitGone(t, g)
 }
 
 // testClusterRestart kills kube-apiserver while Services are written, informers

@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// watch is a kubectl get --watch that runs.
-type watch struct {
+// shown is a kubectl get --watch that runs.
+type shown struct {
 	t     *testing.T
 	lines <-chan string
 	seen  []string
 }
 
 // startWatch runs kubectl get --watch until the test ends.
-func startWatch(t *testing.T, k *kubectl, args ...string) *watch {
+func startWatch(t *testing.T, k *kubectl, args ...string) *shown {
 	t.Helper()
 	cmd := k.command(t.Context(), "", append([]string{"get", "--watch", "--output-watch-events"}, args...)...)
 	reader, writer := io.Pipe()
@@ -43,11 +43,11 @@ func startWatch(t *testing.T, k *kubectl, args ...string) *watch {
 			t.Error(err)
 		}
 	})
-	return &watch{t: t, lines: lines}
+	return &shown{t: t, lines: lines}
 }
 
 // await reads on until a line has the text in it, and returns that line.
-func (w *watch) await(text string) string {
+func (w *shown) await(text string) string {
 	w.t.Helper()
 	timeout := time.NewTimer(patience)
 	defer timeout.Stop()

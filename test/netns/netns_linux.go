@@ -21,9 +21,9 @@ const (
 	made, ready = "made", "ready"
 )
 
-// Enter runs this program again in a new network namespace, and ends with its
-// exit code. In that copy it puts the addresses onto the loopback device and
-// returns; in what the copy starts it returns at once. All of an IPv4 prefix
+// Enter runs this program again in new namespaces for the network, processes and
+// mounts, and ends with its exit code. In that copy it puts the addresses onto
+// the loopback device and returns; in what the copy starts it returns at once. All of an IPv4 prefix
 // is the machine's own then, of an IPv6 prefix the one address. Whatever the
 // copy starts ends with it. TestMain calls this before anything else.
 func Enter(addresses ...netip.Prefix) {
@@ -55,7 +55,10 @@ func run() (int, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	// Being the first process of its namespace, it takes along what it started.
-	attributes := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWPID, Pdeathsig: syscall.SIGKILL}
+	attributes := &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWPID | syscall.CLONE_NEWNS,
+		Pdeathsig:  syscall.SIGKILL,
+	}
 	if id := os.Geteuid(); id != 0 {
 		attributes.Cloneflags |= syscall.CLONE_NEWUSER
 		attributes.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: id, Size: 1}}
@@ -90,6 +93,19 @@ func run() (int, error) {
 			return max(copied.ProcessState.ExitCode(), -copied.ProcessState.ExitCode()), nil
 		}
 	}
+}
+
+// Replace puts an empty directory in the place of one that is there, for this
+// program and what it starts, after Enter. Nobody else sees it.
+func Replace(dir string) error {
+	// What is mounted would be seen outside, too, where mounts are shared.
+	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("making mounts private: %w", err)
+	}
+	if err := syscall.Mount("none", dir, "tmpfs", syscall.MS_NOSUID|syscall.MS_NODEV, "mode=0700"); err != nil {
+		return fmt.Errorf("mounting an empty directory on %s: %w", dir, err)
+	}
+	return nil
 }
 
 // setUp puts addresses onto the loopback device and brings it up.

@@ -5,6 +5,9 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -55,5 +58,45 @@ func TestExitCode(t *testing.T) {
 	outside.Env = append(os.Environ(), stage+"=")
 	if err := outside.Run(); err == nil || outside.ProcessState.ExitCode() != 2 {
 		t.Errorf("a copy that ended with 2: %v", err)
+	}
+}
+
+// TestReplace finds an empty directory in the place of one, which nobody else
+// does.
+func TestReplace(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := Replace(dir); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Stat(file); err != nil {
+			t.Error(err)
+		}
+	})
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+		t.Errorf("found %v, %v", entries, err)
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	for line := range strings.Lines(string(mounts)) {
+		if strings.Contains(line, " "+dir+" ") {
+			found = true
+			if strings.Contains(line, " shared:") {
+				t.Errorf("others see it, too: %s", line)
+			}
+		}
+	}
+	if !found {
+		t.Errorf("not among the mounts: %s", mounts)
 	}
 }
