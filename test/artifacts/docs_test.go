@@ -4,8 +4,11 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
 )
 
 var readmes = []string{"cluster/README.md", "etcd/README.md"}
@@ -104,5 +107,41 @@ func TestVerifyJob(t *testing.T) {
 	deployment := podTemplate(t, Kustomize(t, "cluster").Get(t, "Deployment portolan/portolan"))
 	if got, want := template.Spec.Containers[0].Image, deployment.Spec.Containers[0].Image; got != want {
 		t.Errorf("the image is %s, not %s", got, want)
+	}
+}
+
+// restoring is the StatefulSet with the patch that etcd's README restores with.
+func restoring(t *testing.T) *appsv1.StatefulSet {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "statefulset.yaml")
+	if err := os.WriteFile(file, Kustomize(t, "cluster").Get(t, "StatefulSet portolan/portolan-etcd").raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	patch := filepath.Join(sources(t), "examples", "etcd-restore.yaml")
+	patched := parse(t, program(t, "kubectl", "patch", "--local", "-f", file, "--patch-file="+patch, "-o", "yaml"))
+	return Decode(t, patched[0]).(*appsv1.StatefulSet)
+}
+
+// TestRestore wants the patch to put before etcd what the namespace allows, and
+// to have the snapshot become what etcd starts with.
+func TestRestore(t *testing.T) {
+	t.Parallel()
+	pod := restoring(t).Spec.Template.Spec
+	for _, problem := range podProblems(pod) {
+		t.Error(problem)
+	}
+	if len(pod.InitContainers) != 2 || len(pod.Containers) != 1 {
+		t.Fatalf("%d containers come before %d", len(pod.InitContainers), len(pod.Containers))
+	}
+	restore, etcd := pod.InitContainers[1], pod.Containers[0]
+	if restore.Image != etcd.Image {
+		t.Errorf("%s restores for %s", restore.Image, etcd.Image)
+	}
+	for _, flag := range []string{"--name=", "--data-dir=", "--initial-cluster-token=", "--initial-cluster=", "--initial-advertise-peer-urls="} {
+		has := func(arg string) bool { return strings.HasPrefix(arg, flag) }
+		i, j := slices.IndexFunc(restore.Args, has), slices.IndexFunc(etcd.Args, has)
+		if i < 0 || j < 0 || restore.Args[i] != etcd.Args[j] {
+			t.Errorf("%s is not etcd's in %q", flag, restore.Args)
+		}
 	}
 }

@@ -141,10 +141,8 @@ func (m *members) certify(now time.Time) {
 
 func (m *members) port(i int, port string) string { return m.ports[fmt.Sprint(i, ":", port)] }
 
-// start runs a member with the StatefulSet's arguments, but that names and ports
-// are those of this machine.
-func (m *members) start(i int, state string) {
-	m.t.Helper()
+// here is a member's argument with the names and ports of this machine.
+func (m *members) here(i int, arg string) string {
 	pod := fmt.Sprint("portolan-etcd-", i)
 	pairs := []string{"$(POD_NAME)", pod, "/var/lib/etcd", filepath.Join(m.dir, pod), "/etc/etcd", m.dir}
 	for _, port := range []string{"2379", "2380", "2381"} {
@@ -157,14 +155,20 @@ func (m *members) start(i int, state string) {
 			pairs = append(pairs, fmt.Sprintf("portolan-etcd-%d.portolan-etcd.portolan.svc:%s", i, port), "127.0.0.1:"+m.port(i, port))
 		}
 	}
-	hosts := strings.NewReplacer(pairs...)
+	return strings.NewReplacer(pairs...).Replace(pods.Replace(arg))
+}
+
+// start runs a member with the StatefulSet's arguments, but that names and ports
+// are those of this machine.
+func (m *members) start(i int, state string) {
+	m.t.Helper()
+	pod := fmt.Sprint("portolan-etcd-", i)
 	cmd := exec.Command(m.binary)
 	for _, arg := range m.args {
-		arg = hosts.Replace(pods.Replace(arg))
 		if strings.HasPrefix(arg, "--initial-cluster-state=") {
 			arg = state
 		}
-		cmd.Args = append(cmd.Args, arg)
+		cmd.Args = append(cmd.Args, m.here(i, arg))
 	}
 	log, err := os.Create(filepath.Join(m.dir, pod+".log"))
 	if err != nil {

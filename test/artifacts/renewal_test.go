@@ -28,15 +28,7 @@ import (
 func TestMembersRenew(t *testing.T) {
 	t.Parallel()
 	m := newMembers(t, time.Now().AddDate(0, -9, 0))
-	server := harness.Start(t, func(o *options.Options) {
-		transport := &o.Etcd.StorageConfig.Transport
-		for i := range m.run {
-			transport.ServerList = append(transport.ServerList, m.url(i, "2379"))
-		}
-		transport.TrustedCAFile = filepath.Join(m.dir, "client", "ca.crt")
-		transport.CertFile = filepath.Join(m.dir, "client", "tls.crt")
-		transport.KeyFile = filepath.Join(m.dir, "client", "tls.key")
-	})
+	server := harness.Start(t, m.connect)
 	m.writes(server, "before")
 	old := map[string]*big.Int{}
 	for _, name := range []string{"server", "peer", "client"} {
@@ -69,6 +61,19 @@ func TestMembersRenew(t *testing.T) {
 		m.writes(server, fmt.Sprint("restarted-", i))
 	}
 }
+
+// connect has a server use the members, with its certificate.
+func (m *members) connect(o *options.Options) {
+	transport := &o.Etcd.StorageConfig.Transport
+	for i := range m.run {
+		transport.ServerList = append(transport.ServerList, m.url(i, "2379"))
+	}
+	transport.TrustedCAFile = m.secret("client", "ca.crt")
+	transport.CertFile, transport.KeyFile = m.secret("client", "tls.crt"), m.secret("client", "tls.key")
+}
+
+// secret is the file of a Secret, as it is mounted.
+func (m *members) secret(name, key string) string { return filepath.Join(m.dir, name, key) }
 
 func (m *members) url(i int, port string) string {
 	return "https://127.0.0.1:" + m.port(i, port)
@@ -124,7 +129,7 @@ func (m *members) shown(i int, port string) *big.Int {
 func (m *members) caller(i int) *big.Int {
 	m.t.Helper()
 	m.kill(i)
-	pair, err := tls.LoadX509KeyPair(filepath.Join(m.dir, "server", "tls.crt"), filepath.Join(m.dir, "server", "tls.key"))
+	pair, err := tls.LoadX509KeyPair(m.secret("server", "tls.crt"), m.secret("server", "tls.key"))
 	if err != nil {
 		m.t.Fatal(err)
 	}
