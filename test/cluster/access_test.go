@@ -87,6 +87,38 @@ func testAccess(t *testing.T, g *ground) {
 	}
 }
 
+// testRangeAccess has users of what belongs to no namespace: whoever may view in
+// all of them, and whoever has the role that no other one covers.
+func testRangeAccess(t *testing.T, g *ground) {
+	const reader, ranger, other = "reader", "ranger", "viewer-of-one"
+	for user, role := range map[string]string{reader: "view", ranger: "portolan-ranges"} {
+		_, err := g.client.RbacV1().ClusterRoleBindings().Create(t.Context(), &rbacv1.ClusterRoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Name: user},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
+			Subjects:   []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: user}},
+		}, metav1.CreateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	ns := g.newNamespace(t, "ranges")
+	g.bind(t, ns, "view", rbacv1.Subject{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: other})
+	reservation := `{"apiVersion":"portolan.dev/v1","kind":"NodePort","metadata":{"name":"28002"},"spec":{"protocols":["TCP"],"parentRef":{"resource":"reservations","name":"ranger"}}}`
+	as := func(user string) *kubectl { return g.as(t, g.users.kubeconfig(t, user)) }
+	for _, kind := range []string{"servicecidrs.portolan.dev", "nodeportranges", "nodeports", "ipaddresses.portolan.dev"} {
+		as(reader).run("get", kind)
+		as(ranger).run("get", kind)
+		k := as(other)
+		k.expect(k.fail("get", kind), `Error from server (Forbidden)`, `User "`+other+`" cannot list resource`)
+	}
+	k := as(reader)
+	k.expect(k.failFed(reservation, "create", "-f", "-"), `User "`+reader+`" cannot create resource "nodeports"`)
+	k = as(ranger)
+	k.expect(k.feed(reservation, "create", "-f", "-"), "nodeport.portolan.dev/28002 created")
+	k.expect(k.run("delete", "nodeport", "28002"), "deleted")
+	k.expect(k.fail("get", "psvc", "-A"), `User "`+ranger+`" cannot list resource "services"`)
+}
+
 // bind gives a role of the cluster in a namespace.
 func (g *ground) bind(t *testing.T, namespace, role string, subject rbacv1.Subject) {
 	t.Helper()

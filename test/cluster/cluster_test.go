@@ -12,6 +12,8 @@ package cluster
 
 import (
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -33,11 +35,13 @@ func TestCluster(t *testing.T) {
 			"kubectl":             testKubectl,
 			"kubectl watch":       testKubectlWatch,
 			"access":              testAccess,
+			"range access":        testRangeAccess,
 			"same refusal":        testSameRefusal,
 			"namespace lifecycle": testNamespaceLifecycle,
 			"namespace deletion":  testNamespaceDeletion,
 			"resource quota":      testResourceQuota,
 			"owners":              testOwners,
+			"reservation owners":  testReservationOwners,
 			"foreground":          testForeground,
 			"orphans":             testOrphans,
 			"discovery":           testDiscovery,
@@ -71,6 +75,7 @@ func TestCluster(t *testing.T) {
 		{"rights", testRights},
 		{"restart of the cluster", testClusterRestart},
 		{"uninstall", testUninstall},
+		{"the replicas' logs", testReplicaLogs},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, g) })
 	}
@@ -86,6 +91,27 @@ func testManagerLog(t *testing.T, g *ground) {
 	for line := range strings.Lines(string(log)) {
 		if strings.Contains(line, "portolan.dev") && !strings.HasPrefix(line, "I") {
 			t.Errorf("logged: %s", line)
+		}
+	}
+}
+
+// testReplicaLogs wants no replica to have met with what must not happen.
+func testReplicaLogs(t *testing.T, g *ground) {
+	logs, err := filepath.Glob(filepath.Join(g.dir, deployment+"-*-*.log"))
+	if err != nil || len(logs) == 0 {
+		t.Fatalf("%d logs, %v", len(logs), err)
+	}
+	for _, log := range logs {
+		text, err := os.ReadFile(log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			for _, bad := range []string{"panic: ", "Observed a panic", "DATA RACE", "fatal error: "} {
+				if strings.Contains(line, bad) {
+					t.Errorf("%s: %s", filepath.Base(log), line)
+				}
+			}
 		}
 	}
 }

@@ -8,7 +8,9 @@ import (
 	"slices"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
@@ -56,6 +58,38 @@ func testOwners(t *testing.T, g *ground) {
 	if _, err := g.portolan.PortolanV1().EndpointSlices(ns).Get(ctx, "kept", metav1.GetOptions{}); err != nil {
 		t.Errorf("the slice of a Service that is there: %v", err)
 	}
+}
+
+// testReservationOwners has a reservation, which belongs to no namespace, go with
+// an owner that doesn't either.
+func testReservationOwners(t *testing.T, g *ground) {
+	ctx := t.Context()
+	role, err := g.client.RbacV1().ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "owner-of-a-port"}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// From the part of the range that no Service is given by itself.
+	const port = "28001"
+	ports := g.portolan.PortolanV1().NodePorts()
+	_, err = ports.Create(ctx, &v1.NodePort{
+		ObjectMeta: metav1.ObjectMeta{Name: port, OwnerReferences: []metav1.OwnerReference{{
+			APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "ClusterRole", Name: role.Name, UID: role.UID,
+		}}},
+		Spec: v1.NodePortSpec{
+			Protocols: []corev1.Protocol{corev1.ProtocolTCP},
+			ParentRef: &v1.ParentReference{Resource: "reservations", Name: "owned"},
+		},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.client.RbacV1().ClusterRoles().Delete(ctx, role.Name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the reservation is gone", func(ctx context.Context) (bool, error) {
+		_, err := ports.Get(ctx, port, metav1.GetOptions{})
+		return gone(err)
+	})
 }
 
 // awaitCollector returns when the garbage collector watches what is ours. It
