@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/conversion"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -62,6 +63,14 @@ func addConversions(scheme *runtime.Scheme) error {
 			},
 			func(in *v1.IPAddressList) networkingv1.IPAddressList {
 				return networkingv1.IPAddressList{ListMeta: in.ListMeta, Items: each(in.Items, addressTo)}
+			}),
+		addConversion(scheme, eventFrom, eventTo),
+		addConversion(scheme,
+			func(in *eventsv1.EventList) corev1.EventList {
+				return corev1.EventList{ListMeta: in.ListMeta, Items: each(in.Items, eventFrom)}
+			},
+			func(in *corev1.EventList) eventsv1.EventList {
+				return eventsv1.EventList{ListMeta: in.ListMeta, Items: each(in.Items, eventTo)}
 			}),
 	)
 }
@@ -125,4 +134,46 @@ func addressFrom(in *networkingv1.IPAddress) v1.IPAddress {
 
 func addressTo(in *v1.IPAddress) networkingv1.IPAddress {
 	return networkingv1.IPAddress{ObjectMeta: in.ObjectMeta, Spec: networkingv1.IPAddressSpec{ParentRef: Holder(in.Spec.ParentRef)}}
+}
+
+// eventFrom and eventTo follow upstream's pkg/apis/events/v1: an Event of
+// events.k8s.io is one of core v1 under other names.
+func eventFrom(in *eventsv1.Event) corev1.Event {
+	return corev1.Event{
+		ObjectMeta:          in.ObjectMeta,
+		InvolvedObject:      in.Regarding,
+		Related:             in.Related,
+		Reason:              in.Reason,
+		Message:             in.Note,
+		Source:              in.DeprecatedSource,
+		FirstTimestamp:      in.DeprecatedFirstTimestamp,
+		LastTimestamp:       in.DeprecatedLastTimestamp,
+		Count:               in.DeprecatedCount,
+		Type:                in.Type,
+		EventTime:           in.EventTime,
+		Series:              (*corev1.EventSeries)(in.Series),
+		Action:              in.Action,
+		ReportingController: in.ReportingController,
+		ReportingInstance:   in.ReportingInstance,
+	}
+}
+
+func eventTo(in *corev1.Event) eventsv1.Event {
+	return eventsv1.Event{
+		ObjectMeta:               in.ObjectMeta,
+		Regarding:                in.InvolvedObject,
+		Related:                  in.Related,
+		Reason:                   in.Reason,
+		Note:                     in.Message,
+		DeprecatedSource:         in.Source,
+		DeprecatedFirstTimestamp: in.FirstTimestamp,
+		DeprecatedLastTimestamp:  in.LastTimestamp,
+		DeprecatedCount:          in.Count,
+		Type:                     in.Type,
+		EventTime:                in.EventTime,
+		Series:                   (*eventsv1.EventSeries)(in.Series),
+		Action:                   in.Action,
+		ReportingController:      in.ReportingController,
+		ReportingInstance:        in.ReportingInstance,
+	}
 }

@@ -51,6 +51,18 @@ func shown(serializer.CodecFactory) []any {
 			c.FillNoCustom(namespace)
 			core.LabelNamespace(namespace)
 		},
+		func(node *corev1.Node, c randfill.Continue) {
+			c.FillNoCustom(node)
+			// One that is empty comes back as none, for which there is a default.
+			if len(node.Status.Allocatable) == 0 {
+				node.Status.Allocatable = nil
+			}
+			newScheme().Default(node)
+		},
+		func(pod *corev1.Pod, c randfill.Continue) {
+			c.FillNoCustom(pod)
+			newScheme().Default(pod)
+		},
 		func(cidr *v1.ServiceCIDR, c randfill.Continue) {
 			c.FillNoCustom(cidr)
 			cidr.Status.CIDRs = nil

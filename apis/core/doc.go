@@ -1,9 +1,10 @@
 // Package core has the kinds of the second door: what upstream serves as core
 // v1, discovery.k8s.io/v1 and networking.k8s.io/v1, and portolan.dev/v1 as well;
 // and what clients of these need beside them, which portolan.dev/v1 has none of:
-// Namespaces.
+// Namespaces, Nodes, Pods, Events and Leases.
 //
 // The latter are upstream's own types, both as v1 and as the internal version.
+// Events are those of core v1 in events.k8s.io, too.
 //
 // Of the former, what is stored and worked on are the types of package
 // portolan/v1 at either door, so that an object written through one is read through the other. Here

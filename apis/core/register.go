@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"slices"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -33,7 +35,10 @@ func AddToScheme(scheme *runtime.Scheme) error {
 			version:  corev1.SchemeGroupVersion,
 			external: []runtime.Object{&corev1.Service{}, &corev1.ServiceList{}, &corev1.Endpoints{}, &corev1.EndpointsList{}},
 			internal: []runtime.Object{&v1.Service{}, &v1.ServiceList{}, &v1.Endpoints{}, &v1.EndpointsList{}},
-			both:     []runtime.Object{&corev1.Namespace{}, &corev1.NamespaceList{}},
+			both: []runtime.Object{
+				&corev1.Namespace{}, &corev1.NamespaceList{}, &corev1.Node{}, &corev1.NodeList{}, &corev1.Pod{}, &corev1.PodList{},
+				&corev1.Event{}, &corev1.EventList{},
+			},
 		},
 		{
 			version:  discoveryv1.SchemeGroupVersion,
@@ -44,6 +49,15 @@ func AddToScheme(scheme *runtime.Scheme) error {
 			version:  networkingv1.SchemeGroupVersion,
 			external: []runtime.Object{&networkingv1.ServiceCIDR{}, &networkingv1.ServiceCIDRList{}, &networkingv1.IPAddress{}, &networkingv1.IPAddressList{}},
 			internal: []runtime.Object{&v1.ServiceCIDR{}, &v1.ServiceCIDRList{}, &v1.IPAddress{}, &v1.IPAddressList{}},
+		},
+		{
+			version:  eventsv1.SchemeGroupVersion,
+			external: []runtime.Object{&eventsv1.Event{}, &eventsv1.EventList{}},
+			internal: []runtime.Object{&corev1.Event{}, &corev1.EventList{}},
+		},
+		{
+			version: coordinationv1.SchemeGroupVersion,
+			both:    []runtime.Object{&coordinationv1.Lease{}, &coordinationv1.LeaseList{}},
 		},
 	} {
 		internal := schema.GroupVersion{Group: group.version.Group, Version: runtime.APIVersionInternal}

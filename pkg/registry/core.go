@@ -1,8 +1,12 @@
 package registry
 
 import (
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -11,27 +15,53 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
+	"github.com/portolan-dev/portolan/pkg/registry/event"
+	"github.com/portolan-dev/portolan/pkg/registry/lease"
 	"github.com/portolan-dev/portolan/pkg/registry/namespace"
+	"github.com/portolan-dev/portolan/pkg/registry/node"
+	"github.com/portolan-dev/portolan/pkg/registry/pod"
 	"github.com/portolan-dev/portolan/pkg/registry/servicecidr"
 )
 
 // CoreResources are all resources that are served at the second door alone.
 var CoreResources = []Resource{
 	{corev1.Resource("namespaces"), func() runtime.Object { return &corev1.Namespace{} }},
+	{corev1.Resource("nodes"), func() runtime.Object { return &corev1.Node{} }},
+	{corev1.Resource("pods"), func() runtime.Object { return &corev1.Pod{} }},
+	{corev1.Resource("events"), func() runtime.Object { return &corev1.Event{} }},
+	{lease.Resource, func() runtime.Object { return &coordinationv1.Lease{} }},
 }
 
 // Core is the storage of the resources that are served at the second door alone.
 type Core struct {
 	Namespace namespace.Storage
+	Node      node.Storage
+	Pod       pod.Storage
+	Event     event.Storage
+	Lease     lease.Storage
 }
 
-// NewCore makes the storage of what is served at the second door alone.
-func NewCore(scheme *runtime.Scheme, getter generic.RESTOptionsGetter) (*Core, error) {
+// NewCore makes the storage of what is served at the second door alone. Events
+// are kept for as long as eventTTL.
+func NewCore(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, eventTTL time.Duration) (*Core, error) {
 	namespaces, err := namespace.NewStorage(scheme, getter)
 	if err != nil {
 		return nil, err
 	}
-	return &Core{Namespace: namespaces}, nil
+	nodes, err := node.NewStorage(scheme, getter)
+	if err != nil {
+		return nil, err
+	}
+	pods, err := pod.NewStorage(scheme, getter)
+	if err != nil {
+		return nil, err
+	}
+	events, err := event.NewStorage(scheme, getter, eventTTL)
+	if err != nil {
+		return nil, err
+	}
+	leases, err := lease.NewStorage(scheme, getter)
+	return &Core{Namespace: namespaces, Node: nodes, Pod: pods, Event: events, Lease: leases}, err
 }
 
 // Contained is a resource whose objects are in namespaces.
@@ -47,9 +77,12 @@ type Contained struct {
 // which a namespace is emptied.
 func (s *Storage) Contained() []Contained {
 	return []Contained{
+		{corev1.Resource("pods"), s.Core.Pod.Pod},
 		{corev1.Resource("services"), s.Storage.Service},
 		{corev1.Resource("endpoints"), s.Endpoints},
 		{discoveryv1.Resource("endpointslices"), s.EndpointSlice},
+		{lease.Resource, s.Core.Lease.Lease},
+		{corev1.Resource("events"), s.Core.Event.Event},
 	}
 }
 
@@ -65,6 +98,11 @@ func (s *Storage) CoreGroupInfo(scheme *runtime.Scheme, codecs serializer.CodecF
 		"namespaces":          s.Core.Namespace.Namespace,
 		"namespaces/status":   s.Core.Namespace.Status,
 		"namespaces/finalize": s.Core.Namespace.Finalize,
+		"nodes":               s.Core.Node.Node,
+		"nodes/status":        s.Core.Node.Status,
+		"pods":                s.Core.Pod.Pod,
+		"pods/status":         s.Core.Pod.Status,
+		"events":              s.Core.Event.Event,
 	})
 }
 
@@ -79,6 +117,12 @@ func (s *Storage) CoreGroupInfos(scheme *runtime.Scheme, codecs serializer.Codec
 			"servicecidrs":        cidrs.ServiceCIDR,
 			"servicecidrs/status": cidrs.Status,
 			"ipaddresses":         s.IPAddress.Core(),
+		}),
+		newGroup(eventsv1.SchemeGroupVersion, scheme, codecs, map[string]rest.Storage{
+			"events": s.Core.Event.Events().Event,
+		}),
+		newGroup(coordinationv1.SchemeGroupVersion, scheme, codecs, map[string]rest.Storage{
+			"leases": s.Core.Lease.Lease,
 		}),
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/klog/v2"
@@ -18,6 +19,11 @@ func (c *Config) applyControllers(o *options.Options) error {
 	if !o.HasControllers() {
 		return nil
 	}
+	portolan := unlimited(c.Generic.LoopbackClientConfig)
+	if !o.InCluster() {
+		c.Extra.Controllers = &controllers.Config{Cluster: c.Extra.Core.Client, Portolan: portolan, Options: ownControllers(o)}
+		return nil
+	}
 	config, err := o.ClusterConfig()
 	if err != nil {
 		return err
@@ -26,11 +32,24 @@ func (c *Config) applyControllers(o *options.Options) error {
 	if err != nil {
 		return fmt.Errorf("client of the cluster: %w", err)
 	}
-	portolan := unlimited(c.Generic.LoopbackClientConfig)
 	c.Extra.Controllers = &controllers.Config{Cluster: cluster, Portolan: portolan, Options: o.Controllers}
 	return nil
 }
 
+// ownControllers are the options of the controllers of a server without a
+// cluster. A server on its embedded etcd has no replicas that it could wait for.
+// With replicas the lease is in a namespace that is always there, unless the
+// flags name another than a cluster's.
+func ownControllers(o *options.Options) *controllers.Options {
+	own := *o.Controllers
+	own.LeaderElection.LeaderElect = own.LeaderElection.LeaderElect && !o.Embedded()
+	if own.LeaderElection.ResourceNamespace == controllers.NewOptions().LeaderElection.ResourceNamespace {
+		own.LeaderElection.ResourceNamespace = metav1.NamespaceSystem
+	}
+	return &own
+}
+
+// addControllers runs the controllers beside the server.
 func addControllers(generic *genericapiserver.GenericAPIServer, config controllers.Config) {
 	runInBackground(generic, "portolan-controllers", func(ctx context.Context) {
 		if err := controllers.Run(ctx, config); err != nil {

@@ -21,6 +21,8 @@ import (
 type CoreConfig struct {
 	Client    kubernetes.Interface
 	Informers clientgoinformers.SharedInformerFactory
+	// EventTTL is how long Events are kept.
+	EventTTL time.Duration
 }
 
 // addCore adds what is served at the second door alone, and what keeps it.
@@ -28,7 +30,7 @@ func (c CompletedConfig) addCore(generic *genericapiserver.GenericAPIServer, sto
 	if c.Extra.Core == nil {
 		return nil
 	}
-	if storage.Core, err = registry.NewCore(c.Extra.Scheme, c.Generic.RESTOptionsGetter); err != nil {
+	if storage.Core, err = registry.NewCore(c.Extra.Scheme, c.Generic.RESTOptionsGetter, c.Extra.Core.EventTTL); err != nil {
 		return err
 	}
 	client, informers := c.Extra.Core.Client, c.Extra.Core.Informers

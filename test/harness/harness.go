@@ -57,7 +57,21 @@ type Server struct {
 
 // Start runs a server in this process and returns when it is ready. Change may
 // set options; it may be nil.
+//
+// Without a cluster its controllers don't run, which write what tests that count
+// don't expect: see StartAll.
 func Start(t testing.TB, change func(*options.Options)) *Server {
+	t.Helper()
+	return start(t, change, false)
+}
+
+// StartAll does what Start does, and the controllers run as they do by default.
+func StartAll(t testing.TB, change func(*options.Options)) *Server {
+	t.Helper()
+	return start(t, change, true)
+}
+
+func start(t testing.TB, change func(*options.Options), controllers bool) *Server {
 	t.Helper()
 	o := options.New()
 	o.DataDir = t.TempDir()
@@ -69,6 +83,9 @@ func Start(t testing.TB, change func(*options.Options)) *Server {
 	o.SecureServing.BindPort = listener.Addr().(*net.TCPAddr).Port
 	if change != nil {
 		change(o)
+	}
+	if !o.InCluster() {
+		o.WithControllers = controllers
 	}
 
 	s := &Server{

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -131,7 +132,12 @@ type Process struct {
 // wait for it. It is killed when the test ends.
 func Spawn(t testing.TB, dataDir string, flags ...string) *Process {
 	t.Helper()
-	args, err := json.Marshal(append([]string{"--data-dir=" + dataDir}, flags...))
+	// As with Start, controllers write only where a cluster is named.
+	defaults := []string{"--data-dir=" + dataDir}
+	if !slices.ContainsFunc(flags, func(flag string) bool { return strings.HasPrefix(flag, "--kubeconfig=") }) {
+		defaults = append(defaults, "--controllers=false")
+	}
+	args, err := json.Marshal(append(defaults, flags...))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -98,6 +98,78 @@ func TestCoreCommands(t *testing.T) {
 	k.expect(k.run("get", "svc,ep,endpointslices"), deprecated+"No resources found")
 }
 
+// TestPodsAndNodes shows what kubectl shows of them, and of Events and Leases.
+func TestPodsAndNodes(t *testing.T) {
+	t.Parallel()
+	k := start(t)
+	objects := filepath.Join(t.TempDir(), "objects.yaml")
+	if err := os.WriteFile(objects, []byte(coreObjects), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	k.run("create", "-f", objects)
+	k.expect(k.run("run", "web", "--image=registry.example/web", "--port=8080", "--labels=app=web"), "pod/web created")
+	k.expect(k.run("expose", "pod", "web", "--port=80", "--target-port=8080"), "service/web exposed")
+	k.expect(k.run("label", "pod", "web", "tier=front"), "pod/web labeled")
+	header := func(args ...string) string {
+		line, _, _ := strings.Cut(k.run(args...), "\n")
+		return strings.Join(strings.Fields(line), " ")
+	}
+	for want, resource := range map[string]string{
+		"NAME READY STATUS RESTARTS AGE IP NODE NOMINATED NODE READINESS GATES":                           "pods",
+		"LAST SEEN TYPE REASON OBJECT SUBOBJECT SOURCE MESSAGE FIRST SEEN COUNT NAME":                     "events",
+		"NAME STATUS ROLES AGE VERSION INTERNAL-IP EXTERNAL-IP OS-IMAGE KERNEL-VERSION CONTAINER-RUNTIME": "nodes",
+		"NAME HOLDER AGE": "leases",
+	} {
+		if got := header("get", resource, "-o", "wide"); got != want {
+			t.Errorf("%s: %s", resource, got)
+		}
+	}
+	if row := rows(k.run("get", "pods"))["web"]; strings.Join(row[1:4], " ") != "0/1 Pending 0" {
+		t.Errorf("got %v", row)
+	}
+	k.run("patch", "pod", "web", "--subresource=status", "--type=merge", "-p",
+		`{"status":{"phase":"Running","podIP":"192.0.2.1","containerStatuses":[{"name":"web","ready":true,"restartCount":2,"image":"","imageID":"","state":{"running":{}}}],"conditions":[{"type":"Ready","status":"True"}]}}`)
+	if row := rows(k.run("get", "pods", "-o", "wide"))["web"]; strings.Join(row[1:4], " ")+" "+row[5] != "1/1 Running 2 192.0.2.1" {
+		t.Errorf("got %v", row)
+	}
+	if row := rows(k.run("get", "nodes"))["node-1"]; strings.Join(row[1:3], " ")+" "+row[4] != "Ready,SchedulingDisabled worker v1.36.3" {
+		t.Errorf("got %v", row)
+	}
+	k.expect(k.run("get", "events"), "Warning   Why      service/web   What")
+	k.expect(k.run("get", "leases"), "leader   me       ")
+	k.expect(k.run("describe", "pod", "web"), "Running", "192.0.2.1", "8080/TCP")
+	k.expect(k.run("describe", "node", "node-1"), "Roles:              worker", "Unschedulable:      true")
+	k.expect(k.run("events", "--for=service/web"), "Why")
+	for _, field := range []string{"pod.spec.containers.ports", "node.status.addresses", "event.involvedObject", "lease.spec.holderIdentity", "events.regarding --api-version=events.k8s.io/v1"} {
+		k.expect(k.run(append([]string{"explain"}, strings.Fields(field)...)...), "FIELD: ")
+	}
+	k.expect(k.run("get", "all"), "pod/web ", "service/web ")
+	k.expect(k.run("delete", "pod", "web"), `pod "web" deleted`)
+	k.expect(k.run("api-resources", "--no-headers"), "po ", "no ", "ns ", "ev ", "leases ")
+}
+
+const coreObjects = `
+apiVersion: v1
+kind: Node
+metadata: {name: node-1, labels: {node-role.kubernetes.io/worker: ""}}
+spec: {unschedulable: true}
+status: {nodeInfo: {kubeletVersion: v1.36.3}, conditions: [{type: Ready, status: "True"}]}
+---
+apiVersion: v1
+kind: Event
+metadata: {name: e}
+involvedObject: {apiVersion: v1, kind: Service, name: web, namespace: default}
+type: Warning
+reason: Why
+message: What
+lastTimestamp: "2026-01-01T00:00:00Z"
+---
+apiVersion: coordination.k8s.io/v1
+kind: Lease
+metadata: {name: leader}
+spec: {holderIdentity: me}
+`
+
 // TestNamespaces works in a namespace of one's own.
 func TestNamespaces(t *testing.T) {
 	t.Parallel()

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/spf13/pflag"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -49,6 +50,8 @@ type Options struct {
 	ServiceProxyAllowCIDRs []string
 	// ServeCore says whether there is a second door; nil leaves it to Core.
 	ServeCore *bool
+	// EventTTL is how long Events are kept.
+	EventTTL time.Duration
 	// ServiceAccount says that the cluster is the one whose Pod the server runs
 	// in, and that it is asked with the Pod's service account.
 	ServiceAccount bool
@@ -81,6 +84,7 @@ func New() *Options {
 		ClusterIPRanges: []string{"10.96.0.0/12"},
 		NodePortRanges:  []string{"30000-32767"},
 		WithControllers: true,
+		EventTTL:        time.Hour,
 		Run:             genericoptions.NewServerRunOptions(),
 		SecureServing:   genericoptions.NewSecureServingOptions().WithLoopback(),
 		Authentication:  genericoptions.NewDelegatingAuthenticationOptions(),

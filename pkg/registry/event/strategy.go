@@ -1,0 +1,97 @@
+// Package event is the registry of Events. They are served in core v1 and in
+// events.k8s.io, and go by themselves after a while.
+package event
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/storage/names"
+
+	"github.com/portolan-dev/portolan/apis/core/validation"
+)
+
+var (
+	_ rest.RESTCreateStrategy              = strategy{}
+	_ rest.RESTUpdateStrategy              = strategy{}
+	_ rest.GarbageCollectionDeleteStrategy = strategy{}
+)
+
+// strategy follows upstream's eventStrategy (pkg/registry/core/event).
+type strategy struct {
+	runtime.ObjectTyper
+	names.NameGenerator
+}
+
+func newStrategy(typer runtime.ObjectTyper) strategy {
+	return strategy{typer, names.SimpleNameGenerator}
+}
+
+// DefaultGarbageCollectionPolicy implements rest.GarbageCollectionDeleteStrategy:
+// an Event owns nothing.
+func (strategy) DefaultGarbageCollectionPolicy(context.Context) rest.GarbageCollectionPolicy {
+	return rest.Unsupported
+}
+
+func (strategy) NamespaceScoped() bool { return true }
+
+func (strategy) PrepareForCreate(context.Context, runtime.Object) {}
+
+func (strategy) PrepareForUpdate(_ context.Context, _, _ runtime.Object) {}
+
+// isStrict says whether a request came through events.k8s.io, which wants more
+// of an Event.
+func isStrict(ctx context.Context) bool {
+	info, known := request.RequestInfoFrom(ctx)
+	return known && info.APIGroup == eventsv1.GroupName
+}
+
+func (strategy) Validate(ctx context.Context, object runtime.Object) field.ErrorList {
+	return validation.ValidateEvent(object.(*corev1.Event), isStrict(ctx))
+}
+
+func (strategy) ValidateUpdate(ctx context.Context, object, old runtime.Object) field.ErrorList {
+	return validation.ValidateEventUpdate(object.(*corev1.Event), old.(*corev1.Event), isStrict(ctx))
+}
+
+func (strategy) WarningsOnCreate(context.Context, runtime.Object) []string { return nil }
+
+func (strategy) WarningsOnUpdate(_ context.Context, _, _ runtime.Object) []string { return nil }
+
+func (strategy) Canonicalize(runtime.Object) {}
+
+func (strategy) AllowCreateOnUpdate(context.Context) bool { return true }
+
+func (strategy) AllowUnconditionalUpdate(context.Context) bool { return true }
+
+// attributes are what Events can be selected by, under core v1's names.
+func attributes(object runtime.Object) (labels.Set, fields.Set, error) {
+	event, ok := object.(*corev1.Event)
+	if !ok {
+		return nil, nil, fmt.Errorf("the store of Events was handed a %T", object)
+	}
+	set := generic.ObjectMetaFieldsSet(&event.ObjectMeta, true)
+	about := &event.InvolvedObject
+	set["involvedObject.kind"] = about.Kind
+	set["involvedObject.namespace"] = about.Namespace
+	set["involvedObject.name"] = about.Name
+	set["involvedObject.uid"] = string(about.UID)
+	set["involvedObject.apiVersion"] = about.APIVersion
+	set["involvedObject.resourceVersion"] = about.ResourceVersion
+	set["involvedObject.fieldPath"] = about.FieldPath
+	set["reason"] = event.Reason
+	set["reportingComponent"] = event.ReportingController
+	set["source"] = cmp.Or(event.Source.Component, event.ReportingController)
+	set["type"] = event.Type
+	return event.Labels, set, nil
+}

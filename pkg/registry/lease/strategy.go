@@ -1,0 +1,62 @@
+// Package lease is the registry of Leases, by which processes agree on which of
+// them leads.
+package lease
+
+import (
+	"context"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/storage/names"
+
+	"github.com/portolan-dev/portolan/apis/core/validation"
+)
+
+var (
+	_ rest.RESTCreateStrategy = strategy{}
+	_ rest.RESTUpdateStrategy = strategy{}
+	_ rest.RESTDeleteStrategy = strategy{}
+)
+
+// strategy follows upstream's leaseStrategy (pkg/registry/coordination/lease).
+type strategy struct {
+	runtime.ObjectTyper
+	names.NameGenerator
+}
+
+func newStrategy(typer runtime.ObjectTyper) strategy {
+	return strategy{typer, names.SimpleNameGenerator}
+}
+
+func (strategy) NamespaceScoped() bool { return true }
+
+// PrepareForCreate drops what is for coordinated leader election, as upstream
+// does where that is off: nothing here elects anybody.
+func (strategy) PrepareForCreate(_ context.Context, object runtime.Object) { dropElection(object) }
+
+func (strategy) PrepareForUpdate(_ context.Context, object, _ runtime.Object) { dropElection(object) }
+
+func dropElection(object runtime.Object) {
+	spec := &object.(*coordinationv1.Lease).Spec
+	spec.Strategy, spec.PreferredHolder = nil, nil
+}
+
+func (strategy) Validate(_ context.Context, object runtime.Object) field.ErrorList {
+	return validation.ValidateLease(object.(*coordinationv1.Lease))
+}
+
+func (strategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
+	return validation.ValidateLeaseUpdate(object.(*coordinationv1.Lease), old.(*coordinationv1.Lease))
+}
+
+func (strategy) WarningsOnCreate(context.Context, runtime.Object) []string { return nil }
+
+func (strategy) WarningsOnUpdate(_ context.Context, _, _ runtime.Object) []string { return nil }
+
+func (strategy) Canonicalize(runtime.Object) {}
+
+func (strategy) AllowCreateOnUpdate(context.Context) bool { return true }
+
+func (strategy) AllowUnconditionalUpdate(context.Context) bool { return false }

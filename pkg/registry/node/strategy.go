@@ -1,0 +1,99 @@
+// Package node is the registry of Nodes. They say in which zone an endpoint is,
+// and kube-proxy which of them are its own; nothing here looks after them.
+package node
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/apiserver/pkg/storage/names"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/portolan-dev/portolan/apis/core/validation"
+)
+
+var (
+	_ rest.RESTCreateStrategy  = strategy{}
+	_ rest.RESTUpdateStrategy  = strategy{}
+	_ rest.RESTDeleteStrategy  = strategy{}
+	_ rest.ResetFieldsStrategy = strategy{}
+)
+
+// strategy follows upstream's nodeStrategy (pkg/registry/core/node).
+type strategy struct {
+	runtime.ObjectTyper
+	names.NameGenerator
+}
+
+func newStrategy(typer runtime.ObjectTyper) strategy {
+	return strategy{typer, names.SimpleNameGenerator}
+}
+
+func (strategy) NamespaceScoped() bool { return false }
+
+func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set { return reset("status") }
+
+func reset(field string) map[fieldpath.APIVersion]*fieldpath.Set {
+	return map[fieldpath.APIVersion]*fieldpath.Set{"v1": fieldpath.NewSet(fieldpath.MakePathOrDie(field))}
+}
+
+// PrepareForCreate leaves the status: who registers a Node may say all of it at
+// once, as a kubelet does.
+func (strategy) PrepareForCreate(context.Context, runtime.Object) {}
+
+func (strategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
+	object.(*corev1.Node).Status = old.(*corev1.Node).Status
+}
+
+func (strategy) Validate(_ context.Context, object runtime.Object) field.ErrorList {
+	return validation.ValidateNode(object.(*corev1.Node))
+}
+
+func (strategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
+	node := object.(*corev1.Node)
+	return append(validation.ValidateNode(node), validation.ValidateNodeUpdate(node, old.(*corev1.Node))...)
+}
+
+func (strategy) WarningsOnCreate(context.Context, runtime.Object) []string { return nil }
+
+func (strategy) WarningsOnUpdate(_ context.Context, _, _ runtime.Object) []string { return nil }
+
+func (strategy) Canonicalize(runtime.Object) {}
+
+func (strategy) AllowCreateOnUpdate(context.Context) bool { return false }
+
+func (strategy) AllowUnconditionalUpdate(context.Context) bool { return true }
+
+// statusStrategy follows upstream's nodeStatusStrategy.
+type statusStrategy struct {
+	strategy
+}
+
+func (statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set { return reset("spec") }
+
+func (statusStrategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
+	object.(*corev1.Node).Spec = old.(*corev1.Node).Spec
+}
+
+func (statusStrategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
+	return validation.ValidateNodeUpdate(object.(*corev1.Node), old.(*corev1.Node))
+}
+
+// attributes are what Nodes can be selected by.
+func attributes(object runtime.Object) (labels.Set, fields.Set, error) {
+	node, ok := object.(*corev1.Node)
+	if !ok {
+		return nil, nil, fmt.Errorf("the store of Nodes was handed a %T", object)
+	}
+	set := generic.ObjectMetaFieldsSet(&node.ObjectMeta, false)
+	set["spec.unschedulable"] = strconv.FormatBool(node.Spec.Unschedulable)
+	return node.Labels, set, nil
+}
