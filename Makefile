@@ -84,7 +84,7 @@ e2e: $(BIN)/kube-apiserver $(BIN)/kube-controller-manager $(BIN)/etcd $(BIN)/etc
 	go test -tags=e2e -count=1 -timeout=15m ./test/failover/...
 	go test -tags=e2e -count=1 -timeout=15m ./test/controllers
 	go test -tags=e2e -count=1 -timeout=15m ./test/cluster/...
-	go test -tags=e2e -count=1 -timeout=15m -run='TestApply|TestMembers' ./test/artifacts
+	go test -tags=e2e -count=1 -timeout=15m -run='TestApply|TestMembers|TestUndo' ./test/artifacts
 	go test -tags=e2e -count=1 -timeout=15m ./test/certificates
 	go test -tags=e2e -count=1 -run='TestBackup|TestReplace|TestMigrateOfREADME' ./test/upgrade
 
