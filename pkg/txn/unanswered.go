@@ -57,10 +57,13 @@ func unanswered(ctx context.Context, err error, write bool) error {
 		return err
 	}
 	var known rpctypes.EtcdError
+	answer, coded := status.FromError(err)
 	switch {
 	case errors.As(err, &known) && known.Code() == codes.Unavailable,
-		status.Code(err) == codes.Unavailable,
-		errors.Is(err, context.DeadlineExceeded):
+		errors.Is(err, context.DeadlineExceeded),
+		// What etcd has no code for went wrong inside it: a member that is being
+		// removed says "raft: stopped".
+		coded && (answer.Code() == codes.Unavailable || answer.Code() == codes.Unknown):
 		return &UnansweredError{Write: write, Cause: err}
 	}
 	return err

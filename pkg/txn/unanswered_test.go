@@ -92,8 +92,10 @@ func TestUnanswered(t *testing.T) {
 		"no leader":       {rpctypes.ErrNoLeader, false},
 		"etcd's timeout":  {rpctypes.ErrTimeout, false},
 		"connection lost": {status.Error(codes.Unavailable, "error reading from server: EOF"), false},
+		"member removed":  {status.Error(codes.Unknown, "raft: stopped"), false},
 		"never":           {nil, false},
 		"no space":        {rpctypes.ErrNoSpace, true},
+		"not etcd's":      {errors.New("no"), true},
 		"compacted":       {rpctypes.ErrCompacted, true},
 	} {
 		for what, request := range requests {
