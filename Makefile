@@ -88,6 +88,12 @@ e2e: $(BIN)/kube-apiserver $(BIN)/kube-controller-manager $(BIN)/etcd $(BIN)/etc
 	go test -tags=e2e -count=1 -timeout=15m ./test/certificates
 	go test -tags=e2e -count=1 -run='TestBackup|TestReplace|TestMigrateOfREADME' ./test/upgrade
 
+SOAK_TIME := 30m
+
+.PHONY: soak
+soak: $(BIN)/etcd ## Load and break three replicas on three members of etcd; SOAK_TIME=30m is for how long
+	PORTOLAN_SOAK=$(SOAK_TIME) go test -tags=e2e -count=1 -timeout=0 -v -run='^TestSoak$$' ./test/failover
+
 .PHONY: bench
 bench: ## Measure beside a real kube-apiserver, in one run; BENCH_FLAGS=--help tells what can be set
 	go run ./test/bench $(BENCH_FLAGS)

@@ -25,6 +25,9 @@ import (
 type phase struct {
 	name    string
 	answers map[string]int
+	// settled are the answers that clients were left with after they had tried
+	// again.
+	settled map[string]int
 	// messages is an example of each error.
 	messages map[string]string
 	// longest is the longest time that one request took.
@@ -47,7 +50,7 @@ func (a *answers) begin(name string) *phase {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.closeStall()
-	p := &phase{name: name, answers: map[string]int{}, messages: map[string]string{}, lastWrite: time.Now()}
+	p := &phase{name: name, answers: map[string]int{}, settled: map[string]int{}, messages: map[string]string{}, lastWrite: time.Now()}
 	a.phases = append(a.phases, p)
 	return p
 }
@@ -82,44 +85,82 @@ func (a *answers) current() *phase {
 	return a.phases[len(a.phases)-1]
 }
 
+// settle adds what a client was left with.
+func (a *answers) settle(p *phase, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	p.settled[nameOf(err)]++
+}
+
 // usual are the answers of a server on which nothing is broken.
 var usual = sets.New("ok", "404 NotFound", "409 AlreadyExists", "409 Conflict", "422 Invalid")
 
-// What is answered where something is broken. A request whose replica has gone
-// gets no answer, from kube-apiserver as well. One that etcd doesn't answer gets
-// a 504 where kube-apiserver answers with a 500 without a reason; both answer
-// with a 504 as well if it takes too long.
-var (
-	noReplica = []string{lost, connectionRefused}
-	noEtcd    = []string{"504 Timeout"}
-)
+// alike are answers that tell clients the same: there is no replica, or nobody
+// knows what has become of the request. Which one it is, is a matter of moments.
+var alike = []sets.Set[string]{
+	sets.New(lost, connectionRefused),
+	sets.New("504 Timeout", "500 ", clientsTimeout),
+}
 
-// expect reports answers that are neither usual nor among those given.
-func (a *answers) expect(t testing.TB, p *phase, others []string) {
+// expectSettled reports, when all clients are done, those that were left with an
+// error after they had tried again.
+func (a *answers) expectSettled(t testing.TB) {
+	t.Helper()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, p := range a.phases {
+		for answer, count := range p.settled {
+			if !usual.Has(answer) {
+				t.Errorf("%s: %d clients were left with %s", p.name, count, answer)
+			}
+		}
+	}
+}
+
+// expect reports what no client should be told: what kube-apiserver was not seen
+// to answer when the same was broken, nor anything like it. A 500 is never right.
+func (a *answers) expect(t testing.TB, p *phase, upstream sets.Set[string]) {
 	t.Helper()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for answer, count := range p.answers {
-		if !usual.Has(answer) && !slices.Contains(others, answer) {
-			t.Errorf("%d clients were answered %s, such as %s", count, answer, p.messages[answer])
+		same := sets.New(answer)
+		for _, set := range alike {
+			if set.Has(answer) {
+				same = set
+			}
+		}
+		if strings.HasPrefix(answer, "500") || !upstream.Union(usual).HasAny(same.UnsortedList()...) {
+			t.Errorf("%d clients were answered %s, such as %s; kube-apiserver answers %q", count, answer, p.messages[answer], sets.List(upstream))
 		}
 	}
+}
+
+// unusual are the answers that are not usual, in order.
+func (a *answers) unusual(p *phase) []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return sets.List(sets.KeySet(p.answers).Difference(usual))
 }
 
 // text lists what was answered.
 func (a *answers) text(p *phase) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var parts []string
-	for _, answer := range slices.Sorted(maps.Keys(p.answers)) {
-		parts = append(parts, fmt.Sprintf("%d %s", p.answers[answer], answer))
-	}
-	text := fmt.Sprintf("%d requests, the longest took %v; no write for %v; %s", p.requests,
-		p.longest.Round(time.Millisecond), p.stall.Round(time.Millisecond), strings.Join(parts, ", "))
+	text := fmt.Sprintf("%d requests, the longest took %v; no write for %v; answers: %s; in the end: %s", p.requests,
+		p.longest.Round(time.Millisecond), p.stall.Round(time.Millisecond), counts(p.answers), counts(p.settled))
 	for _, answer := range slices.Sorted(maps.Keys(p.messages)) {
 		text += "\n    " + answer + ": " + p.messages[answer]
 	}
 	return text
+}
+
+func counts(answers map[string]int) string {
+	var parts []string
+	for _, answer := range slices.Sorted(maps.Keys(answers)) {
+		parts = append(parts, fmt.Sprintf("%d %s", answers[answer], answer))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // Why there was no answer.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,7 +19,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/dynamic"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/utils/ptr"
 )
 
@@ -33,9 +34,9 @@ const (
 	staticPorts     = 12
 	// clientTimeout is when a client gives up.
 	clientTimeout = 20 * time.Second
-	// pace is the time between two requests, as long as clients are free: the
-	// servers share the machine with who tests them.
-	pace = 4 * time.Millisecond
+	// Clients try again after a while, and give up after a longer one.
+	retryPeriod = 100 * time.Millisecond
+	patience    = 2 * time.Minute
 )
 
 // client makes requests of the cluster's replicas, one after the other.
@@ -70,25 +71,50 @@ func (l *lastSeen) forget(name string) {
 	delete(l.services, name)
 }
 
-// request makes one request, whichever comes to the client's mind.
-func (c *client) request(r *replica) {
+// request makes one request, whichever comes to the client's mind, and makes it
+// again of a replica that is ready for as long as the answer is one to try again
+// after.
+func (c *client) request() {
+	answers := c.cluster.answers
+	ask, phase := c.next(), answers.current()
+	var last error
+	err := wait.PollUntilContextTimeout(context.Background(), retryPeriod, patience, true, func(context.Context) (bool, error) {
+		last = ask(c.cluster.pick(c.random))
+		return !again(last), nil
+	})
+	if err != nil {
+		last = fmt.Errorf("given up after %v: %w", patience, last)
+	}
+	answers.settle(phase, last)
+}
+
+// again says whether clients try again after an answer: one that says that the
+// server could not, or none.
+func again(err error) bool {
+	var status apierrors.APIStatus
+	if errors.As(err, &status) {
+		return status.Status().Code >= http.StatusInternalServerError || apierrors.IsTooManyRequests(err)
+	}
+	return err != nil
+}
+
+// next is what comes to the client's mind.
+func (c *client) next() (ask func(*replica) error) {
 	name := serviceName(c.random.IntN(names))
-	services := r.client.Resource(r.kind.services).Namespace(namespace)
 	svc := c.cluster.seen.get(name)
 	switch n := c.random.IntN(20); {
 	case n == 0:
-		c.list(services)
+		return c.list
 	case n < 6:
-		c.get(services, name)
-	case n < 8 && r.kind.claims:
-		c.getClaim(r)
+		return func(r *replica) error { return c.get(r, name) }
+	case n < 8 && c.cluster.kind.claims:
+		return c.claimReader()
 	case svc == nil:
-		c.create(services, name)
+		return c.creator(name)
 	case n < 14:
-		c.update(services, svc)
-	default:
-		c.remove(services, svc)
+		return c.updater(svc)
 	}
+	return func(r *replica) error { return c.remove(r, svc) }
 }
 
 // ask makes one request and enters how it ended into the answers.
@@ -103,14 +129,14 @@ func (c *client) ask(write bool, do func(context.Context) error) (call, answer t
 	return call, answer, err
 }
 
-// send makes a write and enters it into the history. It says what it was told.
-func (c *client) send(req request, do func(context.Context) error) result {
+// send makes a write and enters it into the history, as what it was told.
+func (c *client) send(req request, do func(context.Context) error) (result, error) {
 	var err error
 	req.client, req.write = c.id, true
 	req.call, req.answer, err = c.ask(true, do)
 	req.result, req.taken = c.resultOf(err)
 	c.cluster.history.add(req)
-	return req.result
+	return req.result, err
 }
 
 // resultOf says what an answer means. Only these say that nothing was done.
@@ -164,10 +190,10 @@ func (c *client) see(obj *unstructured.Unstructured) *corev1.Service {
 	return svc
 }
 
-func (c *client) get(services dynamic.ResourceInterface, name string) {
+func (c *client) get(r *replica, name string) error {
 	var obj *unstructured.Unstructured
 	call, answer, err := c.ask(false, func(ctx context.Context) (err error) {
-		obj, err = services.Get(ctx, name, metav1.GetOptions{})
+		obj, err = r.services().Get(ctx, name, metav1.GetOptions{})
 		return err
 	})
 	req := request{client: c.id, call: call, answer: answer, name: name}
@@ -177,20 +203,21 @@ func (c *client) get(services dynamic.ResourceInterface, name string) {
 	case apierrors.IsNotFound(err):
 		c.cluster.seen.forget(name)
 	default:
-		return
+		return err
 	}
 	c.cluster.history.add(req)
+	return err
 }
 
 // list is a read of every name at once.
-func (c *client) list(services dynamic.ResourceInterface) {
+func (c *client) list(r *replica) error {
 	var found *unstructured.UnstructuredList
 	call, answer, err := c.ask(false, func(ctx context.Context) (err error) {
-		found, err = services.List(ctx, metav1.ListOptions{})
+		found, err = r.services().List(ctx, metav1.ListOptions{})
 		return err
 	})
 	if err != nil {
-		return
+		return err
 	}
 	there := map[string]version{}
 	for i := range found.Items {
@@ -201,78 +228,92 @@ func (c *client) list(services dynamic.ResourceInterface) {
 		name := serviceName(i)
 		c.cluster.history.add(request{client: c.id, call: call, answer: answer, name: name, found: there[name]})
 	}
+	return nil
 }
 
-// getClaim reads who holds a value.
-func (c *client) getClaim(r *replica) {
+// claimReader reads who holds a value.
+func (c *client) claimReader() func(*replica) error {
 	value, resource := staticAddress(c.random.IntN(staticAddresses)), "ipaddresses"
 	if c.random.IntN(2) == 0 {
 		value, resource = strconv.Itoa(int(staticPort(c.random.IntN(staticPorts)))), "nodeports"
 	}
-	claims := r.client.Resource(r.kind.services.GroupVersion().WithResource(resource))
-	var obj *unstructured.Unstructured
-	call, answer, err := c.ask(false, func(ctx context.Context) (err error) {
-		obj, err = claims.Get(ctx, value, metav1.GetOptions{})
-		return err
-	})
-	req := request{client: c.id, call: call, answer: answer, value: value}
-	switch {
-	case err == nil:
-		uid, found, err := unstructured.NestedString(obj.Object, "spec", "parentRef", "uid")
-		if err != nil || !found {
-			c.cluster.unexpected(fmt.Errorf("the claim of %s names no holder, error %v", value, err))
+	return func(r *replica) error {
+		claims := r.client.Resource(r.kind.services.GroupVersion().WithResource(resource))
+		var obj *unstructured.Unstructured
+		call, answer, err := c.ask(false, func(ctx context.Context) (err error) {
+			obj, err = claims.Get(ctx, value, metav1.GetOptions{})
+			return err
+		})
+		req := request{client: c.id, call: call, answer: answer, value: value}
+		switch {
+		case err == nil:
+			uid, found, err := unstructured.NestedString(obj.Object, "spec", "parentRef", "uid")
+			if err != nil || !found {
+				c.cluster.unexpected(fmt.Errorf("the claim of %s names no holder, error %v", value, err))
+			}
+			req.holder = uid
+		case !apierrors.IsNotFound(err):
+			return err
 		}
-		req.holder = uid
-	case !apierrors.IsNotFound(err):
-		return
+		c.cluster.history.add(req)
+		return err
 	}
-	c.cluster.history.add(req)
 }
 
 func (c *client) nextVersion() version {
 	return version(fmt.Sprintf("c%d-%d", c.id, c.cluster.writes.Add(1)))
 }
 
-func (c *client) create(services dynamic.ResourceInterface, name string) {
-	v := c.nextVersion()
+// creator creates a Service of a name. Each try writes a version of its own.
+func (c *client) creator(name string) func(*replica) error {
 	svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	svc.Spec.Ports = []corev1.ServicePort{{Name: "a", Port: 80}}
 	if c.random.IntN(3) == 0 {
 		svc.Spec.ClusterIP = staticAddress(c.random.IntN(staticAddresses))
 	}
 	c.change(svc)
-	var answer *unstructured.Unstructured
-	result := c.send(request{name: name, to: v}, func(ctx context.Context) (err error) {
-		answer, err = services.Create(ctx, c.label(svc, v), metav1.CreateOptions{})
+	return func(r *replica) error {
+		v := c.nextVersion()
+		var answer *unstructured.Unstructured
+		result, err := c.send(request{name: name, to: v}, func(ctx context.Context) (err error) {
+			answer, err = r.services().Create(ctx, c.label(svc, v), metav1.CreateOptions{})
+			return err
+		})
+		if result == done {
+			c.see(answer)
+		}
 		return err
-	})
-	if result == done {
-		c.see(answer)
 	}
 }
 
-func (c *client) update(services dynamic.ResourceInterface, known *corev1.Service) {
-	v, svc := c.nextVersion(), known.DeepCopy()
+// updater replaces a Service.
+func (c *client) updater(known *corev1.Service) func(*replica) error {
+	svc := known.DeepCopy()
 	c.change(svc)
-	var answer *unstructured.Unstructured
-	req := request{name: svc.Name, from: versionOf(known), to: v}
-	result := c.send(req, func(ctx context.Context) (err error) {
-		answer, err = services.Update(ctx, c.label(svc, v), metav1.UpdateOptions{})
+	return func(r *replica) error {
+		v := c.nextVersion()
+		var answer *unstructured.Unstructured
+		req := request{name: svc.Name, from: versionOf(known), to: v}
+		result, err := c.send(req, func(ctx context.Context) (err error) {
+			answer, err = r.services().Update(ctx, c.label(svc, v), metav1.UpdateOptions{})
+			return err
+		})
+		c.after(result, svc.Name)
+		if result == done {
+			c.see(answer)
+		}
 		return err
-	})
-	c.after(result, svc.Name)
-	if result == done {
-		c.see(answer)
 	}
 }
 
-func (c *client) remove(services dynamic.ResourceInterface, known *corev1.Service) {
+func (c *client) remove(r *replica, known *corev1.Service) error {
 	req := request{name: known.Name, from: versionOf(known)}
-	result := c.send(req, func(ctx context.Context) error {
-		return services.Delete(ctx, known.Name, metav1.DeleteOptions{
+	result, err := c.send(req, func(ctx context.Context) error {
+		return r.services().Delete(ctx, known.Name, metav1.DeleteOptions{
 			Preconditions: &metav1.Preconditions{UID: &known.UID, ResourceVersion: ptr.To(known.ResourceVersion)}})
 	})
 	c.after(result, known.Name)
+	return err
 }
 
 // after forgets what isn't so any more, or may not be.

@@ -88,7 +88,7 @@ func (c *cluster) load(t testing.TB, seed uint64, pace time.Duration) (stop func
 			case <-ctx.Done():
 			case user := <-free:
 				running.Go(func() {
-					user.request(c.pick(user.random))
+					user.request()
 					free <- user
 				})
 			}
@@ -117,7 +117,7 @@ func (c *cluster) awaitWell(t testing.TB) {
 	for _, r := range c.replicas {
 		r.awaitReady(t)
 		await(t, r.name+" reads", func(ctx context.Context) error {
-			_, err := r.client.Resource(c.kind.services).Namespace(namespace).List(ctx, metav1.ListOptions{})
+			_, err := r.services().List(ctx, metav1.ListOptions{})
 			return err
 		})
 	}

@@ -18,20 +18,45 @@
 // doesn't say that nothing was done, may have happened or not. Where somebody
 // saw what it wrote, it did.
 //
-// What no model says is looked for in the end: portolan verify finds nothing,
-// a watch that ran through all of it agrees with the store, and on every
-// replica each address and each port that nobody holds can be had.
+// A watch runs through each replica, and goes on where it was or lists again
+// as it is told. What it tells must be what was written, all of it in order, and
+// no value is held by two at any moment of it. In the end it has what the store
+// has, portolan verify finds nothing, and on every replica each address and each
+// port that nobody holds can be had.
 //
-// Not simulated is the loss of power: a member that runs without fsync and is
-// killed loses nothing, as the kernel has what it wrote. To give a member an
-// older copy of its data would break a promise of Raft, and is beyond what any
-// client of etcd can stand. A member that loses all of its data is in it: it
-// is replaced, as etcd's guide of disaster recovery has it.
+// Clients make a request again after an answer of 500 and above and after none.
+// After that none may be left with an error, and what they get before must be
+// what kube-apiserver answers under the same fault, or like it (see alike). Its
+// answers are in testdata: they were recorded, in several runs, by three replicas
+// of kube-apiserver 1.36 on three members of etcd, with
+//
+//	PORTOLAN_FAILOVER_SERVER=kube-apiserver PORTOLAN_FAILOVER_HOLD=25s PORTOLAN_FAILOVER_PACE=12ms
+//
+// and with faults of half a second and of four. Those of 25 s are what it takes
+// to see what it makes of a member that hangs: for less than that, and up to 40
+// s, its clients wait. Portolan's get a 504 after some 3 s, and another member on
+// their second try.
+//
+// What is simulated: a process is killed with SIGKILL, or stopped with SIGSTOP. A
+// network is cut by proxies that hold back what is said, or refuse connections.
+// A disk that is slow to sync is a member that is stopped for 300 ms again and
+// again. Without fsync is one that runs with --unsafe-no-fsync and is killed. It
+// loses nothing by that, as the kernel has what it wrote: the loss of power is
+// not simulated. To give a member an older copy of its data would break a promise
+// of Raft, and is beyond what any client of etcd can stand. A member that loses
+// all of its data is in it: it is replaced, as etcd's guide of disaster recovery
+// has it.
+//
+// A soak is rounds of load, with a fault in most. After each of them the store
+// and the watch caches are emptied, and what each replica takes must be what it
+// took when it was warm: heap, goroutines, open files.
 //
 // The environment can change a run:
 //
 //	PORTOLAN_FAILOVER_RUN     a regular expression: only faults with such names
 //	PORTOLAN_FAILOVER_HOLD    how long a fault lasts, 4s by default
+//	PORTOLAN_FAILOVER_PACE    the time between two requests, as long as clients are free
 //	PORTOLAN_FAILOVER_ETCD    the etcd to run, .bin/etcd by default
-//	PORTOLAN_FAILOVER_SERVER  kube-apiserver: show what that answers under the same faults
+//	PORTOLAN_FAILOVER_SERVER  kube-apiserver: add what that answers to what was recorded
+//	PORTOLAN_SOAK             how long the soak lasts, 2m by default
 package failover

@@ -15,6 +15,7 @@ import (
 const (
 	runVariable  = "PORTOLAN_FAILOVER_RUN"
 	holdVariable = "PORTOLAN_FAILOVER_HOLD"
+	paceVariable = "PORTOLAN_FAILOVER_PACE"
 )
 
 func TestMain(m *testing.M) { harness.Main(m) }
@@ -39,10 +40,10 @@ func (c *cluster) underFaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seed := harness.Seed(t)
+	seed, upstream := harness.Seed(t), readRecord(t)
 	c.answers.begin("start")
 	watches := c.watch(t)
-	stop := c.load(t, seed, pace)
+	stop := c.load(t, seed, duration(t, paceVariable, c.kind.pace))
 	for _, f := range faults {
 		if !wanted.MatchString(f.name) {
 			continue
@@ -51,17 +52,22 @@ func (c *cluster) underFaults(t *testing.T) {
 			phase := c.answers.begin(f.name)
 			began := time.Now()
 			heal := f.do(t, c)
-			c.last(time.Until(began.Add(hold)))
+			last(t.Context(), time.Until(began.Add(hold)))
 			heal()
 			healed := time.Now()
 			c.awaitWell(t)
 			took := time.Since(healed)
 			c.answers.begin("after it")
 			t.Logf("well again after %v; %s", took.Round(time.Millisecond), c.answers.text(phase))
-			if c.kind.claims {
-				c.verify(t)
-				c.answers.expect(t, phase, f.answers)
+			if !c.kind.claims {
+				upstream.add(t, f.name, c.answers.unusual(phase))
+				return
 			}
+			c.verify(t)
+			if _, recorded := upstream[f.name]; !recorded {
+				t.Errorf("%s has nothing on this fault", recordFile)
+			}
+			c.answers.expect(t, phase, upstream.of(f.breaks))
 		})
 		if t.Failed() {
 			break
@@ -69,13 +75,14 @@ func (c *cluster) underFaults(t *testing.T) {
 	}
 	stop()
 	if c.kind.claims {
+		c.answers.expectSettled(t)
 		watches.compare(t)
 	}
 }
 
 // last lets things be as they are for a while.
-func (c *cluster) last(d time.Duration) {
-	ctx, cancel := context.WithTimeout(context.Background(), d)
+func last(ctx context.Context, d time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	<-ctx.Done()
 }

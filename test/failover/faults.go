@@ -4,20 +4,30 @@ package failover
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"k8s.io/apimachinery/pkg/util/wait"
+)
+
+// part is what a fault breaks. Clients are told the same whichever way a part is
+// broken: what exactly is a matter of when a request is under way.
+type part string
+
+const (
+	nothing  part = "nothing"
+	aReplica part = "a replica"
+	etcd     part = "etcd"
 )
 
 // fault breaks something, and returns what heals it.
 type fault struct {
-	name string
-	// answers are what clients may get besides the usual.
-	answers []string
-	do      func(t testing.TB, c *cluster) (heal func())
+	breaks part
+	name   string
+	do     func(t testing.TB, c *cluster) (heal func())
 }
 
 func replicaName(i int) string { return fmt.Sprintf("replica-%d", i) }
@@ -25,40 +35,41 @@ func replicaName(i int) string { return fmt.Sprintf("replica-%d", i) }
 // faults are all of them, in the order of a run. A follower and the leader of
 // etcd are another matter each.
 var faults = []fault{
-	{"nothing", nil, func(testing.TB, *cluster) func() { return func() {} }},
-	{"a replica is killed", noReplica, func(t testing.TB, c *cluster) func() {
+	{nothing, "nothing", func(testing.TB, *cluster) func() { return func() {} }},
+	{aReplica, "a replica is killed", func(t testing.TB, c *cluster) func() {
 		c.replicas[0].kill(t)
 		return func() { c.replicas[0].start(t) }
 	}},
-	{"a replica is paused", []string{clientsTimeout}, func(t testing.TB, c *cluster) func() {
+	{aReplica, "a replica is paused", func(t testing.TB, c *cluster) func() {
 		c.replicas[1].pause(t)
 		return func() { c.replicas[1].resume(t) }
 	}},
-	{"a follower is killed", noEtcd, func(t testing.TB, c *cluster) func() { return kill(t, c.store.follower(t)) }},
-	{"the leader is killed", noEtcd, func(t testing.TB, c *cluster) func() { return kill(t, c.store.leader(t)) }},
-	{"a follower is paused", noEtcd, func(t testing.TB, c *cluster) func() { return pause(t, c.store.follower(t)) }},
-	{"the leader is paused", noEtcd, func(t testing.TB, c *cluster) func() { return pause(t, c.store.leader(t)) }},
-	{"a follower is cut off", noEtcd, func(t testing.TB, c *cluster) func() { return c.isolate(c.store.follower(t), passage{hole: true}) }},
-	{"the leader is cut off", noEtcd, func(t testing.TB, c *cluster) func() {
+	{etcd, "a follower is killed", func(t testing.TB, c *cluster) func() { return kill(t, c.store.follower(t)) }},
+	{etcd, "the leader is killed", func(t testing.TB, c *cluster) func() { return kill(t, c.store.leader(t)) }},
+	{etcd, "a follower is paused", func(t testing.TB, c *cluster) func() { return pause(t, c.store.follower(t)) }},
+	{etcd, "the leader is paused", func(t testing.TB, c *cluster) func() { return pause(t, c.store.leader(t)) }},
+	{etcd, "a follower is cut off", func(t testing.TB, c *cluster) func() { return c.isolate(c.store.follower(t), passage{hole: true}) }},
+	{etcd, "the leader is cut off", func(t testing.TB, c *cluster) func() {
 		leader := c.store.leader(t)
 		heal := c.isolate(leader, passage{hole: true})
 		c.store.awaitOtherLeader(t, leader)
 		return heal
 	}},
-	{"the leader is cut off from members only", noEtcd, func(t testing.TB, c *cluster) func() {
+	{etcd, "the leader is cut off from members only", func(t testing.TB, c *cluster) func() {
 		leader := c.store.leader(t)
 		heal := c.separate(leader.name, c.others(leader), passage{hole: true})
 		c.store.awaitOtherLeader(t, leader)
 		return heal
 	}},
-	{"a member refuses connections", noEtcd, func(t testing.TB, c *cluster) func() { return c.isolate(c.store.leader(t), passage{refuse: true}) }},
-	{"the leader is far away", nil, func(t testing.TB, c *cluster) func() {
+	{etcd, "a member refuses connections", func(t testing.TB, c *cluster) func() { return c.isolate(c.store.leader(t), passage{refuse: true}) }},
+	{etcd, "the leader is far away", func(t testing.TB, c *cluster) func() {
 		return c.isolate(c.store.leader(t), passage{delay: 50 * time.Millisecond})
 	}},
-	{"a replica is cut off from etcd", []string{noEtcd[0], clientsTimeout}, cutReplica},
-	{"the member without fsync is killed", noEtcd, func(t testing.TB, c *cluster) func() { return kill(t, c.store.members[members-1]) }},
-	{"the quorum is lost", noEtcd, loseQuorum},
-	{"all members are killed", noEtcd, func(t testing.TB, c *cluster) func() {
+	{etcd, "the leader stops again and again", func(t testing.TB, c *cluster) func() { return stutter(t, c.store.leader(t)) }},
+	{etcd, "a replica is cut off from etcd", cutReplica},
+	{etcd, "the member without fsync is killed", func(t testing.TB, c *cluster) func() { return kill(t, c.store.members[members-1]) }},
+	{etcd, "the quorum is lost", loseQuorum},
+	{etcd, "all members are killed", func(t testing.TB, c *cluster) func() {
 		for _, m := range c.store.members {
 			m.kill(t)
 		}
@@ -68,7 +79,7 @@ var faults = []fault{
 			}
 		}
 	}},
-	{"replicas are rolled", nil, func(t testing.TB, c *cluster) func() {
+	{nothing, "replicas are rolled", func(t testing.TB, c *cluster) func() {
 		for _, r := range c.replicas {
 			r.stop(t)
 			if r.err != nil {
@@ -79,7 +90,7 @@ var faults = []fault{
 		}
 		return func() {}
 	}},
-	{"members are rolled", noEtcd, func(t testing.TB, c *cluster) func() {
+	{etcd, "members are rolled", func(t testing.TB, c *cluster) func() {
 		for _, m := range c.store.members {
 			m.stop(t)
 			m.start(t)
@@ -87,7 +98,7 @@ var faults = []fault{
 		}
 		return func() {}
 	}},
-	{"members are defragmented", nil, func(t testing.TB, c *cluster) func() {
+	{nothing, "members are defragmented", func(t testing.TB, c *cluster) func() {
 		for _, m := range c.store.members {
 			if _, err := c.store.client.Defragment(context.Background(), m.client); err != nil {
 				t.Error(err)
@@ -95,7 +106,7 @@ var faults = []fault{
 		}
 		return func() {}
 	}},
-	{"history is compacted while replicas are paused", []string{clientsTimeout}, func(t testing.TB, c *cluster) func() {
+	{aReplica, "history is compacted while replicas are paused", func(t testing.TB, c *cluster) func() {
 		paused := c.replicas[:len(c.replicas)-1]
 		for _, r := range paused {
 			r.pause(t)
@@ -107,11 +118,11 @@ var faults = []fault{
 			}
 		}
 	}},
-	{"history is compacted while replicas are cut off", noEtcd, func(t testing.TB, c *cluster) func() {
+	{etcd, "history is compacted while replicas are cut off", func(t testing.TB, c *cluster) func() {
 		c.forgetHistory(t)
 		return func() {}
 	}},
-	{"a member loses its data and is replaced", noEtcd, func(t testing.TB, c *cluster) func() {
+	{etcd, "a member loses its data and is replaced", func(t testing.TB, c *cluster) func() {
 		c.store.replace(t, c.store.leader(t))
 		return func() {}
 	}},
@@ -125,6 +136,25 @@ func kill(t testing.TB, m *member) (heal func()) {
 func pause(t testing.TB, m *member) (heal func()) {
 	m.pause(t)
 	return func() { m.resume(t) }
+}
+
+// stutter makes a member stop for a moment again and again, as one does whose disk
+// is slow to sync.
+func stutter(t testing.TB, m *member) (heal func()) {
+	const stop, step = 300 * time.Millisecond, 200 * time.Millisecond
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() {
+		wait.UntilWithContext(ctx, func(ctx context.Context) {
+			m.pause(t)
+			last(ctx, stop)
+			m.resume(t)
+		}, step)
+	})
+	return func() {
+		cancel()
+		running.Wait()
+	}
 }
 
 // separate changes what one node and others say to each other.
@@ -170,12 +200,7 @@ func (c *cluster) isolate(m *member, p passage) (heal func()) {
 func cutReplica(t testing.TB, c *cluster) (heal func()) {
 	r := c.replicas[0]
 	heal = c.separate(r.name, c.memberNames(), passage{hole: true})
-	await(t, r.name+" is not ready", func(ctx context.Context) error {
-		if r.get(ctx, "/readyz") == nil {
-			return errors.New("it is ready")
-		}
-		return nil
-	})
+	r.awaitNotReady(t)
 	await(t, r.name+" is alive", func(ctx context.Context) error { return r.get(ctx, "/livez?exclude=etcd") })
 	return heal
 }
@@ -194,12 +219,15 @@ func loseQuorum(t testing.TB, c *cluster) (heal func()) {
 }
 
 // forgetHistory makes the watch caches of all replicas list again: what they have
-// to hear next is not there any more.
+// to hear next is not there any more, once they are without etcd.
 func (c *cluster) forgetHistory(t testing.TB) {
 	t.Helper()
 	var heals []func()
 	for _, r := range c.replicas {
 		heals = append(heals, c.separate(r.name, c.memberNames(), passage{refuse: true}))
+	}
+	for _, r := range c.replicas {
+		r.awaitNotReady(t)
 	}
 	c.store.compact(t)
 	for _, heal := range heals {
@@ -208,10 +236,13 @@ func (c *cluster) forgetHistory(t testing.TB) {
 }
 
 // compact drops the history of the store up to a revision that nobody has seen
-// yet.
+// yet, and the one before, which is the first that a watch then asks for.
 func (s *store) compact(t testing.TB) {
 	t.Helper()
 	await(t, "history is compacted", func(ctx context.Context) error {
+		if _, err := s.client.Put(ctx, "compacted", ""); err != nil {
+			return err
+		}
 		now, err := s.client.Put(ctx, "compacted", "")
 		if err != nil {
 			return err

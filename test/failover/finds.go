@@ -7,16 +7,12 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/client-go/dynamic/dynamicinformer"
-	"k8s.io/client-go/tools/cache"
 
 	"github.com/portolan-dev/portolan/test/harness"
 )
@@ -51,57 +47,6 @@ func (c *cluster) checkHistory(t testing.TB) {
 		t.Errorf("only %d operations were checked", count)
 	}
 	t.Logf("%d requests are %d operations on names and values; looking for an order took %v", len(c.history.requests), count, time.Since(began).Round(time.Millisecond))
-}
-
-// watches are informers, one of each replica.
-type watches struct {
-	cluster *cluster
-	stores  []cache.Store
-	stop    func()
-}
-
-// watch follows the Services through each replica, whatever happens to it.
-func (c *cluster) watch(t testing.TB) *watches {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	w := &watches{cluster: c}
-	var running sync.WaitGroup
-	for _, r := range c.replicas {
-		informer := dynamicinformer.NewFilteredDynamicInformer(r.client, c.kind.services, namespace, 0, cache.Indexers{}, nil).Informer()
-		w.stores = append(w.stores, informer.GetStore())
-		running.Go(func() { informer.RunWithContext(ctx) })
-	}
-	w.stop = sync.OnceFunc(func() {
-		cancel()
-		running.Wait()
-	})
-	t.Cleanup(w.stop)
-	return w
-}
-
-// compare waits until each watch has what the store has, and ends them.
-func (w *watches) compare(t testing.TB) {
-	t.Helper()
-	defer w.stop()
-	want := map[string]string{}
-	for _, svc := range harness.Read(t, w.cluster.store.client).Services {
-		want[svc.Name] = svc.Labels[versionLabel]
-	}
-	for i, store := range w.stores {
-		await(t, "the watch through "+w.cluster.replicas[i].name+" has what is stored", func(context.Context) error {
-			got := store.List()
-			if len(got) != len(want) {
-				return fmt.Errorf("it has %d Services of %d", len(got), len(want))
-			}
-			for _, obj := range got {
-				svc := obj.(*unstructured.Unstructured)
-				if got := svc.GetLabels()[versionLabel]; want[svc.GetName()] != got {
-					return fmt.Errorf("it has %s of %s, which is of %q", got, svc.GetName(), want[svc.GetName()])
-				}
-			}
-			return nil
-		})
-	}
 }
 
 // expectAllFree proves that nothing was lost: with no Service each replica gives
@@ -146,7 +91,7 @@ func (c *cluster) mustCreate(t testing.TB, r *replica, name string, svc *corev1.
 	t.Helper()
 	svc.Name = name
 	user := &client{cluster: c}
-	_, err := r.client.Resource(c.kind.services).Namespace(namespace).Create(context.Background(), user.label(svc, version(name)), metav1.CreateOptions{})
+	_, err := r.services().Create(context.Background(), user.label(svc, version(name)), metav1.CreateOptions{})
 	if err != nil {
 		t.Errorf("%s: %s: %v", r.name, name, err)
 	}
@@ -154,7 +99,7 @@ func (c *cluster) mustCreate(t testing.TB, r *replica, name string, svc *corev1.
 
 func (c *cluster) deleteAll(t testing.TB, r *replica) {
 	t.Helper()
-	services := r.client.Resource(c.kind.services).Namespace(namespace)
+	services := r.services()
 	found, err := services.List(context.Background(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)

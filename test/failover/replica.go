@@ -4,6 +4,7 @@ package failover
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -33,6 +34,9 @@ type kind struct {
 	// claims says that Services and what they claim are written at once, and that
 	// who holds a value can be read at any moment.
 	claims bool
+	// pace is the time between two requests, as long as clients are free: the
+	// servers share the machine with who tests them.
+	pace time.Duration
 	// command runs a replica on a directory, a port and members of etcd. It
 	// leaves admin.kubeconfig in the directory.
 	command func(t testing.TB, dir, port, etcdServers string) *exec.Cmd
@@ -49,6 +53,7 @@ var portolan = kind{
 	name:     "portolan",
 	services: v1.SchemeGroupVersion.WithResource("services"),
 	claims:   true,
+	pace:     4 * time.Millisecond,
 	command: func(t testing.TB, dir, port, etcdServers string) *exec.Cmd {
 		return harness.Portolan(t, "serve", "--data-dir="+dir, "--secure-port="+port, "--etcd-servers="+etcdServers,
 			"--service-cluster-ip-range="+addressRange, "--service-node-port-range="+portRange,
@@ -112,6 +117,10 @@ func (r *replica) connect(t testing.TB) {
 	}
 }
 
+func (r *replica) services() dynamic.ResourceInterface {
+	return r.client.Resource(r.kind.services).Namespace(namespace)
+}
+
 // get asks for one of the server's own paths. The error is also that of an
 // answer that isn't 200.
 func (r *replica) get(ctx context.Context, path string) error {
@@ -134,6 +143,17 @@ func (r *replica) awaitReady(t testing.TB) {
 	t.Helper()
 	await(t, r.name+" is ready", func(ctx context.Context) error { return r.get(ctx, "/readyz") })
 	r.ready.Store(true)
+}
+
+// awaitNotReady returns when the replica says that it can't work.
+func (r *replica) awaitNotReady(t testing.TB) {
+	t.Helper()
+	await(t, r.name+" is not ready", func(ctx context.Context) error {
+		if r.get(ctx, "/readyz") == nil {
+			return errors.New("it is ready")
+		}
+		return nil
+	})
 }
 
 const (

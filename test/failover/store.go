@@ -4,6 +4,7 @@ package failover
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,13 +13,14 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
 const (
-	startTimeout = time.Minute
+	startTimeout = 3 * time.Minute
 	pollPeriod   = 50 * time.Millisecond
 	askTimeout   = 2 * time.Second
 	members      = 3
@@ -183,11 +185,14 @@ func (s *store) follower(t testing.TB) *member {
 // again with none.
 func (s *store) replace(t testing.TB, m *member) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
-	defer cancel()
-	if _, err := s.client.MemberRemove(ctx, m.id); err != nil {
-		t.Fatal(err)
-	}
+	// The member itself may be the one that is asked.
+	await(t, "a member is removed", func(ctx context.Context) error {
+		_, err := s.client.MemberRemove(ctx, m.id)
+		if errors.Is(err, rpctypes.ErrMemberNotFound) {
+			return nil
+		}
+		return err
+	})
 	m.kill(t)
 	if err := os.RemoveAll(m.dataDir()); err != nil {
 		t.Fatal(err)
@@ -205,15 +210,19 @@ func (s *store) replace(t testing.TB, m *member) {
 	m.start(t, "--initial-cluster="+strings.Join(peers, ","), "--initial-cluster-state=existing")
 }
 
-// await polls until what is asked for is so. Each try has its own bound.
+// await polls until what is asked for is so. Each try has its own bound. It says
+// why it wasn't, rather than that the last try ran out of time.
 func await(t testing.TB, what string, is func(context.Context) error) {
 	t.Helper()
 	var last error
 	err := wait.PollUntilContextTimeout(context.Background(), pollPeriod, startTimeout, true, func(ctx context.Context) (bool, error) {
 		ctx, cancel := context.WithTimeout(ctx, askTimeout)
 		defer cancel()
-		last = is(ctx)
-		return last == nil, nil
+		err := is(ctx)
+		if last == nil || !errors.Is(err, context.DeadlineExceeded) {
+			last = err
+		}
+		return err == nil, nil
 	})
 	if err != nil {
 		t.Fatalf("%s: not after %v: %v", what, startTimeout, last)

@@ -3,13 +3,16 @@
 package failover
 
 import (
+	"encoding/json"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
 
 	"github.com/portolan-dev/portolan/pkg/pki"
 )
@@ -17,11 +20,14 @@ import (
 // serverVariable puts another server to the test than Portolan.
 const serverVariable = "PORTOLAN_FAILOVER_SERVER"
 
-// kubeAPIServer is what Portolan is compared with. Its answers are shown and not
-// judged: its Services and what they claim are not written at once.
+// kubeAPIServer is what Portolan is compared with. Its answers are recorded and
+// not judged: its Services and what they claim are not written at once.
 var kubeAPIServer = kind{
 	name:     "kube-apiserver",
 	services: corev1.SchemeGroupVersion.WithResource("services"),
+	// A busier one can't be started again: its repair of node ports is refused
+	// for a minute by the writes of others, and it ends.
+	pace: 80 * time.Millisecond,
 	command: func(t testing.TB, dir, port, etcdServers string) *exec.Cmd {
 		binary, err := filepath.Abs("../../.bin/kube-apiserver")
 		if err != nil {
@@ -42,6 +48,49 @@ var kubeAPIServer = kind{
 			"--disable-admission-plugins=ServiceAccount", "--endpoint-reconciler-type=none",
 			"--shutdown-delay-duration=2s", "--shutdown-watch-termination-grace-period=5s")
 	},
+}
+
+// recordFile has, by fault, the unusual answers that clients of kube-apiserver
+// were seen to get.
+const recordFile = "testdata/kube-apiserver.json"
+
+type record map[string][]string
+
+func readRecord(t testing.TB) record {
+	t.Helper()
+	content, err := os.ReadFile(recordFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers := record{}
+	if err := json.Unmarshal(content, &answers); err != nil {
+		t.Fatal(err)
+	}
+	return answers
+}
+
+// of are the answers under all faults that break a part.
+func (r record) of(broken part) sets.Set[string] {
+	answers := sets.New[string]()
+	for _, f := range faults {
+		if f.breaks == broken {
+			answers.Insert(r[f.name]...)
+		}
+	}
+	return answers
+}
+
+// add enters answers in addition to those that other runs have seen.
+func (r record) add(t testing.TB, fault string, answers []string) {
+	t.Helper()
+	r[fault] = sets.List(sets.New(r[fault]...).Insert(answers...))
+	content, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(recordFile, append(content, '\n'), 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // kindUnderTest is Portolan unless the environment says otherwise.
