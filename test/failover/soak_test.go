@@ -137,9 +137,9 @@ func (c *cluster) idle(t testing.TB) (levels []level) {
 	t.Helper()
 	c.awaitWell(t)
 	slices := c.replicas[0].client.Resource(c.kind.services.GroupVersion().WithResource("endpointslices")).Namespace(namespace)
-	if err := slices.DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	await(t, "no EndpointSlice is left", func(ctx context.Context) error {
+		return slices.DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{})
+	})
 	c.removeAll(t)
 	c.forgetHistory(t)
 	c.awaitWell(t)
