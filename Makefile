@@ -98,6 +98,10 @@ soak: $(BIN)/etcd ## Load and break three replicas on three members of etcd; SOA
 bench: ## Measure beside a real kube-apiserver, in one run; BENCH_FLAGS=--help tells what can be set
 	go run ./test/bench $(BENCH_FLAGS)
 
+.PHONY: bench-controllers
+bench-controllers: $(BIN)/kube-apiserver $(BIN)/kube-controller-manager $(BIN)/etcd ## Measure how soon a Pod that turns ready is in a slice, of 5,000 Pods
+	go test -tags=e2e -run='^$$' -bench=. -benchtime=50x -timeout=60m ./test/controllers
+
 # The programs of a Kubernetes release, from its module.
 
 $(BIN)/kubectl: hack/kubernetes/go.mod

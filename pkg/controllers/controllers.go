@@ -150,26 +150,29 @@ func (r *runner) controllers(factory informers.SharedInformerFactory) ([]control
 	return []controller{endpoints, slices, mirrors}, err
 }
 
-// trim drops from Pods what no controller looks at, which is most of them: the
-// cache has all Pods of the cluster.
+// trim drops from Pods and Nodes what no controller looks at, which is most of
+// them: the cache has all of the cluster.
 func trim(obj any) (any, error) {
-	pod, ok := obj.(*corev1.Pod)
-	if !ok {
-		return obj, nil
+	switch o := obj.(type) {
+	case *corev1.Pod:
+		o.ManagedFields, o.Annotations, o.OwnerReferences = nil, nil, nil
+		o.Spec = corev1.PodSpec{
+			NodeName:       o.Spec.NodeName,
+			Hostname:       o.Spec.Hostname,
+			Subdomain:      o.Spec.Subdomain,
+			Containers:     onlyPorts(o.Spec.Containers),
+			InitContainers: onlyPorts(o.Spec.InitContainers),
+		}
+		o.Status = corev1.PodStatus{
+			Phase: o.Status.Phase, Conditions: o.Status.Conditions,
+			PodIP: o.Status.PodIP, PodIPs: o.Status.PodIPs,
+		}
+	case *corev1.Node:
+		o.ManagedFields, o.Annotations = nil, nil
+		o.Spec = corev1.NodeSpec{}
+		o.Status = corev1.NodeStatus{Allocatable: o.Status.Allocatable, Conditions: o.Status.Conditions}
 	}
-	pod.ManagedFields, pod.Annotations, pod.OwnerReferences = nil, nil, nil
-	pod.Spec = corev1.PodSpec{
-		NodeName:       pod.Spec.NodeName,
-		Hostname:       pod.Spec.Hostname,
-		Subdomain:      pod.Spec.Subdomain,
-		Containers:     onlyPorts(pod.Spec.Containers),
-		InitContainers: onlyPorts(pod.Spec.InitContainers),
-	}
-	pod.Status = corev1.PodStatus{
-		Phase: pod.Status.Phase, Conditions: pod.Status.Conditions,
-		PodIP: pod.Status.PodIP, PodIPs: pod.Status.PodIPs,
-	}
-	return pod, nil
+	return obj, nil
 }
 
 func onlyPorts(containers []corev1.Container) []corev1.Container {

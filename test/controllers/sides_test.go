@@ -29,13 +29,13 @@ const quiet = 1500 * time.Millisecond
 // sides are a cluster with kube-controller-manager's controllers, and a Portolan
 // that has its Pods from that cluster. Its own clientset has those Pods as well.
 type sides struct {
-	t              *testing.T
+	t              testing.TB
 	kube, portolan kubernetes.Interface
 	server         *harness.Server
 	kubeconfig     string
 }
 
-func program(t *testing.T, name string) string {
+func program(t testing.TB, name string) string {
 	t.Helper()
 	path, err := filepath.Abs(filepath.Join("../../.bin", name))
 	if err != nil {
@@ -45,7 +45,7 @@ func program(t *testing.T, name string) string {
 }
 
 // startCluster runs kube-apiserver, with the namespaces that are needed.
-func startCluster(t *testing.T) *upstream.Server {
+func startCluster(t testing.TB) *upstream.Server {
 	t.Helper()
 	programs := upstream.Programs{KubeAPIServer: program(t, "kube-apiserver"), Etcd: program(t, "etcd")}
 	server, err := upstream.StartKube(t.Context(), programs, t.TempDir(), "--service-cluster-ip-range=10.97.0.0/16,fd00:10:97::/112")
@@ -69,7 +69,7 @@ func startCluster(t *testing.T) *upstream.Server {
 	return server
 }
 
-func startManager(t *testing.T, kubeconfig string) {
+func startManager(t testing.TB, kubeconfig string) {
 	t.Helper()
 	manager, err := upstream.Launch("kube-controller-manager", t.TempDir(), program(t, "kube-controller-manager"),
 		"--kubeconfig="+kubeconfig, "--secure-port=0", "--leader-elect=false", "--kube-api-qps=1000", "--kube-api-burst=1000",
@@ -85,7 +85,7 @@ func startManager(t *testing.T, kubeconfig string) {
 	})
 }
 
-func startSides(t *testing.T) *sides {
+func startSides(t testing.TB) *sides {
 	t.Helper()
 	cluster := startCluster(t)
 	startManager(t, cluster.Kubeconfig)
@@ -113,7 +113,7 @@ func (s *sides) both(do func(ctx context.Context, client kubernetes.Interface) e
 
 // state is what Endpoints and slices are stored, with what is a server's own
 // choice left out: as text, so that a difference can be read.
-func state(t *testing.T, client kubernetes.Interface) string {
+func state(t testing.TB, client kubernetes.Interface) string {
 	t.Helper()
 	var described []any
 	endpoints, err := client.CoreV1().Endpoints(namespace).List(t.Context(), metav1.ListOptions{})
