@@ -8,11 +8,14 @@ package controllers
 import (
 	"flag"
 	"io"
+	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
@@ -34,6 +37,18 @@ func silence() error {
 	}
 	klog.SetOutput(io.Discard)
 	return nil
+}
+
+// createNamespace makes the namespace of the tests at a server without a cluster.
+func createNamespace(t testing.TB, config *rest.Config) {
+	t.Helper()
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // newService makes a Service that selects app=name.

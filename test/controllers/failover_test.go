@@ -83,6 +83,7 @@ func TestFailover(t *testing.T) {
 	t.Parallel()
 	cluster := startCluster(t)
 	server := harness.Start(t, nil)
+	createNamespace(t, server.Config)
 	kube := kubernetes.NewForConfigOrDie(cluster.Config)
 	portolan, err := overlay.New(kube, server.Config)
 	if err != nil {

@@ -44,6 +44,7 @@ func start(t *testing.T) *fixture {
 	server := harness.Start(t, func(o *options.Options) {
 		o.ClusterIPRanges = []string{"10.96.0.0/16", "fd00:10:96::/112"}
 	})
+	createNamespace(t, server.Config)
 	f := &fixture{t: t, cluster: fake.NewClientset(), portolan: server.Client, config: server.Config, writes: &writes{}}
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-a", Labels: map[string]string{corev1.LabelTopologyZone: "zone-a"}}}
 	if err := f.cluster.Tracker().Add(node); err != nil {
