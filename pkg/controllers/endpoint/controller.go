@@ -90,8 +90,8 @@ func New(c Config) (*Controller, error) {
 			}
 		},
 		UpdateFunc: func(old, new any) {
-			if e := new.(*corev1.Endpoints); (ours(old.(*corev1.Endpoints)) || ours(e)) && !controller.written.by(e) {
-				controller.loop.AddAfter(cache.MetaObjectToName(e).String(), max(settle, c.BatchPeriod))
+			if e := new.(*corev1.Endpoints); ours(old.(*corev1.Endpoints)) || ours(e) {
+				controller.lookAgain(e, max(settle, c.BatchPeriod))
 			}
 		},
 		DeleteFunc: enqueue,
@@ -109,6 +109,17 @@ func New(c Config) (*Controller, error) {
 func (c *Controller) Run(ctx context.Context, workers int) { c.loop.Run(ctx, workers) }
 
 func ours(e *corev1.Endpoints) bool { return e.Labels[endpoints.LabelManagedBy] == endpoints.ManagedBy }
+
+// lookAgain gives Endpoints a turn in a while if it was somebody else who changed
+// them. That isn't known before: the event of a write of this controller may come
+// before the answer to it.
+func (c *Controller) lookAgain(e *corev1.Endpoints, delay time.Duration) {
+	time.AfterFunc(delay, func() {
+		if !c.written.before(e) {
+			c.loop.Add(cache.MetaObjectToName(e).String())
+		}
+	})
+}
 
 func (c *Controller) isOrphan(e *corev1.Endpoints) bool {
 	_, err := c.services.Services(e.Namespace).Get(e.Name)

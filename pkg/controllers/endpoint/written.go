@@ -44,12 +44,16 @@ func (w *written) note(stored *corev1.Endpoints) {
 	w.writes[cache.MetaObjectToName(stored).String()] = write{stored.ResourceVersion, time.Now()}
 }
 
-// by says whether Endpoints are just as they were written here.
-func (w *written) by(e *corev1.Endpoints) bool {
+// before says whether Endpoints are as they were written here last, or older.
+func (w *written) before(e *corev1.Endpoints) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	last, there := w.writes[cache.MetaObjectToName(e).String()]
-	return there && last.version == e.ResourceVersion
+	if !there {
+		return false
+	}
+	order, err := resourceversion.CompareResourceVersion(e.ResourceVersion, last.version)
+	return err == nil && order <= 0
 }
 
 // seen says whether the cache is at the version that was written last, or later.

@@ -19,18 +19,18 @@ func TestWritten(t *testing.T) {
 	at := func(version string) *corev1.Endpoints {
 		return &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web", ResourceVersion: version}}
 	}
-	if !w.seen("shop/web") || w.by(at("7")) {
+	if !w.seen("shop/web") || w.before(at("7")) {
 		t.Error("nothing was written")
 	}
 	w.note(at("10"))
 	if w.seen("shop/web") || !w.seen("shop/other") {
 		t.Error("the cache is behind for what was written, and only for that")
 	}
-	if !w.by(at("10")) || w.by(at("9")) || w.by(at("11")) {
-		t.Error("10 is what was written, and nothing else")
+	if !w.before(at("10")) || !w.before(at("9")) || w.before(at("11")) {
+		t.Error("what somebody else has written is what is later than 10")
 	}
 	store.version = "10"
-	if !w.seen("shop/web") || !w.by(at("10")) {
+	if !w.seen("shop/web") || !w.before(at("10")) {
 		t.Error("the cache has caught up")
 	}
 	// A store that was restored from a backup counts from an earlier version.
@@ -39,7 +39,7 @@ func TestWritten(t *testing.T) {
 		t.Error("the cache is behind again")
 	}
 	w.patience = time.Nanosecond
-	if !w.seen("shop/web") || w.by(at("10")) {
+	if !w.seen("shop/web") || w.before(at("10")) {
 		t.Error("a cache that stays behind isn't waited for without end")
 	}
 	w.note(at("4"))

@@ -80,9 +80,7 @@ func New(c Config) (*Controller, error) {
 	}
 	controller.loop = loop.New("endpoint_slice", controller.sync)
 	var err error
-	controller.slices, err = managed.NewSlices(c.Informers.Discovery().V1().EndpointSlices(), ManagedBy, func(key string, delay time.Duration) {
-		controller.loop.AddAfter(key, max(delay, c.BatchPeriod))
-	})
+	controller.slices, err = managed.NewSlices(c.Informers.Discovery().V1().EndpointSlices(), ManagedBy, c.BatchPeriod, controller.loop.Add)
 	if err != nil {
 		return nil, err
 	}

@@ -42,9 +42,9 @@ type Slices struct {
 }
 
 // NewSlices follows the slices that are managed by a controller. Changed is
-// called with the key of the Service, and a delay, when somebody else has
-// written one, or taken it away.
-func NewSlices(informer discoveryinformers.EndpointSliceInformer, managedBy string, changed func(key string, delay time.Duration)) (*Slices, error) {
+// called with the key of the Service when somebody else has written one, or taken
+// it away: a while later, batch at least.
+func NewSlices(informer discoveryinformers.EndpointSliceInformer, managedBy string, batch time.Duration, changed func(key string)) (*Slices, error) {
 	s := &Slices{
 		Tracker:     util.NewEndpointSliceTracker(),
 		managedBy:   managedBy,
@@ -54,19 +54,27 @@ func NewSlices(informer discoveryinformers.EndpointSliceInformer, managedBy stri
 	if err := informer.Informer().AddIndexers(cache.Indexers{s.index(): s.serviceOf}); err != nil {
 		return nil, err
 	}
-	enqueue := func(slice *discoveryv1.EndpointSlice) {
-		if name := slice.Labels[discoveryv1.LabelServiceName]; name != "" {
-			changed(types.NamespacedName{Namespace: slice.Namespace, Name: name}.String(), settle)
+	// Whether it was somebody else is known only then: the event of a write of the
+	// controller's may come before the answer to it.
+	later := func(slice *discoveryv1.EndpointSlice, still func(*discoveryv1.EndpointSlice) bool) {
+		name := slice.Labels[discoveryv1.LabelServiceName]
+		if name == "" {
+			return
 		}
+		time.AfterFunc(max(settle, batch), func() {
+			if still(slice) {
+				changed(types.NamespacedName{Namespace: slice.Namespace, Name: name}.String())
+			}
+		})
 	}
 	_, err := informer.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc: func(obj any) {
-			if slice := obj.(*discoveryv1.EndpointSlice); s.manages(slice) && s.Tracker.ShouldSync(slice) {
-				enqueue(slice)
+			if slice := obj.(*discoveryv1.EndpointSlice); s.manages(slice) {
+				later(slice, s.Tracker.ShouldSync)
 			}
 		},
 		UpdateFunc: func(old, new any) {
-			s.updated(old.(*discoveryv1.EndpointSlice), new.(*discoveryv1.EndpointSlice), enqueue)
+			s.updated(old.(*discoveryv1.EndpointSlice), new.(*discoveryv1.EndpointSlice), later)
 		},
 		DeleteFunc: func(obj any) {
 			if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
@@ -74,20 +82,24 @@ func NewSlices(informer discoveryinformers.EndpointSliceInformer, managedBy stri
 			}
 			slice, ok := obj.(*discoveryv1.EndpointSlice)
 			if ok && s.manages(slice) && s.Tracker.Has(slice) && !s.Tracker.HandleDeletion(slice) {
-				enqueue(slice)
+				later(slice, always)
 			}
 		},
 	})
 	return s, err
 }
 
-func (s *Slices) updated(old, new *discoveryv1.EndpointSlice, enqueue func(*discoveryv1.EndpointSlice)) {
+func always(*discoveryv1.EndpointSlice) bool { return true }
+
+func (s *Slices) updated(old, new *discoveryv1.EndpointSlice, later func(*discoveryv1.EndpointSlice, func(*discoveryv1.EndpointSlice) bool)) {
 	switch {
 	case old.Labels[discoveryv1.LabelServiceName] != new.Labels[discoveryv1.LabelServiceName]:
-		enqueue(old)
-		enqueue(new)
-	case s.manages(old) != s.manages(new), s.manages(new) && s.Tracker.ShouldSync(new):
-		enqueue(new)
+		later(old, always)
+		later(new, always)
+	case s.manages(old) != s.manages(new):
+		later(new, always)
+	case s.manages(new) && s.Tracker.ShouldSync(new):
+		later(new, s.Tracker.ShouldSync)
 	}
 }
 

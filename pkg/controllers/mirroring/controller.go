@@ -67,9 +67,7 @@ func New(c Config) (*Controller, error) {
 	}
 	controller.loop = loop.New("endpoint_slice_mirroring", controller.sync)
 	var err error
-	controller.slices, err = managed.NewSlices(c.Informers.Discovery().V1().EndpointSlices(), endpoints.MirroredBy, func(key string, delay time.Duration) {
-		controller.loop.AddAfter(key, max(delay, c.BatchPeriod))
-	})
+	controller.slices, err = managed.NewSlices(c.Informers.Discovery().V1().EndpointSlices(), endpoints.MirroredBy, c.BatchPeriod, controller.loop.Add)
 	if err != nil {
 		return nil, err
 	}
