@@ -179,7 +179,7 @@ func (c *Config) applyCluster(o *options.Options) error {
 		generic.SharedInformerFactory = informers
 		o.Admission.Decorators = append(o.Admission.Decorators, admission.DecoratorFunc(noteUnadmitted))
 	case o.Core():
-		c.Extra.Core = &CoreConfig{Client: client, Informers: informers, EventTTL: o.EventTTL}
+		c.Extra.Core = newCoreConfig(o, client, informers, c.Extra.Store)
 	}
 	if err := o.Features.ApplyTo(&generic.Config, client, informers); err != nil {
 		return err

@@ -11,8 +11,11 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/klog/v2"
 
+	"github.com/portolan-dev/portolan/pkg/advertise"
+	"github.com/portolan-dev/portolan/pkg/etcd"
 	"github.com/portolan-dev/portolan/pkg/namespaces"
 	"github.com/portolan-dev/portolan/pkg/registry"
+	"github.com/portolan-dev/portolan/pkg/server/options"
 )
 
 // CoreConfig is what a server has that serves what clients need beside Services:
@@ -23,6 +26,18 @@ type CoreConfig struct {
 	Informers clientgoinformers.SharedInformerFactory
 	// EventTTL is how long Events are kept.
 	EventTTL time.Duration
+	// Advertise is nil where the Service kubernetes is not kept.
+	Advertise *advertise.Config
+}
+
+func newCoreConfig(o *options.Options, client kubernetes.Interface, informers clientgoinformers.SharedInformerFactory, store *etcd.Store) *CoreConfig {
+	core := &CoreConfig{Client: client, Informers: informers, EventTTL: o.EventTTL}
+	if o.KubernetesService {
+		core.Advertise = &advertise.Config{
+			Client: client, Etcd: store.Client, Prefix: o.Etcd.StorageConfig.Prefix, Address: o.Advertised(), Port: o.SecureServing.BindPort,
+		}
+	}
+	return core
 }
 
 // addCore adds what is served at the second door alone, and what keeps it.
@@ -53,6 +68,9 @@ func (c CompletedConfig) addCore(generic *genericapiserver.GenericAPIServer, sto
 		var running sync.WaitGroup
 		running.Go(func() { namespaces.Keep(ctx, made) })
 		running.Go(func() { deletion.Run(ctx) })
+		if keep := c.Extra.Core.Advertise; keep != nil {
+			running.Go(func() { advertise.Run(ctx, *keep) })
+		}
 		running.Wait()
 		informers.Shutdown()
 	})

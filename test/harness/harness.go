@@ -58,14 +58,15 @@ type Server struct {
 // Start runs a server in this process and returns when it is ready. Change may
 // set options; it may be nil.
 //
-// Without a cluster its controllers don't run, which write what tests that count
-// don't expect: see StartAll.
+// Without a cluster it writes nothing by itself but namespaces, which tests that
+// count would not expect: no controllers run, and there is no Service of its own.
+// See StartAll.
 func Start(t testing.TB, change func(*options.Options)) *Server {
 	t.Helper()
 	return start(t, change, false)
 }
 
-// StartAll does what Start does, and the controllers run as they do by default.
+// StartAll does what Start does, and the server does all that it does by default.
 func StartAll(t testing.TB, change func(*options.Options)) *Server {
 	t.Helper()
 	return start(t, change, true)
@@ -85,7 +86,7 @@ func start(t testing.TB, change func(*options.Options), controllers bool) *Serve
 		change(o)
 	}
 	if !o.InCluster() {
-		o.WithControllers = controllers
+		o.WithControllers, o.KubernetesService = controllers, controllers
 	}
 
 	s := &Server{

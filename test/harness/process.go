@@ -132,10 +132,10 @@ type Process struct {
 // wait for it. It is killed when the test ends.
 func Spawn(t testing.TB, dataDir string, flags ...string) *Process {
 	t.Helper()
-	// As with Start, controllers write only where a cluster is named.
+	// As with Start, it writes little by itself where no cluster is named.
 	defaults := []string{"--data-dir=" + dataDir}
 	if !slices.ContainsFunc(flags, func(flag string) bool { return strings.HasPrefix(flag, "--kubeconfig=") }) {
-		defaults = append(defaults, "--controllers=false")
+		defaults = append(defaults, "--controllers=false", "--kubernetes-service=false")
 	}
 	args, err := json.Marshal(append(defaults, flags...))
 	if err != nil {

@@ -16,6 +16,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/portolan-dev/portolan/pkg/server/options"
 	"github.com/portolan-dev/portolan/test/harness"
@@ -38,6 +41,25 @@ func start(t *testing.T) *kubectl {
 // startWith starts the server with other options than the default ones.
 func startWith(t *testing.T, change func(*options.Options)) *kubectl {
 	t.Helper()
+	return with(t, harness.Start(t, change))
+}
+
+// startAll starts a server that does all that it does by default, and waits for
+// the Service that it makes.
+func startAll(t *testing.T) *kubectl {
+	t.Helper()
+	k := with(t, harness.StartAll(t, nil))
+	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+		return k.command(ctx, "get", "service", "kubernetes").Run() == nil, nil
+	})
+	if err != nil {
+		t.Fatalf("the Service of the server: %v", err)
+	}
+	return k
+}
+
+func with(t *testing.T, server *harness.Server) *kubectl {
+	t.Helper()
 	binary, err := filepath.Abs(filepath.Join(root, ".bin", "kubectl"))
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +67,6 @@ func startWith(t *testing.T, change func(*options.Options)) *kubectl {
 	if _, err := os.Stat(binary); err != nil {
 		t.Fatalf("%v: run make test, which builds it", err)
 	}
-	server := harness.Start(t, change)
 	return &kubectl{t: t, binary: binary, kubeconfig: server.Kubeconfig}
 }
 

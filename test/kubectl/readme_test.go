@@ -31,7 +31,7 @@ func TestREADME(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := start(t)
+	k := startAll(t)
 	ran := 0
 	for _, block := range regexp.MustCompile("(?s)```console\n(.*?)```").FindAllStringSubmatch(string(readme), -1) {
 		for _, typed := range strings.Split("\n"+block[1], "\n$ ")[1:] {

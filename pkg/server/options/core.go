@@ -2,10 +2,12 @@ package options
 
 import (
 	"errors"
+	"net/netip"
 	"strconv"
 	"time"
 
 	"github.com/spf13/pflag"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 )
 
 func (o *Options) addCoreFlags(fs *pflag.FlagSet) {
@@ -17,6 +19,9 @@ func (o *Options) addCoreFlags(fs *pflag.FlagSet) {
 			o.ServeCore = &serve
 			return err
 		})
+	fs.BoolVar(&o.KubernetesService, "kubernetes-service", o.KubernetesService,
+		"With --serve-core, keep the Service kubernetes of the namespace default, which leads to the servers: to their --advertise-address or, "+
+			"without it, to --bind-address. On loopback it leads nowhere.")
 	fs.DurationVar(&o.EventTTL, "event-ttl", o.EventTTL, "How long events are kept.")
 }
 
@@ -27,6 +32,28 @@ func (o *Options) Core() bool {
 		return *o.ServeCore
 	}
 	return !o.InCluster()
+}
+
+// Advertised is the address at which others reach the server. It is not valid
+// where they can't, since the server listens on loopback alone, or where it isn't
+// known.
+func (o *Options) Advertised() netip.Addr {
+	address := o.Run.AdvertiseAddress
+	if len(address) == 0 || address.IsUnspecified() {
+		address = o.SecureServing.BindAddress
+	}
+	if address.IsUnspecified() {
+		resolved, err := utilnet.ResolveBindAddress(address)
+		if err != nil {
+			return netip.Addr{}
+		}
+		address = resolved
+	}
+	advertised, ok := netip.AddrFromSlice(address)
+	if !ok || address.IsLoopback() {
+		return netip.Addr{}
+	}
+	return advertised.Unmap()
 }
 
 func (o *Options) coreErrors() []error {

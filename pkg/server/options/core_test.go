@@ -1,11 +1,33 @@
 package options
 
 import (
+	"net"
 	"strings"
 	"testing"
 
 	cliflag "k8s.io/component-base/cli/flag"
 )
+
+func TestAdvertised(t *testing.T) {
+	for name, test := range map[string]struct {
+		bind, advertise, want string
+	}{
+		"loopback":              {"127.0.0.1", "", "invalid IP"},
+		"loopback, of IPv6":     {"::1", "", "invalid IP"},
+		"an address":            {"192.0.2.1", "", "192.0.2.1"},
+		"another one":           {"0.0.0.0", "192.0.2.1", "192.0.2.1"},
+		"one of IPv6":           {"::", "2001:db8::1", "2001:db8::1"},
+		"loopback, behind one":  {"127.0.0.1", "192.0.2.1", "192.0.2.1"},
+		"loopback is told not":  {"192.0.2.1", "127.0.0.1", "invalid IP"},
+		"none in particular is": {"192.0.2.1", "0.0.0.0", "192.0.2.1"},
+	} {
+		o := New()
+		o.SecureServing.BindAddress, o.Run.AdvertiseAddress = net.ParseIP(test.bind), net.ParseIP(test.advertise)
+		if got := o.Advertised().String(); got != test.want {
+			t.Errorf("%s: got %s, want %s", name, got, test.want)
+		}
+	}
+}
 
 func TestCore(t *testing.T) {
 	for _, test := range []struct {

@@ -50,6 +50,9 @@ type Options struct {
 	ServiceProxyAllowCIDRs []string
 	// ServeCore says whether there is a second door; nil leaves it to Core.
 	ServeCore *bool
+	// KubernetesService says that a server with a second door keeps the Service
+	// kubernetes of the namespace default.
+	KubernetesService bool
 	// EventTTL is how long Events are kept.
 	EventTTL time.Duration
 	// ServiceAccount says that the cluster is the one whose Pod the server runs
@@ -80,24 +83,25 @@ type Options struct {
 // New makes options with the defaults: everything on this machine, on loopback.
 func New() *Options {
 	o := &Options{
-		DataDir:         "./" + defaultDataDir,
-		ClusterIPRanges: []string{"10.96.0.0/12"},
-		NodePortRanges:  []string{"30000-32767"},
-		WithControllers: true,
-		EventTTL:        time.Hour,
-		Run:             genericoptions.NewServerRunOptions(),
-		SecureServing:   genericoptions.NewSecureServingOptions().WithLoopback(),
-		Authentication:  genericoptions.NewDelegatingAuthenticationOptions(),
-		Authorization:   genericoptions.NewDelegatingAuthorizationOptions(),
-		Etcd:            genericoptions.NewEtcdOptions(storagebackend.NewDefaultConfig(defaultEtcdPrefix, nil)),
-		Admission:       admission.NewOptions(),
-		CoreAPI:         genericoptions.NewCoreAPIOptions(),
-		Controllers:     controllers.NewOptions(),
-		Audit:           genericoptions.NewAuditOptions(),
-		Features:        genericoptions.NewFeatureOptions(),
-		Tracing:         genericoptions.NewTracingOptions(),
-		Metrics:         metrics.NewOptions(),
-		Logs:            logs.NewOptions(),
+		DataDir:           "./" + defaultDataDir,
+		ClusterIPRanges:   []string{"10.96.0.0/12"},
+		NodePortRanges:    []string{"30000-32767"},
+		WithControllers:   true,
+		KubernetesService: true,
+		EventTTL:          time.Hour,
+		Run:               genericoptions.NewServerRunOptions(),
+		SecureServing:     genericoptions.NewSecureServingOptions().WithLoopback(),
+		Authentication:    genericoptions.NewDelegatingAuthenticationOptions(),
+		Authorization:     genericoptions.NewDelegatingAuthorizationOptions(),
+		Etcd:              genericoptions.NewEtcdOptions(storagebackend.NewDefaultConfig(defaultEtcdPrefix, nil)),
+		Admission:         admission.NewOptions(),
+		CoreAPI:           genericoptions.NewCoreAPIOptions(),
+		Controllers:       controllers.NewOptions(),
+		Audit:             genericoptions.NewAuditOptions(),
+		Features:          genericoptions.NewFeatureOptions(),
+		Tracing:           genericoptions.NewTracingOptions(),
+		Metrics:           metrics.NewOptions(),
+		Logs:              logs.NewOptions(),
 	}
 	o.SecureServing.BindPort = defaultPort
 	o.SecureServing.BindAddress = net.IPv4(127, 0, 0, 1)
