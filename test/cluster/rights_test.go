@@ -39,10 +39,11 @@ func testRights(t *testing.T, g *ground) {
 	for _, r := range granted {
 		// Informers have the cluster send what there is as part of a watch, and
 		// list where it can't: before 1.32, or without the feature WatchList.
+		asked := r
 		if r.verb == "list" {
-			r.verb = "watch"
+			asked.verb = "watch"
 		}
-		if !used[r] {
+		if !used[asked] {
 			t.Errorf("may %s, and never did", r)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"runtime"
 	"syscall"
+	"time"
 
 	"github.com/vishvananda/netlink"
 )
@@ -19,6 +20,8 @@ const (
 	// made is the stage of the copy in a namespace without addresses, and ready
 	// that of the copy with them and of all that it starts.
 	made, ready = "made", "ready"
+	// routeTimeout is how long the kernel may take to know a new address.
+	routeTimeout = 30 * time.Second
 )
 
 // Enter runs this program again in new namespaces for the network, processes and
@@ -127,6 +130,29 @@ func setUp(addresses []netip.Prefix) error {
 		if err := netlink.AddrAdd(loopback, address); err != nil {
 			return fmt.Errorf("adding %s to the loopback device of the new network namespace: %w", prefix, err)
 		}
+		if err := awaitLocal(prefix.Addr()); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// awaitLocal waits until an address is the machine's own: an IPv6 address can be
+// listened on before the kernel has the route to it.
+func awaitLocal(address netip.Addr) error {
+	timeout := time.NewTimer(routeTimeout)
+	defer timeout.Stop()
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	for {
+		routes, err := netlink.RouteGet(address.AsSlice())
+		if err == nil && len(routes) > 0 && routes[0].Type == syscall.RTN_LOCAL {
+			return nil
+		}
+		select {
+		case <-ticker.C:
+		case <-timeout.C:
+			return errors.Join(fmt.Errorf("the new address %s is not the machine's own after %v: its routes are %v", address, routeTimeout, routes), err)
+		}
+	}
 }
