@@ -40,8 +40,8 @@ func Build(ctx context.Context, source, dir, version, platform string) (Binary, 
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w -X "+stamp+"="+version, "-o", b.Path, "./cmd/portolan")
 	cmd.Dir = source
 	cmd.Stderr = os.Stderr
-	// What go env -w or the environment set is left out; the levels are Go's
-	// defaults.
+	// What the environment sets is left out, and what go env -w does is not: it
+	// may be what keeps git from being asked. The levels are Go's defaults.
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off", "GOEXPERIMENT=", "GOAMD64=v1", "GOARM64=v8.0",
 		"GOOS="+target.OS, "GOARCH="+target.Architecture)
 	if err := cmd.Run(); err != nil {
