@@ -57,6 +57,8 @@ var portolan = kind{
 	command: func(t testing.TB, dir, port, etcdServers string) *exec.Cmd {
 		return harness.Portolan(t, "serve", "--data-dir="+dir, "--secure-port="+port, "--etcd-servers="+etcdServers,
 			"--service-cluster-ip-range="+addressRange, "--service-node-port-range="+portRange,
+			// What the clients don't write nobody does: all values are counted.
+			"--controllers=false", "--kubernetes-service=false",
 			"--etcd-count-metric-poll-period=0", "--shutdown-delay-duration=2s", "--shutdown-watch-termination-grace-period=5s")
 	},
 }

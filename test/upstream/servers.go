@@ -162,7 +162,8 @@ func StartPortolan(ctx context.Context, p Programs, parent string) (_ *Server, e
 		return nil, err
 	}
 	started := time.Now()
-	s.api, err = Launch("portolan", s.dir, p.Portolan, "serve", "--data-dir="+s.dir, "--secure-port="+port)
+	// A kube-apiserver by itself has no controllers beside it either.
+	s.api, err = Launch("portolan", s.dir, p.Portolan, "serve", "--data-dir="+s.dir, "--secure-port="+port, "--controllers=false")
 	if err != nil {
 		return nil, err
 	}
