@@ -10,9 +10,9 @@ func TestLeaks(t *testing.T) {
 	}{
 		"the same":         {func(*level) {}, 0},
 		"less":             {func(l *level) { l.heap, l.goroutines, l.files = 1, 1, 1 }, 0},
-		"a bit more":       {func(l *level) { l.heap, l.goroutines, l.files = l.heap+3<<20, l.goroutines+25, l.files+10 }, 0},
+		"a bit more":       {func(l *level) { l.heap, l.goroutines, l.files = l.heap+3<<20, l.goroutines+150, l.files+10 }, 0},
 		"heap":             {func(l *level) { l.heap += 4 << 20 }, 1},
-		"goroutines":       {func(l *level) { l.goroutines += 26 }, 1},
+		"goroutines":       {func(l *level) { l.goroutines += 151 }, 1},
 		"files":            {func(l *level) { l.files += 11 }, 1},
 		"everything, lots": {func(l *level) { l.heap, l.goroutines, l.files = 1<<30, 1e4, 1e3 }, 3},
 	} {
@@ -23,6 +23,13 @@ func TestLeaks(t *testing.T) {
 				t.Errorf("found %q", leaks)
 			}
 		})
+	}
+}
+
+func TestHighest(t *testing.T) {
+	want := level{heap: 5, goroutines: 6, files: 7}
+	if got := highest([]level{{5, 1, 7}, {4, 6, 2}, {1, 1, 1}}); got != want {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 
