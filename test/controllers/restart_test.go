@@ -81,18 +81,18 @@ func (f *fixture) addPods(app string, count int) {
 	}
 }
 
-// versions are the resource versions of all Endpoints and slices.
+// versions are the resource versions of all Endpoints and slices of the tests.
 func (f *fixture) versions() map[string]string {
 	f.t.Helper()
 	all := map[string]string{}
-	list, err := f.portolan.PortolanV1().Endpoints("").List(f.t.Context(), metav1.ListOptions{})
+	list, err := f.portolan.PortolanV1().Endpoints(namespace).List(f.t.Context(), metav1.ListOptions{})
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	for _, e := range list.Items {
 		all["endpoints "+e.Name] = e.ResourceVersion
 	}
-	slices, err := f.portolan.PortolanV1().EndpointSlices("").List(f.t.Context(), metav1.ListOptions{})
+	slices, err := f.portolan.PortolanV1().EndpointSlices(namespace).List(f.t.Context(), metav1.ListOptions{})
 	if err != nil {
 		f.t.Fatal(err)
 	}
