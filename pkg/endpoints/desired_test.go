@@ -75,26 +75,30 @@ func showAddress(address corev1.EndpointAddress) string {
 	return address.IP
 }
 
-func TestSubsets(t *testing.T) {
-	terminating := func(pod *corev1.Pod) { pod.DeletionTimestamp = ptr.To(metav1.Now()) }
-	named := func(container, sidecar bool) func(*corev1.Pod) {
-		port := []corev1.ContainerPort{{Name: "web", ContainerPort: 9000, Protocol: corev1.ProtocolUDP}, {Name: "web", ContainerPort: 9090, Protocol: corev1.ProtocolTCP}}
-		return func(pod *corev1.Pod) {
-			pod.Spec.Containers = []corev1.Container{{}}
-			pod.Spec.InitContainers = []corev1.Container{{Ports: port}}
-			if container {
-				pod.Spec.Containers[0].Ports = port[1:]
-			}
-			if sidecar {
-				pod.Spec.InitContainers[0].RestartPolicy = ptr.To(corev1.ContainerRestartPolicyAlways)
-			}
+func terminating(pod *corev1.Pod) { pod.DeletionTimestamp = ptr.To(metav1.Now()) }
+
+// named has a port named web in a container, in a sidecar, or in what is neither.
+func named(container, sidecar bool) func(*corev1.Pod) {
+	port := []corev1.ContainerPort{{Name: "web", ContainerPort: 9000, Protocol: corev1.ProtocolUDP}, {Name: "web", ContainerPort: 9090, Protocol: corev1.ProtocolTCP}}
+	return func(pod *corev1.Pod) {
+		pod.Spec.Containers = []corev1.Container{{}}
+		pod.Spec.InitContainers = []corev1.Container{{Ports: port}}
+		if container {
+			pod.Spec.Containers[0].Ports = port[1:]
+		}
+		if sidecar {
+			pod.Spec.InitContainers[0].RestartPolicy = ptr.To(corev1.ContainerRestartPolicyAlways)
 		}
 	}
+}
+
+func hostname(subdomain string) func(*corev1.Pod) {
+	return func(pod *corev1.Pod) { pod.Spec.Hostname, pod.Spec.Subdomain = "db-0", subdomain }
+}
+
+func TestSubsets(t *testing.T) {
 	toName := func(s *corev1.Service) { s.Spec.Ports[0].TargetPort = intstr.FromString("web") }
 	headless := func(s *corev1.Service) { s.Spec.ClusterIP, s.Spec.Ports = corev1.ClusterIPNone, nil }
-	hostname := func(subdomain string) func(*corev1.Pod) {
-		return func(pod *corev1.Pod) { pod.Spec.Hostname, pod.Spec.Subdomain = "db-0", subdomain }
-	}
 	tests := map[string]struct {
 		service func(*corev1.Service)
 		pods    []*corev1.Pod

@@ -28,14 +28,14 @@ func tcp(name string, number int32) corev1.EndpointPort {
 
 func ports(list ...corev1.EndpointPort) []corev1.EndpointPort { return list }
 
-func TestRepack(t *testing.T) {
+type repackTest struct{ subsets, want []corev1.EndpointSubset }
+
+func repackTests() map[string]repackTest {
 	http, https := tcp("http", 80), tcp("https", 443)
 	grpc := corev1.EndpointPort{Name: "http", Port: 80, Protocol: corev1.ProtocolTCP, AppProtocol: ptr.To("kubernetes.io/h2c")}
 	sameGRPC := grpc
 	sameGRPC.AppProtocol = ptr.To("kubernetes.io/h2c")
-	tests := map[string]struct {
-		subsets, want []corev1.EndpointSubset
-	}{
+	return map[string]repackTest{
 		"nothing": {},
 		"a subset without addresses": {
 			subsets: []corev1.EndpointSubset{{Ports: ports(http)}},
@@ -103,7 +103,10 @@ func TestRepack(t *testing.T) {
 			},
 		},
 	}
-	for name, test := range tests {
+}
+
+func TestRepack(t *testing.T) {
+	for name, test := range repackTests() {
 		t.Run(name, func(t *testing.T) {
 			if got := Repack(test.subsets); !ignoringVersions.DeepEqual(got, test.want) {
 				t.Errorf("got  %v\nwant %v", got, test.want)

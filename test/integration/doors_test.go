@@ -1,30 +1,25 @@
 package integration
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 
-	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	eventsv1 "k8s.io/api/events/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	portolanv1 "github.com/portolan-dev/portolan/generated/clientset/versioned/typed/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 	"github.com/portolan-dev/portolan/test/harness"
 )
@@ -104,6 +99,24 @@ func TestTwoDoors(t *testing.T) {
 		t.Errorf("error %v, listed are %+v", err, listed)
 	}
 
+	expectEndpointsAtBoth(t, core, own)
+	// The Service takes along what is its, whichever door it was written through.
+	if err := core.CoreV1().Services("default").Delete(ctx, "web", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	_, endpointsErr := core.CoreV1().Endpoints("default").Get(ctx, "web", metav1.GetOptions{})
+	_, sliceErr := own.EndpointSlices("default").Get(ctx, "web-1", metav1.GetOptions{})
+	addresses, err := core.NetworkingV1().IPAddresses().List(ctx, metav1.ListOptions{})
+	if err != nil || len(addresses.Items) != 0 || !apierrors.IsNotFound(endpointsErr) || !apierrors.IsNotFound(sliceErr) {
+		t.Errorf("left are %+v (%v), Endpoints: %v, slice: %v", addresses, err, endpointsErr, sliceErr)
+	}
+}
+
+// expectEndpointsAtBoth writes the Endpoints of web through one door and its
+// EndpointSlice through the other.
+func expectEndpointsAtBoth(t *testing.T, core kubernetes.Interface, own portolanv1.PortolanV1Interface) {
+	t.Helper()
+	ctx := t.Context()
 	endpoints, err := own.Endpoints("default").Create(ctx, &v1.Endpoints{
 		ObjectMeta: metav1.ObjectMeta{Name: "web"},
 		Subsets:    []corev1.EndpointSubset{{Addresses: []corev1.EndpointAddress{{IP: "192.0.2.1"}}, Ports: []corev1.EndpointPort{{Port: 80}}}},
@@ -126,17 +139,6 @@ func TestTwoDoors(t *testing.T) {
 	if found, err := own.EndpointSlices("default").Get(ctx, "web-1", metav1.GetOptions{}); err != nil || !alike(found, slice) ||
 		!equality.Semantic.DeepEqual(found.Ports, slice.Ports) || slice.Generation != 1 || *slice.Ports[0].Protocol != corev1.ProtocolTCP {
 		t.Errorf("error %v, the slice is %+v, made was %+v", err, found, slice)
-	}
-
-	// The Service takes along what is its, whichever door it was written through.
-	if err := core.CoreV1().Services("default").Delete(ctx, "web", metav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	_, endpointsErr := core.CoreV1().Endpoints("default").Get(ctx, "web", metav1.GetOptions{})
-	_, sliceErr := own.EndpointSlices("default").Get(ctx, "web-1", metav1.GetOptions{})
-	addresses, err := core.NetworkingV1().IPAddresses().List(ctx, metav1.ListOptions{})
-	if err != nil || len(addresses.Items) != 0 || !apierrors.IsNotFound(endpointsErr) || !apierrors.IsNotFound(sliceErr) {
-		t.Errorf("left are %+v (%v), Endpoints: %v, slice: %v", addresses, err, endpointsErr, sliceErr)
 	}
 }
 
@@ -228,12 +230,7 @@ func TestRefusalsAreOfTheDoor(t *testing.T) {
 	}
 	other := metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: ptr.To(types.UID("other"))}}
 	services, ours := core.CoreV1().Services("default"), own.Services("default")
-	for _, test := range []struct {
-		name            string
-		core, own       func() error
-		want            string
-		wantGroup, kind string
-	}{
+	expectRefusals(t, []refusal{
 		{
 			name: "none",
 			core: func() error { _, err := services.Get(ctx, "none", metav1.GetOptions{}); return err },
@@ -294,12 +291,21 @@ func TestRefusalsAreOfTheDoor(t *testing.T) {
 			own:  func() error { return ours.Delete(ctx, "holder", other) },
 			want: `Operation cannot be fulfilled on Service%s "holder": `, kind: "Service",
 		},
+	})
+	expectInUse(t, core, own, holder.Spec.ClusterIP)
+}
+
+// expectInUse wants what a Service holds to be kept.
+func expectInUse(t *testing.T, core kubernetes.Interface, own portolanv1.PortolanV1Interface, address string) {
+	t.Helper()
+	ctx := t.Context()
+	expectRefusals(t, []refusal{
 		{
 			name: "a claim that is held",
 			core: func() error {
-				return core.NetworkingV1().IPAddresses().Delete(ctx, holder.Spec.ClusterIP, metav1.DeleteOptions{})
+				return core.NetworkingV1().IPAddresses().Delete(ctx, address, metav1.DeleteOptions{})
 			},
-			own:  func() error { return own.IPAddresses().Delete(ctx, holder.Spec.ClusterIP, metav1.DeleteOptions{}) },
+			own:  func() error { return own.IPAddresses().Delete(ctx, address, metav1.DeleteOptions{}) },
 			want: `Operation cannot be fulfilled on ipaddresses%s "10.96.0.5": the address is held by services%s/default/holder: `, wantGroup: networkingv1.GroupName, kind: "ipaddresses",
 		},
 		{
@@ -310,7 +316,22 @@ func TestRefusalsAreOfTheDoor(t *testing.T) {
 			own:  func() error { return own.ServiceCIDRs().Delete(ctx, v1.DefaultRangeName, metav1.DeleteOptions{}) },
 			want: `Operation cannot be fulfilled on servicecidrs%s "kubernetes": 10.96.0.5 is held by services%s/default/holder and lies in no other range`, wantGroup: networkingv1.GroupName, kind: "servicecidrs",
 		},
-	} {
+	})
+}
+
+// refusal is something that is refused at either door, and what is told then:
+// in the pattern the group comes first, and the suffix of the holder's resource
+// next. wantGroup is the group of the second door.
+type refusal struct {
+	name            string
+	core, own       func() error
+	want            string
+	wantGroup, kind string
+}
+
+func expectRefusals(t *testing.T, refusals []refusal) {
+	t.Helper()
+	for _, test := range refusals {
 		expectRefusal(t, test.name+" at the second door", test.core(), test.want, test.wantGroup, "", test.kind)
 		expectRefusal(t, test.name, test.own(), test.want, v1.GroupName, "."+v1.GroupName, test.kind)
 	}
@@ -332,208 +353,5 @@ func expectRefusal(t *testing.T, what string, err error, pattern, group, holder,
 	}
 	if details := status.Status().Details; details == nil || details.Group != group || details.Kind != kind {
 		t.Errorf("%s: details %+v, want %s of %q", what, details, kind, group)
-	}
-}
-
-// TestAppliesThroughTwoDoors has a manager of one door's fields in the way of
-// another at the other door.
-func TestAppliesThroughTwoDoors(t *testing.T) {
-	t.Parallel()
-	server := harness.Start(t, nil)
-	client := server.Client.Discovery().RESTClient()
-	apply := func(group, path, manager, fields string, force bool) (*metav1.PartialObjectMetadata, error) {
-		prefix, version := "/apis/"+group+"/v1", group+"/v1"
-		if group == "" {
-			prefix, version = "/api/v1", "v1"
-		}
-		result := client.Patch(types.ApplyPatchType).AbsPath(prefix+path).
-			Param("fieldManager", manager).Param("force", fmt.Sprint(force)).
-			Body([]byte(`{"apiVersion":"` + version + `",` + fields + `}`)).Do(t.Context())
-		if err := result.Error(); err != nil {
-			return nil, err
-		}
-		raw, err := result.Raw()
-		if err != nil {
-			return nil, err
-		}
-		object := &metav1.PartialObjectMetadata{}
-		return object, json.Unmarshal(raw, object)
-	}
-	for _, test := range []struct {
-		group, path, first, second, field string
-	}{
-		{
-			"", "/namespaces/default/services/%s",
-			`"kind":"Service","metadata":{"name":"%s"},"spec":{"ports":[{"name":"a","port":80}]}`,
-			`"kind":"Service","metadata":{"name":"%s"},"spec":{"ports":[{"name":"b","port":80}]}`, `.spec.ports[port=80,protocol="TCP"].name`,
-		},
-		{
-			"", "/namespaces/default/services/%s/status",
-			`"kind":"Service","metadata":{"name":"%s"},"status":{"conditions":[{"type":"A","status":"True","reason":"R","message":"","lastTransitionTime":"2026-01-01T00:00:00Z"}]}`,
-			`"kind":"Service","metadata":{"name":"%s"},"status":{"conditions":[{"type":"A","status":"False","reason":"R","message":"","lastTransitionTime":"2026-01-01T00:00:00Z"}]}`,
-			`.status.conditions[type="A"].status`,
-		},
-		{
-			"", "/namespaces/default/endpoints/%s",
-			`"kind":"Endpoints","metadata":{"name":"%s"},"subsets":[{"addresses":[{"ip":"192.0.2.1"}]}]`,
-			`"kind":"Endpoints","metadata":{"name":"%s"},"subsets":[{"addresses":[{"ip":"192.0.2.2"}]}]`, `.subsets`,
-		},
-		{
-			discoveryv1.GroupName, "/namespaces/default/endpointslices/%s",
-			`"kind":"EndpointSlice","metadata":{"name":"%s"},"addressType":"IPv4","endpoints":[{"addresses":["192.0.2.1"]}]`,
-			`"kind":"EndpointSlice","metadata":{"name":"%s"},"addressType":"IPv4","endpoints":[{"addresses":["192.0.2.2"]}]`, `.endpoints`,
-		},
-		{
-			networkingv1.GroupName, "/servicecidrs/%s",
-			`"kind":"ServiceCIDR","metadata":{"name":"%s","labels":{"a":"b"}},"spec":{"cidrs":["198.51.100.0/24"]}`,
-			`"kind":"ServiceCIDR","metadata":{"name":"%s","labels":{"a":"c"}},"spec":{"cidrs":["198.51.100.0/24"]}`, `.metadata.labels.a`,
-		},
-		{
-			networkingv1.GroupName, "/ipaddresses/203.0.113.%s",
-			`"kind":"IPAddress","metadata":{"name":"203.0.113.%s","labels":{"a":"b"}},"spec":{"parentRef":{"resource":"reservations","name":"r"}}`,
-			`"kind":"IPAddress","metadata":{"name":"203.0.113.%s","labels":{"a":"c"}},"spec":{"parentRef":{"resource":"reservations","name":"r"}}`, `.metadata.labels.a`,
-		},
-	} {
-		for number, groups := range [][2]string{{test.group, v1.GroupName}, {v1.GroupName, test.group}} {
-			filled := func(pattern string) string { return strings.Replace(pattern, "%s", fmt.Sprint(7+number), 1) }
-			what := fmt.Sprintf("%s, first in %q", test.path, groups[0])
-			if test.field == ".metadata.labels.a" && strings.HasPrefix(test.path, "/servicecidrs") {
-				filled = func(pattern string) string { return strings.Replace(pattern, "%s", fmt.Sprintf("r%d", number), 1) }
-			}
-			made, err := apply(groups[0], filled(test.path), "first", filled(test.first), false)
-			if err != nil {
-				t.Errorf("%s: %v", what, err)
-				continue
-			}
-			if entry := managerOf(made, "first"); entry == nil || schemaGroup(entry.APIVersion) != groups[0] {
-				t.Errorf("%s: the managers are %+v", what, made.ManagedFields)
-			}
-			_, err = apply(groups[1], filled(test.path), "second", filled(test.second), false)
-			if !apierrors.IsConflict(err) || !strings.Contains(err.Error(), `conflict with "first"`) || !strings.Contains(err.Error(), test.field) {
-				t.Errorf("%s: over another's field: %v", what, err)
-			}
-			forced, err := apply(groups[1], filled(test.path), "second", filled(test.second), true)
-			if err != nil {
-				t.Errorf("%s: by force: %v", what, err)
-				continue
-			}
-			if entry := managerOf(forced, "second"); entry == nil || schemaGroup(entry.APIVersion) != groups[1] {
-				t.Errorf("%s: the managers are %+v", what, forced.ManagedFields)
-			}
-		}
-	}
-}
-
-func managerOf(object metav1.Object, manager string) *metav1.ManagedFieldsEntry {
-	fields := object.GetManagedFields()
-	index := slices.IndexFunc(fields, func(entry metav1.ManagedFieldsEntry) bool { return entry.Manager == manager })
-	if index < 0 {
-		return nil
-	}
-	return &fields[index]
-}
-
-func schemaGroup(version string) string {
-	group, _, found := strings.Cut(version, "/")
-	if !found {
-		return ""
-	}
-	return group
-}
-
-// TestDiscoveryOfTwoDoors wants each short name at one door, but for that of
-// Events, which upstream has twice as well, and what is
-// published of each group to be of that group.
-func TestDiscoveryOfTwoDoors(t *testing.T) {
-	t.Parallel()
-	server := harness.Start(t, nil)
-	client := coreClient(t, server).Discovery()
-	_, lists, err := client.ServerGroupsAndResources()
-	if err != nil {
-		t.Fatal(err)
-	}
-	names, categories := map[string]string{}, map[string][]string{}
-	for _, list := range lists {
-		for _, resource := range list.APIResources {
-			for _, short := range resource.ShortNames {
-				if other, taken := names[short]; taken && short != "ev" {
-					t.Errorf("%s is short for %s and for %s in %s", short, other, resource.Name, list.GroupVersion)
-				}
-				names[short] = resource.Name + " in " + list.GroupVersion
-			}
-			for _, category := range resource.Categories {
-				categories[category] = append(categories[category], resource.Name+" in "+list.GroupVersion)
-			}
-		}
-	}
-	for short, want := range map[string]string{
-		"svc": "services in v1", "ep": "endpoints in v1", "ip": "ipaddresses in networking.k8s.io/v1",
-		"psvc": "services in portolan.dev/v1", "pep": "endpoints in portolan.dev/v1",
-	} {
-		if names[short] != want {
-			t.Errorf("%s is short for %q, want %s", short, names[short], want)
-		}
-	}
-	if got := fmt.Sprint(categories); got != "map[all:[pods in v1 services in v1]]" {
-		t.Errorf("the categories are %s", got)
-	}
-	expectOwnKinds(t, client)
-}
-
-// expectOwnKinds wants each model to be of kinds of its own package's group.
-func expectOwnKinds(t *testing.T, client discovery.DiscoveryInterface) {
-	t.Helper()
-	document, err := client.OpenAPISchema()
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Objects and lists of seven kinds in portolan.dev, and of eleven upstream.
-	const ofAKind = 36
-	seen := 0
-	for _, definition := range document.GetDefinitions().GetAdditionalProperties() {
-		for _, extension := range definition.GetValue().GetVendorExtension() {
-			if extension.GetName() != "x-kubernetes-group-version-kind" {
-				continue
-			}
-			kinds, name := extension.GetValue().GetYaml(), definition.GetName()
-			group, known := "", strings.HasPrefix(name, "io.k8s.api.core.v1.")
-			for prefix, other := range map[string]string{
-				"dev.portolan.v1.": v1.GroupName, "io.k8s.api.discovery.v1.": discoveryv1.GroupName, "io.k8s.api.networking.v1.": networkingv1.GroupName,
-				"io.k8s.api.events.v1.": eventsv1.GroupName, "io.k8s.api.coordination.v1.": coordinationv1.GroupName,
-			} {
-				if strings.HasPrefix(name, prefix) {
-					group, known = other, true
-				}
-			}
-			if !known {
-				// Those of the API machinery are of every group.
-				continue
-			}
-			seen++
-			if strings.Count(kinds, "kind:") != 1 || !strings.Contains(kinds, "group: "+group) && group != "" || !strings.Contains(kinds, "version: v1\n") {
-				t.Errorf("%s is of the kinds\n%s", name, kinds)
-			}
-		}
-	}
-	if seen != ofAKind {
-		t.Errorf("%d models are of a kind, want %d", seen, ofAKind)
-	}
-}
-
-// TestOneDoor serves in the group portolan.dev alone.
-func TestOneDoor(t *testing.T) {
-	t.Parallel()
-	server := harness.Start(t, func(o *options.Options) { o.ServeCore = ptr.To(false) })
-	_, err := coreClient(t, server).CoreV1().Services("default").List(context.Background(), metav1.ListOptions{})
-	if !apierrors.IsNotFound(err) {
-		t.Errorf("a door that isn't there: %v", err)
-	}
-	list, err := server.Client.Discovery().ServerResourcesForGroupVersion(v1.SchemeGroupVersion.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	index := slices.IndexFunc(list.APIResources, func(resource metav1.APIResource) bool { return resource.Name == "services" })
-	if got := fmt.Sprint(list.APIResources[index].Categories); got != "[all]" {
-		t.Errorf("services are in %s", got)
 	}
 }
