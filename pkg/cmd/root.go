@@ -20,7 +20,7 @@ func NewCommand() *cobra.Command {
 	cmd.AddCommand(
 		newServeCommand(), newControllersCommand(),
 		newVerifyCommand(), newMigrateCommand(), newSnapshotCommand(),
-		newCertificatesCommand(), newVersionCommand(),
+		newUserCommand(), newCertificatesCommand(), newVersionCommand(),
 	)
 	return cmd
 }

@@ -1,7 +1,7 @@
 // Package pki keeps the certificates that a server makes for itself: a
 // certificate authority, its own serving certificate and, where there is no
 // cluster to say who may do what, the administrator's client certificate with a
-// kubeconfig that uses it.
+// kubeconfig that uses it. Those of other users are made on demand and not kept.
 //
 // Everything is in one directory and found again at the next start. What has
 // expired, is about to, or no longer fits is made anew; the authority is not,
@@ -32,7 +32,8 @@ const (
 	// renewBefore is when a certificate is made anew at a start.
 	renewBefore = 30 * 24 * time.Hour
 
-	admin = "portolan-admin"
+	admin           = "portolan-admin"
+	adminKubeconfig = "admin.kubeconfig"
 )
 
 // Files are the files of a directory.
@@ -59,16 +60,13 @@ func Ensure(dir string, server Server, now time.Time) (Files, error) {
 	if err != nil {
 		return Files{}, err
 	}
-	client := x509.Certificate{
-		Subject:     pkix.Name{CommonName: admin, Organization: []string{user.SystemPrivilegedGroup}},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}
+	client := clientTemplate(User{Name: admin, Groups: []string{user.SystemPrivilegedGroup}})
 	pkiDir := filepath.Dir(files.CACert)
 	cert, key := filepath.Join(pkiDir, "admin.crt"), filepath.Join(pkiDir, "admin.key")
 	if err := ensureSigned(ca, cert, key, client, now); err != nil {
 		return Files{}, err
 	}
-	files.Kubeconfig = filepath.Join(dir, "admin.kubeconfig")
+	files.Kubeconfig = filepath.Join(dir, adminKubeconfig)
 	return files, writeKubeconfig(files, cert, key, server.URL)
 }
 
@@ -79,16 +77,17 @@ func EnsureServing(dir string, server Server, now time.Time) (Files, error) {
 }
 
 func ensureServing(dir string, server Server, now time.Time) (Files, certificate.Pair, error) {
-	pkiDir := filepath.Join(dir, "pki")
+	caCert, caKey := authorityFiles(dir)
+	pkiDir := filepath.Dir(caCert)
 	if err := os.MkdirAll(pkiDir, 0o700); err != nil {
 		return Files{}, certificate.Pair{}, err
 	}
 	files := Files{
-		CACert:      filepath.Join(pkiDir, "ca.crt"),
+		CACert:      caCert,
 		ServingCert: filepath.Join(pkiDir, "serving.crt"),
 		ServingKey:  filepath.Join(pkiDir, "serving.key"),
 	}
-	ca, err := ensureAuthority(files.CACert, filepath.Join(pkiDir, "ca.key"), now)
+	ca, err := ensureAuthority(caCert, caKey, now)
 	if err != nil {
 		return Files{}, ca, err
 	}
@@ -104,11 +103,20 @@ func ensureServing(dir string, server Server, now time.Time) (Files, certificate
 	return files, ca, nil
 }
 
+// authorityFiles are those of a directory's authority.
+func authorityFiles(dir string) (cert, key string) {
+	return filepath.Join(dir, "pki", "ca.crt"), filepath.Join(dir, "pki", "ca.key")
+}
+
+func expiredError(certFile string) error {
+	return fmt.Errorf("the certificate authority in %s has expired: remove %s to have everything made anew", certFile, filepath.Dir(certFile))
+}
+
 func ensureAuthority(certFile, keyFile string, now time.Time) (certificate.Pair, error) {
 	authority, err := load(certFile, keyFile)
 	switch {
 	case err == nil && now.After(authority.Cert.NotAfter):
-		return authority, fmt.Errorf("the certificate authority in %s has expired: remove %s to have everything made anew", certFile, filepath.Dir(certFile))
+		return authority, expiredError(certFile)
 	case err == nil:
 		return authority, nil
 	case !errors.Is(err, fs.ErrNotExist):
@@ -193,27 +201,32 @@ func write(file string, data []byte, mode os.FileMode) (err error) {
 	return os.Rename(temporary.Name(), file)
 }
 
-// writeKubeconfig writes a kubeconfig that holds all it needs, so that it can
-// be taken elsewhere.
 func writeKubeconfig(files Files, certFile, keyFile, url string) error {
-	config := clientcmdapi.NewConfig()
-	const name = "portolan"
 	var errs []error
 	read := func(file string) []byte {
 		data, err := os.ReadFile(file)
 		errs = append(errs, err)
 		return data
 	}
-	config.Clusters[name] = &clientcmdapi.Cluster{Server: url, CertificateAuthorityData: read(files.CACert)}
-	config.AuthInfos[admin] = &clientcmdapi.AuthInfo{ClientCertificateData: read(certFile), ClientKeyData: read(keyFile)}
-	config.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: admin, Namespace: "default"}
-	config.CurrentContext = name
+	authority, cert, key := read(files.CACert), read(certFile), read(keyFile)
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	data, err := clientcmd.Write(*config)
+	data, err := kubeconfig(admin, url, authority, cert, key)
 	if err != nil {
 		return err
 	}
 	return write(files.Kubeconfig, data, 0o600)
+}
+
+// kubeconfig is one that holds all it needs, so that it can be taken elsewhere.
+// The certificates and the key are PEM.
+func kubeconfig(user, url string, authority, cert, key []byte) ([]byte, error) {
+	const name = "portolan"
+	config := clientcmdapi.NewConfig()
+	config.Clusters[name] = &clientcmdapi.Cluster{Server: url, CertificateAuthorityData: authority}
+	config.AuthInfos[user] = &clientcmdapi.AuthInfo{ClientCertificateData: cert, ClientKeyData: key}
+	config.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: user, Namespace: "default"}
+	config.CurrentContext = name
+	return clientcmd.Write(*config)
 }

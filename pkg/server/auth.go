@@ -34,8 +34,8 @@ type identities struct {
 
 // applyAuth sets up who is known and what they may do. Where there is a cluster
 // both are its to say. Without one holders of client certificates of the
-// server's own authority are known. In either case system:masters may do
-// everything, and everybody may ask after the server's health.
+// server's own authority are known, and groups say what they may. In either case
+// system:masters may do everything, and everybody may ask after the server's health.
 func (c *Config) applyAuth(o *options.Options, ownCA string) error {
 	everybody, err := path.NewAuthorizer(o.Authorization.AlwaysAllowPaths)
 	if err != nil {
@@ -126,6 +126,12 @@ func applyAuthorization(config *genericapiserver.Config, o *options.Options, eve
 			return err
 		}
 		chain = append(chain, authorizers.NamedAuthorizer{AuthorizerName: "SubjectAccessReview", Authorizer: noteUnanswered(reviews)})
+	} else {
+		groups, err := newGroups()
+		if err != nil {
+			return err
+		}
+		chain = append(chain, authorizers.NamedAuthorizer{AuthorizerName: "Groups", Authorizer: groups})
 	}
 	var err error
 	config.Authorization.Authorizer, err = authorizers.New(chain...)

@@ -1,0 +1,111 @@
+package cmd
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	cliflag "k8s.io/component-base/cli/flag"
+
+	"github.com/portolan-dev/portolan/pkg/pki"
+	"github.com/portolan-dev/portolan/pkg/server/options"
+)
+
+func newUserCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "user",
+		Short: "Name users of a server without a cluster",
+	}
+	cmd.AddCommand(newUserAddCommand())
+	return cmd
+}
+
+type userAddOptions struct {
+	dataDir, out, server string
+	groups               []string
+	validity             time.Duration
+}
+
+func newUserAddCommand() *cobra.Command {
+	o := userAddOptions{dataDir: options.New().DataDir, validity: 365 * 24 * time.Hour}
+	cmd := &cobra.Command{
+		Use:   "add NAME",
+		Short: "Make a client certificate for a user, and a kubeconfig with it",
+		Long: `Makes a client certificate that the authority of a data directory signs, and writes
+a kubeconfig with it that can be taken elsewhere. It is for a server without a
+cluster, which may be running. What the user may do is said by the groups:
+
+  portolan:readers   read everything but through proxies
+  portolan:writers   that, and write it
+  system:masters     everything
+
+Others, and those of no group, may do nothing unless an --authorization-config of
+the server allows it. A certificate can't be taken back: it is good until its
+validity ends or, if that is sooner, that of its authority. Each data directory
+has an authority of its own: of several servers on one etcd, the others need the
+pki/ca.crt of this one as their --client-ca-file.`,
+		Example: `  # Somebody who looks at Services
+  portolan user add ann --group=portolan:readers
+
+  # A controller on another machine, for a month
+  portolan user add robot --group=portolan:writers --server=https://192.0.2.7:6443 --validity=720h --out=robot.kubeconfig`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			user := pki.User{Name: args[0], Groups: o.groups}
+			if err := o.validate(user); err != nil {
+				return err
+			}
+			cmd.SilenceUsage = true
+			return o.run(cmd.OutOrStdout(), user)
+		},
+	}
+	var sets cliflag.NamedFlagSets
+	flags := sets.FlagSet("user")
+	flags.StringArrayVar(&o.groups, "group", nil, "Group that the user is a member of; may be repeated")
+	flags.DurationVar(&o.validity, "validity", o.validity, "For how long the certificate is good")
+	flags.StringVar(&o.dataDir, "data-dir", o.dataDir, "Data directory of the server, whose authority signs")
+	flags.StringVar(&o.out, "out", "", "File of the kubeconfig, which must not exist (default NAME.kubeconfig in --data-dir)")
+	flags.StringVar(&o.server, "server", "", "URL of the server in the kubeconfig (default that of the administrator's)")
+	addFlags(cmd, sets)
+	return cmd
+}
+
+func (o *userAddOptions) validate(user pki.User) error {
+	errs := []error{user.Validate()}
+	if o.validity <= 0 {
+		errs = append(errs, fmt.Errorf("--validity: %s must be more than nothing", o.validity))
+	}
+	if o.out == "" && strings.ContainsRune(user.Name, filepath.Separator) {
+		errs = append(errs, fmt.Errorf("user %q makes no name of a file: name one with --out", user.Name))
+	}
+	if o.server != "" {
+		if server, err := url.Parse(o.server); err != nil || server.Scheme != "https" || server.Host == "" {
+			errs = append(errs, fmt.Errorf("--server: %q is not a URL like https://192.0.2.7:6443", o.server))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (o *userAddOptions) run(out io.Writer, user pki.User) error {
+	file := cmp.Or(o.out, filepath.Join(o.dataDir, user.Name+".kubeconfig"))
+	expires, err := pki.AddUser(o.dataDir, file, o.server, user, time.Now(), o.validity)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w: remove it, or name another file with --out", err)
+	}
+	if err != nil {
+		return err
+	}
+	member := "no group"
+	if len(user.Groups) > 0 {
+		member = strings.Join(user.Groups, ", ")
+	}
+	_, err = fmt.Fprintf(out, "%s is the kubeconfig of %s, of %s, good until %s.\n", file, user.Name, member, expires.UTC().Format(time.RFC3339))
+	return err
+}

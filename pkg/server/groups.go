@@ -1,0 +1,62 @@
+package server
+
+import (
+	"context"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	"k8s.io/apiserver/pkg/authorization/path"
+)
+
+// The groups whose members may do something on a server without a cluster, where
+// no roles are. Who is in them is said by whatever says who somebody is.
+const (
+	// Readers may read everything but through proxies.
+	Readers = "portolan:readers"
+	// Writers may do what readers may, and write what they read.
+	Writers = "portolan:writers"
+)
+
+var (
+	readVerbs  = sets.New("get", "list", "watch")
+	writeVerbs = sets.New("create", "update", "patch", "delete", "deletecollection")
+	// Those through which no other address is reached.
+	plainSubresources = sets.New("", "status", "finalize")
+	// What the roles system:discovery and system:public-info-viewer allow upstream
+	// (plugin/pkg/auth/authorizer/rbac/bootstrappolicy).
+	publicPaths = []string{
+		"/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*", "/version", "/version/",
+		"/healthz", "/livez", "/livez/*", "/readyz", "/readyz/*",
+	}
+)
+
+// newGroups lets members of the two groups do what they may. It has no opinion
+// on others, nor on the rest.
+func newGroups() (authorizer.Authorizer, error) {
+	public, err := path.NewAuthorizer(publicPaths)
+	if err != nil {
+		return nil, err
+	}
+	return authorizer.AuthorizerFunc(func(ctx context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
+		if a.GetUser() == nil {
+			return authorizer.DecisionNoOpinion, "", nil
+		}
+		groups := a.GetUser().GetGroups()
+		writes := slices.Contains(groups, Writers)
+		if !writes && !slices.Contains(groups, Readers) {
+			return authorizer.DecisionNoOpinion, "", nil
+		}
+		if !a.IsResourceRequest() {
+			if verb := a.GetVerb(); verb != "get" && verb != "head" {
+				return authorizer.DecisionNoOpinion, "", nil
+			}
+			return public.Authorize(ctx, a)
+		}
+		verb := a.GetVerb()
+		if plainSubresources.Has(a.GetSubresource()) && (readVerbs.Has(verb) || writes && writeVerbs.Has(verb)) {
+			return authorizer.DecisionAllow, "", nil
+		}
+		return authorizer.DecisionNoOpinion, "", nil
+	}), nil
+}

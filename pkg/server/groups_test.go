@@ -1,0 +1,67 @@
+package server
+
+import (
+	"testing"
+
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+)
+
+func TestGroups(t *testing.T) {
+	groups, err := newGroups()
+	if err != nil {
+		t.Fatal(err)
+	}
+	resource := func(verb, subresource string) authorizer.AttributesRecord {
+		return authorizer.AttributesRecord{Verb: verb, Resource: "services", Subresource: subresource, Namespace: "default", Name: "a", ResourceRequest: true}
+	}
+	at := func(verb, path string) authorizer.AttributesRecord {
+		return authorizer.AttributesRecord{Verb: verb, Path: path}
+	}
+	for _, test := range []struct {
+		attributes       authorizer.AttributesRecord
+		readers, writers bool
+	}{
+		{resource("get", ""), true, true},
+		{resource("list", ""), true, true},
+		{resource("watch", ""), true, true},
+		{resource("get", "status"), true, true},
+		{resource("create", ""), false, true},
+		{resource("update", ""), false, true},
+		{resource("patch", "status"), false, true},
+		{resource("update", "finalize"), false, true},
+		{resource("delete", ""), false, true},
+		{resource("deletecollection", ""), false, true},
+		{resource("get", "proxy"), false, false},
+		{resource("create", "proxy"), false, false},
+		{resource("get", "log"), false, false},
+		{resource("impersonate", ""), false, false},
+		{resource("*", ""), false, false},
+		{at("get", "/api"), true, true},
+		{at("get", "/apis/portolan.dev/v1"), true, true},
+		{at("head", "/openapi/v3"), true, true},
+		{at("get", "/version"), true, true},
+		{at("get", "/readyz/etcd"), true, true},
+		{at("post", "/apis"), false, false},
+		{at("get", "/"), false, false},
+		{at("get", "/metrics"), false, false},
+		{at("get", "/debug/pprof"), false, false},
+		{at("get", "/apiserver"), false, false},
+	} {
+		for group, allowed := range map[string]bool{Readers: test.readers, Writers: test.writers, "portolan:others": false} {
+			attributes := test.attributes
+			attributes.User = &user.DefaultInfo{Name: "ann", Groups: []string{"people", group, user.AllAuthenticated}}
+			got, _, err := groups.Authorize(t.Context(), attributes)
+			want := authorizer.DecisionNoOpinion
+			if allowed {
+				want = authorizer.DecisionAllow
+			}
+			if got != want || err != nil {
+				t.Errorf("%s, %s %s/%s%s: %v, %v, want %v", group, attributes.Verb, attributes.Resource, attributes.Subresource, attributes.Path, got, err, want)
+			}
+		}
+	}
+	if got, _, err := groups.Authorize(t.Context(), resource("get", "")); got != authorizer.DecisionNoOpinion || err != nil {
+		t.Errorf("nobody: %v, %v", got, err)
+	}
+}
