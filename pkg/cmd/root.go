@@ -18,7 +18,7 @@ func NewCommand() *cobra.Command {
 		Version:      version.Release(),
 	}
 	cmd.AddCommand(
-		newServeCommand(), newControllersCommand(),
+		newServeCommand(), newControllersCommand(), newEnvCommand(),
 		newVerifyCommand(), newMigrateCommand(), newSnapshotCommand(),
 		newUserCommand(), newCertificatesCommand(), newVersionCommand(),
 	)

@@ -80,9 +80,21 @@ func Portolan(t testing.TB, args ...string) *exec.Cmd {
 	return command
 }
 
-// CommandVariable is the variable of the environment that makes a test binary
-// the command portolan, for scripts that call it.
-func CommandVariable() (name, value string) { return runCommand, "" }
+// ProgramDir makes a directory with the command portolan in it, for the PATH of
+// scripts that call it.
+func ProgramDir(t testing.TB) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	script := fmt.Sprintf("#!/bin/sh\nexport %s=\nexec '%s' \"$@\"\n", runCommand, self)
+	if err := os.WriteFile(filepath.Join(dir, "portolan"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
 
 // serve does what portolan serve does, but for the port: any that is free.
 func serve(encoded string) error {

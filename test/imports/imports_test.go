@@ -51,6 +51,11 @@ var rules = []struct {
 		mayNot:   []string{"k8s.io/apiserver", "k8s.io/client-go", "go.etcd.io"},
 		why:      "the way from Pods to endpoints is pure: no client, no I/O",
 	},
+	{
+		packages: "/pkg/envvars/...",
+		mayNot:   []string{"k8s.io/apiserver", "k8s.io/client-go", "go.etcd.io"},
+		why:      "what the variables of a Service are is pure: no client, no I/O",
+	},
 }
 
 func TestImports(t *testing.T) {

@@ -26,6 +26,8 @@ import (
 
 const root = "../.."
 
+func TestMain(m *testing.M) { harness.Main(m) }
+
 // kubectl runs kubectl as the administrator of a server.
 type kubectl struct {
 	t          *testing.T

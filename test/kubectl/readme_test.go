@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/portolan-dev/portolan/test/harness"
 )
 
 // masks hide what differs from one run to the next.
@@ -56,12 +58,13 @@ func TestREADME(t *testing.T) {
 	}
 }
 
-// shell runs a line as a person would type it, with the test's kubectl.
+// shell runs a line as a person would type it, with the test's kubectl
+// and this binary as portolan.
 func (k *kubectl) shell(line string) string {
 	cmd := exec.CommandContext(k.t.Context(), "bash", "-c", line)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+k.kubeconfig, "HOME="+filepath.Dir(k.kubeconfig),
-		"PATH="+filepath.Dir(k.binary)+string(os.PathListSeparator)+os.Getenv("PATH"))
+		"PATH="+strings.Join([]string{harness.ProgramDir(k.t), filepath.Dir(k.binary), os.Getenv("PATH")}, string(os.PathListSeparator)))
 	// How it ended shows in what it printed, which is compared.
 	out, _ := cmd.CombinedOutput()
 	return string(out)

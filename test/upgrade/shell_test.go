@@ -3,7 +3,6 @@
 package upgrade
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,10 +28,7 @@ func newShell(t *testing.T, dir string, env ...string) *shell {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bin := t.TempDir()
-	if err := os.WriteFile(filepath.Join(bin, "portolan"), []byte(script(t)), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	bin := harness.ProgramDir(t)
 	for _, program := range []string{"etcdctl", "etcdutl", "kubectl"} {
 		if err := os.Symlink(filepath.Join(root, ".bin", program), filepath.Join(bin, program)); err != nil {
 			t.Fatal(err)
@@ -47,16 +43,6 @@ func newShell(t *testing.T, dir string, env ...string) *shell {
 		s.blocks = append(s.blocks, block[1])
 	}
 	return s
-}
-
-func script(t *testing.T) string {
-	t.Helper()
-	name, value := harness.CommandVariable()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return fmt.Sprintf("#!/bin/sh\nexport %s=%s\nexec %s \"$@\"\n", name, value, self)
 }
 
 // run runs the one block of the README that has a line with this beginning, and
