@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/portolan-dev/portolan/pkg/pki"
-	"github.com/portolan-dev/portolan/pkg/server"
+	"github.com/portolan-dev/portolan/pkg/users"
 )
 
 func runUser(t *testing.T, args ...string) (string, error) {
@@ -76,7 +76,7 @@ func TestUserAddHelp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{"User flags:", "--validity", server.Readers, server.Writers, "portolan user add ann --group=portolan:readers"} {
+	for _, part := range []string{"User flags:", "--validity", users.Readers, users.Writers, "portolan user add ann --group=portolan:readers"} {
 		if !strings.Contains(out, part) {
 			t.Errorf("no %q in:\n%s", part, out)
 		}

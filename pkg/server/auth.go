@@ -1,14 +1,23 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
+	"k8s.io/apiserver/pkg/apis/apiserver"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/authenticatorfactory"
+	"k8s.io/apiserver/pkg/authentication/group"
 	"k8s.io/apiserver/pkg/authentication/request/anonymous"
+	"k8s.io/apiserver/pkg/authentication/request/bearertoken"
 	"k8s.io/apiserver/pkg/authentication/request/union"
+	"k8s.io/apiserver/pkg/authentication/request/websocket"
+	"k8s.io/apiserver/pkg/authentication/token/cache"
+	"k8s.io/apiserver/pkg/authentication/token/tokenfile"
+	tokenunion "k8s.io/apiserver/pkg/authentication/token/union"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
 	"k8s.io/apiserver/pkg/authorization/path"
@@ -19,7 +28,11 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/portolan-dev/portolan/pkg/server/options"
+	"github.com/portolan-dev/portolan/pkg/users"
 )
+
+// tokenTTL is for how long is remembered whose a token is. It is upstream's.
+const tokenTTL = 10 * time.Second
 
 // identities are the sources of who a caller is.
 type identities struct {
@@ -30,13 +43,18 @@ type identities struct {
 	authorities []dynamiccertificates.CAContentProvider
 	// reviews tell who a bearer token belongs to. Nil knows none.
 	reviews authenticationv1.AuthenticationV1Interface
+	// tokens do so without asking anybody.
+	tokens []authenticator.Token
+	// anonymous is where callers needn't say who they are. Nil is where everybody
+	// may go.
+	anonymous *apiserver.AnonymousAuthConfig
 }
 
 // applyAuth sets up who is known and what they may do. Where there is a cluster
 // both are its to say. Without one holders of client certificates of the
 // server's own authority are known, and groups say what they may. In either case
 // system:masters may do everything, and everybody may ask after the server's health.
-func (c *Config) applyAuth(o *options.Options, ownCA string) error {
+func (c *Config) applyAuth(ctx context.Context, o *options.Options, ownCA string) error {
 	everybody, err := path.NewAuthorizer(o.Authorization.AlwaysAllowPaths)
 	if err != nil {
 		return fmt.Errorf("--authorization-always-allow-paths: %w", err)
@@ -45,7 +63,7 @@ func (c *Config) applyAuth(o *options.Options, ownCA string) error {
 	if o.InCluster() {
 		known, err = c.identitiesOfCluster(o)
 	} else {
-		known, err = ownIdentities(ownCA)
+		known, err = c.ownIdentities(ctx, o, ownCA)
 	}
 	if err != nil {
 		return err
@@ -60,12 +78,33 @@ func (c *Config) applyAuth(o *options.Options, ownCA string) error {
 	if err := applyAuthentication(&c.Generic.Config, o, known, everybody); err != nil {
 		return err
 	}
-	return applyAuthorization(&c.Generic.Config, o, everybody)
+	return applyAuthorization(ctx, &c.Generic.Config, o, everybody)
 }
 
-func ownIdentities(caFile string) (identities, error) {
+// ownIdentities are those of a server without a cluster: of its authority, and of
+// the files that the flags name.
+func (c *Config) ownIdentities(ctx context.Context, o *options.Options, caFile string) (known identities, err error) {
 	authority, err := dynamiccertificates.NewDynamicCAContentFromFile("own-ca", caFile)
-	return identities{authorities: []dynamiccertificates.CAContentProvider{authority}}, err
+	if err != nil {
+		return known, err
+	}
+	known.authorities = append(known.authorities, authority)
+	if file := o.Users.TokenAuthFile; file != "" {
+		tokens, err := tokenfile.NewCSV(file)
+		if err != nil {
+			return known, fmt.Errorf("--token-auth-file: %w", err)
+		}
+		known.tokens = append(known.tokens, tokens)
+	}
+	if file := o.Users.AuthenticationConfig; file != "" {
+		issued, err := users.NewAuthentication(ctx, file, c.Generic.APIServerID)
+		if err != nil {
+			return known, fmt.Errorf("--authentication-config: %w", err)
+		}
+		known.tokens = append(known.tokens, issued)
+		known.anonymous = issued.Anonymous
+	}
+	return known, nil
 }
 
 // applyAuthentication does what the framework's DelegatingAuthenticationOptions
@@ -99,8 +138,25 @@ func applyAuthentication(config *genericapiserver.Config, o *options.Options, kn
 		errs = append(errs, err)
 		config.OpenAPIConfig.SecurityDefinitions = definitions
 	}
-	config.Authentication.Authenticator = union.NewFailOnError(union.New(sources...), anonymousOn(everybody))
+	if len(known.tokens) > 0 {
+		sources = append(sources, bearers(known.tokens))
+	}
+	authenticators := []authenticator.Request{union.New(sources...)}
+	switch {
+	case known.anonymous == nil:
+		authenticators = append(authenticators, anonymousOn(everybody))
+	case known.anonymous.Enabled:
+		authenticators = append(authenticators, anonymous.NewAuthenticator(known.anonymous.Conditions))
+	}
+	config.Authentication.Authenticator = union.NewFailOnError(authenticators...)
 	return errors.Join(errs...)
+}
+
+// bearers knows who sends a token, in a header or, as browsers do, in the protocol
+// of a WebSocket.
+func bearers(tokens []authenticator.Token) authenticator.Request {
+	remembered := cache.New(tokenunion.New(tokens...), true, tokenTTL, 0)
+	return group.NewAuthenticatedGroupAdder(union.New(bearertoken.New(remembered), websocket.NewProtocolAuthenticator(remembered)))
 }
 
 // anonymousOn knows callers who don't say who they are, where everybody may go.
@@ -115,7 +171,7 @@ func anonymousOn(everybody authorizer.Authorizer) authenticator.Request {
 	})
 }
 
-func applyAuthorization(config *genericapiserver.Config, o *options.Options, everybody authorizer.Authorizer) error {
+func applyAuthorization(ctx context.Context, config *genericapiserver.Config, o *options.Options, everybody authorizer.Authorizer) error {
 	chain := []authorizers.NamedAuthorizer{
 		{AuthorizerName: "PrivilegedGroups", Authorizer: authorizerfactory.NewPrivilegedGroups(o.Authorization.AlwaysAllowGroups...)},
 		{AuthorizerName: "AlwaysAllowedPaths", Authorizer: everybody},
@@ -127,13 +183,26 @@ func applyAuthorization(config *genericapiserver.Config, o *options.Options, eve
 		}
 		chain = append(chain, authorizers.NamedAuthorizer{AuthorizerName: "SubjectAccessReview", Authorizer: noteUnanswered(reviews)})
 	} else {
-		groups, err := newGroups()
+		own, err := ownAuthorizer(ctx, config, o)
 		if err != nil {
 			return err
 		}
-		chain = append(chain, authorizers.NamedAuthorizer{AuthorizerName: "Groups", Authorizer: groups})
+		chain = append(chain, authorizers.NamedAuthorizer{AuthorizerName: "Users", Authorizer: own})
 	}
 	var err error
 	config.Authorization.Authorizer, err = authorizers.New(chain...)
 	return err
+}
+
+// ownAuthorizer is what says what users may do where there is no cluster.
+func ownAuthorizer(ctx context.Context, config *genericapiserver.Config, o *options.Options) (authorizer.Authorizer, error) {
+	file := o.Users.AuthorizationConfig
+	if file == "" {
+		return users.NewGroups()
+	}
+	own, err := users.NewAuthorization(ctx, file, config.APIServerID)
+	if err != nil {
+		return nil, fmt.Errorf("--authorization-config: %w", err)
+	}
+	return own, nil
 }

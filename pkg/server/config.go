@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"time"
@@ -40,8 +41,9 @@ import (
 // informerResync is the framework's (options.CoreAPIOptions).
 const informerResync = 10 * time.Minute
 
-// NewConfig turns options into the configuration of a server on a store.
-func NewConfig(o *options.Options, store *etcd.Store, files pki.Files) (*Config, error) {
+// NewConfig turns options into the configuration of a server on a store. What it
+// reads goes on being followed until the context ends.
+func NewConfig(ctx context.Context, o *options.Options, store *etcd.Store, files pki.Files) (*Config, error) {
 	scheme := NewScheme()
 	codecs := NewCodecs(scheme)
 	config := &Config{
@@ -57,7 +59,7 @@ func NewConfig(o *options.Options, store *etcd.Store, files pki.Files) (*Config,
 		},
 	}
 	config.setOpenAPI()
-	if err := config.applyServing(o, files); err != nil {
+	if err := config.applyServing(ctx, o, files); err != nil {
 		return nil, err
 	}
 	if err := config.applyStorage(o); err != nil {
@@ -97,7 +99,7 @@ func (c *Config) setOpenAPI() {
 
 // applyServing sets up what has to do with requests: TLS, who may do what,
 // audit, tracing, limits.
-func (c *Config) applyServing(o *options.Options, files pki.Files) error {
+func (c *Config) applyServing(ctx context.Context, o *options.Options, files pki.Files) error {
 	generic := &c.Generic.Config
 	if err := o.Run.ApplyTo(generic); err != nil {
 		return err
@@ -109,7 +111,7 @@ func (c *Config) applyServing(o *options.Options, files pki.Files) error {
 	if err := o.SecureServing.ApplyToConfig(generic); err != nil {
 		return err
 	}
-	if err := c.applyAuth(o, files.CACert); err != nil {
+	if err := c.applyAuth(ctx, o, files.CACert); err != nil {
 		return err
 	}
 	return o.Audit.ApplyTo(generic)

@@ -43,7 +43,7 @@ func Run(ctx context.Context, o *options.Options, out io.Writer) (err error) {
 
 	format := storeversion.Store{Client: store.Client, Prefix: o.Etcd.StorageConfig.Prefix}
 	return format.Guard(ctx, func(ctx context.Context) error {
-		config, err := NewConfig(o, store, files)
+		config, err := NewConfig(ctx, o, store, files)
 		if err != nil {
 			return err
 		}

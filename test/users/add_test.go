@@ -19,7 +19,7 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/generated/clientset/versioned"
 	"github.com/portolan-dev/portolan/pkg/cmd"
-	"github.com/portolan-dev/portolan/pkg/server"
+	"github.com/portolan-dev/portolan/pkg/users"
 	"github.com/portolan-dev/portolan/test/harness"
 )
 
@@ -89,8 +89,8 @@ func TestGroups(t *testing.T) {
 		read, write, proxied, metrics int
 	}{
 		"ned":  {nil, refused, refused, refused, refused},
-		"ann":  {[]string{server.Readers}, allowed, refused, refused, refused},
-		"will": {[]string{"people", server.Writers}, allowed, allowed, refused, refused},
+		"ann":  {[]string{users.Readers}, allowed, refused, refused, refused},
+		"will": {[]string{"people", users.Writers}, allowed, allowed, refused, refused},
 		// The Service has no Endpoints.
 		"root": {[]string{"system:masters"}, allowed, allowed, unknown, allowed},
 	} {
@@ -146,7 +146,7 @@ func as(config *rest.Config, user string) *rest.Config {
 func TestKubectl(t *testing.T) {
 	t.Parallel()
 	s := harness.Start(t, nil)
-	kubeconfig := add(t, s, "ann", server.Readers)
+	kubeconfig := add(t, s, "ann", users.Readers)
 	binary, err := filepath.Abs(filepath.Join(root, ".bin", "kubectl"))
 	if err != nil {
 		t.Fatal(err)

@@ -64,6 +64,8 @@ type Options struct {
 	// WithControllers says that the controllers run in this process as well,
 	// where there is a cluster.
 	WithControllers bool
+	// Users are for a server without a cluster.
+	Users UserOptions
 
 	Run            *genericoptions.ServerRunOptions
 	SecureServing  *genericoptions.SecureServingOptionsWithLoopback
@@ -137,6 +139,7 @@ func (o *Options) AddFlags(sets *cliflag.NamedFlagSets) {
 	describe(sets.FlagSet("serving"), "tls-cert-file",
 		"File containing the x509 certificate for HTTPS, with its CA's after it if there is one. Without it the server makes one and keeps it in --data-dir.")
 	o.addServingSecretFlags(sets.FlagSet("serving"))
+	o.Users.addFlags(sets.FlagSet("users"))
 	o.addAuthFlags(sets)
 	// All resources are in one etcd, since a transaction spans them, and all
 	// have a watch cache.
@@ -204,6 +207,7 @@ func (o *Options) Validate() error {
 		errs = append(errs, fmt.Errorf("--data-dir must not be empty"))
 	}
 	errs = append(errs, o.clusterErrors()...)
+	errs = append(errs, o.userErrors()...)
 	errs = append(errs, o.servingSecretErrors()...)
 	errs = append(errs, o.coreErrors()...)
 	errs = append(errs, o.Run.Validate()...)

@@ -125,7 +125,7 @@ func TestFlags(t *testing.T) {
 	o := New()
 	var sets cliflag.NamedFlagSets
 	o.AddFlags(&sets)
-	sections := []string{"portolan", "serving", "authentication", "authorization", "etcd", "admission", "cluster", "controllers", "requests", "audit", "features", "tracing", "metrics", "logs"}
+	sections := []string{"portolan", "serving", "users", "authentication", "authorization", "etcd", "admission", "cluster", "controllers", "requests", "audit", "features", "tracing", "metrics", "logs"}
 	if !slices.Equal(sets.Order, sections) {
 		t.Errorf("sections %v, want %v", sets.Order, sections)
 	}

@@ -1,4 +1,4 @@
-package server
+package users
 
 import (
 	"context"
@@ -31,9 +31,9 @@ var (
 	}
 )
 
-// newGroups lets members of the two groups do what they may. It has no opinion
+// NewGroups lets members of the two groups do what they may. It has no opinion
 // on others, nor on the rest.
-func newGroups() (authorizer.Authorizer, error) {
+func NewGroups() (authorizer.Authorizer, error) {
 	public, err := path.NewAuthorizer(publicPaths)
 	if err != nil {
 		return nil, err

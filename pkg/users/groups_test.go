@@ -1,4 +1,4 @@
-package server
+package users
 
 import (
 	"testing"
@@ -8,7 +8,7 @@ import (
 )
 
 func TestGroups(t *testing.T) {
-	groups, err := newGroups()
+	groups, err := NewGroups()
 	if err != nil {
 		t.Fatal(err)
 	}

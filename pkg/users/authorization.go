@@ -1,0 +1,139 @@
+package users
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/apis/apiserver"
+	"k8s.io/apiserver/pkg/apis/apiserver/load"
+	"k8s.io/apiserver/pkg/apis/apiserver/validation"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	authorizationcel "k8s.io/apiserver/pkg/authorization/cel"
+	authorizationmetrics "k8s.io/apiserver/pkg/authorization/metrics"
+	"k8s.io/apiserver/pkg/authorization/union"
+	"k8s.io/apiserver/pkg/server/options/authorizationconfig/metrics"
+	webhookutil "k8s.io/apiserver/pkg/util/webhook"
+	"k8s.io/apiserver/plugin/pkg/authorizer/webhook"
+	webhookmetrics "k8s.io/apiserver/plugin/pkg/authorizer/webhook/metrics"
+)
+
+// typeGroups is the authorizer of the two groups in a configuration, in the place
+// of upstream's RBAC and Node, which need objects that are not served here.
+const typeGroups apiserver.AuthorizerType = "Groups"
+
+// authorization is an AuthorizationConfiguration at work.
+type authorization struct {
+	groups  authorizer.Authorizer
+	current atomic.Pointer[chain]
+}
+
+type chain struct{ authorizer.Authorizer }
+
+// NewAuthorization asks the authorizers of an AuthorizationConfiguration one after
+// the other, until one has an opinion. It reads the file and follows it until the
+// context ends. The id is the server's, in metrics.
+func NewAuthorization(ctx context.Context, file, id string) (authorizer.Authorizer, error) {
+	groups, err := NewGroups()
+	if err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	a := &authorization{groups: groups}
+	if err := a.apply(ctx, data); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	metrics.RegisterMetrics()
+	metrics.RecordAuthorizationConfigLastConfigInfo(id, string(data))
+	go followed{
+		what: "authorization configuration", file: file, apply: a.apply, id: id,
+		reloaded: metrics.RecordAuthorizationConfigAutomaticReloadSuccess,
+		failed:   metrics.RecordAuthorizationConfigAutomaticReloadFailure,
+	}.run(ctx, data)
+	return authorizer.AuthorizerFunc(func(ctx context.Context, attributes authorizer.Attributes) (authorizer.Decision, string, error) {
+		return a.current.Load().Authorize(ctx, attributes)
+	}), nil
+}
+
+func (a *authorization) apply(_ context.Context, data []byte) error {
+	compiler := authorizationcel.NewDefaultCompiler()
+	config, err := parseAuthorization(data, compiler)
+	if err != nil {
+		return err
+	}
+	var named []union.NamedAuthorizer
+	for i, configured := range config.Authorizers {
+		made := a.groups
+		if configured.Type == apiserver.TypeWebhook {
+			if made, err = newWebhook(configured, compiler); err != nil {
+				return fmt.Errorf("authorizers[%d]: %w", i, err)
+			}
+		}
+		made = authorizationmetrics.InstrumentedAuthorizer(string(configured.Type), configured.Name, made)
+		named = append(named, union.NamedAuthorizer{AuthorizerName: configured.Name, Authorizer: made})
+	}
+	all, err := union.New(named...)
+	if err != nil {
+		return err
+	}
+	a.current.Store(&chain{all})
+	return nil
+}
+
+func parseAuthorization(data []byte, compiler authorizationcel.Compiler) (*apiserver.AuthorizationConfiguration, error) {
+	if len(bytes.TrimSpace(data)) == 0 {
+		return nil, errors.New("empty config data")
+	}
+	config, err := load.LoadFromData(data)
+	if err != nil {
+		return nil, err
+	}
+	known, repeatable := sets.New(string(typeGroups), string(apiserver.TypeWebhook)), sets.New(string(apiserver.TypeWebhook))
+	errs := validation.ValidateAuthorizationConfiguration(compiler, nil, config, known, repeatable)
+	for i, configured := range config.Authorizers {
+		const file = apiserver.AuthorizationWebhookConnectionInfoTypeKubeConfigFile
+		if hook := configured.Webhook; hook != nil && hook.ConnectionInfo.Type == apiserver.AuthorizationWebhookConnectionInfoTypeInCluster {
+			path := field.NewPath("authorizers").Index(i).Child("webhook", "connectionInfo", "type")
+			errs = append(errs, field.NotSupported(path, hook.ConnectionInfo.Type, []string{file}))
+		}
+	}
+	return config, errs.ToAggregate()
+}
+
+// instruments are those of kube-apiserver, which counts no requests of webhooks.
+type instruments struct {
+	webhookmetrics.NoopRequestMetrics
+	webhookmetrics.WebhookMetrics
+	authorizationcel.MatcherMetrics
+}
+
+func newWebhook(configured apiserver.AuthorizerConfiguration, compiler authorizationcel.Compiler) (authorizer.Authorizer, error) {
+	hook := configured.Webhook
+	client, err := webhookutil.LoadKubeconfig(*hook.ConnectionInfo.KubeConfigFile, nil)
+	if err != nil {
+		return nil, err
+	}
+	client.Timeout = hook.Timeout.Duration
+	onError := authorizer.DecisionDeny
+	if hook.FailurePolicy == apiserver.FailurePolicyNoOpinion {
+		onError = authorizer.DecisionNoOpinion
+	}
+	allowed, refused := hook.AuthorizedTTL.Duration, hook.UnauthorizedTTL.Duration
+	if !hook.CacheAuthorizedRequests {
+		allowed = 0
+	}
+	if !hook.CacheUnauthorizedRequests {
+		refused = 0
+	}
+	return webhook.New(client, hook.SubjectAccessReviewVersion, allowed, refused, *webhook.DefaultRetryBackoff(), onError,
+		hook.MatchConditions, configured.Name,
+		instruments{WebhookMetrics: webhookmetrics.NewWebhookMetrics(), MatcherMetrics: authorizationcel.NewMatcherMetrics()}, compiler)
+}
