@@ -46,7 +46,10 @@ type Config struct {
 	Cluster kubernetes.Interface
 	// Portolan leads to where Services, Endpoints and EndpointSlices are.
 	Portolan *rest.Config
-	Options  *Options
+	// Unscheduled takes Pods that name no node as well, where nobody schedules
+	// them.
+	Unscheduled bool
+	Options     *Options
 }
 
 // Run runs the controllers until the context ends: whenever this process has
@@ -61,7 +64,7 @@ func Run(ctx context.Context, c Config) error {
 	defer broadcaster.Shutdown()
 	broadcaster.StartStructuredLogging(3)
 	broadcaster.StartRecordingToSink(&corev1client.EventSinkImpl{Interface: c.Cluster.CoreV1().Events("")})
-	r := runner{client: client, options: c.Options, broadcaster: broadcaster, scheme: overlay.NewScheme()}
+	r := runner{client: client, options: c.Options, unscheduled: c.Unscheduled, broadcaster: broadcaster, scheme: overlay.NewScheme()}
 
 	if !c.Options.LeaderElection.LeaderElect {
 		return r.lead(ctx)
@@ -81,6 +84,7 @@ func Run(ctx context.Context, c Config) error {
 type runner struct {
 	client      kubernetes.Interface
 	options     *Options
+	unscheduled bool
 	broadcaster record.EventBroadcaster
 	scheme      *runtime.Scheme
 }
@@ -138,7 +142,7 @@ func (r *runner) controllers(factory informers.SharedInformerFactory) ([]control
 	}
 	slices, err := endpointslice.New(endpointslice.Config{
 		Client: r.client, Informers: factory, Membership: index, Recorder: r.recorder(endpointslice.Component),
-		MaxEndpoints: r.options.MaxEndpointsPerSlice, BatchPeriod: r.options.BatchPeriod,
+		MaxEndpoints: r.options.MaxEndpointsPerSlice, BatchPeriod: r.options.BatchPeriod, Unscheduled: r.unscheduled,
 	})
 	if err != nil {
 		return nil, err

@@ -21,7 +21,7 @@ func (c *Config) applyControllers(o *options.Options) error {
 	}
 	portolan := unlimited(c.Generic.LoopbackClientConfig)
 	if !o.InCluster() {
-		c.Extra.Controllers = &controllers.Config{Cluster: c.Extra.Core.Client, Portolan: portolan, Options: ownControllers(o)}
+		c.Extra.Controllers = &controllers.Config{Cluster: c.Extra.Core.Client, Portolan: portolan, Unscheduled: true, Options: ownControllers(o)}
 		return nil
 	}
 	config, err := o.ClusterConfig()

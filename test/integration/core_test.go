@@ -196,6 +196,16 @@ func TestControllersWithoutCluster(t *testing.T) {
 				t.Fatal(err)
 			}
 			expectSlice(t, client, "192.0.2.2:8080 in z ready")
+			// Nobody schedules Pods here.
+			if _, err := client.CoreV1().Pods("default").Create(ctx, podNamed("c"), metav1.CreateOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			makeReady(t, client, "c", "192.0.2.3", corev1.ConditionTrue)
+			expectSlice(t, client, "192.0.2.2:8080 in z ready, 192.0.2.3:8080 in no zone ready")
+			if err := client.CoreV1().Pods("default").Delete(ctx, "c", metav1.DeleteOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			expectSlice(t, client, "192.0.2.2:8080 in z ready")
 			eventually(t, "Endpoints", func(ctx context.Context) (bool, error) {
 				endpoints, err := client.CoreV1().Endpoints("default").Get(ctx, "web", metav1.GetOptions{})
 				if err != nil || len(endpoints.Subsets) != 1 {

@@ -51,6 +51,9 @@ type Config struct {
 	MaxEndpoints int32
 	// BatchPeriod is how long changes of Pods are let collect.
 	BatchPeriod time.Duration
+	// Unscheduled takes Pods that name no node as well, where nobody schedules
+	// them. In a cluster those don't run.
+	Unscheduled bool
 }
 
 // Controller keeps the slices of Services with selectors.
@@ -87,7 +90,11 @@ func New(c Config) (*Controller, error) {
 	if controller.topology, err = newTopology(core.Nodes(), c.Membership, controller.loop.Add); err != nil {
 		return nil, err
 	}
-	controller.reconciler = endpointslice.NewReconciler(c.Client, core.Nodes().Lister(), c.MaxEndpoints, controller.slices.Tracker,
+	nodes := core.Nodes().Lister()
+	if c.Unscheduled {
+		nodes = noNode{nodes}
+	}
+	controller.reconciler = endpointslice.NewReconciler(c.Client, nodes, c.MaxEndpoints, controller.slices.Tracker,
 		controller.topology.cache, c.Recorder, ManagedBy, endpointslice.WithPreferSameTrafficDistributionEnabled(true))
 
 	enqueue := func(obj any) {
@@ -184,4 +191,14 @@ func (c *Controller) cleanUp(ctx context.Context, name types.NamespacedName) err
 		}
 	}
 	return nil
+}
+
+// noNode has a node for Pods that name none: one in no zone.
+type noNode struct{ corelisters.NodeLister }
+
+func (n noNode) Get(name string) (*corev1.Node, error) {
+	if name == "" {
+		return &corev1.Node{}, nil
+	}
+	return n.NodeLister.Get(name)
 }
