@@ -98,7 +98,11 @@ func start(t testing.TB, change func(*options.Options), controllers bool) *Serve
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	var output bytes.Buffer
-	go func() { ended <- server.Run(ctx, o, &output) }()
+	go func() {
+		ended <- server.Run(ctx, o, &output)
+		// It may be waited for again after it has ended by itself.
+		close(ended)
+	}()
 	s.stop = sync.OnceValue(func() error {
 		cancel()
 		return <-ended
