@@ -79,10 +79,11 @@ fuzz: ## Fuzz every target, one after the other; FUZZ_TIME=10m is for how long e
 	done
 
 .PHONY: e2e
-e2e: $(BIN)/kube-apiserver $(BIN)/kube-controller-manager $(BIN)/etcd $(BIN)/etcdctl $(BIN)/etcdutl $(BIN)/kubectl ## Test beside a real kube-apiserver
+e2e: $(BIN)/kube-apiserver $(BIN)/kube-controller-manager $(BIN)/etcd $(BIN)/etcdctl $(BIN)/etcdutl $(BIN)/kubectl $(BIN)/coredns ## Test beside a real kube-apiserver
 	go test -tags=e2e -count=1 -timeout=20m ./test/e2e/... ./test/delegation/...
 	go test -tags=e2e -count=1 -timeout=15m ./test/failover/...
 	go test -tags=e2e -count=1 -timeout=15m ./test/controllers
+	go test -tags=e2e -count=1 -timeout=15m ./test/dns
 	go test -tags=e2e -count=1 -timeout=15m ./test/cluster/...
 	go test -tags=e2e -count=1 -timeout=15m -run='TestApply|TestMembers|TestUndo' ./test/artifacts
 	go test -tags=e2e -count=1 -timeout=15m ./test/certificates
@@ -126,6 +127,11 @@ $(BIN)/etcd: hack/kubernetes/go.mod
 $(BIN)/etcdctl $(BIN)/etcdutl: $(BIN)/%: hack/etcd/go.mod
 	@mkdir -p $(BIN)
 	go build -C hack/etcd -o $(abspath $@) go.etcd.io/etcd/$*/v3
+
+$(BIN)/coredns: hack/coredns/go.mod
+	@mkdir -p $(BIN)
+	@echo "building coredns from its module; this takes minutes the first time"
+	go build -C hack/coredns -o $(abspath $@) github.com/coredns/coredns
 
 $(BIN)/helm: hack/helm/go.mod
 	@mkdir -p $(BIN)
