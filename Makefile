@@ -56,6 +56,7 @@ verify-modules:
 .PHONY: vet
 vet:
 	go vet ./...
+	go vet -tags=e2e ./test/...
 
 .PHONY: verify-codegen
 verify-codegen:
