@@ -33,6 +33,7 @@ type UnansweredError struct {
 	Cause error
 }
 
+// Error says whether something may have been changed, as clients are to know.
 func (e *UnansweredError) Error() string {
 	text := fmt.Sprintf("etcd did not answer: %v", e.Cause)
 	if e.Write {

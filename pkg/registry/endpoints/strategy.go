@@ -9,10 +9,10 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/registry/rest"
-	"k8s.io/apiserver/pkg/storage/names"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/apis/portolan/validation"
+	"github.com/portolan-dev/portolan/pkg/registry/base"
 )
 
 var (
@@ -23,12 +23,11 @@ var (
 
 // strategy follows upstream's endpointsStrategy (pkg/registry/core/endpoint).
 type strategy struct {
-	runtime.ObjectTyper
-	names.NameGenerator
+	base.Strategy
 }
 
 func newStrategy(typer runtime.ObjectTyper) strategy {
-	return strategy{typer, names.SimpleNameGenerator}
+	return strategy{base.NewStrategy(typer)}
 }
 
 func (strategy) NamespaceScoped() bool { return true }
@@ -53,8 +52,4 @@ func (strategy) WarningsOnUpdate(_ context.Context, object, _ runtime.Object) []
 	return validation.EndpointsWarnings(object.(*v1.Endpoints))
 }
 
-func (strategy) Canonicalize(runtime.Object) {}
-
 func (strategy) AllowCreateOnUpdate(context.Context) bool { return true }
-
-func (strategy) AllowUnconditionalUpdate(context.Context) bool { return true }

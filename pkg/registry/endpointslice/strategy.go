@@ -13,10 +13,10 @@ import (
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/registry/rest"
-	"k8s.io/apiserver/pkg/storage/names"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/apis/portolan/validation"
+	"github.com/portolan-dev/portolan/pkg/registry/base"
 )
 
 var (
@@ -28,12 +28,11 @@ var (
 // strategy follows upstream's endpointSliceStrategy
 // (pkg/registry/discovery/endpointslice).
 type strategy struct {
-	runtime.ObjectTyper
-	names.NameGenerator
+	base.Strategy
 }
 
 func newStrategy(typer runtime.ObjectTyper) strategy {
-	return strategy{typer, names.SimpleNameGenerator}
+	return strategy{base.NewStrategy(typer)}
 }
 
 func (strategy) NamespaceScoped() bool { return true }
@@ -94,9 +93,3 @@ func (strategy) WarningsOnCreate(_ context.Context, object runtime.Object) []str
 func (strategy) WarningsOnUpdate(_ context.Context, object, _ runtime.Object) []string {
 	return validation.EndpointSliceWarnings(object.(*v1.EndpointSlice))
 }
-
-func (strategy) Canonicalize(runtime.Object) {}
-
-func (strategy) AllowCreateOnUpdate(context.Context) bool { return false }
-
-func (strategy) AllowUnconditionalUpdate(context.Context) bool { return true }

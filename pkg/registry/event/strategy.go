@@ -16,9 +16,9 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/rest"
-	"k8s.io/apiserver/pkg/storage/names"
 
 	"github.com/portolan-dev/portolan/apis/core/validation"
+	"github.com/portolan-dev/portolan/pkg/registry/base"
 )
 
 var (
@@ -29,12 +29,11 @@ var (
 
 // strategy follows upstream's eventStrategy (pkg/registry/core/event).
 type strategy struct {
-	runtime.ObjectTyper
-	names.NameGenerator
+	base.Strategy
 }
 
 func newStrategy(typer runtime.ObjectTyper) strategy {
-	return strategy{typer, names.SimpleNameGenerator}
+	return strategy{base.NewStrategy(typer)}
 }
 
 // DefaultGarbageCollectionPolicy implements rest.GarbageCollectionDeleteStrategy:
@@ -64,15 +63,7 @@ func (strategy) ValidateUpdate(ctx context.Context, object, old runtime.Object) 
 	return validation.ValidateEventUpdate(object.(*corev1.Event), old.(*corev1.Event), isStrict(ctx))
 }
 
-func (strategy) WarningsOnCreate(context.Context, runtime.Object) []string { return nil }
-
-func (strategy) WarningsOnUpdate(_ context.Context, _, _ runtime.Object) []string { return nil }
-
-func (strategy) Canonicalize(runtime.Object) {}
-
 func (strategy) AllowCreateOnUpdate(context.Context) bool { return true }
-
-func (strategy) AllowUnconditionalUpdate(context.Context) bool { return true }
 
 // attributes are what Events can be selected by, under core v1's names.
 func attributes(object runtime.Object) (labels.Set, fields.Set, error) {

@@ -10,10 +10,10 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/registry/rest"
-	"k8s.io/apiserver/pkg/storage/names"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/apis/portolan/validation"
+	"github.com/portolan-dev/portolan/pkg/registry/base"
 	"github.com/portolan-dev/portolan/pkg/registry/claim"
 )
 
@@ -26,12 +26,11 @@ var (
 // strategy follows upstream's ipAddressStrategy
 // (pkg/registry/networking/ipaddress).
 type strategy struct {
-	runtime.ObjectTyper
-	names.NameGenerator
+	base.Strategy
 }
 
 func newStrategy(typer runtime.ObjectTyper) strategy {
-	return strategy{typer, claim.NoNameGenerator{}}
+	return strategy{base.Strategy{ObjectTyper: typer, NameGenerator: claim.NoNameGenerator{}}}
 }
 
 func (strategy) NamespaceScoped() bool { return false }
@@ -49,13 +48,3 @@ func (strategy) Validate(_ context.Context, object runtime.Object) field.ErrorLi
 func (strategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
 	return validation.ValidateIPAddressUpdate(object.(*v1.IPAddress), old.(*v1.IPAddress))
 }
-
-func (strategy) WarningsOnCreate(context.Context, runtime.Object) []string { return nil }
-
-func (strategy) WarningsOnUpdate(_ context.Context, _, _ runtime.Object) []string { return nil }
-
-func (strategy) Canonicalize(runtime.Object) {}
-
-func (strategy) AllowCreateOnUpdate(context.Context) bool { return false }
-
-func (strategy) AllowUnconditionalUpdate(context.Context) bool { return true }

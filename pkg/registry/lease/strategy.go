@@ -9,9 +9,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/registry/rest"
-	"k8s.io/apiserver/pkg/storage/names"
 
 	"github.com/portolan-dev/portolan/apis/core/validation"
+	"github.com/portolan-dev/portolan/pkg/registry/base"
 )
 
 var (
@@ -22,12 +22,11 @@ var (
 
 // strategy follows upstream's leaseStrategy (pkg/registry/coordination/lease).
 type strategy struct {
-	runtime.ObjectTyper
-	names.NameGenerator
+	base.Strategy
 }
 
 func newStrategy(typer runtime.ObjectTyper) strategy {
-	return strategy{typer, names.SimpleNameGenerator}
+	return strategy{base.NewStrategy(typer)}
 }
 
 func (strategy) NamespaceScoped() bool { return true }
@@ -50,12 +49,6 @@ func (strategy) Validate(_ context.Context, object runtime.Object) field.ErrorLi
 func (strategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
 	return validation.ValidateLeaseUpdate(object.(*coordinationv1.Lease), old.(*coordinationv1.Lease))
 }
-
-func (strategy) WarningsOnCreate(context.Context, runtime.Object) []string { return nil }
-
-func (strategy) WarningsOnUpdate(_ context.Context, _, _ runtime.Object) []string { return nil }
-
-func (strategy) Canonicalize(runtime.Object) {}
 
 func (strategy) AllowCreateOnUpdate(context.Context) bool { return true }
 

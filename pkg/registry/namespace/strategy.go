@@ -16,11 +16,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/rest"
-	"k8s.io/apiserver/pkg/storage/names"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/portolan-dev/portolan/apis/core"
 	"github.com/portolan-dev/portolan/apis/core/validation"
+	"github.com/portolan-dev/portolan/pkg/registry/base"
+	"github.com/portolan-dev/portolan/pkg/registry/status"
 )
 
 var (
@@ -32,20 +33,17 @@ var (
 
 // strategy follows upstream's namespaceStrategy (pkg/registry/core/namespace).
 type strategy struct {
-	runtime.ObjectTyper
-	names.NameGenerator
+	base.Strategy
 }
 
 func newStrategy(typer runtime.ObjectTyper) strategy {
-	return strategy{typer, names.SimpleNameGenerator}
+	return strategy{base.NewStrategy(typer)}
 }
 
 func (strategy) NamespaceScoped() bool { return false }
 
-func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set { return reset("status") }
-
-func reset(field string) map[fieldpath.APIVersion]*fieldpath.Set {
-	return map[fieldpath.APIVersion]*fieldpath.Set{"v1": fieldpath.NewSet(fieldpath.MakePathOrDie(field))}
+func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	return status.ResetCoreFields(fieldpath.MakePathOrDie("status"))
 }
 
 // PrepareForCreate adds the finalizer that every Namespace begins with. It is no
@@ -72,24 +70,18 @@ func (strategy) ValidateUpdate(_ context.Context, object, old runtime.Object) fi
 	return validation.ValidateNamespaceUpdate(object.(*corev1.Namespace), old.(*corev1.Namespace))
 }
 
-func (strategy) WarningsOnCreate(context.Context, runtime.Object) []string { return nil }
-
-func (strategy) WarningsOnUpdate(_ context.Context, _, _ runtime.Object) []string { return nil }
-
 // Canonicalize labels a Namespace whose name comes from generateName: when
 // defaults were set it had none.
 func (strategy) Canonicalize(object runtime.Object) { core.LabelNamespace(object.(*corev1.Namespace)) }
-
-func (strategy) AllowCreateOnUpdate(context.Context) bool { return false }
-
-func (strategy) AllowUnconditionalUpdate(context.Context) bool { return true }
 
 // statusStrategy follows upstream's namespaceStatusStrategy.
 type statusStrategy struct {
 	strategy
 }
 
-func (statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set { return reset("spec") }
+func (statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+	return status.ResetCoreFields(fieldpath.MakePathOrDie("spec"))
+}
 
 func (statusStrategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
 	object.(*corev1.Namespace).Spec = old.(*corev1.Namespace).Spec

@@ -10,10 +10,10 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/registry/rest"
-	"k8s.io/apiserver/pkg/storage/names"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/apis/portolan/validation"
+	"github.com/portolan-dev/portolan/pkg/registry/base"
 	"github.com/portolan-dev/portolan/pkg/registry/claim"
 )
 
@@ -25,12 +25,11 @@ var (
 
 // strategy follows that of IPAddresses; upstream has no such kind.
 type strategy struct {
-	runtime.ObjectTyper
-	names.NameGenerator
+	base.Strategy
 }
 
 func newStrategy(typer runtime.ObjectTyper) strategy {
-	return strategy{typer, claim.NoNameGenerator{}}
+	return strategy{base.Strategy{ObjectTyper: typer, NameGenerator: claim.NoNameGenerator{}}}
 }
 
 func (strategy) NamespaceScoped() bool { return false }
@@ -48,13 +47,3 @@ func (strategy) Validate(_ context.Context, object runtime.Object) field.ErrorLi
 func (strategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
 	return validation.ValidateNodePortUpdate(object.(*v1.NodePort), old.(*v1.NodePort))
 }
-
-func (strategy) WarningsOnCreate(context.Context, runtime.Object) []string { return nil }
-
-func (strategy) WarningsOnUpdate(_ context.Context, _, _ runtime.Object) []string { return nil }
-
-func (strategy) Canonicalize(runtime.Object) {}
-
-func (strategy) AllowCreateOnUpdate(context.Context) bool { return false }
-
-func (strategy) AllowUnconditionalUpdate(context.Context) bool { return true }

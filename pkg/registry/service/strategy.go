@@ -15,13 +15,13 @@ import (
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage"
-	"k8s.io/apiserver/pkg/storage/names"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	corev1 "k8s.io/api/core/v1"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/apis/portolan/validation"
+	"github.com/portolan-dev/portolan/pkg/registry/base"
 	"github.com/portolan-dev/portolan/pkg/registry/status"
 	"github.com/portolan-dev/portolan/pkg/service"
 )
@@ -39,12 +39,11 @@ var (
 const upstreamVersion = "v1"
 
 type strategy struct {
-	runtime.ObjectTyper
-	names.NameGenerator
+	base.Strategy
 }
 
 func newStrategy(typer runtime.ObjectTyper) strategy {
-	return strategy{typer, names.SimpleNameGenerator}
+	return strategy{base.NewStrategy(typer)}
 }
 
 func (strategy) NamespaceScoped() bool { return true }
@@ -89,11 +88,7 @@ func (strategy) WarningsOnUpdate(ctx context.Context, obj, old runtime.Object) [
 	return warnings
 }
 
-func (strategy) Canonicalize(runtime.Object) {}
-
 func (strategy) AllowCreateOnUpdate(context.Context) bool { return true }
-
-func (strategy) AllowUnconditionalUpdate(context.Context) bool { return true }
 
 type statusStrategy struct {
 	strategy

@@ -37,6 +37,11 @@ func ResetFields(fields *fieldpath.Set, further ...fieldpath.APIVersion) map[fie
 	return reset
 }
 
+// ResetCoreFields are the same of a kind that is served in core v1 alone.
+func ResetCoreFields(fields ...fieldpath.Path) map[fieldpath.APIVersion]*fieldpath.Set {
+	return map[fieldpath.APIVersion]*fieldpath.Set{"v1": fieldpath.NewSet(fields...)}
+}
+
 // REST serves a status.
 type REST struct {
 	store base.Store
