@@ -69,55 +69,11 @@ var faults = []fault{
 	{etcd, "a replica is cut off from etcd", cutReplica},
 	{etcd, "the member without fsync is killed", func(t testing.TB, c *cluster) func() { return kill(t, c.store.members[members-1]) }},
 	{etcd, "the quorum is lost", loseQuorum},
-	{etcd, "all members are killed", func(t testing.TB, c *cluster) func() {
-		for _, m := range c.store.members {
-			m.kill(t)
-		}
-		return func() {
-			for _, m := range c.store.members {
-				m.start(t)
-			}
-		}
-	}},
-	{nothing, "replicas are rolled", func(t testing.TB, c *cluster) func() {
-		for _, r := range c.replicas {
-			r.stop(t)
-			if r.err != nil {
-				t.Errorf("%s ended with: %v", r.name, r.err)
-			}
-			r.start(t)
-			r.awaitReady(t)
-		}
-		return func() {}
-	}},
-	{etcd, "members are rolled", func(t testing.TB, c *cluster) func() {
-		for _, m := range c.store.members {
-			m.stop(t)
-			m.start(t)
-			c.store.awaitHealthy(t)
-		}
-		return func() {}
-	}},
-	{nothing, "members are defragmented", func(t testing.TB, c *cluster) func() {
-		for _, m := range c.store.members {
-			if _, err := c.store.client.Defragment(context.Background(), m.client); err != nil {
-				t.Error(err)
-			}
-		}
-		return func() {}
-	}},
-	{aReplica, "history is compacted while replicas are paused", func(t testing.TB, c *cluster) func() {
-		paused := c.replicas[:len(c.replicas)-1]
-		for _, r := range paused {
-			r.pause(t)
-		}
-		return func() {
-			c.store.compact(t)
-			for _, r := range paused {
-				r.resume(t)
-			}
-		}
-	}},
+	{etcd, "all members are killed", killAllMembers},
+	{nothing, "replicas are rolled", rollReplicas},
+	{etcd, "members are rolled", rollMembers},
+	{nothing, "members are defragmented", defragment},
+	{aReplica, "history is compacted while replicas are paused", compactUnderPaused},
 	{etcd, "history is compacted while replicas are cut off", func(t testing.TB, c *cluster) func() {
 		c.forgetHistory(t)
 		return func() {}
@@ -136,6 +92,60 @@ func kill(t testing.TB, m *member) (heal func()) {
 func pause(t testing.TB, m *member) (heal func()) {
 	m.pause(t)
 	return func() { m.resume(t) }
+}
+
+func killAllMembers(t testing.TB, c *cluster) (heal func()) {
+	for _, m := range c.store.members {
+		m.kill(t)
+	}
+	return func() {
+		for _, m := range c.store.members {
+			m.start(t)
+		}
+	}
+}
+
+func rollReplicas(t testing.TB, c *cluster) (heal func()) {
+	for _, r := range c.replicas {
+		r.stop(t)
+		if r.err != nil {
+			t.Errorf("%s ended with: %v", r.name, r.err)
+		}
+		r.start(t)
+		r.awaitReady(t)
+	}
+	return func() {}
+}
+
+func rollMembers(t testing.TB, c *cluster) (heal func()) {
+	for _, m := range c.store.members {
+		m.stop(t)
+		m.start(t)
+		c.store.awaitHealthy(t)
+	}
+	return func() {}
+}
+
+func defragment(t testing.TB, c *cluster) (heal func()) {
+	for _, m := range c.store.members {
+		if _, err := c.store.client.Defragment(context.Background(), m.client); err != nil {
+			t.Error(err)
+		}
+	}
+	return func() {}
+}
+
+func compactUnderPaused(t testing.TB, c *cluster) (heal func()) {
+	paused := c.replicas[:len(c.replicas)-1]
+	for _, r := range paused {
+		r.pause(t)
+	}
+	return func() {
+		c.store.compact(t)
+		for _, r := range paused {
+			r.resume(t)
+		}
+	}
 }
 
 // stutter makes a member stop for a moment again and again, as one does whose disk
