@@ -80,12 +80,13 @@ fuzz: ## Fuzz every target, one after the other; FUZZ_TIME=10m is for how long e
 	done
 
 .PHONY: e2e
-e2e: $(BIN)/kube-apiserver $(BIN)/kube-controller-manager $(BIN)/etcd $(BIN)/etcdctl $(BIN)/etcdutl $(BIN)/kubectl $(BIN)/coredns ## Test beside a real kube-apiserver
+e2e: $(BIN)/kube-apiserver $(BIN)/kube-controller-manager $(BIN)/kube-proxy $(BIN)/nft $(BIN)/etcd $(BIN)/etcdctl $(BIN)/etcdutl $(BIN)/kubectl $(BIN)/coredns ## Test beside a real kube-apiserver
 	go test -tags=e2e -count=1 -timeout=20m ./test/e2e/... ./test/delegation/...
 	go test -tags=e2e -count=1 -timeout=15m ./test/failover/...
 	go test -tags=e2e -count=1 -timeout=15m ./test/controllers
 	go test -tags=e2e -count=1 -timeout=15m ./test/dns
 	go test -tags=e2e -count=1 -timeout=15m ./test/cluster/...
+	go test -tags=e2e -count=1 -timeout=15m ./test/proxy
 	go test -tags=e2e -count=1 -timeout=15m -run='TestApply|TestMembers|TestUndo' ./test/artifacts
 	go test -tags=e2e -count=1 -timeout=15m ./test/certificates
 	go test -tags=e2e -count=1 -run='TestBackup|TestReplace|TestMigrateOfREADME' ./test/upgrade
@@ -120,6 +121,15 @@ $(BIN)/kube-controller-manager: hack/kubernetes/go.mod
 	@mkdir -p $(BIN)
 	@echo "building kube-controller-manager from its module; this takes minutes the first time"
 	$(KUBERNETES_BUILD) -o $(abspath $@) k8s.io/kubernetes/cmd/kube-controller-manager
+
+$(BIN)/kube-proxy: hack/kubernetes/go.mod
+	@mkdir -p $(BIN)
+	@echo "building kube-proxy from its module; this takes minutes the first time"
+	$(KUBERNETES_BUILD) -o $(abspath $@) k8s.io/kubernetes/cmd/kube-proxy
+
+$(BIN)/nft: hack/nft.sh
+	@mkdir -p $(BIN)
+	hack/nft.sh $@
 
 $(BIN)/etcd: hack/kubernetes/go.mod
 	@mkdir -p $(BIN)
