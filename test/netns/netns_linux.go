@@ -47,6 +47,35 @@ func Enter(addresses ...netip.Prefix) {
 	}
 }
 
+// Possible says why Enter can't make namespaces here; it returns nil if it can, and
+// in the copy.
+func Possible() error {
+	if os.Getenv(stage) != "" {
+		return nil
+	}
+	tried := exec.Command("true")
+	tried.SysProcAttr = attributes()
+	if err := tried.Run(); err != nil {
+		return fmt.Errorf("a network namespace can't be made here: %w", err)
+	}
+	return nil
+}
+
+// attributes are those of a process in new namespaces.
+func attributes() *syscall.SysProcAttr {
+	attributes := &syscall.SysProcAttr{
+		// Being the first process of its namespace, it takes along what it started.
+		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWPID | syscall.CLONE_NEWNS,
+		Pdeathsig:  syscall.SIGKILL,
+	}
+	if id := os.Geteuid(); id != 0 {
+		attributes.Cloneflags |= syscall.CLONE_NEWUSER
+		attributes.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: id, Size: 1}}
+		attributes.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
+	}
+	return attributes
+}
+
 // run returns the exit code of a copy of this program in new namespaces.
 func run() (int, error) {
 	self, err := os.Executable()
@@ -57,20 +86,10 @@ func run() (int, error) {
 	// looks at the thread that started it.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	// Being the first process of its namespace, it takes along what it started.
-	attributes := &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWPID | syscall.CLONE_NEWNS,
-		Pdeathsig:  syscall.SIGKILL,
-	}
-	if id := os.Geteuid(); id != 0 {
-		attributes.Cloneflags |= syscall.CLONE_NEWUSER
-		attributes.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: id, Size: 1}}
-		attributes.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
-	}
 	copied := exec.Command(self, os.Args[1:]...)
 	copied.Env = append(os.Environ(), stage+"="+made)
 	copied.Stdin, copied.Stdout, copied.Stderr = os.Stdin, os.Stdout, os.Stderr
-	copied.SysProcAttr = attributes
+	copied.SysProcAttr = attributes()
 	if err := copied.Start(); err != nil {
 		return 0, fmt.Errorf("these tests need a network namespace of their own, which can't be made here: %w; "+
 			"run them as root with CAP_SYS_ADMIN, or allow user namespaces (the sysctls user.max_user_namespaces and kernel.apparmor_restrict_unprivileged_userns)", err)

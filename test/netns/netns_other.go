@@ -16,5 +16,8 @@ func Enter(...netip.Prefix) {
 	os.Exit(1)
 }
 
+// Possible says that there are none.
+func Possible() error { return fmt.Errorf("%s has no network namespaces", runtime.GOOS) }
+
 // Replace is of no use without Enter.
 func Replace(string) error { return errors.ErrUnsupported }

@@ -1,0 +1,203 @@
+//go:build e2e && linux
+
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/portolan-dev/portolan/pkg/server/options"
+	"github.com/portolan-dev/portolan/test/harness"
+	"github.com/portolan-dev/portolan/test/upstream"
+)
+
+const (
+	namespace = "default"
+	// node is the name that config.yaml says, and elsewhere that of another.
+	node, elsewhere = "node-a", "node-b"
+	// healthz is where kube-proxy says whether it has written its tables.
+	healthz = "http://127.0.0.1:10256/healthz"
+)
+
+// families are the networks of TCP and UDP.
+var families = []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}
+
+// ground is a node with kube-proxy and Portolan, four Pods, and somebody outside.
+type ground struct {
+	client kubernetes.Interface
+	// nodeAddresses are the node's, IPv4 first.
+	nodeAddresses []netip.Addr
+	outside       *host
+	// pods are by name; that of the last is on the other node.
+	pods map[string]*host
+}
+
+func start(t *testing.T) *ground {
+	t.Helper()
+	g := &ground{nodeAddresses: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}, pods: map[string]*host{}}
+	forward(t)
+	server := harness.StartAll(t, func(o *options.Options) {
+		o.ClusterIPRanges = []string{"203.0.113.0/25", "2001:db8:2::/112"}
+	})
+	var err error
+	if g.client, err = kubernetes.NewForConfig(server.Config); err != nil {
+		t.Fatal(err)
+	}
+	g.outside = newHost(t, "outside", prefixes("192.0.2.1/24", "2001:db8::1/64"), prefixes("192.0.2.100/24", "2001:db8::64/64"))
+	for i, name := range []string{"a", "b", "c", "d"} {
+		near := prefixes(fmt.Sprintf("198.51.100.%d/31", 2*i+10), fmt.Sprintf("2001:db8:1::%x/127", 2*i+16))
+		far := prefixes(fmt.Sprintf("198.51.100.%d/31", 2*i+11), fmt.Sprintf("2001:db8:1::%x/127", 2*i+17))
+		g.pods[name] = newHost(t, name, near, far)
+		g.pods[name].serve(t)
+	}
+	g.addNode(t, node, g.nodeAddresses)
+	g.addNode(t, elsewhere, nil)
+	g.runKubeProxy(t, server)
+	return g
+}
+
+func prefixes(v4, v6 string) [2]netip.Prefix {
+	return [2]netip.Prefix{netip.MustParsePrefix(v4), netip.MustParsePrefix(v6)}
+}
+
+// forward makes the node a router, which kube-proxy leaves to whoever sets up Pods.
+func forward(t *testing.T) {
+	t.Helper()
+	for _, file := range []string{"/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding"} {
+		if err := os.WriteFile(file, []byte("1"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (g *ground) addNode(t *testing.T, name string, addresses []netip.Addr) {
+	t.Helper()
+	nodes := g.client.CoreV1().Nodes()
+	made, err := nodes.Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, address := range addresses {
+		made.Status.Addresses = append(made.Status.Addresses, corev1.NodeAddress{Type: corev1.NodeInternalIP, Address: address.String()})
+	}
+	if _, err := nodes.UpdateStatus(t.Context(), made, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// runKubeProxy does what the README says, in a directory that has the example in
+// it, and returns when the tables are written.
+func (g *ground) runKubeProxy(t *testing.T, server *harness.Server) {
+	t.Helper()
+	dir := directory(t)
+	config, err := os.ReadFile(filepath.Join(root, "artifacts/examples/kube-proxy/config.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "config.yaml"), config, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, stderr, err := harness.Command(t, "user", "add", "kube-proxy", "--group=portolan:readers",
+		"--data-dir="+server.DataDir, "--out="+filepath.Join(dir, "kube-proxy.kubeconfig"))
+	if err != nil {
+		t.Fatalf("%v: %s", err, stderr)
+	}
+	bin, err := filepath.Abs(filepath.Join(root, ".bin"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command(filepath.Join(bin, "kube-proxy"), "--config=config.yaml")
+	command.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
+	kubeProxy, err := upstream.LaunchCommand("kube-proxy", dir, command)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(kubeProxy.Stop)
+	healthy := func(ctx context.Context) bool {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, healthz, nil)
+		if err != nil {
+			return false
+		}
+		response, err := http.DefaultClient.Do(request)
+		return err == nil && response.Body.Close() == nil && response.StatusCode == http.StatusOK
+	}
+	if err := kubeProxy.Await(t.Context(), healthy); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// run makes Pods of a Service that are ready. Each is one of the hosts: several
+// Pods can share one, with a name of their own.
+func (g *ground) run(t *testing.T, app string, hosts ...string) {
+	t.Helper()
+	for _, name := range hosts {
+		on := node
+		if name == "d" {
+			on = elsewhere
+		}
+		pod := &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Name: app + "-" + name, Labels: map[string]string{"app": app}},
+			Spec:       corev1.PodSpec{NodeName: on, Containers: []corev1.Container{{Name: "web", Image: "registry.example/web:1"}}},
+		}
+		if _, err := g.client.CoreV1().Pods(namespace).Create(t.Context(), pod, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		g.setReady(t, app, name, corev1.ConditionTrue)
+	}
+}
+
+// setReady says in the status of a Pod whether it is ready.
+func (g *ground) setReady(t *testing.T, app, name string, ready corev1.ConditionStatus) {
+	t.Helper()
+	addresses := g.pods[name].addresses
+	patch := fmt.Sprintf(`{"status":{"phase":"Running","podIP":%q,"podIPs":[{"ip":%q},{"ip":%q}],"conditions":[{"type":"Ready","status":%q}]}}`,
+		addresses[0], addresses[0], addresses[1], ready)
+	_, err := g.client.CoreV1().Pods(namespace).Patch(t.Context(), app+"-"+name, types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{}, "status")
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// service makes one of both families with a port for TCP and one for UDP.
+func (g *ground) service(t *testing.T, app string, change func(*corev1.ServiceSpec)) *corev1.Service {
+	t.Helper()
+	policy := corev1.IPFamilyPolicyRequireDualStack
+	spec := corev1.ServiceSpec{
+		Selector: map[string]string{"app": app}, IPFamilies: families, IPFamilyPolicy: &policy,
+		Ports: []corev1.ServicePort{
+			{Name: "tcp", Protocol: corev1.ProtocolTCP, Port: 80, TargetPort: portOf(port)},
+			{Name: "udp", Protocol: corev1.ProtocolUDP, Port: 80, TargetPort: portOf(port)},
+		},
+	}
+	if change != nil {
+		change(&spec)
+	}
+	svc, err := g.client.CoreV1().Services(namespace).Create(t.Context(), &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: app}, Spec: spec}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return svc
+}
+
+// seen is what somebody was told by the backends of an address, by their names.
+type seen map[string]int
+
+func (s seen) String() string {
+	var parts []string
+	for name, times := range s {
+		parts = append(parts, fmt.Sprintf("%s %d times", name, times))
+	}
+	return strings.Join(parts, ", ")
+}
