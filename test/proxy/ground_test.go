@@ -40,6 +40,8 @@ type ground struct {
 	// nodeAddresses are the node's, IPv4 first.
 	nodeAddresses []netip.Addr
 	outside       *host
+	// self is the node as somebody who asks.
+	self *host
 	// pods are by name; that of the last is on the other node.
 	pods map[string]*host
 }
@@ -62,6 +64,7 @@ func start(t *testing.T) *ground {
 		g.pods[name] = newHost(t, name, near, far)
 		g.pods[name].serve(t)
 	}
+	g.self = newSelf(t, g.outside.name)
 	g.addNode(t, node, g.nodeAddresses)
 	g.addNode(t, elsewhere, nil)
 	g.runKubeProxy(t, server)

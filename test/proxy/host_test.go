@@ -25,6 +25,8 @@ const (
 	device = "eth0"
 	// port is what backends listen on.
 	port = 8080
+	// lastResort is the priority of a route that yields to others.
+	lastResort = 2048
 	// answerTimeout is how long an answer may take before it is none. Packets that
 	// are dropped show in nothing else.
 	answerTimeout = 2 * time.Second
@@ -78,7 +80,7 @@ func newHost(t *testing.T, name string, near, far [2]netip.Prefix) *host {
 		if err := errors.Join(bringUp("lo", [2]netip.Prefix{}), bringUp(device, far)); err != nil {
 			return err
 		}
-		return routeThrough(near)
+		return routeThrough(device, near)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -114,8 +116,29 @@ func bringUp(name string, addresses [2]netip.Prefix) error {
 	return nil
 }
 
-// routeThrough leads what is reachable through the node.
-func routeThrough(gateways [2]netip.Prefix) error {
+// newSelf is the node's own namespace as a host. What it has no better way to goes
+// out of a device: a node without a route to a cluster IP would not even come to
+// look at what kube-proxy says of it.
+func newSelf(t *testing.T, out string) *host {
+	t.Helper()
+	namespace, err := currentNamespace()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := namespace.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := routeThrough(out, [2]netip.Prefix{}); err != nil {
+		t.Fatal(err)
+	}
+	return &host{name: "the node", namespace: namespace}
+}
+
+// routeThrough leads what is reachable to a device, and to the gateways there, if
+// there are any.
+func routeThrough(device string, gateways [2]netip.Prefix) error {
 	link, err := netlink.LinkByName(device)
 	if err != nil {
 		return err
@@ -126,9 +149,8 @@ func routeThrough(gateways [2]netip.Prefix) error {
 		if to.Addr().Is6() {
 			gateway = gateways[1].Addr()
 		}
-		// The host's own network may be one of them, and is reached directly.
 		route := &netlink.Route{
-			LinkIndex: link.Attrs().Index, Gw: gateway.AsSlice(), Priority: 2048,
+			LinkIndex: link.Attrs().Index, Gw: gateway.AsSlice(), Priority: lastResort,
 			Dst: &net.IPNet{IP: to.Addr().AsSlice(), Mask: net.CIDRMask(to.Bits(), to.Addr().BitLen())},
 		}
 		if err := netlink.RouteAdd(route); err != nil {

@@ -65,6 +65,7 @@ func testClusterIP(t *testing.T, g *ground) {
 			g.awaitBackends(t, g.outside, network, at(address, 80), "a", "b", "c")
 			// Whoever asks may be a backend itself, and reach itself.
 			g.awaitBackends(t, g.pods["a"], network, at(address, 80), "a", "b", "c")
+			g.awaitBackends(t, g.self, network, at(address, 80), "a", "b", "c")
 		}
 	}
 }
