@@ -139,6 +139,22 @@ func (g *ground) runKubeProxy(t *testing.T, server *harness.Server) {
 	if err := kubeProxy.Await(t.Context(), healthy); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { expectRead(t, kubeProxy) })
+}
+
+// expectRead wants kube-proxy not to have been refused, or told in a form that it
+// doesn't understand, what it reads.
+func expectRead(t *testing.T, kubeProxy *upstream.Process) {
+	t.Helper()
+	log, err := kubeProxy.Log()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(log)) {
+		if strings.Contains(line, "reflector.go") && !strings.HasPrefix(line, "I") {
+			t.Errorf("kube-proxy says: %s", line)
+		}
+	}
 }
 
 // run makes Pods of a Service that are ready. Each is one of the hosts: several

@@ -64,6 +64,7 @@ func TestProxy(t *testing.T) {
 		"local traffic": testLocalTraffic,
 		"load balancer": testLoadBalancer,
 		"no endpoints":  testNoEndpoints,
+		"ranges":        testRanges,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -5,15 +5,19 @@ package proxy
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
@@ -257,23 +261,50 @@ func testLoadBalancer(t *testing.T, g *ground) {
 	}
 }
 
-// testNoEndpoints is refused at once, until there are some, and when the Service
-// is gone.
+// testNoEndpoints is refused at once, as are ports that a Service doesn't have,
+// until there are endpoints. Nobody answers when the Service is gone.
 func testNoEndpoints(t *testing.T, g *ground) {
 	svc := g.service(t, "empty", nil)
 	address := at(svc.Spec.ClusterIP, 80)
-	refused := func(context.Context) (bool, error) {
-		said, err := g.outside.ask("tcp", address)
-		if err == nil {
-			return false, fmt.Errorf("%s answered", said.name)
-		}
-		return strings.Contains(err.Error(), "connection refused"), err
+	await := func(what, address, want string) {
+		t.Helper()
+		eventually(t, what, func(context.Context) (bool, error) {
+			said, err := g.outside.ask("tcp", address)
+			if err == nil {
+				return false, fmt.Errorf("%s answered", said.name)
+			}
+			return strings.Contains(err.Error(), want), err
+		})
 	}
-	eventually(t, "nobody is there", refused)
+	await("nobody is there", address, "connection refused")
 	g.run(t, "empty", "a", "b")
 	g.awaitBackends(t, g.outside, "tcp", address, "a", "b")
+	await("another port", at(svc.Spec.ClusterIP, 81), "connection refused")
 	if err := g.client.CoreV1().Services(namespace).Delete(t.Context(), "empty", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the Service is gone", refused)
+	// What goes to an address of the ranges that no Service has is dropped.
+	await("the Service is gone", address, "timeout")
+}
+
+// testRanges has addresses of all ServiceCIDRs that no Service has lead nowhere.
+func testRanges(t *testing.T, g *ground) {
+	await := func(family, want string) {
+		t.Helper()
+		eventually(t, want, func(ctx context.Context) (bool, error) {
+			output, err := exec.CommandContext(ctx, filepath.Join(root, ".bin", "nft"), "list", "chain", family, "kube-proxy", "cluster-ips-check").CombinedOutput()
+			return strings.Contains(string(output), want), errors.Join(err, errors.New(string(output)))
+		})
+	}
+	await("ip", "ip daddr 203.0.113.0/25 drop")
+	await("ip6", "ip6 daddr 2001:db8:2::/112 drop")
+	more := &networkingv1.ServiceCIDR{
+		ObjectMeta: metav1.ObjectMeta{Name: "more"},
+		Spec:       networkingv1.ServiceCIDRSpec{CIDRs: []string{"203.0.113.128/26", "2001:db8:4::/112"}},
+	}
+	if _, err := g.client.NetworkingV1().ServiceCIDRs().Create(t.Context(), more, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	await("ip", "ip daddr { 203.0.113.0/25, 203.0.113.128/26 } drop")
+	await("ip6", "ip6 daddr { 2001:db8:2::/112, 2001:db8:4::/112 } drop")
 }
