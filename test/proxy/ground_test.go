@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
@@ -25,19 +26,20 @@ import (
 
 const (
 	namespace = "default"
+	example   = "artifacts/examples/kube-proxy"
 	// node is the name that config.yaml says, and elsewhere that of another.
 	node, elsewhere = "node-a", "node-b"
 	// healthz is where kube-proxy says whether it has written its tables.
 	healthz = "http://127.0.0.1:10256/healthz"
 )
 
-// families are the networks of TCP and UDP.
+// families are those of every Service.
 var families = []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}
 
 // ground is a node with kube-proxy and Portolan, four Pods, and somebody outside.
 type ground struct {
 	client kubernetes.Interface
-	// nodeAddresses are the node's, IPv4 first.
+	// nodeAddresses are those of node.yaml, IPv4 first.
 	nodeAddresses []netip.Addr
 	outside       *host
 	// self is the node as somebody who asks.
@@ -65,8 +67,9 @@ func start(t *testing.T) *ground {
 		g.pods[name].serve(t)
 	}
 	g.self = newSelf(t, g.outside.name)
-	g.addNode(t, node, g.nodeAddresses)
-	g.addNode(t, elsewhere, nil)
+	g.addNodes(t, server)
+	// kube-proxy 1.36 reads ranges that come later, but heeds them within the hour.
+	g.addRange(t)
 	g.runKubeProxy(t, server)
 	return g
 }
@@ -85,17 +88,28 @@ func forward(t *testing.T) {
 	}
 }
 
-func (g *ground) addNode(t *testing.T, name string, addresses []netip.Addr) {
+// addNodes makes this one as the README says, and the other.
+func (g *ground) addNodes(t *testing.T, server *harness.Server) {
 	t.Helper()
-	nodes := g.client.CoreV1().Nodes()
-	made, err := nodes.Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
-	if err != nil {
+	create := exec.Command(filepath.Join(root, ".bin", "kubectl"), "create", "-f", filepath.Join(root, example, "node.yaml"))
+	create.Env = append(os.Environ(), "KUBECONFIG="+server.Kubeconfig)
+	if output, err := create.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+	other := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: elsewhere}}
+	if _, err := g.client.CoreV1().Nodes().Create(t.Context(), other, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	for _, address := range addresses {
-		made.Status.Addresses = append(made.Status.Addresses, corev1.NodeAddress{Type: corev1.NodeInternalIP, Address: address.String()})
+}
+
+// addRange makes a second ServiceCIDR of both families.
+func (g *ground) addRange(t *testing.T) {
+	t.Helper()
+	more := &networkingv1.ServiceCIDR{
+		ObjectMeta: metav1.ObjectMeta{Name: "more"},
+		Spec:       networkingv1.ServiceCIDRSpec{CIDRs: []string{"203.0.113.224/27", "2001:db8:4::/112"}},
 	}
-	if _, err := nodes.UpdateStatus(t.Context(), made, metav1.UpdateOptions{}); err != nil {
+	if _, err := g.client.NetworkingV1().ServiceCIDRs().Create(t.Context(), more, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -105,7 +119,7 @@ func (g *ground) addNode(t *testing.T, name string, addresses []netip.Addr) {
 func (g *ground) runKubeProxy(t *testing.T, server *harness.Server) {
 	t.Helper()
 	dir := directory(t)
-	config, err := os.ReadFile(filepath.Join(root, "artifacts/examples/kube-proxy/config.yaml"))
+	config, err := os.ReadFile(filepath.Join(root, example, "config.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,15 +222,4 @@ func (g *ground) service(t *testing.T, app string, change func(*corev1.ServiceSp
 		t.Fatal(err)
 	}
 	return svc
-}
-
-// seen is what somebody was told by the backends of an address, by their names.
-type seen map[string]int
-
-func (s seen) String() string {
-	var parts []string
-	for name, times := range s {
-		parts = append(parts, fmt.Sprintf("%s %d times", name, times))
-	}
-	return strings.Join(parts, ", ")
 }
