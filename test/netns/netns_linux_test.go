@@ -48,6 +48,18 @@ func TestAlone(t *testing.T) {
 	}
 }
 
+// TestPossible tries to make more namespaces: here that could be done before.
+func TestPossible(t *testing.T) {
+	t.Setenv(stage, "")
+	if err := Possible(); err != nil {
+		t.Error(err)
+	}
+	t.Setenv("PATH", t.TempDir())
+	if err := Possible(); err == nil {
+		t.Error("nothing could have been tried")
+	}
+}
+
 // TestExitCode passes on how the copy of a program ended.
 func TestExitCode(t *testing.T) {
 	self, err := os.Executable()
