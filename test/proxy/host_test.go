@@ -210,23 +210,31 @@ func (h *host) serve(t *testing.T) {
 			if err != nil {
 				return
 			}
-			// One who has left needs no answer.
-			_, _ = io.WriteString(connection, h.answer(connection.RemoteAddr()))
-			_ = connection.Close()
+			h.reply(connection)
 		}
 	}()
 	go func() {
 		buffer := make([]byte, 64)
 		for {
 			_, from, err := packets.ReadFrom(buffer)
+			if err == nil {
+				_, err = packets.WriteTo([]byte(h.answer(from)), from)
+			}
+			// Nothing else is wrong with the socket: one who has left needs no answer.
 			if errors.Is(err, net.ErrClosed) {
 				return
 			}
-			if err == nil {
-				_, _ = packets.WriteTo([]byte(h.answer(from)), from)
-			}
 		}
 	}()
+}
+
+// reply answers who has connected.
+func (h *host) reply(connection net.Conn) {
+	defer connection.Close()
+	// One who has left needs no answer.
+	if _, err := io.WriteString(connection, h.answer(connection.RemoteAddr())); err != nil {
+		return
+	}
 }
 
 func (h *host) answer(from net.Addr) string {
@@ -241,6 +249,8 @@ type answer struct {
 	// from is the address that it saw.
 	from netip.Addr
 }
+
+func (a answer) String() string { return fmt.Sprintf("%s, which saw %s", a.name, a.from) }
 
 // ask opens a connection, or a socket for UDP, and returns the answer to it.
 func (h *host) ask(network, address string) (answer, error) {

@@ -172,12 +172,15 @@ func testLocalTraffic(t *testing.T, g *ground) {
 		spec.Type, spec.ExternalTrafficPolicy = corev1.ServiceTypeLoadBalancer, corev1.ServiceExternalTrafficPolicyLocal
 	})
 	g.run(t, "local", "a", "d")
+	ingress := []string{"203.0.113.201", "2001:db8:3::2"}
+	svc = g.setIngress(t, svc, ingress)
 	for family, address := range g.nodeAddresses {
 		for i, network := range networks {
-			to := at(address.String(), svc.Spec.Ports[i].NodePort)
-			g.awaitBackends(t, g.outside, network, to, "a")
-			if said, err := g.outside.ask(network, to); err != nil || said.from != g.outside.addresses[family] {
-				t.Errorf("%s %s: %v, error %v", network, to, said, err)
+			for _, to := range []string{at(address.String(), svc.Spec.Ports[i].NodePort), at(ingress[family], 80)} {
+				g.awaitBackends(t, g.outside, network, to, "a")
+				if said, err := g.outside.ask(network, to); err != nil || said.from != g.outside.addresses[family] {
+					t.Errorf("%s %s: %v, error %v", network, to, said, err)
+				}
 			}
 		}
 	}
@@ -225,27 +228,19 @@ func awaitHealth(t *testing.T, url string, code, endpoints int) {
 
 // testLoadBalancer is reached at the addresses of its status, by those who may.
 func testLoadBalancer(t *testing.T, g *ground) {
-	// Addresses of ranges that nobody hands out here.
 	ingress := []string{"203.0.113.200", "2001:db8:3::1"}
 	svc := g.service(t, "balanced", func(spec *corev1.ServiceSpec) {
 		spec.Type = corev1.ServiceTypeLoadBalancer
 	})
 	g.run(t, "balanced", "a", "b", "d")
-	for _, address := range ingress {
-		svc.Status.LoadBalancer.Ingress = append(svc.Status.LoadBalancer.Ingress, corev1.LoadBalancerIngress{IP: address})
-	}
-	services := g.client.CoreV1().Services(namespace)
-	svc, err := services.UpdateStatus(t.Context(), svc, metav1.UpdateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	svc = g.setIngress(t, svc, ingress)
 	for _, address := range ingress {
 		for _, network := range networks {
 			g.awaitBackends(t, g.outside, network, at(address, 80), "a", "b", "d")
 		}
 	}
 	svc.Spec.LoadBalancerSourceRanges = []string{"198.51.100.0/24", "2001:db8:1::/64"}
-	if _, err := services.Update(t.Context(), svc, metav1.UpdateOptions{}); err != nil {
+	if _, err := g.client.CoreV1().Services(namespace).Update(t.Context(), svc, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, address := range ingress {
@@ -258,6 +253,20 @@ func testLoadBalancer(t *testing.T, g *ground) {
 		})
 		g.awaitBackends(t, g.pods["c"], "tcp", at(address, 80), "a", "b", "d")
 	}
+}
+
+// setIngress does what a load balancer's controller does: it says which addresses
+// it has. Nobody hands out those of its ranges here.
+func (g *ground) setIngress(t *testing.T, svc *corev1.Service, addresses []string) *corev1.Service {
+	t.Helper()
+	for _, address := range addresses {
+		svc.Status.LoadBalancer.Ingress = append(svc.Status.LoadBalancer.Ingress, corev1.LoadBalancerIngress{IP: address})
+	}
+	svc, err := g.client.CoreV1().Services(namespace).UpdateStatus(t.Context(), svc, metav1.UpdateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return svc
 }
 
 // testNoEndpoints is refused at once, as are ports that a Service doesn't have,
