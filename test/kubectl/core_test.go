@@ -7,20 +7,8 @@ import (
 	"testing"
 )
 
-// coreManifest is an example as it would be for a kube-apiserver.
-func coreManifest(t *testing.T, name string) string {
-	t.Helper()
-	raw, err := os.ReadFile(filepath.Join(root, "artifacts", "examples", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	manifest := strings.ReplaceAll(string(raw), "apiVersion: portolan.dev/v1\nkind: EndpointSlice", "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice")
-	file := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(file, []byte(strings.ReplaceAll(manifest, "apiVersion: portolan.dev/v1", "apiVersion: v1")), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return file
-}
+// coreExamples are what a kube-apiserver takes, too.
+const coreExamples = "artifacts/examples/core/"
 
 const deprecated = "Warning: v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice\n"
 
@@ -28,36 +16,36 @@ const deprecated = "Warning: v1 Endpoints is deprecated in v1.33+; use discovery
 func TestCore(t *testing.T) {
 	t.Parallel()
 	k := start(t)
-	toad := coreManifest(t, "toad.yaml")
-	k.expect(k.run("create", "-f", toad), "service/toad created", "service/toad-nodeport created")
+	toad := coreExamples + "toad.yaml"
+	k.expect(k.run("create", "-f", toad), "service/toad-svc created", "service/toad-nodeport created")
 	row := rows(k.run("get", "svc"))["toad-nodeport"]
 	if len(row) != 6 || row[1] != "NodePort" || row[3] != "<none>" || row[4] != "80:30123/TCP" {
 		t.Errorf("got %v", row)
 	}
-	k.expect(k.run("get", "psvc", "toad", "-o", "jsonpath={.metadata.uid} {.metadata.resourceVersion}"),
-		k.run("get", "svc", "toad", "-o", "jsonpath={.metadata.uid} {.metadata.resourceVersion}"))
+	k.expect(k.run("get", "psvc", "toad-svc", "-o", "jsonpath={.metadata.uid} {.metadata.resourceVersion}"),
+		k.run("get", "svc", "toad-svc", "-o", "jsonpath={.metadata.uid} {.metadata.resourceVersion}"))
 	all := k.run("get", "all")
-	k.expect(all, "toad  ")
+	k.expect(all, "toad-svc  ")
 	if strings.Contains(all, "portolan.dev") {
 		t.Errorf("the other door's are among all:\n%s", all)
 	}
 	k.expect(k.fail("create", "-f", toad), `Error from server (AlreadyExists): error when creating`, `services "toad-nodeport" already exists`)
 	k.expect(k.fail("get", "svc", "none"), `Error from server (NotFound): services "none" not found`)
-	k.expect(k.fail("patch", "svc", "toad", "--type=merge", "-p", `{"spec":{"clusterIP":"10.96.0.1"}}`),
-		`The Service "toad" is invalid: spec.clusterIPs[0]: Invalid value: ["10.96.0.1"]: may not change once set`)
-	k.expect(k.run("apply", "--server-side", "--force-conflicts", "-f", toad), "service/toad serverside-applied")
-	k.expect(k.run("apply", "-f", toad), "service/toad configured")
-	k.expect(k.run("describe", "svc", "toad"), "Session Affinity:         None", "Endpoints:                <none>")
+	k.expect(k.fail("patch", "svc", "toad-svc", "--type=merge", "-p", `{"spec":{"clusterIP":"10.96.0.1"}}`),
+		`The Service "toad-svc" is invalid: spec.clusterIPs[0]: Invalid value: ["10.96.0.1"]: may not change once set`)
+	k.expect(k.run("apply", "--server-side", "--force-conflicts", "-f", toad), "service/toad-svc serverside-applied")
+	k.expect(k.run("apply", "-f", toad), "service/toad-svc configured")
+	k.expect(k.run("describe", "svc", "toad-svc"), "Session Affinity:         None", "Endpoints:                <none>")
 	k.expect(k.run("explain", "svc.spec.externalTrafficPolicy"), "KIND:       Service", "VERSION:    v1", "FIELD: externalTrafficPolicy <string>")
 	k.expect(k.run("explain", "ip.spec.parentRef"), "GROUP:      networking.k8s.io")
 	k.expect(k.run("api-resources", "--no-headers"), "svc ", "ep ", "ip ", "psvc ", "pep ")
 	k.expect(k.run("get", "servicecidrs"), "NAME         CIDRS          AGE\n", "kubernetes   10.96.0.0/12   ")
-	k.expect(k.run("get", "ip"), "services/default/toad ")
+	k.expect(k.run("get", "ip"), "services/default/toad-svc ")
 	k.run("patch", "svc", "toad-loadbalancer", "--subresource=status", "--type=merge", "-p", `{"status":{"loadBalancer":{"ingress":[{"ip":"130.211.53.173"}]}}}`)
 	if row := rows(k.run("get", "svc"))["toad-loadbalancer"]; row[3] != "130.211.53.173" {
 		t.Errorf("after its status is set: %v", row)
 	}
-	k.expect(k.run("delete", "-f", toad), `service "toad" deleted`)
+	k.expect(k.run("delete", "-f", toad), `service "toad-svc" deleted`)
 	k.expect(k.run("get", "psvc,ipaddresses.portolan.dev,nodeports"), "No resources found")
 }
 
@@ -85,10 +73,10 @@ func TestCoreCommands(t *testing.T) {
 	k.expect(k.run("expose", "service", "a", "--name=f", "--port=8080"), "service/f exposed")
 	k.expect(k.run("get", "svc", "f", "-o", "jsonpath={.spec.selector.app} {.spec.ports[0].port}"), "a 8080")
 
-	endpoints := coreManifest(t, "external-endpoints.yaml")
+	endpoints := coreExamples + "external-endpoints.yaml"
 	k.expect(k.run("create", "-f", endpoints), deprecated+"endpoints/external-service created")
 	k.expect(k.run("get", "ep"), deprecated, "external-service   11.11.11.11:80,22.22.22.22:80   ")
-	slices := coreManifest(t, "external-endpointslices.yaml")
+	slices := coreExamples + "external-endpointslices.yaml"
 	k.expect(k.run("create", "-f", slices), "endpointslice.discovery.k8s.io/external-database-1 created")
 	if row := rows(k.run("get", "endpointslices"))["external-database-1"]; len(row) < 4 || strings.Join(row[1:4], " ") != "IPv4 5432 11.11.11.11,22.22.22.22" {
 		t.Errorf("got %v", row)
