@@ -44,7 +44,9 @@ import (
 type Config struct {
 	// Cluster has the Pods and Nodes, and the Lease, and is told of events.
 	Cluster kubernetes.Interface
-	// Portolan leads to where Services, Endpoints and EndpointSlices are.
+	// Portolan leads to where Services, Endpoints and EndpointSlices are served as
+	// portolan.dev/v1. It is nil where they are Cluster's own, under upstream's
+	// names.
 	Portolan *rest.Config
 	// Unscheduled takes Pods that name no node as well, where nobody schedules
 	// them.
@@ -56,7 +58,7 @@ type Config struct {
 // the lease, or all the time without leader election. It returns when all that
 // was begun is done and the lease is released.
 func Run(ctx context.Context, c Config) error {
-	client, err := overlay.New(c.Cluster, c.Portolan)
+	client, scheme, err := c.client()
 	if err != nil {
 		return err
 	}
@@ -64,7 +66,7 @@ func Run(ctx context.Context, c Config) error {
 	defer broadcaster.Shutdown()
 	broadcaster.StartStructuredLogging(3)
 	broadcaster.StartRecordingToSink(&corev1client.EventSinkImpl{Interface: c.Cluster.CoreV1().Events("")})
-	r := runner{client: client, options: c.Options, unscheduled: c.Unscheduled, broadcaster: broadcaster, scheme: overlay.NewScheme()}
+	r := runner{client: client, options: c.Options, unscheduled: c.Unscheduled, broadcaster: broadcaster, scheme: scheme}
 
 	if !c.Options.LeaderElection.LeaderElect {
 		return r.lead(ctx)
@@ -79,6 +81,16 @@ func Run(ctx context.Context, c Config) error {
 			klog.FromContext(ctx).Error(err, "The controllers can't run")
 		}
 	})
+}
+
+// client is what the controllers read and write with, and the scheme tells what
+// the kinds are called there.
+func (c Config) client() (kubernetes.Interface, *runtime.Scheme, error) {
+	if c.Portolan == nil {
+		return c.Cluster, clientgoscheme.Scheme, nil
+	}
+	client, err := overlay.New(c.Cluster, c.Portolan)
+	return client, overlay.NewScheme(), err
 }
 
 type runner struct {

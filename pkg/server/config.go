@@ -159,6 +159,8 @@ func (c *Config) applyStorage(o *options.Options) error {
 func (c *Config) applyCluster(o *options.Options) error {
 	generic := c.Generic
 	clientConfig := unlimited(generic.LoopbackClientConfig)
+	// Every answer about Endpoints warns that they are deprecated.
+	clientConfig.WarningHandlerWithContext = rest.NoWarnings{}
 	if o.InCluster() {
 		var err error
 		if clientConfig, err = o.ClusterConfig(); err != nil {

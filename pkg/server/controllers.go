@@ -19,9 +19,8 @@ func (c *Config) applyControllers(o *options.Options) error {
 	if !o.HasControllers() {
 		return nil
 	}
-	portolan := unlimited(c.Generic.LoopbackClientConfig)
 	if !o.InCluster() {
-		c.Extra.Controllers = &controllers.Config{Cluster: c.Extra.Core.Client, Portolan: portolan, Unscheduled: true, Options: ownControllers(o)}
+		c.Extra.Controllers = &controllers.Config{Cluster: c.Extra.Core.Client, Unscheduled: true, Options: ownControllers(o)}
 		return nil
 	}
 	config, err := o.ClusterConfig()
@@ -32,6 +31,7 @@ func (c *Config) applyControllers(o *options.Options) error {
 	if err != nil {
 		return fmt.Errorf("client of the cluster: %w", err)
 	}
+	portolan := unlimited(c.Generic.LoopbackClientConfig)
 	c.Extra.Controllers = &controllers.Config{Cluster: cluster, Portolan: portolan, Options: o.Controllers}
 	return nil
 }

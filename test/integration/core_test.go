@@ -226,6 +226,9 @@ func expectSlice(t *testing.T, client kubernetes.Interface, want string) {
 		if err != nil || len(list.Items) != 1 || len(list.Items[0].Ports) != 1 {
 			return false, err
 		}
+		if owners := list.Items[0].OwnerReferences; len(owners) != 1 || owners[0].APIVersion != "v1" || owners[0].Kind != "Service" {
+			t.Errorf("the slice belongs to %+v", owners)
+		}
 		var got []string
 		for _, endpoint := range list.Items[0].Endpoints {
 			text := fmt.Sprintf("%s:%d in %s", endpoint.Addresses[0], *list.Items[0].Ports[0].Port, ptr.Deref(endpoint.Zone, "no zone"))
