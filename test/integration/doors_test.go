@@ -355,3 +355,23 @@ func expectRefusal(t *testing.T, what string, err error, pattern, group, holder,
 		t.Errorf("%s: details %+v, want %s of %q", what, details, kind, group)
 	}
 }
+
+// TestDeletionWithoutCollector deletes as there is nobody who would delete, or
+// disown, what belongs to an object, and take the finalizer away after that.
+func TestDeletionWithoutCollector(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	server := harness.Start(t, nil)
+	services := coreClient(t, server).CoreV1().Services("default")
+	for _, policy := range []metav1.DeletionPropagation{metav1.DeletePropagationForeground, metav1.DeletePropagationOrphan, metav1.DeletePropagationBackground} {
+		if _, err := services.Create(ctx, coreService("web"), metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := services.Delete(ctx, "web", metav1.DeleteOptions{PropagationPolicy: &policy}); err != nil {
+			t.Fatal(err)
+		}
+		if left, err := services.Get(ctx, "web", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+			t.Errorf("%s: %v, %v", policy, left.Finalizers, err)
+		}
+	}
+}

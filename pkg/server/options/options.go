@@ -147,6 +147,9 @@ func (o *Options) AddFlags(sets *cliflag.NamedFlagSets) {
 		"watch-cache", "watch-cache-sizes", "default-watch-cache-size", "etcd-readycheck-timeout")
 	describe(sets.FlagSet("etcd"), "etcd-servers",
 		"List of etcd servers to connect with (scheme://ip:port), comma separated. Without it the server runs an etcd of its own in --data-dir.")
+	describe(sets.FlagSet("etcd"), "enable-garbage-collector",
+		"Leave what foreground and orphaning deletions ask for to the garbage collector of the cluster's kube-controller-manager, whose flag must be the same. "+
+			"If false, and where there is no cluster, such deletions delete the object and nothing else.")
 	o.Admission.AddFlags(sets.FlagSet("admission"))
 	o.addClusterFlags(sets.FlagSet("cluster"))
 	o.addControllerFlags(sets.FlagSet("controllers"))
@@ -189,6 +192,8 @@ func (o *Options) Complete() error {
 		o.Admission.DefaultOffPlugins = o.unusablePlugins()
 		// What configures it are objects of a cluster.
 		o.Features.EnablePriorityAndFairness = false
+		// Nobody would remove the finalizers of a foreground or orphaning deletion.
+		o.Etcd.EnableGarbageCollection = false
 	}
 	return o.Run.Complete()
 }
