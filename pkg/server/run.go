@@ -10,10 +10,12 @@ import (
 	"os"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/rest"
 
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/etcd"
 	"github.com/portolan-dev/portolan/pkg/pki"
 	"github.com/portolan-dev/portolan/pkg/server/options"
@@ -118,13 +120,18 @@ func endpoint(o *options.Options) pki.Server {
 // welcome is what to do with a server that is ready.
 func welcome(o *options.Options, files pki.Files) string {
 	if !o.InCluster() {
+		apiVersion, services := v1.SchemeGroupVersion, "services.portolan.dev"
+		if o.Core() {
+			apiVersion, services = corev1.SchemeGroupVersion, "services"
+		}
 		return fmt.Sprintf(`Portolan is ready. Type next, in another terminal:
 
   export KUBECONFIG=%s
-  kubectl api-resources --api-group=portolan.dev
-  kubectl get servicecidrs.portolan.dev,nodeportranges.portolan.dev
+  echo '{apiVersion: %s, kind: Service, metadata: {name: hello}, spec: {type: NodePort, ports: [{port: 80}]}}' | kubectl create -f -
+  kubectl get %s
+  kubectl get ipaddresses,nodeports,servicecidrs,nodeportranges
 
-`, files.Kubeconfig)
+`, files.Kubeconfig, apiVersion, services)
 	}
 	authority := files.CACert
 	if authority == "" {

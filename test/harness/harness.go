@@ -3,7 +3,6 @@
 package harness
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -52,8 +51,12 @@ type Server struct {
 	url, authority string
 	// cluster is the kubeconfig of its cluster, empty without one.
 	cluster string
+	output  *tail
 	stop    func() error
 }
+
+// Output is what the server has printed so far.
+func (s *Server) Output() string { return s.output.String() }
 
 // Start runs a server in this process and returns when it is ready. Change may
 // set options; it may be nil.
@@ -94,12 +97,12 @@ func start(t testing.TB, change func(*options.Options), controllers bool) *Serve
 		url:       "https://" + listener.Addr().String(),
 		authority: cmp.Or(o.SecureServing.ServerCert.CertKey.CertFile, filepath.Join(o.DataDir, ownAuthority)),
 		cluster:   o.CoreAPI.CoreAPIKubeconfigPath,
+		output:    &tail{},
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	var output bytes.Buffer
 	go func() {
-		ended <- server.Run(ctx, o, &output)
+		ended <- server.Run(ctx, o, s.output)
 		// It may be waited for again after it has ended by itself.
 		close(ended)
 	}()
