@@ -20,6 +20,7 @@ var masks = []struct {
 	{regexp.MustCompile(`\b10\.(9[6-9]|10\d|11[01])\.\d+\.\d+\b`), "ADDRESS"},
 	{regexp.MustCompile(`\b3(00[89]\d|0[1-9]\d\d|1\d\d\d|2\d\d\d)\b`), "PORT"},
 	{regexp.MustCompile(`\b\d+s\b`), "AGE"},
+	{regexp.MustCompile(`\btoad-svc-[a-z0-9]{5}\b`), "SLICE"},
 	{regexp.MustCompile(`(?m)[ ]+`), " "},
 	{regexp.MustCompile(`(?m) $`), ""},
 }
