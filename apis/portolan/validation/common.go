@@ -111,6 +111,10 @@ func validateConditionsUpdate(conditions, old []metav1.Condition, path *field.Pa
 			errs = append(errs, field.Duplicate(path.Index(i), condition.Type))
 		}
 		seen[condition.Type]++
+		if condition.LastTransitionTime.IsZero() {
+			// Kubernetes' conformance tests of Services set conditions without one.
+			condition.LastTransitionTime = metav1.Unix(0, 0)
+		}
 		errs = append(errs, metav1validation.ValidateCondition(condition, path.Index(i))...)
 	}
 	return errs
