@@ -1,0 +1,92 @@
+package conformance
+
+import (
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+)
+
+// kind is one that is served, with what an object of it needs to be valid.
+type kind struct {
+	schema.GroupVersionResource
+	name       string
+	namespaced bool
+	// object is what it needs beside its metadata, and named what its nth is
+	// called where not any name will do.
+	object string
+	named  func(behaviour string, n int) string
+}
+
+// kinds are those whose objects are nobody's but their makers'.
+func kinds() []kind {
+	core := func(resource, name string, namespaced bool, object string) kind {
+		return kind{schema.GroupVersionResource{Version: "v1", Resource: resource}, name, namespaced, object, nil}
+	}
+	of := func(group, resource, name string, namespaced bool, object string) kind {
+		return kind{schema.GroupVersionResource{Group: group, Version: "v1", Resource: resource}, name, namespaced, object, nil}
+	}
+	address := of("networking.k8s.io", "ipaddresses", "IPAddress", false, `{"spec":{"parentRef":{"group":"example.com","resource":"things","namespace":"foo","name":"bar"}}}`)
+	address.named = addressOf
+	return []kind{
+		core("services", "Service", true, `{"spec":{"ports":[{"port":80}]}}`),
+		core("endpoints", "Endpoints", true, `{"subsets":[{"addresses":[{"ip":"192.0.2.24"}],"ports":[{"name":"http","port":80}]}]}`),
+		core("nodes", "Node", false, `{"spec":{"unschedulable":true}}`),
+		core("pods", "Pod", true, `{"spec":{"containers":[{"name":"c","image":"registry.example/i:1"}]}}`),
+		core("events", "Event", true, `{"involvedObject":{"kind":"Service","name":"web"},"reason":"Why","message":"What"}`),
+		of("discovery.k8s.io", "endpointslices", "EndpointSlice", true, `{"addressType":"IPv4","endpoints":[{"addresses":["192.0.2.24"]}],"ports":[]}`),
+		of("events.k8s.io", "events", "Event", true, `{"regarding":{"kind":"Service","name":"web"},"reason":"Why","note":"What","type":"Normal",`+
+			`"action":"Do","eventTime":"2026-01-02T03:04:05.000000Z","reportingController":"example.com/c","reportingInstance":"c-1"}`),
+		of("coordination.k8s.io", "leases", "Lease", true, `{"spec":{"holderIdentity":"me","leaseDurationSeconds":30}}`),
+		address,
+	}
+}
+
+// addressOf is an address that no other behaviour names, outside all ranges.
+func addressOf(behaviour string, n int) string {
+	sum := fnv.New32a()
+	if _, err := sum.Write([]byte(behaviour)); err != nil {
+		return ""
+	}
+	return fmt.Sprintf("2001:db8:%x:%x::%x", sum.Sum32()>>16|0x1000, sum.Sum32()&0xffff|0x1000, n+1)
+}
+
+// id is how a kind is called where resources of two groups are.
+func (k kind) id() string { return k.GroupResource().String() }
+
+// label selects what a behaviour has made, among all there is.
+func (w *world) label() string { return "behaviour=" + w.namespace }
+
+// resource is a client of a kind, in the behaviour's namespace if there is one.
+func (w *world) resource(k kind) dynamic.ResourceInterface {
+	if k.namespaced {
+		return w.dynamic.Resource(k.GroupVersionResource).Namespace(w.namespace)
+	}
+	return w.dynamic.Resource(k.GroupVersionResource)
+}
+
+// object is the behaviour's nth of a kind.
+func (w *world) object(k kind, n int) *unstructured.Unstructured {
+	w.Helper()
+	obj := &unstructured.Unstructured{}
+	if err := json.Unmarshal([]byte(k.object), &obj.Object); err != nil {
+		w.Fatal(err)
+	}
+	obj.SetGroupVersionKind(k.GroupVersion().WithKind(k.name))
+	obj.SetName(fmt.Sprintf("%s-%d", w.namespace, n))
+	if k.named != nil {
+		obj.SetName(k.named(w.namespace, n))
+	}
+	obj.SetLabels(map[string]string{"behaviour": w.namespace})
+	for _, field := range []string{"involvedObject", "regarding"} {
+		if _, found := obj.Object[field]; found {
+			if err := unstructured.SetNestedField(obj.Object, w.namespace, field, "namespace"); err != nil {
+				w.Fatal(err)
+			}
+		}
+	}
+	return obj
+}
