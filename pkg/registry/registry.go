@@ -63,17 +63,17 @@ type Storage struct {
 }
 
 // NewStorage makes the storage of every resource. The guard says what may be
-// reached through Services.
+// reached through Services, and which addresses of loopback endpoints may have.
 func NewStorage(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, ledger *claims.Ledger, guard *serviceproxy.Guard) (*Storage, error) {
 	services, err := service.NewStorage(scheme, getter, ledger.Families)
 	if err != nil {
 		return nil, err
 	}
-	endpoint, err := endpoints.NewStorage(scheme, getter)
+	endpoint, err := endpoints.NewStorage(scheme, getter, guard.Loopback()...)
 	if err != nil {
 		return nil, err
 	}
-	slice, err := endpointslice.NewStorage(scheme, getter)
+	slice, err := endpointslice.NewStorage(scheme, getter, guard.Loopback()...)
 	if err != nil {
 		return nil, err
 	}

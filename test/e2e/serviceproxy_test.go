@@ -217,7 +217,7 @@ func TestServiceProxy(t *testing.T) {
 		compared++
 		want, got := theirs.do(method, path, body, header), ours.do(method, path, body, header)
 		// A refusal says what to do.
-		got = strings.ReplaceAll(got, ": none of the addresses is that of a Pod in the namespace, or in the server's --service-proxy-allow-cidrs", "")
+		got = strings.ReplaceAll(got, ": none of the addresses is that of a Pod in the namespace, or in the server's --service-proxy-allow-cidrs, where loopback, link-local and the server's own need a CIDR to themselves", "")
 		if lines := func(text string) []string { lines := strings.Split(text, "\n"); slices.Sort(lines); return lines }; !slices.Equal(lines(got), lines(want)) {
 			t.Errorf("%s %s:\n     got %s\nupstream %s", method, path, got, want)
 		}

@@ -202,8 +202,9 @@ func (c *caller) got(method, path, body string, header http.Header) (what seen) 
 }
 
 const (
-	noCluster = ": the server has no cluster to ask for Pods, and none of the addresses is in its --service-proxy-allow-cidrs"
-	noPod     = ": none of the addresses is that of a Pod in the namespace, or in the server's --service-proxy-allow-cidrs"
+	ownCIDR   = " --service-proxy-allow-cidrs, where loopback, link-local and the server's own need a CIDR to themselves"
+	noCluster = ": the server has no cluster to ask for Pods, and none of the addresses is in its" + ownCIDR
+	noPod     = ": none of the addresses is that of a Pod in the namespace, or in the server's" + ownCIDR
 )
 
 // startProxied starts a server with the Service px, whose port 80 is a plain

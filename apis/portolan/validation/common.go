@@ -12,6 +12,9 @@ package validation
 
 import (
 	"fmt"
+	"net"
+	"net/netip"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -120,9 +123,10 @@ func validateConditionsUpdate(conditions, old []metav1.Condition, path *field.Pa
 	return errs
 }
 
-// validateEndpointIP refuses addresses that mean something else on each node.
-// Multicast other than link-local passes, as it does upstream.
-func validateEndpointIP(value string, path *field.Path) field.ErrorList {
+// validateEndpointIP refuses addresses that mean something else on each node, but
+// for those in the given networks of loopback. Multicast other than link-local
+// passes, as it does upstream.
+func validateEndpointIP(value string, loopback []netip.Prefix, path *field.Path) field.ErrorList {
 	ip := netutils.ParseIPSloppy(value)
 	var message string
 	switch {
@@ -130,7 +134,7 @@ func validateEndpointIP(value string, path *field.Path) field.ErrorList {
 		message = "must be a valid IP address"
 	case ip.IsUnspecified():
 		message = fmt.Sprintf("may not be unspecified (%v)", value)
-	case ip.IsLoopback():
+	case ip.IsLoopback() && !within(ip, loopback):
 		message = "may not be in the loopback range (127.0.0.0/8, ::1/128)"
 	case ip.IsLinkLocalUnicast():
 		message = "may not be in the link-local range (169.254.0.0/16, fe80::/10)"
@@ -140,4 +144,9 @@ func validateEndpointIP(value string, path *field.Path) field.ErrorList {
 		return nil
 	}
 	return field.ErrorList{field.Invalid(path, value, message)}
+}
+
+func within(ip net.IP, networks []netip.Prefix) bool {
+	address, _ := netip.AddrFromSlice(ip)
+	return slices.ContainsFunc(networks, func(network netip.Prefix) bool { return network.Contains(address.Unmap()) })
 }

@@ -1,6 +1,8 @@
 package validation
 
 import (
+	"net/netip"
+
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
@@ -17,17 +19,19 @@ const (
 
 // ValidateEndpointsCreate checks Endpoints that are to be created, as upstream's
 // function of the same name does. Neither order nor number of addresses is
-// restricted.
-func ValidateEndpointsCreate(endpoints *v1.Endpoints) field.ErrorList {
-	return Bounded(validateEndpoints(endpoints, nil))
+// restricted. Addresses of loopback pass if they are in one of the given networks;
+// upstream has none.
+func ValidateEndpointsCreate(endpoints *v1.Endpoints, loopback ...netip.Prefix) field.ErrorList {
+	return Bounded(validateEndpoints(endpoints, nil, loopback))
 }
 
 // ValidateEndpointsUpdate checks Endpoints that are to replace old. Subsets that
 // stay as they are pass whatever is in them, as they may date from laxer rules;
-// those of upstream's function of the same name do.
-func ValidateEndpointsUpdate(endpoints, old *v1.Endpoints) field.ErrorList {
+// those of upstream's function of the same name do. So do addresses of loopback
+// in one of the given networks.
+func ValidateEndpointsUpdate(endpoints, old *v1.Endpoints, loopback ...netip.Prefix) field.ErrorList {
 	errs := apivalidation.ValidateObjectMetaUpdate(&endpoints.ObjectMeta, &old.ObjectMeta, metadataPath)
-	return Bounded(append(errs, validateEndpoints(endpoints, old)...))
+	return Bounded(append(errs, validateEndpoints(endpoints, old, loopback)...))
 }
 
 // EndpointsWarnings says which addresses are better spelled otherwise, as
@@ -51,11 +55,11 @@ func EndpointsWarnings(endpoints *v1.Endpoints) []string {
 	return warnings
 }
 
-func validateEndpoints(endpoints, old *v1.Endpoints) field.ErrorList {
+func validateEndpoints(endpoints, old *v1.Endpoints, loopback []netip.Prefix) field.ErrorList {
 	errs := apivalidation.ValidateObjectMeta(&endpoints.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, metadataPath)
 	var subsetErrs field.ErrorList
 	for i := range endpoints.Subsets {
-		subsetErrs = append(subsetErrs, validateEndpointSubset(&endpoints.Subsets[i], field.NewPath("subsets").Index(i))...)
+		subsetErrs = append(subsetErrs, validateEndpointSubset(&endpoints.Subsets[i], loopback, field.NewPath("subsets").Index(i))...)
 	}
 	// Compared only now: nearly all are valid and comparing large ones is slow.
 	if len(subsetErrs) > 0 && old != nil && apiequality.Semantic.DeepEqual(endpoints.Subsets, old.Subsets) {
@@ -64,16 +68,16 @@ func validateEndpoints(endpoints, old *v1.Endpoints) field.ErrorList {
 	return append(errs, subsetErrs...)
 }
 
-func validateEndpointSubset(subset *corev1.EndpointSubset, path *field.Path) field.ErrorList {
+func validateEndpointSubset(subset *corev1.EndpointSubset, loopback []netip.Prefix, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if len(subset.Addresses) == 0 && len(subset.NotReadyAddresses) == 0 {
 		errs = append(errs, field.Required(path, "must specify `addresses` or `notReadyAddresses`"))
 	}
 	for i := range subset.Addresses {
-		errs = append(errs, validateEndpointAddress(&subset.Addresses[i], path.Child("addresses").Index(i))...)
+		errs = append(errs, validateEndpointAddress(&subset.Addresses[i], loopback, path.Child("addresses").Index(i))...)
 	}
 	for i := range subset.NotReadyAddresses {
-		errs = append(errs, validateEndpointAddress(&subset.NotReadyAddresses[i], path.Child("notReadyAddresses").Index(i))...)
+		errs = append(errs, validateEndpointAddress(&subset.NotReadyAddresses[i], loopback, path.Child("notReadyAddresses").Index(i))...)
 	}
 	for i := range subset.Ports {
 		errs = append(errs, validateEndpointPort(&subset.Ports[i], len(subset.Ports) > 1, path.Child("ports").Index(i))...)
@@ -81,7 +85,7 @@ func validateEndpointSubset(subset *corev1.EndpointSubset, path *field.Path) fie
 	return errs
 }
 
-func validateEndpointAddress(address *corev1.EndpointAddress, path *field.Path) field.ErrorList {
+func validateEndpointAddress(address *corev1.EndpointAddress, loopback []netip.Prefix, path *field.Path) field.ErrorList {
 	errs := utilvalidation.IsValidIPForLegacyField(path.Child("ip"), address.IP, true, nil)
 	if address.Hostname != "" {
 		errs = append(errs, validateDNS1123Label(address.Hostname, path.Child("hostname"))...)
@@ -89,7 +93,7 @@ func validateEndpointAddress(address *corev1.EndpointAddress, path *field.Path) 
 	if address.NodeName != nil {
 		errs = append(errs, validateDNS1123Subdomain(*address.NodeName, path.Child("nodeName"))...)
 	}
-	return append(errs, validateEndpointIP(address.IP, path.Child("ip"))...)
+	return append(errs, validateEndpointIP(address.IP, loopback, path.Child("ip"))...)
 }
 
 func validateEndpointPort(port *corev1.EndpointPort, nameRequired bool, path *field.Path) field.ErrorList {

@@ -2,6 +2,7 @@ package validation_test
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -83,6 +84,22 @@ func TestEndpointsUpdate(t *testing.T) {
 		}
 		expect(t, validation.ValidateEndpointsUpdate(on("n2"), on("n1")))
 	})
+}
+
+// TestEndpointsOnLoopback lets the listed networks pass and no others.
+func TestEndpointsOnLoopback(t *testing.T) {
+	listed := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/31"), netip.MustParsePrefix("::1/128")}
+	const path = "subsets[0].addresses[%d].ip"
+	endpoints := newEndpoints("a", ready([]corev1.EndpointAddress{
+		{IP: "127.0.0.1"}, {IP: "127.0.0.2"}, {IP: "::1"}, {IP: "169.254.0.1"}, {IP: "::ffff:127.0.0.1"}, {IP: "127.0.0.01"},
+	}...))
+	refused := causes(
+		iv(fmt.Sprintf(path, 1), "may not be in the loopback range (127.0.0.0/8, ::1/128)"),
+		iv(fmt.Sprintf(path, 3), "may not be in the link-local range (169.254.0.0/16, fe80::/10)"),
+		iv(fmt.Sprintf(path, 4), "must not be an IPv4-mapped IPv6 address"), iv(fmt.Sprintf(path, 5), "must not have leading 0s"),
+	)
+	expect(t, validation.ValidateEndpointsCreate(endpoints, listed...), refused...)
+	expect(t, validation.ValidateEndpointsUpdate(endpoints, newEndpoints("a"), listed...), refused...)
 }
 
 func TestEndpointsOfAnySize(t *testing.T) {

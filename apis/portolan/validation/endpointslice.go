@@ -2,6 +2,7 @@ package validation
 
 import (
 	"errors"
+	"net/netip"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -37,17 +38,19 @@ var endpointSliceControllers = []string{"endpointslice-controller.k8s.io", "endp
 
 // ValidateEndpointSliceCreate checks an EndpointSlice that is to be created, as
 // upstream's function of the same name does (pkg/apis/discovery/validation).
-// Unlike there, the number of a port has to be one.
-func ValidateEndpointSliceCreate(slice *v1.EndpointSlice) field.ErrorList {
-	return Bounded(validateEndpointSlice(slice, nil))
+// Unlike there, the number of a port has to be one, and addresses of loopback pass
+// if they are in one of the given networks.
+func ValidateEndpointSliceCreate(slice *v1.EndpointSlice, loopback ...netip.Prefix) field.ErrorList {
+	return Bounded(validateEndpointSlice(slice, nil, loopback))
 }
 
 // ValidateEndpointSliceUpdate checks an EndpointSlice that is to replace old, as
 // upstream's function of the same name does. Endpoints that stay as they are
 // pass whatever is in them, and so do the numbers of ports that stay as they
-// are: both may date from laxer rules.
-func ValidateEndpointSliceUpdate(slice, old *v1.EndpointSlice) field.ErrorList {
-	errs := validateEndpointSlice(slice, old)
+// are: both may date from laxer rules. So do addresses of loopback in one of the
+// given networks.
+func ValidateEndpointSliceUpdate(slice, old *v1.EndpointSlice, loopback ...netip.Prefix) field.ErrorList {
+	errs := validateEndpointSlice(slice, old, loopback)
 	return Bounded(append(errs, apivalidation.ValidateImmutableField(slice.AddressType, old.AddressType, addressTypePath)...))
 }
 
@@ -79,7 +82,7 @@ func EndpointSliceWarnings(slice *v1.EndpointSlice) []string {
 	return warnings
 }
 
-func validateEndpointSlice(slice, old *v1.EndpointSlice) field.ErrorList {
+func validateEndpointSlice(slice, old *v1.EndpointSlice, loopback []netip.Prefix) field.ErrorList {
 	errs := apivalidation.ValidateObjectMeta(&slice.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, metadataPath)
 	if slice.AddressType == "" {
 		errs = append(errs, field.Required(addressTypePath, ""))
@@ -89,7 +92,7 @@ func validateEndpointSlice(slice, old *v1.EndpointSlice) field.ErrorList {
 	newNumbers := old == nil || !apiequality.Semantic.DeepEqual(slice.Ports, old.Ports)
 	errs = append(errs, validateSlicePorts(slice.Ports, newNumbers, field.NewPath("ports"))...)
 
-	endpointErrs := validateSliceEndpoints(slice.Endpoints, slice.AddressType, field.NewPath("endpoints"))
+	endpointErrs := validateSliceEndpoints(slice.Endpoints, slice.AddressType, loopback, field.NewPath("endpoints"))
 	// Compared only now: nearly all are valid and comparing large ones is slow.
 	if len(endpointErrs) > 0 && old != nil && apiequality.Semantic.DeepEqual(slice.Endpoints, old.Endpoints) {
 		return errs
@@ -132,14 +135,14 @@ func validateSliceProtocol(protocol *corev1.Protocol, path *field.Path) field.Er
 	return validateProtocol(ptr.Deref(protocol, ""), path)
 }
 
-func validateSliceEndpoints(endpoints []discoveryv1.Endpoint, addressType discoveryv1.AddressType, path *field.Path) field.ErrorList {
+func validateSliceEndpoints(endpoints []discoveryv1.Endpoint, addressType discoveryv1.AddressType, loopback []netip.Prefix, path *field.Path) field.ErrorList {
 	if len(endpoints) > maxSliceEndpoints {
 		return field.ErrorList{field.TooMany(path, len(endpoints), maxSliceEndpoints)}
 	}
 	var errs field.ErrorList
 	for i := range endpoints {
 		endpoint, path := &endpoints[i], path.Index(i)
-		errs = append(errs, validateAddresses(endpoint.Addresses, addressType, path.Child("addresses"))...)
+		errs = append(errs, validateAddresses(endpoint.Addresses, addressType, loopback, path.Child("addresses"))...)
 		if endpoint.NodeName != nil {
 			errs = append(errs, validateDNS1123Subdomain(*endpoint.NodeName, path.Child("nodeName"))...)
 		}
@@ -154,8 +157,9 @@ func validateSliceEndpoints(endpoints []discoveryv1.Endpoint, addressType discov
 	return errs
 }
 
-// validateAddresses takes anything for an address of an unknown type.
-func validateAddresses(addresses []string, addressType discoveryv1.AddressType, path *field.Path) field.ErrorList {
+// validateAddresses takes anything for an address of an unknown type. A wrong
+// family is blamed on the whole list, as upstream does.
+func validateAddresses(addresses []string, addressType discoveryv1.AddressType, loopback []netip.Prefix, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if len(addresses) == 0 {
 		errs = append(errs, field.Required(path, "must contain at least 1 address"))
@@ -163,30 +167,30 @@ func validateAddresses(addresses []string, addressType discoveryv1.AddressType, 
 		errs = append(errs, field.TooMany(path, len(addresses), maxAddresses))
 	}
 	for i, address := range addresses {
+		var malformed field.ErrorList
+		ofFamily, message := netutils.IsIPv4String, "must be an IPv4 address"
 		switch addressType {
 		case discoveryv1.AddressTypeIPv4:
-			malformed := utilvalidation.IsValidIPForLegacyField(path.Index(i), address, true, nil)
-			errs = append(errs, validateAddress(address, malformed, netutils.IsIPv4String, "must be an IPv4 address", path, i)...)
+			malformed = utilvalidation.IsValidIPForLegacyField(path.Index(i), address, true, nil)
 		case discoveryv1.AddressTypeIPv6:
-			malformed := utilvalidation.IsValidIP(path.Index(i), address)
-			errs = append(errs, validateAddress(address, malformed, netutils.IsIPv6String, "must be an IPv6 address", path, i)...)
+			malformed = utilvalidation.IsValidIP(path.Index(i), address)
+			ofFamily, message = netutils.IsIPv6String, "must be an IPv6 address"
 		case discoveryv1.AddressTypeFQDN:
 			errs = append(errs, utilvalidation.IsFullyQualifiedDomainName(path.Index(i), address)...)
+			continue
+		default:
+			continue
 		}
+		if len(malformed) > 0 {
+			errs = append(errs, malformed...)
+			continue
+		}
+		if !ofFamily(address) {
+			errs = append(errs, field.Invalid(path, address, message))
+		}
+		errs = append(errs, validateEndpointIP(address, loopback, path.Index(i))...)
 	}
 	return errs
-}
-
-// validateAddress blames a wrong family on the whole list, as upstream does.
-func validateAddress(address string, malformed field.ErrorList, ofFamily func(string) bool, message string, path *field.Path, i int) field.ErrorList {
-	if len(malformed) > 0 {
-		return malformed
-	}
-	var errs field.ErrorList
-	if !ofFamily(address) {
-		errs = append(errs, field.Invalid(path, address, message))
-	}
-	return append(errs, validateEndpointIP(address, path.Index(i))...)
 }
 
 // validateTopology is about what older versions stored: the strategy drops

@@ -2,6 +2,7 @@ package validation_test
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -50,6 +51,19 @@ func hints(hints discoveryv1.EndpointHints) sliceTweak {
 
 func many(field string, limit int) cause {
 	return cause{"TooMany", field, fmt.Sprintf("must have at most %d items", limit)}
+}
+
+// TestEndpointSliceOnLoopback lets the listed networks pass and no others.
+func TestEndpointSliceOnLoopback(t *testing.T) {
+	listed := []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("::1/128")}
+	const loopback = "may not be in the loopback range (127.0.0.0/8, ::1/128)"
+	four := newSlice(of(discoveryv1.AddressTypeIPv4, "127.0.0.1", "127.0.0.2"))
+	six := newSlice(of(discoveryv1.AddressTypeIPv6, "::1", "127.0.0.1", "fe80::1"))
+	refused := causes(iv("endpoints[0].addresses", "must be an IPv6 address"),
+		iv("endpoints[0].addresses[2]", "may not be in the link-local range (169.254.0.0/16, fe80::/10)"))
+	expect(t, validation.ValidateEndpointSliceCreate(four, listed...), iv("endpoints[0].addresses[1]", loopback))
+	expect(t, validation.ValidateEndpointSliceCreate(six, listed...), refused...)
+	expect(t, validation.ValidateEndpointSliceUpdate(four, newSlice(), listed...), iv("endpoints[0].addresses[1]", loopback))
 }
 
 func TestEndpointSlice(t *testing.T) {

@@ -2,6 +2,7 @@ package validation_test
 
 import (
 	"math/rand"
+	"net/netip"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -94,8 +95,20 @@ func FuzzValidation(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data, other []byte) {
 
 		checkNoOp(t, data, other, func() *v1.Service { return &v1.Service{} }, validation.ValidateServiceCreate, validation.ValidateServiceUpdate)
-		checkNoOp(t, data, other, func() *v1.Endpoints { return &v1.Endpoints{} }, validation.ValidateEndpointsCreate, validation.ValidateEndpointsUpdate)
-		checkNoOp(t, data, other, func() *v1.EndpointSlice { return &v1.EndpointSlice{} }, validation.ValidateEndpointSliceCreate, validation.ValidateEndpointSliceUpdate)
+		for _, loopback := range [][]netip.Prefix{nil, {netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}} {
+			checkNoOp(t, data, other, func() *v1.Endpoints { return &v1.Endpoints{} },
+				func(e *v1.Endpoints) field.ErrorList { return validation.ValidateEndpointsCreate(e, loopback...) },
+				func(e, old *v1.Endpoints) field.ErrorList {
+					return validation.ValidateEndpointsUpdate(e, old, loopback...)
+				})
+			checkNoOp(t, data, other, func() *v1.EndpointSlice { return &v1.EndpointSlice{} },
+				func(s *v1.EndpointSlice) field.ErrorList {
+					return validation.ValidateEndpointSliceCreate(s, loopback...)
+				},
+				func(s, old *v1.EndpointSlice) field.ErrorList {
+					return validation.ValidateEndpointSliceUpdate(s, old, loopback...)
+				})
+		}
 		checkNoOp(t, data, other, func() *v1.ServiceCIDR { return &v1.ServiceCIDR{} }, validation.ValidateServiceCIDRCreate, validation.ValidateServiceCIDRUpdate, validation.ValidateServiceCIDRStatusUpdate)
 		checkNoOp(t, data, other, func() *v1.IPAddress { return &v1.IPAddress{} }, validation.ValidateIPAddressCreate, validation.ValidateIPAddressUpdate)
 		checkNoOp(t, data, other, func() *v1.NodePortRange { return &v1.NodePortRange{} }, validation.ValidateNodePortRangeCreate, validation.ValidateNodePortRangeUpdate, validation.ValidateNodePortRangeStatusUpdate)

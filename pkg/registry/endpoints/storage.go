@@ -1,6 +1,8 @@
 package endpoints
 
 import (
+	"net/netip"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/registry/generic"
@@ -21,9 +23,10 @@ type Storage struct {
 	Endpoints *REST
 }
 
-// NewStorage makes the storage of Endpoints.
-func NewStorage(scheme *runtime.Scheme, getter generic.RESTOptionsGetter) (Storage, error) {
-	endpoints, err := NewREST(scheme, getter)
+// NewStorage makes the storage of Endpoints. Their addresses may be in the given
+// networks of loopback, and in no others of loopback.
+func NewStorage(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, loopback ...netip.Prefix) (Storage, error) {
+	endpoints, err := NewREST(scheme, getter, loopback...)
 	return Storage{Endpoints: endpoints}, err
 }
 
@@ -33,8 +36,8 @@ type REST struct {
 }
 
 // NewREST returns the store of Endpoints, which have no status.
-func NewREST(scheme *runtime.Scheme, getter generic.RESTOptionsGetter) (*REST, error) {
-	strategy := newStrategy(scheme)
+func NewREST(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, loopback ...netip.Prefix) (*REST, error) {
+	strategy := newStrategy(scheme, loopback)
 	store := &genericregistry.Store{
 		NewFunc:                   func() runtime.Object { return &v1.Endpoints{} },
 		NewListFunc:               func() runtime.Object { return &v1.EndpointsList{} },

@@ -5,6 +5,7 @@ package endpoints
 
 import (
 	"context"
+	"net/netip"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -24,10 +25,12 @@ var (
 // strategy follows upstream's endpointsStrategy (pkg/registry/core/endpoint).
 type strategy struct {
 	base.Strategy
+	// loopback are the networks of loopback that addresses may be in.
+	loopback []netip.Prefix
 }
 
-func newStrategy(typer runtime.ObjectTyper) strategy {
-	return strategy{base.NewStrategy(typer)}
+func newStrategy(typer runtime.ObjectTyper, loopback []netip.Prefix) strategy {
+	return strategy{Strategy: base.NewStrategy(typer), loopback: loopback}
 }
 
 func (strategy) NamespaceScoped() bool { return true }
@@ -36,12 +39,12 @@ func (strategy) PrepareForCreate(context.Context, runtime.Object) {}
 
 func (strategy) PrepareForUpdate(_ context.Context, _, _ runtime.Object) {}
 
-func (strategy) Validate(_ context.Context, object runtime.Object) field.ErrorList {
-	return validation.ValidateEndpointsCreate(object.(*v1.Endpoints))
+func (s strategy) Validate(_ context.Context, object runtime.Object) field.ErrorList {
+	return validation.ValidateEndpointsCreate(object.(*v1.Endpoints), s.loopback...)
 }
 
-func (strategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
-	return validation.ValidateEndpointsUpdate(object.(*v1.Endpoints), old.(*v1.Endpoints))
+func (s strategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
+	return validation.ValidateEndpointsUpdate(object.(*v1.Endpoints), old.(*v1.Endpoints), s.loopback...)
 }
 
 func (strategy) WarningsOnCreate(_ context.Context, object runtime.Object) []string {

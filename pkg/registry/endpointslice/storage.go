@@ -1,6 +1,8 @@
 package endpointslice
 
 import (
+	"net/netip"
+
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/registry/generic"
@@ -18,9 +20,10 @@ type Storage struct {
 	EndpointSlice *REST
 }
 
-// NewStorage makes the storage of EndpointSlices.
-func NewStorage(scheme *runtime.Scheme, getter generic.RESTOptionsGetter) (Storage, error) {
-	slices, err := NewREST(scheme, getter)
+// NewStorage makes the storage of EndpointSlices. Their addresses may be in the given
+// networks of loopback, and in no others of loopback.
+func NewStorage(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, loopback ...netip.Prefix) (Storage, error) {
+	slices, err := NewREST(scheme, getter, loopback...)
 	return Storage{EndpointSlice: slices}, err
 }
 
@@ -30,8 +33,8 @@ type REST struct {
 }
 
 // NewREST returns the store of EndpointSlices, which have no status.
-func NewREST(scheme *runtime.Scheme, getter generic.RESTOptionsGetter) (*REST, error) {
-	strategy := newStrategy(scheme)
+func NewREST(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, loopback ...netip.Prefix) (*REST, error) {
+	strategy := newStrategy(scheme, loopback)
 	store := &genericregistry.Store{
 		NewFunc:                   func() runtime.Object { return &v1.EndpointSlice{} },
 		NewListFunc:               func() runtime.Object { return &v1.EndpointSliceList{} },

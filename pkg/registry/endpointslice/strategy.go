@@ -5,6 +5,7 @@ package endpointslice
 
 import (
 	"context"
+	"net/netip"
 
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -29,10 +30,12 @@ var (
 // (pkg/registry/discovery/endpointslice).
 type strategy struct {
 	base.Strategy
+	// loopback are the networks of loopback that addresses may be in.
+	loopback []netip.Prefix
 }
 
-func newStrategy(typer runtime.ObjectTyper) strategy {
-	return strategy{base.NewStrategy(typer)}
+func newStrategy(typer runtime.ObjectTyper, loopback []netip.Prefix) strategy {
+	return strategy{Strategy: base.NewStrategy(typer), loopback: loopback}
 }
 
 func (strategy) NamespaceScoped() bool { return true }
@@ -78,12 +81,12 @@ func dropTopology(slice, old *v1.EndpointSlice) {
 	}
 }
 
-func (strategy) Validate(_ context.Context, object runtime.Object) field.ErrorList {
-	return validation.ValidateEndpointSliceCreate(object.(*v1.EndpointSlice))
+func (s strategy) Validate(_ context.Context, object runtime.Object) field.ErrorList {
+	return validation.ValidateEndpointSliceCreate(object.(*v1.EndpointSlice), s.loopback...)
 }
 
-func (strategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
-	return validation.ValidateEndpointSliceUpdate(object.(*v1.EndpointSlice), old.(*v1.EndpointSlice))
+func (s strategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
+	return validation.ValidateEndpointSliceUpdate(object.(*v1.EndpointSlice), old.(*v1.EndpointSlice), s.loopback...)
 }
 
 func (strategy) WarningsOnCreate(_ context.Context, object runtime.Object) []string {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"net/netip"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/klog/v2"
@@ -37,19 +38,34 @@ type Guard struct {
 // advice is for whoever asked for a Service none of whose addresses may be
 // reached. It doesn't say which those are, as he may not be one to know.
 func (g *Guard) advice() string {
+	const flag = "--service-proxy-allow-cidrs, where loopback, link-local and the server's own need a CIDR to themselves"
 	if g.Pods == nil {
-		return "the server has no cluster to ask for Pods, and none of the addresses is in its --service-proxy-allow-cidrs"
+		return "the server has no cluster to ask for Pods, and none of the addresses is in its " + flag
 	}
-	return "none of the addresses is that of a Pod in the namespace, or in the server's --service-proxy-allow-cidrs"
+	return "none of the addresses is that of a Pod in the namespace, or in the server's " + flag
 }
 
-// special are loopback and the link.
-var special = []netip.Prefix{
-	netip.MustParsePrefix("127.0.0.0/8"),
-	netip.MustParsePrefix("::1/128"),
-	netip.MustParsePrefix("169.254.0.0/16"),
-	netip.MustParsePrefix("fe80::/10"),
+// Loopback are the listed networks of loopback. Without a cluster endpoints may
+// have their addresses, as nothing else could lead to what listens there. With
+// one they may not, as upstream: each node would take them for its own.
+func (g *Guard) Loopback() []netip.Prefix {
+	if g.Pods != nil {
+		return nil
+	}
+	var listed []netip.Prefix
+	for _, prefix := range g.Allowed {
+		if slices.ContainsFunc(loopback, func(network netip.Prefix) bool { return within(prefix, network) }) {
+			listed = append(listed, prefix)
+		}
+	}
+	return listed
 }
+
+var (
+	loopback  = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+	linkLocal = []netip.Prefix{netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("fe80::/10")}
+	special   = slices.Concat(loopback, linkLocal)
+)
 
 // trust is what it takes for an address to be reached.
 type trust int

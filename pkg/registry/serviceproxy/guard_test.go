@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -68,6 +69,20 @@ func TestTrust(t *testing.T) {
 	}
 	if got := trustIn(netip.Addr{}, all, nil); got != refused {
 		t.Errorf("what is no address: %d", got)
+	}
+}
+
+// TestLoopback finds the networks that hold nothing but loopback.
+func TestLoopback(t *testing.T) {
+	allowed := prefixes("0.0.0.0/0", "126.0.0.0/7", "127.0.0.0/8", "127.0.0.1/32", "169.254.0.0/16", "::/0", "::/127", "::1/128", "fe80::/10", "10.0.0.0/8")
+	guard := &Guard{Allowed: allowed}
+	if got, want := guard.Loopback(), prefixes("127.0.0.0/8", "127.0.0.1/32", "::1/128"); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	asked := 0
+	guard.Pods = cluster(&asked)
+	if got := guard.Loopback(); got != nil {
+		t.Errorf("with a cluster: %v", got)
 	}
 }
 

@@ -132,7 +132,8 @@ func (o *Options) AddFlags(sets *cliflag.NamedFlagSets) {
 	fs.StringSliceVar(&o.ServiceProxyAllowCIDRs, serviceProxyFlag, o.ServiceProxyAllowCIDRs,
 		"CIDRs of the endpoints that may be reached through services/{name}/proxy without being a Pod's. "+
 			"Others are reached only if, as the cluster says, they are the addresses of Pods in the Service's namespace. "+
-			"Loopback, link-local and this machine's own addresses need a CIDR with nothing else in it, such as 127.0.0.1/32.")
+			"Loopback, link-local and this machine's own addresses need a CIDR with nothing else in it, such as 127.0.0.1/32. "+
+			"Without a cluster, such a CIDR of loopback also lets Endpoints and EndpointSlices have its addresses, which are refused otherwise.")
 	o.addCoreFlags(fs)
 
 	adopt(sets.FlagSet("serving"), o.SecureServing.AddFlags, "cert-dir")

@@ -1,0 +1,107 @@
+package serviceproxy
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/websocket"
+)
+
+// large is more than anything on the way keeps.
+const large = 16 << 20
+
+// backend is what listens on loopback. It says what it was asked, but for a few
+// paths.
+type backend struct {
+	name string
+	// seen lets a stream go on.
+	seen chan struct{}
+}
+
+func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case "/redirect":
+		http.Redirect(w, r, "/elsewhere/?a=b", http.StatusFound)
+	case "/relative":
+		w.Header().Set("Location", "sibling")
+		w.WriteHeader(http.StatusMovedPermanently)
+	case "/abroad":
+		http.Redirect(w, r, "http://127.0.0.2:1/", http.StatusTemporaryRedirect)
+	case "/html":
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		b.write(w, `<a href="/page">page</a><a href="page">near</a><img src="http://elsewhere/x.png"><script src="/app.js"></script>`)
+	case "/teapot":
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+		w.Header().Set("X-Of-Backend", "yes")
+		w.WriteHeader(http.StatusTeapot)
+	case "/stream":
+		b.write(w, "first\n")
+		w.(http.Flusher).Flush()
+		select {
+		case <-b.seen:
+			b.write(w, "second\n")
+		case <-r.Context().Done():
+		}
+	case "/large":
+		b.write(w, strings.Repeat("0123456789abcdef", large/16))
+	case "/sum":
+		sum := sha256.New()
+		size, err := io.Copy(sum, r.Body)
+		b.write(w, fmt.Sprintf("%d bytes %x, length %d, error %v", size, sum.Sum(nil), r.ContentLength, err))
+	case "/websocket":
+		websocket.Handler(echo).ServeHTTP(w, r)
+	default:
+		body, err := io.ReadAll(r.Body)
+		b.write(w, fmt.Sprintf("%s: %s %s %s TLS %t\n%s\nerror %v\n", b.name, r.Proto, r.Method, r.URL.RequestURI(), r.TLS != nil, body, err))
+		if err := r.Header.Write(w); err != nil {
+			b.write(w, err.Error())
+		}
+	}
+}
+
+// write writes for whoever still listens.
+func (*backend) write(w io.Writer, text string) {
+	if _, err := io.WriteString(w, text); err != nil {
+		return
+	}
+}
+
+// echo sends each message back.
+func echo(socket *websocket.Conn) {
+	for {
+		var message string
+		if websocket.Message.Receive(socket, &message) != nil || websocket.Message.Send(socket, message) != nil {
+			return
+		}
+	}
+}
+
+// serve starts a backend on an address and returns its port.
+func (b *backend) serve(t *testing.T, address string, secure bool) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(b)
+	if err := server.Listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	server.Listener, server.EnableHTTP2 = listener, true
+	if secure {
+		server.StartTLS()
+	} else {
+		server.Start()
+	}
+	t.Cleanup(server.Close)
+	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
+}
+
+func newBackend(name string) *backend { return &backend{name: name, seen: make(chan struct{}, 1)} }
