@@ -16,6 +16,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/server/options"
 	"github.com/portolan-dev/portolan/test/harness"
 )
 
@@ -166,5 +167,30 @@ func TestFormats(t *testing.T) {
 		if response.StatusCode != want || want == 200 && asked != "*/*" && kind != asked {
 			t.Errorf("%s: %d, %s", accept, response.StatusCode, kind)
 		}
+	}
+}
+
+// TestWatchOfServerThatStops ends with its server, which would otherwise wait for
+// it for as long as a request may take.
+func TestWatchOfServerThatStops(t *testing.T) {
+	t.Parallel()
+	server := harness.Start(t, func(o *options.Options) { o.Run.RequestTimeout = time.Hour })
+	watcher, err := coreClient(t, server).CoreV1().Services("default").Watch(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watcher.Stop()
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Stop() }()
+	select {
+	case err := <-stopped:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(soon):
+		t.Fatal("the server waits for a watch")
+	}
+	for event := range watcher.ResultChan() {
+		t.Errorf("the watch says %+v", event)
 	}
 }

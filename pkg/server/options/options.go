@@ -30,7 +30,10 @@ const (
 	defaultDataDir    = "portolan-data"
 	defaultPort       = 6443
 	defaultEtcdPrefix = "/registry"
-	storageMediaType  = "application/vnd.kubernetes.protobuf"
+	// watchGracePeriod is how long a server that stops waits for watches to end,
+	// which it has told to.
+	watchGracePeriod = 10 * time.Second
+	storageMediaType = "application/vnd.kubernetes.protobuf"
 
 	serviceProxyFlag = "service-proxy-allow-cidrs"
 )
@@ -105,6 +108,9 @@ func New() *Options {
 		Metrics:           metrics.NewOptions(),
 		Logs:              logs.NewOptions(),
 	}
+	// Upstream's 0 lets a server that is to stop wait a minute for watches, which
+	// nobody ends.
+	o.Run.ShutdownWatchTerminationGracePeriod = watchGracePeriod
 	o.SecureServing.BindPort = defaultPort
 	o.SecureServing.BindAddress = net.IPv4(127, 0, 0, 1)
 	o.SecureServing.Required = true
