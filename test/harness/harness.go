@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -94,7 +95,7 @@ func start(t testing.TB, change func(*options.Options), controllers bool) *Serve
 
 	s := &Server{
 		DataDir: o.DataDir, Options: o, Kubeconfig: filepath.Join(o.DataDir, adminKubeconfig),
-		url:       "https://" + listener.Addr().String(),
+		url:       "https://" + o.SecureServing.Listener.Addr().String(),
 		authority: cmp.Or(o.SecureServing.ServerCert.CertKey.CertFile, filepath.Join(o.DataDir, ownAuthority)),
 		cluster:   o.CoreAPI.CoreAPIKubeconfigPath,
 		output:    &tail{},
@@ -130,6 +131,23 @@ func direct(user *rest.Config, url, authority string) *rest.Config {
 	config.Insecure, config.ServerName, config.CAData, config.CAFile = false, "", nil, authority
 	config.QPS = -1
 	return config
+}
+
+// Again has a server take the place of one that was stopped: its data, its
+// address and its options for Services.
+func (s *Server) Again(t testing.TB) func(*options.Options) {
+	return func(o *options.Options) {
+		t.Helper()
+		if err := o.SecureServing.Listener.Close(); err != nil {
+			t.Fatal(err)
+		}
+		listener, err := net.Listen("tcp", strings.TrimPrefix(s.url, "https://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.SecureServing.Listener, o.SecureServing.BindPort = listener, s.Options.SecureServing.BindPort
+		o.DataDir, o.ClusterIPRanges, o.NodePortRanges = s.DataDir, s.Options.ClusterIPRanges, s.Options.NodePortRanges
+	}
 }
 
 // Stop ends the server and returns what Run returned.

@@ -56,21 +56,24 @@ func TestProxy(t *testing.T) {
 		t.Skipf("kube-proxy can't run here: %v", lacking)
 	}
 	g := start(t)
-	for name, test := range map[string]func(*testing.T, *ground){
-		"cluster IP":    testClusterIP,
-		"node port":     testNodePort,
-		"affinity":      testAffinity,
-		"unready":       testUnready,
-		"local traffic": testLocalTraffic,
-		"load balancer": testLoadBalancer,
-		"no endpoints":  testNoEndpoints,
-		"ranges":        testRanges,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, g)
-		})
-	}
+	t.Run("services", func(t *testing.T) {
+		for name, test := range map[string]func(*testing.T, *ground){
+			"cluster IP":    testClusterIP,
+			"node port":     testNodePort,
+			"affinity":      testAffinity,
+			"unready":       testUnready,
+			"local traffic": testLocalTraffic,
+			"load balancer": testLoadBalancer,
+			"no endpoints":  testNoEndpoints,
+			"ranges":        testRanges,
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				test(t, g)
+			})
+		}
+	})
+	t.Run("restart", func(t *testing.T) { testRestart(t, g) })
 }
 
 // eventually polls until what is wanted is so. The error says what is instead.
