@@ -66,16 +66,20 @@ type Config struct {
 // own address.
 func Run(ctx context.Context, c Config) {
 	var told *concurrency.Session
+	var reason string
 	for ctx.Err() == nil {
 		var err error
 		if told, err = c.tell(ctx, told); err == nil {
 			err = c.reconcile(ctx)
 		}
-		again := time.After(period)
+		again, was := time.After(period), reason
+		reason = ""
 		if err != nil {
 			// At the start the range may not be there yet, or another replica quicker.
-			again = time.After(retryPeriod)
-			klog.FromContext(ctx).Info("The Service of the server can't be kept yet", "service", name, "reason", err)
+			again, reason = time.After(retryPeriod), err.Error()
+		}
+		if reason != "" && reason != was {
+			klog.FromContext(ctx).Info("The Service of the server can't be kept yet", "service", name, "reason", reason)
 		}
 		select {
 		case <-ctx.Done():
