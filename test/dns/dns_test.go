@@ -47,7 +47,9 @@ var ranges = []string{"10.96.0.0/16", "fd00:10:96::/112"}
 
 // side is an API server and a CoreDNS that serves what it holds.
 type side struct {
-	name   string
+	name string
+	// server is what Portolan's side has.
+	server *harness.Server
 	client kubernetes.Interface
 	// dir is where CoreDNS runs, and address where it answers.
 	dir, address string
@@ -94,7 +96,7 @@ func startPortolan(t *testing.T) *side {
 	if err := add.ExecuteContext(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return startCoreDNS(t, &side{name: "Portolan", client: clientOf(t, s.Config), dir: dir}, nil)
+	return startCoreDNS(t, &side{name: "Portolan", server: s, client: clientOf(t, s.Config), dir: dir}, nil)
 }
 
 // withProtobuf is another CoreDNS beside the one of a Portolan, which is told where

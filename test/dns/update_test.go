@@ -9,6 +9,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/portolan-dev/portolan/test/harness"
 )
 
 // TestUpdate changes what Portolan holds, one thing at a time, and says how long
@@ -60,4 +62,26 @@ func TestUpdate(t *testing.T) {
 		slowest = max(slowest, took)
 	}
 	t.Logf("the slowest took %v", slowest.Round(time.Millisecond))
+}
+
+// TestRestart has CoreDNS answer while there is no server, and follow the next one
+// on the same data.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	s := startPortolan(t)
+	w := writer{t, []kubernetes.Interface{s.client}}
+	w.createNamespace(namespace)
+	w.createService(namespace, "lasting", corev1.ServiceSpec{ClusterIP: "10.96.0.40", Ports: []corev1.ServicePort{{Port: 80}}})
+	a := func(name, data string) string { return name + "." + zone + " A " + data }
+	lasting := question{"lasting." + zone, "A"}
+	s.expect(t, lasting, a("lasting", "10.96.0.40"))
+	if err := s.server.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	s.expect(t, lasting, a("lasting", "10.96.0.40"))
+	w.clients[0] = clientOf(t, harness.StartAll(t, s.server.Again(t)).Config)
+	w.deleteService("lasting")
+	w.createService(namespace, "later", corev1.ServiceSpec{ClusterIP: "10.96.0.41", Ports: []corev1.ServicePort{{Port: 80}}})
+	s.expect(t, lasting)
+	s.expect(t, question{"later." + zone, "A"}, a("later", "10.96.0.41"))
 }
