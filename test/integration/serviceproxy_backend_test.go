@@ -104,7 +104,8 @@ func portOf(t *testing.T, server *httptest.Server) (string, int32) {
 	return host, int32(number)
 }
 
-// store puts Endpoints into etcd, since the API accepts none on loopback.
+// store puts Endpoints into etcd, since the API does not accept all of the
+// addresses that could be there.
 func store(t *testing.T, etcd *harness.Etcd, name string, subsets ...corev1.EndpointSubset) {
 	t.Helper()
 	raw, err := json.Marshal(&v1.Endpoints{

@@ -209,16 +209,8 @@ func TestServiceProxy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	etcd := harness.StartEtcd(t)
-	k := startWith(t, func(o *options.Options) {
-		harness.On(etcd)(o)
-		o.ServiceProxyAllowCIDRs = []string{"127.0.0.1/32"}
-	})
-	// Stored past the API, which accepts no Endpoints on loopback.
-	endpoints := `{"apiVersion":"portolan.dev/v1","kind":"Endpoints","metadata":{"name":"px","namespace":"default"},"subsets":[{"addresses":[{"ip":"127.0.0.1"}],"ports":[{"port":` + port + `}]}]}`
-	if _, err := etcd.Client.Put(t.Context(), "/registry/portolan.dev/endpoints/default/px", endpoints); err != nil {
-		t.Fatal(err)
-	}
+	k := startWith(t, func(o *options.Options) { o.ServiceProxyAllowCIDRs = []string{"127.0.0.1/32"} })
+	k.apply(`{"apiVersion":"portolan.dev/v1","kind":"Endpoints","metadata":{"name":"px"},"subsets":[{"addresses":[{"ip":"127.0.0.1"}],"ports":[{"port":`+port+`}]}]}`, true)
 	k.apply(`{"apiVersion":"portolan.dev/v1","kind":"Service","metadata":{"name":"px"},"spec":{"ports":[{"port":80}]}}`, true)
 	proxy := "/apis/portolan.dev/v1/namespaces/default/services/px:80/proxy"
 	for _, got := range []string{k.run("get", "--raw", proxy+"/a/?b=c"), k.run("get", "--raw", strings.Replace(proxy, ":80", "", 1)+"/a/?b=c")} {
