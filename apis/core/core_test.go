@@ -63,6 +63,10 @@ func shown(serializer.CodecFactory) []any {
 			c.FillNoCustom(pod)
 			newScheme().Default(pod)
 		},
+		func(class *networkingv1.IngressClass, c randfill.Continue) {
+			c.FillNoCustom(class)
+			newScheme().Default(class)
+		},
 		func(cidr *v1.ServiceCIDR, c randfill.Continue) {
 			c.FillNoCustom(cidr)
 			cidr.Status.CIDRs = nil

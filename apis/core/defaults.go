@@ -5,18 +5,21 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/utils/ptr"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
 // addDefaults registers the defaults of portolan/v1 for upstream's types, and
-// those of the kinds that it has none of. The kinds of networking.k8s.io have
-// none.
+// those of the kinds that it has none of. ServiceCIDRs, IPAddresses and Ingresses
+// have no defaults.
 func addDefaults(scheme *runtime.Scheme) {
 	addObjectDefaults(scheme, setNamespaceDefaults, func(list *corev1.NamespaceList) []corev1.Namespace { return list.Items })
 	addObjectDefaults(scheme, setNodeDefaults, func(list *corev1.NodeList) []corev1.Node { return list.Items })
 	addObjectDefaults(scheme, setPodDefaults, func(list *corev1.PodList) []corev1.Pod { return list.Items })
+	addObjectDefaults(scheme, setIngressClassDefaults, func(list *networkingv1.IngressClassList) []networkingv1.IngressClass { return list.Items })
 	scheme.AddTypeDefaultingFunc(&corev1.Service{}, func(obj any) { v1.SetDefaults_Service((*v1.Service)(obj.(*corev1.Service))) })
 	scheme.AddTypeDefaultingFunc(&corev1.ServiceList{}, func(obj any) {
 		items := obj.(*corev1.ServiceList).Items
@@ -73,4 +76,12 @@ func LabelNamespace(namespace *corev1.Namespace) {
 	}
 	labels[corev1.LabelMetadataName] = namespace.Name
 	namespace.Labels = labels
+}
+
+// setIngressClassDefaults is upstream's: parameters are of the cluster where
+// nothing else is said.
+func setIngressClassDefaults(class *networkingv1.IngressClass) {
+	if parameters := class.Spec.Parameters; parameters != nil && parameters.Scope == nil {
+		parameters.Scope = ptr.To(networkingv1.IngressClassParametersReferenceScopeCluster)
+	}
 }

@@ -49,6 +49,9 @@ func AddToScheme(scheme *runtime.Scheme) error {
 			version:  networkingv1.SchemeGroupVersion,
 			external: []runtime.Object{&networkingv1.ServiceCIDR{}, &networkingv1.ServiceCIDRList{}, &networkingv1.IPAddress{}, &networkingv1.IPAddressList{}},
 			internal: []runtime.Object{&v1.ServiceCIDR{}, &v1.ServiceCIDRList{}, &v1.IPAddress{}, &v1.IPAddressList{}},
+			both: []runtime.Object{
+				&networkingv1.Ingress{}, &networkingv1.IngressList{}, &networkingv1.IngressClass{}, &networkingv1.IngressClassList{},
+			},
 		},
 		{
 			version:  eventsv1.SchemeGroupVersion,

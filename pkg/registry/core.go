@@ -16,6 +16,8 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
 	"github.com/portolan-dev/portolan/pkg/registry/event"
+	"github.com/portolan-dev/portolan/pkg/registry/ingress"
+	"github.com/portolan-dev/portolan/pkg/registry/ingressclass"
 	"github.com/portolan-dev/portolan/pkg/registry/lease"
 	"github.com/portolan-dev/portolan/pkg/registry/namespace"
 	"github.com/portolan-dev/portolan/pkg/registry/node"
@@ -30,15 +32,19 @@ var CoreResources = []Resource{
 	{corev1.Resource("pods"), func() runtime.Object { return &corev1.Pod{} }},
 	{corev1.Resource("events"), func() runtime.Object { return &corev1.Event{} }},
 	{lease.Resource, func() runtime.Object { return &coordinationv1.Lease{} }},
+	{networkingv1.Resource("ingresses"), func() runtime.Object { return &networkingv1.Ingress{} }},
+	{networkingv1.Resource("ingressclasses"), func() runtime.Object { return &networkingv1.IngressClass{} }},
 }
 
 // Core is the storage of the resources that are served at the second door alone.
 type Core struct {
-	Namespace namespace.Storage
-	Node      node.Storage
-	Pod       pod.Storage
-	Event     event.Storage
-	Lease     lease.Storage
+	Namespace    namespace.Storage
+	Node         node.Storage
+	Pod          pod.Storage
+	Event        event.Storage
+	Lease        lease.Storage
+	Ingress      ingress.Storage
+	IngressClass ingressclass.Storage
 }
 
 // NewCore makes the storage of what is served at the second door alone. Events
@@ -61,7 +67,17 @@ func NewCore(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, eventTTL 
 		return nil, err
 	}
 	leases, err := lease.NewStorage(scheme, getter)
-	return &Core{Namespace: namespaces, Node: nodes, Pod: pods, Event: events, Lease: leases}, err
+	if err != nil {
+		return nil, err
+	}
+	ingresses, err := ingress.NewStorage(scheme, getter)
+	if err != nil {
+		return nil, err
+	}
+	classes, err := ingressclass.NewStorage(scheme, getter)
+	return &Core{
+		Namespace: namespaces, Node: nodes, Pod: pods, Event: events, Lease: leases, Ingress: ingresses, IngressClass: classes,
+	}, err
 }
 
 // Contained is a resource whose objects are in namespaces.
@@ -82,6 +98,7 @@ func (s *Storage) Contained() []Contained {
 		{corev1.Resource("endpoints"), s.Endpoints},
 		{discoveryv1.Resource("endpointslices"), s.EndpointSlice},
 		{lease.Resource, s.Core.Lease.Lease},
+		{networkingv1.Resource("ingresses"), s.Core.Ingress.Ingress},
 		{corev1.Resource("events"), s.Core.Event.Event},
 	}
 }
@@ -117,6 +134,9 @@ func (s *Storage) CoreGroupInfos(scheme *runtime.Scheme, codecs serializer.Codec
 			"servicecidrs":        cidrs.ServiceCIDR,
 			"servicecidrs/status": cidrs.Status,
 			"ipaddresses":         s.IPAddress.Core(),
+			"ingresses":           s.Core.Ingress.Ingress,
+			"ingresses/status":    s.Core.Ingress.Status,
+			"ingressclasses":      s.Core.IngressClass.IngressClass,
 		}),
 		newGroup(eventsv1.SchemeGroupVersion, scheme, codecs, map[string]rest.Storage{
 			"events": s.Core.Event.Events().Event,

@@ -136,6 +136,37 @@ func TestPodsAndNodes(t *testing.T) {
 	k.expect(k.run("api-resources", "--no-headers"), "po ", "no ", "ns ", "ev ", "leases ")
 }
 
+// TestIngresses has kubectl make an Ingress, and shows it and its class.
+func TestIngresses(t *testing.T) {
+	t.Parallel()
+	k := start(t)
+	class := filepath.Join(t.TempDir(), "class.yaml")
+	if err := os.WriteFile(class, []byte(ingressClass), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	k.expect(k.run("create", "-f", class), "ingressclass.networking.k8s.io/web created")
+	k.expect(k.run("get", "ingressclasses"), "NAME            CONTROLLER                PARAMETERS             AGE\n", "web (default)   example.com/web-ingress   Config.example.com/a   ")
+	k.expect(k.run("create", "ingress", "toad", "--class=web", "--rule=toad.example.com/a*=toad:http,tls=toad-tls", "--default-backend=other:80"), "ingress.networking.k8s.io/toad created")
+	k.expect(k.run("get", "ing"), "NAME   CLASS   HOSTS              ADDRESS   PORTS     AGE\n", "toad   web     toad.example.com             80, 443   ")
+	k.run("patch", "ing", "toad", "--subresource=status", "--type=merge", "-p", `{"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.1"}]}}}`)
+	if row := rows(k.run("get", "ing"))["toad"]; row[3] != "192.0.2.1" {
+		t.Errorf("after its status is set: %v", row)
+	}
+	k.expect(k.run("describe", "ing", "toad"), "Address:          192.0.2.1", "Ingress Class:    web", "toad-tls terminates toad.example.com", "/a   toad:http (")
+	k.expect(k.run("apply", "--server-side", "--dry-run=server", "-f", class), "ingressclass.networking.k8s.io/web serverside-applied")
+	k.expect(k.run("explain", "ing.spec.rules.http.paths.pathType"), "GROUP:      networking.k8s.io", "FIELD: pathType <string>")
+	k.expect(k.run("explain", "ingressclass.spec.parameters"), "FIELD: parameters <IngressClassParametersReference>")
+	k.expect(k.run("api-resources", "--no-headers"), "ing ", "ingressclasses ")
+	k.expect(k.run("delete", "ing", "toad"), `ingress.networking.k8s.io "toad" deleted`)
+}
+
+const ingressClass = `
+apiVersion: networking.k8s.io/v1
+kind: IngressClass
+metadata: {name: web, annotations: {ingressclass.kubernetes.io/is-default-class: "true"}}
+spec: {controller: example.com/web-ingress, parameters: {apiGroup: example.com, kind: Config, name: a}}
+`
+
 const coreObjects = `
 apiVersion: v1
 kind: Node

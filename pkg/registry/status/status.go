@@ -39,7 +39,12 @@ func ResetFields(fields *fieldpath.Set, further ...fieldpath.APIVersion) map[fie
 
 // ResetCoreFields are the same of a kind that is served in core v1 alone.
 func ResetCoreFields(fields ...fieldpath.Path) map[fieldpath.APIVersion]*fieldpath.Set {
-	return map[fieldpath.APIVersion]*fieldpath.Set{"v1": fieldpath.NewSet(fields...)}
+	return ResetFieldsOf("v1", fields...)
+}
+
+// ResetFieldsOf are the same of a kind that is served in one version alone.
+func ResetFieldsOf(version fieldpath.APIVersion, fields ...fieldpath.Path) map[fieldpath.APIVersion]*fieldpath.Set {
+	return map[fieldpath.APIVersion]*fieldpath.Set{version: fieldpath.NewSet(fields...)}
 }
 
 // REST serves a status.

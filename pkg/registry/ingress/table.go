@@ -1,0 +1,65 @@
+package ingress
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/utils/ptr"
+
+	"github.com/portolan-dev/portolan/pkg/registry/table"
+)
+
+// maxHosts is how many hosts are shown. They are of the first rules.
+const maxHosts = 3
+
+// TableConvertor has the columns of upstream's Ingress table
+// (pkg/printers/internalversion).
+var TableConvertor = table.NewConvertor(networkingv1.Resource("ingresses"), []metav1.TableColumnDefinition{
+	table.NameColumn(),
+	{Name: "Class", Type: "string", Description: "The name of the IngressClass resource that should be used for additional configuration"},
+	{Name: "Hosts", Type: "string", Description: "Hosts that incoming requests are matched against before the ingress rule"},
+	{Name: "Address", Type: "string", Description: "Address is a list containing ingress points for the load-balancer"},
+	{Name: "Ports", Type: "string", Description: "Ports of TLS configurations that open"},
+	table.AgeColumn(),
+}, func(ingress *networkingv1.Ingress) []any {
+	ports := "80"
+	if len(ingress.Spec.TLS) > 0 {
+		ports = "80, 443"
+	}
+	return []any{
+		ingress.Name, ptr.Deref(ingress.Spec.IngressClassName, table.None), hosts(ingress.Spec.Rules), addresses(&ingress.Status.LoadBalancer),
+		ports, table.Age(ingress.CreationTimestamp),
+	}
+})
+
+// hosts counts as upstream's formatHosts does: a rule without a host is one of
+// those that there are more, once there are enough with one.
+func hosts(rules []networkingv1.IngressRule) string {
+	var shown []string
+	more := false
+	for _, rule := range rules {
+		more = more || len(shown) == maxHosts
+		if !more && rule.Host != "" {
+			shown = append(shown, rule.Host)
+		}
+	}
+	text := cmp.Or(strings.Join(shown, ","), "*")
+	if more {
+		text += fmt.Sprintf(" + %d more...", len(rules)-maxHosts)
+	}
+	return text
+}
+
+func addresses(status *networkingv1.IngressLoadBalancerStatus) string {
+	found := sets.New[string]()
+	for _, ingress := range status.Ingress {
+		if address := cmp.Or(ingress.IP, ingress.Hostname); address != "" {
+			found.Insert(address)
+		}
+	}
+	return strings.Join(sets.List(found), ",")
+}

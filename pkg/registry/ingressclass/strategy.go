@@ -1,0 +1,53 @@
+// Package ingressclass is the registry of IngressClasses, by which Ingresses say
+// which ingress controller is theirs.
+package ingressclass
+
+import (
+	"context"
+
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/registry/rest"
+
+	"github.com/portolan-dev/portolan/apis/core/validation"
+	"github.com/portolan-dev/portolan/pkg/registry/base"
+)
+
+var (
+	_ rest.RESTCreateStrategy = strategy{}
+	_ rest.RESTUpdateStrategy = strategy{}
+	_ rest.RESTDeleteStrategy = strategy{}
+)
+
+// strategy follows upstream's ingressClassStrategy
+// (pkg/registry/networking/ingressclass).
+type strategy struct {
+	base.Strategy
+}
+
+func newStrategy(typer runtime.ObjectTyper) strategy {
+	return strategy{base.NewStrategy(typer)}
+}
+
+func (strategy) NamespaceScoped() bool { return false }
+
+func (strategy) PrepareForCreate(_ context.Context, object runtime.Object) {
+	object.(*networkingv1.IngressClass).Generation = 1
+}
+
+func (strategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
+	class, oldClass := object.(*networkingv1.IngressClass), old.(*networkingv1.IngressClass)
+	if !equality.Semantic.DeepEqual(class.Spec, oldClass.Spec) {
+		class.Generation = oldClass.Generation + 1
+	}
+}
+
+func (strategy) Validate(_ context.Context, object runtime.Object) field.ErrorList {
+	return validation.ValidateIngressClass(object.(*networkingv1.IngressClass))
+}
+
+func (strategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
+	return validation.ValidateIngressClassUpdate(object.(*networkingv1.IngressClass), old.(*networkingv1.IngressClass))
+}
