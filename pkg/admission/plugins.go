@@ -11,6 +11,7 @@ import (
 	"k8s.io/apiserver/pkg/server/options"
 
 	"github.com/portolan-dev/portolan/pkg/admission/clusterip"
+	"github.com/portolan-dev/portolan/pkg/admission/defaultingressclass"
 	"github.com/portolan-dev/portolan/pkg/admission/denyserviceexternalips"
 	"github.com/portolan-dev/portolan/pkg/admission/nodeport"
 	"github.com/portolan-dev/portolan/pkg/admission/resourcequota"
@@ -23,6 +24,7 @@ import (
 // plugin refuses isn't charged.
 var Order = []string{
 	lifecycle.PluginName,
+	defaultingressclass.PluginName,
 	mutatingadmissionpolicy.PluginName,
 	mutatingwebhook.PluginName,
 	clusterip.PluginName,
@@ -39,6 +41,7 @@ var Order = []string{
 func NewOptions() *options.AdmissionOptions {
 	o := options.NewAdmissionOptions()
 	clusterip.Register(o.Plugins)
+	defaultingressclass.Register(o.Plugins)
 	denyserviceexternalips.Register(o.Plugins)
 	nodeport.Register(o.Plugins)
 	resourcequota.Register(o.Plugins)
@@ -53,8 +56,12 @@ func NeedCluster() sets.Set[string] {
 	return NeedMore().Insert(lifecycle.PluginName)
 }
 
-// NeedMore are those of them that ask for more than namespaces, which a server
-// can have without a cluster, too.
+// NeedCore are the plugins that ask the server itself, for what only a server
+// without a cluster has.
+func NeedCore() sets.Set[string] { return sets.New(defaultingressclass.PluginName) }
+
+// NeedMore are those of NeedCluster that ask for more than namespaces, which a
+// server can have without a cluster, too.
 func NeedMore() sets.Set[string] {
 	return sets.New(mutatingadmissionpolicy.PluginName, mutatingwebhook.PluginName,
 		validatingadmissionpolicy.PluginName, validatingwebhook.PluginName, resourcequota.PluginName)

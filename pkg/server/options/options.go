@@ -195,8 +195,8 @@ func (o *Options) Embedded() bool { return len(o.Etcd.StorageConfig.Transport.Se
 
 // Complete fills in what follows from other options.
 func (o *Options) Complete() error {
+	o.Admission.DefaultOffPlugins = o.unusablePlugins()
 	if !o.InCluster() {
-		o.Admission.DefaultOffPlugins = o.unusablePlugins()
 		// What configures it are objects of a cluster.
 		o.Features.EnablePriorityAndFairness = false
 		// Nobody would remove the finalizers of a foreground or orphaning deletion.
@@ -251,18 +251,22 @@ func (o *Options) etcdErrors() []error {
 func (o *Options) unusablePlugins() sets.Set[string] {
 	switch {
 	case o.InCluster():
-		return nil
+		return admission.NeedCore()
 	case o.Core():
 		return admission.NeedMore()
 	default:
-		return admission.NeedCluster()
+		return admission.NeedCluster().Union(admission.NeedCore())
 	}
 }
 
 func (o *Options) pluginErrors() []error {
 	var errs []error
 	for _, name := range o.Admission.EnablePlugins {
-		if o.unusablePlugins().Has(name) {
+		switch {
+		case !o.unusablePlugins().Has(name):
+		case admission.NeedCore().Has(name):
+			errs = append(errs, fmt.Errorf("--enable-admission-plugins: %s is about what is served with --serve-core alone", name))
+		default:
 			errs = append(errs, fmt.Errorf("--enable-admission-plugins: %s asks a cluster's API server: name one with --kubeconfig or --in-cluster", name))
 		}
 	}

@@ -43,7 +43,7 @@ func TestPluginsOfCluster(t *testing.T) {
 	if err := o.Complete(); err != nil {
 		t.Fatal(err)
 	}
-	if off := o.Admission.DefaultOffPlugins; off.HasAny(admission.NeedCluster().UnsortedList()...) {
+	if off := o.Admission.DefaultOffPlugins; !off.Equal(admission.NeedCore()) {
 		t.Errorf("off with a cluster: %v", off)
 	}
 }
@@ -77,6 +77,7 @@ func TestValidate(t *testing.T) {
 		"another storage":             {func(o *Options) { o.Etcd.StorageConfig.Type = "etcd2" }, "--storage-backend"},
 		"a bad port":                  {func(o *Options) { o.SecureServing.BindPort = 70000 }, "--secure-port 70000 must be between 1 and 65535"},
 		"no port":                     {func(o *Options) { o.SecureServing.BindPort = 0 }, "--secure-port 0 must be between 1 and 65535"},
+		"a plugin of the core paths":  {func(o *Options) { o.ServeCore, o.Admission.EnablePlugins = new(bool), []string{"DefaultIngressClass"} }, "--enable-admission-plugins: DefaultIngressClass is about what is served with --serve-core alone"},
 		"a cluster's plugin":          {func(o *Options) { o.Admission.EnablePlugins = []string{"ResourceQuota"} }, "--enable-admission-plugins: ResourceQuota asks a cluster's API server: name one with --kubeconfig or --in-cluster"},
 		"namespaces of its own":       {func(o *Options) { o.Admission.EnablePlugins = []string{"NamespaceLifecycle"} }, ""},
 		"no namespaces": {func(o *Options) {
