@@ -236,6 +236,9 @@ func sameAnswers(t *testing.T, core bool) {
 		}
 		replayed(t, p, corpus(seed, setting(t, "COUNT", 400), examples))
 		replayed(t, p, rangeCorpus())
+		if core {
+			replayed(t, p, ingressCorpus())
+		}
 		p.finish(t)
 	})
 	t.Run("one family", func(t *testing.T) {

@@ -64,6 +64,8 @@ var (
 	endpointSlices = apiResource{"discovery.k8s.io/v1", "EndpointSlice", "/apis/discovery.k8s.io/v1/namespaces/{ns}/endpointslices"}
 	serviceCIDRs   = apiResource{"networking.k8s.io/v1", "ServiceCIDR", "/apis/networking.k8s.io/v1/servicecidrs"}
 	ipAddresses    = apiResource{"networking.k8s.io/v1", "IPAddress", "/apis/networking.k8s.io/v1/ipaddresses"}
+	ingresses      = apiResource{"networking.k8s.io/v1", "Ingress", "/apis/networking.k8s.io/v1/namespaces/{ns}/ingresses"}
+	ingressClasses = apiResource{"networking.k8s.io/v1", "IngressClass", "/apis/networking.k8s.io/v1/ingressclasses"}
 )
 
 // object is one of the resource's, with the sequence's name unless the fields
