@@ -3,6 +3,8 @@ package serviceproxy
 import (
 	"context"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +52,23 @@ func TestLoopbackIsRefused(t *testing.T) {
 	k.create(filled(slice, "other", "IPv6", "::1"), loopbackRefused)
 	k.create(filled(endpoints, "other", "IPv4", "169.254.169.254"), "may not be in the link-local range")
 	k.create(filled(strings.ReplaceAll(endpoints, "v1", "portolan.dev/v1"), "group", "IPv4", "127.0.0.1"), "")
+}
+
+// TestExample has the example lead to a backend at another port.
+func TestExample(t *testing.T) {
+	t.Parallel()
+	k := newKubectl(t, harness.StartAll(t, listing("127.0.0.1/32")).Kubeconfig)
+	example, err := os.ReadFile(filepath.Join(root, "artifacts", "examples", "loopback.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := newBackend("backend").serve(t, "127.0.0.1", false)
+	k.create(strings.ReplaceAll(string(example), "ort: 8080", "ort: "+port), "")
+	for _, name := range []string{"web:http", "web:80"} {
+		if out := k.run("get", "--raw", services+name+"/proxy/"); !strings.HasPrefix(out, "backend: HTTP/1.1 GET / TLS false") {
+			t.Errorf("%s: %s", name, out)
+		}
+	}
 }
 
 // TestLoopbackNoMore has a server that lists loopback no more: what is stored
