@@ -5,6 +5,7 @@ func everything() map[string]behaviours {
 	return map[string]behaviours{
 		"operations": operations(),
 		"services":   services(),
+		"watches":    watches(),
 	}
 }
 
