@@ -3,13 +3,14 @@ package conformance
 // everything is the table of contents: what is looked at, by subject.
 func everything() map[string]behaviours {
 	return map[string]behaviours{
+		"lists":      lists(),
 		"operations": operations(),
 		"services":   services(),
 		"watches":    watches(),
 	}
 }
 
-// alone are the behaviours that others would notice.
-func alone() behaviours {
-	return behaviours{}
+// first are the behaviours that begin with what others would notice.
+func first() behaviours {
+	return behaviours{"a token that has expired": expiredToken}
 }
