@@ -20,6 +20,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -195,6 +196,10 @@ func TestServiceProxy(t *testing.T) {
 	if _, err := portolan.Client.PortolanV1().Services(proxied).Create(context.Background(), &v1.Service{ObjectMeta: meta, Spec: spec}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
+	loopback := &v1.Endpoints{ObjectMeta: meta, Subsets: []corev1.EndpointSubset{proxiedSubset("127.0.0.1", "web", "http", 80)}}
+	if _, err := portolan.Client.PortolanV1().Endpoints(proxied).Create(context.Background(), loopback, metav1.CreateOptions{}); !apierrors.IsInvalid(err) {
+		t.Errorf("with a cluster, endpoints on a loopback that is listed: %v", err)
+	}
 	// TCP has no broadcasts: what tells is that the server tried.
 	const broadcast = "255.255.255.255"
 	pod(t, client, "web", "127.0.0.1")
@@ -222,6 +227,12 @@ func TestServiceProxy(t *testing.T) {
 			t.Errorf("%s %s:\n     got %s\nupstream %s", method, path, got, want)
 		}
 	}
+	proxiedRequests(compare)
+	t.Logf("%d requests had the same answers", compared)
+}
+
+// proxiedRequests makes the requests that are compared.
+func proxiedRequests(compare func(method, path, body string, header http.Header)) {
 	for _, id := range []string{
 		"px", "px:", "px:http", "px:80", "px:81", "px:nope", "http:px:80", ":px:80", "https:px:443", "https:px:tls", "http:px:", "https:px:80",
 		"ftp:px:80", "http:px", ":px", "a:b:c:d", "http::80", "px:+80", "px:080", "bare", "bare:80", "bare:", "nope", "nope:80", "empty", "https:empty:", "empty:80",
@@ -247,5 +258,4 @@ func TestServiceProxy(t *testing.T) {
 		compare(http.MethodGet, "/services/px:80/proxy/headers", "", header)
 		compare(http.MethodGet, "/services/https:px:443/proxy/headers", "", header)
 	}
-	t.Logf("%d requests had the same answers", compared)
 }
