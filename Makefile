@@ -80,12 +80,13 @@ fuzz: ## Fuzz every target, one after the other; FUZZ_TIME=10m is for how long e
 	done
 
 .PHONY: e2e
-e2e: $(BIN)/kube-apiserver $(BIN)/kube-controller-manager $(BIN)/kube-proxy $(BIN)/nft $(BIN)/etcd $(BIN)/etcdctl $(BIN)/etcdutl $(BIN)/kubectl $(BIN)/coredns ## Test beside a real kube-apiserver
+e2e: $(BIN)/kube-apiserver $(BIN)/kube-controller-manager $(BIN)/kube-proxy $(BIN)/nft $(BIN)/etcd $(BIN)/etcdctl $(BIN)/etcdutl $(BIN)/kubectl $(BIN)/coredns $(BIN)/traefik ## Test beside a real kube-apiserver
 	go test -tags=e2e -count=1 -timeout=20m ./test/e2e/... ./test/delegation/...
 	go test -tags=e2e -count=1 -timeout=15m ./test/failover/...
 	go test -tags=e2e -count=1 -timeout=15m ./test/controllers
 	go test -tags=e2e -count=1 -timeout=15m -run=TestKubernetes ./test/conformance
 	go test -tags=e2e -count=1 -timeout=15m ./test/dns
+	go test -tags=e2e -count=1 -timeout=15m ./test/ingress
 	go test -tags=e2e -count=1 -timeout=15m ./test/cluster/...
 	go test -tags=e2e -count=1 -timeout=15m -v ./test/proxy
 	go test -tags=e2e -count=1 -timeout=15m -run='^TestSameAnswers$$' ./test/serviceproxy
@@ -145,6 +146,11 @@ $(BIN)/coredns: hack/coredns/go.mod
 	@mkdir -p $(BIN)
 	@echo "building coredns from its module; this takes minutes the first time"
 	go build -C hack/coredns -o $(abspath $@) github.com/coredns/coredns
+
+$(BIN)/traefik: hack/traefik/go.mod
+	@mkdir -p $(BIN)
+	@echo "building traefik from its module; this takes five minutes the first time"
+	go build -C hack/traefik -ldflags '-s -w' -o $(abspath $@) github.com/traefik/traefik/v3/cmd/traefik
 
 $(BIN)/helm: hack/helm/go.mod
 	@mkdir -p $(BIN)
