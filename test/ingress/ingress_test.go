@@ -1,0 +1,236 @@
+//go:build e2e
+
+package ingress
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/utils/ptr"
+)
+
+const (
+	notFound = "404 page not found"
+	nobody   = "no available server"
+)
+
+// ask is what a host answers to a path, or why it doesn't.
+func ask(ctx context.Context, host, path string) string {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+web+path, nil)
+	if err != nil {
+		return err.Error()
+	}
+	request.Host = host
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err.Error()
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err.Error()
+	}
+	return strings.TrimSpace(string(body))
+}
+
+// expect waits until a host answers as it should.
+func expect(t *testing.T, host, path, want string) {
+	t.Helper()
+	var got string
+	err := wait.PollUntilContextTimeout(t.Context(), pollEvery, patience, true, func(ctx context.Context) (bool, error) {
+		if now := ask(ctx, host, path); ctx.Err() == nil {
+			got = now
+		}
+		return got == want, nil
+	})
+	if err != nil {
+		t.Fatalf("%s%s: got %q, want %q", host, path, got, want)
+	}
+}
+
+func ignoreConflict(err error) error {
+	if apierrors.IsConflict(err) {
+		return nil
+	}
+	return err
+}
+
+// TestTraefik changes what Portolan holds, and asks Traefik.
+func TestTraefik(t *testing.T) {
+	g := start(t)
+	g.backend(t, "toad", "192.0.2.10", "192.0.2.11")
+	g.backend(t, "hello", "192.0.2.20")
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, *ground)
+	}{
+		{"by host and path", byHostAndPath},
+		{"the status", statuses},
+		{"the way to Portolan", ownWay},
+		{"a change", changes},
+		{"who is ready", readiness},
+		{"the class", classes},
+		{"the default backend", defaultBackend},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(t, g) })
+	}
+}
+
+// byHostAndPath has a path for an exact rule that is longer than a prefix's rule in
+// Traefik's words: Traefik goes by the longest.
+func byHostAndPath(t *testing.T, g *ground) {
+	g.ingress(t, "routes",
+		to("a.example.com", prefix("/", "hello", number(80)), prefix("/first", "first", named("http")), exact("/exactly-this", "first", number(80))),
+		to("b.example.com", prefix("/only/", "first", number(80))),
+		to("*.example.org", prefix("/", "first", number(80))),
+	)
+	for _, test := range []struct{ host, path, want string }{
+		{"a.example.com", "/", "hello"},
+		{"a.example.com", "/any/path?with=query", "hello"},
+		{"a.example.com", "/first", "first"},
+		{"a.example.com", "/first/more", "first"},
+		{"a.example.com", "/firstborn", "hello"},
+		{"a.example.com", "/exactly-this", "first"},
+		{"a.example.com", "/exactly-this/more", "hello"},
+		{"b.example.com", "/only/", "first"},
+		{"b.example.com", "/", notFound},
+		{"c.example.com", "/", notFound},
+		{"any.example.org", "/", "first"},
+		{"example.org", "/", notFound},
+	} {
+		expect(t, test.host, test.path, test.want)
+	}
+}
+
+// ownWay lets nobody write but what Traefik does.
+func ownWay(t *testing.T, _ *ground) {
+	for path, want := range map[string]int{
+		"/apis/networking.k8s.io/v1/namespaces/default/ingresses/first":        http.StatusNotFound,
+		"/apis/networking.k8s.io/v1/namespaces/default/ingresses/first/status": http.StatusUnsupportedMediaType,
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://"+api+path, strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Content-Type", "text/plain")
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := response.Body.Close(); err != nil || response.StatusCode != want {
+			t.Errorf("%s: %d, error %v, want %d", path, response.StatusCode, err, want)
+		}
+	}
+}
+
+// statuses are what Traefik writes and kubectl shows.
+func statuses(t *testing.T, g *ground) {
+	var shown string
+	err := wait.PollUntilContextTimeout(t.Context(), pollEvery, patience, true, func(ctx context.Context) (bool, error) {
+		var err error
+		shown, err = g.kubectl(ctx, "get", "ingress", "routes")
+		fields := strings.Fields(shown)
+		return err == nil && len(fields) == 12 && strings.Join(fields[:11], " ") ==
+			"NAME CLASS HOSTS ADDRESS PORTS AGE routes traefik a.example.com,b.example.com,*.example.org 127.0.0.1 80", nil
+	})
+	if err != nil {
+		t.Errorf("%v: kubectl shows\n%s", err, shown)
+	}
+	ingress, err := g.client.NetworkingV1().Ingresses(namespace).Get(t.Context(), "routes", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if points := ingress.Status.LoadBalancer.Ingress; ingress.Generation != 1 || len(points) != 1 || points[0].IP != "127.0.0.1" {
+		t.Errorf("generation %d, %+v", ingress.Generation, points)
+	}
+	written := false
+	for _, manager := range ingress.ManagedFields {
+		written = written || manager.Manager == "traefik" && manager.Subresource == "status"
+	}
+	if !written {
+		t.Errorf("Traefik didn't write the status: %+v", ingress.ManagedFields)
+	}
+}
+
+func changes(t *testing.T, g *ground) {
+	g.change(t, "routes", func(spec *networkingv1.IngressSpec) {
+		spec.Rules = []networkingv1.IngressRule{to("d.example.com", prefix("/", "first", number(80)))}
+	})
+	expect(t, "d.example.com", "/", "first")
+	expect(t, "a.example.com", "/", notFound)
+	if err := g.client.NetworkingV1().Ingresses(namespace).Delete(t.Context(), "routes", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "d.example.com", "/", notFound)
+}
+
+// readiness has requests by the example's Ingress go to the Pods that are ready, in
+// turn.
+func readiness(t *testing.T, g *ground) {
+	const host = "toad.localhost"
+	expect(t, host, "/", "toad-0")
+	expect(t, host, "/", "toad-1")
+	expect(t, host, "/", "toad-0")
+	g.setReady(t, "toad-0", "192.0.2.10", corev1.ConditionFalse)
+	expectOnly(t, host, "toad-1")
+	g.setReady(t, "toad-1", "192.0.2.11", corev1.ConditionFalse)
+	expect(t, host, "/", nobody)
+	g.setReady(t, "toad-0", "192.0.2.10", corev1.ConditionTrue)
+	expectOnly(t, host, "toad-0")
+	if err := g.client.CoreV1().Pods(namespace).Delete(t.Context(), "toad-0", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, host, "/", nobody)
+}
+
+// expectOnly waits until one answers many times in a row.
+func expectOnly(t *testing.T, host, want string) {
+	t.Helper()
+	const many = 20
+	got := ""
+	err := wait.PollUntilContextTimeout(t.Context(), pollEvery, patience, true, func(ctx context.Context) (bool, error) {
+		for range many {
+			if got = ask(ctx, host, "/"); got != want {
+				return false, nil
+			}
+		}
+		return true, nil
+	})
+	if err != nil {
+		t.Fatalf("%s: got %q, want %q", host, got, want)
+	}
+}
+
+// classes keep other controllers' Ingresses away.
+func classes(t *testing.T, g *ground) {
+	other := &networkingv1.IngressClass{ObjectMeta: metav1.ObjectMeta{Name: "other"}, Spec: networkingv1.IngressClassSpec{Controller: "example.com/other"}}
+	if _, err := g.client.NetworkingV1().IngressClasses().Create(t.Context(), other, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	g.ingress(t, "mine", to("mine.example.com", prefix("/", "hello", number(80))))
+	expect(t, "mine.example.com", "/", "hello")
+	g.change(t, "mine", func(spec *networkingv1.IngressSpec) { spec.IngressClassName = ptr.To("other") })
+	expect(t, "mine.example.com", "/", notFound)
+	g.change(t, "mine", func(spec *networkingv1.IngressSpec) { spec.IngressClassName = ptr.To(class) })
+	expect(t, "mine.example.com", "/", "hello")
+}
+
+// defaultBackend is that of an Ingress without rules.
+func defaultBackend(t *testing.T, g *ground) {
+	expect(t, "unknown.example.com", "/", notFound)
+	backend := backendOf("hello", number(80))
+	made := &networkingv1.Ingress{ObjectMeta: metav1.ObjectMeta{Name: "rest"}, Spec: networkingv1.IngressSpec{DefaultBackend: &backend}}
+	if _, err := g.client.NetworkingV1().Ingresses(namespace).Create(t.Context(), made, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "unknown.example.com", "/any", "hello")
+	expect(t, "first.example.com", "/", "first")
+}
