@@ -3,6 +3,8 @@ package integration
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	eventsv1 "k8s.io/api/events/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -180,7 +183,8 @@ func TestControllersWithoutCluster(t *testing.T) {
 				spec.Selector = map[string]string{"app": "web"}
 				spec.Ports[0].TargetPort = intstr.FromString("http")
 			})
-			if _, err := client.CoreV1().Services("default").Create(ctx, svc, metav1.CreateOptions{}); err != nil {
+			made, err := client.CoreV1().Services("default").Create(ctx, svc, metav1.CreateOptions{})
+			if err != nil {
 				t.Fatal(err)
 			}
 			for i, pod := range []string{"a", "b"} {
@@ -214,7 +218,26 @@ func TestControllersWithoutCluster(t *testing.T) {
 				subset := endpoints.Subsets[0]
 				return len(subset.Addresses) == 1 && subset.Addresses[0].TargetRef.Name == "b" && subset.Ports[0].Port == 8080, nil
 			})
+			expectWriter(t, client, made)
 		})
+	}
+}
+
+// expectWriter expects that what the controllers made names its Service as the
+// clients of this door know it, and who wrote it.
+func expectWriter(t *testing.T, client kubernetes.Interface, service *corev1.Service) {
+	t.Helper()
+	list, err := client.DiscoveryV1().EndpointSlices("default").List(t.Context(), metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + service.Name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner := metav1.NewControllerRef(service, corev1.SchemeGroupVersion.WithKind("Service"))
+	if slice := list.Items[0]; !equality.Semantic.DeepEqual(slice.OwnerReferences, []metav1.OwnerReference{*owner}) {
+		t.Errorf("the owners are %+v, want %+v", slice.OwnerReferences, owner)
+	}
+	program := filepath.Base(os.Args[0])
+	if written := list.Items[0].ManagedFields[0]; written.Manager != program || written.APIVersion != discoveryv1.SchemeGroupVersion.String() {
+		t.Errorf("written by %s in %s, want %s", written.Manager, written.APIVersion, program)
 	}
 }
 

@@ -31,6 +31,9 @@ func New(cluster kubernetes.Interface, portolan *rest.Config) (kubernetes.Interf
 	config.NegotiatedSerializer = newSerializer()
 	// Every answer about Endpoints warns that they are deprecated.
 	config.WarningHandlerWithContext = rest.NoWarnings{}
+	if config.UserAgent == "" {
+		config.UserAgent = rest.DefaultKubernetesUserAgent()
+	}
 	client, err := rest.RESTClientFor(config)
 	if err != nil {
 		return nil, fmt.Errorf("client of Portolan: %w", err)
