@@ -104,6 +104,13 @@ func (c *Config) applyServing(ctx context.Context, o *options.Options, files pki
 	if err := o.Run.ApplyTo(generic); err != nil {
 		return err
 	}
+	if generic.ExternalAddress == "" && generic.PublicAddress == nil {
+		// Discovery says where the server is; for its own machine it is on loopback.
+		generic.ExternalAddress = o.SecureServing.BindAddress.String()
+		if address := o.Advertised(); address.IsValid() {
+			generic.ExternalAddress = address.String()
+		}
+	}
 	generic.EffectiveVersion = version.Effective(generic.EffectiveVersion)
 	if err := o.Tracing.ApplyTo(nil, generic); err != nil {
 		return err

@@ -2,8 +2,10 @@ package integration
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -92,5 +94,34 @@ func TestKubernetesServiceOnLoopback(t *testing.T) {
 	})
 	if _, err := client.CoreV1().Endpoints("default").Get(t.Context(), "kubernetes", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("Endpoints of a server on loopback: %v", err)
+	}
+}
+
+// TestDiscovery says where the server is, and how everything is stored.
+func TestDiscovery(t *testing.T) {
+	t.Parallel()
+	for name, advertised := range map[string]net.IP{"127.0.0.1": nil, "192.0.2.1": net.IPv4(192, 0, 2, 1)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := harness.Start(t, func(o *options.Options) { o.Run.AdvertiseAddress = advertised })
+			client := coreClient(t, server).Discovery()
+			var versions metav1.APIVersions
+			if err := client.RESTClient().Get().AbsPath("/api").Do(t.Context()).Into(&versions); err != nil {
+				t.Fatal(err)
+			}
+			want := fmt.Sprintf("%s:%d", name, server.Options.SecureServing.BindPort)
+			if got := versions.ServerAddressByClientCIDRs; len(got) != 1 || got[0].ServerAddress != want {
+				t.Errorf("the server is at %+v, want %s", got, want)
+			}
+			resources, err := client.ServerResourcesForGroupVersion("v1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, resource := range resources.APIResources {
+				if stored := !strings.Contains(resource.Name, "/"); stored != (resource.StorageVersionHash != "") {
+					t.Errorf("%s: the hash of its version in the store is %q", resource.Name, resource.StorageVersionHash)
+				}
+			}
+		})
 	}
 }

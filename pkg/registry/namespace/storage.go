@@ -39,6 +39,7 @@ type store interface {
 	rest.Scoper
 	rest.SingularNameProvider
 	rest.ShortNamesProvider
+	rest.StorageVersionProvider
 	rest.Lister
 	rest.Watcher
 	rest.Creater
