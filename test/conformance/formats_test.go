@@ -1,0 +1,192 @@
+package conformance
+
+import (
+	"encoding/json"
+	"net/http"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
+	"sigs.k8s.io/yaml"
+)
+
+const (
+	inJSON     = "application/json"
+	inYAML     = "application/yaml"
+	inProtobuf = "application/vnd.kubernetes.protobuf"
+)
+
+func formats() behaviours {
+	all := behaviours{
+		"what is sent":           whatIsSent,
+		"patches of no type":     unknownPatches,
+		"refusals in protobuf":   refusalInProtobuf,
+		"what can't be answered": notAcceptable,
+		"methods that are none":  noMethods,
+		"paths that are none":    noPaths,
+	}
+	for _, k := range kinds() {
+		all["of "+k.id()] = func(w *world) { formatsOf(w, k) }
+	}
+	return all
+}
+
+func (w *world) kindOfProtobuf(raw []byte) schema.GroupVersionKind {
+	w.Helper()
+	unknown := &runtime.Unknown{}
+	_, kind, err := protobuf.NewSerializer(nil, nil).Decode(raw, nil, unknown)
+	if err != nil && !runtime.IsNotRegisteredError(err) {
+		w.ok("decode", err)
+	}
+	return *kind
+}
+
+func (w *world) createOne(k kind) string {
+	w.Helper()
+	made, err := w.resource(k).Create(w.Context(), w.object(k, 0), metav1.CreateOptions{})
+	w.ok("create", err)
+	return made.GetName()
+}
+
+// formatsOf asks for an object and a list of the kind in each format.
+func formatsOf(w *world, k kind) {
+	name := w.createOne(k)
+	meta := schema.GroupVersion{Group: "meta.k8s.io", Version: "v1"}
+	beta := schema.GroupVersion{Group: "meta.k8s.io", Version: "v1beta1"}
+	own := k.GroupVersion().WithKind(k.name)
+	const table, part, parts = ";as=Table;v=v1;g=meta.k8s.io", ";as=PartialObjectMetadata;v=v1;g=meta.k8s.io", ";as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
+	for _, test := range []struct {
+		accept, format string
+		// object and list are what is answered; none is a 406.
+		object, list schema.GroupVersionKind
+	}{
+		{"", inJSON, own, own}, {"*/*", inJSON, own, own}, {inJSON, inJSON, own, own}, {inYAML, inYAML, own, own},
+		{inProtobuf, inProtobuf, own, own}, {"text/html," + inYAML, inYAML, own, own}, {inYAML + ";q=0.5," + inJSON, inJSON, own, own},
+		{inJSON + table, inJSON, meta.WithKind("Table"), meta.WithKind("Table")},
+		{inYAML + table, inYAML, meta.WithKind("Table"), meta.WithKind("Table")},
+		{inJSON + ";as=Table;v=v1beta1;g=meta.k8s.io", inJSON, beta.WithKind("Table"), beta.WithKind("Table")},
+		{inJSON + table + "," + inJSON, inJSON, meta.WithKind("Table"), meta.WithKind("Table")},
+		{inJSON + ";as=Table;v=v9;g=meta.k8s.io," + inYAML, inYAML, own, own},
+		{inJSON + part, inJSON, meta.WithKind("PartialObjectMetadata"), schema.GroupVersionKind{}},
+		{inYAML + part, inYAML, meta.WithKind("PartialObjectMetadata"), schema.GroupVersionKind{}},
+		{inProtobuf + part, inProtobuf, meta.WithKind("PartialObjectMetadata"), schema.GroupVersionKind{}},
+		{inJSON + ";as=PartialObjectMetadata;v=v1beta1;g=meta.k8s.io", inJSON, beta.WithKind("PartialObjectMetadata"), schema.GroupVersionKind{}},
+		{inJSON + parts, inJSON, schema.GroupVersionKind{}, meta.WithKind("PartialObjectMetadataList")},
+		{inProtobuf + parts, inProtobuf, schema.GroupVersionKind{}, meta.WithKind("PartialObjectMetadataList")},
+		{inJSON + ";as=PartialObjectMetadataList;v=v1beta1;g=meta.k8s.io", inJSON, schema.GroupVersionKind{}, beta.WithKind("PartialObjectMetadataList")},
+		{"application/cbor", inJSON, schema.GroupVersionKind{}, schema.GroupVersionKind{}},
+		{inProtobuf + table, inJSON, schema.GroupVersionKind{}, schema.GroupVersionKind{}},
+	} {
+		if test.list == own {
+			test.list.Kind += "List"
+		}
+		for path, want := range map[string]schema.GroupVersionKind{w.path(k, name): test.object, w.path(k): test.list} {
+			got := w.ask(http.MethodGet, path, nil, "Accept", test.accept)
+			switch {
+			case want.Kind == "" && got.code != http.StatusNotAcceptable:
+				w.Errorf("%s as %s: got %d\n%s", path, test.accept, got.code, got.body)
+			case want.Kind != "" && (got.code != http.StatusOK || got.format != test.format || w.kindOf(got) != want):
+				w.Errorf("%s as %s: got %d, %s of %v, want %s of %v", path, test.accept, got.code, got.format, w.kindOf(got), test.format, want)
+			}
+		}
+	}
+}
+
+// notAcceptable: "should return a 406 for a backend which does not implement
+// metadata" asks what has no table for one. Here it is what nobody has.
+func notAcceptable(w *world) {
+	w.createService(newService("web"))
+	services := "/api/v1/namespaces/" + w.namespace + "/services"
+	const (
+		available = "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, application/vnd.kubernetes.protobuf"
+		streams   = ", application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"
+		accepted  = "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf"
+	)
+	for _, accept := range []string{"text/html", "text/plain", "application/cbor", "application/*"} {
+		for path, message := range map[string]string{services: available + streams, services + "/web": available} {
+			w.expectStatus(path+" as "+accept, w.ask(http.MethodGet, path, nil, "Accept", accept), http.StatusNotAcceptable, metav1.StatusReasonNotAcceptable, message)
+		}
+	}
+	for _, as := range []string{
+		inJSON + ";as=Table;v=v9;g=meta.k8s.io", inJSON + ";as=Table;v=v1;g=example.com", inJSON + ";as=Nothing;v=v1;g=meta.k8s.io",
+		inJSON + ";as=APIGroupDiscoveryList;v=v2;g=apidiscovery.k8s.io", inProtobuf + ";as=Table;v=v1;g=meta.k8s.io",
+	} {
+		for _, path := range []string{services, services + "/web"} {
+			w.expectStatus(path+" as "+as, w.ask(http.MethodGet, path, nil, "Accept", as), http.StatusNotAcceptable, metav1.StatusReasonNotAcceptable, accepted)
+		}
+		made := w.ask(http.MethodPost, services, []byte(`{"apiVersion":"v1","kind":"Service","metadata":{"name":"x"},"spec":{"ports":[{"port":80}]}}`), "Accept", as, "Content-Type", inJSON)
+		w.expectStatus("POST as "+as, made, http.StatusNotAcceptable, metav1.StatusReasonNotAcceptable, accepted)
+	}
+	if _, err := w.services().Get(w.Context(), "x", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		w.Errorf("after what was not acceptable: %v", err)
+	}
+}
+
+// whatIsSent may be in each format, and is refused in others.
+func whatIsSent(w *world) {
+	services := "/api/v1/namespaces/" + w.namespace + "/services"
+	svc := newService("json")
+	svc.APIVersion, svc.Kind = "v1", "Service"
+	asJSON, err := json.Marshal(svc)
+	w.ok("encode", err)
+	svc.Name = "yaml"
+	asYAML, err := yaml.Marshal(svc)
+	w.ok("encode", err)
+	for format, body := range map[string][]byte{inJSON: asJSON, inYAML: asYAML} {
+		got := w.ask(http.MethodPost, services, body, "Content-Type", format, "Accept", format)
+		if got.code != http.StatusCreated || got.format != format || w.kindOf(got).Kind != "Service" {
+			w.Errorf("%s: got %d %s\n%s", format, got.code, got.format, got.body)
+		}
+	}
+	const message = "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, application/vnd.kubernetes.protobuf"
+	for _, format := range []string{"text/plain", "application/cbor", "application/xml"} {
+		w.expectStatus(format, w.ask(http.MethodPost, services, asJSON, "Content-Type", format), http.StatusUnsupportedMediaType, metav1.StatusReasonUnsupportedMediaType, message)
+		w.expectStatus(format, w.ask(http.MethodPut, services+"/json", asJSON, "Content-Type", format), http.StatusUnsupportedMediaType, metav1.StatusReasonUnsupportedMediaType, message)
+	}
+	if got := w.ask(http.MethodPost, services, []byte("{"), "Content-Type", inJSON); got.code != http.StatusBadRequest {
+		w.Errorf("half an object: got %d\n%s", got.code, got.body)
+	}
+}
+
+// unknownPatches are refused.
+func unknownPatches(w *world) {
+	w.createService(newService("web"))
+	path := "/api/v1/namespaces/" + w.namespace + "/services/web"
+	for _, format := range []string{inJSON, "application/yaml", "text/plain", "application/apply-patch+cbor", ""} {
+		w.expectStatus(format, w.ask(http.MethodPatch, path, []byte(`{"metadata":{"labels":{"a":"b"}}}`), "Content-Type", format),
+			http.StatusUnsupportedMediaType, metav1.StatusReasonUnsupportedMediaType, "415: Unsupported Media Type")
+	}
+}
+
+// refusalInProtobuf is in the format that was asked for, and that of a table in JSON.
+func refusalInProtobuf(w *world) {
+	path := "/api/v1/namespaces/" + w.namespace + "/services/none"
+	got := w.ask(http.MethodGet, path, nil, "Accept", inProtobuf)
+	if got.code != http.StatusNotFound || got.format != inProtobuf || w.kindOf(got).Kind != "Status" {
+		w.Errorf("got %d %s of %v", got.code, got.format, w.kindOf(got))
+	}
+	w.expectStatus("a table", w.ask(http.MethodGet, path, nil, "Accept", "application/json;as=Table;v=v1;g=meta.k8s.io"),
+		http.StatusNotFound, metav1.StatusReasonNotFound, `services "none" not found`)
+}
+
+// noMethods are 405.
+func noMethods(w *world) {
+	services := "/api/v1/namespaces/" + w.namespace + "/services"
+	const message = "the server does not allow this method on the requested resource"
+	for path, method := range map[string]string{services + "/web": http.MethodPost, services: http.MethodPut, services + "/web/status": http.MethodDelete, "/api/v1/services": http.MethodDelete} {
+		w.expectStatus(method+" "+path, w.ask(method, path, []byte("{}"), "Content-Type", inJSON), http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, message)
+	}
+}
+
+// noPaths are 404, in plain text where no resource is asked for.
+func noPaths(w *world) {
+	const message = "the server could not find the requested resource"
+	for _, path := range []string{"/api/v1/nothings", "/api/v1/namespaces/default/services/a/nothing", "/apis/discovery.k8s.io/v1/nothings"} {
+		got := w.ask(http.MethodGet, path, nil)
+		if got.code != http.StatusNotFound || string(got.body) != "404 page not found\n" {
+			w.expectStatus(path, got, http.StatusNotFound, metav1.StatusReasonNotFound, message)
+		}
+	}
+}
