@@ -3,6 +3,7 @@ package conformance
 // everything is the table of contents: what is looked at, by subject.
 func everything() map[string]behaviours {
 	return map[string]behaviours{
+		"discovery":  discoveries(),
 		"formats":    formats(),
 		"lists":      lists(),
 		"operations": operations(),
