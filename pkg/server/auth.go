@@ -25,6 +25,8 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 	authenticationv1 "k8s.io/client-go/kubernetes/typed/authentication/v1"
+	"k8s.io/kube-openapi/pkg/spec3"
+	"k8s.io/kube-openapi/pkg/validation/spec"
 	"k8s.io/utils/clock"
 
 	"github.com/portolan-dev/portolan/pkg/server/options"
@@ -128,7 +130,7 @@ func applyAuthentication(config *genericapiserver.Config, o *options.Options, kn
 		errs = append(errs, err, config.Authentication.ApplyClientCert(union, config.SecureServing))
 	}
 	if known.reviews != nil {
-		tokens, definitions, err := authenticatorfactory.DelegatingAuthenticatorConfig{
+		tokens, _, err := authenticatorfactory.DelegatingAuthenticatorConfig{
 			TokenAccessReviewClient:  known.reviews,
 			TokenAccessReviewTimeout: o.Authentication.TokenRequestTimeout,
 			WebhookRetryBackoff:      o.Authentication.WebhookRetryBackoff,
@@ -136,7 +138,6 @@ func applyAuthentication(config *genericapiserver.Config, o *options.Options, kn
 		}.New()
 		sources = append(sources, noteUnasked(tokens))
 		errs = append(errs, err)
-		config.OpenAPIConfig.SecurityDefinitions = definitions
 	}
 	if len(known.tokens) > 0 {
 		sources = append(sources, bearers(known.tokens))
@@ -149,7 +150,21 @@ func applyAuthentication(config *genericapiserver.Config, o *options.Options, kn
 		authenticators = append(authenticators, anonymous.NewAuthenticator(known.anonymous.Conditions))
 	}
 	config.Authentication.Authenticator = union.NewFailOnError(authenticators...)
+	describeAuthentication(config, known.reviews != nil || len(known.tokens) > 0)
 	return errors.Join(errs...)
+}
+
+// describeAuthentication says in the description of the API how callers say who
+// they are, and that they may have to, as kube-apiserver's does
+// (pkg/kubeapiserver/authenticator). OpenAPI has no word for client certificates.
+func describeAuthentication(config *genericapiserver.Config, tokens bool) {
+	const name, kind, header, in, description = "BearerToken", "apiKey", "authorization", "header", "Bearer Token authentication"
+	v2, v3 := spec.SecurityDefinitions{}, spec3.SecuritySchemes{}
+	if tokens {
+		v2[name] = &spec.SecurityScheme{SecuritySchemeProps: spec.SecuritySchemeProps{Type: kind, Name: header, In: in, Description: description}}
+		v3[name] = &spec3.SecurityScheme{SecuritySchemeProps: spec3.SecuritySchemeProps{Type: kind, Name: header, In: in, Description: description}}
+	}
+	config.OpenAPIConfig.SecurityDefinitions, config.OpenAPIV3Config.SecuritySchemes = &v2, v3
 }
 
 // bearers knows who sends a token, in a header or, as browsers do, in the protocol
