@@ -66,7 +66,7 @@ func ignoreConflict(err error) error {
 // TestTraefik changes what Portolan holds, and asks Traefik.
 func TestTraefik(t *testing.T) {
 	g := start(t)
-	g.backend(t, "toad", "192.0.2.10", "192.0.2.11")
+	g.backend(t, "toad-svc", "192.0.2.10", "192.0.2.11")
 	g.backend(t, "hello", "192.0.2.20")
 	for _, test := range []struct {
 		name string
@@ -176,16 +176,16 @@ func changes(t *testing.T, g *ground) {
 // turn.
 func readiness(t *testing.T, g *ground) {
 	const host = "toad.localhost"
-	expect(t, host, "/", "toad-0")
-	expect(t, host, "/", "toad-1")
-	expect(t, host, "/", "toad-0")
-	g.setReady(t, "toad-0", "192.0.2.10", corev1.ConditionFalse)
-	expectOnly(t, host, "toad-1")
-	g.setReady(t, "toad-1", "192.0.2.11", corev1.ConditionFalse)
+	expect(t, host, "/", "toad-svc-0")
+	expect(t, host, "/", "toad-svc-1")
+	expect(t, host, "/", "toad-svc-0")
+	g.setReady(t, "toad-svc-0", "192.0.2.10", corev1.ConditionFalse)
+	expectOnly(t, host, "toad-svc-1")
+	g.setReady(t, "toad-svc-1", "192.0.2.11", corev1.ConditionFalse)
 	expect(t, host, "/", nobody)
-	g.setReady(t, "toad-0", "192.0.2.10", corev1.ConditionTrue)
-	expectOnly(t, host, "toad-0")
-	if err := g.client.CoreV1().Pods(namespace).Delete(t.Context(), "toad-0", metav1.DeleteOptions{}); err != nil {
+	g.setReady(t, "toad-svc-0", "192.0.2.10", corev1.ConditionTrue)
+	expectOnly(t, host, "toad-svc-0")
+	if err := g.client.CoreV1().Pods(namespace).Delete(t.Context(), "toad-svc-0", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	expect(t, host, "/", nobody)
