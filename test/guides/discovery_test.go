@@ -1,0 +1,82 @@
+//go:build e2e
+
+package guides
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// discovery compares what both serve: Portolan doesn't serve all that a
+// kube-apiserver does.
+func discovery(g guide) {
+	for _, path := range []string{"/api/v1", "/apis/discovery.k8s.io/v1", "/apis/networking.k8s.io/v1", "/apis/coordination.k8s.io/v1", "/apis/events.k8s.io/v1"} {
+		g.bothServe(path)
+	}
+	g.bothList()
+}
+
+func (g guide) bothServe(path string) {
+	g.Helper()
+	line := "kubectl get --raw " + path
+	kube, portolan := g.both(func(s *side) (result, error) { return s.run(g.Context(), line) })
+	served, ours := g.resources(kube), g.resources(portolan)
+	if len(ours) == 0 {
+		g.Fatalf("$ %s\nno resources:\n%s", line, portolan)
+	}
+	for name, resource := range ours {
+		g.compare(line+", "+name, result{stdout: served[name]}, result{stdout: resource}, nil)
+	}
+}
+
+// resources are those of a discovery document, by their names.
+func (g guide) resources(r result) map[string]string {
+	g.Helper()
+	var list struct{ Resources []map[string]any }
+	if err := json.Unmarshal([]byte(r.stdout), &list); err != nil {
+		g.Fatalf("%v:\n%s", err, r)
+	}
+	byName := map[string]string{}
+	for _, resource := range list.Resources {
+		// What is stored where has another hash.
+		if resource["storageVersionHash"] != nil {
+			resource["storageVersionHash"] = "<hash>"
+		}
+		text, err := json.MarshalIndent(resource, "", "  ")
+		if err != nil {
+			g.Fatal(err)
+		}
+		byName[fmt.Sprint(resource["name"])] = string(text) + "\n"
+	}
+	return byName
+}
+
+// bothList compares the lines of kubectl's table of what both serve.
+func (g guide) bothList() {
+	g.Helper()
+	const line = "kubectl api-resources -o wide --no-headers"
+	kube, portolan := g.both(func(s *side) (result, error) { return s.run(g.Context(), line) })
+	served, ours := rows(kube), rows(portolan)
+	if len(ours) < 5 {
+		g.Errorf("$ %s\n%s", line, portolan)
+	}
+	for name, row := range ours {
+		g.compare(line+", "+name, result{stdout: served[name]}, result{stdout: row}, nil)
+	}
+}
+
+// rows are those of kubectl api-resources, by version and name, but for those of
+// Portolan's own group. How wide the columns are depends on what else there is.
+func rows(r result) map[string]string {
+	byName := map[string]string{}
+	for line := range strings.Lines(r.stdout) {
+		fields := strings.Fields(line)
+		version := slices.IndexFunc(fields, func(field string) bool { return field == "v1" || strings.HasSuffix(field, "/v1") })
+		if version > 0 && fields[version] != "portolan.dev/v1" {
+			byName[fields[version]+" "+fields[0]] = strings.Join(fields, " ") + "\n"
+		}
+	}
+	return byName
+}

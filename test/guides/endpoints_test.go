@@ -1,0 +1,46 @@
+//go:build e2e
+
+package guides
+
+// watchEndpoints watches Pods come to a Service and go: as they turn ready, and as
+// their labels change.
+func watchEndpoints(g guide) {
+	g.types("kubectl create -f toad-svc.yaml -f pods.yaml")
+	g.awaits("kubectl get endpoints toad-svc", "<none>")
+	watch := g.begins("kubectl get endpoints toad-svc --watch")
+	watch.shows(2)
+	services := g.begins("kubectl get svc -w")
+	services.shows(2)
+
+	g.ready("toad-1", "192.0.2.1")
+	watch.shows(1)
+	g.ready("toad-2", "192.0.2.2")
+	watch.shows(1)
+	g.turns("toad-1", "False")
+	watch.shows(1)
+	g.types("kubectl get endpoints toad-svc -o yaml")
+	g.awaits("kubectl get endpointslices -o yaml", "ready: false")
+	g.turns("toad-1", "True")
+	watch.shows(1)
+	g.types("kubectl label pod toad-1 app=frog --overwrite")
+	watch.shows(1)
+	g.types("kubectl get pods -L app")
+	g.types("kubectl label pod toad-1 app=toad --overwrite")
+	watch.shows(1)
+	g.types("kubectl label pod toad-2 app-")
+	watch.shows(1)
+	g.types("kubectl label pod -l app=toad tier=back")
+	g.fails("kubectl label pod toad-1 app=toad,frog --overwrite")
+	g.types("kubectl delete pod toad-1 --force; kubectl get pods")
+	watch.shows(1)
+
+	g.types("kubectl label svc toad-svc tier=front")
+	services.shows(1)
+	g.types(`kubectl patch svc toad-svc -p '{"spec":{"type":"NodePort"}}'`)
+	services.shows(1)
+	g.types("kubectl delete svc toad-svc")
+	services.shows(1)
+	watch.shows(1)
+	services.ends()
+	watch.ends()
+}

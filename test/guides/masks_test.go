@@ -1,0 +1,113 @@
+//go:build e2e
+
+package guides
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// masks are what two servers choose by themselves, or the clock does. What is
+// numbered counts the different ones of a text: what is the same at one side, such
+// as a Service's cluster IP in two fields, has to be the same at the other.
+var masks = []struct {
+	name     string
+	pattern  *regexp.Regexp
+	numbered bool
+}{
+	{"<uid>", regexp.MustCompile(`\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b`), true},
+	// From .145 on they are given out to those who name none; kubernetes has .129.
+	{"<cluster IP>", regexp.MustCompile(`\b10\.96\.100\.(14[5-9]|1[5-9]\d|2\d\d)\b`), true},
+	{"<node port>", regexp.MustCompile(`\b3[0-2]\d{3}\b`), true},
+	// Names that are generated have no vowels (apimachinery's rand.String).
+	{"-<random>", regexp.MustCompile(`-[bcdfghjklmnpqrstvwxz2456789]{5}\b`), true},
+	{"<time>", regexp.MustCompile(`\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?(Z|\+0000))`), false},
+	{"<time>", regexp.MustCompile(`\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d \+0000`), false},
+	{"resourceVersion: <version>", regexp.MustCompile(`\bresourceVersion: "\d+"`), false},
+	{`"resourceVersion": "<version>"`, regexp.MustCompile(`"resourceVersion": "\d+"`), false},
+	// The server's, and kubectl proxy's.
+	{"127.0.0.1:<port>", regexp.MustCompile(`\b127\.0\.0\.1:\d+`), false},
+	// The servers, who write by themselves; Portolan runs in the test's process.
+	{`"manager": "<server>"`, regexp.MustCompile(`"manager": "(kube-apiserver|kube-controller-manager|guides\.test)"`), false},
+	{"$1-<directory>", regexp.MustCompile(`\b(LIVE|MERGED|kubectl-edit)-\d+`), false},
+	// A column in the middle is as wide as what is in it.
+	{"AGE   ", regexp.MustCompile(`\bAGE {3,}`), false},
+	{"$1<age>$3", regexp.MustCompile(`(?m)(^| )(\d+[smhd]){1,2}( {2}|$) *`), false},
+}
+
+// named are node ports that the guides name themselves.
+var named = []string{"30123", "31000"}
+
+// masked is what a server at a port printed, as it is compared.
+func masked(text, port string) string {
+	text = serverPort(port).ReplaceAllString(indented(text), "<port>")
+	for _, mask := range masks {
+		if !mask.numbered {
+			text = mask.pattern.ReplaceAllString(text, mask.name)
+			continue
+		}
+		var seen []string
+		text = mask.pattern.ReplaceAllStringFunc(text, func(found string) string {
+			if slices.Contains(named, found) {
+				return found
+			}
+			if !slices.Contains(seen, found) {
+				seen = append(seen, found)
+			}
+			return fmt.Sprintf("%s%d", mask.name, 1+slices.Index(seen, found))
+		})
+	}
+	return text
+}
+
+func serverPort(port string) *regexp.Regexp { return regexp.MustCompile(`\b` + port + `\b`) }
+
+// indented writes lines of JSON so that a difference can be read.
+func indented(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		var out bytes.Buffer
+		if strings.HasPrefix(line, "{") && json.Indent(&out, []byte(line), "", "  ") == nil {
+			lines[i] = out.String()
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// TestMasks shows that what is compared isn't masked.
+func TestMasks(t *testing.T) {
+	t.Parallel()
+	row := "toad   NodePort   10.96.100.150   <none>   80:30500/TCP   5s    app=toad"
+	for name, c := range map[string]struct {
+		kube, portolan string
+		same           bool
+	}{
+		"another address and port":   {row, strings.NewReplacer("150", "250", "30500", "32500", "5s ", "10s").Replace(row), true},
+		"another type":               {row, strings.Replace(row, "NodePort", "ClusterIP", 1), false},
+		"another column":             {row, strings.Replace(row, "<none>   ", "", 1), false},
+		"a wider column":             {row, strings.Replace(row, "toad   ", "toad    ", 1), false},
+		"the port that was named":    {"80:30123/TCP", "80:30124/TCP", false},
+		"the address that was named": {"10.96.100.130", "10.96.100.131", false},
+		"an address of its own":      {"clusterIP: 10.96.100.150\nclusterIPs:\n- 10.96.100.150", "clusterIP: 10.96.100.150\nclusterIPs:\n- 10.96.100.151", false},
+		"older":                      {"NAME   AGE     SELECTOR\na      2m10s   b", "NAME   AGE   SELECTOR\na      10s   b", true},
+		"a Pod's address":            {"192.0.2.1:8080", "192.0.2.2:8080", false},
+		"the server's port":          {"TargetPort: 40001/TCP", "TargetPort: 40002/TCP", true},
+		"another port":               {"TargetPort: 40003/TCP", "TargetPort: 40002/TCP", false},
+		"a timeout":                  {"timeoutSeconds: 10800", "timeoutSeconds: 10801", false},
+		"a field of JSON":            {`{"a":{"b":1}}`, `{"a":{"b":2}}`, false},
+		"the exit code":              {result{code: 0}.String(), result{code: 1}.String(), false},
+		"where it is printed":        {result{stdout: "a\n"}.String(), result{stderr: "a\n"}.String(), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if difference := differ(masked(c.kube, "40001"), masked(c.portolan, "40002")); (difference == "") != c.same {
+				t.Errorf("they are compared as\n%s\n%s\nwhich differ in %q", masked(c.kube, "40001"), masked(c.portolan, "40002"), difference)
+			}
+		})
+	}
+}

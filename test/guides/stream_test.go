@@ -1,0 +1,124 @@
+//go:build e2e
+
+package guides
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+)
+
+// stream is a command that goes on, such as a watch, at a side.
+type stream struct {
+	name   string
+	lines  chan string
+	stderr strings.Builder
+	end    func() error
+}
+
+// begin starts a line that doesn't end by itself.
+func (s *side) begin(line string) (*stream, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	// With exec there is no shell between that would be ended instead.
+	cmd := s.command(ctx, "exec "+line)
+	begun := &stream{name: s.name, lines: make(chan string)}
+	cmd.Stderr = &begun.stderr
+	stdout, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	ended := make(chan error, 1)
+	go func() {
+		for scanner := bufio.NewScanner(stdout); scanner.Scan(); {
+			begun.lines <- scanner.Text()
+		}
+		ended <- cmd.Wait()
+		close(begun.lines)
+	}()
+	begun.end = sync.OnceValue(func() error {
+		cancel()
+		for range begun.lines {
+			// What was printed and not asked for would block it.
+		}
+		if exit := new(exec.ExitError); !errors.As(<-ended, &exit) || exit.Exited() {
+			return fmt.Errorf("%s: it ended by itself: %s", s.name, begun.stderr.String())
+		}
+		return nil
+	})
+	return begun, nil
+}
+
+// next are the next lines, once they are printed.
+func (s *stream) next(n int) (string, error) {
+	var lines []string
+	timeout := time.After(patience)
+	for range n {
+		select {
+		case line, ok := <-s.lines:
+			if !ok {
+				return "", fmt.Errorf("%s: it ended after\n%s", s.name, strings.Join(lines, "\n"))
+			}
+			lines = append(lines, line)
+		case <-timeout:
+			return "", fmt.Errorf("%s: %d of %d lines:\n%s", s.name, len(lines), n, strings.Join(lines, "\n"))
+		}
+	}
+	return strings.Join(lines, "\n") + "\n", nil
+}
+
+// watch is a command that goes on at both sides.
+type watch struct {
+	guide
+	line           string
+	kube, portolan *stream
+}
+
+// begins starts a line that doesn't end by itself; it is ended with the test.
+func (g guide) begins(line string) *watch {
+	g.Helper()
+	w := &watch{guide: g, line: line}
+	for at, s := range map[**stream]*side{&w.kube: g.kube, &w.portolan: g.portolan} {
+		begun, err := s.begin(line)
+		if err != nil {
+			g.Fatal(err)
+		}
+		*at = begun
+		g.Cleanup(func() {
+			if err := begun.end(); err != nil {
+				g.Errorf("$ %s\n%v", line, err)
+			}
+		})
+	}
+	return w
+}
+
+// shows waits until each side has printed as many more lines, and compares them.
+func (w *watch) shows(n int) (kube, portolan string) {
+	w.Helper()
+	var errs [2]error
+	kube, errs[0] = w.kube.next(n)
+	portolan, errs[1] = w.portolan.next(n)
+	if err := errors.Join(errs[:]...); err != nil {
+		w.Fatalf("$ %s\n%v", w.line, err)
+	}
+	w.compare(w.line, result{stdout: kube}, result{stdout: portolan}, nil)
+	return kube, portolan
+}
+
+// ends ends it, and compares what was printed on stderr.
+func (w *watch) ends() {
+	w.Helper()
+	if err := errors.Join(w.kube.end(), w.portolan.end()); err != nil {
+		w.Errorf("$ %s\n%v", w.line, err)
+	}
+	w.compare(w.line, result{stderr: w.kube.stderr.String()}, result{stderr: w.portolan.stderr.String()}, nil)
+}
