@@ -45,9 +45,11 @@ func createService(g guide) {
 	g.types("kubectl create service externalname external-port --external-name=someapi.somecompany.com --tcp=80")
 	g.types("kubectl get svc")
 	g.types("kubectl get svc -o yaml")
-	for _, service := range []string{"toad-svc", "toad-ports", "toad-headless", "toad-nodeport", "toad-loadbalancer", "external-service"} {
+	for _, service := range []string{"toad-svc", "toad-ports", "toad-headless", "toad-nodeport", "toad-loadbalancer"} {
+		g.settles(service)
 		g.types("kubectl describe svc " + service)
 	}
+	g.types("kubectl describe svc external-service")
 	g.types("kubectl create service clusterip toad-dry --tcp=80 --dry-run=client -o yaml")
 	g.fails("kubectl create service clusterip toad-svc --tcp=80:8080")
 	g.fails("kubectl create service clusterip toad-none")
@@ -120,7 +122,9 @@ func serverSide(g guide) {
 	g.types("kubectl apply --server-side -f external-endpoints.yaml -f external-endpointslices.yaml -f pods.yaml")
 	g.types("kubectl get endpoints external-service -o yaml --show-managed-fields")
 	g.types("kubectl get endpointslice external-database-1 -o yaml --show-managed-fields")
-	g.types("kubectl delete endpoints,endpointslices,pods --all --force")
+	g.types("kubectl delete endpointslice external-database-1")
+	g.types("kubectl delete endpoints external-service")
+	g.types("kubectl delete pods --all --force")
 	g.types("kubectl delete svc --all")
 }
 

@@ -44,3 +44,25 @@ func watchEndpoints(g guide) {
 	services.ends()
 	watch.ends()
 }
+
+// namespaces takes what is in it along when it is deleted.
+func namespaces(g guide) {
+	g.types("kubectl create namespace toads")
+	g.types("kubectl get namespace toads --show-labels")
+	// There are no quotas and no limits, and so none to say that there are none.
+	const status = "Status:       Active\n"
+	g.types("kubectl describe namespace toads", exception{status, status + "\nNo resource quota.\n\nNo LimitRange resource.\n"})
+	g.fails("kubectl create namespace toads")
+	g.fails("kubectl create namespace Toads")
+	g.types("kubectl create -f toad-svc.yaml --namespace=toads")
+	g.fails("kubectl create -f toad-svc.yaml --namespace=frogs")
+	g.types("kubectl get svc --all-namespaces -l app=toad")
+	g.types("kubectl get svc -n toads")
+	g.types("kubectl label namespace toads tier=pond")
+	g.types("kubectl get ns -l tier=pond -o yaml")
+	g.types("kubectl delete namespace toads")
+	g.fails("kubectl get namespace toads")
+	g.fails("kubectl get svc toad-svc -n toads")
+	g.types("kubectl get svc -n toads")
+	g.fails("kubectl delete namespace default")
+}

@@ -7,29 +7,25 @@ import (
 	"testing"
 )
 
-// TestGuides follows one guide after the other. Those that name a node port come
-// first: once ports are given out that nobody named, the named ones are taken.
+// TestGuides follows one guide after the other.
 func TestGuides(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	guide{t, s}.types("kubectl create -f node.yaml")
-	named := []struct {
-		name string
-		run  func(guide)
-	}{
-		{"toad-nodeport", toadNodePort},
-		{"nginx", nginx},
-		{"examples", examples},
+	follow := func(name string, guide func(guide)) {
+		t.Run(name, func(t *testing.T) { guide(s.follow(t, name)) })
 	}
-	for _, c := range named {
-		t.Run(c.name, func(t *testing.T) { c.run(s.follow(t, c.name)) })
-	}
-	guide{t, s}.types("kubectl create service nodeport toad --tcp=80 --node-port=30123 --namespace=kube-system")
-	guide{t, s}.types("kubectl create service nodeport nginx --tcp=80 --node-port=31000 --namespace=kube-system")
+	g := guide{t, s}
+	g.types("kubectl create -f node.yaml")
+	// Ports that guides name are not to be given to somebody else before, or after
+	// them be taken for one of those that both sides choose: see masks.
+	follow("toad-nodeport", toadNodePort)
+	g.types("kubectl create service nodeport toad --tcp=80 --node-port=30123 --namespace=kube-system")
+	follow("nginx", nginx)
+	g.types("kubectl create service nodeport nginx --tcp=80 --node-port=31000 --namespace=kube-system")
 	t.Run("default", func(t *testing.T) { toad(guide{t, s}) })
 	for _, c := range []struct {
-		name string
-		run  func(guide)
+		name  string
+		guide func(guide)
 	}{
 		{"toad-affinity", toadAffinity},
 		{"toad-ports", toadPorts},
@@ -37,20 +33,29 @@ func TestGuides(t *testing.T) {
 		{"external-name", externalName},
 		{"toad-loadbalancer", toadLoadBalancer},
 		{"hello", hello},
+		{"examples", examples},
 		{"expose", expose},
 		{"create-service", createService},
 		{"edit", edit},
 		{"server-side", serverSide},
 		{"refused", refused},
 		{"watch", watchEndpoints},
+		{"namespaces", namespaces},
 		{"formats", formats},
 		{"raw", raw},
 		{"proxy", proxy},
 		{"explain", explain},
 		{"discovery", discovery},
 	} {
-		t.Run(c.name, func(t *testing.T) { c.run(s.follow(t, c.name)) })
+		follow(c.name, c.guide)
 	}
+}
+
+// settles waits until the controllers have seen a new Service: how kubectl describes
+// one depends on whether it has a slice yet.
+func (g guide) settles(service string) {
+	g.Helper()
+	g.awaits("kubectl get endpointslices -l kubernetes.io/service-name="+service, service+"-")
 }
 
 // holder is what Portolan says more of a taken address or port: whose it is.

@@ -31,6 +31,7 @@ func hello(g guide) {
 	g.types("kubectl apply -f hello-service.yaml")
 	g.types("kubectl get svc hello-service")
 	g.types("kubectl get service hello-service -o yaml")
+	g.settles("hello-service")
 	g.types("kubectl describe services hello-service")
 	g.types("kubectl get service hello-service --output=jsonpath='{.spec.ports[0].port} {.spec.ports[0].targetPort}'")
 	g.types("kubectl delete -f hello-service.yaml")
@@ -39,6 +40,8 @@ func hello(g guide) {
 // examples are all of ours, at once.
 func examples(g guide) {
 	const others = " -f external-endpoints.yaml -f external-endpointslices.yaml"
+	// This manifest names its port before others are given out.
+	g.types("kubectl delete svc toad --namespace=kube-system")
 	g.types("kubectl apply -f toad.yaml" + others)
 	g.types("sed 's/^spec:/spec:\\n  nodeName: node-1/' toad-pods.yaml | kubectl apply -f -")
 	g.types("kubectl get svc -o wide")
@@ -46,7 +49,7 @@ func examples(g guide) {
 	g.types("kubectl apply -f toad.yaml" + others)
 	g.ready("toad-1", "192.0.2.1")
 	g.ready("toad-2", "192.0.2.2")
-	for _, service := range []string{"toad-svc", "toad-affinity", "toad-two-ports", "toad-named-ports", "toad-nodeport", "toad-headless"} {
+	for _, service := range []string{"toad-svc", "toad-affinity", "toad-two-ports", "toad-named-ports", "toad-nodeport", "toad-any-nodeport", "toad-loadbalancer", "toad-headless"} {
 		g.awaits("kubectl get endpoints "+service, "192.0.2.2:8080")
 		g.awaits("kubectl describe svc "+service, "192.0.2.2:8080")
 	}
@@ -54,4 +57,5 @@ func examples(g guide) {
 	g.types("kubectl delete -f toad-pods.yaml --force")
 	g.types("kubectl delete -f toad.yaml" + others)
 	g.types("kubectl get all")
+	g.types("kubectl create service nodeport toad --tcp=80 --node-port=30123 --namespace=kube-system")
 }

@@ -12,6 +12,7 @@ import (
 // formats prints the same objects in every form that there is.
 func formats(g guide) {
 	g.types("kubectl create -f toad-svc.yaml -f external-name.yaml -f external-endpointslices.yaml")
+	g.settles("toad-svc")
 	for _, flags := range []string{
 		"", "-o wide", "-o name", "-o json", "-o yaml", "--no-headers", "--show-labels", "-L app", "--show-kind",
 		"-o jsonpath='{.items[*].metadata.name}'", `-o jsonpath='{range .items[*]}{.metadata.name}{"\t"}{.spec.ports[0].targetPort}{"\n"}{end}'`,
@@ -41,9 +42,15 @@ func formats(g guide) {
     status: "True"
     type: Ready`})
 	g.types("kubectl get ipaddress 10.96.100.129 -o yaml")
+	// A kube-apiserver sends the age and not what the column is called.
+	g.types("kubectl get ipaddress 10.96.100.129", exception{"PARENTREF                     AGE", "PARENTREF"},
+		exception{"kubernetes   <age>", "kubernetes"})
+	g.types("kubectl delete svc --all")
 	// With a Service go all slices that carry its name, whoever made them.
-	const last = "service \"toad-svc\" deleted from formats namespace\n"
-	g.types("kubectl delete svc,endpointslices --all", exception{last, last + "endpointslice.discovery.k8s.io \"external-database-1\" deleted from formats namespace\n"})
+	g.types("kubectl get endpointslice external-database-1 -o name", exception{
+		"on stderr:\nError from server (NotFound): endpointslices.discovery.k8s.io \"external-database-1\" not found\nexit code 1",
+		"endpointslice.discovery.k8s.io/external-database-1\nexit code 0",
+	})
 }
 
 // raw asks with no printing between.

@@ -4,11 +4,13 @@ package guides
 
 // toad is a Service with a cluster IP, from its manifest to its end.
 func toad(g guide) {
+	g.types("kubectl create -f toad-svc.yaml --dry-run=server")
 	g.types("kubectl create -f toad-svc.yaml")
 	g.types("kubectl get svc")
 	g.types("kubectl get svc toad-svc")
 	g.types("kubectl get svc toad-svc -o yaml")
 	g.awaits("kubectl get endpoints toad-svc", "<none>")
+	g.settles("toad-svc")
 	g.types("kubectl describe svc toad-svc")
 	g.types("kubectl describe svc kubernetes")
 
@@ -26,6 +28,9 @@ func toad(g guide) {
 	g.types("kubectl describe endpointslices -l kubernetes.io/service-name=toad-svc")
 	g.types("kubectl get svc,endpoints,endpointslices -o wide")
 	g.types("kubectl get all")
+	g.types("kubectl get nodes,pods -o wide")
+	g.types("kubectl describe endpoints")
+	g.types("kubectl cluster-info")
 
 	g.fails("kubectl create -f toad-svc.yaml")
 	g.types("kubectl delete -f toad-svc.yaml")
@@ -45,6 +50,7 @@ func toadAffinity(g guide) {
 	g.types("kubectl apply -f toad-svc-affinity.yaml")
 	g.types("kubectl diff -f toad-svc-affinity.yaml")
 	g.types("kubectl get svc toad-svc -o yaml")
+	g.settles("toad-svc")
 	g.types("kubectl describe svc toad-svc")
 	g.types("kubectl apply -f toad-svc.yaml")
 	g.types("kubectl get svc toad-svc -o yaml")
@@ -109,6 +115,7 @@ func toadNodePort(g guide) {
 	g.types("kubectl create -f toad-nodeport.yaml")
 	g.types("kubectl get svc toad-nodeport")
 	g.types("kubectl get svc toad-nodeport -o yaml")
+	g.settles("toad-nodeport")
 	g.types("kubectl describe svc toad-nodeport")
 	// A kube-apiserver finds the port taken before it looks for the name.
 	g.fails("kubectl create -f toad-nodeport.yaml", exception{
@@ -130,6 +137,7 @@ func toadNodePort(g guide) {
 // toadLoadBalancer gets an address from outside, which is written to its status.
 func toadLoadBalancer(g guide) {
 	g.types("kubectl create -f toad-svc-loadbalancer.yaml")
+	g.settles("toad-svc")
 	g.types("kubectl get svc toad-svc")
 	g.types("kubectl describe svc toad-svc")
 	g.types("kubectl get svc toad-svc -o yaml")
