@@ -2,6 +2,7 @@ package validation
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -122,6 +123,7 @@ func ValidatePodUpdate(pod, old *corev1.Pod) field.ErrorList {
 	errs := apivalidation.ValidateObjectMetaUpdate(&pod.ObjectMeta, &old.ObjectMeta, metadataPath)
 	errs = append(errs, sameContainers(pod.Spec.Containers, old.Spec.Containers, specPath.Child("containers"))...)
 	errs = append(errs, sameContainers(pod.Spec.InitContainers, old.Spec.InitContainers, specPath.Child("initContainers"))...)
+	errs = append(errs, earlierDeadline(pod.Spec.ActiveDeadlineSeconds, old.Spec.ActiveDeadlineSeconds, specPath.Child("activeDeadlineSeconds"))...)
 	if len(errs) > 0 {
 		return portolanvalidation.Bounded(errs)
 	}
@@ -143,6 +145,19 @@ var changeable = []string{
 	"`spec.activeDeadlineSeconds`",
 	"`spec.tolerations` (only additions to existing tolerations)",
 	"`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
+}
+
+// earlierDeadline has a deadline be set or brought forward.
+func earlierDeadline(seconds, old *int64, path *field.Path) field.ErrorList {
+	switch {
+	case seconds == nil && old != nil:
+		return field.ErrorList{field.Invalid(path, seconds, "must not update from a positive integer to nil value")}
+	case seconds != nil && (*seconds < 0 || *seconds > math.MaxInt32):
+		return field.ErrorList{field.Invalid(path, *seconds, utilvalidation.InclusiveRangeError(0, math.MaxInt32))}
+	case seconds != nil && old != nil && *seconds > *old:
+		return field.ErrorList{field.Invalid(path, *seconds, "must be less than or equal to previous value")}
+	}
+	return nil
 }
 
 func sameContainers(containers, old []corev1.Container, path *field.Path) field.ErrorList {
