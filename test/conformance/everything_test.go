@@ -4,6 +4,10 @@ package conformance
 func everything() map[string]behaviours {
 	return map[string]behaviours{
 		"discovery":  discoveries(),
+		"applies":    applies(),
+		"endpoints":  endpoints(),
+		"pods":       pods(),
+		"fields":     fields(),
 		"formats":    formats(),
 		"lists":      lists(),
 		"operations": operations(),
