@@ -88,6 +88,8 @@ func start(t *testing.T, g *ground, found *report, core, deny bool) *pair {
 	flags := []string{
 		"--service-cluster-ip-range=" + strings.Join(g.cidrs(), ","),
 		"--service-node-port-range=" + g.portRange(),
+		// Nobody collects garbage beside either, and Portolan knows that by itself.
+		"--enable-garbage-collector=false",
 	}
 	if deny {
 		flags = append(flags, "--enable-admission-plugins="+denyExternalIPs)
