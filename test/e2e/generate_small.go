@@ -54,7 +54,8 @@ func exhaustion(addresses, ports int) []Sequence {
 		services.create(numbered(addresses, kinds[2].fields)),
 		services.create(numbered(addresses, kinds[1].fields)),
 		services.delete().on("{name}-0"),
-		services.create(numbered(0, kinds[2].fields)),
+		// Upstream learns of an address that is free again a little later.
+		services.create(numbered(0, kinds[2].fields)).soon(),
 		services.merge(fields{"/spec/type": "ExternalName", "/spec/externalName": "a.example.com"}).on("{name}-1"),
 		services.create(numbered(addresses+1, kinds[0].fields)),
 		services.merge(fields{"/spec/type": "ClusterIP"}).on("{name}-1"),
