@@ -33,14 +33,9 @@ func formats(g guide) {
 	g.types("kubectl describe -f toad-svc.yaml")
 	g.types("kubectl describe svc")
 	g.types("kubectl get servicecidrs")
-	// Nobody says that a range is ready, which it is as soon as it is there.
-	g.types("kubectl get servicecidr kubernetes -o yaml", exception{"status: {}", `status:
-  conditions:
-  - lastTransitionTime: "<time>"
-    message: Kubernetes default Service CIDR is ready
-    reason: ""
-    status: "True"
-    type: Ready`})
+	g.types("kubectl get servicecidr kubernetes -o yaml")
+	g.types("kubectl describe servicecidr kubernetes")
+	g.types("kubectl wait servicecidr/kubernetes --for=condition=Ready")
 	g.types("kubectl get ipaddress 10.96.100.129 -o yaml")
 	// A kube-apiserver sends the age and not what the column is called.
 	g.types("kubectl get ipaddress 10.96.100.129", exception{"PARENTREF                     AGE", "PARENTREF"},

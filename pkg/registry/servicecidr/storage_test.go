@@ -122,7 +122,9 @@ func TestFigures(t *testing.T) {
 	checkFigures(t, "create", created)
 	checkFigures(t, "watch of the create", nextEvent(t, w, watch.Added))
 	checkFigures(t, "second watch", nextEvent(t, second, watch.Added))
-	if conditions := created.(*v1.ServiceCIDR).Status.Conditions; conditions != nil {
+	// Not what the client says of it.
+	if conditions := created.(*v1.ServiceCIDR).Status.Conditions; len(conditions) != 1 || conditions[0].Type != v1.ServiceCIDRConditionReady ||
+		conditions[0].Status != metav1.ConditionTrue || conditions[0].Message != "Kubernetes Service CIDR is ready" || conditions[0].LastTransitionTime.IsZero() {
 		t.Errorf("create set conditions: %v", conditions)
 	}
 
