@@ -80,6 +80,7 @@ func (c *Config) applyAuth(ctx context.Context, o *options.Options, ownCA string
 	if err := applyAuthentication(&c.Generic.Config, o, known, everybody); err != nil {
 		return err
 	}
+	describeAuthentication(&c.Generic.Config, known.reviews != nil || len(known.tokens) > 0)
 	return applyAuthorization(ctx, &c.Generic.Config, o, everybody)
 }
 
@@ -150,7 +151,6 @@ func applyAuthentication(config *genericapiserver.Config, o *options.Options, kn
 		authenticators = append(authenticators, anonymous.NewAuthenticator(known.anonymous.Conditions))
 	}
 	config.Authentication.Authenticator = union.NewFailOnError(authenticators...)
-	describeAuthentication(config, known.reviews != nil || len(known.tokens) > 0)
 	return errors.Join(errs...)
 }
 
