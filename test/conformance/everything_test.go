@@ -7,11 +7,15 @@ func everything() map[string]behaviours {
 		"applies":    applies(),
 		"endpoints":  endpoints(),
 		"pods":       pods(),
+		"ranges":     ranges(),
 		"fields":     fields(),
 		"formats":    formats(),
 		"lists":      lists(),
 		"operations": operations(),
+		"namespaces": namespaces(),
+		"others":     others(),
 		"services":   services(),
+		"tables":     tables(),
 		"watches":    watches(),
 	}
 }
