@@ -14,6 +14,7 @@ func watchEndpoints(g guide) {
 
 	g.ready("toad-1", "192.0.2.1")
 	watch.shows(1)
+	g.awaits("kubectl get endpointslices", "192.0.2.1")
 	g.ready("toad-2", "192.0.2.2")
 	watch.shows(1)
 	g.turns("toad-1", "False")

@@ -24,6 +24,8 @@ var masks = []struct {
 	// From .145 on they are given out to those who name none; kubernetes has .129.
 	{"<cluster IP>", regexp.MustCompile(`\b10\.96\.100\.(14[5-9]|1[5-9]\d|2\d\d)\b`), true},
 	{"<node port>", regexp.MustCompile(`\b3[0-2]\d{3}\b`), true},
+	// Slices that mirror Endpoints have their addresses in any order.
+	{"<external IP>", regexp.MustCompile(`\b(11\.11\.11\.11|22\.22\.22\.22)\b`), true},
 	// Names that are generated have no vowels (apimachinery's rand.String).
 	{"-<random>", regexp.MustCompile(`-[bcdfghjklmnpqrstvwxz2456789]{5}\b`), true},
 	{"<time>", regexp.MustCompile(`\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?(Z|\+0000))`), false},
@@ -98,6 +100,8 @@ func TestMasks(t *testing.T) {
 		"a Pod's address":            {"192.0.2.1:8080", "192.0.2.2:8080", false},
 		"the server's port":          {"TargetPort: 40001/TCP", "TargetPort: 40002/TCP", true},
 		"another port":               {"TargetPort: 40003/TCP", "TargetPort: 40002/TCP", false},
+		"mirrored addresses":         {"22.22.22.22,11.11.11.11", "11.11.11.11,22.22.22.22", true},
+		"one mirrored address":       {"22.22.22.22,11.11.11.11", "11.11.11.11,11.11.11.11", false},
 		"a timeout":                  {"timeoutSeconds: 10800", "timeoutSeconds: 10801", false},
 		"a field of JSON":            {`{"a":{"b":1}}`, `{"a":{"b":2}}`, false},
 		"the exit code":              {result{code: 0}.String(), result{code: 1}.String(), false},

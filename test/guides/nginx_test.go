@@ -48,10 +48,9 @@ func examples(g guide) {
 	g.types("kubectl get svc -o yaml")
 	g.types("kubectl apply -f toad.yaml" + others)
 	g.ready("toad-1", "192.0.2.1")
-	g.ready("toad-2", "192.0.2.2")
 	for _, service := range []string{"toad-svc", "toad-affinity", "toad-two-ports", "toad-named-ports", "toad-nodeport", "toad-any-nodeport", "toad-loadbalancer", "toad-headless"} {
-		g.awaits("kubectl get endpoints "+service, "192.0.2.2:8080")
-		g.awaits("kubectl describe svc "+service, "192.0.2.2:8080")
+		g.awaits("kubectl get endpoints "+service, "192.0.2.1:8080")
+		g.awaits("kubectl describe svc "+service, "192.0.2.1:8080")
 	}
 	g.types("kubectl get all,endpoints")
 	g.types("kubectl delete -f toad-pods.yaml --force")

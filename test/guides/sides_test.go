@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -64,8 +65,6 @@ type side struct {
 
 // sides are who is asked: kube has the say.
 type sides struct{ kube, portolan *side }
-
-func (s sides) each() []*side { return []*side{s.kube, s.portolan} }
 
 // start runs both servers, with the same ranges and nobody who runs Pods.
 func start(t *testing.T) sides {
@@ -151,10 +150,13 @@ func (s *side) in(t *testing.T, namespace string) *side {
 	return &there
 }
 
-// command is a line as a person would type it among the manifests.
+// command is a line as a person would type it among the manifests. All that it
+// starts ends with the context.
 func (s *side) command(ctx context.Context, line string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "bash", "-c", line)
 	cmd.Dir = s.dir
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+s.kubeconfig, "HOME="+s.home, "PATH="+s.path, "LC_ALL=C", "TZ=UTC")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	return cmd
 }

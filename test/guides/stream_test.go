@@ -24,8 +24,7 @@ type stream struct {
 // begin starts a line that doesn't end by itself.
 func (s *side) begin(line string) (*stream, error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	// With exec there is no shell between that would be ended instead.
-	cmd := s.command(ctx, "exec "+line)
+	cmd := s.command(ctx, line)
 	begun := &stream{name: s.name, lines: make(chan string)}
 	cmd.Stderr = &begun.stderr
 	stdout, err := cmd.StdoutPipe()

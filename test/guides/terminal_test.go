@@ -145,5 +145,8 @@ func (g guide) compare(line string, kube, portolan result, but []exception) {
 
 // differ is the difference of two texts, line by line; empty where there is none.
 func differ(want, got string) string {
-	return diff.Diff(strings.Split(want, "\n"), strings.Split(got, "\n"))
+	return legible.Replace(diff.Diff(strings.Split(want, "\n"), strings.Split(got, "\n")))
 }
+
+// legible undoes what JSON does for the sake of HTML.
+var legible = strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&")

@@ -17,6 +17,8 @@ func toad(g guide) {
 	g.types("kubectl create -f pods.yaml")
 	g.types("kubectl get pods -o wide")
 	g.ready("toad-1", "192.0.2.1")
+	// What comes to a slice at once is there in any order.
+	g.awaits("kubectl get endpointslices", "192.0.2.1")
 	g.ready("toad-2", "192.0.2.2")
 	g.types("kubectl get pods --show-labels")
 	g.awaits("kubectl get endpoints toad-svc", "192.0.2.1:8080,192.0.2.2:8080")
@@ -70,7 +72,7 @@ func toadPorts(g guide) {
 	g.ready("toad-2", "192.0.2.2")
 	g.awaits("kubectl get endpoints toad", "+ 1 more...")
 	g.types("kubectl describe endpoints toad")
-	g.types("kubectl get endpointslices -o wide")
+	g.awaits("kubectl get endpointslices -o wide", "192.0.2.2")
 	g.types("kubectl delete -f toad-named-ports.yaml -f pods.yaml --force")
 }
 
@@ -84,7 +86,7 @@ func externalService(g guide) {
 	g.types("kubectl get endpoints external-service")
 	g.types("kubectl get endpoints external-service -o yaml")
 	g.types("kubectl describe endpoints external-service")
-	g.awaits("kubectl get endpointslices -l kubernetes.io/service-name=external-service", "11.11.11.11,22.22.22.22")
+	g.awaits("kubectl get endpointslices -l kubernetes.io/service-name=external-service", "22.22.22.22")
 	g.types("kubectl get endpointslices -l kubernetes.io/service-name=external-service -o yaml")
 	g.types("kubectl describe svc external-service")
 	g.types("kubectl apply -f external-service-endpoints.yaml")
