@@ -20,7 +20,12 @@ func everything() map[string]behaviours {
 	}
 }
 
-// first are the behaviours that begin with what others would notice.
+// first are the behaviours that begin with what others would notice, one by one.
 func first() behaviours {
-	return behaviours{"a token that has expired": expiredToken}
+	return behaviours{
+		"a token that has expired":    expiredToken,
+		"a ServiceCIDR":               rangeLifecycle,
+		"the status of a ServiceCIDR": rangeStatus,
+		"a Service in another range":  serviceInAnotherRange,
+	}
 }
