@@ -63,6 +63,10 @@ func shown(serializer.CodecFactory) []any {
 			c.FillNoCustom(pod)
 			newScheme().Default(pod)
 		},
+		func(secret *corev1.Secret, c randfill.Continue) {
+			c.FillNoCustom(secret)
+			newScheme().Default(secret)
+		},
 		func(class *networkingv1.IngressClass, c randfill.Continue) {
 			c.FillNoCustom(class)
 			newScheme().Default(class)

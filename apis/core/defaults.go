@@ -19,6 +19,7 @@ func addDefaults(scheme *runtime.Scheme) {
 	addObjectDefaults(scheme, setNamespaceDefaults, func(list *corev1.NamespaceList) []corev1.Namespace { return list.Items })
 	addObjectDefaults(scheme, setNodeDefaults, func(list *corev1.NodeList) []corev1.Node { return list.Items })
 	addObjectDefaults(scheme, setPodDefaults, func(list *corev1.PodList) []corev1.Pod { return list.Items })
+	addObjectDefaults(scheme, setSecretDefaults, func(list *corev1.SecretList) []corev1.Secret { return list.Items })
 	addObjectDefaults(scheme, setIngressClassDefaults, func(list *networkingv1.IngressClassList) []networkingv1.IngressClass { return list.Items })
 	scheme.AddTypeDefaultingFunc(&corev1.Service{}, func(obj any) { v1.SetDefaults_Service((*v1.Service)(obj.(*corev1.Service))) })
 	scheme.AddTypeDefaultingFunc(&corev1.ServiceList{}, func(obj any) {
@@ -84,4 +85,21 @@ func setIngressClassDefaults(class *networkingv1.IngressClass) {
 	if parameters := class.Spec.Parameters; parameters != nil && parameters.Scope == nil {
 		parameters.Scope = ptr.To(networkingv1.IngressClassParametersReferenceScopeCluster)
 	}
+}
+
+// setSecretDefaults puts stringData, which is only ever written, into data. For
+// upstream that is a part of the conversion (pkg/apis/core/v1/conversion.go),
+// which a type that is its own internal version has none of; what is decoded or
+// patched or applied gets its defaults.
+func setSecretDefaults(secret *corev1.Secret) {
+	if secret.Type == "" {
+		secret.Type = corev1.SecretTypeOpaque
+	}
+	if len(secret.StringData) > 0 && secret.Data == nil {
+		secret.Data = make(map[string][]byte, len(secret.StringData))
+	}
+	for key, text := range secret.StringData {
+		secret.Data[key] = []byte(text)
+	}
+	secret.StringData = nil
 }

@@ -36,3 +36,35 @@ func TestPodDefaults(t *testing.T) {
 		}
 	}
 }
+
+// TestSecretDefaults is about the type, and about what is given as text.
+func TestSecretDefaults(t *testing.T) {
+	scheme := newScheme()
+	for name, test := range map[string]struct {
+		secret corev1.Secret
+		want   map[string]string
+	}{
+		"nothing":     {corev1.Secret{}, nil},
+		"no text":     {corev1.Secret{StringData: map[string]string{}}, nil},
+		"text alone":  {corev1.Secret{StringData: map[string]string{"a": "x", "b": ""}}, map[string]string{"a": "x", "b": ""}},
+		"text counts": {corev1.Secret{StringData: map[string]string{"a": "x"}, Data: map[string][]byte{"a": []byte("y"), "b": []byte("z")}}, map[string]string{"a": "x", "b": "z"}},
+	} {
+		list := &corev1.SecretList{Items: []corev1.Secret{*test.secret.DeepCopy()}}
+		scheme.Default(&test.secret)
+		scheme.Default(list)
+		for _, got := range []corev1.Secret{test.secret, list.Items[0]} {
+			if got.Type != corev1.SecretTypeOpaque || got.StringData != nil || len(got.Data) != len(test.want) || got.Data != nil && test.want == nil {
+				t.Errorf("%s: %+v", name, got)
+			}
+			for key, want := range test.want {
+				if value, there := got.Data[key]; !there || string(value) != want {
+					t.Errorf("%s: %s is %q, want %q", name, key, value, want)
+				}
+			}
+		}
+	}
+	typed := &corev1.Secret{Type: corev1.SecretTypeTLS}
+	if scheme.Default(typed); typed.Type != corev1.SecretTypeTLS {
+		t.Errorf("the type became %s", typed.Type)
+	}
+}

@@ -1,7 +1,7 @@
 // Package core has the kinds of the second door: what upstream serves as core
 // v1, discovery.k8s.io/v1 and networking.k8s.io/v1, and portolan.dev/v1 as well;
 // and what clients of these need beside them, which portolan.dev/v1 has none of:
-// Namespaces, Nodes, Pods, Events, Leases, Ingresses and IngressClasses.
+// Namespaces, Nodes, Pods, Secrets, Events, Leases, Ingresses and IngressClasses.
 //
 // The latter are upstream's own types, both as v1 and as the internal version.
 // Events are those of core v1 in events.k8s.io, too.

@@ -22,6 +22,7 @@ func addFieldLabels(scheme *runtime.Scheme) error {
 		addLabels(scheme, "Node", "metadata.name", "spec.unschedulable"),
 		scheme.AddFieldLabelConversionFunc(corev1.SchemeGroupVersion.WithKind("Pod"), podFieldLabel),
 		addLabels(scheme, "Event", append(slices.Collect(maps.Values(eventFields)), "source")...),
+		addLabels(scheme, "Secret", "metadata.name", "metadata.namespace", "type"),
 		scheme.AddFieldLabelConversionFunc(eventsv1.SchemeGroupVersion.WithKind("Event"), eventFieldLabel),
 	)
 }

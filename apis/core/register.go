@@ -37,7 +37,7 @@ func AddToScheme(scheme *runtime.Scheme) error {
 			internal: []runtime.Object{&v1.Service{}, &v1.ServiceList{}, &v1.Endpoints{}, &v1.EndpointsList{}},
 			both: []runtime.Object{
 				&corev1.Namespace{}, &corev1.NamespaceList{}, &corev1.Node{}, &corev1.NodeList{}, &corev1.Pod{}, &corev1.PodList{},
-				&corev1.Event{}, &corev1.EventList{},
+				&corev1.Event{}, &corev1.EventList{}, &corev1.Secret{}, &corev1.SecretList{},
 			},
 		},
 		{

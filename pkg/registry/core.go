@@ -22,6 +22,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/registry/namespace"
 	"github.com/portolan-dev/portolan/pkg/registry/node"
 	"github.com/portolan-dev/portolan/pkg/registry/pod"
+	"github.com/portolan-dev/portolan/pkg/registry/secret"
 	"github.com/portolan-dev/portolan/pkg/registry/servicecidr"
 )
 
@@ -30,6 +31,7 @@ var CoreResources = []Resource{
 	{corev1.Resource("namespaces"), func() runtime.Object { return &corev1.Namespace{} }},
 	{corev1.Resource("nodes"), func() runtime.Object { return &corev1.Node{} }},
 	{corev1.Resource("pods"), func() runtime.Object { return &corev1.Pod{} }},
+	{corev1.Resource("secrets"), func() runtime.Object { return &corev1.Secret{} }},
 	{corev1.Resource("events"), func() runtime.Object { return &corev1.Event{} }},
 	{lease.Resource, func() runtime.Object { return &coordinationv1.Lease{} }},
 	{networkingv1.Resource("ingresses"), func() runtime.Object { return &networkingv1.Ingress{} }},
@@ -41,6 +43,7 @@ type Core struct {
 	Namespace    namespace.Storage
 	Node         node.Storage
 	Pod          pod.Storage
+	Secret       secret.Storage
 	Event        event.Storage
 	Lease        lease.Storage
 	Ingress      ingress.Storage
@@ -62,6 +65,10 @@ func NewCore(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, eventTTL 
 	if err != nil {
 		return nil, err
 	}
+	secrets, err := secret.NewStorage(scheme, getter)
+	if err != nil {
+		return nil, err
+	}
 	events, err := event.NewStorage(scheme, getter, eventTTL)
 	if err != nil {
 		return nil, err
@@ -76,7 +83,7 @@ func NewCore(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, eventTTL 
 	}
 	classes, err := ingressclass.NewStorage(scheme, getter)
 	return &Core{
-		Namespace: namespaces, Node: nodes, Pod: pods, Event: events, Lease: leases, Ingress: ingresses, IngressClass: classes,
+		Namespace: namespaces, Node: nodes, Pod: pods, Secret: secrets, Event: events, Lease: leases, Ingress: ingresses, IngressClass: classes,
 	}, err
 }
 
@@ -97,6 +104,7 @@ func (s *Storage) Contained() []Contained {
 		{corev1.Resource("services"), s.Storage.Service},
 		{corev1.Resource("endpoints"), s.Endpoints},
 		{discoveryv1.Resource("endpointslices"), s.EndpointSlice},
+		{corev1.Resource("secrets"), s.Core.Secret.Secret},
 		{lease.Resource, s.Core.Lease.Lease},
 		{networkingv1.Resource("ingresses"), s.Core.Ingress.Ingress},
 		{corev1.Resource("events"), s.Core.Event.Event},
@@ -119,6 +127,7 @@ func (s *Storage) CoreGroupInfo(scheme *runtime.Scheme, codecs serializer.CodecF
 		"nodes/status":        s.Core.Node.Status,
 		"pods":                s.Core.Pod.Pod,
 		"pods/status":         s.Core.Pod.Status,
+		"secrets":             s.Core.Secret.Secret,
 		"events":              s.Core.Event.Event,
 	})
 }

@@ -12,9 +12,9 @@ import (
 // The groups whose members may do something on a server without a cluster, where
 // no roles are. Who is in them is said by whatever says who somebody is.
 const (
-	// Readers may read everything but through proxies.
+	// Readers may read everything but Secrets and what is behind proxies.
 	Readers = "portolan:readers"
-	// Writers may do what readers may, and write what they read.
+	// Writers may read all of it and Secrets, and write what they read.
 	Writers = "portolan:writers"
 )
 
@@ -54,9 +54,18 @@ func NewGroups() (authorizer.Authorizer, error) {
 			return public.Authorize(ctx, a)
 		}
 		verb := a.GetVerb()
-		if plainSubresources.Has(a.GetSubresource()) && (readVerbs.Has(verb) || writes && writeVerbs.Has(verb)) {
+		if !plainSubresources.Has(a.GetSubresource()) || isSecret(a) && !writes {
+			return authorizer.DecisionNoOpinion, "", nil
+		}
+		if readVerbs.Has(verb) || writes && writeVerbs.Has(verb) {
 			return authorizer.DecisionAllow, "", nil
 		}
 		return authorizer.DecisionNoOpinion, "", nil
 	}), nil
+}
+
+// isSecret says whether a request is about Secrets, which upstream's role view
+// doesn't show either.
+func isSecret(a authorizer.Attributes) bool {
+	return a.GetAPIGroup() == "" && a.GetResource() == "secrets"
 }

@@ -15,6 +15,9 @@ func TestGroups(t *testing.T) {
 	resource := func(verb, subresource string) authorizer.AttributesRecord {
 		return authorizer.AttributesRecord{Verb: verb, Resource: "services", Subresource: subresource, Namespace: "default", Name: "a", ResourceRequest: true}
 	}
+	secrets := func(verb string) authorizer.AttributesRecord {
+		return authorizer.AttributesRecord{Verb: verb, APIVersion: "v1", Resource: "secrets", Namespace: "default", ResourceRequest: true}
+	}
 	at := func(verb, path string) authorizer.AttributesRecord {
 		return authorizer.AttributesRecord{Verb: verb, Path: path}
 	}
@@ -37,6 +40,12 @@ func TestGroups(t *testing.T) {
 		{resource("get", "log"), false, false},
 		{resource("impersonate", ""), false, false},
 		{resource("*", ""), false, false},
+		{secrets("get"), false, true},
+		{secrets("list"), false, true},
+		{secrets("watch"), false, true},
+		{secrets("create"), false, true},
+		{secrets("delete"), false, true},
+		{secrets("impersonate"), false, false},
 		{at("get", "/api"), true, true},
 		{at("get", "/apis/portolan.dev/v1"), true, true},
 		{at("head", "/openapi/v3"), true, true},

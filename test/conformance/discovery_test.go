@@ -45,6 +45,7 @@ var served = map[string][]string{
 		"nodes/status Node - cluster " + ofAStatus + " [] []",
 		"pods Pod pod namespaced " + all + " [po] [all]",
 		"pods/status Pod - namespaced " + ofAStatus + " [] []",
+		"secrets Secret secret namespaced " + all + " [] []",
 		"services Service service namespaced " + all + " [svc] [all]",
 		"services/status Service - namespaced " + ofAStatus + " [] []",
 		"services/proxy ServiceProxyOptions - namespaced create delete get patch update [] []",

@@ -36,6 +36,7 @@ func kinds() []kind {
 		core("endpoints", "Endpoints", true, `{"subsets":[{"addresses":[{"ip":"192.0.2.24"}],"ports":[{"name":"http","port":80}]}]}`),
 		core("nodes", "Node", false, `{"spec":{"unschedulable":true}}`),
 		core("pods", "Pod", true, `{"spec":{"containers":[{"name":"c","image":"registry.example/i:1"}]}}`),
+		core("secrets", "Secret", true, `{"data":{"a":"eA=="}}`),
 		core("events", "Event", true, `{"involvedObject":{"kind":"Service","name":"web"},"reason":"Why","message":"What"}`),
 		of("discovery.k8s.io", "endpointslices", "EndpointSlice", true, `{"addressType":"IPv4","endpoints":[{"addresses":["192.0.2.24"]}],"ports":[]}`),
 		of("events.k8s.io", "events", "Event", true, `{"regarding":{"kind":"Service","name":"web"},"reason":"Why","note":"What","type":"Normal",`+

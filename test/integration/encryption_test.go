@@ -19,7 +19,7 @@ import (
 const encryption = `apiVersion: apiserver.config.k8s.io/v1
 kind: EncryptionConfiguration
 resources:
-- resources: [ipaddresses.portolan.dev, nodeports.portolan.dev, endpoints.portolan.dev, endpointslices.portolan.dev]
+- resources: [ipaddresses.portolan.dev, nodeports.portolan.dev, endpoints.portolan.dev, endpointslices.portolan.dev, secrets]
   providers:
   - aescbc:
       keys:
@@ -27,7 +27,7 @@ resources:
         secret: cG9ydG9sYW4tcG9ydG9sYW4tcG9ydG9sYW4tMTIzNDU=
 `
 
-// startEncrypted starts a server that encrypts claims and dependents.
+// startEncrypted starts a server that encrypts claims, dependents and Secrets.
 func startEncrypted(t *testing.T) (*harness.Etcd, *harness.Server) {
 	t.Helper()
 	config := filepath.Join(t.TempDir(), "encryption.yaml")

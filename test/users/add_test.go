@@ -85,14 +85,14 @@ func TestGroups(t *testing.T) {
 	}
 	const allowed, refused, unknown = 200, 403, 404
 	for name, test := range map[string]struct {
-		groups                        []string
-		read, write, proxied, metrics int
+		groups                                 []string
+		read, write, secrets, proxied, metrics int
 	}{
-		"ned":  {nil, refused, refused, refused, refused},
-		"ann":  {[]string{users.Readers}, allowed, refused, refused, refused},
-		"will": {[]string{"people", users.Writers}, allowed, allowed, refused, refused},
+		"ned":  {nil, refused, refused, refused, refused, refused},
+		"ann":  {[]string{users.Readers}, allowed, refused, refused, refused, refused},
+		"will": {[]string{"people", users.Writers}, allowed, allowed, allowed, refused, refused},
 		// The Service has no Endpoints.
-		"root": {[]string{"system:masters"}, allowed, allowed, unknown, allowed},
+		"root": {[]string{"system:masters"}, allowed, allowed, allowed, unknown, allowed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -122,6 +122,8 @@ func TestGroups(t *testing.T) {
 			for _, path := range []string{"/api/v1/services", "/api/v1/namespaces", "/apis/portolan.dev/v1/nodeports", "/apis", "/openapi/v3", "/version"} {
 				get(path, test.read)
 			}
+			get("/api/v1/secrets", test.secrets)
+			expect("watch Secrets", raw.Get().AbsPath("/api/v1/secrets").Param("watch", "true").Param("timeoutSeconds", "1").Do(t.Context()).Error(), test.secrets)
 			get("/metrics", test.metrics)
 			get("/apis/portolan.dev/v1/namespaces/default/services/web/proxy/", test.proxied)
 

@@ -1,0 +1,99 @@
+package validation
+
+import (
+	"encoding/json"
+	"maps"
+	"reflect"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
+
+	portolanvalidation "github.com/portolan-dev/portolan/apis/portolan/validation"
+)
+
+var dataPath = field.NewPath("data")
+
+// ValidateSecret returns what is wrong with a Secret (upstream's
+// pkg/apis/core/validation). It tells of keys, never of what they hold.
+func ValidateSecret(secret *corev1.Secret) field.ErrorList {
+	errs := apivalidation.ValidateObjectMeta(&secret.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, metadataPath)
+	size := 0
+	for _, key := range slices.Sorted(maps.Keys(secret.Data)) {
+		errs = append(errs, invalid(dataPath.Key(key), key, utilvalidation.IsConfigMapKey(key))...)
+		size += len(secret.Data[key])
+	}
+	if size > corev1.MaxSecretSize {
+		errs = append(errs, field.TooLong(dataPath, "", corev1.MaxSecretSize))
+	}
+	return portolanvalidation.Bounded(append(errs, validateSecretType(secret)...))
+}
+
+// ValidateSecretUpdate returns what is wrong with an update of a Secret.
+func ValidateSecretUpdate(secret, old *corev1.Secret) field.ErrorList {
+	const immutable = "field is immutable when `immutable` is set"
+	errs := apivalidation.ValidateObjectMetaUpdate(&secret.ObjectMeta, &old.ObjectMeta, metadataPath)
+	errs = append(errs, apivalidation.ValidateImmutableField(secret.Type, old.Type, field.NewPath("type"))...)
+	if ptr.Deref(old.Immutable, false) {
+		if !ptr.Deref(secret.Immutable, false) {
+			errs = append(errs, field.Forbidden(field.NewPath("immutable"), immutable))
+		}
+		if !reflect.DeepEqual(secret.Data, old.Data) {
+			errs = append(errs, field.Forbidden(dataPath, immutable))
+		}
+	}
+	return portolanvalidation.Bounded(append(errs, ValidateSecret(secret)...))
+}
+
+// validateSecretType is what there must be in a Secret of a type that Kubernetes
+// defines.
+func validateSecretType(secret *corev1.Secret) field.ErrorList {
+	var errs field.ErrorList
+	has := func(key string) bool { _, there := secret.Data[key]; return there }
+	require := func(keys ...string) {
+		for _, key := range keys {
+			errs = append(errs, field.Required(dataPath.Key(key), ""))
+		}
+	}
+	switch secret.Type {
+	case corev1.SecretTypeServiceAccountToken:
+		if secret.Annotations[corev1.ServiceAccountNameKey] == "" {
+			errs = append(errs, field.Required(metadataPath.Child("annotations").Key(corev1.ServiceAccountNameKey), ""))
+		}
+	case corev1.SecretTypeDockercfg:
+		errs = append(errs, validateJSON(secret, corev1.DockerConfigKey)...)
+	case corev1.SecretTypeDockerConfigJson:
+		errs = append(errs, validateJSON(secret, corev1.DockerConfigJsonKey)...)
+	case corev1.SecretTypeBasicAuth:
+		// Either will do, and may be empty.
+		if !has(corev1.BasicAuthUsernameKey) && !has(corev1.BasicAuthPasswordKey) {
+			require(corev1.BasicAuthUsernameKey, corev1.BasicAuthPasswordKey)
+		}
+	case corev1.SecretTypeSSHAuth:
+		if len(secret.Data[corev1.SSHAuthPrivateKey]) == 0 {
+			require(corev1.SSHAuthPrivateKey)
+		}
+	case corev1.SecretTypeTLS:
+		for _, key := range []string{corev1.TLSCertKey, corev1.TLSPrivateKeyKey} {
+			if !has(key) {
+				require(key)
+			}
+		}
+	}
+	return errs
+}
+
+// validateJSON is for a key that must hold an object.
+func validateJSON(secret *corev1.Secret, key string) field.ErrorList {
+	data, there := secret.Data[key]
+	if !there {
+		return field.ErrorList{field.Required(dataPath.Key(key), "")}
+	}
+	if err := json.Unmarshal(data, &map[string]any{}); err != nil {
+		return field.ErrorList{field.Invalid(dataPath.Key(key), "<secret contents redacted>", err.Error())}
+	}
+	return nil
+}
