@@ -240,6 +240,11 @@ func sameAnswers(t *testing.T, core bool) {
 		replayed(t, p, rangeCorpus())
 		if core {
 			replayed(t, p, ingressCorpus())
+			secrets, err := secretCorpus()
+			if err != nil {
+				t.Fatal(err)
+			}
+			replayed(t, p, secrets)
 		}
 		p.finish(t)
 	})

@@ -232,7 +232,7 @@ func objectPath(path string) string {
 	return path
 }
 
-var collections = regexp.MustCompile(`^(.*/(?:services|endpoints|endpointslices|servicecidrs|ipaddresses|ingresses|ingressclasses))/([^/]+)$`)
+var collections = regexp.MustCompile(`^(.*/(?:services|endpoints|endpointslices|servicecidrs|ipaddresses|ingresses|ingressclasses|secrets))/([^/]+)$`)
 
 func cutName(path string) (collection, name string, ok bool) {
 	parts := collections.FindStringSubmatch(path)
