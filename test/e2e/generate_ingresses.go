@@ -93,13 +93,13 @@ func ingressVariants() []variant {
 var ingressBase = fields{"/spec/defaultBackend": to("web", "number", 80)}
 
 func (g *generator) ingresses() {
-	for _, v := range ingressVariants() {
+	for i, v := range ingressVariants() {
 		body := ingresses.object(ingressBase, v.fields)
 		g.add("Ingress: "+v.name, ingresses.create(body).dry(), ingresses.create(body), ingresses.create(body), ingresses.get().accept(asTable), ingresses.edit(fields{}), ingresses.delete().dry(), ingresses.delete(), ingresses.get())
-		for _, way := range ways {
-			g.add(fmt.Sprintf("Ingress: %s, %s", way, v.name),
-				ingresses.create(ingresses.object(ingressBase)), ingresses.change(way, v.fields).dry(), ingresses.change(way, v.fields), ingresses.get(), ingresses.delete())
-		}
+		// Each in one of the ways is enough: what is wrong is told by the same rules.
+		way := ways[i%len(ways)]
+		g.add(fmt.Sprintf("Ingress: %s, %s", way, v.name),
+			ingresses.create(ingresses.object(ingressBase)), ingresses.change(way, v.fields).dry(), ingresses.change(way, v.fields), ingresses.get(), ingresses.delete())
 	}
 	for _, name := range []string{"a.b", "1", "A", "-a", strings.Repeat("a", 253), strings.Repeat("a", 254), ""} {
 		g.add(fmt.Sprintf("Ingress: name %q", name), ingresses.create(ingresses.object(ingressBase, fields{"/metadata/name": name})).dry())
