@@ -3,17 +3,17 @@ package conformance
 // everything is the table of contents: what is looked at, by subject.
 func everything() map[string]behaviours {
 	return map[string]behaviours{
-		"discovery":  discoveries(),
 		"applies":    applies(),
+		"discovery":  discoveries(),
 		"endpoints":  endpoints(),
-		"pods":       pods(),
-		"ranges":     ranges(),
 		"fields":     fields(),
 		"formats":    formats(),
 		"lists":      lists(),
-		"operations": operations(),
 		"namespaces": namespaces(),
+		"operations": operations(),
 		"others":     others(),
+		"pods":       pods(),
+		"ranges":     ranges(),
 		"services":   services(),
 		"tables":     tables(),
 		"watches":    watches(),

@@ -43,6 +43,8 @@ func kinds() []kind {
 			`"action":"Do","eventTime":"2026-01-02T03:04:05.000000Z","reportingController":"example.com/c","reportingInstance":"c-1"}`),
 		of("coordination.k8s.io", "leases", "Lease", true, `{"spec":{"holderIdentity":"me","leaseDurationSeconds":30}}`),
 		address,
+		of("networking.k8s.io", "ingresses", "Ingress", true, `{"spec":{"defaultBackend":{"service":{"name":"web","port":{"number":80}}}}}`),
+		of("networking.k8s.io", "ingressclasses", "IngressClass", false, `{"spec":{"controller":"example.com/controller"}}`),
 	}
 }
 

@@ -7,10 +7,12 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
+	"k8s.io/utils/ptr"
 )
 
 // others are the kinds that Services have no use for, but what is around them has.
@@ -20,6 +22,7 @@ func others() behaviours {
 		"an event of old":              oldEvent,
 		"a lease":                      leaseLifecycle,
 		"the status of a node":         nodeStatus,
+		"the status of an ingress":     ingressStatus,
 	}
 }
 
@@ -154,4 +157,37 @@ func nodeStatus(w *world) {
 	}
 
 	w.ok("delete", client.Delete(ctx, w.namespace, *metav1.NewPreconditionDeleteOptions(string(updated.UID))))
+}
+
+// ingressStatus: "should support creating Ingress API operations", its status.
+func ingressStatus(w *world) {
+	ctx, client := w.Context(), w.client.NetworkingV1().Ingresses(w.namespace)
+	rule := networkingv1.IngressRule{Host: "foo.example.com", IngressRuleValue: networkingv1.IngressRuleValue{HTTP: &networkingv1.HTTPIngressRuleValue{
+		Paths: []networkingv1.HTTPIngressPath{{
+			Path: "/", PathType: ptr.To(networkingv1.PathTypePrefix),
+			Backend: networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{Name: "web", Port: networkingv1.ServiceBackendPort{Number: 80}}},
+		}},
+	}}}
+	made, err := client.Create(ctx, &networkingv1.Ingress{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Spec: networkingv1.IngressSpec{Rules: []networkingv1.IngressRule{rule}}}, metav1.CreateOptions{})
+	if err != nil || made.Generation != 1 {
+		w.Fatalf("made %+v, error %v", made, err)
+	}
+	patch := `{"metadata":{"annotations":{"patched":"true"}},"status":{"loadBalancer":{"ingress":[{"ip":"169.1.1.1"}]}}}`
+	patched, err := client.Patch(ctx, "web", types.MergePatchType, []byte(patch), metav1.PatchOptions{}, "status")
+	if err != nil || len(patched.Status.LoadBalancer.Ingress) != 1 || patched.Annotations["patched"] != "true" || patched.Generation != 1 {
+		w.Fatalf("patched to %+v, error %v", patched, err)
+	}
+	patched.Status.LoadBalancer.Ingress[0].IP = "169.1.1.2"
+	updated, err := client.UpdateStatus(ctx, patched, metav1.UpdateOptions{})
+	if err != nil || updated.Status.LoadBalancer.Ingress[0].IP != "169.1.1.2" {
+		w.Errorf("updated to %+v, error %v", updated, err)
+	}
+	updated.Spec.Rules[0].Host = "bar.example.com"
+	if updated, err = client.Update(ctx, updated, metav1.UpdateOptions{}); err != nil || updated.Generation != 2 || len(updated.Status.LoadBalancer.Ingress) != 1 {
+		w.Errorf("updated to %+v, error %v", updated, err)
+	}
+	status, err := w.dynamic.Resource(networkingv1.SchemeGroupVersion.WithResource("ingresses")).Namespace(w.namespace).Get(ctx, "web", metav1.GetOptions{}, "status")
+	if err != nil || status.GetUID() != made.UID {
+		w.Errorf("the status is of %+v, error %v", status, err)
+	}
 }

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
@@ -38,6 +39,18 @@ func (w *world) createRange(name string, cidrs ...string) *networkingv1.ServiceC
 	return made
 }
 
+// awaitReady waits until a ServiceCIDR says that it is ready.
+func (w *world) awaitReady(name string) {
+	w.Helper()
+	w.eventually(name+" is ready", func(ctx context.Context) (bool, error) {
+		found, err := w.client.NetworkingV1().ServiceCIDRs().Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return false, err
+		}
+		return meta.IsStatusConditionTrue(found.Status.Conditions, networkingv1.ServiceCIDRConditionReady), nil
+	})
+}
+
 // defaultRange: "should support ServiceCIDR API operations".
 func defaultRange(w *world) {
 	ctx, client := w.Context(), w.client.NetworkingV1().ServiceCIDRs()
@@ -45,6 +58,7 @@ func defaultRange(w *world) {
 	if err != nil || strings.Join(found.Spec.CIDRs, ",") != range4+","+range6 {
 		w.Fatalf("found %+v, error %v", found, err)
 	}
+	w.awaitReady("kubernetes")
 	status, err := w.dynamic.Resource(networkingv1.SchemeGroupVersion.WithResource("servicecidrs")).Get(ctx, "kubernetes", metav1.GetOptions{}, "status")
 	if err != nil || status.GetUID() != found.UID || status.GroupVersionKind() != networkingv1.SchemeGroupVersion.WithKind("ServiceCIDR") {
 		w.Errorf("the status is of %+v, error %v", status, err)
@@ -66,6 +80,7 @@ func rangeLifecycle(w *world) {
 	if seen := w.next(in, watch.Added).(*networkingv1.ServiceCIDR); seen.UID != made.UID {
 		w.Errorf("watched %+v", seen)
 	}
+	w.awaitReady(w.namespace)
 	patched, err := client.Patch(ctx, w.namespace, types.MergePatchType, []byte(`{"metadata":{"annotations":{"patched":"true"}}}`), metav1.PatchOptions{})
 	if err != nil || patched.Annotations["patched"] != "true" || !w.older(made, patched) {
 		w.Errorf("patched to %+v, error %v", patched, err)
@@ -87,6 +102,7 @@ func rangeLifecycle(w *world) {
 func rangeStatus(w *world) {
 	ctx, client := w.Context(), w.client.NetworkingV1().ServiceCIDRs()
 	w.createRange(w.namespace, "172.24.0.0/28")
+	w.awaitReady(w.namespace)
 	patch := `{"metadata":{"annotations":{"patched":"true"}},"status":{"conditions":[{"type":"Example","status":"True","reason":"E2E","message":"from a test","lastTransitionTime":"2026-01-02T03:04:05Z"}]}}`
 	patched, err := client.Patch(ctx, w.namespace, types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{}, "status")
 	w.ok("patch the status", err)
@@ -110,6 +126,7 @@ func serviceInAnotherRange(w *world) {
 		w.Errorf("an address of no range: %v", err)
 	}
 	w.createRange(w.namespace, cidr)
+	w.awaitReady(w.namespace)
 	w.eventually("a Service in the new range", func(ctx context.Context) (bool, error) {
 		_, err := w.services().Create(ctx, named, metav1.CreateOptions{})
 		if apierrors.IsInvalid(err) {

@@ -52,14 +52,16 @@ func columnsOf(table metav1.Table) string {
 // for wide tables. IPAddresses have one more in upstream, which is not named.
 func tableColumns(w *world) {
 	columns := map[string]string{
-		"services":                        "Name Type Cluster-IP External-IP Port(s) Age (Selector)",
-		"endpoints":                       "Name Endpoints Age",
-		"nodes":                           "Name Status Roles Age Version (Internal-IP) (External-IP) (OS-Image) (Kernel-Version) (Container-Runtime)",
-		"pods":                            "Name Ready Status Restarts Age (IP) (Node) (Nominated_Node) (Readiness_Gates)",
-		"events":                          "Last_Seen Type Reason Object (Subobject) (Source) Message (First_Seen) (Count) (Name)",
-		"events.events.k8s.io":            "Last_Seen Type Reason Object (Subobject) (Source) Message (First_Seen) (Count) (Name)",
-		"endpointslices.discovery.k8s.io": "Name AddressType Ports Endpoints Age",
-		"leases.coordination.k8s.io":      "Name Holder Age",
+		"services":                         "Name Type Cluster-IP External-IP Port(s) Age (Selector)",
+		"endpoints":                        "Name Endpoints Age",
+		"nodes":                            "Name Status Roles Age Version (Internal-IP) (External-IP) (OS-Image) (Kernel-Version) (Container-Runtime)",
+		"pods":                             "Name Ready Status Restarts Age (IP) (Node) (Nominated_Node) (Readiness_Gates)",
+		"events":                           "Last_Seen Type Reason Object (Subobject) (Source) Message (First_Seen) (Count) (Name)",
+		"events.events.k8s.io":             "Last_Seen Type Reason Object (Subobject) (Source) Message (First_Seen) (Count) (Name)",
+		"endpointslices.discovery.k8s.io":  "Name AddressType Ports Endpoints Age",
+		"ingresses.networking.k8s.io":      "Name Class Hosts Address Ports Age",
+		"ingressclasses.networking.k8s.io": "Name Controller Parameters Age",
+		"leases.coordination.k8s.io":       "Name Holder Age",
 	}
 	for _, k := range kinds() {
 		name := w.createOne(k)
