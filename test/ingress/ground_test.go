@@ -24,7 +24,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/utils/ptr"
 
 	"github.com/portolan-dev/portolan/pkg/users"
@@ -39,8 +38,7 @@ const (
 	namespace = corev1.NamespaceDefault
 	// What the example says.
 	web     = "127.0.0.1:8080"
-	api     = "127.0.0.1:8001"
-	server  = "https://127.0.0.1:6443"
+	secure  = "127.0.0.1:8443"
 	dataDir = "portolan-data"
 	class   = "traefik"
 	// patience is how long anything may take, and pollEvery how often it is looked
@@ -87,21 +85,21 @@ func (g *ground) kubectl(ctx context.Context, args ...string) (string, error) {
 	return string(output), err
 }
 
-// runTraefik does what the example says in a directory of the test's own. What
-// differs is where Portolan is.
+// runTraefik does what the example says in a directory of the test's own.
 func (g *ground) runTraefik(t *testing.T, s *harness.Server) {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(example)); err != nil {
 		t.Fatal(err)
 	}
-	replaceIn(t, filepath.Join(dir, "portolan.yml"), server, s.Config.Host)
-	addUser(t, s, filepath.Join(dir, dataDir))
+	addUser(t, s, dir)
 	binary, err := filepath.Abs(filepath.Join(root, ".bin", "traefik"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if g.traefik, err = upstream.Launch("traefik", dir, binary, "--configFile=traefik.yml"); err != nil {
+	command := exec.Command(binary, "--configFile=traefik.yml")
+	command.Env = append(os.Environ(), "KUBECONFIG="+filepath.Join(dataDir, "traefik.kubeconfig"))
+	if g.traefik, err = upstream.LaunchCommand("traefik", dir, command); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -122,48 +120,23 @@ func (g *ground) runTraefik(t *testing.T, s *harness.Server) {
 	g.started = len(log)
 }
 
-// addUser makes Traefik's user, and the files that the example names, of what is
-// in the kubeconfig.
+// addUser makes Traefik's user, whose kubeconfig is where the example has it.
 func addUser(t *testing.T, s *harness.Server, dir string) {
 	t.Helper()
-	out := filepath.Join(t.TempDir(), "traefik.kubeconfig")
+	if err := os.Mkdir(filepath.Join(dir, dataDir), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(dir, dataDir, "traefik.kubeconfig")
 	if _, stderr, err := harness.Command(t, "user", "add", "traefik", "--group="+users.Writers, "--data-dir="+s.DataDir, "--out="+out); err != nil {
 		t.Fatalf("%v: %s", err, stderr)
-	}
-	config, err := clientcmd.BuildConfigFromFlags("", out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, data := range map[string][]byte{"traefik.crt": config.CertData, "traefik.key": config.KeyData, "pki/ca.crt": config.CAData} {
-		file := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(file, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// replaceIn is for text that must be there once.
-func replaceIn(t *testing.T, file, old, with string) {
-	t.Helper()
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if strings.Count(string(raw), old) != 1 {
-		t.Fatalf("%q is not once in %s", old, file)
-	}
-	if err := os.WriteFile(file, []byte(strings.Replace(string(raw), old, with, 1)), 0o600); err != nil {
-		t.Fatal(err)
 	}
 }
 
 // passing are complaints about a moment: Traefik wrote the status of an Ingress
-// that had just changed, or knew an Ingress before its Service. It tries again with
-// the next event.
-var passing = []string{"the object has been modified", "service not found"}
+// that had just changed, or knew an Ingress before its Service or its Secret. It
+// tries again with the next event. The last one is about rules for any host, which
+// are meant.
+var passing = []string{"the object has been modified", "service not found", "secret default/host-tls does not exist", "No domain found in rule"}
 
 // expectRead wants Traefik not to complain once it routes, neither of what it
 // reads and writes in Portolan nor of what it makes of that.

@@ -74,10 +74,10 @@ func TestTraefik(t *testing.T) {
 	}{
 		{"by host and path", byHostAndPath},
 		{"the status", statuses},
-		{"the way to Portolan", ownWay},
 		{"a change", changes},
 		{"who is ready", readiness},
 		{"the class", classes},
+		{"TLS", encrypted},
 		{"the default backend", defaultBackend},
 	} {
 		t.Run(test.name, func(t *testing.T) { test.run(t, g) })
@@ -107,27 +107,6 @@ func byHostAndPath(t *testing.T, g *ground) {
 		{"example.org", "/", notFound},
 	} {
 		expect(t, test.host, test.path, test.want)
-	}
-}
-
-// ownWay lets nobody write but what Traefik does.
-func ownWay(t *testing.T, _ *ground) {
-	for path, want := range map[string]int{
-		"/apis/networking.k8s.io/v1/namespaces/default/ingresses/first":        http.StatusNotFound,
-		"/apis/networking.k8s.io/v1/namespaces/default/ingresses/first/status": http.StatusUnsupportedMediaType,
-	} {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://"+api+path, strings.NewReader("{}"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Header.Set("Content-Type", "text/plain")
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := response.Body.Close(); err != nil || response.StatusCode != want {
-			t.Errorf("%s: %d, error %v, want %d", path, response.StatusCode, err, want)
-		}
 	}
 }
 
