@@ -3,8 +3,10 @@ package cmd
 import (
 	"bytes"
 	"crypto/sha256"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -38,6 +40,27 @@ func TestSnapshot(t *testing.T) {
 	_, err = runCommand(t, "snapshot", "elsewhere.db", "--data-dir", missing)
 	expectError(t, err, "is not a server's data directory")
 	if left, err := filepath.Glob(filepath.Join(filepath.Dir(saved), "*")); err != nil || len(left) != 1 {
+		t.Errorf("%v is left, %v", left, err)
+	}
+}
+
+// TestSnapshotOfNoRoom stops in the middle of more than what is on its way at a
+// time.
+func TestSnapshotOfNoRoom(t *testing.T) {
+	dir, saved := t.TempDir(), filepath.Join(t.TempDir(), "snapshot.db")
+	store := openStore(t, dir)
+	for i := range 16 {
+		if _, err := store.Client.Put(t.Context(), fmt.Sprint("large", i), strings.Repeat("x", 1<<20)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	closeStore(t, store)
+	if err := os.Symlink("/dev/full", saved+".part"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := runCommand(t, "snapshot", saved, "--data-dir", dir)
+	expectError(t, err, "no space left on device")
+	if left, err := filepath.Glob(filepath.Join(filepath.Dir(saved), "*")); err != nil || len(left) != 0 {
 		t.Errorf("%v is left, %v", left, err)
 	}
 }

@@ -29,15 +29,19 @@ func (s *Store) Snapshot(ctx context.Context, path string) error {
 }
 
 func (s *Store) snapshotTo(ctx context.Context, path string) error {
-	snapshot, err := s.Client.Snapshot(ctx)
-	if err != nil {
-		return err
-	}
-	defer snapshot.Close()
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
+	// An embedded etcd doesn't stop before whatever it sends has been taken, or
+	// isn't wanted any more.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	snapshot, err := s.Client.Snapshot(ctx)
+	if err != nil {
+		return errors.Join(err, file.Close())
+	}
+	defer snapshot.Close()
 	if _, err = io.Copy(file, snapshot); err == nil {
 		err = file.Sync()
 	}
