@@ -32,17 +32,17 @@ func Run(ctx context.Context, o *options.Options, out io.Writer) (err error) {
 	if err := o.Validate(); err != nil {
 		return err
 	}
-	files, err := certificates(o)
-	if err != nil {
-		return err
-	}
-
 	store, err := openStore(ctx, o)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 
+	// Only now is the data directory this server's: what is in it may be in use.
+	files, err := certificates(o)
+	if err != nil {
+		return err
+	}
 	format := storeversion.Store{Client: store.Client, Prefix: o.Etcd.StorageConfig.Prefix}
 	return format.Guard(ctx, func(ctx context.Context) error {
 		config, err := NewConfig(ctx, o, store, files)

@@ -48,6 +48,11 @@ func TestSecondStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	kubeconfig := contents(t, first.Kubeconfig)
+	_, text, err := harness.Command(t, "serve", "--data-dir="+first.DataDir, "--secure-port=1")
+	if err == nil || !strings.Contains(text, first.DataDir+" is in use by another process") || contents(t, first.Kubeconfig) != kubeconfig {
+		t.Errorf("a second server: %v, %s\nand the kubeconfig is\n%s", err, text, contents(t, first.Kubeconfig))
+	}
 	if _, text, err := harness.Command(t, "verify", "--data-dir="+first.DataDir); err == nil || !strings.Contains(text, first.DataDir+" is in use by another process") {
 		t.Errorf("verify beside the server: %v\n%s", err, text)
 	}
@@ -101,6 +106,15 @@ func TestSecondStart(t *testing.T) {
 	if err := store.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+func contents(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // TestWhoMayDoWhat asks as nobody, as somebody and as the administrator.
