@@ -49,6 +49,7 @@ func shown(serializer.CodecFactory) []any {
 		},
 		func(namespace *corev1.Namespace, c randfill.Continue) {
 			c.FillNoCustom(namespace)
+			newScheme().Default(namespace)
 			core.LabelNamespace(namespace)
 		},
 		func(node *corev1.Node, c randfill.Continue) {

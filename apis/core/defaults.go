@@ -58,10 +58,13 @@ func addObjectDefaults[T, L any](scheme *runtime.Scheme, set func(*T), items fun
 }
 
 // setNamespaceDefaults labels a Namespace with its name, which may come from
-// generateName later: see LabelNamespace.
+// generateName later: see LabelNamespace. It is active unless it says otherwise.
 func setNamespaceDefaults(namespace *corev1.Namespace) {
 	if namespace.Name != "" {
 		LabelNamespace(namespace)
+	}
+	if namespace.Status.Phase == "" {
+		namespace.Status.Phase = corev1.NamespaceActive
 	}
 }
 

@@ -68,3 +68,16 @@ func TestSecretDefaults(t *testing.T) {
 		t.Errorf("the type became %s", typed.Type)
 	}
 }
+
+// TestNamespaceDefaults has what a status that says nothing means.
+func TestNamespaceDefaults(t *testing.T) {
+	for given, want := range map[corev1.NamespacePhase]corev1.NamespacePhase{
+		"": corev1.NamespaceActive, corev1.NamespaceTerminating: corev1.NamespaceTerminating,
+	} {
+		namespace := &corev1.Namespace{Status: corev1.NamespaceStatus{Phase: given}}
+		newScheme().Default(namespace)
+		if namespace.Status.Phase != want {
+			t.Errorf("%q becomes %q", given, namespace.Status.Phase)
+		}
+	}
+}

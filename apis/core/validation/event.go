@@ -27,7 +27,7 @@ func ValidateEvent(event *corev1.Event, strict bool) field.ErrorList {
 	if !strict {
 		return portolanvalidation.Bounded(errs)
 	}
-	errs = append(errs, apivalidation.ValidateObjectMeta(&event.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, metadataPath)...)
+	errs = append(errs, portolanvalidation.ValidateObjectMeta(&event.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, metadataPath)...)
 	errs = append(errs, validateSeries(event.Series)...)
 	if event.EventTime.IsZero() {
 		errs = append(errs, field.Required(field.NewPath("eventTime"), ""))
@@ -58,7 +58,7 @@ func ValidateEventUpdate(event, old *corev1.Event, strict bool) field.ErrorList 
 	if !strict {
 		return portolanvalidation.Bounded(errs)
 	}
-	errs = append(errs, apivalidation.ValidateObjectMetaUpdate(&event.ObjectMeta, &old.ObjectMeta, metadataPath)...)
+	errs = append(errs, portolanvalidation.ValidateObjectMetaUpdate(&event.ObjectMeta, &old.ObjectMeta, metadataPath)...)
 	if !equality.Semantic.DeepEqual(event.Series, old.Series) {
 		errs = append(errs, validateSeries(event.Series)...)
 	}

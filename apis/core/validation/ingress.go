@@ -44,7 +44,7 @@ func ValidateIngressCreate(ingress *networkingv1.Ingress) field.ErrorList {
 // ValidateIngressUpdate returns what is wrong with an update of an Ingress.
 // Upstream tolerates what older releases stored; nothing here has stored that.
 func ValidateIngressUpdate(ingress, old *networkingv1.Ingress) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&ingress.ObjectMeta, &old.ObjectMeta, metadataPath)
+	errs := portolanvalidation.ValidateObjectMetaUpdate(&ingress.ObjectMeta, &old.ObjectMeta, metadataPath)
 	return portolanvalidation.Bounded(append(errs, validateIngress(ingress)...))
 }
 
@@ -52,7 +52,7 @@ func ValidateIngressUpdate(ingress, old *networkingv1.Ingress) field.ErrorList {
 // Ingress's status. As upstream, it doesn't look at ports. Addresses that are
 // stored may stay.
 func ValidateIngressStatusUpdate(ingress, old *networkingv1.Ingress) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&ingress.ObjectMeta, &old.ObjectMeta, metadataPath)
+	errs := portolanvalidation.ValidateObjectMetaUpdate(&ingress.ObjectMeta, &old.ObjectMeta, metadataPath)
 	stored := sets.New[string]()
 	for i := range old.Status.LoadBalancer.Ingress {
 		stored.Insert(old.Status.LoadBalancer.Ingress[i].IP)
@@ -72,7 +72,7 @@ func ValidateIngressStatusUpdate(ingress, old *networkingv1.Ingress) field.Error
 }
 
 func validateIngress(ingress *networkingv1.Ingress) field.ErrorList {
-	errs := apivalidation.ValidateObjectMeta(&ingress.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, metadataPath)
+	errs := portolanvalidation.ValidateObjectMeta(&ingress.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, metadataPath)
 	spec := &ingress.Spec
 	if len(spec.Rules) == 0 && spec.DefaultBackend == nil {
 		errs = append(errs, field.Invalid(specPath, spec.Rules, "either `defaultBackend` or `rules` must be specified"))

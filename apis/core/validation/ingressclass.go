@@ -19,7 +19,7 @@ var parameterScopes = []string{networkingv1.IngressClassParametersReferenceScope
 
 // ValidateIngressClass returns what is wrong with an IngressClass.
 func ValidateIngressClass(class *networkingv1.IngressClass) field.ErrorList {
-	errs := apivalidation.ValidateObjectMeta(&class.ObjectMeta, false, apivalidation.NameIsDNSSubdomain, metadataPath)
+	errs := portolanvalidation.ValidateObjectMeta(&class.ObjectMeta, false, apivalidation.NameIsDNSSubdomain, metadataPath)
 	path := specPath.Child("controller")
 	if len(class.Spec.Controller) > maxControllerLength {
 		errs = append(errs, field.TooLong(path, "", maxControllerLength))
@@ -34,7 +34,7 @@ func ValidateIngressClass(class *networkingv1.IngressClass) field.ErrorList {
 // ValidateIngressClassUpdate returns what is wrong with an update of an
 // IngressClass.
 func ValidateIngressClassUpdate(class, old *networkingv1.IngressClass) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&class.ObjectMeta, &old.ObjectMeta, metadataPath)
+	errs := portolanvalidation.ValidateObjectMetaUpdate(&class.ObjectMeta, &old.ObjectMeta, metadataPath)
 	errs = append(errs, apivalidation.ValidateImmutableField(class.Spec.Controller, old.Spec.Controller, specPath.Child("controller"))...)
 	return portolanvalidation.Bounded(append(errs, ValidateIngressClass(class)...))
 }

@@ -5,11 +5,8 @@
 package validation
 
 import (
-	"strings"
-
 	corev1 "k8s.io/api/core/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	portolanvalidation "github.com/portolan-dev/portolan/apis/portolan/validation"
@@ -19,7 +16,7 @@ var metadataPath = field.NewPath("metadata")
 
 // ValidateNamespace returns what is wrong with a Namespace.
 func ValidateNamespace(namespace *corev1.Namespace) field.ErrorList {
-	errs := apivalidation.ValidateObjectMeta(&namespace.ObjectMeta, false, apivalidation.ValidateNamespaceName, metadataPath)
+	errs := portolanvalidation.ValidateObjectMeta(&namespace.ObjectMeta, false, apivalidation.ValidateNamespaceName, metadataPath)
 	for _, finalizer := range namespace.Spec.Finalizers {
 		errs = append(errs, validateFinalizer(string(finalizer), field.NewPath("spec", "finalizers"))...)
 	}
@@ -28,13 +25,13 @@ func ValidateNamespace(namespace *corev1.Namespace) field.ErrorList {
 
 // ValidateNamespaceUpdate returns what is wrong with an update of a Namespace.
 func ValidateNamespaceUpdate(namespace, old *corev1.Namespace) field.ErrorList {
-	return append(ValidateNamespace(namespace), apivalidation.ValidateObjectMetaUpdate(&namespace.ObjectMeta, &old.ObjectMeta, metadataPath)...)
+	return portolanvalidation.Bounded(portolanvalidation.ValidateObjectMetaUpdate(&namespace.ObjectMeta, &old.ObjectMeta, metadataPath))
 }
 
 // ValidateNamespaceStatusUpdate returns what is wrong with an update of a
 // Namespace's status. The path with a capital letter is upstream's.
 func ValidateNamespaceStatusUpdate(namespace, old *corev1.Namespace) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&namespace.ObjectMeta, &old.ObjectMeta, metadataPath)
+	errs := portolanvalidation.ValidateObjectMetaUpdate(&namespace.ObjectMeta, &old.ObjectMeta, metadataPath)
 	path := field.NewPath("status", "Phase")
 	switch {
 	case namespace.DeletionTimestamp.IsZero() && namespace.Status.Phase != corev1.NamespaceActive:
@@ -48,7 +45,7 @@ func ValidateNamespaceStatusUpdate(namespace, old *corev1.Namespace) field.Error
 // ValidateNamespaceFinalizeUpdate returns what is wrong with an update of what
 // keeps a Namespace from going.
 func ValidateNamespaceFinalizeUpdate(namespace, old *corev1.Namespace) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&namespace.ObjectMeta, &old.ObjectMeta, metadataPath)
+	errs := portolanvalidation.ValidateObjectMetaUpdate(&namespace.ObjectMeta, &old.ObjectMeta, metadataPath)
 	for i, finalizer := range namespace.Spec.Finalizers {
 		errs = append(errs, validateFinalizer(string(finalizer), field.NewPath("spec", "finalizers").Index(i))...)
 	}
@@ -56,14 +53,5 @@ func ValidateNamespaceFinalizeUpdate(namespace, old *corev1.Namespace) field.Err
 }
 
 func validateFinalizer(name string, path *field.Path) field.ErrorList {
-	errs := apivalidation.ValidateFinalizerName(name, path)
-	if strings.Contains(name, "/") {
-		return errs
-	}
-	switch name {
-	case string(corev1.FinalizerKubernetes), metav1.FinalizerOrphanDependents, metav1.FinalizerDeleteDependents:
-		return errs
-	default:
-		return append(errs, field.Invalid(path, name, "name is neither a standard finalizer name nor is it fully qualified"))
-	}
+	return append(apivalidation.ValidateFinalizerName(name, path), portolanvalidation.ValidateFinalizerKnown(name, path)...)
 }

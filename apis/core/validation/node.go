@@ -17,7 +17,7 @@ import (
 // its metadata and the addresses of its Pods. Taints, resources and what the
 // status tells of a kubelet are not checked.
 func ValidateNode(node *corev1.Node) field.ErrorList {
-	errs := apivalidation.ValidateObjectMeta(&node.ObjectMeta, false, apivalidation.NameIsDNSSubdomain, metadataPath)
+	errs := portolanvalidation.ValidateObjectMeta(&node.ObjectMeta, false, apivalidation.NameIsDNSSubdomain, metadataPath)
 	path, cidrs := specPath.Child("podCIDRs"), node.Spec.PodCIDRs
 	dual := true
 	for i, cidr := range cidrs {
@@ -37,7 +37,7 @@ func ValidateNode(node *corev1.Node) field.ErrorList {
 // ValidateNodeUpdate returns what is wrong with an update of a Node or of its
 // status.
 func ValidateNodeUpdate(node, old *corev1.Node) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&node.ObjectMeta, &old.ObjectMeta, metadataPath)
+	errs := portolanvalidation.ValidateObjectMetaUpdate(&node.ObjectMeta, &old.ObjectMeta, metadataPath)
 	addresses := sets.New[corev1.NodeAddress]()
 	for i, address := range node.Status.Addresses {
 		if addresses.Has(address) {

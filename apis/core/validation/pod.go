@@ -35,7 +35,7 @@ var (
 // mounts, the environment, resources, probes, hooks, security contexts,
 // affinity, tolerations, ephemeral containers and annotations.
 func ValidatePod(pod *corev1.Pod) field.ErrorList {
-	errs := apivalidation.ValidateObjectMeta(&pod.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, metadataPath)
+	errs := portolanvalidation.ValidateObjectMeta(&pod.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, metadataPath)
 	spec := &pod.Spec
 	names := sets.New[string]()
 	if len(spec.Containers) == 0 {
@@ -120,7 +120,7 @@ func validateContainerPorts(ports []corev1.ContainerPort, hostNetwork bool, path
 // rules of what may change are here but for one: tolerations may change in any
 // way, as no one goes by them.
 func ValidatePodUpdate(pod, old *corev1.Pod) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&pod.ObjectMeta, &old.ObjectMeta, metadataPath)
+	errs := portolanvalidation.ValidateObjectMetaUpdate(&pod.ObjectMeta, &old.ObjectMeta, metadataPath)
 	errs = append(errs, sameContainers(pod.Spec.Containers, old.Spec.Containers, specPath.Child("containers"))...)
 	errs = append(errs, sameContainers(pod.Spec.InitContainers, old.Spec.InitContainers, specPath.Child("initContainers"))...)
 	errs = append(errs, earlierDeadline(pod.Spec.ActiveDeadlineSeconds, old.Spec.ActiveDeadlineSeconds, specPath.Child("activeDeadlineSeconds"))...)
@@ -177,7 +177,7 @@ func keepImages(containers, old []corev1.Container) {
 // its metadata, its addresses, its conditions, and the node that it is nominated
 // for. What it tells of containers is not checked.
 func ValidatePodStatusUpdate(pod, old *corev1.Pod) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&pod.ObjectMeta, &old.ObjectMeta, metadataPath)
+	errs := portolanvalidation.ValidateObjectMetaUpdate(&pod.ObjectMeta, &old.ObjectMeta, metadataPath)
 	for i, condition := range pod.Status.Conditions {
 		switch condition.Type {
 		case corev1.PodScheduled, corev1.PodReady, corev1.PodInitialized:

@@ -20,7 +20,7 @@ var dataPath = field.NewPath("data")
 // ValidateSecret returns what is wrong with a Secret (upstream's
 // pkg/apis/core/validation). It tells of keys, never of what they hold.
 func ValidateSecret(secret *corev1.Secret) field.ErrorList {
-	errs := apivalidation.ValidateObjectMeta(&secret.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, metadataPath)
+	errs := portolanvalidation.ValidateObjectMeta(&secret.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, metadataPath)
 	size := 0
 	for _, key := range slices.Sorted(maps.Keys(secret.Data)) {
 		errs = append(errs, invalid(dataPath.Key(key), key, utilvalidation.IsConfigMapKey(key))...)
@@ -35,7 +35,7 @@ func ValidateSecret(secret *corev1.Secret) field.ErrorList {
 // ValidateSecretUpdate returns what is wrong with an update of a Secret.
 func ValidateSecretUpdate(secret, old *corev1.Secret) field.ErrorList {
 	const immutable = "field is immutable when `immutable` is set"
-	errs := apivalidation.ValidateObjectMetaUpdate(&secret.ObjectMeta, &old.ObjectMeta, metadataPath)
+	errs := portolanvalidation.ValidateObjectMetaUpdate(&secret.ObjectMeta, &old.ObjectMeta, metadataPath)
 	errs = append(errs, apivalidation.ValidateImmutableField(secret.Type, old.Type, field.NewPath("type"))...)
 	if ptr.Deref(old.Immutable, false) {
 		if !ptr.Deref(secret.Immutable, false) {

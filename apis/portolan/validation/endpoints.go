@@ -30,7 +30,7 @@ func ValidateEndpointsCreate(endpoints *v1.Endpoints, loopback ...netip.Prefix) 
 // those of upstream's function of the same name do. So do addresses of loopback
 // in one of the given networks.
 func ValidateEndpointsUpdate(endpoints, old *v1.Endpoints, loopback ...netip.Prefix) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&endpoints.ObjectMeta, &old.ObjectMeta, metadataPath)
+	errs := ValidateObjectMetaUpdate(&endpoints.ObjectMeta, &old.ObjectMeta, metadataPath)
 	return Bounded(append(errs, validateEndpoints(endpoints, old, loopback)...))
 }
 
@@ -56,7 +56,7 @@ func EndpointsWarnings(endpoints *v1.Endpoints) []string {
 }
 
 func validateEndpoints(endpoints, old *v1.Endpoints, loopback []netip.Prefix) field.ErrorList {
-	errs := apivalidation.ValidateObjectMeta(&endpoints.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, metadataPath)
+	errs := ValidateObjectMeta(&endpoints.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, metadataPath)
 	var subsetErrs field.ErrorList
 	for i := range endpoints.Subsets {
 		subsetErrs = append(subsetErrs, validateEndpointSubset(&endpoints.Subsets[i], loopback, field.NewPath("subsets").Index(i))...)

@@ -83,7 +83,7 @@ func EndpointSliceWarnings(slice *v1.EndpointSlice) []string {
 }
 
 func validateEndpointSlice(slice, old *v1.EndpointSlice, loopback []netip.Prefix) field.ErrorList {
-	errs := apivalidation.ValidateObjectMeta(&slice.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, metadataPath)
+	errs := ValidateObjectMeta(&slice.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, metadataPath)
 	if slice.AddressType == "" {
 		errs = append(errs, field.Required(addressTypePath, ""))
 	} else if !slices.Contains(addressTypes, slice.AddressType) {

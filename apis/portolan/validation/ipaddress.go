@@ -20,12 +20,12 @@ func ValidateIPAddressCreate(address *v1.IPAddress) field.ErrorList {
 // texts are those of upstream's ValidateIPAddressUpdate.
 func ValidateIPAddressUpdate(address, old *v1.IPAddress) field.ErrorList {
 	errs := validateIPAddress(address)
-	errs = append(errs, apivalidation.ValidateObjectMetaUpdate(&address.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))...)
+	errs = append(errs, ValidateObjectMetaUpdate(&address.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))...)
 	return Bounded(append(errs, validateParentRefUnchanged(address.Spec.ParentRef, old.Spec.ParentRef)...))
 }
 
 func validateIPAddress(address *v1.IPAddress) field.ErrorList {
-	errs := apivalidation.ValidateObjectMeta(&address.ObjectMeta, false, validateIPAddressName, field.NewPath("metadata"))
+	errs := ValidateObjectMeta(&address.ObjectMeta, false, validateIPAddressName, field.NewPath("metadata"))
 	return append(errs, validateParentRef(address.Spec.ParentRef)...)
 }
 

@@ -6,7 +6,6 @@ import (
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
-	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/sets"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -24,7 +23,7 @@ func ValidateNodePortCreate(port *v1.NodePort) field.ErrorList {
 // changed; the protocols can, but only on a reservation.
 func ValidateNodePortUpdate(port, old *v1.NodePort) field.ErrorList {
 	errs := validateNodePort(port)
-	errs = append(errs, apivalidation.ValidateObjectMetaUpdate(&port.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))...)
+	errs = append(errs, ValidateObjectMetaUpdate(&port.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))...)
 	errs = append(errs, validateParentRefUnchanged(port.Spec.ParentRef, old.Spec.ParentRef)...)
 	held := old.Spec.ParentRef != nil && old.Spec.ParentRef.UID != ""
 	if held && !slices.Equal(port.Spec.Protocols, old.Spec.Protocols) {
@@ -34,7 +33,7 @@ func ValidateNodePortUpdate(port, old *v1.NodePort) field.ErrorList {
 }
 
 func validateNodePort(port *v1.NodePort) field.ErrorList {
-	errs := apivalidation.ValidateObjectMeta(&port.ObjectMeta, false, validateNodePortName, field.NewPath("metadata"))
+	errs := ValidateObjectMeta(&port.ObjectMeta, false, validateNodePortName, field.NewPath("metadata"))
 	seen := sets.New[corev1.Protocol]()
 	for i, protocol := range port.Spec.Protocols {
 		path := field.NewPath("spec", "protocols").Index(i)

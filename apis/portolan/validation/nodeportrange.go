@@ -14,7 +14,7 @@ import (
 // ValidateNodePortRangeCreate says what is wrong with a NodePortRange that a
 // client creates. Upstream has no such kind.
 func ValidateNodePortRangeCreate(ports *v1.NodePortRange) field.ErrorList {
-	errs := apivalidation.ValidateObjectMeta(&ports.ObjectMeta, false, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
+	errs := ValidateObjectMeta(&ports.ObjectMeta, false, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
 	return Bounded(append(errs, validateNodePortRangeSpec(&ports.Spec)...))
 }
 
@@ -22,14 +22,14 @@ func ValidateNodePortRangeCreate(ports *v1.NodePortRange) field.ErrorList {
 // the spec may change; whether ports that are in use may go is for the
 // transaction to say, which sees the claims.
 func ValidateNodePortRangeUpdate(ports, old *v1.NodePortRange) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&ports.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
+	errs := ValidateObjectMetaUpdate(&ports.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
 	return Bounded(append(errs, validateNodePortRangeSpec(&ports.Spec)...))
 }
 
 // ValidateNodePortRangeStatusUpdate says what is wrong with an update of the
 // status.
 func ValidateNodePortRangeStatusUpdate(ports, old *v1.NodePortRange) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&ports.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
+	errs := ValidateObjectMetaUpdate(&ports.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
 	return Bounded(append(errs, validateConditionsUpdate(ports.Status.Conditions, old.Status.Conditions, statusPath.Child("conditions"))...))
 }
 

@@ -26,14 +26,14 @@ var (
 // in it has been defaulted and allocated. Names are DNS labels that may begin
 // with a digit (KEP-5311).
 func ValidateServiceCreate(service *v1.Service) field.ErrorList {
-	errs := apivalidation.ValidateObjectMeta(&service.ObjectMeta, true, apivalidation.NameIsDNSLabel, metadataPath)
+	errs := ValidateObjectMeta(&service.ObjectMeta, true, apivalidation.NameIsDNSLabel, metadataPath)
 	return Bounded(append(errs, validateService(service, nil)...))
 }
 
 // ValidateServiceUpdate checks a Service that is to replace old, as upstream's
 // function of the same name does.
 func ValidateServiceUpdate(service, old *v1.Service) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&service.ObjectMeta, &old.ObjectMeta, metadataPath)
+	errs := ValidateObjectMetaUpdate(&service.ObjectMeta, &old.ObjectMeta, metadataPath)
 	errs = append(errs, validateClusterIPsUpdate(service, old)...)
 	errs = append(errs, validateIPFamiliesUpdate(service, old)...)
 	errs = append(errs, validateLoadBalancerClassUpdate(service, old)...)
@@ -47,7 +47,7 @@ func ValidateServiceUpdate(service, old *v1.Service) field.ErrorList {
 // ingress points, of which upstream stores anything. The spec must be the stored
 // one.
 func ValidateServiceStatusUpdate(service, old *v1.Service) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&service.ObjectMeta, &old.ObjectMeta, metadataPath)
+	errs := ValidateObjectMetaUpdate(&service.ObjectMeta, &old.ObjectMeta, metadataPath)
 	errs = append(errs, validateLoadBalancerStatus(service, old)...)
 	return Bounded(append(errs, validateConditionsUpdate(service.Status.Conditions, old.Status.Conditions, statusPath.Child("conditions"))...))
 }

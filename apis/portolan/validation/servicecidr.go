@@ -17,7 +17,7 @@ import (
 // unlike there, every one can be allocated from, and so none may contain
 // addresses that can't be a Service's.
 func ValidateServiceCIDRCreate(cidr *v1.ServiceCIDR) field.ErrorList {
-	errs := apivalidation.ValidateObjectMeta(&cidr.ObjectMeta, false, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
+	errs := ValidateObjectMeta(&cidr.ObjectMeta, false, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
 	return Bounded(append(errs, validateCIDRs(cidr.Spec.CIDRs, nil)...))
 }
 
@@ -25,7 +25,7 @@ func ValidateServiceCIDRCreate(cidr *v1.ServiceCIDR) field.ErrorList {
 // texts are those of upstream's ValidateServiceCIDRUpdate: an entry can't be
 // changed, one of the other IP family may be appended.
 func ValidateServiceCIDRUpdate(cidr, old *v1.ServiceCIDR) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&cidr.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
+	errs := ValidateObjectMetaUpdate(&cidr.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
 	now, before := cidr.Spec.CIDRs, old.Spec.CIDRs
 	appended := len(before) == 1 && len(now) == 2
 	if len(now) != len(before) && !appended {
@@ -45,7 +45,7 @@ func ValidateServiceCIDRUpdate(cidr, old *v1.ServiceCIDR) field.ErrorList {
 // ValidateServiceCIDRStatusUpdate says what is wrong with an update of the
 // status. Upstream's function of the same name leaves the conditions alone.
 func ValidateServiceCIDRStatusUpdate(cidr, old *v1.ServiceCIDR) field.ErrorList {
-	errs := apivalidation.ValidateObjectMetaUpdate(&cidr.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
+	errs := ValidateObjectMetaUpdate(&cidr.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
 	return Bounded(append(errs, validateConditionsUpdate(cidr.Status.Conditions, old.Status.Conditions, statusPath.Child("conditions"))...))
 }
 

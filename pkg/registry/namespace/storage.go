@@ -45,7 +45,7 @@ type store interface {
 	rest.Creater
 	rest.Patcher
 	rest.ResetFieldsStrategy
-	rest.StorageVersionProvider
+	rest.CorruptObjectDeleterProvider
 }
 
 var (
