@@ -85,6 +85,7 @@ e2e: $(BIN)/kube-apiserver $(BIN)/kube-controller-manager $(BIN)/kube-proxy $(BI
 	go test -tags=e2e -count=1 -timeout=15m ./test/failover/...
 	go test -tags=e2e -count=1 -timeout=15m ./test/controllers
 	go test -tags=e2e -count=1 -timeout=15m -run=TestKubernetes ./test/conformance
+	go test -tags=e2e -count=1 -timeout=15m -run=TestKubernetes ./test/hostile
 	go test -tags=e2e -count=1 -timeout=15m ./test/dns
 	go test -tags=e2e -count=1 -timeout=15m ./test/guides
 	go test -tags=e2e -count=1 -timeout=15m ./test/ingress
