@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -9,6 +10,7 @@ import (
 	eventsv1 "k8s.io/api/events/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
@@ -20,6 +22,7 @@ func others() behaviours {
 	return behaviours{
 		"an event, in both its groups": eventLifecycle,
 		"an event of old":              oldEvent,
+		"an event that can't be":       refusedEvent,
 		"a lease":                      leaseLifecycle,
 		"the status of a node":         nodeStatus,
 		"the status of an ingress":     ingressStatus,
@@ -106,6 +109,23 @@ func oldEvent(w *world) {
 		w.Errorf("updated to %+v, error %v", updated, err)
 	}
 	w.ok("delete", client.Delete(ctx, "event", metav1.DeleteOptions{}))
+}
+
+// refusedEvent is told of its kind without a group, in either.
+func refusedEvent(w *world) {
+	ctx, client := w.Context(), w.client.EventsV1().Events(w.namespace)
+	event := w.newEvent("event")
+	event.ReportingController = ""
+	_, err := client.Create(ctx, event, metav1.CreateOptions{})
+	if !apierrors.IsInvalid(err) || !strings.HasPrefix(err.Error(), `Event "event" is invalid: [reportingController: Required value`) {
+		w.Errorf("no controller: %v", err)
+	}
+	made, err := client.Create(ctx, w.newEvent("event"), metav1.CreateOptions{})
+	w.ok("create", err)
+	made.Note = "Something else"
+	if _, err := client.Update(ctx, made, metav1.UpdateOptions{}); !apierrors.IsInvalid(err) || !strings.HasPrefix(err.Error(), `Event "event" is invalid: message: Invalid value: "Something else": field is immutable`) {
+		w.Errorf("another note: %v", err)
+	}
 }
 
 // leaseLifecycle: "lease API should be available".

@@ -292,7 +292,7 @@ func TestEvents(t *testing.T) {
 		t.Errorf("a series: %+v, error %v", made, err)
 	}
 	made.Note = "Something else"
-	if _, err := now.Update(ctx, made, metav1.UpdateOptions{}); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "Event.events.k8s.io") || !strings.Contains(err.Error(), "message: Invalid value: \"Something else\": field is immutable") {
+	if _, err := now.Update(ctx, made, metav1.UpdateOptions{}); !apierrors.IsInvalid(err) || !strings.HasPrefix(err.Error(), "Event \"") || !strings.Contains(err.Error(), "message: Invalid value: \"Something else\": field is immutable") {
 		t.Errorf("another note: %v", err)
 	}
 	event.EventTime = metav1.MicroTime{}

@@ -50,7 +50,10 @@ func NewStorage(scheme *runtime.Scheme, getter generic.RESTOptionsGetter, ttl ti
 	return Storage{Event: &REST{base.Store{Store: store, Names: called}}}, nil
 }
 
-// Events is the storage in the group that Events have of their own.
+// Events is the storage in the group that Events have of their own. An Event that
+// is refused is of the kind without a group there, too, as upstream's is.
 func (s Storage) Events() Storage {
-	return Storage{Event: &REST{s.Event.At(base.Door{Group: eventsv1.GroupName, Names: called})}}
+	at := s.Event.At(base.Door{Group: eventsv1.GroupName, Names: called})
+	at.CreateStrategy, at.UpdateStrategy, at.DeleteStrategy = s.Event.CreateStrategy, s.Event.UpdateStrategy, s.Event.DeleteStrategy
+	return Storage{Event: &REST{at}}
 }
