@@ -25,6 +25,7 @@ func formats() behaviours {
 		"refusals in protobuf":   refusalInProtobuf,
 		"what can't be answered": notAcceptable,
 		"methods that are none":  noMethods,
+		"what writes answer":     writesAnswered,
 		"paths that are none":    noPaths,
 	}
 	for _, k := range kinds() {
@@ -187,6 +188,44 @@ func noPaths(w *world) {
 		got := w.ask(http.MethodGet, path, nil)
 		if got.code != http.StatusNotFound || string(got.body) != "404 page not found\n" {
 			w.expectStatus(path, got, http.StatusNotFound, metav1.StatusReasonNotFound, message)
+		}
+	}
+}
+
+// writesAnswered are answered with an object, or with what was done.
+func writesAnswered(w *world) {
+	for _, k := range kinds() {
+		raw, err := w.object(k, 0).MarshalJSON()
+		w.ok("encode", err)
+		path, name := w.path(k), w.object(k, 0).GetName()
+		status := schema.GroupVersionKind{Version: "v1", Kind: "Status"}
+		own, list := k.GroupVersion().WithKind(k.name), k.GroupVersion().WithKind(k.name+"List")
+		patch := []byte(`{"metadata":{"labels":{"a":"b"}}}`)
+		// Who deletes a Service or a Pod sees it once more.
+		deleted := status
+		if k.Resource == "services" || k.Resource == "pods" {
+			deleted = own
+		}
+		for _, step := range []struct {
+			what, method, path, format string
+			body                       []byte
+			code                       int
+			want                       schema.GroupVersionKind
+		}{
+			{"create", http.MethodPost, path, inJSON, raw, http.StatusCreated, own},
+			{"again", http.MethodPost, path, inJSON, raw, http.StatusConflict, status},
+			{"patch", http.MethodPatch, path + "/" + name, "application/merge-patch+json", patch, http.StatusOK, own},
+			{"delete", http.MethodDelete, path + "/" + name, inJSON, nil, http.StatusOK, deleted},
+			{"apply", http.MethodPatch, path + "/" + name + "?fieldManager=m", "application/apply-patch+yaml", raw, http.StatusCreated, own},
+			{"apply again", http.MethodPatch, path + "/" + name + "?fieldManager=m", "application/apply-patch+yaml", raw, http.StatusOK, own},
+			{"delete all", http.MethodDelete, path + "?labelSelector=behaviour%3D" + w.namespace, inJSON, nil, http.StatusOK, list},
+			{"patch of nothing", http.MethodPatch, path + "/" + name, "application/merge-patch+json", patch, http.StatusNotFound, status},
+			{"delete of nothing", http.MethodDelete, path + "/" + name, inJSON, nil, http.StatusNotFound, status},
+		} {
+			got := w.ask(step.method, step.path, step.body, "Content-Type", step.format)
+			if got.code != step.code || w.kindOf(got) != step.want {
+				w.Errorf("%s, %s: got %d of %v, want %d of %v\n%.300s", k.id(), step.what, got.code, w.kindOf(got), step.code, step.want, got.body)
+			}
 		}
 	}
 }

@@ -9,8 +9,10 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
@@ -31,6 +33,7 @@ func watches() behaviours {
 		"that ends by itself":             watchThatEnds,
 		"with bookmarks":                  watchWithBookmarks,
 		"with options that don't go":      watchOptions,
+		"by informers":                    watchByInformers,
 		"of one object, by its name":      watchOfOne,
 		"of a path that is deprecated":    watchOfOldPath,
 		"what leaves a field's selection": watchByField,
@@ -323,4 +326,33 @@ func watchByField(w *world) {
 			w.Errorf("watched %+v", seen)
 		}
 	}
+}
+
+// watchByInformers is how most clients see it all: "should be requested by informers
+// when WatchListClient is enabled".
+func watchByInformers(w *world) {
+	factory := informers.NewSharedInformerFactoryWithOptions(w.client, 0, informers.WithNamespace(w.namespace))
+	services, slices := factory.Core().V1().Services(), factory.Discovery().V1().EndpointSlices()
+	informer := services.Informer()
+	slices.Informer()
+	w.createService(newService("before"))
+	factory.StartWithContext(w.Context())
+	for kind, synced := range factory.WaitForCacheSync(w.Context().Done()) {
+		if !synced {
+			w.Errorf("%v does not come in", kind)
+		}
+	}
+	if _, err := services.Lister().Services(w.namespace).Get("before"); err != nil || !informer.HasSynced() {
+		w.Errorf("what was there before: %v", err)
+	}
+	w.createService(newService("after"))
+	w.eventually("what comes later", func(context.Context) (bool, error) {
+		_, err := services.Lister().Services(w.namespace).Get("after")
+		return err == nil, err
+	})
+	w.ok("delete", w.services().Delete(w.Context(), "before", metav1.DeleteOptions{}))
+	w.eventually("what goes", func(context.Context) (bool, error) {
+		list, err := services.Lister().List(labels.Everything())
+		return len(list) == 1 && list[0].Name == "after", err
+	})
 }
