@@ -1,0 +1,54 @@
+package secret
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/registry/rest"
+)
+
+// Update implements rest.Updater.
+func (r *REST) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, create rest.ValidateObjectFunc, update rest.ValidateObjectUpdateFunc,
+	forceAllowCreate bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
+	return r.Store.Update(ctx, name, concealed{info}, create, update, forceAllowCreate, options)
+}
+
+// concealed keeps what a Secret holds out of the refusal of a patch. Where a patch
+// makes no Secret of one, the patch handler of k8s.io/apiserver tells all that it
+// did make, so somebody who may patch Secrets could read what they may not get.
+type concealed struct {
+	rest.UpdatedObjectInfo
+}
+
+// UpdatedObject implements rest.UpdatedObjectInfo.
+func (c concealed) UpdatedObject(ctx context.Context, old runtime.Object) (runtime.Object, error) {
+	object, err := c.UpdatedObjectInfo.UpdatedObject(ctx, old)
+	return object, conceal(err)
+}
+
+// conceal leaves an error that is not about a patch as it is.
+func conceal(err error) error {
+	var status *apierrors.StatusError
+	if !errors.As(err, &status) || !apierrors.IsInvalid(status) || status.ErrStatus.Details == nil {
+		return err
+	}
+	path := field.NewPath("patch")
+	causes := status.ErrStatus.Details.Causes
+	if len(causes) != 1 || causes[0].Field != path.String() {
+		return err
+	}
+	reason := strings.TrimPrefix(causes[0].Message, field.ErrorTypeInvalid.String()+": ")
+	value, unquoted := strconv.QuotedPrefix(reason)
+	if unquoted != nil {
+		value = reason
+	}
+	reason = strings.TrimPrefix(reason[len(value):], ": ")
+	return apierrors.NewInvalid(schema.GroupKind{}, "", field.ErrorList{field.Invalid(path, "<secret contents redacted>", reason)})
+}
