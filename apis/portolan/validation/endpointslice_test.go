@@ -66,13 +66,63 @@ func TestEndpointSliceOnLoopback(t *testing.T) {
 	expect(t, validation.ValidateEndpointSliceUpdate(four, newSlice(), listed...), iv("endpoints[0].addresses[1]", loopback))
 }
 
-func TestEndpointSlice(t *testing.T) {
-	type port = discoveryv1.EndpointPort
+// sliceCase is a slice that is changed in some way, and what is wrong with it then.
+type sliceCase struct {
+	tweak sliceTweak
+	want  []cause
+}
+
+func expectSlices(t *testing.T, cases map[string]sliceCase) {
+	t.Helper()
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			expect(t, validation.ValidateEndpointSliceCreate(newSlice(tc.tweak)), tc.want...)
+		})
+	}
+}
+
+// numbered are names, or addresses, with a number in them.
+func numbered(format string, n int) (names []string) {
+	for i := range n {
+		names = append(names, fmt.Sprintf(format, i))
+	}
+	return names
+}
+
+func TestEndpointSliceAddresses(t *testing.T) {
 	const (
 		ipv4, ipv6, fqdn = discoveryv1.AddressTypeIPv4, discoveryv1.AddressTypeIPv6, discoveryv1.AddressTypeFQDN
 		address          = "endpoints[0].addresses[0]"
 		loopback         = "may not be in the loopback range (127.0.0.0/8, ::1/128)"
 	)
+	expectSlices(t, map[string]sliceCase{
+		"no address type":          {of("", "anything"), causes(rq("addressType"))},
+		"unknown address type":     {of("IP", "anything"), causes(ns("addressType", `"FQDN", "IPv4", "IPv6"`))},
+		"no address":               {of(ipv4), causes(cause{"Required", "endpoints[0].addresses", "must contain at least 1 address"})},
+		"100 addresses":            {of(ipv4, numbered("192.0.2.%d", 100)...), nil},
+		"101 addresses":            {of(ipv4, numbered("192.0.2.%d", 101)...), causes(many("endpoints[0].addresses", 100))},
+		"IPv6 in IPv4":             {of(ipv4, "2001:db8::1"), causes(iv("endpoints[0].addresses", "must be an IPv4 address"))},
+		"IPv4 in IPv6":             {of(ipv6, "192.0.2.1"), causes(iv("endpoints[0].addresses", "must be an IPv6 address"))},
+		"not canonical in IPv6":    {of(ipv6, "2001:DB8::1"), causes(iv(address, `must be in canonical form ("2001:db8::1")`))},
+		"not canonical in IPv4":    {of(ipv4, "2001:DB8::1"), causes(iv("endpoints[0].addresses", "must be an IPv4 address"))},
+		"leading zeros":            {of(ipv4, "192.0.02.1"), causes(iv(address, "must not have leading 0s"))},
+		"mapped":                   {of(ipv6, "::ffff:192.0.2.1"), causes(iv(address, "must not be an IPv4-mapped IPv6 address"))},
+		"no IP":                    {of(ipv4, "192.0.2.1", "foo"), causes(iv("endpoints[0].addresses[1]", badIP))},
+		"unspecified":              {of(ipv4, "0.0.0.0"), causes(iv(address, "may not be unspecified (0.0.0.0)"))},
+		"loopback":                 {of(ipv6, "::1"), causes(iv(address, loopback))},
+		"loopback of other family": {of(ipv6, "127.0.0.1"), causes(iv("endpoints[0].addresses", "must be an IPv6 address"), iv(address, loopback))},
+		"link-local":               {of(ipv4, "169.254.0.1"), causes(iv(address, "may not be in the link-local range (169.254.0.0/16, fe80::/10)"))},
+		"link-local multicast":     {of(ipv4, "224.0.0.1"), causes(iv(address, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"))},
+		"other multicast":          {of(ipv4, "239.1.1.1"), nil},
+		"domain":                   {of(fqdn, "a.example.com", "b.example.com."), nil},
+		"domain of one segment":    {of(fqdn, "localhost"), causes(iv(address, "should be a domain with at least two segments separated by dots"))},
+		"no domain":                {of(fqdn, ""), causes(rq(address))},
+		"label of domain too long": {of(fqdn, strings.Repeat("a", 64)+".b"), causes(iv(address, "must be no more than 63 characters"))},
+	})
+}
+
+func TestEndpointSlice(t *testing.T) {
+	type port = discoveryv1.EndpointPort
 	zones := func(names ...string) (hints discoveryv1.EndpointHints) {
 		for _, name := range names {
 			hints.ForZones = append(hints.ForZones, discoveryv1.ForZone{Name: name})
@@ -85,45 +135,14 @@ func TestEndpointSlice(t *testing.T) {
 		}
 		return hints
 	}
-	numbered := func(format string, n int) (names []string) {
-		for i := range n {
-			names = append(names, fmt.Sprintf(format, i))
-		}
-		return names
-	}
 	topology := map[string]string{corev1.LabelTopologyZone: "z"}
 	for i := range 16 {
 		topology[fmt.Sprint("k", i)] = "v"
 	}
-	for name, tc := range map[string]struct {
-		tweak sliceTweak
-		want  []cause
-	}{
+	expectSlices(t, map[string]sliceCase{
 		"valid":                     {func(*v1.EndpointSlice) {}, nil},
 		"empty":                     {func(s *v1.EndpointSlice) { s.Endpoints = nil }, nil},
 		"bad name":                  {func(s *v1.EndpointSlice) { s.Name = "A" }, causes(iv("metadata.name", subdomain))},
-		"no address type":           {of("", "anything"), causes(rq("addressType"))},
-		"unknown address type":      {of("IP", "anything"), causes(ns("addressType", `"FQDN", "IPv4", "IPv6"`))},
-		"no address":                {of(ipv4), causes(cause{"Required", "endpoints[0].addresses", "must contain at least 1 address"})},
-		"100 addresses":             {of(ipv4, numbered("192.0.2.%d", 100)...), nil},
-		"101 addresses":             {of(ipv4, numbered("192.0.2.%d", 101)...), causes(many("endpoints[0].addresses", 100))},
-		"IPv6 in IPv4":              {of(ipv4, "2001:db8::1"), causes(iv("endpoints[0].addresses", "must be an IPv4 address"))},
-		"IPv4 in IPv6":              {of(ipv6, "192.0.2.1"), causes(iv("endpoints[0].addresses", "must be an IPv6 address"))},
-		"not canonical in IPv6":     {of(ipv6, "2001:DB8::1"), causes(iv(address, `must be in canonical form ("2001:db8::1")`))},
-		"not canonical in IPv4":     {of(ipv4, "2001:DB8::1"), causes(iv("endpoints[0].addresses", "must be an IPv4 address"))},
-		"leading zeros":             {of(ipv4, "192.0.02.1"), causes(iv(address, "must not have leading 0s"))},
-		"mapped":                    {of(ipv6, "::ffff:192.0.2.1"), causes(iv(address, "must not be an IPv4-mapped IPv6 address"))},
-		"no IP":                     {of(ipv4, "192.0.2.1", "foo"), causes(iv("endpoints[0].addresses[1]", badIP))},
-		"unspecified":               {of(ipv4, "0.0.0.0"), causes(iv(address, "may not be unspecified (0.0.0.0)"))},
-		"loopback":                  {of(ipv6, "::1"), causes(iv(address, loopback))},
-		"loopback of other family":  {of(ipv6, "127.0.0.1"), causes(iv("endpoints[0].addresses", "must be an IPv6 address"), iv(address, loopback))},
-		"link-local":                {of(ipv4, "169.254.0.1"), causes(iv(address, "may not be in the link-local range (169.254.0.0/16, fe80::/10)"))},
-		"link-local multicast":      {of(ipv4, "224.0.0.1"), causes(iv(address, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"))},
-		"other multicast":           {of(ipv4, "239.1.1.1"), nil},
-		"domain":                    {of(fqdn, "a.example.com", "b.example.com."), nil},
-		"domain of one segment":     {of(fqdn, "localhost"), causes(iv(address, "should be a domain with at least two segments separated by dots"))},
-		"no domain":                 {of(fqdn, ""), causes(rq(address))},
-		"label of domain too long":  {of(fqdn, strings.Repeat("a", 64)+".b"), causes(iv(address, "must be no more than 63 characters"))},
 		"hostname":                  {onEndpoint(func(e *discoveryv1.Endpoint) { e.Hostname = ptr.To("A") }), causes(iv("endpoints[0].hostname", label1123))},
 		"nodeName":                  {onEndpoint(func(e *discoveryv1.Endpoint) { e.NodeName = ptr.To("A") }), causes(iv("endpoints[0].nodeName", subdomain))},
 		"topology":                  {onEndpoint(func(e *discoveryv1.Endpoint) { e.DeprecatedTopology = topology }), causes(many("endpoints[0].deprecatedTopology", 16), cause{"Internal", "endpoints[0].deprecatedTopology[topology.kubernetes.io/zone]", "reserved key was not removed in conversion"})},
@@ -145,11 +164,7 @@ func TestEndpointSlice(t *testing.T) {
 		"9 nodes":                   {hints(nodes(numbered("n%d", 9)...)), causes(many("endpoints[0].hints.forNodes", 8))},
 		"same node":                 {hints(nodes("a", "a")), causes(dp("endpoints[0].hints.forNodes[1].name"))},
 		"node":                      {hints(nodes("A")), causes(iv("endpoints[0].hints.forNodes[0].name", subdomain))},
-	} {
-		t.Run(name, func(t *testing.T) {
-			expect(t, validation.ValidateEndpointSliceCreate(newSlice(tc.tweak)), tc.want...)
-		})
-	}
+	})
 }
 
 func TestEndpointSliceUpdate(t *testing.T) {
