@@ -5,7 +5,6 @@ import (
 	"os"
 	"runtime/debug"
 
-	"k8s.io/component-base/cli"
 	_ "k8s.io/component-base/logs/json/register"
 	_ "k8s.io/component-base/metrics/prometheus/clientgo"
 	_ "k8s.io/component-base/metrics/prometheus/version"
@@ -22,5 +21,5 @@ func main() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	os.Exit(cli.Run(cmd.NewCommand()))
+	os.Exit(cmd.Run(cmd.NewCommand()))
 }

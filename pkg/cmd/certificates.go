@@ -24,12 +24,7 @@ import (
 const clusterTimeout = 30 * time.Second
 
 func newCertificatesCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "certificates",
-		Short: "Make and renew certificates in a cluster",
-	}
-	cmd.AddCommand(newEtcdCertificatesCommand())
-	return cmd
+	return newGroup("certificates", "Make and renew certificates in a cluster", newEtcdCertificatesCommand())
 }
 
 type etcdCertificatesOptions struct {

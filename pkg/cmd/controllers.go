@@ -61,7 +61,7 @@ Portolan is registered there, or directly.`,
 			if err := logsapi.ValidateAndApply(o.logs, utilfeature.DefaultFeatureGate); err != nil {
 				return err
 			}
-			return o.run(genericapiserver.SetupSignalContext())
+			return ended(o.run(genericapiserver.SetupSignalContext()))
 		},
 	}
 	for _, name := range sets.Order {

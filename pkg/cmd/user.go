@@ -19,12 +19,7 @@ import (
 )
 
 func newUserCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "user",
-		Short: "Name users of a server without a cluster",
-	}
-	cmd.AddCommand(newUserAddCommand())
-	return cmd
+	return newGroup("user", "Name users of a server without a cluster", newUserAddCommand())
 }
 
 type userAddOptions struct {

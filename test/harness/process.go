@@ -24,7 +24,6 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
-	"k8s.io/component-base/cli"
 	cliflag "k8s.io/component-base/cli/flag"
 
 	"github.com/portolan-dev/portolan/generated/clientset/versioned"
@@ -45,7 +44,7 @@ const (
 // its tests otherwise. A package that uses those calls it from TestMain.
 func Main(m *testing.M) {
 	if _, child := os.LookupEnv(runCommand); child {
-		os.Exit(cli.Run(cmd.NewCommand()))
+		os.Exit(cmd.Run(cmd.NewCommand()))
 	}
 	encoded, child := os.LookupEnv(serveFlags)
 	if !child {

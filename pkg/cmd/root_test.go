@@ -1,0 +1,37 @@
+package cmd
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+// TestErrors has what is wrong told to whoever typed a command, and a server's
+// end left to its log.
+func TestErrors(t *testing.T) {
+	server := &cobra.Command{RunE: func(*cobra.Command, []string) error { return ended(errors.New("no more")) }}
+	for name, test := range map[string]struct {
+		cmd  *cobra.Command
+		args []string
+		want string
+	}{
+		"a command that fails":      {NewCommand(), []string{"verify", "--data-dir=" + t.TempDir()}, "is not a server's data directory"},
+		"an unknown flag":           {NewCommand(), []string{"verify", "--foo"}, "unknown flag: --foo"},
+		"an unknown command":        {NewCommand(), []string{"frob"}, `unknown command "frob" for "portolan"`},
+		"an unknown one of users":   {NewCommand(), []string{"user", "list"}, `unknown command "list" for "portolan user"`},
+		"one of certificates":       {NewCommand(), []string{"certificates", "list"}, `unknown command "list" for "portolan certificates"`},
+		"a server that ended badly": {server, nil, ""},
+	} {
+		var text bytes.Buffer
+		test.cmd.SetArgs(test.args)
+		test.cmd.SetErr(&text)
+		code := Run(test.cmd)
+		told, isTold := strings.CutPrefix(text.String(), "Error: ")
+		if code != 1 || isTold != (test.want != "") || !strings.Contains(told, test.want) || strings.Count(told, "\n") > 1 {
+			t.Errorf("%s: exit code %d, told %q", name, code, text.String())
+		}
+	}
+}
