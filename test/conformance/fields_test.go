@@ -93,19 +93,19 @@ func unknownFields(w *world) {
 		w.expectFields(k.id(), w.post(k, body), `duplicate field "metadata.name"`)
 	}
 	body := `{"apiVersion":"v1","kind":"Service","metadata":{"name":"web"},"spec":{"foo":1,"type":"ClusterIP","type":"NodePort","ports":[{"port":80,"bar":1}]}}`
-	w.expectFields("a Service", w.post(kinds()[0], body), `unknown field "spec.foo"`, `duplicate field "spec.type"`, `unknown field "spec.ports[0].bar"`)
+	w.expectFields("a Service", w.post(kindNamed("services"), body), `unknown field "spec.foo"`, `duplicate field "spec.type"`, `unknown field "spec.ports[0].bar"`)
 }
 
 // unknownMetadata: "should detect unknown metadata fields of a typed object".
 func unknownMetadata(w *world) {
 	body := `{"apiVersion":"v1","kind":"Service","metadata":{"name":"web","unknownMeta":"foo"},"spec":{"ports":[{"port":80}]}}`
-	w.expectFields("a Service", w.post(kinds()[0], body), `unknown field "metadata.unknownMeta"`)
+	w.expectFields("a Service", w.post(kindNamed("services"), body), `unknown field "metadata.unknownMeta"`)
 }
 
 // unknownFieldsInPatches are found in patches of each type, and in updates.
 func unknownFieldsInPatches(w *world) {
 	w.createService(newService("web"))
-	path := w.path(kinds()[0], "web")
+	path := w.path(kindNamed("services"), "web")
 	for kind, body := range map[types.PatchType]string{
 		types.MergePatchType:          `{"spec":{"foo":1}}`,
 		types.StrategicMergePatchType: `{"spec":{"foo":1}}`,
@@ -137,7 +137,7 @@ func wrongTypes(w *world) {
 		`{"apiVersion":"v1","kind":"Service","metadata":{"name":"web"},"spec":{"ports":[{"port":"http"}]}}`: "json: cannot unmarshal string into Go struct field ServicePort.spec.ports.port of type int32",
 	} {
 		client, _ := w.warned()
-		if err := w.post(kinds()[0], body)(client, ""); !apierrors.IsBadRequest(err) || !strings.Contains(err.Error(), want) {
+		if err := w.post(kindNamed("services"), body)(client, ""); !apierrors.IsBadRequest(err) || !strings.Contains(err.Error(), want) {
 			w.Errorf("got %v, want %s", err, want)
 		}
 	}
@@ -153,7 +153,7 @@ func anotherKind(w *world) {
 		`{"apiVersion":"v1","kind":"Service","metadata":{"name":"web"}`:                        "unexpected end of JSON input",
 		`{"apiVersion":"example.com/v1","kind":"Service","metadata":{"name":"web"},"spec":{}}`: "no kind \"Service\" is registered for version \"example.com/v1\"",
 	} {
-		if err := w.post(kinds()[0], body)(client, ""); !apierrors.IsBadRequest(err) || !strings.Contains(err.Error(), want) {
+		if err := w.post(kindNamed("services"), body)(client, ""); !apierrors.IsBadRequest(err) || !strings.Contains(err.Error(), want) {
 			w.Errorf("got %v, want %s", err, want)
 		}
 	}
@@ -169,7 +169,7 @@ func anotherPlace(w *world) {
 		w.Errorf("another namespace: %v", err)
 	}
 	made := w.createService(newService("web"))
-	put := w.client.CoreV1().RESTClient().Put().AbsPath(w.path(kinds()[0], "other")).Body(made).Do(ctx).Error()
+	put := w.client.CoreV1().RESTClient().Put().AbsPath(w.path(kindNamed("services"), "other")).Body(made).Do(ctx).Error()
 	if !apierrors.IsBadRequest(put) || !strings.Contains(put.Error(), "the name of the object (web) does not match the name on the URL (other)") {
 		w.Errorf("another name: %v", put)
 	}
@@ -212,11 +212,11 @@ func badNames(w *world) {
 
 // deprecatedKind is warned of: Endpoints are, since 1.33.
 func deprecatedKind(w *world) {
-	got := w.ask(http.MethodGet, w.path(kinds()[1]), nil)
+	got := w.ask(http.MethodGet, w.path(kindNamed("endpoints")), nil)
 	if want := `299 - "` + endpointsDeprecated + `"`; got.code != http.StatusOK || got.header.Get("Warning") != want {
 		w.Errorf("got %d, the warning %q", got.code, got.header.Get("Warning"))
 	}
-	if got := w.ask(http.MethodGet, w.path(kinds()[0]), nil); got.header.Get("Warning") != "" {
+	if got := w.ask(http.MethodGet, w.path(kindNamed("services")), nil); got.header.Get("Warning") != "" {
 		w.Errorf("Services: warned of %s", got.header.Get("Warning"))
 	}
 }

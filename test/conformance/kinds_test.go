@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -46,6 +47,12 @@ func kinds() []kind {
 		of("networking.k8s.io", "ingresses", "Ingress", true, `{"spec":{"defaultBackend":{"service":{"name":"web","port":{"number":80}}}}}`),
 		of("networking.k8s.io", "ingressclasses", "IngressClass", false, `{"spec":{"controller":"example.com/controller"}}`),
 	}
+}
+
+// kindNamed is the one of an id.
+func kindNamed(id string) kind {
+	all := kinds()
+	return all[slices.IndexFunc(all, func(k kind) bool { return k.id() == id })]
 }
 
 // addressOf is an address that no other behaviour names, outside all ranges.

@@ -110,7 +110,7 @@ func tableOfServices(w *world) {
 		fmt.Sprintf("port NodePort %s <none> 80:%d/TCP <none>", node.Spec.ClusterIP, node.Spec.Ports[0].NodePort),
 		fmt.Sprintf("waiting LoadBalancer %s <pending> 80:%d/TCP <none>", balanced.Spec.ClusterIP, balanced.Spec.Ports[0].NodePort),
 	}
-	table := w.table(w.path(kinds()[0]))
+	table := w.table(w.path(kindNamed("services")))
 	for i, row := range table.Rows {
 		const age = 5
 		cells := append(row.Cells[:age:age], row.Cells[age+1:]...)
@@ -140,7 +140,7 @@ func tablesInChunks(w *world) {
 // tablesWithObjects have what was asked for in their rows.
 func tablesWithObjects(w *world) {
 	w.createService(newService("web"))
-	path := w.path(kinds()[0])
+	path := w.path(kindNamed("services"))
 	for include, want := range map[string]string{"": "PartialObjectMetadata", "Metadata": "PartialObjectMetadata", "Object": "Service", "None": ""} {
 		table := w.table(path + "?includeObject=" + include)
 		object := unstructured.Unstructured{}
@@ -195,7 +195,7 @@ func tableOfAWatch(w *world) {
 // tableOfWhatIsMade is what kubectl create -o wide could ask for.
 func tableOfWhatIsMade(w *world) {
 	body := `{"apiVersion":"v1","kind":"Service","metadata":{"name":"web"},"spec":{"ports":[{"port":80}]}}`
-	got := w.ask(http.MethodPost, w.path(kinds()[0]), []byte(body), "Content-Type", inJSON, "Accept", asTable)
+	got := w.ask(http.MethodPost, w.path(kindNamed("services")), []byte(body), "Content-Type", inJSON, "Accept", asTable)
 	var table metav1.Table
 	if w.decode(got, &table); got.code != http.StatusCreated || table.Kind != "Table" || len(table.Rows) != 1 || table.Rows[0].Cells[0] != "web" {
 		w.Errorf("got %d\n%s", got.code, got.body)
