@@ -37,8 +37,8 @@ func newUserAddCommand() *cobra.Command {
 a kubeconfig with it that can be taken elsewhere. It is for a server without a
 cluster, which may be running. What the user may do is said by the groups:
 
-  portolan:readers   read everything but through proxies
-  portolan:writers   that, and write it
+  portolan:readers   read everything but Secrets, nothing through proxies
+  portolan:writers   that and Secrets, and write it
   system:masters     everything
 
 Others, and those of no group, may do nothing unless an --authorization-config of
