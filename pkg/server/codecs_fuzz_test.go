@@ -7,8 +7,12 @@ import (
 	"reflect"
 	"testing"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 
@@ -20,9 +24,15 @@ import (
 // does it, and has to come back the same.
 func FuzzDecode(f *testing.F) {
 	codecs := NewCodecs(NewScheme())
-	store := codecs.LegacyCodec(v1.SchemeGroupVersion)
 	protobuf, _ := runtime.SerializerInfoForMediaType(codecs.SupportedMediaTypes(), runtime.ContentTypeProtobuf)
 	toProtobuf := codecs.EncoderForVersion(protobuf.Serializer, v1.SchemeGroupVersion)
+	stores := map[string]store{}
+	for version, kind := range map[schema.GroupVersion]runtime.Object{
+		v1.SchemeGroupVersion: &v1.Service{}, corev1.SchemeGroupVersion: &corev1.Namespace{},
+		coordinationv1.SchemeGroupVersion: &coordinationv1.Lease{}, networkingv1.SchemeGroupVersion: &networkingv1.Ingress{},
+	} {
+		stores[packageOf(kind)] = store{codecs.LegacyCodec(version), codecs.EncoderForVersion(protobuf.Serializer, version)}
+	}
 	for _, example := range examples(f) {
 		f.Add(example)
 		asJSON, err := yaml.YAMLToJSON(example)
@@ -50,24 +60,35 @@ func FuzzDecode(f *testing.F) {
 				if err != nil || obj == nil {
 					continue
 				}
-				checkStored(t, store, toProtobuf, obj)
+				checkStored(t, stores, obj)
 			}
 		}
 	})
 }
 
+// store is how the kinds of a package are read from the store, and written.
+type store struct {
+	runtime.Decoder
+	runtime.Encoder
+}
+
+// packageOf is where the type of an object is. Kinds of portolan.dev are what
+// those of the other door become, but for those that only this has.
+func packageOf(obj runtime.Object) string { return reflect.TypeOf(obj).Elem().PkgPath() }
+
 // checkStored is for the kinds that are stored, and their lists; the codecs know
 // options as well.
-func checkStored(t *testing.T, decoder runtime.Decoder, encoder runtime.Encoder, obj runtime.Object) {
+func checkStored(t *testing.T, stores map[string]store, obj runtime.Object) {
 	t.Helper()
-	if reflect.TypeOf(obj).Elem().PkgPath() != reflect.TypeFor[v1.Service]().PkgPath() {
+	store, ok := stores[packageOf(obj)]
+	if !ok {
 		return
 	}
-	encoded, err := runtime.Encode(encoder, obj)
+	encoded, err := runtime.Encode(store.Encoder, obj)
 	if err != nil {
 		t.Fatalf("%#v can't be encoded: %v", obj, err)
 	}
-	again, err := runtime.Decode(decoder, encoded)
+	again, err := runtime.Decode(store.Decoder, encoded)
 	if err != nil {
 		t.Fatalf("%#v was encoded and can't be decoded: %v", obj, err)
 	}
@@ -88,6 +109,19 @@ var odd = []string{
 	`{"apiVersion":"portolan.dev/v1","kind":"NodePort","spec":{"protocols":[""]}}`,
 	`{"apiVersion":"portolan.dev/v1","kind":"ServiceList","items":[{}]}`,
 	`{"apiVersion":"portolan.dev/__internal","kind":"Service"}`,
+	`{"apiVersion":"v1","kind":"Service","spec":{"ports":[{"port":80}]}}`,
+	`{"apiVersion":"v1","kind":"Endpoints","subsets":[{"addresses":[{}],"ports":[null]}]}`,
+	`{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"a"},"spec":null,"status":{}}`,
+	`{"apiVersion":"v1","kind":"Node","spec":{"podCIDR":"a","podCIDRs":["b"]},"status":{"capacity":{"cpu":"1"}}}`,
+	`{"apiVersion":"v1","kind":"Pod","spec":{"hostNetwork":true,"containers":[{"ports":[{"containerPort":80}],"image":"a"}]},"status":{"podIP":"a","podIPs":[{"ip":"b"}]}}`,
+	`{"apiVersion":"v1","kind":"Event","eventTime":"2026-01-02T03:04:05.000006Z","series":{},"source":{"component":"c"}}`,
+	`{"apiVersion":"events.k8s.io/v1","kind":"Event","eventTime":null,"note":"n","deprecatedCount":1,"deprecatedSource":{"host":"h"}}`,
+	`{"apiVersion":"v1","kind":"Secret","stringData":{"a":"b"},"data":{"a":"eA=="}}`,
+	`{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","spec":{"renewTime":"2026-01-02T03:04:05.000006Z","leaseDurationSeconds":-1}}`,
+	`{"apiVersion":"networking.k8s.io/v1","kind":"Ingress","spec":{"rules":[{"http":{"paths":[{"backend":{"service":{"port":{}}}}]}}]}}`,
+	`{"apiVersion":"networking.k8s.io/v1","kind":"IngressClass","spec":{"parameters":{}}}`,
+	`{"apiVersion":"networking.k8s.io/v1","kind":"IngressList","items":[{}]}`,
+	`{"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","addressType":"FQDN","endpoints":[{}],"ports":[{}]}`,
 }
 
 // examples are the documents of the examples.
