@@ -5,6 +5,7 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -180,6 +181,12 @@ var allExceptions = []better{
 			return cidrUsage.MatchString(d.path) && d.theirs == absent{} && ok && len(usage) > 0
 		})
 	}},
+	{line: "Ready", what: "a ServiceCIDR is ready, and says so, as soon as it is there: upstream leaves that to a controller", same: true, holds: func(e *exchange) bool {
+		return strings.Contains(e.step.Path, serviceCIDRs.collection) && e.onlyDiffers(func(d difference) bool {
+			more, ok := d.ours.([]any)
+			return ok && (cidrUsage.MatchString(d.path) && d.theirs == absent{} && len(more) > 0 || cidrReady.MatchString(d.path) && addsReady(d.theirs, more))
+		})
+	}},
 	{line: "C23", what: "the table of ServiceCIDRs says how full they are", same: true, own: true, holds: func(e *exchange) bool {
 		return e.step.Accept == asTable && strings.HasPrefix(e.step.Path, serviceCIDRs.collection) && e.onlyDiffers(func(d difference) bool {
 			return d.path == "/body/columnDefinitions" || cidrCells.MatchString(d.path) || cidrUsage.MatchString(d.path)
@@ -212,6 +219,7 @@ var (
 	// holders are named after what upstream says as well.
 	holders      = regexp.MustCompile(`already allocated by [a-z.]+/[a-zA-Z0-9./:-]+`)
 	cidrUsage    = regexp.MustCompile(`^/body/(items/\d+/|rows/\d+/object/)?status/cidrs$`)
+	cidrReady    = regexp.MustCompile(`^/body/(items/\d+/|rows/\d+/object/)?status/conditions$`)
 	cidrCells    = regexp.MustCompile(`^/body/rows/\d+/cells$`)
 	heldBy       = regexp.MustCompile(`the address is held by services/[a-z0-9-]+/[a-z0-9-]+: `)
 	twoAddresses = regexp.MustCompile(`^Invalid value: \["[^"]*","[^"]*"\]: failed to allocate IP `)
@@ -282,4 +290,14 @@ func isNodePort(path string) bool {
 func isPort(value any) bool {
 	text, ok := value.(string)
 	return ok && strings.HasPrefix(text, "PORT")
+}
+
+// addsReady says whether conditions are theirs, and that a range can be used.
+func addsReady(theirs any, ours []any) bool {
+	before, _ := theirs.([]any)
+	if len(ours) != len(before)+1 || !slices.EqualFunc(before, ours[:len(before)], func(a, b any) bool { return reflect.DeepEqual(a, b) }) {
+		return false
+	}
+	fields, ok := ours[len(before)].(map[string]any)
+	return ok && fields["type"] == "Ready" && fields["status"] == "True" && fields["message"] == "Kubernetes Service CIDR is ready"
 }

@@ -1,5 +1,6 @@
-// Package servicecidr is the registry of ServiceCIDRs. How full one is, is
-// worked out whenever the object is read and is never stored.
+// Package servicecidr is the registry of ServiceCIDRs. How full one is and, unless
+// somebody has said otherwise, that it is ready, is worked out whenever the object is
+// read and is never stored.
 //
 // Whether a range may go while addresses of it are held is not decided here but
 // in the transaction, which sees the claims.
@@ -48,18 +49,8 @@ func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	return status.ResetFields(fieldpath.NewSet(fieldpath.MakePathOrDie("status")), upstreamVersion)
 }
 
-// PrepareForCreate says that the range is ready, which it is as soon as it is there,
-// in the words of upstream's controllers, who find out later
-// (pkg/controller/servicecidrs and pkg/controlplane/controller/defaultservicecidr).
 func (strategy) PrepareForCreate(_ context.Context, object runtime.Object) {
-	cidr := object.(*v1.ServiceCIDR)
-	message := "Kubernetes Service CIDR is ready"
-	if cidr.Name == v1.DefaultRangeName {
-		message = "Kubernetes default Service CIDR is ready"
-	}
-	cidr.Status = v1.ServiceCIDRStatus{Conditions: []metav1.Condition{{
-		Type: v1.ServiceCIDRConditionReady, Status: metav1.ConditionTrue, LastTransitionTime: metav1.Now().Rfc3339Copy(), Message: message,
-	}}}
+	object.(*v1.ServiceCIDR).Status = v1.ServiceCIDRStatus{}
 }
 
 func (strategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {

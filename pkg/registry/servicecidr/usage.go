@@ -2,8 +2,11 @@ package servicecidr
 
 import (
 	"context"
+	"slices"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 
@@ -17,9 +20,9 @@ type Usage interface {
 	CIDRUsage(cidr string) (capacity, allocated, free int64)
 }
 
-// fill sets the figures on a ServiceCIDR, or on each in a list. Objects and
-// items are shallow copies of what the watch cache holds, so the slice is always
-// a new one.
+// fill sets the figures on a ServiceCIDR, or on each in a list, and says that it is
+// ready. Objects and items are shallow copies of what the watch cache holds, so the
+// slices are always new ones.
 func fill(usage Usage, object runtime.Object) {
 	switch object := object.(type) {
 	case *v1.ServiceCIDR:
@@ -38,6 +41,24 @@ func fillOne(usage Usage, cidr *v1.ServiceCIDR) {
 		figures = append(figures, v1.CIDRUsage{CIDR: block, Capacity: capacity, Allocated: allocated, Free: free})
 	}
 	cidr.Status.CIDRs = figures
+	sayReady(cidr)
+}
+
+// sayReady adds that a range is ready, which it is as soon as it is there, in the
+// words of upstream's controllers, who find out later (pkg/controller/servicecidrs
+// and pkg/controlplane/controller/defaultservicecidr). One that is to go, and one
+// whose status says anything of it, is left as it is.
+func sayReady(cidr *v1.ServiceCIDR) {
+	if cidr.DeletionTimestamp != nil || meta.FindStatusCondition(cidr.Status.Conditions, v1.ServiceCIDRConditionReady) != nil {
+		return
+	}
+	message := "Kubernetes Service CIDR is ready"
+	if cidr.Name == v1.DefaultRangeName {
+		message = "Kubernetes default Service CIDR is ready"
+	}
+	cidr.Status.Conditions = append(slices.Clip(cidr.Status.Conditions), metav1.Condition{
+		Type: v1.ServiceCIDRConditionReady, Status: metav1.ConditionTrue, LastTransitionTime: cidr.CreationTimestamp, Message: message,
+	})
 }
 
 // Watch implements rest.Watcher; see package decorate for why the store's own
