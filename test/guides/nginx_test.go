@@ -50,7 +50,9 @@ func examples(g guide) {
 	g.ready("toad-1", "192.0.2.1")
 	for _, service := range []string{"toad-svc", "toad-affinity", "toad-two-ports", "toad-named-ports", "toad-nodeport", "toad-any-nodeport", "toad-loadbalancer", "toad-headless"} {
 		g.awaits("kubectl get endpoints "+service, "192.0.2.1:8080")
-		g.awaits("kubectl describe svc "+service, "192.0.2.1:8080")
+		// Many change at once here, and upstream's controllers tell of each attempt
+		// that came too late.
+		g.awaits("kubectl describe svc --show-events=false "+service, "192.0.2.1:8080")
 	}
 	g.types("kubectl get all,endpoints")
 	g.types("kubectl delete -f toad-pods.yaml --force")
