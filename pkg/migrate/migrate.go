@@ -54,9 +54,9 @@ type Migration struct {
 func (m Migration) Run(ctx context.Context) (Report, error) {
 	p := &pass{Migration: m, report: Report{DryRun: m.DryRun}}
 	var err error
-	for _, resource := range registry.Stored() {
-		if err = p.migrate(ctx, resource); err != nil {
-			err = fmt.Errorf("migrating %s: %w", resource.Resource, err)
+	for _, kind := range registry.Kinds() {
+		if err = p.migrate(ctx, kind); err != nil {
+			err = fmt.Errorf("migrating %s: %w", kind.Resource.Resource, err)
 			break
 		}
 	}
@@ -76,16 +76,16 @@ type pass struct {
 // migrate goes through a resource in the order of its keys. Each page is what
 // etcd has at the time, so that it is as rarely as can be out of date; an object
 // that is created behind it needs no migration.
-func (p *pass) migrate(ctx context.Context, resource registry.Resource) error {
-	stored := p.Stored[resource.Resource]
-	p.report.Resources = append(p.report.Resources, Count{Resource: resource.Resource})
+func (p *pass) migrate(ctx context.Context, kind registry.Kind) error {
+	stored := p.Stored[kind.Resource.Resource]
+	p.report.Resources = append(p.report.Resources, Count{Resource: kind.Resource.Resource})
 	end := clientv3.WithRange(clientv3.GetPrefixRangeEnd(stored.Prefix))
 	for from := stored.Prefix; ; {
 		page, err := p.KV.Get(ctx, from, end, clientv3.WithLimit(pageSize))
 		if err != nil {
 			return err
 		}
-		if err := p.renewAll(ctx, resource, page.Kvs); err != nil {
+		if err := p.renewAll(ctx, kind, page.Kvs); err != nil {
 			return err
 		}
 		if !page.More || len(page.Kvs) == 0 {
@@ -96,11 +96,11 @@ func (p *pass) migrate(ctx context.Context, resource registry.Resource) error {
 }
 
 // renewAll ends with the first error; what the writers have begun they end.
-func (p *pass) renewAll(ctx context.Context, resource registry.Resource, kvs []*mvccpb.KeyValue) error {
+func (p *pass) renewAll(ctx context.Context, kind registry.Kind, kvs []*mvccpb.KeyValue) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	workqueue.ParallelizeUntil(ctx, writers, len(kvs), func(i int) {
-		outcome, err := p.renew(ctx, resource, kvs[i])
+		outcome, err := p.renew(ctx, kind, kvs[i])
 		if err != nil {
 			cancel(err)
 			return
@@ -120,8 +120,8 @@ const (
 	unreadable
 )
 
-func (p *pass) renew(ctx context.Context, resource registry.Resource, kv *mvccpb.KeyValue) (outcome, error) {
-	put, differs, err := p.Stored[resource.Resource].Renew(ctx, kv, resource.New())
+func (p *pass) renew(ctx context.Context, kind registry.Kind, kv *mvccpb.KeyValue) (outcome, error) {
+	put, differs, err := p.Stored[kind.Resource.Resource].Renew(ctx, kv, kind.New())
 	if err != nil {
 		if ctx.Err() != nil {
 			return unreadable, err

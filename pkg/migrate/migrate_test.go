@@ -47,7 +47,8 @@ func storedIn(t *testing.T, mediaType string) map[string]storage.Resource {
 	}
 	codec := codecs.CodecForVersions(info.Serializer, codecs.UniversalDeserializer(), v1.SchemeGroupVersion, v1.SchemeGroupVersion)
 	stored := map[string]storage.Resource{}
-	for _, resource := range registry.Stored() {
+	for _, kind := range registry.Kinds() {
+		resource := kind.Resource
 		stored[resource.Resource] = storage.Resource{
 			Prefix:      "/registry/portolan.dev/" + resource.Resource + "/",
 			Codec:       codec,

@@ -42,15 +42,15 @@ const (
 // serves is all that a namespace can have.
 type Deletion struct {
 	namespaces corev1client.NamespaceInterface
-	contained  []registry.Contained
+	resources  []registry.NamespacedResource
 	queue      workqueue.TypedRateLimitingInterface[string]
 }
 
 // NewDeletion makes a controller that is told of namespaces by an informer.
-func NewDeletion(namespaces corev1client.NamespaceInterface, informer corev1informers.NamespaceInformer, contained []registry.Contained) (*Deletion, error) {
+func NewDeletion(namespaces corev1client.NamespaceInterface, informer corev1informers.NamespaceInformer, resources []registry.NamespacedResource) (*Deletion, error) {
 	d := &Deletion{
 		namespaces: namespaces,
-		contained:  contained,
+		resources:  resources,
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[string](firstRetry, lastRetry),
 			workqueue.TypedRateLimitingQueueConfig[string]{Name: "namespaces"}),
@@ -146,7 +146,7 @@ func ignoreNotFound(err error) error {
 func (d *Deletion) empty(ctx context.Context, name string) leftover {
 	ctx = request.WithNamespace(ctx, name)
 	left := leftover{objects: map[string]int{}, finalizers: map[string]int{}}
-	for _, resource := range d.contained {
+	for _, resource := range d.resources {
 		if err := deleteAll(ctx, resource, &left); err != nil {
 			left.errors = append(left.errors, fmt.Sprintf("%s: %v", resource.GroupResource, err))
 		}
@@ -154,7 +154,7 @@ func (d *Deletion) empty(ctx context.Context, name string) leftover {
 	return left
 }
 
-func deleteAll(ctx context.Context, resource registry.Contained, left *leftover) error {
+func deleteAll(ctx context.Context, resource registry.NamespacedResource, left *leftover) error {
 	background := metav1.DeletePropagationBackground
 	_, err := resource.Objects.DeleteCollection(ctx, rest.ValidateAllObjectFunc, &metav1.DeleteOptions{PropagationPolicy: &background}, &metainternalversion.ListOptions{})
 	if err != nil {

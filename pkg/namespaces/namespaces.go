@@ -50,7 +50,7 @@ type Namespaces interface {
 
 // Prepare makes the namespaces that hold objects and have not been made, and
 // then those that are always there.
-func Prepare(ctx context.Context, namespaces Namespaces, contained []registry.Contained) error {
+func Prepare(ctx context.Context, namespaces Namespaces, resources []registry.NamespacedResource) error {
 	ctx = request.WithNamespace(ctx, metav1.NamespaceNone)
 	// Namespaces are listed first. One that is deleted meanwhile is among them,
 	// and what is found in none of them afterwards was made without one.
@@ -58,7 +58,7 @@ func Prepare(ctx context.Context, namespaces Namespaces, contained []registry.Co
 	if err != nil {
 		return fmt.Errorf("listing namespaces: %w", err)
 	}
-	for _, resource := range contained {
+	for _, resource := range resources {
 		used, err := namesOf(ctx, resource.Objects, metav1.Object.GetNamespace)
 		if err != nil {
 			return fmt.Errorf("listing %s: %w", resource.GroupResource, err)

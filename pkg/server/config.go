@@ -6,12 +6,9 @@ import (
 	"net/http"
 	"time"
 
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/endpoints/openapi"
 	genericapiserver "k8s.io/apiserver/pkg/server"
-	"k8s.io/apiserver/pkg/storage"
 	"k8s.io/apiserver/pkg/storage/etcd3"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/client-go/dynamic"
@@ -21,7 +18,6 @@ import (
 	"k8s.io/component-base/tracing"
 	"k8s.io/utils/clock"
 
-	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	generatedopenapi "github.com/portolan-dev/portolan/generated/openapi"
 	"github.com/portolan-dev/portolan/pkg/admission/initializer"
 	"github.com/portolan-dev/portolan/pkg/admission/resourcequota"
@@ -30,7 +26,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/etcd"
 	"github.com/portolan-dev/portolan/pkg/metrics"
 	"github.com/portolan-dev/portolan/pkg/pki"
-	"github.com/portolan-dev/portolan/pkg/registry/claim"
+	"github.com/portolan-dev/portolan/pkg/registry"
 	"github.com/portolan-dev/portolan/pkg/registry/service"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 	portolanstorage "github.com/portolan-dev/portolan/pkg/storage"
@@ -144,18 +140,8 @@ func (c *Config) applyStorage(o *options.Options) error {
 	if err != nil {
 		return err
 	}
-	ranges := func(inner storage.Interface) storage.Interface {
-		return claims.NewRangeStorage(inner, ledger, client.KV)
-	}
-	getter.Wrappers = map[schema.GroupResource]portolanstorage.Wrapper{
-		v1.Resource("services"):       func(inner storage.Interface) storage.Interface { return claims.NewStorage(inner, ledger) },
-		v1.Resource("endpointslices"): ledger.Dependents.RecordWrites,
-		v1.Resource("servicecidrs"):   ranges,
-		v1.Resource("nodeportranges"): ranges,
-		v1.Resource("ipaddresses"):    claim.Guard,
-		v1.Resource("nodeports"):      claim.Guard,
-	}
-	getter.Batched = sets.New(v1.Resource("endpointslices"), v1.Resource("ipaddresses"), v1.Resource("nodeports"))
+	getter.Wrappers = registry.Wrappers(registry.Layers{Ledger: ledger, KV: client.KV})
+	getter.Batched = registry.Batched()
 	c.Generic.RESTOptionsGetter = getter
 	c.Extra.Ledger, c.Extra.Metrics = ledger, observed
 	return nil

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	clientgoinformers "k8s.io/client-go/informers"
@@ -41,22 +42,19 @@ func newCoreConfig(o *options.Options, client kubernetes.Interface, informers cl
 }
 
 // addCore adds what is served at the second door alone, and what keeps it.
-func (c CompletedConfig) addCore(generic *genericapiserver.GenericAPIServer, storage *registry.Storage) (err error) {
+func (c CompletedConfig) addCore(generic *genericapiserver.GenericAPIServer, storage *registry.Storage) error {
 	if c.Extra.Core == nil {
 		return nil
 	}
-	if storage.Core, err = registry.NewCore(c.Extra.Scheme, c.Generic.RESTOptionsGetter, c.Extra.Core.EventTTL); err != nil {
-		return err
-	}
 	client, informers := c.Extra.Core.Client, c.Extra.Core.Informers
-	contained := storage.Contained()
-	deletion, err := namespaces.NewDeletion(client.CoreV1().Namespaces(), informers.Core().V1().Namespaces(), contained)
+	resources := storage.NamespacedResources()
+	deletion, err := namespaces.NewDeletion(client.CoreV1().Namespaces(), informers.Core().V1().Namespaces(), resources)
 	if err != nil {
 		return err
 	}
-	made := storage.Core.Namespace.Namespace
+	made := storage.Store(corev1.Resource("namespaces"))
 	generic.AddPostStartHookOrDie("portolan-namespaces", func(hook genericapiserver.PostStartHookContext) error {
-		tryUntilDone(hook, "namespaces", func(ctx context.Context) error { return namespaces.Prepare(ctx, made, contained) })
+		tryUntilDone(hook, "namespaces", func(ctx context.Context) error { return namespaces.Prepare(ctx, made, resources) })
 		return nil
 	})
 	informersSynced := informers.Core().V1().Namespaces().Informer().HasSynced

@@ -28,8 +28,8 @@ const kindsExtension = "x-kubernetes-group-version-kind"
 // is done, its models pass for those of its twins in portolan.dev, and these for
 // its own. The fields are the same.
 func (c CompletedConfig) installDoors(generic *genericapiserver.GenericAPIServer, storage *registry.Storage) error {
-	own := storage.GroupInfo(c.Extra.Scheme, c.Extra.Codecs, storage.Core != nil)
-	if storage.Core == nil {
+	own, legacy, others := storage.Groups(c.Extra.Scheme, c.Extra.Codecs)
+	if legacy == nil {
 		return generic.InstallAPIGroup(own)
 	}
 	models := c.Generic.OpenAPIV3Config
@@ -37,10 +37,10 @@ func (c CompletedConfig) installDoors(generic *genericapiserver.GenericAPIServer
 	models.GetDefinitionName = bothDoors(published)
 	defer func() { models.GetDefinitionName = published }()
 	// Where nothing else says so, clients prefer what is installed first.
-	if err := generic.InstallLegacyAPIGroup(genericapiserver.DefaultLegacyAPIPrefix, storage.CoreGroupInfo(c.Extra.Scheme, c.Extra.Codecs)); err != nil {
+	if err := generic.InstallLegacyAPIGroup(genericapiserver.DefaultLegacyAPIPrefix, legacy); err != nil {
 		return err
 	}
-	return generic.InstallAPIGroups(append(storage.CoreGroupInfos(c.Extra.Scheme, c.Extra.Codecs), own)...)
+	return generic.InstallAPIGroups(append(others, own)...)
 }
 
 // bothDoors adds to the kinds of the models of Service and Endpoints those of

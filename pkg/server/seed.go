@@ -34,13 +34,14 @@ type Seeds struct {
 // reported and nothing else.
 func (s Seeds) Plant(ctx context.Context, storage *registry.Storage) error {
 	ctx = genericrequest.WithNamespace(ctx, metav1.NamespaceNone)
-	cidrs, err := list[*v1.ServiceCIDRList](ctx, storage.ServiceCIDR)
+	cidrStore, rangeStore := storage.Store(v1.Resource("servicecidrs")), storage.Store(v1.Resource("nodeportranges"))
+	cidrs, err := list[*v1.ServiceCIDRList](ctx, cidrStore)
 	if err != nil {
 		return err
 	}
 	if len(cidrs.Items) == 0 {
 		cidr := &v1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: v1.DefaultRangeName}, Spec: v1.ServiceCIDRSpec{CIDRs: s.CIDRs}}
-		if err := create(ctx, storage.ServiceCIDR, cidr); err != nil {
+		if err := create(ctx, cidrStore, cidr); err != nil {
 			return fmt.Errorf("seeding the first ServiceCIDR: %w", err)
 		}
 	}
@@ -50,7 +51,7 @@ func (s Seeds) Plant(ctx context.Context, storage *registry.Storage) error {
 		}
 	}
 
-	ranges, err := list[*v1.NodePortRangeList](ctx, storage.NodePortRange)
+	ranges, err := list[*v1.NodePortRangeList](ctx, rangeStore)
 	if err != nil {
 		return err
 	}
@@ -59,7 +60,7 @@ func (s Seeds) Plant(ctx context.Context, storage *registry.Storage) error {
 			ObjectMeta: metav1.ObjectMeta{Name: v1.DefaultRangeName},
 			Spec:       v1.NodePortRangeSpec{Ports: s.Ports, AutoAssign: ptr.To(true)},
 		}
-		if err := create(ctx, storage.NodePortRange, ports); err != nil {
+		if err := create(ctx, rangeStore, ports); err != nil {
 			return fmt.Errorf("seeding the first NodePortRange: %w", err)
 		}
 	}

@@ -13,9 +13,11 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/healthz"
 
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/claims"
 	"github.com/portolan-dev/portolan/pkg/controllers"
 	"github.com/portolan-dev/portolan/pkg/etcd"
@@ -91,10 +93,11 @@ func (c CompletedConfig) New() (*Server, error) {
 	}
 	generic.RegisterDestroyFunc(c.Extra.StopCompactor)
 	c.Extra.Metrics.Install(generic.Handler.NonGoRestfulMux, c.Generic.EnableProfiling)
-	storage, err := registry.NewStorage(c.Extra.Scheme, c.Generic.RESTOptionsGetter, c.Extra.Ledger, &c.Extra.ServiceProxy)
+	storage, err := registry.NewStorage(c.inputs(), c.Generic.RESTOptionsGetter, c.Extra.Core != nil)
 	if err != nil {
 		return nil, err
 	}
+	c.Extra.Ledger.Dependents.ReadFrom(storage.Store(v1.Resource("endpoints")), storage.SlicesReader())
 	if err := c.addCore(generic, storage); err != nil {
 		return nil, err
 	}
@@ -117,6 +120,24 @@ func (c CompletedConfig) New() (*Server, error) {
 		return nil, err
 	}
 	return &Server{Generic: generic}, addEtcdCheck(generic, c.Extra.Store, c.Extra.EtcdTimeout)
+}
+
+// inputs returns what the rules of kinds depend on.
+func (c CompletedConfig) inputs() registry.Inputs {
+	in := registry.Inputs{
+		Typer:     c.Extra.Scheme,
+		Families:  c.Extra.Ledger.Families,
+		CIDRUsage: c.Extra.Ledger,
+		PortUsage: c.Extra.Ledger,
+		Loopback:  c.Extra.ServiceProxy.Loopback(),
+		Proxy: func(services, endpoints rest.Getter) rest.Storage {
+			return serviceproxy.NewREST(services, endpoints, &c.Extra.ServiceProxy)
+		},
+	}
+	if c.Extra.Core != nil {
+		in.EventTTL = c.Extra.Core.EventTTL
+	}
+	return in
 }
 
 // synced is the check that something has seen all that it has to know.

@@ -29,12 +29,12 @@ func StoredResources(o *options.Options) (map[string]portolanstorage.Resource, e
 		return nil, err
 	}
 	stored := map[string]portolanstorage.Resource{}
-	for _, resource := range registry.Stored() {
-		restOptions, err := config.Generic.RESTOptionsGetter.GetRESTOptions(resource.GroupResource, resource.New())
+	for _, kind := range registry.Kinds() {
+		restOptions, err := config.Generic.RESTOptionsGetter.GetRESTOptions(kind.Resource, kind.New())
 		if err != nil {
-			return nil, fmt.Errorf("how %s are stored: %w", resource, err)
+			return nil, fmt.Errorf("how %s are stored: %w", kind.Resource, err)
 		}
-		stored[resource.Resource] = portolanstorage.NewResource(restOptions)
+		stored[kind.Resource.Resource] = portolanstorage.NewResource(restOptions)
 	}
 	return stored, nil
 }
@@ -48,8 +48,8 @@ func (c *Config) applyEncoding(o *options.Options) error {
 	backend.StorageObjectCountTracker = c.Generic.StorageObjectCountTracker
 	backend.Transport.TracerProvider = c.Generic.TracerProvider
 	factory := serverstorage.NewDefaultStorageFactory(backend, o.Etcd.DefaultStorageMediaType, c.Extra.Codecs, encoding, serverstorage.NewResourceConfig(), nil)
-	for _, resource := range registry.Stored() {
-		factory.SetResourceEtcdPrefix(resource.GroupResource, path.Join(v1.GroupName, resource.Resource))
+	for _, kind := range registry.Kinds() {
+		factory.SetResourceEtcdPrefix(kind.Resource, path.Join(v1.GroupName, kind.Resource.Resource))
 	}
 	return o.Etcd.ApplyWithStorageFactoryTo(factory, &c.Generic.Config)
 }

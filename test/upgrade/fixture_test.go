@@ -360,7 +360,8 @@ func listAll(t *testing.T, config *rest.Config) []served {
 		t.Fatal(err)
 	}
 	var all []served
-	for _, resource := range registry.Resources {
+	for _, kind := range registry.PortolanKinds() {
+		resource := kind.Resource
 		list, err := client.Resource(v1.SchemeGroupVersion.WithResource(resource.Resource)).List(t.Context(), metav1.ListOptions{})
 		if err != nil {
 			t.Fatal(err)

@@ -1,4 +1,4 @@
-package endpoints
+package endpoints_test
 
 import (
 	"strings"
@@ -11,6 +11,8 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/registry"
+	"github.com/portolan-dev/portolan/pkg/registry/endpoints"
 	"github.com/portolan-dev/portolan/pkg/registry/registrytest"
 )
 
@@ -26,13 +28,7 @@ func subset(ports []int32, ips ...string) corev1.EndpointSubset {
 }
 
 func TestPutCreatesAndKeepsOrder(t *testing.T) {
-	scheme, getter := registrytest.Backend(t, "endpoints")
-	s, err := NewStorage(scheme, getter)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Endpoints.Destroy)
-	registrytest.WaitReady(t, s.Endpoints)
+	store, _ := registrytest.NewStore(t, "endpoints", registry.Inputs{})
 	ctx := request.WithNamespace(t.Context(), "default")
 
 	sent := []corev1.EndpointSubset{subset([]int32{80}, "2.2.2.2", "1.1.1.1", "1.1.1.1")}
@@ -42,7 +38,7 @@ func TestPutCreatesAndKeepsOrder(t *testing.T) {
 		if !created {
 			endpoints.Labels["a"] = "b"
 		}
-		got, wasCreated, err := s.Endpoints.Update(ctx, "web", rest.DefaultUpdatedObjectInfo(endpoints), rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
+		got, wasCreated, err := store.Update(ctx, "web", rest.DefaultUpdatedObjectInfo(endpoints), rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
 		if err != nil || wasCreated != created {
 			t.Fatalf("created %v, error %v", wasCreated, err)
 		}
@@ -54,23 +50,17 @@ func TestPutCreatesAndKeepsOrder(t *testing.T) {
 }
 
 func TestResourceVersionsThatAreNone(t *testing.T) {
-	scheme, getter := registrytest.Backend(t, "endpoints")
-	s, err := NewStorage(scheme, getter)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Endpoints.Destroy)
-	registrytest.WaitReady(t, s.Endpoints)
+	store, _ := registrytest.NewStore(t, "endpoints", registry.Inputs{})
 	ctx := request.WithNamespace(t.Context(), "default")
 	versioned := func(version string) *v1.Endpoints {
 		return &v1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "default", ResourceVersion: version}}
 	}
 	create := func(version string) error {
-		_, err := s.Endpoints.Create(ctx, versioned(version), rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
+		_, err := store.Create(ctx, versioned(version), rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
 		return err
 	}
 	update := func(version string) error {
-		_, _, err := s.Endpoints.Update(ctx, "web", rest.DefaultUpdatedObjectInfo(versioned(version)), rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
+		_, _, err := store.Update(ctx, "web", rest.DefaultUpdatedObjectInfo(versioned(version)), rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
 		return err
 	}
 	if err := create("5"); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "metadata.resourceVersion: Forbidden") {
@@ -99,7 +89,7 @@ func TestTable(t *testing.T) {
 		"1.1.1.1,2.2.2.2,3.3.3.3 + 1 more...": {subset(nil, "1.1.1.1", "2.2.2.2", "3.3.3.3", "4.4.4.4")},
 		"1.1.1.1:80,2.2.2.2:80,1.1.1.1:443 + 2 more...": {subset([]int32{80, 443}, "1.1.1.1", "2.2.2.2"), subset(nil, "3.3.3.3")},
 	} {
-		table, err := TableConvertor.ConvertToTable(t.Context(), &v1.Endpoints{Subsets: subsets}, nil)
+		table, err := endpoints.TableConvertor.ConvertToTable(t.Context(), &v1.Endpoints{Subsets: subsets}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

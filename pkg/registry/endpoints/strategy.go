@@ -13,7 +13,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/apis/portolan/validation"
-	"github.com/portolan-dev/portolan/pkg/registry/base"
+	"github.com/portolan-dev/portolan/pkg/registry/generic"
 )
 
 var (
@@ -24,13 +24,15 @@ var (
 
 // strategy follows upstream's endpointsStrategy (pkg/registry/core/endpoint).
 type strategy struct {
-	base.Strategy
+	generic.DefaultStrategy
 	// loopback are the networks of loopback that addresses may be in.
 	loopback []netip.Prefix
 }
 
-func newStrategy(typer runtime.ObjectTyper, loopback []netip.Prefix) strategy {
-	return strategy{Strategy: base.NewStrategy(typer), loopback: loopback}
+// Rules returns the rules of Endpoints. Addresses in the given loopback networks are
+// valid; other loopback addresses are not.
+func Rules(typer runtime.ObjectTyper, loopback []netip.Prefix) generic.Rules {
+	return generic.Rules{Strategy: strategy{DefaultStrategy: generic.NewDefaultStrategy(typer), loopback: loopback}}
 }
 
 func (strategy) NamespaceScoped() bool { return true }

@@ -10,17 +10,17 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
-	"github.com/portolan-dev/portolan/pkg/registry/table"
+	"github.com/portolan-dev/portolan/pkg/registry/generic"
 )
 
 // TableConvertor has the columns of upstream's Endpoints table
 // (pkg/printers/internalversion).
-var TableConvertor = table.NewConvertor(v1.Resource("endpoints"), []metav1.TableColumnDefinition{
-	table.NameColumn(),
+var TableConvertor = generic.NewTable(v1.Resource("endpoints"), []metav1.TableColumnDefinition{
+	generic.NameColumn(),
 	{Name: "Endpoints", Type: "string", Description: corev1.Endpoints{}.SwaggerDoc()["subsets"]},
-	table.AgeColumn(),
+	generic.AgeColumn(),
 }, func(endpoints *v1.Endpoints) []any {
-	return []any{endpoints.Name, ready(endpoints.Subsets), table.Age(endpoints.CreationTimestamp)}
+	return []any{endpoints.Name, ready(endpoints.Subsets), generic.Age(endpoints.CreationTimestamp)}
 })
 
 const maxShown = 3
@@ -29,7 +29,7 @@ const maxShown = 3
 // and says how many more there are after the first three.
 func ready(subsets []corev1.EndpointSubset) string {
 	if len(subsets) == 0 {
-		return table.None
+		return generic.None
 	}
 	var shown []string
 	total := 0

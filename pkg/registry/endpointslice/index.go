@@ -12,15 +12,16 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/endpoints/request"
-	"k8s.io/apiserver/pkg/registry/generic"
+	apigeneric "k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/storage"
 	"k8s.io/client-go/tools/cache"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/claims"
+	"github.com/portolan-dev/portolan/pkg/registry/generic"
 )
 
-var _ claims.SlicesReader = &REST{}
+var _ claims.SlicesReader = Reader{}
 
 // serviceField is what the watch cache finds the slices of a Service by: the
 // Service's namespace and name. No client can select by it, as EndpointSlices
@@ -29,19 +30,21 @@ const serviceField = "portolan.dev/service"
 
 func serviceKey(namespace, name string) string { return namespace + "/" + name }
 
-func attributes(object runtime.Object) (labels.Set, fields.Set, error) {
+// Attributes returns what EndpointSlices are selected by.
+func Attributes(object runtime.Object) (labels.Set, fields.Set, error) {
 	slice, ok := object.(*v1.EndpointSlice)
 	if !ok {
 		return nil, nil, fmt.Errorf("the store of EndpointSlices was handed a %T", object)
 	}
-	set := generic.ObjectMetaFieldsSet(&slice.ObjectMeta, true)
+	set := apigeneric.ObjectMetaFieldsSet(&slice.ObjectMeta, true)
 	if name := slice.Labels[discoveryv1.LabelServiceName]; name != "" {
 		set[serviceField] = serviceKey(slice.Namespace, name)
 	}
 	return slice.Labels, set, nil
 }
 
-func indexers() *cache.Indexers {
+// Indexers returns the index that Reader uses.
+func Indexers() *cache.Indexers {
 	return &cache.Indexers{storage.FieldIndex(serviceField): func(object any) ([]string, error) {
 		slice, ok := object.(*v1.EndpointSlice)
 		if !ok {
@@ -54,17 +57,22 @@ func indexers() *cache.Indexers {
 	}}
 }
 
+// Reader finds the EndpointSlices of a Service in the watch cache of their store.
+type Reader struct {
+	Store generic.Store
+}
+
 // OfService implements claims.SlicesReader. It waits for the watch cache to have
 // the given revision and takes time by the number of slices it returns. They are
 // the cache's own and must not be changed.
-func (r *REST) OfService(ctx context.Context, namespace, service string, notOlderThan uint64) ([]v1.EndpointSlice, error) {
+func (r Reader) OfService(ctx context.Context, namespace, service string, notOlderThan uint64) ([]v1.EndpointSlice, error) {
 	predicate := storage.SelectionPredicate{
 		Label:       labels.Everything(),
 		Field:       fields.OneTermEqualSelector(serviceField, serviceKey(namespace, service)),
-		GetAttrs:    attributes,
+		GetAttrs:    Attributes,
 		IndexFields: []string{serviceField},
 	}
-	list, err := r.ListPredicate(request.WithNamespace(ctx, namespace), predicate, &metainternalversion.ListOptions{
+	list, err := r.Store.ListPredicate(request.WithNamespace(ctx, namespace), predicate, &metainternalversion.ListOptions{
 		ResourceVersion:      strconv.FormatUint(notOlderThan, 10),
 		ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan,
 	})

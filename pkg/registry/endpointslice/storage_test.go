@@ -1,4 +1,4 @@
-package endpointslice
+package endpointslice_test
 
 import (
 	"maps"
@@ -8,11 +8,14 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/utils/ptr"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/registry"
+	"github.com/portolan-dev/portolan/pkg/registry/endpointslice"
 	"github.com/portolan-dev/portolan/pkg/registry/registrytest"
 )
 
@@ -28,17 +31,15 @@ func newSlice() *v1.EndpointSlice {
 }
 
 func TestGeneration(t *testing.T) {
-	scheme, getter := registrytest.Backend(t, "endpointslices")
-	s, err := NewStorage(scheme, getter)
-	if err != nil {
+	store, _ := registrytest.NewStore(t, "endpointslices", registry.Inputs{})
+	scheme := runtime.NewScheme()
+	if err := v1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.EndpointSlice.Destroy)
-	registrytest.WaitReady(t, s.EndpointSlice)
 	ctx := request.WithNamespace(t.Context(), "default")
 	update := func(slice *v1.EndpointSlice) (*v1.EndpointSlice, error) {
 		t.Helper()
-		got, created, err := s.EndpointSlice.Update(ctx, slice.Name, rest.DefaultUpdatedObjectInfo(slice),
+		got, created, err := store.Update(ctx, slice.Name, rest.DefaultUpdatedObjectInfo(slice),
 			rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
 		if created {
 			t.Error("an update created the slice")
@@ -52,7 +53,7 @@ func TestGeneration(t *testing.T) {
 	if _, err := update(newSlice()); !apierrors.IsNotFound(err) {
 		t.Errorf("an update of what is not there: %v", err)
 	}
-	object, err := s.EndpointSlice.Create(ctx, newSlice(), rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
+	object, err := store.Create(ctx, newSlice(), rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +109,7 @@ func TestTopologyIsDropped(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			slice := newSlice()
 			tc.change(&slice.Endpoints[0])
-			strategy{}.PrepareForUpdate(t.Context(), slice, stored)
+			endpointslice.Rules(nil, nil).Strategy.PrepareForUpdate(t.Context(), slice, stored)
 			got := slice.Endpoints[0]
 			if ptr.Deref(got.NodeName, "") != ptr.Deref(tc.nodeName, "") || !maps.Equal(got.DeprecatedTopology, tc.kept) {
 				t.Errorf("node %v, topology %v", got.NodeName, got.DeprecatedTopology)
@@ -136,7 +137,7 @@ func TestTable(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			slice := &v1.EndpointSlice{AddressType: "IPv4", Ports: tc.ports, Endpoints: tc.endpoints}
-			table, err := TableConvertor.ConvertToTable(t.Context(), slice, nil)
+			table, err := endpointslice.TableConvertor.ConvertToTable(t.Context(), slice, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

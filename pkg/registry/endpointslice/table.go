@@ -10,21 +10,21 @@ import (
 	"k8s.io/utils/ptr"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
-	"github.com/portolan-dev/portolan/pkg/registry/table"
+	"github.com/portolan-dev/portolan/pkg/registry/generic"
 )
 
 var docs = discoveryv1.EndpointSlice{}.SwaggerDoc()
 
 // TableConvertor has the columns of upstream's EndpointSlice table
 // (pkg/printers/internalversion).
-var TableConvertor = table.NewConvertor(v1.Resource("endpointslices"), []metav1.TableColumnDefinition{
-	table.NameColumn(),
+var TableConvertor = generic.NewTable(v1.Resource("endpointslices"), []metav1.TableColumnDefinition{
+	generic.NameColumn(),
 	{Name: "AddressType", Type: "string", Description: docs["addressType"]},
 	{Name: "Ports", Type: "string", Description: docs["ports"]},
 	{Name: "Endpoints", Type: "string", Description: docs["endpoints"]},
-	table.AgeColumn(),
+	generic.AgeColumn(),
 }, func(slice *v1.EndpointSlice) []any {
-	return []any{slice.Name, string(slice.AddressType), ports(slice.Ports), endpoints(slice.Endpoints), table.Age(slice.CreationTimestamp)}
+	return []any{slice.Name, string(slice.AddressType), ports(slice.Ports), endpoints(slice.Endpoints), generic.Age(slice.CreationTimestamp)}
 })
 
 const (

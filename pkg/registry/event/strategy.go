@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
@@ -14,11 +15,11 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/endpoints/request"
-	"k8s.io/apiserver/pkg/registry/generic"
+	apigeneric "k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	"github.com/portolan-dev/portolan/apis/core/validation"
-	"github.com/portolan-dev/portolan/pkg/registry/base"
+	"github.com/portolan-dev/portolan/pkg/registry/generic"
 )
 
 var (
@@ -29,11 +30,13 @@ var (
 
 // strategy follows upstream's eventStrategy (pkg/registry/core/event).
 type strategy struct {
-	base.Strategy
+	generic.DefaultStrategy
 }
 
-func newStrategy(typer runtime.ObjectTyper) strategy {
-	return strategy{base.NewStrategy(typer)}
+// Rules returns the rules of Events. etcd removes an Event when nothing has written
+// it for ttl.
+func Rules(typer runtime.ObjectTyper, ttl time.Duration) generic.Rules {
+	return generic.Rules{Strategy: strategy{generic.NewDefaultStrategy(typer)}, TTL: ttl}
 }
 
 // DefaultGarbageCollectionPolicy implements rest.GarbageCollectionDeleteStrategy:
@@ -65,13 +68,13 @@ func (strategy) ValidateUpdate(ctx context.Context, object, old runtime.Object) 
 
 func (strategy) AllowCreateOnUpdate(context.Context) bool { return true }
 
-// attributes are what Events can be selected by, under core v1's names.
-func attributes(object runtime.Object) (labels.Set, fields.Set, error) {
+// Attributes returns what Events can be selected by, under core v1's names.
+func Attributes(object runtime.Object) (labels.Set, fields.Set, error) {
 	event, ok := object.(*corev1.Event)
 	if !ok {
 		return nil, nil, fmt.Errorf("the store of Events was handed a %T", object)
 	}
-	set := generic.ObjectMetaFieldsSet(&event.ObjectMeta, true)
+	set := apigeneric.ObjectMetaFieldsSet(&event.ObjectMeta, true)
 	about := &event.InvolvedObject
 	set["involvedObject.kind"] = about.Kind
 	set["involvedObject.namespace"] = about.Namespace

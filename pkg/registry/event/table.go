@@ -7,14 +7,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/portolan-dev/portolan/pkg/registry/table"
+	"github.com/portolan-dev/portolan/pkg/registry/generic"
 )
 
 var docs = corev1.Event{}.SwaggerDoc()
 
 // TableConvertor has the columns of upstream's Event table
 // (pkg/printers/internalversion).
-var TableConvertor = table.NewConvertor(corev1.Resource("events"), []metav1.TableColumnDefinition{
+var TableConvertor = generic.NewTable(corev1.Resource("events"), []metav1.TableColumnDefinition{
 	{Name: "Last Seen", Type: "string", Description: docs["lastTimestamp"]},
 	{Name: "Type", Type: "string", Description: docs["type"]},
 	{Name: "Reason", Type: "string", Description: docs["reason"]},
@@ -24,7 +24,7 @@ var TableConvertor = table.NewConvertor(corev1.Resource("events"), []metav1.Tabl
 	{Name: "Message", Type: "string", Description: docs["message"]},
 	{Name: "First Seen", Type: "string", Priority: 1, Description: docs["firstTimestamp"]},
 	{Name: "Count", Type: "string", Priority: 1, Description: docs["count"]},
-	hidden(table.NameColumn()),
+	hidden(generic.NameColumn()),
 }, func(event *corev1.Event) []any {
 	first, last, count := seen(event)
 	return []any{
@@ -42,16 +42,16 @@ func hidden(column metav1.TableColumnDefinition) metav1.TableColumnDefinition {
 // seen is how long ago an Event was seen for the first and the last time, and
 // how often in all. A new one that is not part of a series was seen once.
 func seen(event *corev1.Event) (first, last string, count int64) {
-	first = table.Age(event.FirstTimestamp)
+	first = generic.Age(event.FirstTimestamp)
 	if event.FirstTimestamp.IsZero() {
-		first = table.Age(metav1.Time(event.EventTime))
+		first = generic.Age(metav1.Time(event.EventTime))
 	}
-	last = table.Age(event.LastTimestamp)
+	last = generic.Age(event.LastTimestamp)
 	if event.LastTimestamp.IsZero() {
 		last = first
 	}
 	if series := event.Series; series != nil {
-		return first, table.Age(metav1.Time(series.LastObservedTime)), int64(series.Count)
+		return first, generic.Age(metav1.Time(series.LastObservedTime)), int64(series.Count)
 	}
 	return first, last, int64(cmp.Or(event.Count, 1))
 }

@@ -16,8 +16,7 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/portolan-dev/portolan/apis/core/validation"
-	"github.com/portolan-dev/portolan/pkg/registry/base"
-	"github.com/portolan-dev/portolan/pkg/registry/status"
+	"github.com/portolan-dev/portolan/pkg/registry/generic"
 )
 
 var (
@@ -34,17 +33,19 @@ const version = "networking.k8s.io/v1"
 
 // strategy follows upstream's ingressStrategy (pkg/registry/networking/ingress).
 type strategy struct {
-	base.Strategy
+	generic.DefaultStrategy
 }
 
-func newStrategy(typer runtime.ObjectTyper) strategy {
-	return strategy{base.NewStrategy(typer)}
+// Rules returns the rules of Ingresses.
+func Rules(typer runtime.ObjectTyper) generic.Rules {
+	main := strategy{generic.NewDefaultStrategy(typer)}
+	return generic.Rules{Strategy: main, Status: statusStrategy{main}}
 }
 
 func (strategy) NamespaceScoped() bool { return true }
 
 func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return status.ResetFieldsOf(version, fieldpath.MakePathOrDie("status"))
+	return generic.ResetFieldsOf(version, fieldpath.MakePathOrDie("status"))
 }
 
 func (strategy) PrepareForCreate(_ context.Context, object runtime.Object) {
@@ -83,7 +84,7 @@ type statusStrategy struct {
 }
 
 func (statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return status.ResetFieldsOf(version, fieldpath.MakePathOrDie("spec"))
+	return generic.ResetFieldsOf(version, fieldpath.MakePathOrDie("spec"))
 }
 
 func (statusStrategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {

@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/utils/ptr"
 
-	"github.com/portolan-dev/portolan/pkg/registry/table"
+	"github.com/portolan-dev/portolan/pkg/registry/generic"
 )
 
 // maxHosts is how many hosts are shown. They are of the first rules.
@@ -18,21 +18,21 @@ const maxHosts = 3
 
 // TableConvertor has the columns of upstream's Ingress table
 // (pkg/printers/internalversion).
-var TableConvertor = table.NewConvertor(networkingv1.Resource("ingresses"), []metav1.TableColumnDefinition{
-	table.NameColumn(),
+var TableConvertor = generic.NewTable(networkingv1.Resource("ingresses"), []metav1.TableColumnDefinition{
+	generic.NameColumn(),
 	{Name: "Class", Type: "string", Description: "The name of the IngressClass resource that should be used for additional configuration"},
 	{Name: "Hosts", Type: "string", Description: "Hosts that incoming requests are matched against before the ingress rule"},
 	{Name: "Address", Type: "string", Description: "Address is a list containing ingress points for the load-balancer"},
 	{Name: "Ports", Type: "string", Description: "Ports of TLS configurations that open"},
-	table.AgeColumn(),
+	generic.AgeColumn(),
 }, func(ingress *networkingv1.Ingress) []any {
 	ports := "80"
 	if len(ingress.Spec.TLS) > 0 {
 		ports = "80, 443"
 	}
 	return []any{
-		ingress.Name, ptr.Deref(ingress.Spec.IngressClassName, table.None), hosts(ingress.Spec.Rules), addresses(&ingress.Status.LoadBalancer),
-		ports, table.Age(ingress.CreationTimestamp),
+		ingress.Name, ptr.Deref(ingress.Spec.IngressClassName, generic.None), hosts(ingress.Spec.Rules), addresses(&ingress.Status.LoadBalancer),
+		ports, generic.Age(ingress.CreationTimestamp),
 	}
 })
 

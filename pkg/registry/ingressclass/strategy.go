@@ -12,7 +12,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	"github.com/portolan-dev/portolan/apis/core/validation"
-	"github.com/portolan-dev/portolan/pkg/registry/base"
+	"github.com/portolan-dev/portolan/pkg/registry/generic"
 )
 
 var (
@@ -24,11 +24,12 @@ var (
 // strategy follows upstream's ingressClassStrategy
 // (pkg/registry/networking/ingressclass).
 type strategy struct {
-	base.Strategy
+	generic.DefaultStrategy
 }
 
-func newStrategy(typer runtime.ObjectTyper) strategy {
-	return strategy{base.NewStrategy(typer)}
+// Rules returns the rules of IngressClasses.
+func Rules(typer runtime.ObjectTyper) generic.Rules {
+	return generic.Rules{Strategy: strategy{generic.NewDefaultStrategy(typer)}}
 }
 
 func (strategy) NamespaceScoped() bool { return false }

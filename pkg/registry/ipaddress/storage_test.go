@@ -1,4 +1,4 @@
-package ipaddress
+package ipaddress_test
 
 import (
 	"context"
@@ -12,6 +12,9 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/registry"
+	"github.com/portolan-dev/portolan/pkg/registry/generic"
+	"github.com/portolan-dev/portolan/pkg/registry/ipaddress"
 	"github.com/portolan-dev/portolan/pkg/registry/registrytest"
 )
 
@@ -24,7 +27,7 @@ func newAddress(name string, uid types.UID, finalizers ...string) *v1.IPAddress 
 
 // hold stores a claim that a Service holds, past the registry, as the Service's
 // transaction does.
-func hold(t *testing.T, ctx context.Context, r *REST, name string, finalizers ...string) {
+func hold(t *testing.T, ctx context.Context, r generic.Store, name string, finalizers ...string) {
 	t.Helper()
 	key, err := r.KeyFunc(ctx, name)
 	if err != nil {
@@ -37,15 +40,10 @@ func hold(t *testing.T, ctx context.Context, r *REST, name string, finalizers ..
 	}
 }
 
-func newREST(t *testing.T) *REST {
-	scheme, getter := registrytest.Backend(t, "ipaddresses")
-	storage, err := NewStorage(scheme, getter)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(storage.IPAddress.Destroy)
-	registrytest.WaitReady(t, storage.IPAddress)
-	return storage.IPAddress
+func newStore(t *testing.T) generic.Store {
+	t.Helper()
+	store, _ := registrytest.NewStore(t, "ipaddresses", registry.Inputs{})
+	return store
 }
 
 func checkHeld(t *testing.T, what string, err error) {
@@ -56,7 +54,7 @@ func checkHeld(t *testing.T, what string, err error) {
 }
 
 func TestHeldAddresses(t *testing.T) {
-	r, ctx := newREST(t), registrytest.ClusterScoped(t)
+	r, ctx := newStore(t), registrytest.ClusterScoped(t)
 	hold(t, ctx, r, "10.96.0.10")
 	hold(t, ctx, r, "10.96.0.11", "example.com/wait")
 	for _, name := range []string{"10.96.0.10", "10.96.0.11"} {
@@ -84,7 +82,7 @@ func TestHeldAddresses(t *testing.T) {
 }
 
 func TestDeleteCollectionStopsAtAHeldAddress(t *testing.T) {
-	r, ctx := newREST(t), registrytest.ClusterScoped(t)
+	r, ctx := newStore(t), registrytest.ClusterScoped(t)
 	for _, name := range []string{"10.96.0.1", "10.96.0.3"} {
 		if _, err := r.Create(ctx, newAddress(name, ""), rest.ValidateAllObjectFunc, &metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
@@ -101,7 +99,7 @@ func TestDeleteCollectionStopsAtAHeldAddress(t *testing.T) {
 }
 
 func TestReservations(t *testing.T) {
-	r, ctx := newREST(t), registrytest.ClusterScoped(t)
+	r, ctx := newStore(t), registrytest.ClusterScoped(t)
 	if _, err := r.Create(ctx, newAddress("10.96.0.1", "forged"), rest.ValidateAllObjectFunc, &metav1.CreateOptions{}); !apierrors.IsInvalid(err) {
 		t.Errorf("a client's UID: got %v", err)
 	}
@@ -120,7 +118,7 @@ func TestReservations(t *testing.T) {
 func TestTable(t *testing.T) {
 	list := &v1.IPAddressList{Items: []v1.IPAddress{*newAddress("10.96.0.1", ""), {}}}
 	list.Items[0].Spec.ParentRef.Group = "example.com"
-	table, err := TableConvertor.ConvertToTable(t.Context(), list, nil)
+	table, err := ipaddress.TableConvertor.ConvertToTable(t.Context(), list, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,8 +13,8 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/apis/portolan/validation"
-	"github.com/portolan-dev/portolan/pkg/registry/base"
 	"github.com/portolan-dev/portolan/pkg/registry/claim"
+	"github.com/portolan-dev/portolan/pkg/registry/generic"
 )
 
 var (
@@ -26,11 +26,12 @@ var (
 // strategy follows upstream's ipAddressStrategy
 // (pkg/registry/networking/ipaddress).
 type strategy struct {
-	base.Strategy
+	generic.DefaultStrategy
 }
 
-func newStrategy(typer runtime.ObjectTyper) strategy {
-	return strategy{base.Strategy{ObjectTyper: typer, NameGenerator: claim.NoNameGenerator{}}}
+// Rules returns the rules of IPAddresses.
+func Rules(typer runtime.ObjectTyper) generic.Rules {
+	return generic.Rules{Strategy: strategy{generic.DefaultStrategy{ObjectTyper: typer, NameGenerator: claim.NoNameGenerator{}}}}
 }
 
 func (strategy) NamespaceScoped() bool { return false }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/portolan-dev/portolan/apis/core"
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
-	"github.com/portolan-dev/portolan/pkg/registry/table"
+	"github.com/portolan-dev/portolan/pkg/registry/generic"
 )
 
 // TableConvertor has the columns of upstream's IPAddress table
@@ -23,15 +23,15 @@ var CoreTableConvertor = newTable(networkingv1.Resource("ipaddresses"), func(ref
 })
 
 func newTable(resource schema.GroupResource, holderOf func(*v1.ParentReference) string) rest.TableConvertor {
-	return table.NewConvertor(resource, []metav1.TableColumnDefinition{
-		table.NameColumn(),
+	return generic.NewTable(resource, []metav1.TableColumnDefinition{
+		generic.NameColumn(),
 		{Name: "ParentRef", Type: "string", Description: "The object that holds the address."},
-		table.AgeColumn(),
+		generic.AgeColumn(),
 	}, func(address *v1.IPAddress) []any {
-		holder := table.None
+		holder := generic.None
 		if ref := address.Spec.ParentRef; ref != nil {
 			holder = holderOf(ref)
 		}
-		return []any{address.Name, holder, table.Age(address.CreationTimestamp)}
+		return []any{address.Name, holder, generic.Age(address.CreationTimestamp)}
 	})
 }

@@ -7,11 +7,12 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	"github.com/portolan-dev/portolan/apis/core/validation"
-	"github.com/portolan-dev/portolan/pkg/registry/base"
+	"github.com/portolan-dev/portolan/pkg/registry/generic"
 )
 
 var (
@@ -20,13 +21,17 @@ var (
 	_ rest.RESTDeleteStrategy = strategy{}
 )
 
+// Resource is the resource of Leases, which its own API package does not name.
+var Resource = schema.GroupResource{Group: coordinationv1.GroupName, Resource: "leases"}
+
 // strategy follows upstream's leaseStrategy (pkg/registry/coordination/lease).
 type strategy struct {
-	base.Strategy
+	generic.DefaultStrategy
 }
 
-func newStrategy(typer runtime.ObjectTyper) strategy {
-	return strategy{base.NewStrategy(typer)}
+// Rules returns the rules of Leases.
+func Rules(typer runtime.ObjectTyper) generic.Rules {
+	return generic.Rules{Strategy: strategy{generic.NewDefaultStrategy(typer)}}
 }
 
 func (strategy) NamespaceScoped() bool { return true }

@@ -9,7 +9,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apiserver/pkg/registry/generic"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage"
@@ -17,19 +16,11 @@ import (
 	"k8s.io/apiserver/pkg/util/dryrun"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
-	"github.com/portolan-dev/portolan/pkg/registry/base"
-	"github.com/portolan-dev/portolan/pkg/registry/status"
+	"github.com/portolan-dev/portolan/pkg/registry/generic"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
 var resource = corev1.Resource("namespaces")
-
-// Storage is what is installed for Namespaces.
-type Storage struct {
-	Namespace *REST
-	Status    *status.REST
-	Finalize  *FinalizeREST
-}
 
 // store is what clients get of the generic registry's store: all but deleting
 // many Namespaces at once, which upstream doesn't serve either.
@@ -49,48 +40,22 @@ type store interface {
 }
 
 var (
-	_ store                = base.Store{}
+	_ store                = generic.Store{}
 	_ rest.GracefulDeleter = &REST{}
 )
 
-// REST serves namespaces.
+// REST serves Namespaces.
 type REST struct {
 	store
-	base base.Store
+	generic generic.Store
 }
 
-// NewStorage makes the storage of Namespaces.
-func NewStorage(scheme *runtime.Scheme, getter generic.RESTOptionsGetter) (Storage, error) {
-	main := newStrategy(scheme)
-	store := &genericregistry.Store{
-		NewFunc:                   func() runtime.Object { return &corev1.Namespace{} },
-		NewListFunc:               func() runtime.Object { return &corev1.NamespaceList{} },
-		DefaultQualifiedResource:  resource,
-		SingularQualifiedResource: corev1.Resource("namespace"),
+// Serve returns the storage that clients reach.
+func Serve(store generic.Store) rest.Storage { return &REST{store: store, generic: store} }
 
-		CreateStrategy:      main,
-		UpdateStrategy:      main,
-		DeleteStrategy:      main,
-		ResetFieldsStrategy: main,
-
-		ReturnDeletedObject:      true,
-		ShouldDeleteDuringUpdate: isDone,
-		TableConvertor:           TableConvertor,
-	}
-	if err := store.CompleteWithOptions(&generic.StoreOptions{RESTOptions: getter, AttrFunc: attributes}); err != nil {
-		return Storage{}, err
-	}
-	served := base.Store{Store: store, Names: base.Names{Short: []string{"ns"}}}
-	return Storage{
-		Namespace: &REST{store: served, base: served},
-		Status:    status.NewREST(store, statusStrategy{main}),
-		Finalize:  &FinalizeREST{status.NewREST(store, finalizeStrategy{main})},
-	}, nil
-}
-
-// isDone says whether an update was the last thing that a deleted Namespace
-// waited for.
-func isDone(ctx context.Context, key string, object, existing runtime.Object) bool {
+// DeleteDuringUpdate reports whether an update removes a terminating Namespace:
+// neither spec.finalizers nor metadata.finalizers are left.
+func DeleteDuringUpdate(ctx context.Context, key string, object, existing runtime.Object) bool {
 	return len(object.(*corev1.Namespace).Spec.Finalizers) == 0 && genericregistry.ShouldDeleteDuringUpdate(ctx, key, object, existing)
 }
 
@@ -123,7 +88,7 @@ func (r *REST) Delete(ctx context.Context, name string, validate rest.ValidateOb
 	}
 	options = options.DeepCopy()
 	options.Preconditions = &metav1.Preconditions{UID: preconditions.UID, ResourceVersion: preconditions.ResourceVersion}
-	return r.base.Delete(ctx, name, validate, options)
+	return r.generic.Delete(ctx, name, validate, options)
 }
 
 // preconditionsOf are those of the options and that the Namespace is the one
@@ -150,12 +115,12 @@ func preconditionsOf(namespace *corev1.Namespace, options *metav1.DeleteOptions)
 
 // mark begins the end of a Namespace.
 func (r *REST) mark(ctx context.Context, name string, validate rest.ValidateObjectFunc, preconditions storage.Preconditions) (runtime.Object, error) {
-	key, err := r.base.KeyFunc(ctx, name)
+	key, err := r.generic.KeyFunc(ctx, name)
 	if err != nil {
 		return nil, err
 	}
 	marked := r.New()
-	err = r.base.Storage.GuaranteedUpdate(ctx, key, marked, false, &preconditions, storage.SimpleUpdate(func(existing runtime.Object) (runtime.Object, error) {
+	err = r.generic.Storage.GuaranteedUpdate(ctx, key, marked, false, &preconditions, storage.SimpleUpdate(func(existing runtime.Object) (runtime.Object, error) {
 		if err := validate(ctx, existing); err != nil {
 			return nil, err
 		}
@@ -181,7 +146,13 @@ func (r *REST) mark(ctx context.Context, name string, validate rest.ValidateObje
 // FinalizeREST serves namespaces/finalize, which changes spec.finalizers and
 // nothing else.
 type FinalizeREST struct {
-	rest *status.REST
+	rest *generic.Status
+}
+
+// NewFinalize makes the subresource of a store of Namespaces.
+func NewFinalize(store generic.Store, typer runtime.ObjectTyper) *FinalizeREST {
+	main := strategy{generic.NewDefaultStrategy(typer)}
+	return &FinalizeREST{generic.NewStatus(store, finalizeStrategy{main})}
 }
 
 var (

@@ -14,14 +14,13 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	"k8s.io/apiserver/pkg/registry/generic"
+	apigeneric "k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/portolan-dev/portolan/apis/core"
 	"github.com/portolan-dev/portolan/apis/core/validation"
-	"github.com/portolan-dev/portolan/pkg/registry/base"
-	"github.com/portolan-dev/portolan/pkg/registry/status"
+	"github.com/portolan-dev/portolan/pkg/registry/generic"
 )
 
 var (
@@ -33,17 +32,19 @@ var (
 
 // strategy follows upstream's namespaceStrategy (pkg/registry/core/namespace).
 type strategy struct {
-	base.Strategy
+	generic.DefaultStrategy
 }
 
-func newStrategy(typer runtime.ObjectTyper) strategy {
-	return strategy{base.NewStrategy(typer)}
+// Rules returns the rules of Namespaces.
+func Rules(typer runtime.ObjectTyper) generic.Rules {
+	main := strategy{generic.NewDefaultStrategy(typer)}
+	return generic.Rules{Strategy: main, Status: statusStrategy{main}}
 }
 
 func (strategy) NamespaceScoped() bool { return false }
 
 func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return status.ResetCoreFields(fieldpath.MakePathOrDie("status"))
+	return generic.ResetCoreFields(fieldpath.MakePathOrDie("status"))
 }
 
 // PrepareForCreate adds the finalizer that every Namespace begins with. It is no
@@ -80,7 +81,7 @@ type statusStrategy struct {
 }
 
 func (statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return status.ResetCoreFields(fieldpath.MakePathOrDie("spec"))
+	return generic.ResetCoreFields(fieldpath.MakePathOrDie("spec"))
 }
 
 func (statusStrategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
@@ -104,13 +105,13 @@ func (finalizeStrategy) ValidateUpdate(_ context.Context, object, old runtime.Ob
 	return validation.ValidateNamespaceFinalizeUpdate(object.(*corev1.Namespace), old.(*corev1.Namespace))
 }
 
-// attributes are what Namespaces can be selected by.
-func attributes(object runtime.Object) (labels.Set, fields.Set, error) {
+// Attributes returns what Namespaces are selected by.
+func Attributes(object runtime.Object) (labels.Set, fields.Set, error) {
 	namespace, ok := object.(*corev1.Namespace)
 	if !ok {
 		return nil, nil, fmt.Errorf("the store of Namespaces was handed a %T", object)
 	}
-	set := generic.ObjectMetaFieldsSet(&namespace.ObjectMeta, false)
+	set := apigeneric.ObjectMetaFieldsSet(&namespace.ObjectMeta, false)
 	set["status.phase"] = string(namespace.Status.Phase)
 	return namespace.Labels, set, nil
 }

@@ -12,13 +12,12 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	"k8s.io/apiserver/pkg/registry/generic"
+	apigeneric "k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/portolan-dev/portolan/apis/core/validation"
-	"github.com/portolan-dev/portolan/pkg/registry/base"
-	"github.com/portolan-dev/portolan/pkg/registry/status"
+	"github.com/portolan-dev/portolan/pkg/registry/generic"
 )
 
 var (
@@ -30,17 +29,19 @@ var (
 
 // strategy follows upstream's nodeStrategy (pkg/registry/core/node).
 type strategy struct {
-	base.Strategy
+	generic.DefaultStrategy
 }
 
-func newStrategy(typer runtime.ObjectTyper) strategy {
-	return strategy{base.NewStrategy(typer)}
+// Rules returns the rules of Nodes.
+func Rules(typer runtime.ObjectTyper) generic.Rules {
+	main := strategy{generic.NewDefaultStrategy(typer)}
+	return generic.Rules{Strategy: main, Status: statusStrategy{main}}
 }
 
 func (strategy) NamespaceScoped() bool { return false }
 
 func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return status.ResetCoreFields(fieldpath.MakePathOrDie("status"))
+	return generic.ResetCoreFields(fieldpath.MakePathOrDie("status"))
 }
 
 // PrepareForCreate leaves the status: who registers a Node may say all of it at
@@ -66,7 +67,7 @@ type statusStrategy struct {
 }
 
 func (statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return status.ResetCoreFields(fieldpath.MakePathOrDie("spec"))
+	return generic.ResetCoreFields(fieldpath.MakePathOrDie("spec"))
 }
 
 func (statusStrategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
@@ -77,13 +78,13 @@ func (statusStrategy) ValidateUpdate(_ context.Context, object, old runtime.Obje
 	return validation.ValidateNodeUpdate(object.(*corev1.Node), old.(*corev1.Node))
 }
 
-// attributes are what Nodes can be selected by.
-func attributes(object runtime.Object) (labels.Set, fields.Set, error) {
+// Attributes returns what Nodes are selected by.
+func Attributes(object runtime.Object) (labels.Set, fields.Set, error) {
 	node, ok := object.(*corev1.Node)
 	if !ok {
 		return nil, nil, fmt.Errorf("the store of Nodes was handed a %T", object)
 	}
-	set := generic.ObjectMetaFieldsSet(&node.ObjectMeta, false)
+	set := apigeneric.ObjectMetaFieldsSet(&node.ObjectMeta, false)
 	set["spec.unschedulable"] = strconv.FormatBool(node.Spec.Unschedulable)
 	return node.Labels, set, nil
 }

@@ -8,7 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 
-	"github.com/portolan-dev/portolan/pkg/registry/table"
+	"github.com/portolan-dev/portolan/pkg/registry/generic"
 )
 
 const (
@@ -23,11 +23,11 @@ var (
 
 // TableConvertor has the columns of upstream's Node table
 // (pkg/printers/internalversion).
-var TableConvertor = table.NewConvertor(corev1.Resource("nodes"), []metav1.TableColumnDefinition{
-	table.NameColumn(),
+var TableConvertor = generic.NewTable(corev1.Resource("nodes"), []metav1.TableColumnDefinition{
+	generic.NameColumn(),
 	{Name: "Status", Type: "string", Description: "The status of the node"},
 	{Name: "Roles", Type: "string", Description: "The roles of the node"},
-	table.AgeColumn(),
+	generic.AgeColumn(),
 	{Name: "Version", Type: "string", Description: infoDocs["kubeletVersion"]},
 	{Name: "Internal-IP", Type: "string", Priority: 1, Description: statusDocs["addresses"]},
 	{Name: "External-IP", Type: "string", Priority: 1, Description: statusDocs["addresses"]},
@@ -36,14 +36,14 @@ var TableConvertor = table.NewConvertor(corev1.Resource("nodes"), []metav1.Table
 	{Name: "Container-Runtime", Type: "string", Priority: 1, Description: infoDocs["containerRuntimeVersion"]},
 }, func(node *corev1.Node) []any {
 	info := node.Status.NodeInfo
-	kernel := cmp.Or(info.KernelVersion, table.Unknown)
+	kernel := cmp.Or(info.KernelVersion, generic.Unknown)
 	if info.Architecture != "" {
 		kernel += " (" + info.Architecture + ")"
 	}
 	return []any{
-		node.Name, ready(node), roles(node), table.Age(node.CreationTimestamp), info.KubeletVersion,
+		node.Name, ready(node), roles(node), generic.Age(node.CreationTimestamp), info.KubeletVersion,
 		address(node, corev1.NodeInternalIP), address(node, corev1.NodeExternalIP),
-		cmp.Or(info.OSImage, table.Unknown), kernel, cmp.Or(info.ContainerRuntimeVersion, table.Unknown),
+		cmp.Or(info.OSImage, generic.Unknown), kernel, cmp.Or(info.ContainerRuntimeVersion, generic.Unknown),
 	}
 })
 
@@ -74,7 +74,7 @@ func roles(node *corev1.Node) string {
 			found.Insert(value)
 		}
 	}
-	return cmp.Or(strings.Join(sets.List(found), ","), table.None)
+	return cmp.Or(strings.Join(sets.List(found), ","), generic.None)
 }
 
 // address is the first of a kind.
@@ -84,5 +84,5 @@ func address(node *corev1.Node, kind corev1.NodeAddressType) string {
 			return address.Address
 		}
 	}
-	return table.None
+	return generic.None
 }

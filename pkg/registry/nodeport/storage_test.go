@@ -1,4 +1,4 @@
-package nodeport
+package nodeport_test
 
 import (
 	"strings"
@@ -12,6 +12,9 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/registry"
+	"github.com/portolan-dev/portolan/pkg/registry/generic"
+	"github.com/portolan-dev/portolan/pkg/registry/nodeport"
 	"github.com/portolan-dev/portolan/pkg/registry/registrytest"
 )
 
@@ -25,20 +28,14 @@ func newPort(name string, uid types.UID, protocols ...corev1.Protocol) *v1.NodeP
 	}
 }
 
-func newREST(t *testing.T) *REST {
+func newStore(t *testing.T) generic.Store {
 	t.Helper()
-	scheme, getter := registrytest.Backend(t, "nodeports")
-	s, err := NewStorage(scheme, getter)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.NodePort.Destroy)
-	registrytest.WaitReady(t, s.NodePort)
-	return s.NodePort
+	store, _ := registrytest.NewStore(t, "nodeports", registry.Inputs{})
+	return store
 }
 
 func TestHeldPort(t *testing.T) {
-	r, ctx := newREST(t), registrytest.ClusterScoped(t)
+	r, ctx := newStore(t), registrytest.ClusterScoped(t)
 	key, err := r.KeyFunc(ctx, "30080")
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +66,7 @@ func TestHeldPort(t *testing.T) {
 }
 
 func TestReservation(t *testing.T) {
-	r, ctx := newREST(t), registrytest.ClusterScoped(t)
+	r, ctx := newStore(t), registrytest.ClusterScoped(t)
 	update := func(port *v1.NodePort) error {
 		_, _, err := r.Update(ctx, port.Name, rest.DefaultUpdatedObjectInfo(port), rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
 		return err
@@ -89,7 +86,7 @@ func TestReservation(t *testing.T) {
 }
 
 func TestTable(t *testing.T) {
-	table, err := TableConvertor.ConvertToTable(t.Context(), &v1.NodePortList{Items: []v1.NodePort{*newPort("80", "", "TCP", "UDP"), {}}}, nil)
+	table, err := nodeport.TableConvertor.ConvertToTable(t.Context(), &v1.NodePortList{Items: []v1.NodePort{*newPort("80", "", "TCP", "UDP"), {}}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,26 +7,26 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
-	"github.com/portolan-dev/portolan/pkg/registry/table"
+	"github.com/portolan-dev/portolan/pkg/registry/generic"
 )
 
 // TableConvertor has the columns of the NodePort table.
-var TableConvertor = table.NewConvertor(v1.Resource("nodeports"), []metav1.TableColumnDefinition{
-	table.NameColumn(),
+var TableConvertor = generic.NewTable(v1.Resource("nodeports"), []metav1.TableColumnDefinition{
+	generic.NameColumn(),
 	{Name: "Protocols", Type: "string", Description: "The protocols that the holder serves on the port."},
 	{Name: "ParentRef", Type: "string", Description: "The object that holds the port."},
-	table.AgeColumn(),
+	generic.AgeColumn(),
 }, func(port *v1.NodePort) []any {
-	holder := table.None
+	holder := generic.None
 	if ref := port.Spec.ParentRef; ref != nil {
 		holder = ref.Holder()
 	}
-	return []any{port.Name, protocolsCell(port.Spec.Protocols), holder, table.Age(port.CreationTimestamp)}
+	return []any{port.Name, protocolsCell(port.Spec.Protocols), holder, generic.Age(port.CreationTimestamp)}
 })
 
 func protocolsCell(protocols []corev1.Protocol) string {
 	if len(protocols) == 0 {
-		return table.None
+		return generic.None
 	}
 	var names []string
 	for _, protocol := range protocols {

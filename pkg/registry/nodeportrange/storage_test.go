@@ -1,4 +1,4 @@
-package nodeportrange
+package nodeportrange_test
 
 import (
 	"testing"
@@ -12,6 +12,9 @@ import (
 	"k8s.io/utils/ptr"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/registry"
+	"github.com/portolan-dev/portolan/pkg/registry/generic"
+	"github.com/portolan-dev/portolan/pkg/registry/nodeportrange"
 	"github.com/portolan-dev/portolan/pkg/registry/registrytest"
 )
 
@@ -44,21 +47,15 @@ func checkFigures(t *testing.T, what string, object any, err error) *v1.NodePort
 	return ports
 }
 
-func newStorage(t *testing.T) Storage {
+func newStore(t *testing.T) (generic.Store, *generic.Status) {
 	t.Helper()
-	scheme, getter := registrytest.Backend(t, "nodeportranges")
-	s, err := NewStorage(scheme, getter, fixedUsage{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.NodePortRange.Destroy)
-	registrytest.WaitReady(t, s.NodePortRange)
-	return s
+	return registrytest.NewStore(t, "nodeportranges", registry.Inputs{PortUsage: fixedUsage{}})
 }
 
 func TestFigures(t *testing.T) {
-	s, ctx := newStorage(t), registrytest.ClusterScoped(t)
-	w, err := s.NodePortRange.Watch(ctx, &metainternalversion.ListOptions{})
+	store, status := newStore(t)
+	ctx := registrytest.ClusterScoped(t)
+	w, err := store.Watch(ctx, &metainternalversion.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +70,7 @@ func TestFigures(t *testing.T) {
 		}
 	}
 
-	created, err := s.NodePortRange.Create(ctx, newRange("80-89"), rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
+	created, err := store.Create(ctx, newRange("80-89"), rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
 	if ports := checkFigures(t, "create", created, err); ports.Status.Conditions != nil {
 		t.Errorf("create set conditions: %v", ports.Status.Conditions)
 	}
@@ -81,29 +78,29 @@ func TestFigures(t *testing.T) {
 
 	shrunk := newRange("80", "443")
 	shrunk.Spec.AutoAssign = ptr.To(true)
-	updated, _, err := s.NodePortRange.Update(ctx, "low", rest.DefaultUpdatedObjectInfo(shrunk), rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
+	updated, _, err := store.Update(ctx, "low", rest.DefaultUpdatedObjectInfo(shrunk), rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
 	if ports := checkFigures(t, "update", updated, err); len(ports.Spec.Ports) != 2 || !*ports.Spec.AutoAssign {
 		t.Errorf("update: got %+v", ports.Spec)
 	}
 	checkWatch("watch of the update")
 
-	updated, _, err = s.Status.Update(ctx, "low", rest.DefaultUpdatedObjectInfo(newRange("1-1000")), rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
+	updated, _, err = status.Update(ctx, "low", rest.DefaultUpdatedObjectInfo(newRange("1-1000")), rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
 	if ports := checkFigures(t, "update of the status", updated, err); len(ports.Spec.Ports) != 2 || len(ports.Status.Conditions) != 1 {
 		t.Errorf("update of the status: got %+v", ports)
 	}
 	checkWatch("watch of the status")
 
-	list, err := s.NodePortRange.List(ctx, &metainternalversion.ListOptions{})
+	list, err := store.List(ctx, &metainternalversion.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	checkFigures(t, "list", &list.(*v1.NodePortRangeList).Items[0], nil)
-	got, err := s.Status.Get(ctx, "low", &metav1.GetOptions{})
+	got, err := status.Get(ctx, "low", &metav1.GetOptions{})
 	checkFigures(t, "get of the status", got, err)
 
 	stored := &v1.NodePortRange{}
-	key, _ := s.NodePortRange.KeyFunc(ctx, "low")
-	if err := s.NodePortRange.Storage.Get(ctx, key, storage.GetOptions{}, stored); err != nil {
+	key, _ := store.KeyFunc(ctx, "low")
+	if err := store.Storage.Get(ctx, key, storage.GetOptions{}, stored); err != nil {
 		t.Fatal(err)
 	}
 	if stored.Status.Capacity != 0 || stored.Status.Allocated != 0 || stored.Status.Free != 0 {
@@ -112,12 +109,13 @@ func TestFigures(t *testing.T) {
 }
 
 func TestPutDoesNotCreate(t *testing.T) {
-	s, ctx := newStorage(t), registrytest.ClusterScoped(t)
+	store, status := newStore(t)
+	ctx := registrytest.ClusterScoped(t)
 	info := rest.DefaultUpdatedObjectInfo(newRange("80"))
-	if _, _, err := s.NodePortRange.Update(ctx, "low", info, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{}); !apierrors.IsNotFound(err) {
+	if _, _, err := store.Update(ctx, "low", info, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("got %v, want 404", err)
 	}
-	if _, _, err := s.Status.Update(ctx, "low", info, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, true, &metav1.UpdateOptions{}); !apierrors.IsNotFound(err) {
+	if _, _, err := status.Update(ctx, "low", info, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, true, &metav1.UpdateOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("status: got %v, want 404", err)
 	}
 }
@@ -125,7 +123,7 @@ func TestPutDoesNotCreate(t *testing.T) {
 func TestTable(t *testing.T) {
 	ports := newRange("443", "30000-32767")
 	ports.Status = v1.NodePortRangeStatus{Capacity: 10, Allocated: 3, Free: 7}
-	table, err := TableConvertor.ConvertToTable(t.Context(), ports, nil)
+	table, err := nodeportrange.TableConvertor.ConvertToTable(t.Context(), ports, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

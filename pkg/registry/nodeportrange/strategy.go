@@ -16,8 +16,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/apis/portolan/validation"
-	"github.com/portolan-dev/portolan/pkg/registry/base"
-	"github.com/portolan-dev/portolan/pkg/registry/status"
+	"github.com/portolan-dev/portolan/pkg/registry/generic"
 )
 
 var (
@@ -31,17 +30,19 @@ var (
 
 // strategy follows that of ServiceCIDRs; upstream has no such kind.
 type strategy struct {
-	base.Strategy
+	generic.DefaultStrategy
 }
 
-func newStrategy(typer runtime.ObjectTyper) strategy {
-	return strategy{base.NewStrategy(typer)}
+// Rules returns the rules of NodePortRanges. Every read asks usage.
+func Rules(typer runtime.ObjectTyper, usage Usage) generic.Rules {
+	main := strategy{generic.NewDefaultStrategy(typer)}
+	return generic.Rules{Strategy: main, Status: statusStrategy{main}, Fill: func(obj runtime.Object) { fill(usage, obj) }}
 }
 
 func (strategy) NamespaceScoped() bool { return false }
 
 func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return status.ResetFields(fieldpath.NewSet(fieldpath.MakePathOrDie("status")))
+	return generic.ResetFields(fieldpath.NewSet(fieldpath.MakePathOrDie("status")))
 }
 
 func (strategy) PrepareForCreate(_ context.Context, object runtime.Object) {
@@ -70,7 +71,7 @@ type statusStrategy struct {
 // GetResetFields names the figures too, so that no applier comes to own what is
 // never stored.
 func (statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return status.ResetFields(fieldpath.NewSet(
+	return generic.ResetFields(fieldpath.NewSet(
 		fieldpath.MakePathOrDie("metadata"),
 		fieldpath.MakePathOrDie("spec"),
 		fieldpath.MakePathOrDie("status", "capacity"),

@@ -1,14 +1,9 @@
 package nodeportrange
 
 import (
-	"context"
-
-	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/watch"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
-	"github.com/portolan-dev/portolan/pkg/registry/decorate"
 )
 
 // Usage says how full the range with a name is; see v1.NodePortRangeStatus. Of
@@ -34,14 +29,4 @@ func fill(usage Usage, object runtime.Object) {
 func fillOne(usage Usage, ports *v1.NodePortRange) {
 	status := &ports.Status
 	status.Capacity, status.Allocated, status.Free = usage.PortUsage(ports.Name)
-}
-
-// Watch implements rest.Watcher; see package decorate for why the store's own
-// does not do.
-func (r *REST) Watch(ctx context.Context, options *metainternalversion.ListOptions) (watch.Interface, error) {
-	inner, err := r.undecorated.Watch(ctx, options)
-	if err != nil {
-		return nil, err
-	}
-	return decorate.Watch(ctx, inner, r.Decorator), nil
 }

@@ -15,13 +15,12 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	"k8s.io/apiserver/pkg/registry/generic"
+	apigeneric "k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/portolan-dev/portolan/apis/core/validation"
-	"github.com/portolan-dev/portolan/pkg/registry/base"
-	"github.com/portolan-dev/portolan/pkg/registry/status"
+	"github.com/portolan-dev/portolan/pkg/registry/generic"
 )
 
 var (
@@ -36,17 +35,19 @@ var (
 // says so. Here nobody would. A Pod that is deleted is gone at once; whoever has
 // something to end first keeps it with a finalizer.
 type strategy struct {
-	base.Strategy
+	generic.DefaultStrategy
 }
 
-func newStrategy(typer runtime.ObjectTyper) strategy {
-	return strategy{base.NewStrategy(typer)}
+// Rules returns the rules of Pods.
+func Rules(typer runtime.ObjectTyper) generic.Rules {
+	main := strategy{generic.NewDefaultStrategy(typer)}
+	return generic.Rules{Strategy: main, Status: statusStrategy{main}}
 }
 
 func (strategy) NamespaceScoped() bool { return true }
 
 func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return status.ResetCoreFields(fieldpath.MakePathOrDie("status"))
+	return generic.ResetCoreFields(fieldpath.MakePathOrDie("status"))
 }
 
 func (strategy) PrepareForCreate(_ context.Context, object runtime.Object) {
@@ -86,7 +87,7 @@ type statusStrategy struct {
 }
 
 func (statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return status.ResetCoreFields(fieldpath.MakePathOrDie("spec"), fieldpath.MakePathOrDie("metadata", "deletionTimestamp"), fieldpath.MakePathOrDie("metadata", "ownerReferences"))
+	return generic.ResetCoreFields(fieldpath.MakePathOrDie("spec"), fieldpath.MakePathOrDie("metadata", "deletionTimestamp"), fieldpath.MakePathOrDie("metadata", "ownerReferences"))
 }
 
 func (statusStrategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
@@ -108,13 +109,13 @@ func (statusStrategy) WarningsOnUpdate(_ context.Context, object, _ runtime.Obje
 	return warnings
 }
 
-// attributes are what Pods can be selected by.
-func attributes(object runtime.Object) (labels.Set, fields.Set, error) {
+// Attributes returns what Pods are selected by.
+func Attributes(object runtime.Object) (labels.Set, fields.Set, error) {
 	pod, ok := object.(*corev1.Pod)
 	if !ok {
 		return nil, nil, fmt.Errorf("the store of Pods was handed a %T", object)
 	}
-	set := generic.ObjectMetaFieldsSet(&pod.ObjectMeta, true)
+	set := apigeneric.ObjectMetaFieldsSet(&pod.ObjectMeta, true)
 	set["spec.nodeName"] = pod.Spec.NodeName
 	set["spec.restartPolicy"] = string(pod.Spec.RestartPolicy)
 	set["spec.schedulerName"] = pod.Spec.SchedulerName

@@ -10,7 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
-	"github.com/portolan-dev/portolan/pkg/registry/table"
+	"github.com/portolan-dev/portolan/pkg/registry/generic"
 )
 
 var (
@@ -20,12 +20,12 @@ var (
 
 // TableConvertor has the columns of upstream's Pod table
 // (pkg/printers/internalversion).
-var TableConvertor = table.NewConvertor(corev1.Resource("pods"), []metav1.TableColumnDefinition{
-	table.NameColumn(),
+var TableConvertor = generic.NewTable(corev1.Resource("pods"), []metav1.TableColumnDefinition{
+	generic.NameColumn(),
 	{Name: "Ready", Type: "string", Description: "The aggregate readiness state of this pod for accepting traffic."},
 	{Name: "Status", Type: "string", Description: "The aggregate status of the containers in this pod."},
 	{Name: "Restarts", Type: "string", Description: "The number of times the containers in this pod have been restarted and when the last container in this pod has restarted."},
-	table.AgeColumn(),
+	generic.AgeColumn(),
 	{Name: "IP", Type: "string", Priority: 1, Description: statusDocs["podIP"]},
 	{Name: "Node", Type: "string", Priority: 1, Description: specDocs["nodeName"]},
 	{Name: "Nominated Node", Type: "string", Priority: 1, Description: statusDocs["nominatedNodeName"]},
@@ -33,9 +33,9 @@ var TableConvertor = table.NewConvertor(corev1.Resource("pods"), []metav1.TableC
 }, func(pod *corev1.Pod) []any {
 	s := summarize(pod)
 	return []any{
-		pod.Name, fmt.Sprintf("%d/%d", s.ready, s.total), s.reason, s.restarted(), table.Age(pod.CreationTimestamp),
-		cmp.Or(pod.Status.PodIP, table.None), cmp.Or(pod.Spec.NodeName, table.None),
-		cmp.Or(pod.Status.NominatedNodeName, table.None), gates(pod),
+		pod.Name, fmt.Sprintf("%d/%d", s.ready, s.total), s.reason, s.restarted(), generic.Age(pod.CreationTimestamp),
+		cmp.Or(pod.Status.PodIP, generic.None), cmp.Or(pod.Spec.NodeName, generic.None),
+		cmp.Or(pod.Status.NominatedNodeName, generic.None), gates(pod),
 	}
 })
 
@@ -51,7 +51,7 @@ func (s *summary) restarted() string {
 	if s.restarts == 0 || s.lastRestart.IsZero() {
 		return strconv.Itoa(s.restarts)
 	}
-	return fmt.Sprintf("%d (%s ago)", s.restarts, table.Age(s.lastRestart))
+	return fmt.Sprintf("%d (%s ago)", s.restarts, generic.Age(s.lastRestart))
 }
 
 func (s *summary) count(status *corev1.ContainerStatus) {
@@ -178,7 +178,7 @@ func isTrue(pod *corev1.Pod, kind corev1.PodConditionType) bool {
 
 func gates(pod *corev1.Pod) string {
 	if len(pod.Spec.ReadinessGates) == 0 {
-		return table.None
+		return generic.None
 	}
 	open := 0
 	for _, gate := range pod.Spec.ReadinessGates {

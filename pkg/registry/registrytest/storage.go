@@ -5,6 +5,7 @@ package registrytest
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,20 +13,46 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apiserver/pkg/endpoints/request"
-	"k8s.io/apiserver/pkg/registry/generic"
+	apigeneric "k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/storage/etcd3"
 	etcd3testing "k8s.io/apiserver/pkg/storage/etcd3/testing"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 	"k8s.io/utils/clock"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/registry"
 	"github.com/portolan-dev/portolan/pkg/registry/claim"
+	"github.com/portolan-dev/portolan/pkg/registry/generic"
 	portolanstorage "github.com/portolan-dev/portolan/pkg/storage"
 )
 
-// Backend starts an etcd and returns what a registry of one resource is made
-// from. Registries must be destroyed before the test ends.
-func Backend(t testing.TB, resource string) (*runtime.Scheme, generic.RESTOptionsGetter) {
+// NewStore starts an etcd, makes the store of a kind of portolan.dev on it as the
+// table of kinds describes it, and waits until it can be watched. The status is nil
+// for a kind without one. The inputs need no Typer.
+func NewStore(t testing.TB, resource string, in registry.Inputs) (generic.Store, *generic.Status) {
+	t.Helper()
+	scheme, getter := backend(t, resource)
+	in.Typer = scheme
+	kinds := registry.PortolanKinds()
+	i := slices.IndexFunc(kinds, func(kind registry.Kind) bool { return kind.Resource.Resource == resource })
+	if i < 0 {
+		t.Fatalf("portolan.dev has no %s", resource)
+	}
+	rules := kinds[i].Rules(in)
+	store, err := generic.NewStore(kinds[i].Kind, rules, getter)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(store.Destroy)
+	waitReady(t, store)
+	if rules.Status == nil {
+		return store, nil
+	}
+	return store, generic.NewStatus(store, rules.Status)
+}
+
+// backend starts an etcd and returns what the store of one resource is made from.
+func backend(t testing.TB, resource string) (*runtime.Scheme, apigeneric.RESTOptionsGetter) {
 	scheme := runtime.NewScheme()
 	if err := v1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
@@ -37,7 +64,7 @@ func Backend(t testing.TB, resource string) (*runtime.Scheme, generic.RESTOption
 	compactor := etcd3.NewCompactor(server.V3Client.Client, 0, clock.RealClock{}, func() {})
 	t.Cleanup(compactor.Stop)
 	return scheme, &portolanstorage.Getter{
-		Options: generic.RESTOptions{
+		Options: apigeneric.RESTOptions{
 			StorageConfig:           config.ForResource(qualified),
 			EnableGarbageCollection: true,
 			DeleteCollectionWorkers: 1,
@@ -54,12 +81,12 @@ func ClusterScoped(t testing.TB) context.Context {
 	return request.WithNamespace(t.Context(), "")
 }
 
-// WaitReady waits until a registry's watch cache can be watched.
-func WaitReady(t testing.TB, registry interface{ ReadinessCheck() error }) {
+// waitReady waits until the watch cache of a store can be watched.
+func waitReady(t testing.TB, store interface{ ReadinessCheck() error }) {
 	t.Helper()
 	var err error
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if err = registry.ReadinessCheck(); err == nil {
+		if err = store.ReadinessCheck(); err == nil {
 			return
 		}
 	}

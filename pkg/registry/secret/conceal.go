@@ -12,7 +12,19 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/registry/rest"
+
+	"github.com/portolan-dev/portolan/pkg/registry/generic"
 )
+
+var _ rest.StandardStorage = &REST{}
+
+// REST serves Secrets.
+type REST struct {
+	generic.Store
+}
+
+// Serve returns the storage that clients reach.
+func Serve(store generic.Store) rest.Storage { return &REST{store} }
 
 // Update implements rest.Updater.
 func (r *REST) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, create rest.ValidateObjectFunc, update rest.ValidateObjectUpdateFunc,

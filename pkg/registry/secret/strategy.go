@@ -13,11 +13,11 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	"k8s.io/apiserver/pkg/registry/generic"
+	apigeneric "k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	"github.com/portolan-dev/portolan/apis/core/validation"
-	"github.com/portolan-dev/portolan/pkg/registry/base"
+	"github.com/portolan-dev/portolan/pkg/registry/generic"
 )
 
 var (
@@ -28,11 +28,12 @@ var (
 
 // strategy follows upstream's (pkg/registry/core/secret).
 type strategy struct {
-	base.Strategy
+	generic.DefaultStrategy
 }
 
-func newStrategy(typer runtime.ObjectTyper) strategy {
-	return strategy{base.NewStrategy(typer)}
+// Rules returns the rules of Secrets.
+func Rules(typer runtime.ObjectTyper) generic.Rules {
+	return generic.Rules{Strategy: strategy{generic.NewDefaultStrategy(typer)}}
 }
 
 func (strategy) NamespaceScoped() bool { return true }
@@ -69,13 +70,13 @@ func warnings(secret *corev1.Secret) []string {
 	return nil
 }
 
-// attributes are what Secrets can be selected by.
-func attributes(object runtime.Object) (labels.Set, fields.Set, error) {
+// Attributes returns what Secrets are selected by.
+func Attributes(object runtime.Object) (labels.Set, fields.Set, error) {
 	secret, ok := object.(*corev1.Secret)
 	if !ok {
 		return nil, nil, fmt.Errorf("the store of Secrets was handed a %T", object)
 	}
-	set := generic.ObjectMetaFieldsSet(&secret.ObjectMeta, true)
+	set := apigeneric.ObjectMetaFieldsSet(&secret.ObjectMeta, true)
 	set["type"] = string(secret.Type)
 	return secret.Labels, set, nil
 }

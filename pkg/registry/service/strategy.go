@@ -12,17 +12,15 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	"k8s.io/apiserver/pkg/registry/generic"
+	apigeneric "k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/rest"
-	"k8s.io/apiserver/pkg/storage"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	corev1 "k8s.io/api/core/v1"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/apis/portolan/validation"
-	"github.com/portolan-dev/portolan/pkg/registry/base"
-	"github.com/portolan-dev/portolan/pkg/registry/status"
+	"github.com/portolan-dev/portolan/pkg/registry/generic"
 	"github.com/portolan-dev/portolan/pkg/service"
 )
 
@@ -39,17 +37,19 @@ var (
 const upstreamVersion = "v1"
 
 type strategy struct {
-	base.Strategy
+	generic.DefaultStrategy
 }
 
-func newStrategy(typer runtime.ObjectTyper) strategy {
-	return strategy{base.NewStrategy(typer)}
+// Rules returns the rules of Services.
+func Rules(typer runtime.ObjectTyper, families Families) generic.Rules {
+	main := strategy{generic.NewDefaultStrategy(typer)}
+	return generic.Rules{Strategy: main, Status: statusStrategy{main}, Normalize: func(obj runtime.Object) { normalize(obj, families) }}
 }
 
 func (strategy) NamespaceScoped() bool { return true }
 
 func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return status.ResetFields(fieldpath.NewSet(fieldpath.MakePathOrDie("status")), upstreamVersion)
+	return generic.ResetFields(fieldpath.NewSet(fieldpath.MakePathOrDie("status")), upstreamVersion)
 }
 
 // PrepareForCreate clears the status, which is not a creator's to write.
@@ -95,7 +95,7 @@ type statusStrategy struct {
 }
 
 func (statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return status.ResetFields(fieldpath.NewSet(fieldpath.MakePathOrDie("spec")), upstreamVersion)
+	return generic.ResetFields(fieldpath.NewSet(fieldpath.MakePathOrDie("spec")), upstreamVersion)
 }
 
 func (statusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
@@ -114,15 +114,11 @@ func (statusStrategy) WarningsOnUpdate(_ context.Context, obj, _ runtime.Object)
 // with whatever addresses the caller writes.
 func (statusStrategy) AllowCreateOnUpdate(context.Context) bool { return false }
 
-// attributes are what Services can be selected by.
-func attributes(obj runtime.Object) (labels.Set, fields.Set, error) {
+// Attributes returns what Services are selected by.
+func Attributes(obj runtime.Object) (labels.Set, fields.Set, error) {
 	svc := obj.(*v1.Service)
-	set := generic.ObjectMetaFieldsSet(&svc.ObjectMeta, true)
+	set := apigeneric.ObjectMetaFieldsSet(&svc.ObjectMeta, true)
 	set["spec.clusterIP"] = svc.Spec.ClusterIP
 	set["spec.type"] = string(svc.Spec.Type)
 	return svc.Labels, set, nil
-}
-
-func predicate(label labels.Selector, field fields.Selector) storage.SelectionPredicate {
-	return storage.SelectionPredicate{Label: label, Field: field, GetAttrs: attributes}
 }

@@ -10,20 +10,20 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
-	"github.com/portolan-dev/portolan/pkg/registry/table"
+	"github.com/portolan-dev/portolan/pkg/registry/generic"
 )
 
 var specDocs = corev1.ServiceSpec{}.SwaggerDoc()
 
 // TableConvertor has the columns of upstream's Service table
 // (pkg/printers/internalversion).
-var TableConvertor = table.NewConvertor(v1.Resource("services"), []metav1.TableColumnDefinition{
-	table.NameColumn(),
+var TableConvertor = generic.NewTable(v1.Resource("services"), []metav1.TableColumnDefinition{
+	generic.NameColumn(),
 	{Name: "Type", Type: "string", Description: specDocs["type"]},
 	{Name: "Cluster-IP", Type: "string", Description: specDocs["clusterIP"]},
 	{Name: "External-IP", Type: "string", Description: specDocs["externalIPs"]},
 	{Name: "Port(s)", Type: "string", Description: specDocs["ports"]},
-	table.AgeColumn(),
+	generic.AgeColumn(),
 	{Name: "Selector", Type: "string", Priority: 1, Description: specDocs["selector"]},
 }, func(service *v1.Service) []any {
 	return []any{
@@ -32,14 +32,14 @@ var TableConvertor = table.NewConvertor(v1.Resource("services"), []metav1.TableC
 		clusterIPCell(service),
 		externalIPCell(service),
 		portsCell(service.Spec.Ports),
-		table.Age(service.CreationTimestamp),
+		generic.Age(service.CreationTimestamp),
 		labels.FormatLabels(service.Spec.Selector),
 	}
 })
 
 func clusterIPCell(service *v1.Service) string {
 	if len(service.Spec.ClusterIPs) == 0 {
-		return table.None
+		return generic.None
 	}
 	return service.Spec.ClusterIPs[0]
 }
@@ -47,13 +47,13 @@ func clusterIPCell(service *v1.Service) string {
 func externalIPCell(service *v1.Service) string {
 	switch service.Spec.Type {
 	case corev1.ServiceTypeClusterIP, corev1.ServiceTypeNodePort:
-		return joinOr(table.None, service.Spec.ExternalIPs)
+		return joinOr(generic.None, service.Spec.ExternalIPs)
 	case corev1.ServiceTypeLoadBalancer:
 		return joinOr("<pending>", append(ingressPoints(service.Status.LoadBalancer.Ingress), service.Spec.ExternalIPs...))
 	case corev1.ServiceTypeExternalName:
 		return service.Spec.ExternalName
 	default:
-		return table.Unknown
+		return generic.Unknown
 	}
 }
 
@@ -79,7 +79,7 @@ func portsCell(ports []corev1.ServicePort) string {
 			cells = append(cells, fmt.Sprintf("%d/%s", port.Port, port.Protocol))
 		}
 	}
-	return joinOr(table.None, cells)
+	return joinOr(generic.None, cells)
 }
 
 func joinOr(nothing string, values []string) string {

@@ -1,4 +1,4 @@
-package servicecidr
+package servicecidr_test
 
 import (
 	"context"
@@ -13,7 +13,10 @@ import (
 	"k8s.io/apiserver/pkg/storage"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/registry"
+	"github.com/portolan-dev/portolan/pkg/registry/generic"
 	"github.com/portolan-dev/portolan/pkg/registry/registrytest"
+	"github.com/portolan-dev/portolan/pkg/registry/servicecidr"
 )
 
 type fixedUsage struct{}
@@ -36,16 +39,9 @@ func newCIDR(cidrs ...string) *v1.ServiceCIDR {
 	}
 }
 
-func newStorage(t *testing.T) Storage {
+func newStore(t *testing.T) (generic.Store, *generic.Status) {
 	t.Helper()
-	scheme, getter := registrytest.Backend(t, "servicecidrs")
-	s, err := NewStorage(scheme, getter, fixedUsage{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.ServiceCIDR.Destroy)
-	registrytest.WaitReady(t, s.ServiceCIDR)
-	return s
+	return registrytest.NewStore(t, "servicecidrs", registry.Inputs{CIDRUsage: fixedUsage{}})
 }
 
 func checkFigures(t *testing.T, what string, object any) {
@@ -73,15 +69,15 @@ func nextEvent(t *testing.T, w watch.Interface, want watch.EventType) any {
 	}
 }
 
-func checkReads(t *testing.T, ctx context.Context, s Storage) {
+func checkReads(t *testing.T, ctx context.Context, store generic.Store, status *generic.Status) {
 	t.Helper()
 	for range 2 {
-		list, err := s.ServiceCIDR.List(ctx, &metainternalversion.ListOptions{ResourceVersion: "0"})
+		list, err := store.List(ctx, &metainternalversion.ListOptions{ResourceVersion: "0"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		checkFigures(t, "list", &list.(*v1.ServiceCIDRList).Items[0])
-		got, err := s.Status.Get(ctx, "extra", &metav1.GetOptions{})
+		got, err := status.Get(ctx, "extra", &metav1.GetOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -89,8 +85,8 @@ func checkReads(t *testing.T, ctx context.Context, s Storage) {
 	}
 	for _, version := range []string{"", "0"} {
 		stored := &v1.ServiceCIDR{}
-		key, _ := s.ServiceCIDR.KeyFunc(ctx, "extra")
-		if err := s.ServiceCIDR.Storage.Get(ctx, key, storage.GetOptions{ResourceVersion: version}, stored); err != nil {
+		key, _ := store.KeyFunc(ctx, "extra")
+		if err := store.Storage.Get(ctx, key, storage.GetOptions{ResourceVersion: version}, stored); err != nil {
 			t.Fatal(err)
 		}
 		if stored.Status.CIDRs != nil {
@@ -102,20 +98,20 @@ func checkReads(t *testing.T, ctx context.Context, s Storage) {
 // The figures must be on everything that a client gets and on nothing that is
 // stored.
 func TestFigures(t *testing.T) {
-	s, ctx := newStorage(t), registrytest.ClusterScoped(t)
-	main, status := s.ServiceCIDR, s.Status
-	w, err := main.Watch(ctx, &metainternalversion.ListOptions{})
+	store, status := newStore(t)
+	ctx := registrytest.ClusterScoped(t)
+	w, err := store.Watch(ctx, &metainternalversion.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer w.Stop()
-	second, err := main.Watch(ctx, &metainternalversion.ListOptions{})
+	second, err := store.Watch(ctx, &metainternalversion.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer second.Stop()
 
-	created, err := main.Create(ctx, newCIDR("10.0.0.0/24"), rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
+	created, err := store.Create(ctx, newCIDR("10.0.0.0/24"), rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +124,7 @@ func TestFigures(t *testing.T) {
 		t.Errorf("create set conditions: %v", conditions)
 	}
 
-	updated, _, err := main.Update(ctx, "extra", rest.DefaultUpdatedObjectInfo(newCIDR("10.0.0.0/24", "fd00::/112")), rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
+	updated, _, err := store.Update(ctx, "extra", rest.DefaultUpdatedObjectInfo(newCIDR("10.0.0.0/24", "fd00::/112")), rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,40 +143,41 @@ func TestFigures(t *testing.T) {
 	}
 	checkFigures(t, "watch of the status", nextEvent(t, w, watch.Modified))
 
-	checkReads(t, ctx, s)
+	checkReads(t, ctx, store, status)
 
 	// A watch that starts late gets its first events by another way than live
 	// ones.
-	late, err := main.Watch(ctx, &metainternalversion.ListOptions{ResourceVersion: "0"})
+	late, err := store.Watch(ctx, &metainternalversion.ListOptions{ResourceVersion: "0"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer late.Stop()
 	checkFigures(t, "late watch", nextEvent(t, late, watch.Added))
-	if _, _, err := main.Delete(ctx, "extra", rest.ValidateAllObjectFunc, &metav1.DeleteOptions{}); err != nil {
+	if _, _, err := store.Delete(ctx, "extra", rest.ValidateAllObjectFunc, &metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	checkFigures(t, "watch of the delete", nextEvent(t, w, watch.Deleted))
 }
 
 func TestPutDoesNotCreate(t *testing.T) {
-	s, ctx := newStorage(t), registrytest.ClusterScoped(t)
+	store, status := newStore(t)
+	ctx := registrytest.ClusterScoped(t)
 	info := rest.DefaultUpdatedObjectInfo(newCIDR("10.0.0.0/24"))
-	if _, _, err := s.ServiceCIDR.Update(ctx, "extra", info, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{}); !apierrors.IsNotFound(err) {
+	if _, _, err := store.Update(ctx, "extra", info, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("got %v, want 404", err)
 	}
-	if _, _, err := s.Status.Update(ctx, "extra", info, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, true, &metav1.UpdateOptions{}); !apierrors.IsNotFound(err) {
+	if _, _, err := status.Update(ctx, "extra", info, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, true, &metav1.UpdateOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("status: got %v, want 404", err)
 	}
 }
 
 func TestResetFields(t *testing.T) {
-	for version, set := range (strategy{}).GetResetFields() {
+	for version, set := range servicecidr.Rules(nil, fixedUsage{}).Strategy.(rest.ResetFieldsStrategy).GetResetFields() {
 		if got := set.String(); got != "status" && got != ".status" {
 			t.Errorf("%s: got %s", version, got)
 		}
 	}
-	if got := len((statusStrategy{}).GetResetFields()); got != 2 {
+	if got := len(servicecidr.Rules(nil, fixedUsage{}).Status.GetResetFields()); got != 2 {
 		t.Errorf("status: %d versions", got)
 	}
 }
@@ -189,7 +186,7 @@ func TestTable(t *testing.T) {
 	dual := newCIDR("10.0.0.0/24", "fd00::/112")
 	dual.Status.CIDRs = []v1.CIDRUsage{{CIDR: "fd00::/112", Capacity: 65535, Allocated: 5, Free: 65530}, {CIDR: "10.0.0.0/24", Capacity: 254, Allocated: 4, Free: 250}}
 	partly := newCIDR("10.0.0.0/24", "fd00::/112")
-	table, err := TableConvertor.ConvertToTable(t.Context(), &v1.ServiceCIDRList{Items: []v1.ServiceCIDR{*dual, *partly}}, nil)
+	table, err := servicecidr.TableConvertor.ConvertToTable(t.Context(), &v1.ServiceCIDRList{Items: []v1.ServiceCIDR{*dual, *partly}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

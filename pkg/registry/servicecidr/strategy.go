@@ -17,8 +17,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/apis/portolan/validation"
-	"github.com/portolan-dev/portolan/pkg/registry/base"
-	"github.com/portolan-dev/portolan/pkg/registry/status"
+	"github.com/portolan-dev/portolan/pkg/registry/generic"
 )
 
 var (
@@ -36,17 +35,19 @@ const upstreamVersion = "networking.k8s.io/v1"
 // strategy follows upstream's serviceCIDRStrategy
 // (pkg/registry/networking/servicecidr).
 type strategy struct {
-	base.Strategy
+	generic.DefaultStrategy
 }
 
-func newStrategy(typer runtime.ObjectTyper) strategy {
-	return strategy{base.NewStrategy(typer)}
+// Rules returns the rules of ServiceCIDRs. Every read asks usage.
+func Rules(typer runtime.ObjectTyper, usage Usage) generic.Rules {
+	main := strategy{generic.NewDefaultStrategy(typer)}
+	return generic.Rules{Strategy: main, Status: statusStrategy{main}, Fill: func(obj runtime.Object) { fill(usage, obj) }}
 }
 
 func (strategy) NamespaceScoped() bool { return false }
 
 func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return status.ResetFields(fieldpath.NewSet(fieldpath.MakePathOrDie("status")), upstreamVersion)
+	return generic.ResetFields(fieldpath.NewSet(fieldpath.MakePathOrDie("status")), upstreamVersion)
 }
 
 func (strategy) PrepareForCreate(_ context.Context, object runtime.Object) {
@@ -75,7 +76,7 @@ type statusStrategy struct {
 // GetResetFields adds the figures to what upstream resets, so that no applier
 // comes to own what is never stored.
 func (statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
-	return status.ResetFields(fieldpath.NewSet(
+	return generic.ResetFields(fieldpath.NewSet(
 		fieldpath.MakePathOrDie("metadata"),
 		fieldpath.MakePathOrDie("spec"),
 		fieldpath.MakePathOrDie("status", "cidrs"),

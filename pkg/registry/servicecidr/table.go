@@ -8,19 +8,19 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
-	"github.com/portolan-dev/portolan/pkg/registry/table"
+	"github.com/portolan-dev/portolan/pkg/registry/generic"
 )
 
 // TableConvertor has the columns of upstream's ServiceCIDR table
 // (pkg/printers/internalversion) and, for each CIDR in the order of the spec,
 // how full it is.
-var TableConvertor = table.NewConvertor(v1.Resource("servicecidrs"), []metav1.TableColumnDefinition{
-	table.NameColumn(),
+var TableConvertor = generic.NewTable(v1.Resource("servicecidrs"), []metav1.TableColumnDefinition{
+	generic.NameColumn(),
 	{Name: "CIDRs", Type: "string", Description: "The blocks that cluster IPs are allocated from."},
 	{Name: "Capacity", Type: "string", Description: "How many addresses Services can have from each block."},
 	{Name: "Allocated", Type: "string", Description: "How many addresses of each block are held, reservations included."},
 	{Name: "Free", Type: "string", Description: "How many addresses of each block are left."},
-	table.AgeColumn(),
+	generic.AgeColumn(),
 }, func(cidr *v1.ServiceCIDR) []any {
 	return []any{
 		cidr.Name,
@@ -28,17 +28,17 @@ var TableConvertor = table.NewConvertor(v1.Resource("servicecidrs"), []metav1.Ta
 		figures(cidr, func(usage v1.CIDRUsage) int64 { return usage.Capacity }),
 		figures(cidr, func(usage v1.CIDRUsage) int64 { return usage.Allocated }),
 		figures(cidr, func(usage v1.CIDRUsage) int64 { return usage.Free }),
-		table.Age(cidr.CreationTimestamp),
+		generic.Age(cidr.CreationTimestamp),
 	}
 })
 
 // CoreTableConvertor has the columns of upstream's table alone.
-var CoreTableConvertor = table.NewConvertor(networkingv1.Resource("servicecidrs"), []metav1.TableColumnDefinition{
-	table.NameColumn(),
+var CoreTableConvertor = generic.NewTable(networkingv1.Resource("servicecidrs"), []metav1.TableColumnDefinition{
+	generic.NameColumn(),
 	{Name: "CIDRs", Type: "string", Description: networkingv1.ServiceCIDRSpec{}.SwaggerDoc()["cidrs"]},
-	table.AgeColumn(),
+	generic.AgeColumn(),
 }, func(cidr *v1.ServiceCIDR) []any {
-	return []any{cidr.Name, strings.Join(cidr.Spec.CIDRs, ","), table.Age(cidr.CreationTimestamp)}
+	return []any{cidr.Name, strings.Join(cidr.Spec.CIDRs, ","), generic.Age(cidr.CreationTimestamp)}
 })
 
 func figures(cidr *v1.ServiceCIDR, figure func(v1.CIDRUsage) int64) string {
@@ -50,7 +50,7 @@ func figures(cidr *v1.ServiceCIDR, figure func(v1.CIDRUsage) int64) string {
 	for _, block := range cidr.Spec.CIDRs {
 		cell, ok := known[block]
 		if !ok {
-			cell = table.Unknown
+			cell = generic.Unknown
 		}
 		cells = append(cells, cell)
 	}

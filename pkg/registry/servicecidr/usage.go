@@ -1,17 +1,13 @@
 package servicecidr
 
 import (
-	"context"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/api/meta"
-	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/watch"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
-	"github.com/portolan-dev/portolan/pkg/registry/decorate"
 )
 
 // Usage says how full a CIDR is; see v1.CIDRUsage. Of one that it does not know,
@@ -59,14 +55,4 @@ func sayReady(cidr *v1.ServiceCIDR) {
 	cidr.Status.Conditions = append(slices.Clip(cidr.Status.Conditions), metav1.Condition{
 		Type: v1.ServiceCIDRConditionReady, Status: metav1.ConditionTrue, LastTransitionTime: cidr.CreationTimestamp, Message: message,
 	})
-}
-
-// Watch implements rest.Watcher; see package decorate for why the store's own
-// does not do.
-func (r *REST) Watch(ctx context.Context, options *metainternalversion.ListOptions) (watch.Interface, error) {
-	inner, err := r.undecorated.Watch(ctx, options)
-	if err != nil {
-		return nil, err
-	}
-	return decorate.Watch(ctx, inner, r.Decorator), nil
 }

@@ -1,16 +1,18 @@
-// Package base is the store that every room of the registry has: the generic
-// registry's, but for two things.
+// Package generic builds the store of any kind from its description (Kind) and its
+// rules (Rules), and holds what the stores of all kinds share: strategies, status
+// subresources, tables and API groups.
 //
-// Dry runs tell the truth. The generic registry ends them above the storage,
-// where nobody knows yet what a transaction would be refused for. Here they go
-// through the storage like any other request, down to a transaction that writes
-// nothing (txn.WithDryRun).
+// Store differs from the generic registry's in three ways:
 //
-// And objects are looked at first for what the generic registry has no good
-// answer to (updated.go).
+//   - Dry runs reach etcd. The generic registry ends them above the storage, where
+//     nothing knows why a transaction would be rejected. Here they end in a
+//     transaction that compares and writes nothing (txn.WithDryRun).
+//   - Requests that the generic registry answers badly are rejected first
+//     (updated.go).
+//   - Fields that are computed on read are set on watch events too (readtime.go).
 //
-// A store can be served in several API groups (door.go).
-package base
+// Several API groups can serve one store (group.go).
+package generic
 
 import (
 	"context"
@@ -18,6 +20,7 @@ import (
 	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/util/dryrun"
@@ -31,11 +34,26 @@ var (
 	_ rest.CategoriesProvider = Store{}
 )
 
-// Store is a store of the generic registry. Its client must be that of
-// txn.Decorate.
+// Store is the store of one kind.
 type Store struct {
 	*genericregistry.Store
 	Names
+	// watchFill is Rules.Fill.
+	watchFill func(runtime.Object)
+}
+
+// Watch implements rest.Watcher.
+func (s Store) Watch(ctx context.Context, options *metainternalversion.ListOptions) (watch.Interface, error) {
+	if s.watchFill == nil {
+		return s.Store.Watch(ctx, options)
+	}
+	undecorated := *s.Store
+	undecorated.Decorator = nil
+	inner, err := undecorated.Watch(ctx, options)
+	if err != nil {
+		return nil, err
+	}
+	return fillEvents(ctx, inner, s.watchFill), nil
 }
 
 // Create implements rest.Creater.

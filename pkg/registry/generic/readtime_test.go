@@ -1,4 +1,4 @@
-package decorate
+package generic
 
 import (
 	"context"
@@ -44,9 +44,9 @@ func next(t *testing.T, w watch.Interface) watch.Event {
 	panic("unreachable")
 }
 
-func TestWatchFillsOwnObjects(t *testing.T) {
+func TestFillEventsFillsOwnObjects(t *testing.T) {
 	inner := watch.NewFakeWithChanSize(5, false)
-	w := Watch(t.Context(), inner, fill)
+	w := fillEvents(t.Context(), inner, fill)
 	defer w.Stop()
 	shared := sharedObject{&v1.NodePortRange{}}
 	inner.Add(&v1.NodePortRange{})
@@ -64,9 +64,9 @@ func TestWatchFillsOwnObjects(t *testing.T) {
 	}
 }
 
-func TestWatchLeavesOtherEventsAlone(t *testing.T) {
+func TestFillEventsLeavesOtherEventsAlone(t *testing.T) {
 	inner := watch.NewFakeWithChanSize(2, false)
-	w := Watch(t.Context(), inner, fill)
+	w := fillEvents(t.Context(), inner, fill)
 	defer w.Stop()
 	inner.Action(watch.Bookmark, &v1.NodePortRange{})
 	inner.Error(&metav1.Status{Code: 410})
@@ -78,7 +78,7 @@ func TestWatchLeavesOtherEventsAlone(t *testing.T) {
 	}
 }
 
-func TestWatchEnds(t *testing.T) {
+func TestFillEventsEnds(t *testing.T) {
 	for name, end := range map[string]func(inner, w watch.Interface, cancel func()){
 		"inner":   func(inner, _ watch.Interface, _ func()) { inner.Stop() },
 		"stop":    func(_, w watch.Interface, _ func()) { w.Stop() },
@@ -88,7 +88,7 @@ func TestWatchEnds(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			inner := watch.NewFakeWithChanSize(1, false)
-			w := Watch(ctx, inner, fill)
+			w := fillEvents(ctx, inner, fill)
 			// Nobody takes this one; it must not keep the watch from ending.
 			inner.Add(&v1.NodePortRange{})
 			end(inner, w, cancel)

@@ -1,4 +1,4 @@
-package table
+package generic
 
 import (
 	"net/http"
@@ -12,7 +12,7 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-var convertorOfPorts = NewConvertor(v1.Resource("nodeports"), []metav1.TableColumnDefinition{NameColumn()}, func(port *v1.NodePort) []any {
+var convertorOfPorts = NewTable(v1.Resource("nodeports"), []metav1.TableColumnDefinition{NameColumn()}, func(port *v1.NodePort) []any {
 	return []any{port.Name}
 })
 

@@ -1,4 +1,4 @@
-package base
+package generic
 
 import (
 	"slices"
@@ -8,10 +8,12 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 )
 
-// Names are what clients may call a resource, besides its own name: short ones,
-// and those of the sets that it is in.
+// Names are the other names that a client may use for a resource.
 type Names struct {
-	Short, Sets []string
+	// Short names, such as svc.
+	Short []string
+	// Sets are the categories that contain the resource, such as all.
+	Sets []string
 }
 
 // ShortNames implements rest.ShortNamesProvider.
@@ -20,31 +22,38 @@ func (n Names) ShortNames() []string { return n.Short }
 // Categories implements rest.CategoriesProvider.
 func (n Names) Categories() []string { return n.Sets }
 
-// Door is how another API group than its own serves a store.
-type Door struct {
-	Group string
+// Group is an API group that serves a kind.
+type Group struct {
+	schema.GroupVersion
 	Names Names
-	// Table shows what the store's own does where it is nil.
+	// Table replaces the kind's own table.
 	Table rest.TableConvertor
+	// KeepKind makes errors about invalid objects name the kind in its own group
+	// instead of this one.
+	KeepKind bool
 }
 
-// At is the store at another door: the same objects and the same rules, but
-// what is refused is refused in the names of the door's group.
-func (s Store) At(door Door) Store {
+// ServedAs returns the store as a group serves it: the same objects and the same
+// rules, with errors that name the group.
+func (s Store) ServedAs(group Group) Store {
 	store := *s.Store
-	store.DefaultQualifiedResource.Group = door.Group
-	store.SingularQualifiedResource.Group = door.Group
-	store.CreateStrategy = createStrategy{store.CreateStrategy, door.Group}
-	store.UpdateStrategy = updateStrategy{store.UpdateStrategy, door.Group}
-	store.DeleteStrategy = deleteStrategy{store.DeleteStrategy, door.Group}
-	if door.Table != nil {
-		store.TableConvertor = door.Table
+	store.DefaultQualifiedResource.Group = group.Group
+	store.SingularQualifiedResource.Group = group.Group
+	if !group.KeepKind {
+		store.CreateStrategy = createStrategy{store.CreateStrategy, group.Group}
+		store.UpdateStrategy = updateStrategy{store.UpdateStrategy, group.Group}
+		store.DeleteStrategy = deleteStrategy{store.DeleteStrategy, group.Group}
 	}
-	return Store{Store: &store, Names: door.Names}
+	if group.Table != nil {
+		store.TableConvertor = group.Table
+	}
+	served := s
+	served.Store, served.Names = &store, group.Names
+	return served
 }
 
-// The strategies of a door. The generic registry asks them of what kind an
-// object is, and goes by the first answer.
+// The strategies of a group. The generic registry asks them for the kinds of an
+// object and uses the first one.
 type (
 	createStrategy struct {
 		rest.RESTCreateStrategy
@@ -75,7 +84,7 @@ func (s deleteStrategy) ObjectKinds(obj runtime.Object) ([]schema.GroupVersionKi
 	return kindsIn(s.group, s.RESTDeleteStrategy, obj)
 }
 
-// kindsIn are an object's kinds in a group.
+// kindsIn returns the kinds of an object in a group.
 func kindsIn(group string, typer runtime.ObjectTyper, obj runtime.Object) ([]schema.GroupVersionKind, bool, error) {
 	kinds, unversioned, err := typer.ObjectKinds(obj)
 	if err != nil {

@@ -1,27 +1,24 @@
-// Package status serves the status subresources of all kinds that have one.
-package status
+package generic
 
 import (
 	"context"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
-	"github.com/portolan-dev/portolan/pkg/registry/base"
 )
 
 var (
-	_ rest.Patcher             = &REST{}
-	_ rest.ResetFieldsStrategy = &REST{}
-	_ rest.TableConvertor      = &REST{}
+	_ rest.Patcher             = &Status{}
+	_ rest.ResetFieldsStrategy = &Status{}
+	_ rest.TableConvertor      = &Status{}
 )
 
-// Strategy is how a status is updated.
-type Strategy interface {
+// StatusStrategy holds the rules for updating a status.
+type StatusStrategy interface {
 	rest.RESTUpdateStrategy
 	rest.ResetFieldsStrategy
 }
@@ -47,47 +44,48 @@ func ResetFieldsOf(version fieldpath.APIVersion, fields ...fieldpath.Path) map[f
 	return map[fieldpath.APIVersion]*fieldpath.Set{version: fieldpath.NewSet(fields...)}
 }
 
-// REST serves a status.
-type REST struct {
-	store base.Store
+// Status serves a status subresource.
+type Status struct {
+	store Store
 }
 
-// NewREST makes the status subresource of the kind that a store, which is left
-// as it is, serves.
-func NewREST(main *genericregistry.Store, strategy Strategy) *REST {
-	store := *main
+// NewStatus makes the status subresource of a kind. It leaves the store of the
+// kind, main, as it is.
+func NewStatus(main Store, strategy StatusStrategy) *Status {
+	store := *main.Store
 	store.UpdateStrategy = strategy
 	store.ResetFieldsStrategy = strategy
-	return &REST{base.Store{Store: &store}}
+	main.Store = &store
+	return &Status{main}
 }
 
-// At is the status at another door.
-func (r *REST) At(door base.Door) *REST { return &REST{r.store.At(door)} }
+// ServedAs returns the status as a group serves it.
+func (r *Status) ServedAs(group Group) *Status { return &Status{r.store.ServedAs(group)} }
 
 // New implements rest.Storage.
-func (r *REST) New() runtime.Object { return r.store.New() }
+func (r *Status) New() runtime.Object { return r.store.New() }
 
 // Destroy implements rest.Storage. The storage is the main store's, which
 // destroys it.
-func (*REST) Destroy() {}
+func (*Status) Destroy() {}
 
 // Get implements rest.Getter, which a patch needs.
-func (r *REST) Get(ctx context.Context, name string, options *metav1.GetOptions) (runtime.Object, error) {
+func (r *Status) Get(ctx context.Context, name string, options *metav1.GetOptions) (runtime.Object, error) {
 	return r.store.Get(ctx, name, options)
 }
 
 // Update implements rest.Updater. A subresource never creates its object, not
 // even by an apply, whatever the caller allows.
-func (r *REST) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, create rest.ValidateObjectFunc, update rest.ValidateObjectUpdateFunc, _ bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
+func (r *Status) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, create rest.ValidateObjectFunc, update rest.ValidateObjectUpdateFunc, _ bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
 	return r.store.Update(ctx, name, info, create, update, false, options)
 }
 
 // GetResetFields implements rest.ResetFieldsStrategy.
-func (r *REST) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
+func (r *Status) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	return r.store.GetResetFields()
 }
 
 // ConvertToTable implements rest.TableConvertor.
-func (r *REST) ConvertToTable(ctx context.Context, object, options runtime.Object) (*metav1.Table, error) {
+func (r *Status) ConvertToTable(ctx context.Context, object, options runtime.Object) (*metav1.Table, error) {
 	return r.store.ConvertToTable(ctx, object, options)
 }

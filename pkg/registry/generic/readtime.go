@@ -1,17 +1,4 @@
-// Package decorate fills in, on watch events, what a store's Decorator fills in
-// on the objects of every other answer: fields that are worked out when an
-// object is read and never stored.
-//
-// genericregistry.Store runs its Decorator on watch events too, but in vain for
-// live ones that come from the watch cache. Those hold a wrapper around an
-// object which all watchers share, together with its cached encodings; a
-// Decorator can't replace the wrapper, and to change what is in it would be a
-// race. So a store with read-time fields leaves its Decorator out of the watch
-// and uses Watch.
-//
-// A change of such a field is no event: a watcher sees it with the next event
-// of the object.
-package decorate
+package generic
 
 import (
 	"context"
@@ -20,9 +7,18 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-// Watch runs fill on the object of every event that has one, on a copy where
+// fillEvents runs fill on the object of every event that has one, on a copy where
 // the object is shared. The watch ends with ctx, with Stop, or with inner.
-func Watch(ctx context.Context, inner watch.Interface, fill func(runtime.Object)) watch.Interface {
+//
+// genericregistry.Store runs its Decorator on watch events too, but without effect
+// on live events from the watch cache. These hold a wrapper around an object that
+// all watchers share, with its cached encodings. A Decorator cannot replace the
+// wrapper, and changing its content would be a race. A store with computed fields
+// therefore watches without its Decorator and fills the events here.
+//
+// A change of a computed field is not an event. A watcher sees it with the next
+// event of the object.
+func fillEvents(ctx context.Context, inner watch.Interface, fill func(runtime.Object)) watch.Interface {
 	ctx, cancel := context.WithCancel(ctx)
 	w := &watcher{inner: inner, fill: fill, cancel: cancel, result: make(chan watch.Event)}
 	go w.run(ctx)

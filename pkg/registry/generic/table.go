@@ -1,10 +1,4 @@
-// Package table has what the tables of all kinds share. Each kind's columns and
-// cells are in its own registry package.
-//
-// Rows carry their object; how much of it goes to the client (includeObject) is
-// decided by the request handler. Cells are never cut short: what fits on a
-// screen is for the client to say.
-package table
+package generic
 
 import (
 	"context"
@@ -27,10 +21,13 @@ const (
 	Unknown = "<unknown>"
 )
 
-// NewConvertor makes the convertor of one kind, T being what its registry holds
-// (such as *v1.Service). Objects of other kinds are not acceptable (406), as
-// with upstream's default convertor.
-func NewConvertor[T runtime.Object](resource schema.GroupResource, columns []metav1.TableColumnDefinition, cells func(T) []any) rest.TableConvertor {
+// NewTable makes the table of one kind. T is the type that its store holds, such
+// as *v1.Service. Objects of other kinds are not acceptable (406), as with
+// upstream's default convertor.
+//
+// Rows carry their object; the request handler decides how much of it the client
+// gets (includeObject). Cells are never cut short.
+func NewTable[T runtime.Object](resource schema.GroupResource, columns []metav1.TableColumnDefinition, cells func(T) []any) rest.TableConvertor {
 	return convertor[T]{columns: columns, cells: cells, other: rest.NewDefaultTableConvertor(resource)}
 }
 

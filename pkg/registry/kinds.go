@@ -1,0 +1,270 @@
+// Package registry holds the table of kinds and makes their stores and API groups
+// from it. To add a kind, write its types, a strategy, its validation and its
+// columns, and add a row to Kinds.
+package registry
+
+import (
+	"net/netip"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/registry/rest"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/claims"
+	"github.com/portolan-dev/portolan/pkg/registry/endpoints"
+	"github.com/portolan-dev/portolan/pkg/registry/endpointslice"
+	"github.com/portolan-dev/portolan/pkg/registry/event"
+	"github.com/portolan-dev/portolan/pkg/registry/generic"
+	"github.com/portolan-dev/portolan/pkg/registry/ingress"
+	"github.com/portolan-dev/portolan/pkg/registry/ingressclass"
+	"github.com/portolan-dev/portolan/pkg/registry/ipaddress"
+	"github.com/portolan-dev/portolan/pkg/registry/lease"
+	"github.com/portolan-dev/portolan/pkg/registry/namespace"
+	"github.com/portolan-dev/portolan/pkg/registry/node"
+	"github.com/portolan-dev/portolan/pkg/registry/nodeport"
+	"github.com/portolan-dev/portolan/pkg/registry/nodeportrange"
+	"github.com/portolan-dev/portolan/pkg/registry/pod"
+	"github.com/portolan-dev/portolan/pkg/registry/secret"
+	"github.com/portolan-dev/portolan/pkg/registry/service"
+	"github.com/portolan-dev/portolan/pkg/registry/servicecidr"
+	"github.com/portolan-dev/portolan/pkg/storage"
+)
+
+// Kind is a row of the table of kinds.
+type Kind struct {
+	generic.Kind
+	// Rules makes the kind's rules. They are nil, or useless, where Inputs lacks
+	// what they depend on.
+	Rules func(Inputs) generic.Rules
+	// Groups are the API groups that serve the kind. The first one is the kind's
+	// own.
+	Groups []generic.Group
+	// Serve wraps the store for clients. Nil serves the store itself.
+	Serve func(generic.Store) rest.Storage
+	// Subresources makes the subresources other than status.
+	Subresources map[string]func(*Storage, Inputs) rest.Storage
+	// Layer makes the layer between etcd and the watch cache. It may be nil.
+	Layer func(Layers) storage.Wrapper
+	// Batched kinds have several objects written by one transaction.
+	Batched bool
+	// Emptied is the kind's turn when the contents of a namespace are deleted,
+	// from 1. Zero is a kind without namespaces.
+	Emptied int
+}
+
+// Inputs are what the rules of kinds depend on.
+type Inputs struct {
+	Typer runtime.ObjectTyper
+	// Families are the IP families of the cluster.
+	Families service.Families
+	// CIDRUsage and PortUsage report how full ranges are.
+	CIDRUsage servicecidr.Usage
+	PortUsage nodeportrange.Usage
+	// Loopback are the loopback networks that endpoints may use.
+	Loopback []netip.Prefix
+	// EventTTL is how long Events are kept.
+	EventTTL time.Duration
+	// Proxy makes services/proxy, which reads Services and Endpoints.
+	Proxy func(services, endpoints rest.Getter) rest.Storage
+}
+
+// Layers are what the layers between etcd and the watch cache are made from.
+type Layers struct {
+	Ledger *claims.Ledger
+	KV     clientv3.KV
+}
+
+// portolan is the API group that serves every kind of Portolan's own.
+var portolan = v1.SchemeGroupVersion
+
+// Kinds returns the table of kinds. Its order is that of the API groups' resources
+// in reports; it has no other meaning.
+func Kinds() []Kind {
+	return append(PortolanKinds(), coreKinds()...)
+}
+
+// PortolanKinds returns the kinds of portolan.dev. Core API groups can serve most of
+// them as well.
+func PortolanKinds() []Kind {
+	return []Kind{
+		{
+			Kind: generic.Kind{
+				Resource: v1.Resource("services"), Singular: "service",
+				New: object[v1.Service], NewList: object[v1.ServiceList],
+				Table: service.TableConvertor, Attributes: service.Attributes, ReturnDeleted: true,
+			},
+			Rules: func(in Inputs) generic.Rules { return service.Rules(in.Typer, in.Families) },
+			// svc and ep stay with the core group, so that both can be named.
+			Groups: []generic.Group{
+				{GroupVersion: portolan, Names: generic.Names{Short: []string{"psvc"}, Sets: []string{"all"}}},
+				{GroupVersion: corev1.SchemeGroupVersion, Names: generic.Names{Short: []string{"svc"}, Sets: []string{"all"}}},
+			},
+			Subresources: map[string]func(*Storage, Inputs) rest.Storage{"proxy": proxy},
+			Layer:        claimsLayer,
+			Emptied:      2,
+		},
+		{
+			Kind: generic.Kind{
+				Resource: v1.Resource("endpoints"), Singular: "endpoints",
+				New: object[v1.Endpoints], NewList: object[v1.EndpointsList], Table: endpoints.TableConvertor,
+			},
+			Rules: func(in Inputs) generic.Rules { return endpoints.Rules(in.Typer, in.Loopback) },
+			Groups: []generic.Group{
+				{GroupVersion: portolan, Names: generic.Names{Short: []string{"pep"}}},
+				{GroupVersion: corev1.SchemeGroupVersion, Names: generic.Names{Short: []string{"ep"}}},
+			},
+			Emptied: 3,
+		},
+		{
+			Kind: generic.Kind{
+				Resource: v1.Resource("endpointslices"), Singular: "endpointslice",
+				New: object[v1.EndpointSlice], NewList: object[v1.EndpointSliceList],
+				Table: endpointslice.TableConvertor, Attributes: endpointslice.Attributes, Indexers: endpointslice.Indexers(),
+			},
+			Rules:   func(in Inputs) generic.Rules { return endpointslice.Rules(in.Typer, in.Loopback) },
+			Groups:  []generic.Group{{GroupVersion: portolan}, {GroupVersion: discoveryv1.SchemeGroupVersion}},
+			Layer:   func(l Layers) storage.Wrapper { return l.Ledger.Dependents.RecordWrites },
+			Batched: true,
+			Emptied: 4,
+		},
+		{
+			Kind: generic.Kind{
+				Resource: v1.Resource("servicecidrs"), Singular: "servicecidr",
+				New: object[v1.ServiceCIDR], NewList: object[v1.ServiceCIDRList], Table: servicecidr.TableConvertor,
+			},
+			Rules: func(in Inputs) generic.Rules { return servicecidr.Rules(in.Typer, in.CIDRUsage) },
+			Groups: []generic.Group{
+				{GroupVersion: portolan},
+				{GroupVersion: networkingv1.SchemeGroupVersion, Table: servicecidr.CoreTableConvertor},
+			},
+			Layer: rangeLayer,
+		},
+		{
+			Kind: generic.Kind{
+				Resource: v1.Resource("ipaddresses"), Singular: "ipaddress",
+				New: object[v1.IPAddress], NewList: object[v1.IPAddressList], Table: ipaddress.TableConvertor,
+			},
+			Rules: plain(ipaddress.Rules),
+			Groups: []generic.Group{
+				{GroupVersion: portolan},
+				{GroupVersion: networkingv1.SchemeGroupVersion, Names: generic.Names{Short: []string{"ip"}}, Table: ipaddress.CoreTableConvertor},
+			},
+			Layer:   guardLayer,
+			Batched: true,
+		},
+		{
+			Kind: generic.Kind{
+				Resource: v1.Resource("nodeportranges"), Singular: "nodeportrange",
+				New: object[v1.NodePortRange], NewList: object[v1.NodePortRangeList], Table: nodeportrange.TableConvertor,
+			},
+			Rules:  func(in Inputs) generic.Rules { return nodeportrange.Rules(in.Typer, in.PortUsage) },
+			Groups: []generic.Group{{GroupVersion: portolan}},
+			Layer:  rangeLayer,
+		},
+		{
+			Kind: generic.Kind{
+				Resource: v1.Resource("nodeports"), Singular: "nodeport",
+				New: object[v1.NodePort], NewList: object[v1.NodePortList], Table: nodeport.TableConvertor,
+			},
+			Rules:   plain(nodeport.Rules),
+			Groups:  []generic.Group{{GroupVersion: portolan}},
+			Layer:   guardLayer,
+			Batched: true,
+		},
+	}
+}
+
+// coreKinds are the kinds that only the core API groups serve.
+func coreKinds() []Kind {
+	return []Kind{
+		{
+			Kind: generic.Kind{
+				Resource: corev1.Resource("namespaces"), Singular: "namespace",
+				New: object[corev1.Namespace], NewList: object[corev1.NamespaceList],
+				Table: namespace.TableConvertor, Attributes: namespace.Attributes,
+				ReturnDeleted: true, DeleteDuringUpdate: namespace.DeleteDuringUpdate,
+			},
+			Rules:        plain(namespace.Rules),
+			Groups:       core("ns"),
+			Serve:        namespace.Serve,
+			Subresources: map[string]func(*Storage, Inputs) rest.Storage{"finalize": finalize},
+		},
+		{
+			Kind: generic.Kind{
+				Resource: corev1.Resource("nodes"), Singular: "node",
+				New: object[corev1.Node], NewList: object[corev1.NodeList],
+				Table: node.TableConvertor, Attributes: node.Attributes,
+			},
+			Rules:  plain(node.Rules),
+			Groups: core("no"),
+		},
+		{
+			Kind: generic.Kind{
+				Resource: corev1.Resource("pods"), Singular: "pod",
+				New: object[corev1.Pod], NewList: object[corev1.PodList],
+				Table: pod.TableConvertor, Attributes: pod.Attributes, ReturnDeleted: true,
+			},
+			Rules: plain(pod.Rules),
+			Groups: []generic.Group{
+				{GroupVersion: corev1.SchemeGroupVersion, Names: generic.Names{Short: []string{"po"}, Sets: []string{"all"}}},
+			},
+			Emptied: 1,
+		},
+		{
+			Kind: generic.Kind{
+				Resource: corev1.Resource("secrets"), Singular: "secret",
+				New: object[corev1.Secret], NewList: object[corev1.SecretList],
+				Table: secret.TableConvertor, Attributes: secret.Attributes,
+			},
+			Rules:   plain(secret.Rules),
+			Groups:  core(),
+			Serve:   secret.Serve,
+			Emptied: 5,
+		},
+		{
+			Kind: generic.Kind{
+				Resource: corev1.Resource("events"), Singular: "event",
+				New: object[corev1.Event], NewList: object[corev1.EventList],
+				Table: event.TableConvertor, Attributes: event.Attributes,
+			},
+			Rules: func(in Inputs) generic.Rules { return event.Rules(in.Typer, in.EventTTL) },
+			Groups: append(core("ev"), generic.Group{
+				GroupVersion: eventsv1.SchemeGroupVersion, Names: generic.Names{Short: []string{"ev"}}, KeepKind: true,
+			}),
+			Emptied: 8,
+		},
+		{
+			Kind: generic.Kind{
+				Resource: lease.Resource, Singular: "lease",
+				New: object[coordinationv1.Lease], NewList: object[coordinationv1.LeaseList], Table: lease.TableConvertor,
+			},
+			Rules:   plain(lease.Rules),
+			Groups:  []generic.Group{{GroupVersion: coordinationv1.SchemeGroupVersion}},
+			Emptied: 6,
+		},
+		{
+			Kind: generic.Kind{
+				Resource: networkingv1.Resource("ingresses"), Singular: "ingress",
+				New: object[networkingv1.Ingress], NewList: object[networkingv1.IngressList], Table: ingress.TableConvertor,
+			},
+			Rules:   plain(ingress.Rules),
+			Groups:  []generic.Group{{GroupVersion: networkingv1.SchemeGroupVersion, Names: generic.Names{Short: []string{"ing"}}}},
+			Emptied: 7,
+		},
+		{
+			Kind: generic.Kind{
+				Resource: networkingv1.Resource("ingressclasses"), Singular: "ingressclass",
+				New: object[networkingv1.IngressClass], NewList: object[networkingv1.IngressClassList], Table: ingressclass.TableConvertor,
+			},
+			Rules:  plain(ingressclass.Rules),
+			Groups: []generic.Group{{GroupVersion: networkingv1.SchemeGroupVersion}},
+		},
+	}
+}

@@ -1,0 +1,56 @@
+package registry
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// TestKinds checks what no type can: that rows agree with their strategies and with
+// each other.
+func TestKinds(t *testing.T) {
+	var emptied []int
+	served := map[schema.GroupVersionResource]bool{}
+	names := map[string]bool{}
+	for _, kind := range Kinds() {
+		t.Run(kind.Resource.Resource, func(t *testing.T) {
+			if kind.Singular == "" || kind.Table == nil || len(kind.Groups) == 0 {
+				t.Error("the row lacks a singular name, a table or a group")
+			}
+			if kind.Groups[0].Group != kind.Resource.Group {
+				t.Errorf("the first group is %q, not the kind's own", kind.Groups[0].Group)
+			}
+			if object, list := fmt.Sprintf("%T", kind.New()), fmt.Sprintf("%T", kind.NewList()); list != object+"List" {
+				t.Errorf("lists of %s are %s", object, list)
+			}
+			if namespaced := kind.Rules(Inputs{}).Strategy.NamespaceScoped(); namespaced != (kind.Emptied > 0) {
+				t.Errorf("in namespaces: %v, emptied at turn %d", namespaced, kind.Emptied)
+			}
+			for _, group := range kind.Groups {
+				resource := group.WithResource(kind.Resource.Resource)
+				if served[resource] {
+					t.Errorf("%s is served twice", resource)
+				}
+				served[resource] = true
+				for _, name := range group.Names.Short {
+					name += " of " + group.Group
+					if names[name] {
+						t.Errorf("the short name %s is taken", name)
+					}
+					names[name] = true
+				}
+			}
+		})
+		if kind.Emptied > 0 {
+			emptied = append(emptied, kind.Emptied)
+		}
+	}
+	slices.Sort(emptied)
+	for i, turn := range emptied {
+		if turn != i+1 {
+			t.Fatalf("namespaces are emptied in the turns %v", emptied)
+		}
+	}
+}

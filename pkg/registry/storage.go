@@ -1,0 +1,163 @@
+package registry
+
+import (
+	"cmp"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	apigeneric "k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/registry/rest"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/claims"
+	"github.com/portolan-dev/portolan/pkg/registry/endpointslice"
+	"github.com/portolan-dev/portolan/pkg/registry/generic"
+)
+
+// Storage holds the stores of a server's kinds.
+type Storage struct {
+	core   bool
+	rows   []row
+	stores map[schema.GroupResource]generic.Store
+}
+
+// row is a kind with its store.
+type row struct {
+	Kind
+	store  generic.Store
+	status *generic.Status
+	more   map[string]rest.Storage
+}
+
+// NewStorage makes the store of every kind of portolan.dev and, with core, of the
+// kinds that only the core API groups serve.
+func NewStorage(in Inputs, getter apigeneric.RESTOptionsGetter, core bool) (*Storage, error) {
+	s := &Storage{core: core, stores: map[schema.GroupResource]generic.Store{}}
+	for _, kind := range Kinds() {
+		if !kind.own() && !core {
+			continue
+		}
+		rules := kind.Rules(in)
+		store, err := generic.NewStore(kind.Kind, rules, getter)
+		if err != nil {
+			return nil, err
+		}
+		made := row{Kind: kind, store: store, more: map[string]rest.Storage{}}
+		if rules.Status != nil {
+			made.status = generic.NewStatus(store, rules.Status)
+		}
+		s.rows = append(s.rows, made)
+		s.stores[kind.Resource] = store
+	}
+	for _, made := range s.rows {
+		for name, subresource := range made.Subresources {
+			made.more[name] = subresource(s, in)
+		}
+	}
+	return s, nil
+}
+
+// Store returns the store of a kind, by its resource in the kind's own group. The
+// kind must be one that the server has.
+func (s *Storage) Store(resource schema.GroupResource) generic.Store { return s.stores[resource] }
+
+// SlicesReader finds the EndpointSlices of Services.
+func (s *Storage) SlicesReader() endpointslice.Reader {
+	return endpointslice.Reader{Store: s.Store(v1.Resource("endpointslices"))}
+}
+
+// NewFeed returns a feed of the ledger's index from the stores of claims and ranges.
+func (s *Storage) NewFeed(ledger *claims.Ledger) *claims.Feed {
+	return claims.NewFeed(ledger, s.Store(v1.Resource("ipaddresses")), s.Store(v1.Resource("nodeports")),
+		s.Store(v1.Resource("servicecidrs")), s.Store(v1.Resource("nodeportranges")))
+}
+
+// NamespacedResource is a resource whose objects are in namespaces.
+type NamespacedResource struct {
+	schema.GroupResource
+	Objects interface {
+		rest.Lister
+		rest.CollectionDeleter
+	}
+}
+
+// NamespacedResources returns the resources whose objects are in namespaces, in the
+// order in which a namespace is emptied. Upstream's group names those that it has.
+func (s *Storage) NamespacedResources() []NamespacedResource {
+	rows := slices.DeleteFunc(slices.Clone(s.rows), func(r row) bool { return r.Emptied == 0 })
+	slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.Emptied, b.Emptied) })
+	var resources []NamespacedResource
+	for _, r := range rows {
+		group := r.Groups[0]
+		if r.own() && len(r.Groups) > 1 {
+			group = r.Groups[1]
+		}
+		resources = append(resources, NamespacedResource{schema.GroupResource{Group: group.Group, Resource: r.Resource.Resource}, r.store})
+	}
+	return resources
+}
+
+// Groups returns the API groups that the generic server installs: portolan.dev, core
+// v1, which is nil for a server without the core API groups, and the other core API
+// groups.
+func (s *Storage) Groups(scheme *runtime.Scheme, codecs serializer.CodecFactory) (own, legacy *genericapiserver.APIGroupInfo, others []*genericapiserver.APIGroupInfo) {
+	resources := map[schema.GroupVersion]map[string]rest.Storage{}
+	var order []schema.GroupVersion
+	for _, r := range s.rows {
+		for i, group := range r.Groups {
+			if group.Group != v1.GroupName && !s.core {
+				continue
+			}
+			if resources[group.GroupVersion] == nil {
+				resources[group.GroupVersion] = map[string]rest.Storage{}
+				order = append(order, group.GroupVersion)
+			}
+			if i == 0 && len(r.Groups) > 1 && r.own() && s.core {
+				// "kubectl delete all" must not look for a Service twice.
+				group.Names.Sets = nil
+			}
+			r.serve(group, i == 0, resources[group.GroupVersion])
+		}
+	}
+	for _, version := range order {
+		info := genericapiserver.NewDefaultAPIGroupInfo(version.Group, scheme, runtime.NewParameterCodec(scheme), codecs)
+		info.VersionedResourcesStorageMap[version.Version] = resources[version]
+		switch version.Group {
+		case v1.GroupName:
+			own = &info
+		case corev1.GroupName:
+			legacy = &info
+		default:
+			others = append(others, &info)
+		}
+	}
+	return own, legacy, others
+}
+
+// serve adds the storage of a kind, as a group serves it, to the group's resources.
+// The kind's own group serves the store as it is.
+func (r row) serve(group generic.Group, own bool, resources map[string]rest.Storage) {
+	store, status, name := r.store, r.status, r.Resource.Resource
+	if own {
+		store.Names = group.Names
+	} else {
+		store = store.ServedAs(group)
+	}
+	resources[name] = store
+	if r.Serve != nil {
+		resources[name] = r.Serve(store)
+	}
+	if status != nil {
+		if !own {
+			status = status.ServedAs(group)
+		}
+		resources[name+"/status"] = status
+	}
+	for subresource, storage := range r.more {
+		resources[name+"/"+subresource] = storage
+	}
+}
