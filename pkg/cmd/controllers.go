@@ -24,6 +24,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/portolan-dev/portolan/pkg/controllers"
+	"github.com/portolan-dev/portolan/pkg/metrics"
 )
 
 type controllersOptions struct {
@@ -118,7 +119,9 @@ func (o *controllersOptions) run(ctx context.Context) error {
 		return err
 	}
 	defer stop()
-	return controllers.Run(ctx, controllers.Config{Cluster: client, Portolan: portolan, Options: o.controllers})
+	leadership := controllers.NewLeadership()
+	legacyregistry.CustomMustRegister(metrics.NewLeaderCollector(leadership))
+	return controllers.Run(ctx, controllers.Config{Cluster: client, Portolan: portolan, Options: o.controllers, Leadership: leadership})
 }
 
 func (o *controllersOptions) clusterConfig() (*rest.Config, error) {

@@ -1,6 +1,7 @@
 // Package controllers runs what keeps Endpoints and EndpointSlices in line with
-// Services and Pods: three controllers, in one of the processes that could, which
-// a Lease decides.
+// Services and Pods: three controllers, in one of the processes that could. With
+// a cluster a Lease of the cluster decides in which, without one a key in etcd
+// that users can't write.
 //
 //	cluster    Pods, Nodes ─────┐
 //	                            ├─→ endpoint       ─→ Endpoints
@@ -18,18 +19,22 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/klog/v2"
 
@@ -42,7 +47,7 @@ import (
 
 // Config is what the controllers work with.
 type Config struct {
-	// Cluster has the Pods and Nodes, and the Lease, and is told of events.
+	// Cluster has the Pods, the Nodes and the Lease, and events are recorded there.
 	Cluster kubernetes.Interface
 	// Portolan leads to where Services, Endpoints and EndpointSlices are served as
 	// portolan.dev/v1. It is nil where they are Cluster's own, under upstream's
@@ -51,12 +56,18 @@ type Config struct {
 	// Unscheduled takes Pods that name no node as well, where nobody schedules
 	// them.
 	Unscheduled bool
-	Options     *Options
+	// Lock makes what decides which process runs the controllers. Nil is for the
+	// Lease that the options name. Otherwise that Lease is what earlier releases
+	// elect by.
+	Lock func(identity string) resourcelock.Interface
+	// Leadership is told which process that is. It may be nil.
+	Leadership *Leadership
+	Options    *Options
 }
 
 // Run runs the controllers until the context ends: whenever this process has
-// the lease, or all the time without leader election. It returns when all that
-// was begun is done and the lease is released.
+// the lock, or all the time without leader election. It returns when all that
+// was begun is done and the lock is released.
 func Run(ctx context.Context, c Config) error {
 	client, scheme, err := c.client()
 	if err != nil {
@@ -68,19 +79,38 @@ func Run(ctx context.Context, c Config) error {
 	broadcaster.StartRecordingToSink(&corev1client.EventSinkImpl{Interface: c.Cluster.CoreV1().Events("")})
 	r := runner{client: client, options: c.Options, unscheduled: c.Unscheduled, broadcaster: broadcaster, scheme: scheme}
 
-	if !c.Options.LeaderElection.LeaderElect {
-		return r.lead(ctx)
-	}
-	election, err := newElection(c.Options.LeaderElection, c.Cluster,
-		broadcaster.NewRecorder(clientgoscheme.Scheme, corev1.EventSource{Component: c.Options.LeaderElection.ResourceName}))
+	identity, err := newIdentity()
 	if err != nil {
 		return err
 	}
-	return election.run(ctx, func(ctx context.Context) {
+	lead := func(ctx context.Context) {
 		if err := r.lead(ctx); err != nil {
 			klog.FromContext(ctx).Error(err, "The controllers can't run")
 		}
-	})
+	}
+	leadership := cmp.Or(c.Leadership, NewLeadership())
+	config := c.Options.LeaderElection
+	if !config.LeaderElect {
+		leadership.runAlone(ctx, identity, lead)
+		return nil
+	}
+	lock, err := resourcelock.New(config.ResourceLock, config.ResourceNamespace, config.ResourceName,
+		c.Cluster.CoreV1(), c.Cluster.CoordinationV1(), resourcelock.ResourceLockConfig{
+			Identity:      identity,
+			EventRecorder: broadcaster.NewRecorder(clientgoscheme.Scheme, corev1.EventSource{Component: config.ResourceName}),
+		})
+	if err != nil {
+		return err
+	}
+	if c.Lock != nil {
+		previous := previousLease{lock: lock, config: config}
+		controllers := lead
+		lead = func(ctx context.Context) { previous.run(ctx, controllers) }
+		lock = c.Lock(identity)
+	}
+	lock = &checkedLock{Interface: lock, able: r.able, timeout: config.RenewDeadline.Duration, leadership: leadership}
+	election := election{config: config, lock: lock, leadership: leadership}
+	return election.run(ctx, lead)
 }
 
 // client is what the controllers read and write with, and the scheme tells what
@@ -103,6 +133,16 @@ type runner struct {
 
 func (r *runner) recorder(component string) record.EventRecorder {
 	return r.broadcaster.NewRecorder(r.scheme, corev1.EventSource{Component: component})
+}
+
+// able reads a Service by way of the server, which reads it from etcd. A process
+// that can't do so must not lead, although it may well reach the lock.
+func (r *runner) able(ctx context.Context) error {
+	_, err := r.client.CoreV1().Services(metav1.NamespaceDefault).Get(ctx, "kubernetes", metav1.GetOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("services can't be read: %w", err)
+	}
+	return nil
 }
 
 // controller is one of the controllers.

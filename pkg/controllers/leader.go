@@ -5,13 +5,12 @@ import (
 	"fmt"
 	"os"
 	"sync/atomic"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/uuid"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
-	"k8s.io/client-go/tools/record"
 	"k8s.io/client-go/util/retry"
 	"k8s.io/component-base/config"
 	"k8s.io/klog/v2"
@@ -19,18 +18,18 @@ import (
 
 // election lets one of several processes run something.
 type election struct {
-	config   config.LeaderElectionConfiguration
-	client   kubernetes.Interface
-	recorder record.EventRecorder
-	identity string
+	config     config.LeaderElectionConfiguration
+	lock       resourcelock.Interface
+	leadership *Leadership
 }
 
-func newElection(config config.LeaderElectionConfiguration, client kubernetes.Interface, recorder record.EventRecorder) (*election, error) {
+// newIdentity is the name of this process in an election.
+func newIdentity() (string, error) {
 	host, err := os.Hostname()
 	if err != nil {
-		return nil, fmt.Errorf("name of this machine: %w", err)
+		return "", fmt.Errorf("name of this machine: %w", err)
 	}
-	return &election{config: config, client: client, recorder: recorder, identity: host + "_" + string(uuid.NewUUID())}, nil
+	return host + "_" + string(uuid.NewUUID()), nil
 }
 
 // run runs lead whenever this process has the lease, until the context ends.
@@ -48,18 +47,13 @@ func (e *election) run(ctx context.Context, lead func(context.Context)) error {
 // two processes don't write at a time. The elector's own ReleaseOnCancel is off:
 // after it has failed to renew, it would release the lease while lead still runs.
 func (e *election) term(ctx context.Context, lead func(context.Context)) error {
-	lock, err := resourcelock.New(e.config.ResourceLock, e.config.ResourceNamespace, e.config.ResourceName,
-		e.client.CoreV1(), e.client.CoordinationV1(), resourcelock.ResourceLockConfig{Identity: e.identity, EventRecorder: e.recorder})
-	if err != nil {
-		return err
-	}
 	// Lead may return before the context ends, and the term with it.
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	var leading atomic.Bool
 	stopped := make(chan struct{})
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-		Lock:          lock,
+		Lock:          e.lock,
 		LeaseDuration: e.config.LeaseDuration.Duration,
 		RenewDeadline: e.config.RenewDeadline.Duration,
 		RetryPeriod:   e.config.RetryPeriod.Duration,
@@ -69,7 +63,7 @@ func (e *election) term(ctx context.Context, lead func(context.Context)) error {
 				leading.Store(true)
 				defer close(stopped)
 				defer end()
-				lead(held)
+				e.leadership.run(held, lead)
 			},
 			OnStoppedLeading: func() {},
 		},
@@ -83,20 +77,20 @@ func (e *election) term(ctx context.Context, lead func(context.Context)) error {
 		<-stopped
 	}
 	if elector.IsLeader() {
-		e.release(ctx, lock)
+		release(ctx, e.lock, e.config.RenewDeadline.Duration)
 	}
 	return nil
 }
 
-// release gives the lease up, so that the next has not to wait for its end. It
-// is no failure if that can't be told.
-func (e *election) release(ctx context.Context, lock resourcelock.Interface) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), e.config.RenewDeadline.Duration)
+// release gives a lock up, if this process has it, so that the next one need not
+// wait for the end of the lease. A lock that can't be released ends by itself.
+func release(ctx context.Context, lock resourcelock.Interface, timeout time.Duration) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
 	// A renewal that was under way when the context ended may be stored later.
 	err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
 		record, _, err := lock.Get(ctx)
-		if err != nil || record.HolderIdentity != e.identity {
+		if err != nil || record.HolderIdentity != lock.Identity() {
 			return err
 		}
 		now := metav1.Now()

@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
-	"k8s.io/client-go/tools/record"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/utils/ptr"
 )
 
@@ -36,10 +36,12 @@ func TestStopsBeforeRelease(t *testing.T) {
 			config.LeaseDuration = metav1.Duration{Duration: 3 * time.Second}
 			config.RenewDeadline = metav1.Duration{Duration: 200 * time.Millisecond}
 			config.RetryPeriod = metav1.Duration{Duration: 20 * time.Millisecond}
-			election, err := newElection(config, cluster, record.NewFakeRecorder(100))
+			lock, err := resourcelock.New(config.ResourceLock, config.ResourceNamespace, config.ResourceName,
+				cluster.CoreV1(), cluster.CoordinationV1(), resourcelock.ResourceLockConfig{Identity: "a"})
 			if err != nil {
 				t.Fatal(err)
 			}
+			election := election{config: config, lock: lock, leadership: NewLeadership()}
 			holder := func() string {
 				lease, err := cluster.CoordinationV1().Leases(config.ResourceNamespace).Get(context.Background(), config.ResourceName, metav1.GetOptions{})
 				if err != nil {
@@ -57,7 +59,7 @@ func TestStopsBeforeRelease(t *testing.T) {
 				}
 				stop(end, refuse)
 				<-held.Done()
-				if got := holder(); got != election.identity {
+				if got := holder(); got != "a" {
 					t.Errorf("%q has the lease while the one before is busy", got)
 				}
 				end()

@@ -13,6 +13,10 @@ import (
 	configoptions "k8s.io/component-base/config/options"
 )
 
+// MaxLease is the longest that a lease can be. A longer one in the lock counts as
+// this: no process of Portolan wrote it.
+const MaxLease = 10 * time.Minute
+
 // Options are what the flags say. Their names, defaults and bounds are
 // kube-controller-manager's where it has the same.
 type Options struct {
@@ -81,6 +85,9 @@ func (o *Options) Validate() []error {
 	// has given up.
 	if election.LeaseDuration.Duration%time.Second != 0 {
 		errs = append(errs, errors.New("--leader-elect-lease-duration must be whole seconds"))
+	}
+	if election.LeaseDuration.Duration > MaxLease {
+		errs = append(errs, fmt.Errorf("--leader-elect-lease-duration must be %v at most, not %v", MaxLease, election.LeaseDuration.Duration))
 	}
 	if election.LeaseDuration.Duration <= election.RenewDeadline.Duration {
 		errs = append(errs, errors.New("--leader-elect-lease-duration must be longer than --leader-elect-renew-deadline"))

@@ -20,10 +20,11 @@ func TestOptions(t *testing.T) {
 		"--leader-elect-lease-duration must be whole": func(o *Options) {
 			o.LeaderElection.LeaseDuration.Duration = 10*time.Second + 500*time.Millisecond
 		},
-		"--leader-elect-renew-deadline": func(o *Options) { o.LeaderElection.RenewDeadline.Duration = 2 * time.Second },
-		"--leader-elect-retry-period":   func(o *Options) { o.LeaderElection.RetryPeriod.Duration = 0 },
-		"--leader-elect-resource-lock":  func(o *Options) { o.LeaderElection.ResourceLock = "configmaps" },
-		"--leader-elect-resource-name":  func(o *Options) { o.LeaderElection.ResourceName = "" },
+		"--leader-elect-lease-duration must be 10m0s at most": func(o *Options) { o.LeaderElection.LeaseDuration.Duration = time.Hour },
+		"--leader-elect-renew-deadline":                       func(o *Options) { o.LeaderElection.RenewDeadline.Duration = 2 * time.Second },
+		"--leader-elect-retry-period":                         func(o *Options) { o.LeaderElection.RetryPeriod.Duration = 0 },
+		"--leader-elect-resource-lock":                        func(o *Options) { o.LeaderElection.ResourceLock = "configmaps" },
+		"--leader-elect-resource-name":                        func(o *Options) { o.LeaderElection.ResourceName = "" },
 	}
 	for message, spoil := range tests {
 		t.Run(message, func(t *testing.T) {

@@ -54,6 +54,11 @@ func New(index *allocation.Index) *Metrics {
 	return m
 }
 
+// Register adds what another package collects.
+func (m *Metrics) Register(collector metrics.StableCollector) {
+	m.registry.CustomMustRegister(collector)
+}
+
 // path is where the generic server has its metrics, and where Prometheus looks
 // by default.
 const path = "/metrics"

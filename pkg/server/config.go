@@ -70,9 +70,13 @@ func NewConfig(ctx context.Context, o *options.Options, store *etcd.Store, files
 	if err := config.applyControllers(o); err != nil {
 		return nil, err
 	}
+	var details []detail
+	if config.Extra.Controllers != nil {
+		details = append(details, leaderDetail(config.Extra.Controllers.Leadership.Leader))
+	}
 	ledger := config.Extra.Ledger
 	config.Generic.BuildHandlerChainFunc = func(apiHandler http.Handler, generic *genericapiserver.Config) http.Handler {
-		handler := claims.WithPicks(ledger, service.WithPatchType(apiHandler))
+		handler := claims.WithPicks(ledger, service.WithPatchType(withDetails(apiHandler, details)))
 		handler = genericapiserver.DefaultBuildHandlerChain(resourcequota.WithCharges(handler), generic)
 		if o.InCluster() {
 			handler = withUndecided(handler, generic.Serializer)

@@ -3,14 +3,20 @@ package server
 import (
 	"context"
 	"fmt"
+	"path"
 	"sync"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/klog/v2"
 
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/controllers"
+	"github.com/portolan-dev/portolan/pkg/etcdlock"
+	"github.com/portolan-dev/portolan/pkg/metrics"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 )
 
@@ -19,8 +25,14 @@ func (c *Config) applyControllers(o *options.Options) error {
 	if !o.HasControllers() {
 		return nil
 	}
+	leadership := controllers.NewLeadership()
+	c.Extra.Metrics.Register(metrics.NewLeaderCollector(leadership))
 	if !o.InCluster() {
-		c.Extra.Controllers = &controllers.Config{Cluster: c.Extra.Core.Client, Unscheduled: true, Options: ownControllers(o)}
+		etcd, key := c.Extra.Store.Client, path.Join("/", o.Etcd.StorageConfig.Prefix, v1.GroupName, "leaders", o.Controllers.LeaderElection.ResourceName)
+		c.Extra.Controllers = &controllers.Config{
+			Cluster: c.Extra.Core.Client, Unscheduled: true, Options: ownControllers(o), Leadership: leadership,
+			Lock: func(identity string) resourcelock.Interface { return etcdlock.New(etcd, key, identity) },
+		}
 		return nil
 	}
 	config, err := o.ClusterConfig()
@@ -32,13 +44,13 @@ func (c *Config) applyControllers(o *options.Options) error {
 		return fmt.Errorf("client of the cluster: %w", err)
 	}
 	portolan := unlimited(c.Generic.LoopbackClientConfig)
-	c.Extra.Controllers = &controllers.Config{Cluster: cluster, Portolan: portolan, Options: o.Controllers}
+	c.Extra.Controllers = &controllers.Config{Cluster: cluster, Portolan: portolan, Options: o.Controllers, Leadership: leadership}
 	return nil
 }
 
 // ownControllers are the options of the controllers of a server without a
 // cluster. A server on its embedded etcd has no replicas that it could wait for.
-// With replicas the lease is in a namespace that is always there, unless the
+// The Lease of earlier releases is in a namespace that is always there, unless the
 // flags name another than a cluster's.
 func ownControllers(o *options.Options) *controllers.Options {
 	own := *o.Controllers
@@ -47,6 +59,21 @@ func ownControllers(o *options.Options) *controllers.Options {
 		own.LeaderElection.ResourceNamespace = metav1.NamespaceSystem
 	}
 	return &own
+}
+
+// leaderSilence is for how long no process may run the controllers before that
+// shows in a server's readiness. An orderly change of the leader takes less.
+const leaderSilence = time.Minute
+
+// leaderDetail tells whether some process runs the controllers.
+func leaderDetail(current func() controllers.Leader) detail {
+	return detail{name: "controllers-leader", problem: func() string {
+		leader := current()
+		if leader.Silent < leaderSilence {
+			return ""
+		}
+		return fmt.Sprintf("no process has run the controllers for %v: Endpoints and EndpointSlices don't follow Pods", leader.Silent.Round(time.Second))
+	}}
 }
 
 // addControllers runs the controllers beside the server.

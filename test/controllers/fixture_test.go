@@ -84,12 +84,29 @@ func (f *fixture) run(name string, change func(*controllers.Options)) (stop func
 type writes struct {
 	mu    sync.Mutex
 	lines []string
+	// cutOff is who doesn't reach the server.
+	cutOff string
+}
+
+func (w *writes) cut(name string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cutOff = name
+}
+
+func (w *writes) reaches(name string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.cutOff != name
 }
 
 // by notes who writes what, and what of it is refused.
 func (w *writes) by(name string) func(http.RoundTripper) http.RoundTripper {
 	return func(next http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(request *http.Request) (*http.Response, error) {
+			if !w.reaches(name) {
+				return nil, errors.New("the server is away")
+			}
 			if request.Method == http.MethodGet {
 				return next.RoundTrip(request)
 			}

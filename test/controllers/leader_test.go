@@ -126,3 +126,32 @@ func TestRelease(t *testing.T) {
 		t.Errorf("%s has ended and still has the lease", holder)
 	}
 }
+
+// TestLeaderWithoutPortolan has a leader that reaches the Lease and not Portolan.
+// It lets go of the Lease, another takes over, and it gets the Lease again when it
+// reaches Portolan.
+func TestLeaderWithoutPortolan(t *testing.T) {
+	f := start(t)
+	f.run("a", elect)
+	f.eventually("a leads", func() string { return fmt.Sprint(f.holder() != "") }, "true")
+	a := f.holder()
+	stopB := f.run("b", elect)
+	f.createService(newService("web", nil))
+	pod := f.createPod(newPod("web", "a", ready, "10.1.0.1"))
+	f.expect("web", "10.1.0.1:8080 |", "10.1.0.1:8080/r/s")
+
+	f.writes.cut("a")
+	f.eventually("b leads", func() string { h := f.holder(); return fmt.Sprint(h != "" && h != a) }, "true")
+	f.writes.take()
+	f.updatePod(pod, unready)
+	f.expect("web", "| 10.1.0.1:8080", "10.1.0.1:8080")
+	if got := f.writers(); got != "b" {
+		t.Errorf("%q wrote while b had the lease", got)
+	}
+
+	f.writes.cut("")
+	stopB()
+	f.eventually("a leads again", f.holder, a)
+	f.updatePod(pod, ready)
+	f.expect("web", "10.1.0.1:8080 |", "10.1.0.1:8080/r/s")
+}

@@ -182,7 +182,7 @@ func TestArtifacts(t *testing.T) {
 func used(t *testing.T) versioned.Interface {
 	t.Helper()
 	ctx := t.Context()
-	server := harness.Spawn(t, t.TempDir(), "--service-node-port-range=20000-20001", "--service-cluster-ip-range=10.96.0.0/29")
+	server := harness.Spawn(t, t.TempDir(), "--service-node-port-range=20000-20001", "--service-cluster-ip-range=10.96.0.0/29", "--controllers")
 	server.WaitReady(t)
 	client := server.Client(t)
 	services := client.PortolanV1().Services("default")

@@ -1,0 +1,86 @@
+// Package etcdlock is a lock for client-go's leader election that is one key in
+// etcd. The key is outside everything that the server serves, so that no user
+// can write it.
+package etcdlock
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+)
+
+// Lock is a key whose value says who leads. It is used by one elector alone.
+type Lock struct {
+	client        *clientv3.Client
+	key, identity string
+	// revision is that of the key when it was last read or written.
+	revision int64
+}
+
+var _ resourcelock.Interface = &Lock{}
+
+// New makes the lock of a process with the given identity.
+func New(client *clientv3.Client, key, identity string) *Lock {
+	return &Lock{client: client, key: key, identity: identity}
+}
+
+// Get implements resourcelock.Interface.
+func (l *Lock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
+	answer, err := l.client.Get(ctx, l.key)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(answer.Kvs) == 0 {
+		return nil, nil, apierrors.NewNotFound(schema.GroupResource{Resource: "keys"}, l.key)
+	}
+	kv := answer.Kvs[0]
+	var record resourcelock.LeaderElectionRecord
+	if err := json.Unmarshal(kv.Value, &record); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", l.Describe(), err)
+	}
+	l.revision = kv.ModRevision
+	return &record, kv.Value, nil
+}
+
+// Create implements resourcelock.Interface.
+func (l *Lock) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	return l.put(ctx, 0, record)
+}
+
+// Update implements resourcelock.Interface.
+func (l *Lock) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	return l.put(ctx, l.revision, record)
+}
+
+// put writes the record if the key is at a revision; 0 is that of no key.
+func (l *Lock) put(ctx context.Context, revision int64, record resourcelock.LeaderElectionRecord) error {
+	value, err := json.Marshal(record)
+	if err != nil {
+		return err
+	}
+	unchanged := clientv3.Compare(clientv3.ModRevision(l.key), "=", revision)
+	answer, err := l.client.Txn(ctx).If(unchanged).Then(clientv3.OpPut(l.key, string(value))).Commit()
+	if err != nil {
+		return err
+	}
+	if !answer.Succeeded {
+		return apierrors.NewConflict(schema.GroupResource{Resource: "keys"}, l.key, fmt.Errorf("another process has written it"))
+	}
+	l.revision = answer.Header.Revision
+	return nil
+}
+
+// RecordEvent implements resourcelock.Interface. There is no object that an
+// event could be about.
+func (l *Lock) RecordEvent(string) {}
+
+// Identity implements resourcelock.Interface.
+func (l *Lock) Identity() string { return l.identity }
+
+// Describe implements resourcelock.Interface.
+func (l *Lock) Describe() string { return "etcd key " + l.key }

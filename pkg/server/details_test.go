@@ -1,0 +1,38 @@
+package server
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/portolan-dev/portolan/pkg/controllers"
+)
+
+// TestNoLeaderIsADetail says that no process runs the controllers, to whoever
+// wants details of the readiness, and leaves the server ready.
+func TestNoLeaderIsADetail(t *testing.T) {
+	ready := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
+	for name, test := range map[string]struct {
+		path   string
+		leader controllers.Leader
+		want   string
+	}{
+		"no details":      {"/readyz", controllers.Leader{Silent: time.Hour}, "ok\n"},
+		"another path":    {"/livez?verbose", controllers.Leader{Silent: time.Hour}, "ok\n"},
+		"a leader":        {"/readyz?verbose", controllers.Leader{Identity: "a", Silent: 3 * time.Second}, "ok\n[+]controllers-leader ok\n"},
+		"no leader":       {"/readyz?verbose", controllers.Leader{Silent: 90 * time.Second}, "ok\n[!]controllers-leader: no process has run the controllers for 1m30s"},
+		"a silent leader": {"/readyz?verbose", controllers.Leader{Identity: "a", Silent: 90 * time.Second}, "ok\n[!]controllers-leader: no process has run the controllers for 1m30s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			handler := withDetails(ready, []detail{leaderDetail(func() controllers.Leader { return test.leader })})
+			answer := httptest.NewRecorder()
+			handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, test.path, nil))
+			if got := answer.Body.String(); !strings.HasPrefix(got, test.want) || answer.Code != http.StatusOK {
+				t.Errorf("got %d %q, want %q", answer.Code, got, test.want)
+			}
+		})
+	}
+}
