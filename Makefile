@@ -97,9 +97,11 @@ e2e: $(BIN)/kube-apiserver $(BIN)/kube-controller-manager $(BIN)/kube-proxy $(BI
 	go test -tags=e2e -count=1 -run='TestBackup|TestReplace|TestMigrateOfREADME' ./test/upgrade
 
 SOAK_TIME := 30m
+SOAK_KILLS := 10000
 
 .PHONY: soak
-soak: $(BIN)/etcd ## Load and break three replicas on three members of etcd; SOAK_TIME=30m is for how long
+soak: $(BIN)/etcd build ## Kill servers SOAK_KILLS=10000 times (hours), then break a cluster for SOAK_TIME=30m
+	PORTOLAN_KILLS=$(SOAK_KILLS) PORTOLAN_TEST_PROGRAM=$(abspath $(BIN)/portolan) go test -count=1 -timeout=0 -v -run='^TestKillEmbedded$$' ./test/kill
 	PORTOLAN_SOAK=$(SOAK_TIME) go test -tags=e2e -count=1 -timeout=0 -v -run='^TestSoak$$' ./test/failover
 
 .PHONY: bench

@@ -4,9 +4,6 @@ package failover
 
 import (
 	"errors"
-	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -119,19 +116,4 @@ func (p *process) stop(t testing.TB) {
 		t.Errorf("%s did not end after %v", p.name, startTimeout)
 		p.kill(t)
 	}
-}
-
-// freePort is a port that nobody listens on, below those that systems choose
-// from for outgoing connections: a server that is started again finds it free.
-func freePort(t testing.TB) string {
-	t.Helper()
-	for range 100 {
-		port := fmt.Sprint(12000 + rand.IntN(20000))
-		if listener, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
-			listener.Close()
-			return port
-		}
-	}
-	t.Fatal("there is no free port")
-	return ""
 }

@@ -83,7 +83,7 @@ type replica struct {
 // newReplica starts a replica and waits until it is ready.
 func newReplica(t testing.TB, name string, k *kind, s *store) *replica {
 	t.Helper()
-	r := &replica{processes: s.processes, kind: k, name: name, dir: t.TempDir(), port: freePort(t)}
+	r := &replica{processes: s.processes, kind: k, name: name, dir: t.TempDir(), port: harness.FreePort(t)}
 	for _, m := range s.members {
 		r.servers = append(r.servers, "http://"+s.network.listen(t, name, m.name, m.client).address)
 	}

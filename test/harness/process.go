@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,6 +40,9 @@ const (
 	serveFlags = "PORTOLAN_TEST_SERVE"
 	// runCommand makes a test binary the command portolan.
 	runCommand = "PORTOLAN_TEST_COMMAND"
+	// program names a portolan that was built, for tests to run in the place of
+	// the one that the test binary has in it.
+	program = "PORTOLAN_TEST_PROGRAM"
 )
 
 // Main makes a test binary what it was started as by Spawn or Command, and runs
@@ -71,6 +76,9 @@ func Command(t testing.TB, args ...string) (stdout, stderr string, err error) {
 // Portolan is the command portolan, to be started as a process of its own.
 func Portolan(t testing.TB, args ...string) *exec.Cmd {
 	t.Helper()
+	if built := os.Getenv(program); built != "" {
+		return exec.Command(built, args...)
+	}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -144,12 +152,7 @@ type Process struct {
 // wait for it. It is killed when the test ends.
 func Spawn(t testing.TB, dataDir string, flags ...string) *Process {
 	t.Helper()
-	// As with Start, it writes little by itself where no cluster is named.
-	defaults := []string{"--data-dir=" + dataDir}
-	if !slices.ContainsFunc(flags, func(flag string) bool { return strings.HasPrefix(flag, "--kubeconfig=") }) {
-		defaults = append(defaults, "--controllers=false", "--kubernetes-service=false")
-	}
-	args, err := json.Marshal(append(defaults, flags...))
+	args, err := json.Marshal(slices.Concat([]string{"--data-dir=" + dataDir}, defaults(flags), flags))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,13 +160,39 @@ func Spawn(t testing.TB, dataDir string, flags ...string) *Process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Process{DataDir: dataDir, cmd: exec.Command(self), ready: make(chan struct{}), exited: make(chan struct{})}
+	command := exec.Command(self)
+	command.Env = append(os.Environ(), serveFlags+"="+string(args))
+	return launch(t, dataDir, command, flags)
+}
+
+// Serve runs "portolan serve" on a data directory, which must exist, and a
+// port, and does not wait for it. It is killed when the test ends. A server that
+// is started again on its port is found under its address of before.
+func Serve(t testing.TB, dataDir, port string, flags ...string) *Process {
+	t.Helper()
+	args := append([]string{"serve", "--data-dir=" + dataDir, "--secure-port=" + port}, defaults(flags)...)
+	command := Portolan(t, append(args, flags...)...)
+	dieWithParent(command)
+	return launch(t, dataDir, command, flags)
+}
+
+// defaults are what a server is started with besides the flags of a test. As
+// with Start, it writes little by itself where no cluster is named.
+func defaults(flags []string) []string {
+	if slices.ContainsFunc(flags, func(flag string) bool { return strings.HasPrefix(flag, "--kubeconfig=") }) {
+		return nil
+	}
+	return []string{"--controllers=false", "--kubernetes-service=false"}
+}
+
+func launch(t testing.TB, dataDir string, command *exec.Cmd, flags []string) *Process {
+	t.Helper()
+	p := &Process{DataDir: dataDir, cmd: command, ready: make(chan struct{}), exited: make(chan struct{})}
 	for _, flag := range flags {
 		if file, found := strings.CutPrefix(flag, "--kubeconfig="); found {
 			p.cluster = file
 		}
 	}
-	p.cmd.Env = append(os.Environ(), serveFlags+"="+string(args))
 	p.cmd.Stderr = &p.output
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -227,23 +256,53 @@ func (p *Process) As(user *rest.Config) *rest.Config {
 	return direct(user, p.url, filepath.Join(p.DataDir, ownAuthority))
 }
 
-// Client makes a client of a server that is ready. Its connections are its
-// own: those to a server that was killed are not met again.
+// Client makes a client of a server that is ready, on connections of its own.
 func (p *Process) Client(t testing.TB) versioned.Interface {
 	t.Helper()
-	config := p.Config(t)
-	// A dialer of its own keeps client-go from sharing the transport.
-	config.Dial = (&net.Dialer{}).DialContext
-	httpClient, err := rest.HTTPClientFor(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(httpClient.CloseIdleConnections)
-	client, err := versioned.NewForConfigAndClient(config, httpClient)
+	client, err := versioned.NewForConfigAndClient(p.HTTP(t, (&net.Dialer{}).DialContext))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return client
+}
+
+// Dialer makes the connections of a client.
+type Dialer func(ctx context.Context, network, address string) (net.Conn, error)
+
+// HTTP is the administrator's way to a server that is ready. Its connections are
+// its own: those to a server that was killed are not met again.
+func (p *Process) HTTP(t testing.TB, dial Dialer) (*rest.Config, *http.Client) {
+	t.Helper()
+	config := p.Config(t)
+	// A dialer of its own keeps client-go from sharing the transport.
+	config.Dial = dial
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.CloseIdleConnections)
+	return config, client
+}
+
+// Output is the end of what the server has written to its standard error.
+func (p *Process) Output() string { return p.output.String() }
+
+// Exited is closed when the process has ended.
+func (p *Process) Exited() <-chan struct{} { return p.exited }
+
+// FreePort is a port that nobody listens on, below those that systems choose
+// from for outgoing connections: a server that is started again finds it free.
+func FreePort(t testing.TB) string {
+	t.Helper()
+	for range 100 {
+		port := fmt.Sprint(12000 + rand.IntN(20000))
+		if listener, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			listener.Close()
+			return port
+		}
+	}
+	t.Fatal("there is no free port")
+	return ""
 }
 
 // Kill ends the process with SIGKILL and waits until it is gone. A server that

@@ -1,196 +1,214 @@
-// Package kill kills servers with SIGKILL while they are written to at full
-// rate, and proves after each kill that the store is consistent and that what
-// clients were told is so.
+// Package kill breaks servers while they are written to, and proves that what
+// their clients were told is so.
+//
+// Clients keep a journal: what each is about to send, and what it was answered.
+// After each fault the journal is replayed against the store, with no server on
+// it, and against what the restarted server shows. What was acknowledged is
+// there as it was acknowledged, its resource version, addresses and ports
+// included, unless a later write changed it. A write without an answer is there
+// as a whole, a Service with all its claims, or not at all. No value is held
+// twice, and nothing is there that nobody wrote.
+//
+// The environment can change a run:
+//
+//	PORTOLAN_KILLS         how many kills TestKillEmbedded makes, 100 by default
+//	PORTOLAN_TEST_SEED     the seed of what clients write and when servers are killed
+//	PORTOLAN_TEST_PROGRAM  the portolan that is run, by default the test binary
 package kill
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
+	"strconv"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/dynamic"
 
-	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
-	"github.com/portolan-dev/portolan/generated/clientset/versioned"
-	"github.com/portolan-dev/portolan/pkg/etcd"
 	"github.com/portolan-dev/portolan/test/harness"
 )
 
-// ranges are those of every server here. The lowest 128 ports are the static
-// band, which automatic picks leave alone: each client asks for its own of them.
-var ranges = []string{"--service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112", "--service-node-port-range=20000-24095"}
-
-const firstStaticPort = 20000
-
-// maxLife is the longest a server is written to before it is killed, and
-// maxStart the longest that one which is killed while it starts is left alone.
 const (
-	maxLife  = 500 * time.Millisecond
-	maxStart = 500 * time.Millisecond
+	killsVariable = "PORTOLAN_KILLS"
+	// killsPerStore makes stores that are old, and many that are new.
+	killsPerStore = 25
+
+	// maxLife is the longest a server is written to before it is killed, and
+	// maxStart the longest that one which is killed while it starts is left alone.
+	maxLife  = 400 * time.Millisecond
+	maxStart = 700 * time.Millisecond
+	// maxAnswers is after how many acknowledgements at most a server is killed
+	// that is killed right after one.
+	maxAnswers = 100
 )
 
 func TestMain(m *testing.M) { harness.Main(m) }
 
-// TestKillEmbedded kills servers with an etcd of their own. The store is
-// looked at while nothing runs on it.
+// moment is when a server is killed.
+type moment string
+
+const (
+	starting   moment = "while it started"
+	underLoad  moment = "at some time under load"
+	answering  moment = "right after an acknowledgement"
+	compacting moment = "while it compacted its history again and again"
+)
+
+// moments are as frequent as they are listed.
+var moments = []moment{starting, underLoad, underLoad, answering, answering, compacting}
+
+// kills counts the kills of all stores of a test. It is safe for concurrent use.
+type kills struct {
+	total int
+	began time.Time
+
+	mu   sync.Mutex
+	done map[moment]int
+}
+
+// add counts one kill, and says how far the test is now and then.
+func (k *kills) add(t *testing.T, m moment) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.done[m]++
+	done := 0
+	for _, n := range k.done {
+		done += n
+	}
+	if done%max(1, min(k.total/10, 100)) == 0 {
+		took := time.Since(k.began)
+		left := took / time.Duration(done) * time.Duration(k.total-done)
+		t.Logf("%d kills of %d after %v, %v to go: %v", done, k.total, took.Round(time.Second), left.Round(time.Second), k.done)
+	}
+}
+
+// TestKillEmbedded kills servers with an etcd of their own. The store is looked
+// at while nothing runs on it, and then through the next server.
 func TestKillEmbedded(t *testing.T) {
 	t.Parallel()
-	stores, kills := 4, 13
+	k := &kills{total: number(t, killsVariable, 100), began: time.Now(), done: map[moment]int{}}
 	if testing.Short() {
-		stores, kills = 2, 3
+		k.total = 6
 	}
 	seed := harness.Seed(t)
-	for store := range stores {
-		t.Run(fmt.Sprint(store), func(t *testing.T) {
+	for i := range (k.total + killsPerStore - 1) / killsPerStore {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
-			killEmbedded(t, seed+uint64(store), kills)
+			killEmbedded(t, newStore(t, seed, i), min(killsPerStore, k.total-i*killsPerStore), k)
 		})
 	}
 }
 
-func killEmbedded(t *testing.T, seed uint64, kills int) {
-	dir := t.TempDir()
-	clients := newClients(t, seed)
-	random := harness.Random(seed, maxClients)
-	killsAtStart := 0
-	for n := 0; n < kills; n++ {
-		server := harness.Spawn(t, dir, ranges...)
-		if n > 0 && random.IntN(8) == 0 {
-			time.Sleep(time.Duration(random.Int64N(int64(maxStart))))
-			killsAtStart++
+func killEmbedded(t *testing.T, s *store, n int, k *kills) {
+	for range n {
+		m := moments[s.random.IntN(len(moments))]
+		var flags []string
+		if m == compacting {
+			flags = []string{"--etcd-compaction-interval=20ms"}
+		}
+		server := s.serve(t, flags...)
+		if m == starting {
+			time.Sleep(time.Duration(s.random.Int64N(int64(maxStart))))
 		} else {
 			server.WaitReady(t)
-			client := server.Client(t)
-			found := list(t, client)
-			compare(t, clients, found)
-			settle(clients, found)
-			writeAndKill(t, clients, []versioned.Interface{client}, server, random)
+			connection := connect(t, server)
+			s.checkShown(t, connection)
+			s.writeAndKill(t, []dynamic.Interface{connection}, server, m)
 		}
 		server.Kill(t)
-
-		store, err := etcd.StartEmbedded(t.Context(), dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		harness.Verify(t, store.Client)
-		compare(t, clients, harness.Read(t, store.Client).Services)
-		if err := store.Close(); err != nil {
-			t.Fatal(err)
-		}
+		s.checkStored(t)
 		if t.Failed() {
-			t.Fatalf("after kill %d of %d", n+1, kills)
+			t.Fatalf("after a kill %s", m)
 		}
+		k.add(t, m)
 	}
-	t.Logf("%d kills, %d of them while starting; %d writes", kills, killsAtStart, writes(clients))
-
 	// What survived can be deleted, and then everything is free.
-	server := harness.Spawn(t, dir, ranges...)
+	server := s.serve(t)
 	server.WaitReady(t)
-	expectAllFree(t, server.Client(t))
+	connection := connect(t, server)
+	s.checkShown(t, connection)
+	expectAllFree(t, connection)
+	t.Log(s.summary())
+}
+
+// writeAndKill lets all clients write, and kills a server at the given moment.
+func (s *store) writeAndKill(t *testing.T, servers []dynamic.Interface, victim *harness.Process, m moment) {
+	t.Helper()
+	l := &life{servers: servers}
+	killed := make(chan struct{})
+	kill := sync.OnceFunc(func() {
+		l.ended.Store(true)
+		victim.Kill(t)
+		close(killed)
+	})
+	if m == answering {
+		last := 1 + s.random.Int64N(maxAnswers)
+		l.acknowledged = func(n int64) {
+			if n == last {
+				kill()
+			}
+		}
+		s.write(l, func() { <-killed })
+		return
+	}
+	s.write(l, func() {
+		time.Sleep(time.Duration(s.random.Int64N(int64(maxLife))))
+		kill()
+	})
 }
 
 // TestKillReplica kills one of two replicas on one etcd while both are written
 // to.
 func TestKillReplica(t *testing.T) {
 	t.Parallel()
-	kills := 12
+	n := 12
 	if testing.Short() {
-		kills = 4
+		n = 4
 	}
-	seed := harness.Seed(t)
-	store := harness.StartEtcd(t)
-	clients := newClients(t, seed)
-	random := harness.Random(seed, maxClients)
-	spawn := func(dir string) *harness.Process {
-		return harness.Spawn(t, dir, append(slices.Clone(ranges), "--etcd-servers="+store.URL)...)
+	shared := harness.StartEtcd(t)
+	s := newStore(t, harness.Seed(t), 0)
+	ports := []string{s.port, harness.FreePort(t)}
+	dirs := []string{t.TempDir(), t.TempDir()}
+	replicas, connections := make([]*harness.Process, len(ports)), make([]dynamic.Interface, len(ports))
+	start := func(i int) {
+		replicas[i] = harness.Serve(t, dirs[i], ports[i], append(slices.Clone(ranges), "--etcd-servers="+shared.URL)...)
+		replicas[i].WaitReady(t)
+		connections[i] = connect(t, replicas[i])
 	}
-	replicas := []*harness.Process{spawn(t.TempDir()), spawn(t.TempDir())}
-	connections := make([]versioned.Interface, len(replicas))
-	for i, replica := range replicas {
-		replica.WaitReady(t)
-		connections[i] = replica.Client(t)
+	for i := range replicas {
+		start(i)
 	}
-	for n := range kills {
-		victim := random.IntN(len(replicas))
-		writeAndKill(t, clients, connections, replicas[victim], random)
-		harness.Verify(t, store.Client)
-		compare(t, clients, harness.Read(t, store.Client).Services)
+	for range n {
+		victim := s.random.IntN(len(replicas))
+		s.writeAndKill(t, connections, replicas[victim], pick(s.random, underLoad, answering))
+		s.check(t, shared.Client)
 		if t.Failed() {
-			t.Fatalf("after kill %d of %d", n+1, kills)
+			t.FailNow()
 		}
-
-		replicas[victim] = spawn(replicas[victim].DataDir)
-		replicas[victim].WaitReady(t)
-		connections[victim] = replicas[victim].Client(t)
+		start(victim)
 		// By now etcd has done what it still had from the one that was killed.
-		found := list(t, connections[victim])
-		compare(t, clients, found)
-		settle(clients, found)
+		s.checkShown(t, connections[victim])
 	}
-	t.Logf("%d kills; %d writes", kills, writes(clients))
+	t.Logf("%d kills; %s", n, s.summary())
 	expectAllFree(t, connections[0])
-	harness.Verify(t, store.Client)
+	harness.Verify(t, shared.Client)
 }
 
-func newClients(t *testing.T, seed uint64) []*client {
-	clients := make([]*client, maxClients)
-	for id := range clients {
-		clients[id] = newClient(t, id, harness.Random(seed, id))
-	}
-	return clients
-}
+func pick[T any](random *rand.Rand, from ...T) T { return from[random.IntN(len(from))] }
 
-// writeAndKill lets all clients write for a random while, kills the server in
-// the middle of it, and returns when every client has its answer or none.
-func writeAndKill(t *testing.T, clients []*client, servers []versioned.Interface, victim *harness.Process, random *rand.Rand) {
+// number is what the environment says, or a default.
+func number(t *testing.T, variable string, otherwise int) int {
 	t.Helper()
-	ctx, stop := context.WithCancel(context.Background())
-	var killed atomic.Bool
-	var running sync.WaitGroup
-	for _, c := range clients {
-		running.Go(func() { c.run(ctx, servers, &killed) })
+	text := os.Getenv(variable)
+	if text == "" {
+		return otherwise
 	}
-	time.Sleep(time.Duration(random.Int64N(int64(maxLife))))
-	killed.Store(true)
-	victim.Kill(t)
-	stop()
-	running.Wait()
-}
-
-func list(t *testing.T, client versioned.Interface) []v1.Service {
-	t.Helper()
-	found, err := client.PortolanV1().Services(namespace).List(t.Context(), metav1.ListOptions{})
+	n, err := strconv.Atoi(text)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s: %v", variable, err)
 	}
-	return found.Items
-}
-
-func expectAllFree(t *testing.T, client versioned.Interface) {
-	t.Helper()
-	api := client.PortolanV1()
-	if err := api.Services(namespace).DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
-		t.Error(err)
-	}
-	addresses, err := api.IPAddresses().List(t.Context(), metav1.ListOptions{})
-	if err != nil || len(addresses.Items) > 0 {
-		t.Errorf("with no Service there are %d addresses, error %v", len(addresses.Items), err)
-	}
-	ports, err := api.NodePorts().List(t.Context(), metav1.ListOptions{})
-	if err != nil || len(ports.Items) > 0 {
-		t.Errorf("with no Service there are %d ports, error %v", len(ports.Items), err)
-	}
-}
-
-func writes(clients []*client) int {
-	sum := 0
-	for _, c := range clients {
-		sum += c.ops
-	}
-	return sum
+	return n
 }
