@@ -6,10 +6,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io"
 	"io/fs"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -56,6 +60,21 @@ var rules = []struct {
 		mayNot:   []string{"k8s.io/apiserver", "k8s.io/client-go", "go.etcd.io"},
 		why:      "what the variables of a Service are is pure: no client, no I/O",
 	},
+	{
+		packages: "/pkg/...",
+		mayNot:   []string{module + "/test"},
+		why:      "the product does not depend on its tests",
+	},
+	{
+		packages: "/pkg/admission/...",
+		mayNot:   []string{module + "/pkg/registry", module + "/pkg/server"},
+		why:      "a request passes admission before the registry, and never the other way",
+	},
+	{
+		packages: "/pkg/controllers/...",
+		mayNot:   []string{module + "/pkg/registry", module + "/pkg/server"},
+		why:      "controllers are clients of the API",
+	},
 }
 
 func TestImports(t *testing.T) {
@@ -70,6 +89,64 @@ func TestImports(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestKindsAreApart keeps one kind's package from importing another's.
+func TestKindsAreApart(t *testing.T) {
+	noteSources(t)
+	const registry = module + "/pkg/registry/"
+	shared := []string{registry + "generic", registry + "claim"}
+	for _, kind := range dependencies(t, module+"/pkg/registry/...") {
+		if !strings.HasPrefix(kind.ImportPath, registry) || kind.ImportPath == registry+"registrytest" {
+			continue
+		}
+		for _, imported := range kind.Imports {
+			if strings.HasPrefix(imported, registry) && !slices.Contains(shared, imported) {
+				t.Errorf("%s imports %s", kind.ImportPath, imported)
+			}
+		}
+	}
+}
+
+// TestTransactions keeps etcd transactions in the packages that are for them: txn for
+// requests, and those that work on a store as a whole.
+func TestTransactions(t *testing.T) {
+	root := filepath.Join("..", "..")
+	allowed := []string{"pkg/txn", "pkg/etcd", "pkg/migrate", "pkg/storeversion", "pkg/verify"}
+	found := 0
+	for _, dir := range []string{"cmd", "pkg"} {
+		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			files := token.NewFileSet()
+			file, err := parser.ParseFile(files, path, nil, parser.SkipObjectResolution)
+			if err != nil {
+				return err
+			}
+			ast.Inspect(file, func(node ast.Node) bool {
+				call, ok := node.(*ast.CallExpr)
+				if !ok {
+					return true
+				}
+				if selector, ok := call.Fun.(*ast.SelectorExpr); !ok || selector.Sel.Name != "Txn" {
+					return true
+				}
+				found++
+				if relative, err := filepath.Rel(root, filepath.Dir(path)); err != nil || !slices.Contains(allowed, filepath.ToSlash(relative)) {
+					t.Errorf("%s: a transaction outside of %v", files.Position(call.Pos()), allowed)
+				}
+				return true
+			})
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if found == 0 {
+		t.Error("no transaction was found: the rule has nothing to hold for")
 	}
 }
 
