@@ -29,9 +29,10 @@ func holdingsOf(svc *v1.Service) holdings {
 	return held
 }
 
-// difference is what a write changes in a Service's holdings.
+// difference is what a write changes in a Service's holdings. Adopted are values
+// that it keeps and had no claim on.
 type difference struct {
-	take, release, rewrite []allocation.Value
+	take, release, rewrite, adopt []allocation.Value
 }
 
 func differ(before, after holdings) difference {

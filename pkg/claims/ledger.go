@@ -88,6 +88,7 @@ func (l *Ledger) ranges(class allocation.Class) portolanstorage.Resource {
 type attempt struct {
 	difference
 	owner  *v1.Service
+	insist bool
 	values map[string]allocation.Value
 	ranges map[string]rangeGuard
 }
@@ -97,18 +98,41 @@ type rangeGuard struct {
 	name  string
 }
 
-// plan fills in the plan of a write that takes owner's holdings from before to
-// after. Every key it names is guarded by what the index knows of it; a guard
-// that is out of date costs another attempt, never a wrong write.
-func (l *Ledger) plan(ctx context.Context, plan *txn.Plan, owner *v1.Service, before, after holdings) (*attempt, error) {
+// change is what one attempt at a write makes of a Service.
+type change struct {
+	owner         *v1.Service
+	before, after holdings
+	// insist says that the write is rejected if another has what the Service keeps.
+	insist bool
+	// created are the revisions at which claims of the Service were created, by
+	// key, as far as a refused transaction has told. What a Service releases is
+	// guarded by that: others may go on writing to the claim, but that is no
+	// reason to keep it.
+	created map[string]int64
+	// force says that what others write meanwhile to claims that the Service
+	// rewrites may be lost: they have kept the write from succeeding for long
+	// enough.
+	force bool
+}
+
+// plan fills in the plan of a write. Every key it names is guarded by what the
+// index knows of it; a guard that is out of date costs another attempt, never a
+// wrong write.
+func (l *Ledger) plan(ctx context.Context, plan *txn.Plan, c change) (*attempt, error) {
 	plan.Reset()
-	a := &attempt{difference: differ(before, after), owner: owner, values: map[string]allocation.Value{}, ranges: map[string]rangeGuard{}}
-	sortAsWritten(owner, a.take)
+	a := &attempt{
+		difference: differ(c.before, c.after), owner: c.owner, insist: c.insist,
+		values: map[string]allocation.Value{}, ranges: map[string]rangeGuard{},
+	}
+	if err := l.findUnclaimed(ctx, a, c); err != nil {
+		return nil, err
+	}
+	sortAsWritten(c.owner, a.take)
 	for _, value := range a.release {
 		key := l.claims(value.Class).Key(value.String())
 		claim, known := l.Index.Lookup(value)
-		a.guard(plan, key, value, claim.Revision)
-		if known && claim.UID == string(owner.UID) {
+		a.guard(plan, key, value, claim.Revision).Creation = c.created[key]
+		if known && claim.UID == string(c.owner.UID) {
 			plan.Deletes = append(plan.Deletes, key)
 		}
 	}
@@ -116,19 +140,22 @@ func (l *Ledger) plan(ctx context.Context, plan *txn.Plan, owner *v1.Service, be
 		if err := l.guardRange(plan, a, value); err != nil {
 			return nil, err
 		}
-		put, err := l.newClaim(ctx, owner, value, after[value])
+	}
+	for _, value := range slices.Concat(a.take, a.adopt) {
+		put, err := l.newClaim(ctx, c.owner, value, c.after[value])
 		if err != nil {
 			return nil, err
 		}
 		a.guard(plan, put.Key, value, 0)
 		plan.Puts = append(plan.Puts, put)
 	}
-	return a, l.planRewrites(ctx, plan, a, after)
+	return a, l.planRewrites(ctx, plan, a, c)
 }
 
-func (a *attempt) guard(plan *txn.Plan, key string, value allocation.Value, revision int64) {
+func (a *attempt) guard(plan *txn.Plan, key string, value allocation.Value, revision int64) *txn.Guard {
 	a.values[key] = value
 	plan.Guards = append(plan.Guards, txn.Guard{Key: key, Revision: revision})
+	return &plan.Guards[len(plan.Guards)-1]
 }
 
 // guardRange makes the transaction rely on the range that a new claim lies in.
@@ -145,43 +172,6 @@ func (l *Ledger) guardRange(plan *txn.Plan, a *attempt, value allocation.Value) 
 	return nil
 }
 
-// planRewrites keeps the protocols of node ports that the Service goes on
-// holding. It is the one case that has to read a claim: what else is in it is
-// not the Service's to change.
-// A claim that is gone or another's is left alone, and is no rewrite then.
-func (l *Ledger) planRewrites(ctx context.Context, plan *txn.Plan, a *attempt, after holdings) error {
-	wanted := a.rewrite
-	a.rewrite = nil
-	for _, value := range wanted {
-		key := l.ports.Key(value.String())
-		found, err := l.client.Get(ctx, key, kubernetes.GetOptions{})
-		if err != nil {
-			return err
-		}
-		a.guard(plan, key, value, 0)
-		guard := &plan.Guards[len(plan.Guards)-1]
-		if found.KV == nil {
-			continue
-		}
-		guard.Revision = found.KV.ModRevision
-		var port v1.NodePort
-		if err := l.ports.Decode(ctx, found.KV, &port); err != nil {
-			return err
-		}
-		if port.Spec.ParentRef == nil || port.Spec.ParentRef.UID != a.owner.UID {
-			continue
-		}
-		port.Spec.Protocols = after[value]
-		put, err := l.ports.Encode(ctx, port.Name, &port)
-		if err != nil {
-			return err
-		}
-		plan.Puts = append(plan.Puts, put)
-		a.rewrite = append(a.rewrite, value)
-	}
-	return nil
-}
-
 func (l *Ledger) newClaim(ctx context.Context, owner *v1.Service, value allocation.Value, protocols []corev1.Protocol) (txn.Put, error) {
 	name := value.String()
 	meta := metav1.ObjectMeta{Name: name, UID: uuid.NewUUID(), CreationTimestamp: metav1.Now()}
@@ -189,7 +179,7 @@ func (l *Ledger) newClaim(ctx context.Context, owner *v1.Service, value allocati
 	if value.Class == allocation.Port {
 		return l.ports.Encode(ctx, name, &v1.NodePort{ObjectMeta: meta, Spec: v1.NodePortSpec{Protocols: protocols, ParentRef: parent}})
 	}
-	meta.Labels = map[string]string{v1.LabelIPFamily: value.Class.String(), v1.LabelManagedBy: v1.ManagedByAllocator}
+	meta.Labels = v1.HeldAddressLabels(name)
 	return l.addresses.Encode(ctx, name, &v1.IPAddress{ObjectMeta: meta, Spec: v1.IPAddressSpec{ParentRef: parent}})
 }
 
@@ -201,7 +191,7 @@ func referenceTo(owner *v1.Service) *v1.ParentReference {
 // ahead of the watch.
 func (l *Ledger) committed(a *attempt, revision int64) {
 	claim := claimOf(referenceTo(a.owner), revision)
-	for _, value := range slices.Concat(a.take, a.rewrite) {
+	for _, value := range slices.Concat(a.take, a.adopt, a.rewrite) {
 		l.Index.Observe(value, claim)
 	}
 	for _, value := range a.release {
@@ -225,6 +215,19 @@ func (l *Ledger) learn(ctx context.Context, a *attempt, conflict *txn.ConflictEr
 		}
 	}
 	return nil
+}
+
+// creations are when the claims that an attempt releases were created, after the
+// index has learnt what refused the attempt.
+func (l *Ledger) creations(a *attempt, conflict *txn.ConflictError) map[string]int64 {
+	created := map[string]int64{}
+	for _, value := range a.release {
+		key := l.claims(value.Class).Key(value.String())
+		if kv := conflict.Found[key]; kv != nil && l.owns(a.owner, value) {
+			created[key] = kv.CreateRevision
+		}
+	}
+	return created
 }
 
 func (l *Ledger) learnClaim(ctx context.Context, value allocation.Value, kv *mvccpb.KeyValue, revision int64) error {

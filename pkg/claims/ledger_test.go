@@ -2,6 +2,7 @@ package claims
 
 import (
 	"context"
+	"maps"
 	"testing"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -52,7 +53,7 @@ func newLedger(t *testing.T, keys map[string]*mvccpb.KeyValue) *Ledger {
 func storedPort(t *testing.T, l *Ledger, uid types.UID, revision int64) *mvccpb.KeyValue {
 	t.Helper()
 	put, err := l.ports.Encode(t.Context(), "30080", &v1.NodePort{
-		ObjectMeta: metav1.ObjectMeta{Name: "30080", Labels: map[string]string{"kept": "yes"}},
+		ObjectMeta: metav1.ObjectMeta{Name: "30080", Labels: map[string]string{"kept": "yes"}, Finalizers: []string{"example.com/f"}},
 		Spec:       v1.NodePortSpec{Protocols: []corev1.Protocol{"TCP"}, ParentRef: &v1.ParentReference{Resource: "services", Name: "x", UID: uid}},
 	})
 	if err != nil {
@@ -62,7 +63,7 @@ func storedPort(t *testing.T, l *Ledger, uid types.UID, revision int64) *mvccpb.
 }
 
 // A Service goes on using a node port for another protocol: the claim follows
-// only if it is the Service's, and what isn't written isn't believed either.
+// if it is the Service's, and is made if there is none.
 func TestRewrite(t *testing.T) {
 	before, after := holdings{port(30080): {"TCP"}}, holdings{port(30080): {"TCP", "UDP"}}
 	owner := newService(nil)
@@ -73,8 +74,8 @@ func TestRewrite(t *testing.T) {
 		wantAfter allocation.Claim
 	}{
 		"its own":   {"web-uid", 5, 1, allocation.Claim{UID: "web-uid", Holder: "services.portolan.dev/default/web", Revision: 9}},
-		"another's": {"other", 5, 0, allocation.Claim{}},
-		"absent":    {"", 0, 0, allocation.Claim{}},
+		"another's": {"other", 5, 0, allocation.Claim{UID: "other", Holder: "services/x", Revision: 5}},
+		"absent":    {"", 0, 1, allocation.Claim{UID: "web-uid", Holder: "services.portolan.dev/default/web", Revision: 9}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			keys := map[string]*mvccpb.KeyValue{}
@@ -83,7 +84,7 @@ func TestRewrite(t *testing.T) {
 				keys["/p/30080"] = storedPort(t, l, test.holder, test.revision)
 			}
 			plan := &txn.Plan{}
-			a, err := l.plan(t.Context(), plan, owner, before, after)
+			a, err := l.plan(t.Context(), plan, change{owner: owner, before: before, after: after})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -98,7 +99,7 @@ func TestRewrite(t *testing.T) {
 				if err := l.ports.Decode(t.Context(), &mvccpb.KeyValue{Key: []byte(put.Key), Value: put.Value}, &written); err != nil {
 					t.Fatal(err)
 				}
-				if len(written.Spec.Protocols) != 2 || written.Labels["kept"] != "yes" || written.Spec.ParentRef.UID != "web-uid" {
+				if len(written.Spec.Protocols) != 2 || test.revision != 0 && written.Labels["kept"] != "yes" || len(written.Finalizers) > 0 || written.Spec.ParentRef.UID != "web-uid" {
 					t.Errorf("written: %+v", written)
 				}
 			}
@@ -128,7 +129,7 @@ func TestRelease(t *testing.T) {
 				l.Index.Observe(port(30080), *test.known)
 			}
 			plan := &txn.Plan{Puts: []txn.Put{{Key: "/of an earlier attempt"}}}
-			a, err := l.plan(t.Context(), plan, newService(nil), holdings{port(30080): nil}, nil)
+			a, err := l.plan(t.Context(), plan, change{owner: newService(nil), before: holdings{port(30080): nil}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -143,11 +144,50 @@ func TestRelease(t *testing.T) {
 	}
 }
 
+// A claim that others write to while its Service releases it is guarded by when
+// it was created, if it still is the Service's.
+func TestReleaseUnderWrites(t *testing.T) {
+	for name, test := range map[string]struct {
+		holder types.UID
+		want   map[string]int64
+	}{
+		"its own":   {"web-uid", map[string]int64{"/p/30080": 3}},
+		"another's": {"other", map[string]int64{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLedger(t, nil)
+			l.Index.Observe(port(30080), allocation.Claim{UID: "web-uid", Revision: 5})
+			c := change{owner: newService(nil), before: holdings{port(30080): nil}}
+			a, err := l.plan(t.Context(), &txn.Plan{}, c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			kv := storedPort(t, l, test.holder, 9)
+			kv.CreateRevision = 3
+			conflict := &txn.ConflictError{Revision: 9, Found: map[string]*mvccpb.KeyValue{"/p/30080": kv}}
+			if err := l.learn(t.Context(), a, conflict); err != nil {
+				t.Fatal(err)
+			}
+			c.created = l.creations(a, conflict)
+			if !maps.Equal(c.created, test.want) {
+				t.Errorf("created %v, want %v", c.created, test.want)
+			}
+			plan := &txn.Plan{}
+			if _, err := l.plan(t.Context(), plan, c); err != nil {
+				t.Fatal(err)
+			}
+			if want := (txn.Guard{Key: "/p/30080", Revision: 9, Creation: test.want["/p/30080"]}); plan.Guards[0] != want {
+				t.Errorf("guard %+v, want %+v", plan.Guards[0], want)
+			}
+		})
+	}
+}
+
 func TestTakeReliesOnRangeOnce(t *testing.T) {
 	l := newLedger(t, nil)
 	addPorts(l.Index, "r", 7, "30000-30099")
 	plan := &txn.Plan{}
-	if _, err := l.plan(t.Context(), plan, newService(nil), nil, holdings{port(30001): {"TCP"}, port(30002): {"TCP"}}); err != nil {
+	if _, err := l.plan(t.Context(), plan, change{owner: newService(nil), after: holdings{port(30001): {"TCP"}, port(30002): {"TCP"}}}); err != nil {
 		t.Fatal(err)
 	}
 	guards := map[string]int64{}
@@ -157,7 +197,7 @@ func TestTakeReliesOnRangeOnce(t *testing.T) {
 	if len(plan.Guards) != 3 || len(guards) != 3 || guards["/pr/r"] != 7 || len(plan.Puts) != 2 {
 		t.Errorf("plan %+v", plan)
 	}
-	if _, err := l.plan(t.Context(), plan, newService(nil), nil, holdings{port(99): nil}); err == nil {
+	if _, err := l.plan(t.Context(), plan, change{owner: newService(nil), after: holdings{port(99): nil}}); err == nil {
 		t.Error("a value in no range is planned")
 	}
 }

@@ -48,6 +48,8 @@ type write struct {
 	plan  *txn.Plan
 	// last is the attempt whose transaction was sent last.
 	last *attempt
+	// created is that of the next change.
+	created map[string]int64
 
 	observer Observer
 	began    time.Time
@@ -83,9 +85,11 @@ func (w *write) end(err error) {
 var errRangeGone = errors.New("a value was picked from a range that is gone")
 
 // prepare plans the next attempt.
-func (w *write) prepare(ctx context.Context, owner *v1.Service, before, after holdings) error {
+func (w *write) prepare(ctx context.Context, c change) error {
 	w.attempts++
-	attempt, err := w.ledger.plan(ctx, w.plan, owner, before, after)
+	c.created, c.force = w.created, w.attempts > maxAttempts/2
+	owner := c.owner
+	attempt, err := w.ledger.plan(ctx, w.plan, c)
 	if err != nil {
 		var outside *outOfRangeError
 		if errors.As(err, &outside) {
@@ -136,6 +140,11 @@ func (w *write) settle(ctx context.Context, err error) (lost []allocation.Value,
 	if err := w.ledger.learn(ctx, w.last, conflict); err != nil {
 		return nil, false, err
 	}
+	w.created = w.ledger.creations(w.last, conflict)
+	if value, unavailable := w.ledger.checkAdopted(ctx, w.last); unavailable != nil {
+		w.picks.Fail(value)
+		return nil, false, w.refusal(w.last.owner, unavailable)
+	}
 	for _, value := range w.last.take {
 		unavailable := w.ledger.check(ctx, w.last.owner, value)
 		if unavailable == nil {
@@ -165,7 +174,7 @@ func (s *Storage) Create(ctx context.Context, key string, obj, out runtime.Objec
 	for range maxAttempts {
 		holdings := holdingsOf(svc)
 		var lost []allocation.Value
-		switch err := w.prepare(ctx, svc, nil, holdings); {
+		switch err := w.prepare(ctx, change{owner: svc, after: holdings}); {
 		case errors.Is(err, errRangeGone):
 			lost = w.outside(nil, holdings)
 		case err != nil:
@@ -210,6 +219,7 @@ func (s *Storage) GuaranteedUpdate(ctx context.Context, key string, destination 
 		}
 		w.picks.noFailure()
 		// tryUpdate may change its input.
+		stored = stored.DeepCopy()
 		before := holdingsOf(stored)
 		output, ttl, err := tryUpdate(input, res)
 		if err != nil {
@@ -222,7 +232,7 @@ func (s *Storage) GuaranteedUpdate(ctx context.Context, key string, destination 
 			return nil, nil, w.refusal(owner, cause)
 		}
 		after := holdingsOf(owner)
-		err = w.prepare(ctx, owner, before, after)
+		err = w.prepare(ctx, change{owner: owner, before: before, after: after, insist: insists(stored, owner)})
 		if errors.Is(err, errRangeGone) {
 			for _, value := range w.outside(before, after) {
 				w.picks.lose(value)
@@ -262,7 +272,7 @@ func (s *Storage) Delete(ctx context.Context, key string, out runtime.Object, pr
 		if owner, err = serviceOf(obj); err != nil {
 			return err
 		}
-		if err := w.prepare(ctx, owner, holdingsOf(owner), nil); err != nil {
+		if err := w.prepare(ctx, change{owner: owner, before: holdingsOf(owner)}); err != nil {
 			return err
 		}
 		return departure.plan(ctx, w.plan, owner)

@@ -37,6 +37,17 @@ import (
 type Guard struct {
 	Key      string
 	Revision int64
+	// Creation is the CreateRevision of the key. If it is set, it is compared
+	// instead of Revision: the key may have been written since, but has been there
+	// all the time.
+	Creation int64
+}
+
+func (g Guard) compare() clientv3.Cmp {
+	if g.Creation != 0 {
+		return clientv3.Compare(clientv3.CreateRevision(g.Key), "=", g.Creation)
+	}
+	return clientv3.Compare(clientv3.ModRevision(g.Key), "=", g.Revision)
 }
 
 // Put is a value to be written, encoded (and encrypted, where that is
@@ -245,7 +256,7 @@ func (i *Interface) commit(ctx context.Context, plan *Plan, key string, expected
 	compares := []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(key), "=", expectedRevision)}
 	reads := []clientv3.Op{clientv3.OpGet(key)}
 	for _, guard := range plan.Guards {
-		compares = append(compares, clientv3.Compare(clientv3.ModRevision(guard.Key), "=", guard.Revision))
+		compares = append(compares, guard.compare())
 		reads = append(reads, clientv3.OpGet(guard.Key))
 	}
 	if none := plan.NoneSince; none != nil {

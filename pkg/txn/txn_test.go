@@ -281,6 +281,27 @@ func TestNoneSince(t *testing.T) {
 	}
 }
 
+// TestGuardByCreation relies on a key that others write to, but do not make anew.
+func TestGuardByCreation(t *testing.T) {
+	s := newStore(t)
+	created := s.put("/claims/x", "a")
+	s.put("/claims/x", "b")
+	plan := &txn.Plan{Guards: []txn.Guard{{Key: "/claims/x", Revision: created, Creation: created}}}
+	put, err := s.optimisticPut(t.Context(), plan, 0, "v1")
+	if err != nil || !put.Succeeded {
+		t.Fatalf("a claim that was written since: %+v, %v", put, err)
+	}
+	s.delete("/claims/x")
+	var conflict *txn.ConflictError
+	if _, err := s.optimisticPut(t.Context(), plan, put.Revision, "v2"); !errors.As(err, &conflict) {
+		t.Errorf("a claim that is gone: %v", err)
+	}
+	s.put("/claims/x", "a")
+	if _, err := s.optimisticPut(t.Context(), plan, put.Revision, "v2"); !errors.As(err, &conflict) {
+		t.Errorf("a claim that was made anew: %v", err)
+	}
+}
+
 func TestResetEmptiesPlanAndKeepsOutcome(t *testing.T) {
 	s := newStore(t)
 	plan := &txn.Plan{Puts: []txn.Put{{Key: "/claims/x", Value: []byte("a")}}}

@@ -14,17 +14,16 @@ import (
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/storage"
 
 	"github.com/portolan-dev/portolan/pkg/door"
 )
 
-// Guard wraps the storage of a kind of claims and refuses, with a 409 that
-// names the holder, to delete a claim that is held, to mark it for deletion, and
-// to change its spec. Everything else it passes on; objects that are no claims
-// it does not look at.
+// Guard wraps the storage of a kind of claims. It rejects, with a 409 that names
+// the holder, every write that deletes a held claim, marks it for deletion, or
+// changes what the server owns of it (see checkContents). Labels and annotations
+// of the writer's own pass, as do objects that are no claims.
 //
 // It is a storage.Interface because nothing further up sees every delete:
 // deletecollection and the update that takes the last finalizer away bypass an
@@ -59,7 +58,7 @@ func (g *guard) Delete(ctx context.Context, key string, out runtime.Object, prec
 			return err
 		}
 		if claim, ok := claimOf(object); ok && claim.held() {
-			return heldError(ctx, claim, object, "delete the Service, or take the %s from it, instead")
+			return heldError(ctx, claim, "delete the Service, or take the "+claim.noun+" from it, instead")
 		}
 		return nil
 	}
@@ -89,28 +88,23 @@ func (g *guard) GuaranteedUpdate(ctx context.Context, key string, destination ru
 
 func checkUpdate(ctx context.Context, before, after runtime.Object) error {
 	claim, _ := claimOf(before)
-	beforeMeta, err := meta.Accessor(before)
-	if err != nil {
-		return err
+	changed, ok := claimOf(after)
+	if !ok {
+		return apierrors.NewInternalError(fmt.Errorf("a claim became a %T", after))
 	}
-	afterMeta, err := meta.Accessor(after)
-	if err != nil {
-		return err
-	}
-	if beforeMeta.GetDeletionTimestamp() == nil && afterMeta.GetDeletionTimestamp() != nil {
-		return heldError(ctx, claim, before, "delete the Service, or take the %s from it, instead")
+	if claim.meta.DeletionTimestamp == nil && changed.meta.DeletionTimestamp != nil {
+		return heldError(ctx, claim, "delete the Service, or take the "+claim.noun+" from it, instead")
 	}
 	if !sameSpec(before, after) {
-		return heldError(ctx, claim, before, "the %s follows the Service, change that instead")
+		return heldError(ctx, claim, "the "+claim.noun+" follows the Service, change that instead")
+	}
+	if problem := checkContents(claim, changed); problem != "" {
+		return heldError(ctx, claim, problem+" while the Service holds the "+claim.noun)
 	}
 	return nil
 }
 
-func heldError(ctx context.Context, claim claimed, object runtime.Object, advice string) error {
-	name := ""
-	if accessor, err := meta.Accessor(object); err == nil {
-		name = accessor.GetName()
-	}
-	held := fmt.Errorf("the %s is held by %s: "+advice, claim.noun, door.Holder(ctx, claim.parent.Holder()), claim.noun)
-	return apierrors.NewConflict(door.Resource(ctx, claim.resource), name, held)
+func heldError(ctx context.Context, claim claimed, advice string) error {
+	held := fmt.Errorf("the %s is held by %s: %s", claim.noun, door.Holder(ctx, claim.parent.Holder()), advice)
+	return apierrors.NewConflict(door.Resource(ctx, claim.resource), claim.meta.Name, held)
 }

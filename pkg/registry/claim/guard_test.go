@@ -3,6 +3,8 @@ package claim
 import (
 	"context"
 	"errors"
+	"maps"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -47,7 +49,7 @@ func (s *oneObject) ReadinessCheck() error {
 
 func address(uid types.UID) *v1.IPAddress {
 	return &v1.IPAddress{
-		ObjectMeta: metav1.ObjectMeta{Name: "10.96.0.10"},
+		ObjectMeta: metav1.ObjectMeta{Name: "10.96.0.10", Labels: v1.HeldAddressLabels("10.96.0.10")},
 		Spec:       v1.IPAddressSpec{ParentRef: &v1.ParentReference{Resource: "services", Namespace: "default", Name: "web", UID: uid}},
 	}
 }
@@ -116,7 +118,11 @@ func TestDeleteAsksAdmissionFirst(t *testing.T) {
 
 func TestGuaranteedUpdate(t *testing.T) {
 	deleting := func(object metav1.Object) { object.SetDeletionTimestamp(&metav1.Time{}) }
-	labelled := func(object metav1.Object) { object.SetLabels(map[string]string{"a": "b"}) }
+	labelled := func(object metav1.Object) {
+		labels := map[string]string{"a": "b"}
+		maps.Copy(labels, object.GetLabels())
+		object.SetLabels(labels)
+	}
 	moved := func(object metav1.Object) {
 		switch claim := object.(type) {
 		case *v1.IPAddress:
@@ -127,6 +133,33 @@ func TestGuaranteedUpdate(t *testing.T) {
 	}
 	terminating := address("u")
 	deleting(terminating)
+	metadata := func(change func(*metav1.ObjectMeta)) func(metav1.Object) {
+		return func(object metav1.Object) {
+			claim, _ := claimOf(object.(runtime.Object))
+			change(claim.meta)
+		}
+	}
+	finalized := metadata(func(m *metav1.ObjectMeta) { m.Finalizers = append(m.Finalizers, "example.com/f") })
+	owned := metadata(func(m *metav1.ObjectMeta) {
+		m.OwnerReferences = append(m.OwnerReferences, metav1.OwnerReference{APIVersion: "v1", Kind: "Pod", Name: "p", UID: "p"})
+	})
+	stripped := metadata(func(m *metav1.ObjectMeta) { m.Labels = nil })
+	relabelled := metadata(func(m *metav1.ObjectMeta) { m.Labels[v1.LabelIPFamily] = "IPv6" })
+	annotated := func(size int) func(metav1.Object) {
+		return metadata(func(m *metav1.ObjectMeta) { m.Annotations = map[string]string{"a": strings.Repeat("x", size)} })
+	}
+	bare, odd := address("u"), address("u")
+	stripped(bare)
+	finalized(odd)
+	owned(odd)
+	full := port("u")
+	annotated(9000)(full)
+	cleaned := metadata(func(m *metav1.ObjectMeta) { m.Finalizers, m.OwnerReferences = nil, nil })
+	restored := metadata(func(m *metav1.ObjectMeta) { m.Labels = v1.HeldAddressLabels(m.Name) })
+	const (
+		finalizerText = `metadata.finalizers can't get "example.com/f" while the Service holds the `
+		ownerText     = `metadata.ownerReferences can't get the Pod "p" while the Service holds the `
+	)
 	for name, test := range map[string]struct {
 		object runtime.Object
 		change func(metav1.Object)
@@ -139,9 +172,29 @@ func TestGuaranteedUpdate(t *testing.T) {
 		"held port, label":        {object: port("u"), change: labelled},
 		"held port, spec":         {port("u"), moved, portConflict + "the port follows the Service, change that instead"},
 		"held port, deletion":     {port("u"), deleting, portConflict + "delete the Service, or take the port from it, instead"},
-		"reservation, spec":       {object: port(""), change: moved},
-		"reservation, deletion":   {object: address(""), change: deleting},
-		"no claim":                {object: &v1.ServiceCIDR{}, change: deleting},
+		"held address, finalizer": {address("u"), finalized, addressConflict + finalizerText + "address"},
+		"held port, finalizer":    {port("u"), finalized, portConflict + finalizerText + "port"},
+		"held address, owner":     {address("u"), owned, addressConflict + ownerText + "address"},
+		"held port, owner":        {port("u"), owned, portConflict + ownerText + "port"},
+		"held address, label stripped": {address("u"), stripped,
+			addressConflict + `metadata.labels["ipaddress.kubernetes.io/ip-family"] must be "IPv4" while the Service holds the address`},
+		"held address, label changed": {address("u"), relabelled,
+			addressConflict + `metadata.labels["ipaddress.kubernetes.io/ip-family"] must be "IPv4" while the Service holds the address`},
+		"held address, annotation": {object: address("u"), change: annotated(9000)},
+		"held port, annotation":    {object: port("u"), change: annotated(3000)},
+		"held port, too large": {port("u"), annotated(9000),
+			portConflict + "metadata can't exceed 4096 bytes, managed fields included, while the Service holds the port"},
+		"too large before, label":                {object: full, change: annotated(8000)},
+		"stripped before, annotation":            {object: bare, change: annotated(1)},
+		"stripped before, restored":              {object: bare, change: restored},
+		"finalizer and owner before, annotation": {object: odd, change: annotated(1)},
+		"finalizer and owner before, removed":    {object: odd, change: cleaned},
+		"reservation, finalizer":                 {object: port(""), change: finalized},
+		"reservation, owner":                     {object: address(""), change: owned},
+		"reservation, labels":                    {object: address(""), change: stripped},
+		"reservation, spec":                      {object: port(""), change: moved},
+		"reservation, deletion":                  {object: address(""), change: deleting},
+		"no claim":                               {object: &v1.ServiceCIDR{}, change: deleting},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inner := &oneObject{object: test.object}

@@ -2,24 +2,38 @@ package claim
 
 import (
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
+// maxMetadataSize bounds the metadata of a held claim that its Service rewrites.
+// The Service writes all of them in one transaction, and etcd takes 1.5 MiB and
+// 128 operations in one by default.
+const maxMetadataSize = 4 << 10
+
 // claimed is what the guard has to know of a claim.
 type claimed struct {
 	resource string
 	noun     string
+	meta     *metav1.ObjectMeta
 	parent   *v1.ParentReference
+	// labels are those that the server keeps on the claim while it is held.
+	labels map[string]string
+	// rewritten says that a change of the Service rewrites the claim.
+	rewritten bool
 }
 
 func claimOf(object runtime.Object) (claimed, bool) {
 	switch object := object.(type) {
 	case *v1.IPAddress:
-		return claimed{"ipaddresses", "address", object.Spec.ParentRef}, true
+		return claimed{
+			resource: "ipaddresses", noun: "address", meta: &object.ObjectMeta, parent: object.Spec.ParentRef,
+			labels: v1.HeldAddressLabels(object.Name),
+		}, true
 	case *v1.NodePort:
-		return claimed{"nodeports", "port", object.Spec.ParentRef}, true
+		return claimed{resource: "nodeports", noun: "port", meta: &object.ObjectMeta, parent: object.Spec.ParentRef, rewritten: true}, true
 	default:
 		return claimed{}, false
 	}
