@@ -34,6 +34,9 @@ const (
 	electionTimeout = time.Minute
 )
 
+// errNotElected says that a member did not become its own leader.
+var errNotElected = fmt.Errorf("no leader after %v", electionTimeout)
+
 // Store is a connection to etcd.
 type Store struct {
 	Client *clientv3.Client
@@ -47,7 +50,7 @@ func (s *Store) Close() error { return s.stop() }
 // no port, and returns when it can be written to. The directory can be used by
 // one process at a time.
 func StartEmbedded(ctx context.Context, dir string) (*Store, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDir(dir); err != nil {
 		return nil, err
 	}
 	unlock, err := lock(filepath.Join(dir, "lock"))
@@ -74,7 +77,7 @@ func StartEmbedded(ctx context.Context, dir string) (*Store, error) {
 // open starts a member on its directory, which it makes the first time. A
 // member that is killed before its first start is over never elects a leader
 // again, so the first one is made beside the place and moved there whole.
-func open(ctx context.Context, dir string) (*embed.Etcd, error) {
+func open(ctx context.Context, dir string) (*embedded, error) {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		unfinished := dir + ".unfinished"
 		if err := os.RemoveAll(unfinished); err != nil {
@@ -89,19 +92,57 @@ func open(ctx context.Context, dir string) (*embed.Etcd, error) {
 			return nil, err
 		}
 	}
-	return startMember(ctx, dir)
+	if err := inspect(dir); err != nil {
+		return nil, startError(err, dir)
+	}
+	member, err := startMember(ctx, dir)
+	if err != nil {
+		return nil, startError(err, dir)
+	}
+	return member, nil
 }
 
-func startMember(ctx context.Context, dir string) (*embed.Etcd, error) {
-	member, err := embed.StartEtcd(embeddedConfig(dir))
+// makeDir makes a data directory unless it is there.
+func makeDir(dir string) error {
+	info, err := os.Stat(dir)
+	if err == nil && !info.IsDir() {
+		return fmt.Errorf("%s is a file: name a directory with --data-dir", dir)
+	}
+	return os.MkdirAll(dir, 0o700)
+}
+
+// embedded is an etcd member that runs in this process.
+type embedded struct {
+	*embed.Etcd
+	guard *guard
+}
+
+// Close stops the member.
+func (m *embedded) Close() {
+	m.guard.quiet.Store(true)
+	m.Etcd.Close()
+}
+
+func startMember(ctx context.Context, dir string) (*embedded, error) {
+	guard := newGuard(dir)
+	member := &embedded{guard: guard}
+	err := guard.run(func() (err error) {
+		member.Etcd, err = embed.StartEtcd(embeddedConfig(dir, guard.logger()))
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, electionTimeout, fmt.Errorf("no leader after %v", electionTimeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, electionTimeout, errNotElected)
 	defer cancel()
 	select {
 	case <-member.Server.ReadyNotify():
+		guard.started.Store(true)
+		guard.quiet.Store(false)
 		return member, nil
+	case err = <-guard.failed:
+		// What is left of it may wait for what has failed.
+		return nil, err
 	case err = <-member.Err():
 	case <-ctx.Done():
 		err = context.Cause(ctx)
@@ -110,7 +151,7 @@ func startMember(ctx context.Context, dir string) (*embed.Etcd, error) {
 	return nil, err
 }
 
-func embeddedConfig(dir string) *embed.Config {
+func embeddedConfig(dir string, logger *zap.Logger) *embed.Config {
 	config := embed.NewConfig()
 	config.Name = "portolan"
 	config.Dir = dir
@@ -123,7 +164,7 @@ func embeddedConfig(dir string) *embed.Config {
 	config.AdvertiseClientUrls = []url.URL{{Scheme: "http", Host: "localhost:0"}}
 	config.AdvertisePeerUrls = []url.URL{{Scheme: "http", Host: "localhost:0"}}
 	config.InitialCluster = config.InitialClusterFromName(config.Name)
-	config.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
+	config.ZapLoggerBuilder = embed.NewZapLoggerBuilder(logger)
 	return config
 }
 

@@ -11,7 +11,6 @@ import (
 	"go.etcd.io/etcd/client/pkg/v3/transport"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
-	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"k8s.io/apiserver/pkg/storage"
 	"k8s.io/apiserver/pkg/storage/etcd3"
@@ -44,7 +43,7 @@ func Connect(ctx context.Context, config storagebackend.TransportConfig) (*Store
 		DialKeepAliveTime:    keepaliveTime,
 		DialKeepAliveTimeout: keepaliveTimeout,
 		MaxCallSendMsgSize:   maxRequestBytes,
-		Logger:               zap.NewNop(),
+		Logger:               newClientLogger(),
 		DialOptions:          dialOptions(config, connections),
 	}
 	if config.CertFile != "" || config.KeyFile != "" || config.TrustedCAFile != "" {

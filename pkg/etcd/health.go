@@ -11,6 +11,7 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -56,6 +57,8 @@ func newHealth(client *clientv3.Client, connections *connections, config clientv
 	h := &health{client: client, connections: connections}
 	// A request to a member under probe is not one to trace.
 	config.DialOptions = []grpc.DialOption{connectParams(probeTimeout)}
+	// A probe that misses is counted, and what follows from that is logged.
+	config.Logger = zap.NewNop()
 	for _, endpoint := range client.Endpoints() {
 		config.Endpoints = []string{endpoint}
 		client, err := clientv3.New(config)
