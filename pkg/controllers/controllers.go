@@ -22,6 +22,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -56,6 +57,8 @@ type Config struct {
 	// Unscheduled takes Pods that name no node as well, where nobody schedules
 	// them.
 	Unscheduled bool
+	// Loopback are the networks of loopback that the server accepts in endpoints.
+	Loopback []netip.Prefix
 	// Lock makes what decides which process runs the controllers. Nil is for the
 	// Lease that the options name. Otherwise that Lease is what earlier releases
 	// elect by.
@@ -77,7 +80,7 @@ func Run(ctx context.Context, c Config) error {
 	defer broadcaster.Shutdown()
 	broadcaster.StartStructuredLogging(3)
 	broadcaster.StartRecordingToSink(&corev1client.EventSinkImpl{Interface: c.Cluster.CoreV1().Events("")})
-	r := runner{client: client, options: c.Options, unscheduled: c.Unscheduled, broadcaster: broadcaster, scheme: scheme}
+	r := runner{client: client, options: c.Options, unscheduled: c.Unscheduled, loopback: c.Loopback, broadcaster: broadcaster, scheme: scheme}
 
 	identity, err := newIdentity()
 	if err != nil {
@@ -127,6 +130,7 @@ type runner struct {
 	client      kubernetes.Interface
 	options     *Options
 	unscheduled bool
+	loopback    []netip.Prefix
 	broadcaster record.EventBroadcaster
 	scheme      *runtime.Scheme
 }
@@ -187,21 +191,21 @@ func (r *runner) controllers(factory informers.SharedInformerFactory) ([]control
 	}
 	endpoints, err := endpoint.New(endpoint.Config{
 		Client: r.client, Informers: factory, Membership: index, Recorder: r.recorder(endpoint.Component),
-		BatchPeriod: r.options.BatchPeriod,
+		BatchPeriod: r.options.BatchPeriod, Loopback: r.loopback,
 	})
 	if err != nil {
 		return nil, err
 	}
 	slices, err := endpointslice.New(endpointslice.Config{
 		Client: r.client, Informers: factory, Membership: index, Recorder: r.recorder(endpointslice.Component),
-		MaxEndpoints: r.options.MaxEndpointsPerSlice, BatchPeriod: r.options.BatchPeriod, Unscheduled: r.unscheduled,
+		MaxEndpoints: r.options.MaxEndpointsPerSlice, BatchPeriod: r.options.BatchPeriod, Loopback: r.loopback, Unscheduled: r.unscheduled,
 	})
 	if err != nil {
 		return nil, err
 	}
 	mirrors, err := mirroring.New(mirroring.Config{
 		Client: r.client, Informers: factory, Recorder: r.recorder(mirroring.Component),
-		MaxEndpoints: r.options.MaxMirrored, BatchPeriod: r.options.BatchPeriod,
+		MaxEndpoints: r.options.MaxMirrored, BatchPeriod: r.options.BatchPeriod, Loopback: r.loopback,
 	})
 	return []controller{endpoints, slices, mirrors}, err
 }

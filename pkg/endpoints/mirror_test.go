@@ -2,6 +2,7 @@ package endpoints
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -57,6 +58,19 @@ func TestMirror(t *testing.T) {
 			want:    "IPv4 http:80 10.0.0.1 10.0.0.2",
 			invalid: 1,
 		},
+		"what no slice may have": {
+			subsets: []corev1.EndpointSubset{{
+				Addresses: addresses(at("169.254.0.1"), at("127.0.0.2"), at("0.0.0.0"),
+					corev1.EndpointAddress{IP: "10.0.0.1", Hostname: "A b", NodeName: ptr.To("A b")}, at("127.0.0.1")),
+				Ports: ports(http),
+			}},
+			want:    "IPv4 http:80 10.0.0.1 127.0.0.1",
+			invalid: 3,
+		},
+		"one name of two ports": {
+			subsets: []corev1.EndpointSubset{{Addresses: addresses(at("10.0.0.1")), Ports: ports(http, https, tcp("http", 8080))}},
+			want:    "IPv4 http:80 https:443 10.0.0.1; IPv4 http:8080 10.0.0.1",
+		},
 		"too many": {
 			subsets: []corev1.EndpointSubset{{
 				Addresses:         addresses(at("10.0.0.2"), at("10.0.0.1"), at("10.0.0.9")),
@@ -73,7 +87,7 @@ func TestMirror(t *testing.T) {
 	tests["hostnames"].subsets[0].Addresses[0].TargetRef = &corev1.ObjectReference{Name: "y", UID: "y"}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			m := Mirror(test.subsets, 4)
+			m := Mirror(test.subsets, 4, []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")})
 			if name == "hostnames" {
 				// One address of two targets is two endpoints.
 				if len(m.Groups) != 1 || len(m.Groups[0].Endpoints) != 2 || *m.Groups[0].Endpoints[1].Hostname != "a" {
@@ -161,7 +175,7 @@ func TestMirrorChanges(t *testing.T) {
 }
 
 func mirrorOf(endpoints *corev1.Endpoints, existing []*discoveryv1.EndpointSlice) Changes {
-	return MirrorChanges(endpoints, Mirror(endpoints.Subsets, 1000).Groups, existing)
+	return MirrorChanges(endpoints, Mirror(endpoints.Subsets, 1000, nil).Groups, existing)
 }
 
 func showChanges(changes Changes) string {

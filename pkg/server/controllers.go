@@ -31,7 +31,8 @@ func (c *Config) applyControllers(o *options.Options) error {
 		etcd, key := c.Extra.Store.Client, path.Join("/", o.Etcd.StorageConfig.Prefix, v1.GroupName, "leaders", o.Controllers.LeaderElection.ResourceName)
 		c.Extra.Controllers = &controllers.Config{
 			Cluster: c.Extra.Core.Client, Unscheduled: true, Options: ownControllers(o), Leadership: leadership,
-			Lock: func(identity string) resourcelock.Interface { return etcdlock.New(etcd, key, identity) },
+			Loopback: c.Extra.ServiceProxy.Loopback(),
+			Lock:     func(identity string) resourcelock.Interface { return etcdlock.New(etcd, key, identity) },
 		}
 		return nil
 	}

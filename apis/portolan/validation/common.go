@@ -123,10 +123,10 @@ func validateConditionsUpdate(conditions, old []metav1.Condition, path *field.Pa
 	return errs
 }
 
-// validateEndpointIP refuses addresses that mean something else on each node, but
-// for those in the given networks of loopback. Multicast other than link-local
-// passes, as it does upstream.
-func validateEndpointIP(value string, loopback []netip.Prefix, path *field.Path) field.ErrorList {
+// ValidateEndpointIP rejects addresses that mean something else on each node, except
+// those in the given networks of loopback. Multicast other than link-local is valid,
+// as it is upstream.
+func ValidateEndpointIP(value string, loopback []netip.Prefix, path *field.Path) field.ErrorList {
 	ip := netutils.ParseIPSloppy(value)
 	var message string
 	switch {

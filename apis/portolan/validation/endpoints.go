@@ -93,7 +93,7 @@ func validateEndpointAddress(address *corev1.EndpointAddress, loopback []netip.P
 	if address.NodeName != nil {
 		errs = append(errs, validateDNS1123Subdomain(*address.NodeName, path.Child("nodeName"))...)
 	}
-	return append(errs, validateEndpointIP(address.IP, loopback, path.Child("ip"))...)
+	return append(errs, ValidateEndpointIP(address.IP, loopback, path.Child("ip"))...)
 }
 
 func validateEndpointPort(port *corev1.EndpointPort, nameRequired bool, path *field.Path) field.ErrorList {

@@ -188,7 +188,7 @@ func validateAddresses(addresses []string, addressType discoveryv1.AddressType, 
 		if !ofFamily(address) {
 			errs = append(errs, field.Invalid(path, address, message))
 		}
-		errs = append(errs, validateEndpointIP(address, loopback, path.Index(i))...)
+		errs = append(errs, ValidateEndpointIP(address, loopback, path.Index(i))...)
 	}
 	return errs
 }

@@ -195,7 +195,7 @@ func validateExternalIPs(service, old *v1.Service) field.ErrorList {
 		if malformed := validateLegacyIP(ip, stored, path); len(malformed) > 0 {
 			errs = append(errs, malformed...)
 		} else {
-			errs = append(errs, validateEndpointIP(ip, nil, path)...)
+			errs = append(errs, ValidateEndpointIP(ip, nil, path)...)
 		}
 	}
 	return errs

@@ -10,6 +10,7 @@ package endpoint
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -41,6 +42,8 @@ type Config struct {
 	Informers  informers.SharedInformerFactory
 	Membership membership.Index
 	Recorder   record.EventRecorder
+	// Loopback are the networks of loopback that endpoints may be in.
+	Loopback []netip.Prefix
 	// BatchPeriod is how long changes of Pods are let collect.
 	BatchPeriod time.Duration
 }
@@ -52,6 +55,7 @@ type Controller struct {
 	services  corelisters.ServiceLister
 	pods      corelisters.PodLister
 	endpoints corelisters.EndpointsLister
+	loopback  []netip.Prefix
 	written   *written
 	triggers  *util.TriggerTimeTracker
 	loop      *loop.Loop
@@ -67,6 +71,7 @@ func New(c Config) (*Controller, error) {
 		services:  core.Services().Lister(),
 		pods:      core.Pods().Lister(),
 		endpoints: core.Endpoints().Lister(),
+		loopback:  c.Loopback,
 		written:   newWritten(core.Endpoints().Informer().GetIndexer()),
 		triggers:  util.NewTriggerTimeTracker(),
 	}
@@ -157,7 +162,9 @@ func (c *Controller) sync(ctx context.Context, key string) error {
 		return err
 	}
 	trigger := c.triggers.ComputeEndpointLastChangeTriggerTime(service.Namespace, service, pods)
-	desired, changed := endpoints.Desired(service, pods, current, trigger)
+	// The controller of slices records what is left out.
+	usable, _ := endpoints.AllUsable(pods, c.loopback)
+	desired, changed := endpoints.Desired(service, usable, current, trigger)
 	if !changed {
 		return nil
 	}

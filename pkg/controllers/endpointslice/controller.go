@@ -9,6 +9,7 @@ package endpointslice
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -30,6 +31,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/controllers/loop"
 	"github.com/portolan-dev/portolan/pkg/controllers/managed"
 	"github.com/portolan-dev/portolan/pkg/controllers/membership"
+	"github.com/portolan-dev/portolan/pkg/endpoints"
 )
 
 const (
@@ -49,6 +51,8 @@ type Config struct {
 	Recorder   record.EventRecorder
 	// MaxEndpoints is how many a slice has at most.
 	MaxEndpoints int32
+	// Loopback are the networks of loopback that endpoints may be in.
+	Loopback []netip.Prefix
 	// BatchPeriod is how long changes of Pods are let collect.
 	BatchPeriod time.Duration
 	// Unscheduled takes Pods that name no node as well, where nobody schedules
@@ -66,6 +70,8 @@ type Controller struct {
 	slices     *managed.Slices
 	triggers   *util.TriggerTimeTracker
 	reconciler *endpointslice.Reconciler
+	loopback   []netip.Prefix
+	leftOut    leftOut
 	loop       *loop.Loop
 }
 
@@ -80,6 +86,8 @@ func New(c Config) (*Controller, error) {
 		services: core.Services().Lister(),
 		pods:     core.Pods().Lister(),
 		triggers: util.NewTriggerTimeTracker(),
+		loopback: c.Loopback,
+		leftOut:  leftOut{recorder: c.Recorder, recorded: map[types.NamespacedName]string{}},
 	}
 	controller.loop = loop.New("endpoint_slice", controller.sync)
 	var err error
@@ -161,7 +169,9 @@ func (c *Controller) syncService(ctx context.Context, key string) error {
 		return err
 	}
 	trigger := c.triggers.ComputeEndpointLastChangeTriggerTime(service.Namespace, service, pods)
-	if err := c.reconciler.Reconcile(klog.FromContext(ctx), service, pods, slices, trigger); err != nil {
+	usable, errs := endpoints.AllUsable(pods, c.loopback)
+	c.leftOut.record(service, errs)
+	if err := c.reconciler.Reconcile(klog.FromContext(ctx), service, usable, slices, trigger); err != nil {
 		c.recorder.Eventf(service, corev1.EventTypeWarning, "FailedToUpdateEndpointSlices",
 			"Error updating Endpoint Slices for Service %s/%s: %v", service.Namespace, service.Name, err)
 		return err
@@ -176,6 +186,7 @@ func (c *Controller) cleanUp(ctx context.Context, name types.NamespacedName) err
 	c.triggers.DeleteService(name.Namespace, name.Name)
 	c.reconciler.DeleteService(name.Namespace, name.Name)
 	c.slices.Forget(name)
+	c.leftOut.forget(name)
 	left, err := c.slices.Of(name)
 	if err != nil || len(left) == 0 {
 		return err

@@ -10,6 +10,7 @@ package mirroring
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -39,6 +40,8 @@ type Config struct {
 	Recorder  record.EventRecorder
 	// MaxEndpoints is how many addresses of a subset are mirrored at most.
 	MaxEndpoints int32
+	// Loopback are the networks of loopback that endpoints may be in.
+	Loopback []netip.Prefix
 	// BatchPeriod is how long changes of slices are let collect.
 	BatchPeriod time.Duration
 }
@@ -51,6 +54,7 @@ type Controller struct {
 	endpoints    corelisters.EndpointsLister
 	slices       *managed.Slices
 	maxEndpoints int32
+	loopback     []netip.Prefix
 	loop         *loop.Loop
 }
 
@@ -64,6 +68,7 @@ func New(c Config) (*Controller, error) {
 		services:     core.Services().Lister(),
 		endpoints:    core.Endpoints().Lister(),
 		maxEndpoints: c.MaxEndpoints,
+		loopback:     c.Loopback,
 	}
 	controller.loop = loop.New("endpoint_slice_mirroring", controller.sync)
 	var err error
@@ -134,7 +139,7 @@ func (c *Controller) sync(ctx context.Context, key string) error {
 	if err != nil {
 		return err
 	}
-	mirror := endpoints.Mirror(source.Subsets, int(c.maxEndpoints))
+	mirror := endpoints.Mirror(source.Subsets, int(c.maxEndpoints), c.loopback)
 	if mirror.Invalid > 0 {
 		c.recorder.Eventf(source, corev1.EventTypeWarning, "InvalidIPAddress",
 			"Skipped %d invalid IP addresses when mirroring to EndpointSlices", mirror.Invalid)
