@@ -22,6 +22,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/admission/initializer"
 	"github.com/portolan-dev/portolan/pkg/admission/resourcequota"
 	"github.com/portolan-dev/portolan/pkg/allocation"
+	"github.com/portolan-dev/portolan/pkg/bodies"
 	"github.com/portolan-dev/portolan/pkg/claims"
 	"github.com/portolan-dev/portolan/pkg/etcd"
 	"github.com/portolan-dev/portolan/pkg/metrics"
@@ -76,7 +77,8 @@ func NewConfig(ctx context.Context, o *options.Options, store *etcd.Store, files
 	}
 	ledger := config.Extra.Ledger
 	config.Generic.BuildHandlerChainFunc = func(apiHandler http.Handler, generic *genericapiserver.Config) http.Handler {
-		handler := claims.WithPicks(ledger, service.WithPatchType(withDetails(apiHandler, details)))
+		handler := bodies.WithLimits(apiHandler, generic.MaxRequestBodyBytes)
+		handler = claims.WithPicks(ledger, service.WithPatchType(withDetails(handler, details)))
 		handler = genericapiserver.DefaultBuildHandlerChain(resourcequota.WithCharges(handler), generic)
 		if o.InCluster() {
 			handler = withUndecided(handler, generic.Serializer)

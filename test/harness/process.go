@@ -48,12 +48,19 @@ const (
 // Main makes a test binary what it was started as by Spawn or Command, and runs
 // its tests otherwise. A package that uses those calls it from TestMain.
 func Main(m *testing.M) {
+	Child()
+	os.Exit(m.Run())
+}
+
+// Child is for a TestMain that does more than run the tests: it does not return
+// if the test binary was started by Spawn or Command.
+func Child() {
 	if _, child := os.LookupEnv(runCommand); child {
 		os.Exit(cmd.Run(cmd.NewCommand()))
 	}
 	encoded, child := os.LookupEnv(serveFlags)
 	if !child {
-		os.Exit(m.Run())
+		return
 	}
 	if err := serve(encoded); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -325,13 +332,15 @@ func (p *Process) Kill(t testing.TB) {
 
 // tail keeps the end of what a process writes.
 type tail struct {
-	mu   sync.Mutex
-	data bytes.Buffer
+	mu      sync.Mutex
+	data    bytes.Buffer
+	written int64
 }
 
 func (w *tail) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.written += int64(len(p))
 	const limit = 1 << 16
 	if w.data.Len()+len(p) > limit {
 		w.data.Next(w.data.Len() / 2)
@@ -343,4 +352,11 @@ func (w *tail) String() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.data.String()
+}
+
+// total is how many bytes were written.
+func (w *tail) total() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.written
 }

@@ -137,7 +137,7 @@ func (k coreKind) patches(subresource string) []attack {
 		patch("another object", mergePatch, `{"metadata":{"uid":"u"}}`, unprocessable, "metadata.uid: Invalid value"),
 		patch("an old version", mergePatch, `{"metadata":{"resourceVersion":"1"}}`, http.StatusConflict, "the object has been modified"),
 		patch("no version", mergePatch, `{"metadata":{"resourceVersion":"abc"}}`, unprocessable, "metadata.resourceVersion"),
-		patch("deep", mergePatch, nested(`{"a":`, "1", "}", 400_000), badRequest, "nvalid JSON"),
+		patch("deep", mergePatch, nested(`{"a":`, "1", "}", 400_000), badRequest, "exceeded max depth"),
 		patch("an unknown directive", strategic, `{"metadata":{"$patch":"explode"}}`, badRequest, "unknown patch type: explode"),
 		patch("an order that is text", strategic, `{"metadata":{"$setElementOrder/finalizers":"a"}}`, badRequest, "expected a []interface {}"),
 		patch("owners that are numbers", strategic, `{"metadata":{"ownerReferences":[1]}}`, unprocessable, "cannot restore struct from"),

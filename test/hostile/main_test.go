@@ -32,6 +32,7 @@ var panics struct {
 }
 
 func TestMain(m *testing.M) {
+	harness.Child()
 	utilruntime.PanicHandlers = append(utilruntime.PanicHandlers, func(_ context.Context, recovered any) {
 		// This one ends a request whose client is gone.
 		if recovered == http.ErrAbortHandler {
