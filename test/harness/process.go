@@ -55,6 +55,10 @@ func Main(m *testing.M) {
 // Child is for a TestMain that does more than run the tests: it does not return
 // if the test binary was started by Spawn or Command.
 func Child() {
+	if asked, err := becomeProgram(); asked {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	if _, child := os.LookupEnv(runCommand); child {
 		os.Exit(cmd.Run(cmd.NewCommand()))
 	}
@@ -152,6 +156,8 @@ type Process struct {
 	cmd    *exec.Cmd
 	ready  chan struct{}
 	exited chan struct{}
+	// ended says that the test knows of the end of the process.
+	ended  bool
 	output tail
 }
 
@@ -177,10 +183,15 @@ func Spawn(t testing.TB, dataDir string, flags ...string) *Process {
 // is started again on its port is found under its address of before.
 func Serve(t testing.TB, dataDir, port string, flags ...string) *Process {
 	t.Helper()
+	return launch(t, dataDir, serveCommand(t, dataDir, port, flags), flags)
+}
+
+func serveCommand(t testing.TB, dataDir, port string, flags []string) *exec.Cmd {
+	t.Helper()
 	args := append([]string{"serve", "--data-dir=" + dataDir, "--secure-port=" + port}, defaults(flags)...)
 	command := Portolan(t, append(args, flags...)...)
 	dieWithParent(command)
-	return launch(t, dataDir, command, flags)
+	return command
 }
 
 // defaults are what a server is started with besides the flags of a test. As
@@ -294,8 +305,22 @@ func (p *Process) HTTP(t testing.TB, dial Dialer) (*rest.Config, *http.Client) {
 // Output is the end of what the server has written to its standard error.
 func (p *Process) Output() string { return p.output.String() }
 
+// Ready is closed when the server says that it is ready.
+func (p *Process) Ready() <-chan struct{} { return p.ready }
+
 // Exited is closed when the process has ended.
 func (p *Process) Exited() <-chan struct{} { return p.exited }
+
+// AwaitEnd returns when the server has ended by itself, as the test wants it to.
+func (p *Process) AwaitEnd(t testing.TB) {
+	t.Helper()
+	select {
+	case <-p.exited:
+		p.ended = true
+	case <-time.After(startTimeout):
+		t.Fatalf("the server did not end\n%s", p.output.String())
+	}
+}
 
 // FreePort is a port that nobody listens on, below those that systems choose
 // from for outgoing connections: a server that is started again finds it free.
@@ -318,6 +343,9 @@ func (p *Process) Kill(t testing.TB) {
 	t.Helper()
 	select {
 	case <-p.exited:
+		if p.ended {
+			return
+		}
 		if status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() || status.Signal() != syscall.SIGKILL {
 			t.Errorf("the server ended by itself: %v\n%s", p.cmd.ProcessState, p.output.String())
 		}

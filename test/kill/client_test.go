@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -27,6 +28,7 @@ const (
 	serviceSlots   = 8
 	slotsPerClient = serviceSlots + 3
 	portsPerSlot   = 2
+	maxAbandoned   = 12
 
 	// What a write is, in the journal.
 	create      = "create"
@@ -70,6 +72,8 @@ type client struct {
 	journal *journal
 	slots   [slotsPerClient]slot
 	ops     int
+	// abandoned are the objects in doubt whose slots were given to others.
+	abandoned int
 }
 
 func newClient(t *testing.T, id int, random *rand.Rand, j *journal) *client {
@@ -88,9 +92,10 @@ type life struct {
 	servers []dynamic.Interface
 	// ended says that a server may not answer any more: it was killed.
 	ended atomic.Bool
-	// lossy says that answers may be lost though the server lives.
+	// lossy says that answers may be lost though the server lives. Clients then
+	// go on with other objects, maxAbandoned times each.
 	lossy bool
-	// slow says that the server may answer that it could not, or in time not.
+	// slow says that the server may answer that it could not, or not in time.
 	slow bool
 	// bound bounds a request; nil: by requestTime.
 	bound func(context.Context, *rand.Rand) (context.Context, context.CancelFunc)
@@ -170,8 +175,8 @@ func (c *client) failed(l *life, s *slot, e entry, err error) (goOn bool) {
 	var status apierrors.APIStatus
 	answered := errors.As(err, &status)
 	switch {
-	case answered && l.slow && apierrors.IsTimeout(err):
-	case answered && l.slow && saysNothingWasDone(status.Status().Code):
+	case answered && l.slow && apierrors.IsTimeout(err) && strings.Contains(err.Error(), "may have been carried out"):
+	case answered && l.slow && saysNothingWasDone(status.Status()), answered && l.lossy && saysTaken(err):
 		e.Event = refused
 	case answered, !l.ended.Load() && !l.lossy:
 		c.t.Errorf("client %d: %s of %s: %v", c.id, e.Verb, e.Key, err)
@@ -183,12 +188,29 @@ func (c *client) failed(l *life, s *slot, e entry, err error) (goOn bool) {
 	}
 	l.unanswered.Add(1)
 	s.doubt = true
+	if l.lossy && c.abandoned < maxAbandoned {
+		c.abandoned++
+		s.known, s.doubt = nil, false
+	}
 	return !l.ended.Load()
 }
 
-// saysNothingWasDone is true of answers that a server gives before it writes.
-func saysNothingWasDone(code int32) bool {
-	return code == http.StatusServiceUnavailable || code == http.StatusTooManyRequests
+// saysNothingWasDone is true of what a server answers that gave up before it
+// wrote: it was overloaded, or etcd did not answer a read.
+func saysNothingWasDone(status metav1.Status) bool {
+	switch status.Code {
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		return true
+	case http.StatusGatewayTimeout:
+		return strings.Contains(status.Message, "etcd did not answer")
+	}
+	return false
+}
+
+// saysTaken is true of a refusal of a node port: it may be held by a Service
+// whose creator was not answered.
+func saysTaken(err error) bool {
+	return apierrors.IsInvalid(err) && strings.Contains(err.Error(), "provided port is already allocated")
 }
 
 // next is the write that comes to the client's mind.
@@ -251,6 +273,7 @@ func (c *client) remover(s *slot) func(context.Context, dynamic.ResourceInterfac
 
 // refresh takes what became of the client's writes from the journal.
 func (c *client) refresh() {
+	c.abandoned = 0
 	for i := range c.slots {
 		s := &c.slots[i]
 		if !s.doubt {

@@ -9,6 +9,11 @@
 // as a whole, a Service with all its claims, or not at all. No value is held
 // twice, and nothing is there that nobody wrote.
 //
+// Besides SIGKILL the faults are: a disk that is slow to sync, and one that fails
+// to; copies of a data directory that were made while a server was writing, and
+// ones whose log has lost its end; connections that are reset in the middle of a
+// request, and requests that are cancelled at any time.
+//
 // The environment can change a run:
 //
 //	PORTOLAN_KILLS         how many kills TestKillEmbedded makes, 100 by default

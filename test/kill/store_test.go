@@ -77,10 +77,13 @@ func (s *store) serve(t *testing.T, flags ...string) *harness.Process {
 	return harness.Serve(t, s.dir(), s.port, append(slices.Clone(ranges), flags...)...)
 }
 
+// dial makes connections that last.
+var dial = (&net.Dialer{}).DialContext
+
 // connect makes a client of a server that is ready.
 func connect(t *testing.T, server *harness.Process) dynamic.Interface {
 	t.Helper()
-	return connectThrough(t, server, (&net.Dialer{}).DialContext)
+	return connectThrough(t, server, dial)
 }
 
 func connectThrough(t *testing.T, server *harness.Process, dial harness.Dialer) dynamic.Interface {
@@ -144,6 +147,19 @@ func (s *store) check(t *testing.T, client *clientv3.Client) {
 func (s *store) checkShown(t *testing.T, connection dynamic.Interface) {
 	t.Helper()
 	s.journal.replay(t)
+	found := shown(t, connection)
+	for _, problem := range s.journal.checkObjects(found) {
+		t.Error(problem)
+	}
+	s.journal.settle(t, found)
+	for _, c := range s.clients {
+		c.refresh()
+	}
+}
+
+// shown are all objects that a server shows of the clients' kinds.
+func shown(t *testing.T, connection dynamic.Interface) map[key]*unstructured.Unstructured {
+	t.Helper()
 	shown := map[key]*unstructured.Unstructured{}
 	for _, kind := range kinds() {
 		found, err := connection.Resource(kind.doors[0].WithResource(kind.resource)).Namespace(namespace).List(t.Context(), metav1.ListOptions{})
@@ -154,13 +170,7 @@ func (s *store) checkShown(t *testing.T, connection dynamic.Interface) {
 			shown[key{kind.resource, found.Items[i].GetName()}] = &found.Items[i]
 		}
 	}
-	for _, problem := range s.journal.checkObjects(shown) {
-		t.Error(problem)
-	}
-	s.journal.settle(t, shown)
-	for _, c := range s.clients {
-		c.refresh()
-	}
+	return shown
 }
 
 // expectAllFree deletes all Services and wants every claim to be gone with them.
