@@ -65,7 +65,7 @@ verify-codegen:
 ##@ Test
 
 .PHONY: test
-test: $(BIN)/kubectl $(BIN)/helm build ## Test everything that needs no cluster
+test: $(BIN)/kubectl $(BIN)/kubectl-oldest $(BIN)/helm build ## Test everything that needs no cluster
 	go test ./...
 	go test -C hack/image -count=1 -timeout=30m ./...
 	go test -C test/certmanager -count=1 ./...
@@ -118,6 +118,11 @@ $(BIN)/kubectl: hack/kubernetes/go.mod
 	@mkdir -p $(BIN)
 	@echo "building kubectl from its module; this takes a minute the first time"
 	$(KUBERNETES_BUILD) -o $(abspath $@) k8s.io/kubernetes/cmd/kubectl
+
+$(BIN)/kubectl-oldest: hack/kubectl-oldest/go.mod hack/kubectl-oldest/main.go
+	@mkdir -p $(BIN)
+	@echo "building the oldest kubectl that is supported; this takes a minute the first time"
+	go build -C hack/kubectl-oldest -o $(abspath $@) .
 
 $(BIN)/kube-apiserver: hack/kubernetes/go.mod
 	@mkdir -p $(BIN)

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/pflag"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/healthz"
-	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -59,7 +58,7 @@ Portolan is registered there, or directly.`,
 			if err := errors.Join(o.validate()...); err != nil {
 				return err
 			}
-			if err := logsapi.ValidateAndApply(o.logs, utilfeature.DefaultFeatureGate); err != nil {
+			if err := applyLogs(o.logs); err != nil {
 				return err
 			}
 			return ended(o.run(genericapiserver.SetupSignalContext()))

@@ -41,7 +41,7 @@ and serves on https://127.0.0.1:6443; the administrator's kubeconfig is
 			if err := o.Run.ComponentGlobalsRegistry.Set(); err != nil {
 				return err
 			}
-			if err := logsapi.ValidateAndApply(o.Logs, utilfeature.DefaultFeatureGate); err != nil {
+			if err := applyLogs(o.Logs); err != nil {
 				return err
 			}
 			// Applying the defaults would log an error about them.

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,12 +9,6 @@ import (
 	"os"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
-	genericapiserver "k8s.io/apiserver/pkg/server"
-	"k8s.io/client-go/rest"
-
-	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/etcd"
 	"github.com/portolan-dev/portolan/pkg/pki"
 	"github.com/portolan-dev/portolan/pkg/server/options"
@@ -56,7 +49,7 @@ func Run(ctx context.Context, o *options.Options, out io.Writer) (err error) {
 		if err != nil {
 			return err
 		}
-		go announce(ctx, server.Generic, welcome(o, files), out)
+		go announce(ctx, server.Generic, o, files, out)
 		return server.Generic.PrepareRun().RunWithContext(ctx)
 	})
 }
@@ -115,52 +108,4 @@ func endpoint(o *options.Options) pki.Server {
 	}
 	server.URL = "https://" + net.JoinHostPort(host.String(), fmt.Sprint(o.SecureServing.BindPort))
 	return server
-}
-
-// welcome is what to do with a server that is ready.
-func welcome(o *options.Options, files pki.Files) string {
-	if !o.InCluster() {
-		apiVersion, services := v1.SchemeGroupVersion, "services.portolan.dev"
-		if o.Core() {
-			apiVersion, services = corev1.SchemeGroupVersion, "services"
-		}
-		return fmt.Sprintf(`Portolan is ready. Type next, in another terminal:
-
-  export KUBECONFIG=%s
-  echo '{apiVersion: %s, kind: Service, metadata: {name: hello}, spec: {type: NodePort, ports: [{port: 80}]}}' | kubectl create -f -
-  kubectl get %s
-  kubectl get ipaddresses,nodeports,servicecidrs,nodeportranges
-
-`, files.Kubeconfig, apiVersion, services)
-	}
-	authority := files.CACert
-	if authority == "" {
-		authority = "CA-OF-" + cmp.Or(o.SecureServing.ServerCert.CertKey.CertFile, o.ServingSecret)
-	}
-	return fmt.Sprintf(`Portolan is ready on %s. Who may do what is the cluster's to say.
-artifacts/cluster registers it there. To reach it directly, as a user of the cluster:
-
-  kubectl --server=%[1]s --certificate-authority=%s get servicecidrs.portolan.dev,nodeportranges.portolan.dev
-
-`, endpoint(o).URL, authority)
-}
-
-// announce waits until the server is ready and says so.
-func announce(ctx context.Context, generic *genericapiserver.GenericAPIServer, text string, out io.Writer) {
-	client, err := rest.HTTPClientFor(generic.LoopbackClientConfig)
-	if err != nil {
-		return
-	}
-	url := generic.LoopbackClientConfig.Host + "/readyz"
-	err = wait.PollUntilContextCancel(ctx, 20*time.Millisecond, true, func(context.Context) (bool, error) {
-		response, err := client.Get(url)
-		if err != nil {
-			return false, nil
-		}
-		defer response.Body.Close()
-		return response.StatusCode == 200, nil
-	})
-	if err == nil {
-		fmt.Fprint(out, text)
-	}
 }

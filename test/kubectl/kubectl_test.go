@@ -62,7 +62,13 @@ func startAll(t *testing.T) *kubectl {
 
 func with(t *testing.T, server *harness.Server) *kubectl {
 	t.Helper()
-	binary, err := filepath.Abs(filepath.Join(root, ".bin", "kubectl"))
+	return using(t, "kubectl", server)
+}
+
+// using is with of another kubectl than the newest.
+func using(t *testing.T, program string, server *harness.Server) *kubectl {
+	t.Helper()
+	binary, err := filepath.Abs(filepath.Join(root, ".bin", program))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,10 +62,15 @@ func TestREADME(t *testing.T) {
 // shell runs a line as a person would type it, with the test's kubectl
 // and this binary as portolan.
 func (k *kubectl) shell(line string) string {
+	k.t.Helper()
+	programs := harness.ProgramDir(k.t)
+	if err := os.Symlink(k.binary, filepath.Join(programs, "kubectl")); err != nil {
+		k.t.Fatal(err)
+	}
 	cmd := exec.CommandContext(k.t.Context(), "bash", "-c", line)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+k.kubeconfig, "HOME="+filepath.Dir(k.kubeconfig),
-		"PATH="+strings.Join([]string{harness.ProgramDir(k.t), filepath.Dir(k.binary), os.Getenv("PATH")}, string(os.PathListSeparator)))
+		"PATH="+strings.Join([]string{programs, os.Getenv("PATH")}, string(os.PathListSeparator)))
 	// How it ended shows in what it printed, which is compared.
 	out, _ := cmd.CombinedOutput()
 	return string(out)

@@ -1,0 +1,29 @@
+package server
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/portolan-dev/portolan/pkg/pki"
+	"github.com/portolan-dev/portolan/pkg/server/options"
+)
+
+// TestWelcomePaths has a kubeconfig's path be one that a shell takes in any
+// directory. What the steps do is tested in test/kubectl.
+func TestWelcomePaths(t *testing.T) {
+	t.Parallel()
+	dir, err := filepath.Abs(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{
+		"portolan-data/admin.kubeconfig": dir + "/portolan-data/admin.kubeconfig",
+		"/with space/a":                  "'/with space/a'",
+		"/it's":                          `'/it'\''s'`,
+	} {
+		if text := welcome(options.New(), pki.Files{Kubeconfig: file}, true); !strings.Contains(text, "\n  export KUBECONFIG="+want+"\n") {
+			t.Errorf("%s:\n%s", file, text)
+		}
+	}
+}
