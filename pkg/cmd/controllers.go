@@ -61,7 +61,7 @@ Portolan is registered there, or directly.`,
 			if err := applyLogs(o.logs); err != nil {
 				return err
 			}
-			return ended(o.run(genericapiserver.SetupSignalContext()))
+			return ended(o.run(genericapiserver.SetupSignalContext()), o.logs.Format)
 		},
 	}
 	for _, name := range sets.Order {

@@ -4,9 +4,12 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/component-base/cli"
+	logsapi "k8s.io/component-base/logs/api/v1"
 	"k8s.io/klog/v2"
 
 	"github.com/portolan-dev/portolan/pkg/version"
@@ -30,33 +33,46 @@ func NewCommand() *cobra.Command {
 	return cmd
 }
 
-// serverError is what a server ended with, which belongs into its log.
-type serverError struct{ error }
+// loggedError is what a server ended with whose log is read by programs.
+type loggedError struct{ error }
 
-func (e serverError) Unwrap() error { return e.error }
+func (e loggedError) Unwrap() error { return e.error }
 
-// ended marks what a server ended with.
-func ended(err error) error {
-	if err == nil {
-		return nil
+// ended has what a server ended with in its log, if that is not text.
+func ended(err error, format string) error {
+	if err == nil || format == logsapi.DefaultLogFormat {
+		return err
 	}
-	return serverError{err}
+	return loggedError{err}
 }
 
-// Run runs a command and returns its exit code. What a server ended with is
-// logged, in the format of its log. What is wrong otherwise is told to whoever
-// typed the command.
+// Run runs a command and returns its exit code. What is wrong is told to whoever
+// typed the command, one line for each thing.
 func Run(cmd *cobra.Command) int {
 	err := cli.RunNoErrOutput(cmd)
 	if err == nil {
 		return 0
 	}
-	if _, ok := errors.AsType[serverError](err); ok {
+	if _, ok := errors.AsType[loggedError](err); ok {
 		klog.ErrorS(err, "command failed")
-	} else {
-		fmt.Fprintf(cmd.ErrOrStderr(), "Error: %v\n", err)
+		return 1
+	}
+	for _, message := range messages(err) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "Error: %s\n", message)
 	}
 	return 1
+}
+
+func messages(err error) []string {
+	aggregate, ok := err.(utilerrors.Aggregate)
+	if !ok {
+		return strings.Split(err.Error(), "\n")
+	}
+	var all []string
+	for _, one := range utilerrors.Flatten(aggregate).Errors() {
+		all = append(all, messages(one)...)
+	}
+	return all
 }
 
 // newGroup makes a command that has others and does nothing by itself. Without

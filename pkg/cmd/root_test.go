@@ -9,10 +9,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// TestErrors has what is wrong told to whoever typed a command, and a server's
-// end left to its log.
+// TestErrors has what is wrong told to whoever typed a command. Only a server that
+// logs in JSON leaves it to its log.
 func TestErrors(t *testing.T) {
-	server := &cobra.Command{RunE: func(*cobra.Command, []string) error { return ended(errors.New("no more")) }}
+	server := &cobra.Command{RunE: func(*cobra.Command, []string) error { return ended(errors.New("no more"), "json") }}
+	plain := &cobra.Command{RunE: func(*cobra.Command, []string) error { return ended(errors.New("no more"), "text") }}
 	for name, test := range map[string]struct {
 		cmd  *cobra.Command
 		args []string
@@ -23,7 +24,8 @@ func TestErrors(t *testing.T) {
 		"an unknown command":        {NewCommand(), []string{"frob"}, `unknown command "frob" for "portolan"`},
 		"an unknown one of users":   {NewCommand(), []string{"user", "list"}, `unknown command "list" for "portolan user"`},
 		"one of certificates":       {NewCommand(), []string{"certificates", "list"}, `unknown command "list" for "portolan certificates"`},
-		"a server that ended badly": {server, nil, ""},
+		"a server that ended badly": {plain, nil, "no more"},
+		"one that logs in JSON":     {server, nil, ""},
 	} {
 		var text bytes.Buffer
 		test.cmd.SetArgs(test.args)

@@ -48,7 +48,7 @@ and serves on https://127.0.0.1:6443; the administrator's kubeconfig is
 			if changed(sets.FlagSet("metrics")) {
 				o.Metrics.Apply()
 			}
-			return ended(server.Run(genericapiserver.SetupSignalContext(), o, cmd.OutOrStdout()))
+			return ended(server.Run(genericapiserver.SetupSignalContext(), o, cmd.OutOrStdout()), o.Logs.Format)
 		},
 	}
 	addFlags(cmd, sets)

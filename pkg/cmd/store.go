@@ -56,7 +56,10 @@ func (o storeOptions) validate() error {
 	if o.Embedded() && (transport.TrustedCAFile != "" || transport.CertFile != "") {
 		return errors.New("--etcd-cafile and --etcd-certfile are for an external etcd: --etcd-servers is missing")
 	}
-	return nil
+	if o.Embedded() {
+		return nil
+	}
+	return o.CheckFiles()
 }
 
 // open opens a store that is there already, in a format that this release knows.

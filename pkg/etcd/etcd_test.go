@@ -98,7 +98,7 @@ func TestConnectToNothing(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	_, err := Connect(ctx, storagebackend.TransportConfig{ServerList: []string{"http://127.0.0.1:1"}})
-	if err == nil || !strings.Contains(err.Error(), "etcd at [http://127.0.0.1:1]: can't be reached") {
+	if err == nil || !strings.Contains(err.Error(), "--etcd-servers: http://127.0.0.1:1 can't be reached") {
 		t.Errorf("got %v", err)
 	}
 }

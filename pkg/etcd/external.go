@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"sync"
 	"time"
 
@@ -53,6 +54,9 @@ func Connect(ctx context.Context, config storagebackend.TransportConfig) (*Store
 			return nil, fmt.Errorf("TLS for etcd: %w", err)
 		}
 		clientConfig.TLS = tlsConfig
+	}
+	if err := reach(ctx, config.ServerList, clientConfig.TLS, os.Stderr); err != nil {
+		return nil, fmt.Errorf("--etcd-servers: %w", err)
 	}
 	client, err := clientv3.New(clientConfig)
 	if err != nil {

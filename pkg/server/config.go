@@ -51,8 +51,11 @@ func NewConfig(ctx context.Context, o *options.Options, store *etcd.Store, files
 			Store:  store,
 
 			EtcdTimeout: o.Etcd.StorageConfig.HealthcheckTimeout,
-			Seeds:       Seeds{CIDRs: o.ClusterIPRanges, Ports: o.NodePortRanges},
-			Synced:      &SyncedFunc{},
+			Seeds: Seeds{
+				CIDRs: o.ClusterIPRanges, NamedCIDRs: o.Changed(options.ClusterIPRangeFlag),
+				Ports: o.NodePortRanges, NamedPorts: o.Changed(options.NodePortRangeFlag),
+			},
+			Synced: &SyncedFunc{},
 		},
 	}
 	config.setOpenAPI()
@@ -62,6 +65,7 @@ func NewConfig(ctx context.Context, o *options.Options, store *etcd.Store, files
 	if err := config.applyStorage(o); err != nil {
 		return nil, err
 	}
+	config.warnOfPlain(ctx, o)
 	if err := config.applyCluster(o); err != nil {
 		return nil, err
 	}
@@ -115,7 +119,7 @@ func (c *Config) applyServing(ctx context.Context, o *options.Options, files pki
 	}
 	generic.EffectiveVersion = version.Effective(generic.EffectiveVersion)
 	if err := o.Tracing.ApplyTo(nil, generic); err != nil {
-		return err
+		return fmt.Errorf("--tracing-config-file: %w", err)
 	}
 	if err := o.SecureServing.ApplyToConfig(generic); err != nil {
 		return err
@@ -123,7 +127,10 @@ func (c *Config) applyServing(ctx context.Context, o *options.Options, files pki
 	if err := c.applyAuth(ctx, o, files.CACert); err != nil {
 		return err
 	}
-	return o.Audit.ApplyTo(generic)
+	if err := o.Audit.ApplyTo(generic); err != nil {
+		return fmt.Errorf("--audit-policy-file and its like: %w", err)
+	}
+	return nil
 }
 
 // applyStorage sets up the way of each resource to etcd.
@@ -190,6 +197,9 @@ func (c *Config) applyCluster(o *options.Options) error {
 	plugins := initializer.New(c.Extra.Ledger, c.Extra.Synced.HasSynced)
 	if err := o.Admission.ApplyTo(&generic.Config, informers, client, dynamicClient, utilfeature.DefaultFeatureGate,
 		generic.EffectiveVersion, []admission.PluginInitializer{plugins}...); err != nil {
+		if o.Admission.ConfigFile != "" {
+			return fmt.Errorf("--admission-control-config-file: %w", err)
+		}
 		return fmt.Errorf("admission: %w", err)
 	}
 	return nil

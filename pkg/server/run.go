@@ -25,6 +25,12 @@ func Run(ctx context.Context, o *options.Options, out io.Writer) (err error) {
 	if err := o.Validate(); err != nil {
 		return err
 	}
+	if err := o.CheckFiles(); err != nil {
+		return err
+	}
+	if err := checkListening(o); err != nil {
+		return err
+	}
 	store, err := openStore(ctx, o)
 	if err != nil {
 		return err
@@ -77,7 +83,11 @@ func certificates(o *options.Options) (files pki.Files, err error) {
 
 func openStore(ctx context.Context, o *options.Options) (*etcd.Store, error) {
 	if o.Embedded() {
-		return etcd.StartEmbedded(ctx, o.DataDir)
+		store, err := etcd.StartEmbedded(ctx, o.DataDir)
+		if err != nil {
+			return nil, fmt.Errorf("--data-dir: %w", err)
+		}
+		return store, nil
 	}
 	return etcd.Connect(ctx, o.Etcd.StorageConfig.Transport)
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -25,13 +26,14 @@ const cachePollPeriod = 10 * time.Millisecond
 
 // Seeds are the ranges that a store begins with.
 type Seeds struct {
-	CIDRs []string
-	Ports []string
+	CIDRs, Ports []string
+	// NamedCIDRs and NamedPorts say that somebody chose them.
+	NamedCIDRs, NamedPorts bool
 }
 
 // Plant creates the first ServiceCIDR and the first NodePortRange where there
 // is none. Where there are some they rule, and flags that say otherwise are
-// reported and nothing else.
+// warned of.
 func (s Seeds) Plant(ctx context.Context, storage *registry.Storage) error {
 	ctx = genericrequest.WithNamespace(ctx, metav1.NamespaceNone)
 	cidrStore, rangeStore := storage.Store(v1.Resource("servicecidrs")), storage.Store(v1.Resource("nodeportranges"))
@@ -45,11 +47,11 @@ func (s Seeds) Plant(ctx context.Context, storage *registry.Storage) error {
 			return fmt.Errorf("seeding the first ServiceCIDR: %w", err)
 		}
 	}
+	rules := map[string][]string{}
 	for _, cidr := range cidrs.Items {
-		if cidr.Name == v1.DefaultRangeName && !slices.Equal(cidr.Spec.CIDRs, s.CIDRs) {
-			report("ServiceCIDR", "--service-cluster-ip-range", cidr.Spec.CIDRs, s.CIDRs)
-		}
+		rules[cidr.Name] = cidr.Spec.CIDRs
 	}
+	warnOfOther(s.NamedCIDRs, "--service-cluster-ip-range", s.CIDRs, "ServiceCIDR", rules)
 
 	ranges, err := list[*v1.NodePortRangeList](ctx, rangeStore)
 	if err != nil {
@@ -64,17 +66,29 @@ func (s Seeds) Plant(ctx context.Context, storage *registry.Storage) error {
 			return fmt.Errorf("seeding the first NodePortRange: %w", err)
 		}
 	}
+	rules = map[string][]string{}
 	for _, ports := range ranges.Items {
-		if ports.Name == v1.DefaultRangeName && !slices.Equal(ports.Spec.Ports, s.Ports) {
-			report("NodePortRange", "--service-node-port-range", ports.Spec.Ports, s.Ports)
-		}
+		rules[ports.Name] = ports.Spec.Ports
 	}
+	warnOfOther(s.NamedPorts, "--service-node-port-range", s.Ports, "NodePortRange", rules)
 	return nil
 }
 
-func report(kind, flag string, object, flags []string) {
-	klog.InfoS("The "+kind+" named "+v1.DefaultRangeName+" differs from "+flag+": the object rules, the flag only seeds an empty store",
-		"object", strings.Join(object, ","), "flag", strings.Join(flags, ","))
+// warnOfOther warns of a flag that has no effect, since the store has ranges and
+// none is like it.
+func warnOfOther(named bool, flag string, value []string, kind string, rules map[string][]string) {
+	if !named || len(rules) == 0 {
+		return
+	}
+	var described []string
+	for _, name := range slices.Sorted(maps.Keys(rules)) {
+		if slices.Equal(rules[name], value) {
+			return
+		}
+		described = append(described, fmt.Sprintf("%s (%s)", name, strings.Join(rules[name], ",")))
+	}
+	klog.Warningf("%s=%s has no effect: the store has ranges already, and these rule: %s %s. To change them, use kubectl create, edit and delete %s.%s",
+		flag, strings.Join(value, ","), kind, strings.Join(described, ", "), strings.ToLower(kind), v1.GroupName)
 }
 
 // list waits for a watch cache that is still being filled.

@@ -2,6 +2,7 @@
 package options
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -35,7 +36,10 @@ const (
 	watchGracePeriod = 10 * time.Second
 	storageMediaType = "application/vnd.kubernetes.protobuf"
 
-	serviceProxyFlag = "service-proxy-allow-cidrs"
+	// ClusterIPRangeFlag and NodePortRangeFlag are the flags that seed a store.
+	ClusterIPRangeFlag = "service-cluster-ip-range"
+	NodePortRangeFlag  = "service-node-port-range"
+	serviceProxyFlag   = "service-proxy-allow-cidrs"
 )
 
 // Options are what the flags say.
@@ -83,6 +87,9 @@ type Options struct {
 	Tracing        *genericoptions.TracingOptions
 	Metrics        *metrics.Options
 	Logs           *logs.Options
+
+	// flags are those of topic portolan, nil where none were parsed.
+	flags *pflag.FlagSet
 }
 
 // New makes options with the defaults: everything on this machine, on loopback.
@@ -127,12 +134,13 @@ func New() *Options {
 // AddFlags adds the flags by topic, in the order of --help.
 func (o *Options) AddFlags(sets *cliflag.NamedFlagSets) {
 	fs := sets.FlagSet("portolan")
+	o.flags = fs
 	fs.StringVar(&o.DataDir, "data-dir", o.DataDir,
 		"Directory of the embedded etcd and of the certificates that the server makes for itself. It is made if it isn't there.")
-	fs.StringSliceVar(&o.ClusterIPRanges, "service-cluster-ip-range", o.ClusterIPRanges,
+	fs.StringSliceVar(&o.ClusterIPRanges, ClusterIPRangeFlag, o.ClusterIPRanges,
 		"CIDRs that cluster IPs are allocated from: one, or one of each IP family, the default family first. "+
 			"They seed the ServiceCIDR named kubernetes of an empty store; afterwards the ServiceCIDR objects rule.")
-	fs.StringSliceVar(&o.NodePortRanges, "service-node-port-range", o.NodePortRanges,
+	fs.StringSliceVar(&o.NodePortRanges, NodePortRangeFlag, o.NodePortRanges,
 		"Ports, such as 443 or 30000-32767, that node ports are allocated from. "+
 			"They seed the NodePortRange named kubernetes of an empty store; afterwards the NodePortRange objects rule.")
 	fs.StringSliceVar(&o.ServiceProxyAllowCIDRs, serviceProxyFlag, o.ServiceProxyAllowCIDRs,
@@ -170,6 +178,9 @@ func (o *Options) AddFlags(sets *cliflag.NamedFlagSets) {
 	o.Metrics.AddFlags(sets.FlagSet("metrics"))
 	logsapi.AddFlags(o.Logs, sets.FlagSet("logs"))
 }
+
+// Changed says whether somebody set a flag of the topic portolan.
+func (o *Options) Changed(flag string) bool { return o.flags != nil && o.flags.Changed(flag) }
 
 // adopt takes over the flags of an option group but for those that nothing
 // here would heed.
@@ -216,8 +227,9 @@ func (o *Options) Validate() error {
 		errs = append(errs, err)
 	}
 	if o.DataDir == "" {
-		errs = append(errs, fmt.Errorf("--data-dir must not be empty"))
+		errs = append(errs, errors.New("--data-dir must not be empty"))
 	}
+	errs = append(errs, o.pairErrors()...)
 	errs = append(errs, o.clusterErrors()...)
 	errs = append(errs, o.userErrors()...)
 	errs = append(errs, o.servingSecretErrors()...)
@@ -276,7 +288,7 @@ func (o *Options) pluginErrors() []error {
 // validateClusterIPRanges has upstream's rules and words
 // (cmd/kube-apiserver/app/options/validation.go).
 func validateClusterIPRanges(ranges []string) []error {
-	const flag = "--service-cluster-ip-range"
+	const flag = "--" + ClusterIPRangeFlag
 	if len(ranges) == 0 {
 		return []error{fmt.Errorf("%s must contain at least one valid cidr", flag)}
 	}
@@ -321,9 +333,15 @@ func (o *Options) ServiceProxyNetworks() ([]netip.Prefix, error) {
 }
 
 func parseCIDR(text string) (netip.Prefix, error) {
-	prefix, err := netip.ParsePrefix(text)
-	if err == nil && prefix != prefix.Masked() {
-		err = fmt.Errorf("%s has bits set beyond the prefix length: %s is meant", prefix, prefix.Masked())
+	if _, err := netip.ParseAddr(text); err == nil {
+		return netip.Prefix{}, fmt.Errorf("%s has no prefix length, such as the /12 of 10.96.0.0/12", text)
 	}
-	return prefix, err
+	prefix, err := netip.ParsePrefix(text)
+	if err != nil {
+		return prefix, fmt.Errorf("%q is not a CIDR, such as 10.96.0.0/12 or fd00:10:96::/112", text)
+	}
+	if prefix != prefix.Masked() {
+		return prefix, fmt.Errorf("%s has bits set beyond the prefix length: %s is meant", prefix, prefix.Masked())
+	}
+	return prefix, nil
 }
