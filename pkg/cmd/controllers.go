@@ -19,11 +19,11 @@ import (
 	"k8s.io/component-base/logs"
 	logsapi "k8s.io/component-base/logs/api/v1"
 	"k8s.io/component-base/metrics/legacyregistry"
-	"k8s.io/component-base/term"
 	"k8s.io/klog/v2"
 
 	"github.com/portolan-dev/portolan/pkg/controllers"
 	"github.com/portolan-dev/portolan/pkg/metrics"
+	"github.com/portolan-dev/portolan/pkg/server/options"
 )
 
 type controllersOptions struct {
@@ -64,12 +64,25 @@ Portolan is registered there, or directly.`,
 			return ended(o.run(genericapiserver.SetupSignalContext()), o.logs.Format)
 		},
 	}
-	for _, name := range sets.Order {
-		cmd.Flags().AddFlagSet(sets.FlagSets[name])
-	}
-	columns, _, _ := term.TerminalSize(cmd.OutOrStdout())
-	cliflag.SetUsageAndHelpFunc(cmd, sets, columns)
+	addFlags(cmd, sets, commonOfControllers()...)
 	return cmd
+}
+
+func commonOfControllers() []options.CommonFlags {
+	return []options.CommonFlags{
+		{Title: "What it reads and writes", Flags: []options.CommonFlag{
+			{Name: "kubeconfig", Summary: "Cluster that has the Pods, the Nodes and the lease"},
+			{Name: "in-cluster", Summary: "The same, of the cluster that it runs in"},
+			{Name: "portolan-kubeconfig", Summary: "Portolan, if it is not reached through the cluster"},
+		}},
+		{Title: "How it runs", Flags: []options.CommonFlag{
+			{Name: "concurrent-endpoint-syncs", Summary: "Services that each controller works on at a time"},
+			{Name: "leader-elect", Summary: "Only one of several processes works (true)"},
+			{Name: "http-address", Summary: "Where health and metrics are served"},
+			{Name: "v", Summary: "Level of the log (0)"},
+			{Name: "logging-format", Summary: "text or json"},
+		}},
+	}
 }
 
 func (o *controllersOptions) addFlags(sets *cliflag.NamedFlagSets) {

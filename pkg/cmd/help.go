@@ -2,23 +2,212 @@ package cmd
 
 import (
 	"fmt"
+	"io"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	cliflag "k8s.io/component-base/cli/flag"
 	"k8s.io/component-base/term"
+
+	"github.com/portolan-dev/portolan/pkg/server/options"
 )
 
-// addFlags gives a command flags that its help shows by topic, after its
-// examples, which cliflag.SetUsageAndHelpFunc leaves out.
-func addFlags(cmd *cobra.Command, sets cliflag.NamedFlagSets) {
+const (
+	allTopics    = "all"
+	featureGates = "feature-gates"
+	// plainWidth is how wide help is that no terminal shows.
+	plainWidth, leastWidth = 100, 40
+)
+
+// help shows the flags of a command: all of them by topic or, of a command with
+// many, a short list and the rest on request.
+type help struct {
+	topics cliflag.NamedFlagSets
+	common []options.CommonFlags
+	// asked is the topic that --help names. It is empty without --help.
+	asked string
+}
+
+// addFlags gives a command flags that its help shows by topic, after its examples.
+// Those of a command with common ones are shown with --help=TOPIC and --help=all.
+func addFlags(cmd *cobra.Command, sets cliflag.NamedFlagSets, common ...options.CommonFlags) {
+	h := &help{topics: sets, common: common}
 	for _, name := range sets.Order {
 		cmd.Flags().AddFlagSet(sets.FlagSets[name])
 	}
-	columns, _, _ := term.TerminalSize(cmd.OutOrStdout())
-	cliflag.SetUsageAndHelpFunc(cmd, sets, columns)
-	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
-		out := cmd.OutOrStdout()
-		fmt.Fprintf(out, "%s\n\nExamples:\n%s\n\nUsage:\n  %s\n", cmd.Long, cmd.Example, cmd.UseLine())
-		cliflag.PrintSections(out, sets, columns)
+	if len(common) > 0 {
+		cmd.Flags().AddFlag(&pflag.Flag{
+			Name: "help", Shorthand: "h", NoOptDefVal: "true", DefValue: "false", Value: h,
+			Usage: "Show the flags that are set most often; --help=all shows all",
+		})
+	}
+	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { h.print(cmd) })
+}
+
+// helpOf is the help of commands that addFlags was not called for.
+func helpOf(groupHelp func(*cobra.Command, []string)) func(*cobra.Command, []string) {
+	return func(cmd *cobra.Command, args []string) {
+		if cmd.HasSubCommands() || cmd.Long == "" {
+			groupHelp(cmd, args)
+			return
+		}
+		var flags cliflag.NamedFlagSets
+		flags.FlagSet("flags").AddFlagSet(cmd.LocalFlags())
+		(&help{topics: flags}).print(cmd)
+	}
+}
+
+// String, Set and Type make it the value of --help, which cobra wants to be a bool.
+func (h *help) String() string {
+	if h.asked == "" {
+		return "false"
+	}
+	return "true"
+}
+
+// Set notes the topic; true is what --help alone says.
+func (h *help) Set(topic string) error {
+	if topic != "true" && !slices.Contains(h.names(), topic) {
+		return fmt.Errorf("the topics are %s", strings.Join(h.names(), ", "))
+	}
+	h.asked = topic
+	return nil
+}
+
+// Type is that of the flag.
+func (h *help) Type() string { return "bool" }
+
+func (h *help) names() []string {
+	names := slices.Clone(h.topics.Order)
+	if h.gates() != nil {
+		names = append(names, featureGates)
+	}
+	return append(names, allTopics)
+}
+
+// gates is the flag of the feature gates, nil where there is none. What it says of
+// itself is longer than all the rest.
+func (h *help) gates() *pflag.Flag {
+	for _, set := range h.topics.FlagSets {
+		if flag := set.Lookup(featureGates); flag != nil {
+			return flag
+		}
+	}
+	return nil
+}
+
+func (h *help) print(cmd *cobra.Command) {
+	columns, _, err := term.TerminalSize(cmd.OutOrStdout())
+	if err != nil || columns == 0 {
+		columns = plainWidth
+	}
+	h.write(cmd.OutOrStdout(), cmd, max(columns, leastWidth))
+}
+
+// write writes no line that is longer than the width, but for words that are.
+func (h *help) write(out io.Writer, cmd *cobra.Command, width int) {
+	topic := h.asked
+	if topic == featureGates {
+		usage := h.gates().Usage
+		for line := range strings.Lines(usage) {
+			writeWrapped(out, "", "    ", strings.TrimSpace(line), width)
+		}
+		return
+	}
+	if h.topics.FlagSets[topic] != nil {
+		h.writeTopic(out, topic, width)
+		return
+	}
+	for line := range strings.Lines(cmd.Long) {
+		writeWrapped(out, "", "", strings.TrimRight(line, "\n"), width)
+	}
+	if cmd.Example != "" {
+		// They are to be copied, so they stay as they are.
+		fmt.Fprintf(out, "\nExamples:\n%s\n", cmd.Example)
+	}
+	fmt.Fprintf(out, "\nUsage:\n  %s\n", cmd.UseLine())
+	if len(h.common) > 0 && topic != allTopics {
+		h.writeCommon(out, cmd, width)
+		return
+	}
+	for _, name := range h.topics.Order {
+		fmt.Fprintln(out)
+		h.writeTopic(out, name, width)
+	}
+}
+
+// writeCommon writes a line or two of each flag that is set often.
+func (h *help) writeCommon(out io.Writer, cmd *cobra.Command, width int) {
+	const column = 32
+	for _, group := range h.common {
+		fmt.Fprintf(out, "\n%s:\n", group.Title)
+		for _, common := range group.Flags {
+			name := "--" + common.Name
+			if flag := cmd.Flags().Lookup(common.Name); len(common.Name) == 1 {
+				name = "-" + flag.Shorthand
+			}
+			writeWrapped(out, fmt.Sprintf("  %-*s", column-2, name), strings.Repeat(" ", column), common.Summary, width)
+		}
+	}
+	fmt.Fprintln(out)
+	writeWrapped(out, "", "", fmt.Sprintf("There are more flags. --help=TOPIC shows those of a topic, and what they do by default: %s.", strings.Join(h.names(), ", ")), width)
+}
+
+func (h *help) writeTopic(out io.Writer, topic string, width int) {
+	set := h.topics.FlagSets[topic]
+	if !set.HasAvailableFlags() {
+		return
+	}
+	title := strings.ToUpper(topic[:1]) + topic[1:]
+	if topic != "flags" {
+		title += " flags"
+	}
+	fmt.Fprintf(out, "%s:\n", title)
+	set.VisitAll(func(flag *pflag.Flag) {
+		if flag.Hidden || flag.Deprecated != "" {
+			return
+		}
+		kind, usage := pflag.UnquoteUsage(flag)
+		if flag.Name == featureGates {
+			usage = "Feature gates to set, NAME=true or NAME=false. --help=" + featureGates + " lists them."
+		}
+		name := "--" + flag.Name
+		if flag.Shorthand != "" {
+			name = "-" + flag.Shorthand + ", " + name
+		}
+		if kind != "" {
+			name += " " + kind
+		}
+		fmt.Fprintf(out, "  %s\n", name)
+		if !strings.Contains(usage, "(default") && !slices.Contains([]string{"", "false", "0", "0s", "[]", "<nil>"}, flag.DefValue) && flag.Name != featureGates {
+			usage += fmt.Sprintf(" (default %s)", strings.Trim(flag.DefValue, "[]"))
+		}
+		for line := range strings.Lines(usage) {
+			writeWrapped(out, "        ", "        ", strings.TrimSpace(line), width)
+		}
 	})
+}
+
+// writeWrapped writes the words of a text in lines of a width, of which the first
+// begins with one indent and the others with another.
+func writeWrapped(out io.Writer, first, others, text string, width int) {
+	// What is short enough stays as it is.
+	if len([]rune(first+text)) <= width {
+		fmt.Fprintln(out, strings.TrimRight(first+text, " "))
+		return
+	}
+	line, empty := first, true
+	for _, word := range strings.Fields(text) {
+		if !empty && len([]rune(line))+1+len([]rune(word)) > width {
+			fmt.Fprintln(out, line)
+			line, empty = others, true
+		}
+		if !empty {
+			line += " "
+		}
+		line, empty = line+word, false
+	}
+	fmt.Fprintln(out, line)
 }

@@ -25,6 +25,7 @@ func NewCommand() *cobra.Command {
 		SilenceUsage: true,
 		Version:      version.Release(),
 	}
+	cmd.SetHelpFunc(helpOf(cmd.HelpFunc()))
 	cmd.AddCommand(
 		newServeCommand(), newControllersCommand(), newEnvCommand(),
 		newVerifyCommand(), newMigrateCommand(), newSnapshotCommand(),

@@ -25,17 +25,15 @@ func newServeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the API server",
-		Long: `Run the API server. With no flags it runs on an etcd of its own in ./portolan-data
-and serves on https://127.0.0.1:6443; the administrator's kubeconfig is
-./portolan-data/admin.kubeconfig.`,
+		Long: "Run the API server. With no flags it runs on an etcd of its own in ./portolan-data and serves on " +
+			"https://127.0.0.1:6443; the administrator's kubeconfig is ./portolan-data/admin.kubeconfig.",
 		Example: `  # Everything in one process
   portolan serve
-
   # One of several replicas on an external etcd
-  portolan serve --etcd-servers=https://etcd-0:2379,https://etcd-1:2379 --etcd-cafile=ca.crt --etcd-certfile=client.crt --etcd-keyfile=client.key
-
+  portolan serve --etcd-servers=https://etcd:2379 --etcd-cafile=ca.crt
   # Dual stack, and node ports from two ranges
-  portolan serve --service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112 --service-node-port-range=443,30000-32767`,
+  portolan serve --service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112 \
+    --service-node-port-range=443,30000-32767`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.Run.ComponentGlobalsRegistry.Set(); err != nil {
@@ -51,7 +49,7 @@ and serves on https://127.0.0.1:6443; the administrator's kubeconfig is
 			return ended(server.Run(genericapiserver.SetupSignalContext(), o, cmd.OutOrStdout()), o.Logs.Format)
 		},
 	}
-	addFlags(cmd, sets)
+	addFlags(cmd, sets, options.Common()...)
 	return cmd
 }
 
