@@ -50,7 +50,13 @@ const (
 	maxAnswers = 100
 )
 
-func TestMain(m *testing.M) { harness.Main(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(defragmentDir); dir != "" {
+		fmt.Fprintln(os.Stderr, defragment(dir))
+		os.Exit(1)
+	}
+	harness.Main(m)
+}
 
 // moment is when a server is killed.
 type moment string
@@ -60,10 +66,12 @@ const (
 	underLoad  moment = "at some time under load"
 	answering  moment = "right after an acknowledgement"
 	compacting moment = "while it compacted its history again and again"
+	// defragmenting is a moment of a process that only does that.
+	defragmenting moment = "while it defragmented"
 )
 
 // moments are as frequent as they are listed.
-var moments = []moment{starting, underLoad, underLoad, answering, answering, compacting}
+var moments = []moment{starting, underLoad, underLoad, answering, answering, compacting, defragmenting}
 
 // kills counts the kills of all stores of a test. It is safe for concurrent use.
 type kills struct {
@@ -109,21 +117,12 @@ func TestKillEmbedded(t *testing.T) {
 
 func killEmbedded(t *testing.T, s *store, n int, k *kills) {
 	for range n {
-		m := moments[s.random.IntN(len(moments))]
-		var flags []string
-		if m == compacting {
-			flags = []string{"--etcd-compaction-interval=20ms"}
-		}
-		server := s.serve(t, flags...)
-		if m == starting {
-			time.Sleep(time.Duration(s.random.Int64N(int64(maxStart))))
+		m := pick(s.random, moments...)
+		if m == defragmenting {
+			s.killDefragmenting(t)
 		} else {
-			server.WaitReady(t)
-			connection := connect(t, server)
-			s.checkShown(t, connection)
-			s.writeAndKill(t, []dynamic.Interface{connection}, server, m)
+			s.killServer(t, m)
 		}
-		server.Kill(t)
 		s.checkStored(t)
 		if t.Failed() {
 			t.Fatalf("after a kill %s", m)
@@ -137,6 +136,25 @@ func killEmbedded(t *testing.T, s *store, n int, k *kills) {
 	s.checkShown(t, connection)
 	expectAllFree(t, connection)
 	t.Log(s.summary())
+}
+
+// killServer starts a server, and kills it at the given moment.
+func (s *store) killServer(t *testing.T, m moment) {
+	t.Helper()
+	var flags []string
+	if m == compacting {
+		flags = []string{"--etcd-compaction-interval=20ms"}
+	}
+	server := s.serve(t, flags...)
+	if m == starting {
+		time.Sleep(time.Duration(s.random.Int64N(int64(maxStart))))
+	} else {
+		server.WaitReady(t)
+		connection := connect(t, server)
+		s.checkShown(t, connection)
+		s.writeAndKill(t, []dynamic.Interface{connection}, server, m)
+	}
+	server.Kill(t)
 }
 
 // writeAndKill lets all clients write, and kills a server at the given moment.
