@@ -104,6 +104,7 @@ func TestLimits(t *testing.T) {
 		{"moves on a level", jsonPatch, operations(`{"op":"move","from":"/metadata/labels/a","path":"/metadata/labels/b"}`, 5000), ""},
 		{"inserts into a long list", jsonPatch, `[{"op":"add","path":"/a","value":[` + strings.Repeat("0,", 500_000) + `0]},` + operations(`{"op":"add","path":"/a/0","value":0}`, 9000)[1:], "too many operations"},
 		{"many operations", jsonPatch, operations(`{"op":"add","path":"/spec/ports/-","value":{"port":80,"name":"a"}}`, 10_000), ""},
+		{"more operations than the handler takes", jsonPatch, operations(`{"op":"add","path":"`+strings.Repeat("/a", maxDepth+1)+`","value":1}`, maxOperations+1), ""},
 		{"a JSON patch that is none", jsonPatch, `[{"op":`, ""},
 		{"a large value at a long path", jsonPatch, operations(`{"op":"add","path":"`+strings.Repeat("/a", 200)+`","value":"`+strings.Repeat("x", 500_000)+`"}`, 1), "too much at too deep a level"},
 		{"long lists merged", strategic, `{"metadata":{"finalizers":[` + strings.Repeat(`"a",`, maxMergedElements) + `"a"]}}`, "use server-side apply"},

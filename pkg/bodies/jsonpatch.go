@@ -20,6 +20,9 @@ func checkJSONPatch(body []byte) error {
 	if err := json.Unmarshal(body, &operations); err != nil {
 		return nil //nolint:nilerr // The handler's decoder finds the same error, and reports it.
 	}
+	if len(operations) > maxOperations {
+		return nil
+	}
 	var sum patchCost
 	for _, operation := range operations {
 		if err := sum.add(operation); err != nil {

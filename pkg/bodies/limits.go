@@ -18,6 +18,9 @@ const (
 	maxDirectives = 100
 	// maxMergedElements are those of a list in a strategic merge patch.
 	maxMergedElements = 5000
+	// maxOperations are those of a JSON patch. The handler counts them before it
+	// carries out the first, and answers more with a 413.
+	maxOperations = 10_000
 	// maxLift is by how many levels the operations of a JSON patch may move or copy
 	// values deeper, in sum.
 	maxLift = 64
