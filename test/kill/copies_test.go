@@ -52,16 +52,12 @@ func tryCopy(t *testing.T, from, to *store, torn bool) {
 	from.write(l, func() {
 		time.Sleep(maxLife + time.Duration(from.random.Int64N(int64(maxLife))))
 		if !torn {
-			// A file may go while it is copied, which cp reports.
-			said, err := exec.CommandContext(t.Context(), "cp", "-r", from.dir()+"/.", to.dir()).CombinedOutput()
-			t.Logf("cp: %v %s", err, said)
+			copyDir(t, from.dir(), to.dir())
 		}
 	})
 	server.Kill(t)
 	if torn {
-		if said, err := exec.CommandContext(t.Context(), "cp", "-r", from.dir()+"/.", to.dir()).CombinedOutput(); err != nil {
-			t.Fatalf("cp: %v %s", err, said)
-		}
+		copyDir(t, from.dir(), to.dir())
 		tearLog(t, filepath.Join(to.dir(), "etcd", "member", "wal"), 1+from.random.IntN(maxTorn))
 	}
 
@@ -98,6 +94,14 @@ func tryCopy(t *testing.T, from, to *store, torn bool) {
 	server = to.serve(t)
 	server.WaitReady(t)
 	to.checkShown(t, connect(t, server))
+}
+
+// copyDir copies what is in a directory. A file that goes meanwhile is missing.
+func copyDir(t *testing.T, from, to string) {
+	t.Helper()
+	if said, err := exec.CommandContext(t.Context(), "cp", "-r", from+"/.", to).CombinedOutput(); err != nil {
+		t.Logf("cp: %v %s", err, said)
+	}
 }
 
 // unchanged counts the objects that a server shows as they were acknowledged.

@@ -207,7 +207,9 @@ func TestKillReplica(t *testing.T) {
 	for range n {
 		victim := s.random.IntN(len(replicas))
 		s.writeAndKill(t, connections, replicas[victim], pick(s.random, underLoad, answering))
-		s.check(t, shared.Client)
+		for _, problem := range s.problems(t, shared.Client) {
+			t.Error(problem)
+		}
 		if t.Failed() {
 			t.FailNow()
 		}

@@ -8,6 +8,9 @@ import (
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/portolan-dev/portolan/test/harness"
 )
 
 // object is the Service a as of a write, at a revision.
@@ -97,5 +100,29 @@ func expectProblem(t *testing.T, what string, problems []string, want string) {
 	if want == "" && len(problems) > 0 || want != "" && (len(problems) != 1 || !strings.Contains(problems[0], want)) {
 		encoded, _ := json.Marshal(problems)
 		t.Errorf("%s: got %s, want %q", what, encoded, want)
+	}
+}
+
+// TestReplayOfOlderStore wants the replay to miss what a store of a moment before
+// doesn't have yet.
+func TestReplayOfOlderStore(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, harness.Seed(t), 0)
+	older := filepath.Join(s.root, "older")
+	for n := range 2 {
+		server := s.serve(t)
+		server.WaitReady(t)
+		connection := connect(t, server)
+		s.checkShown(t, connection)
+		s.writeAndKill(t, []dynamic.Interface{connection}, server, answering)
+		if n == 0 {
+			copyDir(t, s.dir(), older)
+		}
+	}
+	s.checkStored(t)
+	problems := problemsOf(t, s, older)
+	t.Logf("%d problems, such as %s", len(problems), strings.Join(problems[:min(3, len(problems))], "; "))
+	if len(problems) == 0 {
+		t.Error("the replay accepts a store that has lost acknowledged writes")
 	}
 }

@@ -111,20 +111,28 @@ func (s *store) write(l *life, until func()) {
 // checkStored replays the journal against a data directory that no server uses.
 func (s *store) checkStored(t *testing.T) {
 	t.Helper()
-	opened, err := etcd.StartEmbedded(t.Context(), s.dir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.check(t, opened.Client)
-	if err := opened.Close(); err != nil {
-		t.Fatal(err)
+	for _, problem := range problemsOf(t, s, s.dir()) {
+		t.Error(problem)
 	}
 }
 
-// check replays the journal against an etcd.
-func (s *store) check(t *testing.T, client *clientv3.Client) {
+// problemsOf are what is wrong with a data directory by a store's journal.
+func problemsOf(t *testing.T, s *store, dir string) []string {
 	t.Helper()
-	harness.Verify(t, client)
+	opened, err := etcd.StartEmbedded(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	problems := s.problems(t, opened.Client)
+	if err := opened.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return problems
+}
+
+// problems replays the journal against an etcd.
+func (s *store) problems(t *testing.T, client *clientv3.Client) []string {
+	t.Helper()
 	s.journal.replay(t)
 	stored := map[key]int64{}
 	for _, kind := range kinds() {
@@ -137,9 +145,7 @@ func (s *store) check(t *testing.T, client *clientv3.Client) {
 			stored[key{kind.resource, strings.TrimPrefix(string(kv.Key), prefix)}] = kv.ModRevision
 		}
 	}
-	for _, problem := range s.journal.checkRevisions(stored) {
-		t.Error(problem)
-	}
+	return append(harness.Check(t, client).Violations, s.journal.checkRevisions(stored)...)
 }
 
 // checkShown replays the journal against what a server shows, and takes that for
