@@ -21,31 +21,71 @@ import (
 // newer than the last of the first.
 //
 // So the layer below the cache (batchMarker) marks when a batch is applied, and
-// the layer above (wholeBatches) reads again what was read just then. What is
-// left is a client whose connection breaks between two events of a batch, and
-// which watches again from their revision.
+// the layer above (wholeBatches) reads again what was read just then.
+//
+// A client whose connection breaks between two events of a batch watches again
+// from their revision, and has no other way to say how far it got. So a watch
+// that starts at the revision of a batch tells of the whole batch again.
 type batches struct {
 	// applying is held for writing while a batch is applied.
 	applying sync.RWMutex
 	// begun and applied are the revisions of the last batch whose application has
 	// begun and ended. They differ while one is applied.
 	begun, applied atomic.Uint64
-	// recent are the revisions of the last batches, the next to be overwritten at
-	// oldest. Applying guards them.
-	recent [1024]uint64
-	oldest int
+
+	mu sync.Mutex
+	// listed is the revision that the watch cache was filled at. Of what was written
+	// up to then, it has no events, and nobody knows what was a batch.
+	listed uint64
+	// last is the last revision that the watch cache was told of, and events is of
+	// how many events, since listed.
+	last   uint64
+	events int
+	// revisions are those of the last batches, ascending.
+	revisions []uint64
 }
+
+// maxRevisions is more batches than a watch cache has events of.
+const maxRevisions = 100_000
 
 // apply marks the batch of a revision as being applied while send hands it to
 // the cache.
 func (b *batches) apply(revision uint64, send func()) {
 	b.applying.Lock()
 	defer b.applying.Unlock()
+	b.record(revision)
 	b.begun.Store(revision)
-	b.recent[b.oldest] = revision
-	b.oldest = (b.oldest + 1) % len(b.recent)
 	send()
 	b.applied.Store(revision)
+}
+
+func (b *batches) record(revision uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.revisions) >= maxRevisions {
+		// What is forgotten counts as a batch: see maybeBatch.
+		b.listed = max(b.listed, b.revisions[maxRevisions/2-1])
+		b.revisions = slices.Clone(b.revisions[maxRevisions/2:])
+	}
+	b.revisions = append(b.revisions, revision)
+}
+
+// fill notes that the watch cache begins anew at a revision.
+func (b *batches) fill(revision uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.listed, b.last, b.events = revision, max(b.last, revision), 0
+}
+
+// tell notes that the watch cache is told of an event, or that there is none up
+// to a revision.
+func (b *batches) tell(revision uint64, bookmark bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.last = max(b.last, revision)
+	if !bookmark {
+		b.events++
+	}
 }
 
 // wait returns when no batch is being applied.
@@ -60,13 +100,36 @@ func (b *batches) maybePart(before, revision uint64) bool {
 	return before < revision && revision <= b.begun.Load()
 }
 
-// maybeBatch says whether a batch may have been written at a revision: one was, or
-// it is too long ago to tell.
+// maybeBatch says whether a batch may have been written at a revision of which
+// the watch cache has been told: one was, or it is too long ago to tell.
 func (b *batches) maybeBatch(revision uint64) bool {
-	b.applying.RLock()
-	defer b.applying.RUnlock()
-	return revision > 0 && (revision < b.recent[b.oldest] || slices.Contains(b.recent[:], revision))
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.maybeBatchLocked(revision)
 }
+
+func (b *batches) maybeBatchLocked(revision uint64) bool {
+	_, batch := slices.BinarySearch(b.revisions, revision)
+	return batch || revision <= b.listed
+}
+
+// single says whether it is certain that no batch was written at a revision.
+func (b *batches) single(revision uint64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return revision <= b.last && !b.maybeBatchLocked(revision)
+}
+
+// completeSince says whether the watch cache has all events after a revision at
+// which, or right before which, it was filled.
+func (b *batches) completeSince(revision uint64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return (revision == b.listed || revision == b.listed+1) && b.events <= minCacheEvents
+}
+
+// minCacheEvents are how many events a watch cache keeps at least.
+const minCacheEvents = 100
 
 // batchSizes are the sizes of the batches that a watch on etcd has told of and
 // that have not been taken yet, by revision.

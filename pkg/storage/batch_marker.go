@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/storage"
+	"k8s.io/utils/ptr"
 )
 
 // batchMarker is the layer below the watch cache, on a store whose client counts
@@ -26,6 +27,14 @@ func (m *batchMarker) Watch(ctx context.Context, key string, opts storage.ListOp
 		return nil, err
 	}
 	w := &markedWatch{batchMarker: m, inner: inner, sizes: sizes, result: make(chan watch.Event), stopped: make(chan struct{})}
+	if w.filling = ptr.Deref(opts.SendInitialEvents, false); !w.filling {
+		revision, err := m.Versioner().ParseResourceVersion(opts.ResourceVersion)
+		if err != nil {
+			inner.Stop()
+			return nil, err
+		}
+		m.batches.fill(revision)
+	}
 	go w.run()
 	return w, nil
 }
@@ -34,6 +43,8 @@ type markedWatch struct {
 	*batchMarker
 	inner watch.Interface
 	sizes *batchSizes
+	// filling says that the watch still tells of what there is, not of what changes.
+	filling bool
 	// result has no buffer: who receives an event has done with the one before.
 	result  chan watch.Event
 	stopped chan struct{}
@@ -70,6 +81,7 @@ func (w *markedWatch) run() {
 			of, missing = revision, w.sizes.take(revision)
 		}
 		if missing == 0 {
+			w.note(event, revision)
 			if !w.send(event) {
 				return
 			}
@@ -81,6 +93,20 @@ func (w *markedWatch) run() {
 				return
 			}
 			batch = nil
+		}
+	}
+}
+
+// note brings up to date what is known of the cache, before the cache itself is.
+func (w *markedWatch) note(event watch.Event, revision uint64) {
+	switch {
+	case event.Type == watch.Error:
+	case !w.filling:
+		w.batches.tell(revision, event.Type == watch.Bookmark)
+	case event.Type == watch.Bookmark:
+		if end, err := storage.HasInitialEventsEndBookmarkAnnotation(event.Object); err == nil && end {
+			w.batches.fill(revision)
+			w.filling = false
 		}
 	}
 }
@@ -115,6 +141,7 @@ func (w *markedWatch) sendBatch(revision uint64, batch []watch.Event) (sent bool
 	}
 	w.batches.apply(revision, func() {
 		for _, event := range append(batch, watch.Event{Type: watch.Bookmark, Object: bookmark}) {
+			w.note(event, revision)
 			if sent = w.send(event); !sent {
 				return
 			}

@@ -151,47 +151,48 @@ func TestMarkedWatchStopped(t *testing.T) {
 	state.wait()
 }
 
-// TestWholeWatch has the watch cache end watches.
+// TestWholeWatch has the watch cache tell of more than a client asked for.
 func TestWholeWatch(t *testing.T) {
 	t.Parallel()
 	failure := watch.Event{Type: watch.Error, Object: &metav1.Status{}}
-	bookmark := podEvent("", 3)
-	bookmark.Type = watch.Bookmark
+	bookmark := func(revision uint64) watch.Event {
+		event := podEvent("", revision)
+		event.Type = watch.Bookmark
+		return event
+	}
+	events := []watch.Event{bookmark(2), podEvent("a", 3), podEvent("b", 4), podEvent("c", 4), bookmark(4), podEvent("a", 5), podEvent("a", 6), podEvent("b", 6), failure}
 	state := &batches{}
-	state.apply(3, func() {})
-	for _, test := range []struct {
-		name    string
-		events  []watch.Event
-		expired bool
-	}{
-		{"no event", nil, false},
-		{"before the batch", []watch.Event{podEvent("a", 2)}, false},
-		{"maybe within the batch", []watch.Event{podEvent("a", 2), podEvent("a", 3)}, true},
-		{"maybe within the batch, with a bookmark", []watch.Event{podEvent("a", 2), bookmark}, true},
-		{"after the batch", []watch.Event{podEvent("a", 3), podEvent("b", 3), podEvent("a", 4)}, false},
-		{"an error", []watch.Event{podEvent("a", 3), failure}, false},
+	state.fill(1)
+	for _, revision := range []uint64{4, 6} {
+		state.apply(revision, func() {})
+	}
+	state.tell(9, true)
+	for from, skipped := range map[uint64]int{
+		3: 2, // not a batch: nothing of it
+		4: 2, // a batch: all of it
+		5: 6,
+		6: 6,
 	} {
-		t.Run(test.name, func(t *testing.T) {
+		t.Run(fmt.Sprint(from), func(t *testing.T) {
 			t.Parallel()
-			inner := make(chan watch.Event, len(test.events))
-			for _, event := range test.events {
+			inner := make(chan watch.Event, len(events))
+			for _, event := range events {
 				inner <- event
 			}
 			close(inner)
 			whole := &wholeBatches{Interface: &watched{events: inner}, batches: state, newFunc: newPod}
-			w, err := whole.Watch(t.Context(), podPrefix, storage.ListOptions{ResourceVersion: "3"})
+			w, err := whole.Watch(t.Context(), podPrefix, storage.ListOptions{ResourceVersion: fmt.Sprint(from)})
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer w.Stop()
-			for _, want := range test.events {
+			for _, want := range events[skipped:] {
 				if got := <-w.ResultChan(); got != want {
 					t.Errorf("received %v, want %v", got, want)
 				}
 			}
-			last, open := <-w.ResultChan()
-			if open != test.expired || open && !apierrors.IsResourceExpired(apierrors.FromObject(last.Object)) {
-				t.Errorf("ended with %v (%v)", last, open)
+			if last, open := <-w.ResultChan(); open {
+				t.Errorf("ended with %v", last)
 			}
 		})
 	}
@@ -200,14 +201,47 @@ func TestWholeWatch(t *testing.T) {
 func TestMaybeBatch(t *testing.T) {
 	t.Parallel()
 	state := &batches{}
-	if state.maybeBatch(0) || state.maybeBatch(1) {
-		t.Error("there has been no batch")
+	state.fill(3)
+	check := func(batch, single string) {
+		t.Helper()
+		var gotBatch, gotSingle string
+		for revision := range uint64(10) {
+			if state.maybeBatch(revision) {
+				gotBatch += fmt.Sprint(revision)
+			}
+			if state.single(revision) {
+				gotSingle += fmt.Sprint(revision)
+			}
+		}
+		if gotBatch != batch || gotSingle != single {
+			t.Errorf("maybe batches %s, want %s; certainly none %s, want %s", gotBatch, batch, gotSingle, single)
+		}
 	}
-	last := uint64(2 * (len(state.recent) + 1))
-	for revision := uint64(2); revision <= last; revision += 2 {
-		state.apply(revision, func() {})
+	check("0123", "")
+	state.tell(4, false)
+	check("0123", "4")
+	state.apply(6, func() { state.tell(6, false); state.tell(6, false) })
+	check("01236", "45")
+	state.tell(8, true)
+	check("01236", "4578")
+	for revision, want := range map[uint64]bool{2: false, 3: true, 4: true, 5: false} {
+		if got := state.completeSince(revision); got != want {
+			t.Errorf("completeSince(%d) is %v", revision, got)
+		}
 	}
-	for revision, want := range map[uint64]bool{1: true, 2: true, 3: true, 4: true, 5: false, 6: true, last - 1: false, last: true, last + 1: false} {
+	for range minCacheEvents {
+		state.tell(9, false)
+	}
+	if state.completeSince(3) {
+		t.Error("the watch cache may have dropped events")
+	}
+	state.fill(9)
+	check("0123456789", "")
+	for revision := range uint64(maxRevisions) {
+		state.apply(10+2*revision, func() {})
+	}
+	state.tell(10+2*maxRevisions, true)
+	for revision, want := range map[uint64]bool{11: true, 9 + maxRevisions: false, 10 + maxRevisions: true, 8 + 2*maxRevisions: true, 9 + 2*maxRevisions: false} {
 		if got := state.maybeBatch(revision); got != want {
 			t.Errorf("maybeBatch(%d) is %v", revision, got)
 		}
@@ -256,30 +290,12 @@ func TestReadsInABatch(t *testing.T) {
 		}
 		return podNames(list), nil
 	}
-	// tell is what a watch tells of up to the creation of the pod "end".
 	tell := func(ctx context.Context, top storage.Interface, opts storage.ListOptions) ([]string, error) {
 		w, err := top.Watch(ctx, podPrefix, opts)
 		if err != nil {
 			return nil, err
 		}
-		defer w.Stop()
-		var told []string
-		for event := range w.ResultChan() {
-			if cacheable, ok := event.Object.(runtime.CacheableObject); ok {
-				event.Object = cacheable.GetObject()
-			}
-			pod, ok := event.Object.(*example.Pod)
-			if !ok {
-				return told, apierrors.FromObject(event.Object)
-			}
-			if pod.Name == "end" {
-				return told, nil
-			}
-			if event.Type != watch.Bookmark {
-				told = append(told, string(event.Type)+" "+pod.Name)
-			}
-		}
-		return told, fmt.Errorf("the watch ended after %v", told)
+		return told(w)
 	}
 	deletions := []string{"DELETED a", "DELETED b", "DELETED c"}
 	for _, test := range []struct {
@@ -392,4 +408,27 @@ func podNames(list *example.PodList) []string {
 		names = append(names, pod.Name)
 	}
 	return names
+}
+
+// told is what a watch tells of up to the creation of a pod that is named end or
+// annotated so. The watch is stopped then.
+func told(w watch.Interface) ([]string, error) {
+	defer w.Stop()
+	var told []string
+	for event := range w.ResultChan() {
+		if cacheable, ok := event.Object.(runtime.CacheableObject); ok {
+			event.Object = cacheable.GetObject()
+		}
+		pod, ok := event.Object.(*example.Pod)
+		if !ok {
+			return told, apierrors.FromObject(event.Object)
+		}
+		if pod.Name == "end" || pod.Annotations["end"] != "" {
+			return told, nil
+		}
+		if event.Type != watch.Bookmark {
+			told = append(told, string(event.Type)+" "+pod.Name)
+		}
+	}
+	return told, fmt.Errorf("the watch ended after %v", told)
 }

@@ -2,11 +2,8 @@ package storage
 
 import (
 	"context"
-	"fmt"
 	"strconv"
-	"sync"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -17,10 +14,6 @@ import (
 // maxCachedLists bounds how often a list is read from the watch cache because a
 // batch was applied at the time. Each is begun when no batch is being applied.
 const maxCachedLists = 8
-
-// watchBuffer is how many events a watch holds for a client, which may still read
-// them when it has stopped the watch. The watch cache's own hold no fewer.
-const watchBuffer = 10
 
 // wholeBatches is the layer above the watch cache: what it returns shows all of
 // a batch or nothing. Where no batch is applied at the time, that costs two
@@ -81,17 +74,6 @@ func consistent(opts storage.ListOptions) bool {
 	return opts.ResourceVersion == "" && opts.ResourceVersionMatch == "" && opts.Predicate.Continue == ""
 }
 
-// Watch implements storage.Interface.
-func (s *wholeBatches) Watch(ctx context.Context, key string, opts storage.ListOptions) (watch.Interface, error) {
-	inner, err := s.register(ctx, key, opts)
-	if err != nil {
-		return nil, err
-	}
-	w := &wholeWatch{wholeBatches: s, inner: inner, result: make(chan watch.Event, watchBuffer), stopped: make(chan struct{})}
-	go w.run()
-	return w, nil
-}
-
 // register begins a watch of the watch cache that misses no part of a batch.
 func (s *wholeBatches) register(ctx context.Context, key string, opts storage.ListOptions) (watch.Interface, error) {
 	before := s.batches.applied.Load()
@@ -136,47 +118,4 @@ func (s *wholeBatches) catchUp(ctx context.Context, key string, opts storage.Lis
 	}
 	// Whether there is an object at the key doesn't matter.
 	return opts, s.Interface.Get(ctx, key, storage.GetOptions{ResourceVersion: opts.ResourceVersion, IgnoreNotFound: true}, s.newFunc())
-}
-
-// wholeWatch ends with an error if the watch cache ends it, as it does when the
-// client is slow, and the client may have seen a part of a batch only: from the
-// last revision that it has seen it would watch again and miss the rest.
-type wholeWatch struct {
-	*wholeBatches
-	inner   watch.Interface
-	result  chan watch.Event
-	stopped chan struct{}
-	stop    sync.Once
-}
-
-// ResultChan implements watch.Interface.
-func (w *wholeWatch) ResultChan() <-chan watch.Event { return w.result }
-
-// Stop implements watch.Interface.
-func (w *wholeWatch) Stop() {
-	w.stop.Do(func() { close(w.stopped) })
-	w.inner.Stop()
-}
-
-func (w *wholeWatch) run() {
-	defer close(w.result)
-	var seen uint64
-	for event := range w.inner.ResultChan() {
-		// The object is its receiver's from then on.
-		revision := revisionOf(w.Interface, event)
-		select {
-		case w.result <- event:
-			seen = revision
-		case <-w.stopped:
-			return
-		}
-	}
-	if !w.batches.maybeBatch(seen) {
-		return
-	}
-	expired := apierrors.NewResourceExpired(fmt.Sprintf("the watch ended when not all that changed at resource version %d may have been told: list again", seen))
-	select {
-	case w.result <- watch.Event{Type: watch.Error, Object: &expired.ErrStatus}:
-	case <-w.stopped:
-	}
 }

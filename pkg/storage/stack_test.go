@@ -153,6 +153,7 @@ type stack struct {
 	lists       *suite.KubernetesRecorder
 	transformer *switchable
 	codec       runtime.Codec
+	setup       *setup
 }
 
 // UpdatePrefixTransformer implements suite.InterfaceWithPrefixTransformer.
@@ -277,7 +278,13 @@ func cachedStack(t *testing.T, options ...func(*setup)) *stack {
 	for _, option := range options {
 		option(o)
 	}
-	s := o.start(t)
+	return o.start(t).cached(t, o)
+}
+
+// cached is a stack with a watch cache of its own, on the etcd of another: what
+// another server has, or the same one after a restart.
+func (s *stack) cached(t *testing.T, o *setup) *stack {
+	t.Helper()
 	rest, err := s.getter(t, "/registry").GetRESTOptions(pods, &example.Pod{})
 	if err != nil {
 		t.Fatal(err)
@@ -292,8 +299,15 @@ func cachedStack(t *testing.T, options ...func(*setup)) *stack {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	s.Interface = top
-	return s
+	again := *s
+	again.Interface, again.setup = top, o
+	return &again
+}
+
+// again is the stack of a server that starts now.
+func (s *stack) again(t *testing.T) *stack {
+	t.Helper()
+	return s.cached(t, s.setup)
 }
 
 func podAttributes(obj runtime.Object) (labels.Set, fields.Set, error) {

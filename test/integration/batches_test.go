@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -47,10 +48,13 @@ func TestBatchesShowWhole(t *testing.T) {
 			}
 		})
 	}
+	seed := harness.Seed(t)
 	var readers, writers sync.WaitGroup
-	for _, r := range []*batchReader{nodePortReader(server), sliceReader(server)} {
+	for i, r := range []*batchReader{nodePortReader(server), sliceReader(server)} {
 		run(&readers, "lists of "+r.resource, r.lists)
 		run(&readers, "lists and watches of "+r.resource, func(ctx context.Context) error { return r.follow(ctx, r.listAndWatch) })
+		random := harness.Random(seed, i)
+		run(&readers, "broken watches of "+r.resource, func(ctx context.Context) error { return r.resume(ctx, random) })
 		run(&readers, "watch-lists of "+r.resource, func(ctx context.Context) error { return r.follow(ctx, r.watchList) })
 	}
 	for _, name := range []string{"one", "two"} {
@@ -141,6 +145,44 @@ func sliceReader(server *harness.Server) *batchReader {
 			return true
 		},
 	}
+}
+
+// resume lists once, and then watches with connections that break after a few
+// events, in the middle of batches for the most part. Each watch begins at the
+// revision of the last event that was received. Nothing is missed on the way.
+func (r *batchReader) resume(ctx context.Context, random *rand.Rand) error {
+	s, revision, err := r.read(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	for len(s.names(lastService)) == 0 {
+		w, err := r.watch(ctx, metav1.ListOptions{ResourceVersion: revision, AllowWatchBookmarks: random.IntN(2) == 0})
+		if err != nil {
+			return fmt.Errorf("watch from revision %s: %w", revision, err)
+		}
+		// A whole batch and more, or a watch would never get past it.
+		for range 1 + random.IntN(2*batchSize) {
+			event, open := <-w.ResultChan()
+			if !open {
+				break
+			}
+			obj, ok := event.Object.(metav1.Object)
+			if !ok {
+				w.Stop()
+				return fmt.Errorf("watch from revision %s: %w", revision, apierrors.FromObject(event.Object))
+			}
+			r.apply(s, event.Type, event.Object)
+			if revision = obj.GetResourceVersion(); len(s.names(lastService)) > 0 {
+				break
+			}
+		}
+		w.Stop()
+	}
+	listed, _, err := r.read(ctx, metav1.ListOptions{})
+	if err == nil && !maps.Equal(s, listed) {
+		err = fmt.Errorf("watched up to revision %s, there is %v in the end; listed, there is %v", revision, s, listed)
+	}
+	return err
 }
 
 // state is what a reader has seen: the names of objects, and the Service that
