@@ -8,9 +8,7 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/client/v3/kubernetes"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/apiserver/pkg/registry/generic"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
@@ -174,23 +172,16 @@ func (l *Ledger) guardRange(plan *txn.Plan, a *attempt, value allocation.Value) 
 
 func (l *Ledger) newClaim(ctx context.Context, owner *v1.Service, value allocation.Value, protocols []corev1.Protocol) (txn.Put, error) {
 	name := value.String()
-	meta := metav1.ObjectMeta{Name: name, UID: uuid.NewUUID(), CreationTimestamp: metav1.Now()}
-	parent := referenceTo(owner)
 	if value.Class == allocation.Port {
-		return l.ports.Encode(ctx, name, &v1.NodePort{ObjectMeta: meta, Spec: v1.NodePortSpec{Protocols: protocols, ParentRef: parent}})
+		return l.ports.Encode(ctx, name, v1.NewHeldPort(name, protocols, owner))
 	}
-	meta.Labels = v1.HeldAddressLabels(name)
-	return l.addresses.Encode(ctx, name, &v1.IPAddress{ObjectMeta: meta, Spec: v1.IPAddressSpec{ParentRef: parent}})
-}
-
-func referenceTo(owner *v1.Service) *v1.ParentReference {
-	return &v1.ParentReference{Group: v1.GroupName, Resource: "services", Namespace: owner.Namespace, Name: owner.Name, UID: owner.UID}
+	return l.addresses.Encode(ctx, name, v1.NewHeldAddress(name, owner))
 }
 
 // committed enters what a transaction of this replica did into the index,
 // ahead of the watch.
 func (l *Ledger) committed(a *attempt, revision int64) {
-	claim := claimOf(referenceTo(a.owner), revision)
+	claim := claimOf(v1.HolderOf(a.owner), revision)
 	for _, value := range slices.Concat(a.take, a.adopt, a.rewrite) {
 		l.Index.Observe(value, claim)
 	}

@@ -193,3 +193,57 @@ func TestVerifyFlags(t *testing.T) {
 		expectError(t, err, test.want)
 	}
 }
+
+// TestVerifyRepair repairs the store of a server that was stopped, in plain text
+// and encrypted.
+func TestVerifyRepair(t *testing.T) {
+	config := filepath.Join(t.TempDir(), "encryption.yaml")
+	if err := os.WriteFile(config, []byte(encryptionConfig), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, flags := range map[string][]string{"plain": nil, "encrypted": {"--encryption-provider-config=" + config}} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			store := openStore(t, dir)
+			fillStore(t, store.Client)
+			const orphan = "/registry/portolan.dev/nodeports/30081"
+			if _, err := store.Client.Put(t.Context(), orphan, strings.ReplaceAll(webPort, "30080", "30081")); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := store.Client.Delete(t.Context(), "/registry/portolan.dev/ipaddresses/10.96.0.5"); err != nil {
+				t.Fatal(err)
+			}
+			closeStore(t, store)
+			flags := append(flags, "--data-dir", dir)
+			if name == "encrypted" {
+				if _, err := runCommand(t, append([]string{"migrate"}, flags...)...); err != nil {
+					t.Fatal(err)
+				}
+			}
+
+			const make, remove = "make ipaddresses/10.96.0.5: services/default/web holds it\n", "delete nodeports/30081: services/default/web (uid u) doesn't hold it\n"
+			stdout, _, err := runVerify(t, append(flags, "--repair", "--dry-run")...)
+			expectError(t, err, "2 violations")
+			if !strings.HasPrefix(stdout, "plan: "+make+"plan: "+remove+"Checked at") {
+				t.Errorf("dry run:\n%s", stdout)
+			}
+			stdout, _, err = runVerify(t, append(flags, "--repair")...)
+			if err != nil || !strings.HasPrefix(stdout, "plan: "+make+"plan: "+remove+"done: "+make+"done: "+remove+"Checked at") || !strings.Contains(stdout, "\nOK: ") {
+				t.Errorf("%v\n%s", err, stdout)
+			}
+			stdout, _, err = runVerify(t, append(flags, "--repair", "-o", "json")...)
+			if err != nil || strings.Contains(stdout, "repairs") {
+				t.Errorf("again: %v\n%s", err, stdout)
+			}
+
+			store = openStore(t, dir)
+			defer closeStore(t, store)
+			made, err := store.Client.Get(t.Context(), "/registry/portolan.dev/ipaddresses/10.96.0.5")
+			if err != nil || len(made.Kvs) != 1 || bytes.HasPrefix(made.Kvs[0].Value, []byte("k8s:enc:secretbox:")) != (name == "encrypted") {
+				t.Errorf("stored is %v, %v", made, err)
+			}
+		})
+	}
+	_, _, err := runVerify(t, "--dry-run")
+	expectError(t, err, "--dry-run is for --repair")
+}

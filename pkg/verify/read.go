@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"strconv"
 	"strings"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -82,7 +83,7 @@ func readAll[T any, P interface {
 	metav1.Object
 	runtime.Object
 }](ctx context.Context, p *pass, resource string, into *[]T) error {
-	root := path.Join("/", p.Prefix, v1.GroupName) + "/"
+	root := rootOf(p.Prefix)
 	return p.scan(ctx, root+resource+"/", func(kv *mvccpb.KeyValue) {
 		key := strings.TrimPrefix(string(kv.Key), root)
 		value, readable := p.decrypt(ctx, resource, kv)
@@ -105,9 +106,13 @@ func readAll[T any, P interface {
 			return
 		}
 		object.SetManagedFields(nil)
+		object.SetResourceVersion(strconv.FormatInt(kv.ModRevision, 10))
 		*into = append(*into, *object)
 	})
 }
+
+// rootOf is what the keys of portolan.dev's objects begin with.
+func rootOf(prefix string) string { return path.Join("/", prefix, v1.GroupName) + "/" }
 
 // scan calls visit for each key that has a prefix. The first call settles the
 // revision that the others read at.

@@ -61,6 +61,8 @@ type Report struct {
 	// be taken away by force under the values that are held from it, and those
 	// stay claimed all the same.
 	Warnings []string `json:"warnings"`
+	// Repairs are what was done about violations, where that was asked for.
+	Repairs []string `json:"repairs,omitempty"`
 }
 
 // Err is nil if there are no violations.
@@ -112,13 +114,16 @@ const (
 // owner is a Service and what it holds: the key of each claim, with the
 // protocols that it serves there.
 type owner struct {
+	service  *v1.Service
 	uid      types.UID
 	held     map[string]holding
 	homeless bool
 }
 
 type claim struct {
-	key       string
+	key string
+	// version is the resource version.
+	version   string
 	parent    *v1.ParentReference
 	protocols []corev1.Protocol
 	isPort    bool
@@ -157,12 +162,12 @@ func newChecker(contents Contents) *checker {
 	for i := range contents.IPAddresses {
 		address := &contents.IPAddresses[i]
 		key := keyOf(ipAddresses, "", address.Name)
-		c.claims[key] = claim{key: key, parent: address.Spec.ParentRef}
+		c.claims[key] = claim{key: key, version: address.ResourceVersion, parent: address.Spec.ParentRef}
 	}
 	for i := range contents.NodePorts {
 		port := &contents.NodePorts[i]
 		key := keyOf(nodePorts, "", port.Name)
-		c.claims[key] = claim{key: key, parent: port.Spec.ParentRef, protocols: port.Spec.Protocols, isPort: true}
+		c.claims[key] = claim{key: key, version: port.ResourceVersion, parent: port.Spec.ParentRef, protocols: port.Spec.Protocols, isPort: true}
 	}
 	for _, value := range contents.Unreadable {
 		c.unreadable[value.Key] = true
@@ -181,7 +186,7 @@ func (c *checker) addOwner(key string, svc *v1.Service) {
 		}
 	}
 	homeless := service.NeedsClusterIP(svc) && len(service.ClusterIPs(svc)) == 0
-	c.owners[key] = owner{uid: svc.UID, held: held, homeless: homeless}
+	c.owners[key] = owner{service: svc, uid: svc.UID, held: held, homeless: homeless}
 }
 
 func (c *checker) violation(format string, args ...any) {

@@ -1,0 +1,151 @@
+package verify
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+)
+
+// Plan is what can be done about violations.
+type Plan struct {
+	// Repairs are independent of each other.
+	Repairs []Repair
+	// Left are the violations that can't be repaired, each with what to do.
+	Left []string
+}
+
+// Repair is one transaction that brings a claim and its Service into agreement.
+type Repair struct {
+	// Text says what it does, e.g. "delete ipaddresses/10.96.0.5: …".
+	Text string
+	// guards are the resource versions that the transaction relies on, by key below
+	// the API group; empty for an object that must not exist.
+	guards map[string]string
+	// key of the claim that is written, or deleted if claim is nil.
+	key   string
+	claim runtime.Object
+}
+
+// MakePlan plans what repairs a store. A claim whose holder doesn't hold it is
+// deleted, or given to the one Service that does. A value that a Service holds
+// without a claim is claimed for it. Nothing is taken from a Service, and nothing
+// from a reservation: which of two may keep a value is not for a program to say.
+func MakePlan(contents Contents) Plan {
+	p := &planner{checker: newChecker(contents), uids: map[types.UID]int{}}
+	if n := len(contents.Unreadable); n > 0 {
+		p.left("%s can't be read, and may hold anything: make them readable (--encryption-provider-config), or delete them, and repair then", count(n, "object"))
+		return p.plan
+	}
+	for _, owner := range p.owners {
+		p.uids[owner.uid]++
+	}
+	keys := map[string]bool{}
+	for key := range p.holders {
+		keys[key] = true
+	}
+	for key := range p.claims {
+		keys[key] = true
+	}
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		p.repair(key)
+	}
+	return p.plan
+}
+
+type planner struct {
+	*checker
+	// uids says how many Services have each.
+	uids map[types.UID]int
+	plan Plan
+}
+
+func (p *planner) left(format string, args ...any) {
+	p.plan.Left = append(p.plan.Left, fmt.Sprintf(format, args...))
+}
+
+func (p *planner) repair(key string) {
+	cl, claimed := p.claims[key]
+	holders := slices.Sorted(slices.Values(p.holders[key]))
+	if claimed {
+		if problem := nameProblem(cl); problem != "" {
+			p.left("%s %s: delete it from etcd by hand", key, problem)
+			return
+		}
+	}
+	reserved := claimed && cl.isReservation()
+	switch {
+	case len(holders) > 1:
+		p.left("%s is held by %s: give all of them but one another value", p.owners[holders[0]].held[key].text, strings.Join(holders, " and "))
+	case len(holders) == 1 && p.uids[p.owners[holders[0]].uid] > 1, len(holders) == 1 && p.owners[holders[0]].uid == "":
+		p.left("%s has no uid of its own: delete it and make it again", holders[0])
+	case claimed && !reserved && !cl.namesService():
+		p.left("%s is held by %s, which is no Service: delete it from etcd by hand", key, cl.holder())
+	case len(holders) == 1 && reserved:
+		p.left("%s holds %s, but %s is a reservation: delete that and repair again, or give the Service another value", holders[0], p.owners[holders[0]].held[key].text, key)
+	case len(holders) == 1 && !claimed:
+		p.claimFor(holders[0], key, "make %s: %s holds it")
+	case len(holders) == 1 && !p.isClaimOf(cl, holders[0]):
+		p.claimFor(holders[0], key, "give %s to %s, which holds it")
+	case len(holders) == 1 && cl.isPort && !sameProtocols(cl.protocols, p.owners[holders[0]].held[key].protocols):
+		p.claimFor(holders[0], key, "write the protocols of %s as %s serves them")
+	case len(holders) == 0 && claimed && !reserved:
+		repair := Repair{Text: fmt.Sprintf("delete %s: %s doesn't hold it", key, cl.holder()), key: key, guards: map[string]string{}}
+		p.guard(&repair, cl)
+		p.plan.Repairs = append(p.plan.Repairs, repair)
+	}
+}
+
+func (p *planner) isClaimOf(cl claim, holder string) bool {
+	return cl.holderKey() == holder && cl.parent.UID == p.owners[holder].uid
+}
+
+// claimFor plans the claim of a Service in the place of what there is.
+func (p *planner) claimFor(holder, key, text string) {
+	owner := p.owners[holder]
+	held := owner.held[key]
+	_, name, _ := strings.Cut(key, "/")
+	repair := Repair{Text: fmt.Sprintf(text, key, holder), key: key, guards: map[string]string{key: ""}}
+	if cl, claimed := p.claims[key]; claimed {
+		p.guard(&repair, cl)
+	}
+	repair.guards[holder] = owner.service.ResourceVersion
+	if held.isPort {
+		protocols := append([]corev1.Protocol(nil), held.protocols...)
+		repair.claim = v1.NewHeldPort(name, protocols, owner.service)
+	} else {
+		repair.claim = v1.NewHeldAddress(name, owner.service)
+	}
+	p.plan.Repairs = append(p.plan.Repairs, repair)
+}
+
+// guard makes a repair rely on a claim and on the Service that the claim names.
+func (p *planner) guard(repair *Repair, cl claim) {
+	repair.guards[cl.key] = cl.version
+	version := ""
+	if owner, exists := p.owners[cl.holderKey()]; exists {
+		version = owner.service.ResourceVersion
+	}
+	repair.guards[cl.holderKey()] = version
+}
+
+// String is the plan for people.
+func (p Plan) String() string {
+	var b strings.Builder
+	for _, repair := range p.Repairs {
+		fmt.Fprintf(&b, "plan: %s\n", repair.Text)
+	}
+	for _, left := range p.Left {
+		fmt.Fprintf(&b, "left: %s\n", left)
+	}
+	if len(p.Repairs) == 0 {
+		b.WriteString("There is nothing to repair.\n")
+	}
+	return b.String()
+}

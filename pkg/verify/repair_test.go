@@ -1,0 +1,84 @@
+package verify
+
+import (
+	"context"
+	"encoding/json"
+	"testing"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/etcd"
+)
+
+// TestRepairOfWhatHasChanged plans repairs, and has what they rely on change
+// before they are carried out.
+func TestRepairOfWhatHasChanged(t *testing.T) {
+	store, err := etcd.StartEmbedded(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	put := func(key string, object runtime.Object) {
+		t.Helper()
+		object.GetObjectKind().SetGroupVersionKind(v1.SchemeGroupVersion.WithKind(map[bool]string{true: "Service", false: "IPAddress"}[key[:1] == "s"]))
+		value, err := json.Marshal(object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := store.Client.Put(t.Context(), rootOf("/registry")+key, string(value)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	repairer := Repairer{KV: store.Client, Prefix: "/registry", Encode: func(_ context.Context, _, _ string, object runtime.Object) ([]byte, error) {
+		object.GetObjectKind().SetGroupVersionKind(v1.SchemeGroupVersion.WithKind("IPAddress"))
+		return json.Marshal(object)
+	}}
+	plan := func(want int) []Repair {
+		t.Helper()
+		contents, err := Read(t.Context(), store.Client, "/registry")
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan := MakePlan(contents)
+		if len(plan.Repairs) != want {
+			t.Fatalf("planned %v, want %d repairs", plan, want)
+		}
+		return plan.Repairs
+	}
+	carryOut := func(repair Repair, want bool) {
+		t.Helper()
+		if done, err := repairer.CarryOut(t.Context(), repair); err != nil || done != want {
+			t.Errorf("%s: done %v, %v", repair.Text, done, err)
+		}
+	}
+	web, gone := newService("web", "10.96.0.5"), newAddress("10.96.0.9", heldBy("gone"))
+	put("services/default/web", &web)
+	put("ipaddresses/10.96.0.9", &gone)
+	repairs := plan(2)
+	// The Service changes, and somebody makes the one that the claim names.
+	put("services/default/web", &web)
+	other := newService("gone", "10.96.0.9")
+	put("services/default/gone", &other)
+	for _, repair := range repairs {
+		carryOut(repair, false)
+	}
+	repair := plan(1)[0]
+	carryOut(repair, true)
+	carryOut(repair, false)
+	plan(0)
+	// An address that is claimed meanwhile, and a claim that is written.
+	if _, err := store.Client.Delete(t.Context(), rootOf("/registry"), clientv3.WithPrefix()); err != nil {
+		t.Fatal(err)
+	}
+	put("services/default/web", &web)
+	put("ipaddresses/10.96.0.9", &gone)
+	repairs = plan(2)
+	claim := newAddress("10.96.0.5", heldBy("web"))
+	put("ipaddresses/10.96.0.5", &claim)
+	put("ipaddresses/10.96.0.9", &gone)
+	for _, repair := range repairs {
+		carryOut(repair, false)
+	}
+}
