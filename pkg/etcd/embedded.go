@@ -197,5 +197,9 @@ func lock(path string) (unlock func() error, err error) {
 		}
 		return nil, fmt.Errorf("locking %s: %w", path, err)
 	}
-	return file.Close, nil
+	return func() error {
+		// A program that is started meanwhile has the file until it runs: closing
+		// it alone would not end the lock before.
+		return errors.Join(syscall.Flock(int(file.Fd()), syscall.LOCK_UN), file.Close())
+	}, nil
 }

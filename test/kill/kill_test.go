@@ -118,6 +118,10 @@ func TestKillEmbedded(t *testing.T) {
 func killEmbedded(t *testing.T, s *store, n int, k *kills) {
 	for range n {
 		m := pick(s.random, moments...)
+		if s.journal.writes == 0 && m == defragmenting {
+			// There is nothing yet to defragment.
+			m = starting
+		}
 		if m == defragmenting {
 			s.killDefragmenting(t)
 		} else {
