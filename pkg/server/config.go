@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"time"
 
 	"k8s.io/apiserver/pkg/admission"
@@ -20,15 +19,14 @@ import (
 
 	generatedopenapi "github.com/portolan-dev/portolan/generated/openapi"
 	"github.com/portolan-dev/portolan/pkg/admission/initializer"
-	"github.com/portolan-dev/portolan/pkg/admission/resourcequota"
 	"github.com/portolan-dev/portolan/pkg/allocation"
-	"github.com/portolan-dev/portolan/pkg/bodies"
+	"github.com/portolan-dev/portolan/pkg/callers"
 	"github.com/portolan-dev/portolan/pkg/claims"
 	"github.com/portolan-dev/portolan/pkg/etcd"
+	"github.com/portolan-dev/portolan/pkg/flowcontrol"
 	"github.com/portolan-dev/portolan/pkg/metrics"
 	"github.com/portolan-dev/portolan/pkg/pki"
 	"github.com/portolan-dev/portolan/pkg/registry"
-	"github.com/portolan-dev/portolan/pkg/registry/service"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 	portolanstorage "github.com/portolan-dev/portolan/pkg/storage"
 	"github.com/portolan-dev/portolan/pkg/txn"
@@ -75,20 +73,7 @@ func NewConfig(ctx context.Context, o *options.Options, store *etcd.Store, files
 	if err := config.applyControllers(o); err != nil {
 		return nil, err
 	}
-	var details []detail
-	if config.Extra.Controllers != nil {
-		details = append(details, leaderDetail(config.Extra.Controllers.Leadership.Leader))
-	}
-	ledger := config.Extra.Ledger
-	config.Generic.BuildHandlerChainFunc = func(apiHandler http.Handler, generic *genericapiserver.Config) http.Handler {
-		handler := bodies.WithLimits(apiHandler, generic.MaxRequestBodyBytes)
-		handler = claims.WithPicks(ledger, service.WithPatchType(withDetails(handler, details)))
-		handler = genericapiserver.DefaultBuildHandlerChain(resourcequota.WithCharges(handler), generic)
-		if o.InCluster() {
-			handler = withUndecided(handler, generic.Serializer)
-		}
-		return handler
-	}
+	config.setHandlerChain(o)
 	return config, nil
 }
 
@@ -124,6 +109,8 @@ func (c *Config) applyServing(ctx context.Context, o *options.Options, files pki
 	if err := o.SecureServing.ApplyToConfig(generic); err != nil {
 		return err
 	}
+	connections := callers.NewConnections(generic.SecureServing.Listener, o.Connections.MaxUnauthenticated, o.Connections.UnauthenticatedTimeout)
+	generic.SecureServing.Listener, c.Extra.Connections = connections, connections
 	if err := c.applyAuth(ctx, o, files.CACert); err != nil {
 		return err
 	}
@@ -191,7 +178,7 @@ func (c *Config) applyCluster(o *options.Options) error {
 	case o.Core():
 		c.Extra.Core = newCoreConfig(o, client, informers, c.Extra.Store)
 	}
-	if err := o.Features.ApplyTo(&generic.Config, client, informers); err != nil {
+	if err := c.applyFeatures(o, client, informers); err != nil {
 		return err
 	}
 	plugins := initializer.New(c.Extra.Ledger, c.Extra.Synced.HasSynced)
@@ -203,6 +190,22 @@ func (c *Config) applyCluster(o *options.Options) error {
 		return fmt.Errorf("admission: %w", err)
 	}
 	return nil
+}
+
+// applyFeatures sets up priority and fairness, among others. Its levels are those
+// of the cluster or, where there is none, built in.
+func (c *Config) applyFeatures(o *options.Options, client kubernetes.Interface, informers clientgoinformers.SharedInformerFactory) error {
+	if o.InCluster() {
+		return o.Features.ApplyTo(&c.Generic.Config, client, informers)
+	}
+	builtIn := flowcontrol.NewInformers()
+	if err := o.Features.ApplyTo(&c.Generic.Config, client, builtIn); err != nil {
+		return err
+	}
+	return c.Generic.AddPostStartHook("portolan-flow-control", func(hook genericapiserver.PostStartHookContext) error {
+		builtIn.StartWithContext(hook)
+		return nil
+	})
 }
 
 // unlimited leaves it to the server to slow down who asks too much: a limit of

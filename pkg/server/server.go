@@ -18,6 +18,7 @@ import (
 	"k8s.io/apiserver/pkg/server/healthz"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/callers"
 	"github.com/portolan-dev/portolan/pkg/claims"
 	"github.com/portolan-dev/portolan/pkg/controllers"
 	"github.com/portolan-dev/portolan/pkg/etcd"
@@ -41,6 +42,8 @@ type ExtraConfig struct {
 	EtcdTimeout time.Duration
 	Ledger      *claims.Ledger
 	Metrics     *metrics.Metrics
+	// Connections are those of clients.
+	Connections *callers.Connections
 	// StopCompactor ends the compaction of the store's history.
 	StopCompactor func()
 	// Seeds are the ranges that an empty store begins with.

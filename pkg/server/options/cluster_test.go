@@ -93,8 +93,8 @@ func TestOnlyWithCluster(t *testing.T) {
 			if refused := err != nil && strings.Contains(err.Error(), want); refused == cluster || cluster && err != nil {
 				t.Errorf("--%s, cluster %t: %v", flag, cluster, err)
 			}
-			if o.Features.EnablePriorityAndFairness != cluster {
-				t.Errorf("cluster %t, priority and fairness %t", cluster, o.Features.EnablePriorityAndFairness)
+			if !o.Features.EnablePriorityAndFairness {
+				t.Errorf("cluster %t: no priority and fairness", cluster)
 			}
 		}
 	}

@@ -73,6 +73,8 @@ type Options struct {
 	WithControllers bool
 	// Users are for a server without a cluster.
 	Users UserOptions
+	// Connections limit what callers hold who are not known.
+	Connections ConnectionOptions
 
 	Run            *genericoptions.ServerRunOptions
 	SecureServing  *genericoptions.SecureServingOptionsWithLoopback
@@ -101,6 +103,7 @@ func New() *Options {
 		WithControllers:   true,
 		KubernetesService: true,
 		EventTTL:          time.Hour,
+		Connections:       newConnectionOptions(),
 		Run:               genericoptions.NewServerRunOptions(),
 		SecureServing:     genericoptions.NewSecureServingOptions().WithLoopback(),
 		Authentication:    genericoptions.NewDelegatingAuthenticationOptions(),
@@ -154,6 +157,7 @@ func (o *Options) AddFlags(sets *cliflag.NamedFlagSets) {
 	describe(sets.FlagSet("serving"), "tls-cert-file",
 		"File containing the x509 certificate for HTTPS, with its CA's after it if there is one. Without it the server makes one and keeps it in --data-dir.")
 	o.addServingSecretFlags(sets.FlagSet("serving"))
+	o.Connections.addFlags(sets.FlagSet("serving"))
 	o.Users.addFlags(sets.FlagSet("users"))
 	o.addAuthFlags(sets)
 	// All resources are in one etcd, since a transaction spans them, and all
@@ -172,8 +176,9 @@ func (o *Options) AddFlags(sets *cliflag.NamedFlagSets) {
 	o.Audit.AddFlags(sets.FlagSet("audit"))
 	o.Features.AddFlags(sets.FlagSet("features"))
 	describe(sets.FlagSet("features"), "enable-priority-and-fairness",
-		"Queue and dispatch requests as the cluster's FlowSchemas and PriorityLevelConfigurations say. "+
-			"If false, and where there is no cluster, only --max-requests-inflight and --max-mutating-requests-inflight limit them.")
+		"Queue and dispatch requests by priority and with a fair share for each user, as the cluster's FlowSchemas and PriorityLevelConfigurations say or, "+
+			"without a cluster, as the ones do that a cluster begins with. As many run at a time as the two limits on requests in flight add up to. "+
+			"If false, those two limit them and nothing is fair.")
 	o.Tracing.AddFlags(sets.FlagSet("tracing"))
 	o.Metrics.AddFlags(sets.FlagSet("metrics"))
 	logsapi.AddFlags(o.Logs, sets.FlagSet("logs"))
@@ -208,10 +213,12 @@ func (o *Options) Embedded() bool { return len(o.Etcd.StorageConfig.Transport.Se
 func (o *Options) Complete() error {
 	o.Admission.DefaultOffPlugins = o.unusablePlugins()
 	if !o.InCluster() {
-		// What configures it are objects of a cluster.
-		o.Features.EnablePriorityAndFairness = false
 		// Nobody would remove the finalizers of a foreground or orphaning deletion.
 		o.Etcd.EnableGarbageCollection = false
+	}
+	if o.Run.MaxRequestsInFlight+o.Run.MaxMutatingRequestsInFlight == 0 {
+		// There is no limit to be fair about.
+		o.Features.EnablePriorityAndFairness = false
 	}
 	return o.Run.Complete()
 }
@@ -233,6 +240,7 @@ func (o *Options) Validate() error {
 	errs = append(errs, o.clusterErrors()...)
 	errs = append(errs, o.userErrors()...)
 	errs = append(errs, o.servingSecretErrors()...)
+	errs = append(errs, o.Connections.errors()...)
 	errs = append(errs, o.coreErrors()...)
 	errs = append(errs, o.Run.Validate()...)
 	errs = append(errs, o.SecureServing.Validate()...)

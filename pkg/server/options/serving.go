@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/api/validation"
@@ -12,7 +13,38 @@ import (
 const (
 	servingSecretFlag  = "serving-secret"
 	servingServiceFlag = "serving-service"
+
+	unknownConnectionsFlag = "max-unauthenticated-connections"
+	unknownTimeoutFlag     = "unauthenticated-connection-timeout"
 )
+
+// ConnectionOptions limit connections on which nobody has been authenticated.
+type ConnectionOptions struct {
+	MaxUnauthenticated     int
+	UnauthenticatedTimeout time.Duration
+}
+
+func newConnectionOptions() ConnectionOptions {
+	return ConnectionOptions{MaxUnauthenticated: 1000, UnauthenticatedTimeout: 15 * time.Second}
+}
+
+func (o *ConnectionOptions) addFlags(fs *pflag.FlagSet) {
+	fs.IntVar(&o.MaxUnauthenticated, unknownConnectionsFlag, o.MaxUnauthenticated,
+		"Most connections that may be open at a time without a request whose user was authenticated. When there is another, the oldest of them is closed.")
+	fs.DurationVar(&o.UnauthenticatedTimeout, unknownTimeoutFlag, o.UnauthenticatedTimeout,
+		"How long a connection may be open without a request whose user was authenticated. Clients that only ask for the health of the server connect again.")
+}
+
+func (o *ConnectionOptions) errors() []error {
+	var errs []error
+	if o.MaxUnauthenticated <= 0 {
+		errs = append(errs, fmt.Errorf("--%s must be more than 0", unknownConnectionsFlag))
+	}
+	if o.UnauthenticatedTimeout < time.Second {
+		errs = append(errs, fmt.Errorf("--%s must be at least 1s", unknownTimeoutFlag))
+	}
+	return errs
+}
 
 func (o *Options) addServingSecretFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.ServingSecret, servingSecretFlag, o.ServingSecret,
