@@ -2,6 +2,7 @@ package core
 
 import (
 	"maps"
+	"reflect"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,6 +13,8 @@ import (
 // clients compare with or that say what a Pod's ports are. Those of volumes, of
 // resources and of what probes and hooks do are left out: nothing here runs Pods.
 func setPodDefaults(pod *corev1.Pod) {
+	capQuantities(reflect.ValueOf(&pod.Spec))
+	capQuantities(reflect.ValueOf(&pod.Status))
 	setPodSpecDefaults(&pod.Spec)
 	pod.Status.PodIP, pod.Status.PodIPs = alike(pod.Status.PodIP, pod.Status.PodIPs,
 		func(ip *corev1.PodIP) *string { return &ip.IP })
@@ -88,6 +91,7 @@ func setProbeDefaults(probe *corev1.Probe) {
 
 // setNodeDefaults are upstream's.
 func setNodeDefaults(node *corev1.Node) {
+	capQuantities(reflect.ValueOf(&node.Status))
 	node.Spec.PodCIDR, node.Spec.PodCIDRs = alike(node.Spec.PodCIDR, node.Spec.PodCIDRs, func(cidr *string) *string { return cidr })
 	if node.Status.Allocatable == nil && node.Status.Capacity != nil {
 		node.Status.Allocatable = maps.Clone(node.Status.Capacity)

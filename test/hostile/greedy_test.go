@@ -58,6 +58,7 @@ func TestCostOfBodies(t *testing.T) {
 		patch("directives of YAML", applyPatch, directives(100_000)+"--- a", badRequest, "directives"),
 		{"a tiny quantity", http.MethodPost, pods, jsonType, pod("1e-999999999"), badRequest, "exponent", nil},
 		{"a tiny quantity in a patch", http.MethodPatch, pods + "/base", mergePatch, `{"spec":{"overhead":{"cpu":"1e-999999999"}}}`, badRequest, "exponent", nil},
+		{"a huge quantity", http.MethodPut, pods + "/base", jsonType, pod("1e999999999"), unprocessable, "may not change", nil},
 	} {
 		before := process.Usage(t)
 		server.send(t, a.method, a.path, a.contentType, []byte(a.body)).refused(t, a.what, a.code, a.part)

@@ -1,0 +1,62 @@
+package core
+
+import (
+	"math"
+	"reflect"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+// maxQuantityExponent is that of the largest quantity: 2^63-1 has 19 digits.
+const maxQuantityExponent = 18
+
+// capQuantities caps the quantities of a value, as the documentation of the type
+// says. Its parser does so only for some forms, and whatever compares 1e999999999
+// with 1 writes it out in full.
+func capQuantities(value reflect.Value) {
+	switch value.Kind() {
+	case reflect.Struct:
+		if value.CanAddr() {
+			if quantity, ok := value.Addr().Interface().(*resource.Quantity); ok {
+				*quantity = capped(*quantity)
+				return
+			}
+		}
+		for i := range value.NumField() {
+			if value.Type().Field(i).IsExported() {
+				capQuantities(value.Field(i))
+			}
+		}
+	case reflect.Pointer:
+		if !value.IsNil() {
+			capQuantities(value.Elem())
+		}
+	case reflect.Slice:
+		if mayHoldQuantities(value.Type().Elem()) {
+			for i := range value.Len() {
+				capQuantities(value.Index(i))
+			}
+		}
+	case reflect.Map:
+		if value.Type().Elem() != reflect.TypeFor[resource.Quantity]() {
+			return
+		}
+		for _, key := range value.MapKeys() {
+			quantity := value.MapIndex(key).Interface().(resource.Quantity)
+			value.SetMapIndex(key, reflect.ValueOf(capped(quantity)))
+		}
+	}
+}
+
+func mayHoldQuantities(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct || t.Kind() == reflect.Pointer
+}
+
+func capped(quantity resource.Quantity) resource.Quantity {
+	exact := quantity.DeepCopy()
+	number := exact.AsDec()
+	if -int64(number.Scale()) <= maxQuantityExponent {
+		return quantity
+	}
+	return *resource.NewQuantity(int64(number.Sign())*math.MaxInt64, quantity.Format)
+}
