@@ -27,7 +27,7 @@ const (
 // Watch implements storage.Interface. A watch from a revision tells of what was
 // written after it, and of that revision itself if it was a batch: see batches.
 func (s *wholeBatches) Watch(ctx context.Context, key string, opts storage.ListOptions) (watch.Interface, error) {
-	from, err := s.Versioner().ParseResourceVersion(opts.ResourceVersion)
+	from, err := startOf(s, opts)
 	if err != nil {
 		return nil, err
 	}

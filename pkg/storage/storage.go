@@ -132,16 +132,26 @@ func cachedBatches(config cacher.Config, closeStore func()) (storage.Interface, 
 	return &wholeBatches{Interface: top, uncached: uncached, batches: state, newFunc: config.NewFunc}, destroy, nil
 }
 
-// watcher answers a watch from a resource version that is none as a list from it
-// is answered. The generic registry answers with a 500.
+// startOf is the revision that a watch starts at. A resource version that is none
+// is a bad request, as it is in a list; the generic registry makes a 500 of other
+// errors.
+func startOf(s storage.Interface, opts storage.ListOptions) (uint64, error) {
+	revision, err := s.Versioner().ParseResourceVersion(opts.ResourceVersion)
+	if err != nil {
+		return 0, apierrors.NewBadRequest(fmt.Sprintf("invalid resource version: %v", err))
+	}
+	return revision, nil
+}
+
+// watcher checks the resource version that a watch starts at.
 type watcher struct {
 	storage.Interface
 }
 
 // Watch implements storage.Interface.
 func (w watcher) Watch(ctx context.Context, key string, opts storage.ListOptions) (watch.Interface, error) {
-	if _, err := w.Versioner().ParseResourceVersion(opts.ResourceVersion); err != nil {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("invalid resource version: %v", err))
+	if _, err := startOf(w, opts); err != nil {
+		return nil, err
 	}
 	return w.Interface.Watch(ctx, key, opts)
 }
