@@ -2,7 +2,7 @@ package storage
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"strconv"
 	"sync"
 	"time"
@@ -127,7 +127,7 @@ func (s *wholeBatches) read(ctx context.Context, key string, opts storage.ListOp
 		case event, open := <-w.ResultChan():
 			switch {
 			case !open:
-				return nil, errors.Join(ctx.Err(), errors.New("etcd ended a watch"))
+				return nil, unread(revision)
 			case event.Type == watch.Error:
 				return nil, apierrors.FromObject(event.Object)
 			case event.Type != watch.Bookmark && revisionOf(s.uncached, event) == revision:
@@ -143,9 +143,14 @@ func (s *wholeBatches) read(ctx context.Context, key string, opts storage.ListOp
 				return nil, err
 			}
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, unread(revision)
 		}
 	}
+}
+
+// unread asks the client to come back: etcd was too slow, or ended the watch.
+func unread(revision uint64) error {
+	return apierrors.NewTimeoutError(fmt.Sprintf("etcd did not tell what was written at resource version %d; try again", revision), 1)
 }
 
 // ownStream keeps watches apart from those of watch caches, which share a stream
