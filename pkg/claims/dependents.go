@@ -15,7 +15,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage"
@@ -23,6 +23,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/apis/portolan/validation"
 	portolanstorage "github.com/portolan-dev/portolan/pkg/storage"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
@@ -38,12 +39,12 @@ const (
 
 // Dependents are what goes with a Service, in the transaction that removes it:
 // the Endpoints of its name, and the EndpointSlices that carry its name in the
-// label kubernetes.io/service-name. The next Service of the name inherits none.
-// Those with finalizers are marked for deletion in the same transaction, as a
-// DELETE would.
+// label kubernetes.io/service-name and that it or its Endpoints own, or that the
+// controllers wrote. The next Service of the name inherits none. Those with
+// finalizers are marked for deletion in the same transaction, as a DELETE would.
 //
-// Slices that something else controls stay, and so do those of which the watch
-// cache does not know yet: slices that came through another replica a moment
+// Slices that somebody else wrote stay, as in Kubernetes. So do those that the
+// watch cache does not know yet: slices that came through another replica a moment
 // ago. What this replica itself has written counts at once. What etcd does not
 // take in one transaction stays as well, for a Service can always be deleted.
 // Whatever stays is left to its owner reference.
@@ -223,14 +224,20 @@ func (d *departure) find(ctx context.Context, owner *v1.Service) ([]dependent, e
 		return nil, err
 	}
 	var found []dependent
+	// No owner has this UID.
+	endpoints := types.UID("")
 	for _, cached := range cachedEndpoints {
 		if current, ok := d.current(ctx, cached, &v1.Endpoints{}); ok {
 			found = append(found, current)
+			if current.object != nil {
+				endpoints = current.object.GetUID()
+			}
 		}
 	}
 	for _, cached := range cachedSlices {
 		current, ok := d.current(ctx, cached, &v1.EndpointSlice{})
-		if slice, exists := current.object.(*v1.EndpointSlice); ok && exists && goesWith(slice, owner) {
+		slice, exists := current.object.(*v1.EndpointSlice)
+		if ok && exists && slice.Labels[discoveryv1.LabelServiceName] == owner.Name && goesWith(slice, owner.UID, endpoints) {
 			found = append(found, current)
 		}
 	}
@@ -328,17 +335,13 @@ func (d *departure) scan(ctx context.Context, owner *v1.Service) ([]v1.EndpointS
 	return found, nil
 }
 
-// goesWith says whether a slice is the Service's to take along. Slices that
-// mirror Endpoints are controlled by those.
-func goesWith(slice *v1.EndpointSlice, owner *v1.Service) bool {
-	if slice.Labels[discoveryv1.LabelServiceName] != owner.Name {
-		return false
-	}
-	controller := metav1.GetControllerOfNoCopy(slice)
-	if controller == nil || controller.UID == owner.UID {
+// goesWith says whether a slice is deleted with a Service and its Endpoints: it
+// names the Service, and they are its only owners or our controllers wrote it. A
+// slice that somebody else wrote for the Service stays, as in Kubernetes.
+func goesWith(slice *v1.EndpointSlice, service, endpoints types.UID) bool {
+	if validation.OfControllers(slice) {
 		return true
 	}
-	group := schema.FromAPIVersionAndKind(controller.APIVersion, controller.Kind).GroupKind()
-	mirrored := group == v1.Kind("Endpoints") || group == schema.GroupKind{Kind: "Endpoints"}
-	return mirrored && controller.Name == owner.Name
+	foreign := func(owner metav1.OwnerReference) bool { return owner.UID != service && owner.UID != endpoints }
+	return len(slice.OwnerReferences) > 0 && !slices.ContainsFunc(slice.OwnerReferences, foreign)
 }

@@ -14,8 +14,8 @@
 // for the request and lost to another replica is picked again, here and only
 // here; one that the client asked for by name is refused with upstream's error.
 //
-// A Service that goes takes its Endpoints and EndpointSlices along, in the same
-// transaction; Dependents finds them.
+// A Service is deleted together with its Endpoints and its own EndpointSlices, in
+// the same transaction; Dependents finds them.
 //
 // Picks are the values chosen for a request on admission. They are made known
 // to the storage through the request's context and given back when the request

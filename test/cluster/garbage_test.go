@@ -40,7 +40,7 @@ func testOwners(t *testing.T, g *ground) {
 	}
 	g.awaitNoConfigMap(t, ns, "dependent")
 
-	// A Service takes along the slices with its label. Others are left to their
+	// A Service takes along its own slices with its label. Others are left to their
 	// owner references: here to a Service that is no more, and to one that is
 	// another's although it has the name.
 	again := g.createService(t, ns, newService("web"))

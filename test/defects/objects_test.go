@@ -109,7 +109,9 @@ func TestC26WhatGoesWithAServiceGoesAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	slice := &v1.EndpointSlice{
-		ObjectMeta:  metav1.ObjectMeta{Name: "web-1", Labels: map[string]string{discoveryv1.LabelServiceName: "web"}},
+		ObjectMeta: metav1.ObjectMeta{Name: "web-1", Labels: map[string]string{
+			discoveryv1.LabelServiceName: "web", discoveryv1.LabelManagedBy: "endpointslice-controller.k8s.io",
+		}},
 		AddressType: discoveryv1.AddressTypeIPv4,
 	}
 	if _, err := api.EndpointSlices("default").Create(t.Context(), slice, metav1.CreateOptions{}); err != nil {

@@ -163,7 +163,7 @@ var allExceptions = []better{
 		return e.theirs.code == e.ours.code && sameCauses(e.theirs.causes(), e.ours.plainCauses()) && holders.MatchString(e.ours.text("message")) &&
 			e.theirs.text("message") == holders.ReplaceAllString(e.ours.text("message"), "already allocated") && slices.Equal(e.theirs.warnings, e.ours.warnings)
 	}},
-	{line: "C26", what: "a Service takes its EndpointSlices along, in one write: upstream leaves them to a garbage collector", holds: func(e *exchange) bool {
+	{line: "C26", what: "a Service takes its own EndpointSlices along, in one write: upstream leaves them to a garbage collector", holds: func(e *exchange) bool {
 		return e.step.Method == http.MethodGet && strings.HasPrefix(e.step.Path, endpointSlices.collection) && e.theirs.successful() && e.ours.is(http.StatusNotFound, "NotFound")
 	}},
 	{line: "C1", what: "a claim is written with its Service, in one write: it has the Service's version, and names it by its UID", same: true, holds: func(e *exchange) bool {

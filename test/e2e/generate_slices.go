@@ -78,7 +78,9 @@ func (g *generator) endpointSlices() {
 		endpointSlices.create(endpointSlices.object(base, addresses("IPv4", many(101, func(i int) any { return fmt.Sprintf("1.2.3.%d", i+1) })...))).dry(),
 		endpointSlices.delete(),
 	)
-	g.add("slices: of a deleted Service", services.create(services.object(kinds[0].fields)), endpointSlices.create(body), services.delete(), endpointSlices.get())
+	g.add("slices: by hand, of a deleted Service", services.create(services.object(kinds[0].fields)), endpointSlices.create(body), services.delete(), endpointSlices.get())
+	written := endpointSlices.object(base, fields{"/metadata/labels": object("kubernetes.io/service-name", "{name}", "endpointslice.kubernetes.io/managed-by", "endpointslice-controller.k8s.io")})
+	g.add("slices: of a deleted Service", services.create(services.object(kinds[0].fields)), endpointSlices.create(written), services.delete(), endpointSlices.get())
 }
 
 func many(n int, make func(int) any) []any {

@@ -32,9 +32,12 @@ func endpointsOf(server *harness.Server) clientv1.EndpointsInterface {
 	return server.Client.PortolanV1().Endpoints("default")
 }
 
+// sliceOf is a slice as the controllers write it.
 func sliceOf(service, name string, change ...func(*v1.EndpointSlice)) *v1.EndpointSlice {
 	slice := &v1.EndpointSlice{
-		ObjectMeta:  metav1.ObjectMeta{Name: name, Labels: map[string]string{discoveryv1.LabelServiceName: service}},
+		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{
+			discoveryv1.LabelServiceName: service, discoveryv1.LabelManagedBy: "endpointslice-controller.k8s.io",
+		}},
 		AddressType: discoveryv1.AddressTypeIPv4,
 		Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{"192.0.2.1"}}},
 	}
@@ -47,6 +50,9 @@ func sliceOf(service, name string, change ...func(*v1.EndpointSlice)) *v1.Endpoi
 func endpointsNamed(name string) *v1.Endpoints {
 	return &v1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: name}, Subsets: []corev1.EndpointSubset{{Addresses: []corev1.EndpointAddress{{IP: "192.0.2.1"}}}}}
 }
+
+// byHand is a slice that no controller of ours wrote.
+func byHand(slice *v1.EndpointSlice) { delete(slice.Labels, discoveryv1.LabelManagedBy) }
 
 func controlledBy(apiVersion, kind, name string, uid types.UID) func(*v1.EndpointSlice) {
 	return func(slice *v1.EndpointSlice) {
@@ -155,19 +161,20 @@ func TestDependentsGoInOneTransaction(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.slices(sliceOf("web-2", "anothers"), sliceOf("", "nobodys"),
-		sliceOf("web", "foreign", controlledBy("example.com/v1", "Mesh", "web", "u")),
-		sliceOf("web", "predecessors", controlledBy("portolan.dev/v1", "Service", "web", "of-another-service")),
-		sliceOf("web", "mirror-of-another", controlledBy("v1", "Endpoints", "web-2", "u")))
+		sliceOf("web", "by-hand", byHand),
+		sliceOf("web", "foreign", byHand, controlledBy("example.com/v1", "Mesh", "web", "u")),
+		sliceOf("web", "predecessors", byHand, controlledBy("portolan.dev/v1", "Service", "web", "of-another-service")),
+		sliceOf("web", "mirror-of-another", byHand, controlledBy("v1", "Endpoints", "web-2", "u")))
 	c.endpoints(endpointsNamed("web-2"))
-	stay := []string{"anothers", "foreign", "mirror-of-another", "nobodys", "predecessors"}
+	stay := []string{"anothers", "by-hand", "foreign", "mirror-of-another", "nobodys", "predecessors"}
 
 	for range 30 {
 		svc := c.service(serviceWith("web", onNodePort(20500), onAddresses("10.96.5.5")))
 		endpoints := c.endpoints(endpointsNamed("web"))
 		c.slices(sliceOf("web", "web-1"), sliceOf("web", "web-2"),
-			sliceOf("web", "web-3", controlledBy("portolan.dev/v1", "Service", "web", svc.UID)),
-			sliceOf("web", "web-4", controlledBy("v1", "Endpoints", "web", endpoints.UID)),
-			sliceOf("web", "web-5", controlledBy("portolan.dev/v1", "Endpoints", "web", endpoints.UID)))
+			sliceOf("web", "web-3", byHand, controlledBy("portolan.dev/v1", "Service", "web", svc.UID)),
+			sliceOf("web", "web-4", byHand, controlledBy("v1", "Endpoints", "web", endpoints.UID)),
+			sliceOf("web", "web-5", byHand, controlledBy("portolan.dev/v1", "Endpoints", "web", endpoints.UID)))
 		before := revisionOf(t, store)
 		c.deleteService("web")
 		deleted := deletedAt(t, store, before, "services/default/web")
@@ -187,6 +194,32 @@ func TestDependentsGoInOneTransaction(t *testing.T) {
 		t.Error(err)
 	}
 	expectQuiet(t, store)
+}
+
+// TestSlicesByHandStay has slices that merely name a Service, through both doors
+// and in every way a Service is deleted.
+func TestSlicesByHandStay(t *testing.T) {
+	t.Parallel()
+	c := creator{t, harness.Start(t, nil)}
+	core := coreClient(t, c.server)
+	svc := c.service(serviceWith("web"))
+	mesh := metav1.OwnerReference{APIVersion: "example.com/v1", Kind: "Mesh", Name: "m", UID: "u"}
+	c.slices(sliceOf("web", "plain", byHand), sliceOf("web", "others", func(slice *v1.EndpointSlice) {
+		slice.Labels[discoveryv1.LabelManagedBy] = "mesh.example.com"
+	}), sliceOf("web", "shared", byHand, func(slice *v1.EndpointSlice) {
+		slice.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Service", Name: "web", UID: svc.UID}, mesh}
+	}), sliceOf("web", "owned", byHand, func(slice *v1.EndpointSlice) {
+		slice.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Service", Name: "web", UID: svc.UID}}
+	}))
+	if err := core.CoreV1().Services("default").Delete(t.Context(), "web", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	c.expectSlices("after the Service", "others", "plain", "shared")
+	c.service(serviceWith("web"))
+	if err := servicesOf(c.server).DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	c.expectSlices("after all Services", "others", "plain", "shared")
 }
 
 // TestSlicesAreFoundByWhatTheySayNow moves slices from one Service to another

@@ -33,7 +33,12 @@ var (
 	addressTypePath = field.NewPath("addressType")
 )
 
-// endpointSliceControllers spell addresses well; see EndpointSliceWarnings.
+// OfControllers says whether a slice says that upstream's controllers wrote it, or
+// ours, which go by the same names.
+func OfControllers(slice *v1.EndpointSlice) bool {
+	return slices.Contains(endpointSliceControllers, slice.Labels[discoveryv1.LabelManagedBy])
+}
+
 var endpointSliceControllers = []string{"endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io"}
 
 // ValidateEndpointSliceCreate checks an EndpointSlice that is to be created, as
@@ -69,7 +74,7 @@ func EndpointSliceCreateWarnings(slice *v1.EndpointSlice) []string {
 // upstream's strategy does. It trusts upstream's own controllers to spell well,
 // since they write most slices.
 func EndpointSliceWarnings(slice *v1.EndpointSlice) []string {
-	if slices.Contains(endpointSliceControllers, slice.Labels[discoveryv1.LabelManagedBy]) {
+	if OfControllers(slice) {
 		return nil
 	}
 	var warnings []string
