@@ -1,13 +1,16 @@
 // Package advertise keeps the Service kubernetes of the namespace default, by
-// which Pods find the API server, and its Endpoints and EndpointSlice, as a
+// which Pods find the API server, and its Endpoints and EndpointSlices, as a
 // kube-apiserver does (pkg/controlplane/controller/kubernetesservice).
 //
 // The endpoints are the servers that run. Each keeps a key in etcd with its
-// address, which etcd removes when the server has been silent for a while, and
-// each writes all of them. They are taken to listen on one port, as upstream
-// takes them. A server that nobody else could reach, since it
-// listens on loopback alone, tells no address. What was told last stays when
-// there is none left, as upstream's does.
+// address and port, which etcd removes when the server has been silent for a
+// while. Each watches the keys of all and writes the endpoints of all, so that
+// every server writes the same, and nothing if that is stored already. Users
+// can't write the keys.
+//
+// A server that listens on loopback alone has no key, since nobody else could
+// reach it. When there is no key left, the endpoints stay as they are, as
+// upstream's do.
 package advertise
 
 import (
@@ -15,37 +18,29 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"path"
-	"slices"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/concurrency"
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/client-go/kubernetes"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/tools/record"
 	"k8s.io/klog/v2"
-	"k8s.io/utils/ptr"
-
-	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
 const (
 	// name is the Service's, its Endpoints' and its EndpointSlice's.
 	name = "kubernetes"
-	// servicePort is what Pods are told, whatever the server listens on.
-	servicePort     = 443
-	servicePortName = "https"
 
-	// period is how often all is looked at again, and silence for how long a
-	// server may be silent, in seconds; both are upstream's.
-	period      = 10 * time.Second
-	retryPeriod = time.Second
-	silence     = 15
+	// period is how often everything is checked again. A failure is retried after
+	// firstRetry, then after twice as long each time, up to lastRetry.
+	period     = 10 * time.Second
+	firstRetry = time.Second
+	lastRetry  = time.Minute
 	// stopTimeout bounds what a server does when it stops.
 	stopTimeout = 5 * time.Second
 )
@@ -62,28 +57,39 @@ type Config struct {
 	Port    int
 }
 
-// Run keeps the Service until the context ends. Then it takes back the server's
-// own address.
+// errQuicker says that another replica wrote the same object first.
+var errQuicker = errors.New("another server was quicker")
+
+// Run keeps the Service until the context ends. Then it removes the server's own
+// address.
 func Run(ctx context.Context, c Config) {
+	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
+	defer broadcaster.Shutdown()
+	broadcaster.StartRecordingToSink(&corev1client.EventSinkImpl{Interface: c.Client.CoreV1().Events("")})
+	failures := failures{recorder: broadcaster.NewRecorder(clientgoscheme.Scheme, corev1.EventSource{Component: "portolan"})}
+
 	var told *concurrency.Session
-	var reason string
+	var changes clientv3.WatchChan
 	for ctx.Err() == nil {
+		if changes == nil {
+			changes = c.watch(ctx)
+		}
 		var err error
 		if told, err = c.tell(ctx, told); err == nil {
 			err = c.reconcile(ctx)
 		}
-		again, was := time.After(period), reason
-		reason = ""
-		if err != nil {
-			// At the start the range may not be there yet, or another replica quicker.
-			again, reason = time.After(retryPeriod), err.Error()
-		}
-		if reason != "" && reason != was {
-			klog.FromContext(ctx).Info("The Service of the server can't be kept yet", "service", name, "reason", reason)
+		var lost <-chan struct{}
+		if told != nil {
+			lost = told.Done()
 		}
 		select {
 		case <-ctx.Done():
-		case <-again:
+		case <-lost:
+		case _, open := <-changes:
+			if !open {
+				changes = nil
+			}
+		case <-time.After(failures.next(ctx, err)):
 		}
 	}
 	if told == nil {
@@ -91,161 +97,61 @@ func Run(ctx context.Context, c Config) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
-	if err := errors.Join(told.Close(), c.reconcile(ctx)); err != nil {
-		klog.FromContext(ctx).Error(err, "The server stops and is told of until its lease is over")
+	if err := errors.Join(told.Close(), c.reconcile(ctx)); err != nil && !errors.Is(err, errQuicker) {
+		klog.FromContext(ctx).Error(err, "The endpoints of the server stay until its lease is over")
 	}
-}
-
-// keys is what the servers' keys begin with.
-func (c Config) keys() string { return path.Join("/", c.Prefix, v1.GroupName, "servers") + "/" }
-
-// tell keeps the server's key. The session keeps its lease; where that is lost, a
-// new one is begun.
-func (c Config) tell(ctx context.Context, session *concurrency.Session) (*concurrency.Session, error) {
-	if !c.Address.IsValid() {
-		return nil, nil
-	}
-	if session != nil {
-		select {
-		case <-session.Done():
-		default:
-			return session, nil
-		}
-	}
-	lease, err := c.Etcd.Grant(ctx, silence)
-	if err != nil {
-		return nil, fmt.Errorf("lease of the server's address: %w", err)
-	}
-	// A session's context ends its lease's renewal. It is to be given back after
-	// the server's own has ended.
-	session, err = concurrency.NewSession(c.Etcd, concurrency.WithTTL(silence), concurrency.WithLease(lease.ID), concurrency.WithContext(context.WithoutCancel(ctx)))
-	if err != nil || session == nil {
-		return nil, fmt.Errorf("renewal of the lease of the server's address: %w", err)
-	}
-	if _, err = c.Etcd.Put(ctx, c.keys()+c.Address.String(), "", clientv3.WithLease(session.Lease())); err != nil {
-		return nil, errors.Join(err, session.Close())
-	}
-	return session, nil
 }
 
 // reconcile makes the objects what they should be.
 func (c Config) reconcile(ctx context.Context) error {
-	service, err := c.service(ctx)
+	all, err := c.servers(ctx)
 	if err != nil {
-		return fmt.Errorf("the Service: %w", err)
-	}
-	addresses, err := c.addresses(ctx, service)
-	if err != nil || len(addresses) == 0 {
 		return err
 	}
-	return errors.Join(c.writeEndpoints(ctx, addresses), c.writeSlice(ctx, service, addresses))
-}
-
-// addresses are those of all servers, of the Service's IP family.
-func (c Config) addresses(ctx context.Context, service *corev1.Service) ([]string, error) {
+	service, err := c.keepService(ctx, all)
+	if err != nil {
+		return fmt.Errorf("the Service: %w", quicker(err))
+	}
 	family, err := netip.ParseAddr(service.Spec.ClusterIP)
 	if err != nil {
-		return nil, fmt.Errorf("the Service has no cluster IP: %w", err)
+		return fmt.Errorf("the Service has no cluster IP: %w", err)
 	}
-	answer, err := c.Etcd.Get(ctx, c.keys(), clientv3.WithPrefix(), clientv3.WithKeysOnly())
-	if err != nil {
-		return nil, fmt.Errorf("addresses of servers: %w", err)
-	}
-	var addresses []string
-	for _, kv := range answer.Kvs {
-		address, err := netip.ParseAddr(path.Base(string(kv.Key)))
-		if err == nil && address.Is4() == family.Is4() {
-			addresses = append(addresses, address.String())
-		}
-	}
-	slices.Sort(addresses)
-	return addresses, nil
+	return errors.Join(quicker(c.keepEndpoints(ctx, family.Is4())), quicker(c.keepSlices(ctx, family.Is4())))
 }
 
-// service is the Service, which is made if it isn't there. It has the first
-// address of the range that addresses are allocated from by default.
-func (c Config) service(ctx context.Context) (*corev1.Service, error) {
-	services := c.Client.CoreV1().Services(metav1.NamespaceDefault)
-	ports := []corev1.ServicePort{{Name: servicePortName, Protocol: corev1.ProtocolTCP, Port: servicePort, TargetPort: intstr.FromInt(c.Port)}}
-	service, err := services.Get(ctx, name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		address, err := c.clusterIP(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return services.Create(ctx, &corev1.Service{
-			ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"component": "apiserver", "provider": "kubernetes"}},
-			Spec: corev1.ServiceSpec{
-				Type: corev1.ServiceTypeClusterIP, ClusterIP: address, IPFamilyPolicy: ptr.To(corev1.IPFamilyPolicySingleStack), Ports: ports,
-			},
-		}, metav1.CreateOptions{})
+// quicker marks errors that only say that another server wrote the object.
+func quicker(err error) error {
+	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("%w: %w", errQuicker, err)
 	}
-	if err != nil || equality.Semantic.DeepEqual(service.Spec.Ports, ports) {
-		return service, err
-	}
-	service.Spec.Ports = ports
-	return services.Update(ctx, service, metav1.UpdateOptions{})
-}
-
-func (c Config) clusterIP(ctx context.Context) (string, error) {
-	cidr, err := c.Client.NetworkingV1().ServiceCIDRs().Get(ctx, v1.DefaultRangeName, metav1.GetOptions{})
-	if err != nil {
-		return "", err
-	}
-	prefix, err := netip.ParsePrefix(cidr.Spec.CIDRs[0])
-	if err != nil {
-		return "", err
-	}
-	return prefix.Addr().Next().String(), nil
-}
-
-func (c Config) writeEndpoints(ctx context.Context, addresses []string) error {
-	endpoints := c.Client.CoreV1().Endpoints(metav1.NamespaceDefault)
-	subset := corev1.EndpointSubset{Ports: []corev1.EndpointPort{{Name: servicePortName, Port: int32(c.Port), Protocol: corev1.ProtocolTCP}}}
-	for _, address := range addresses {
-		subset.Addresses = append(subset.Addresses, corev1.EndpointAddress{IP: address})
-	}
-	subsets := []corev1.EndpointSubset{subset}
-	stored, err := endpoints.Get(ctx, name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		// A slice is written as well: nothing is to be mirrored.
-		labels := map[string]string{discoveryv1.LabelSkipMirror: "true"}
-		_, err = endpoints.Create(ctx, &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}, Subsets: subsets}, metav1.CreateOptions{})
-		return err
-	}
-	if err != nil || equality.Semantic.DeepEqual(stored.Subsets, subsets) {
-		return err
-	}
-	stored.Subsets = subsets
-	_, err = endpoints.Update(ctx, stored, metav1.UpdateOptions{})
 	return err
 }
 
-func (c Config) writeSlice(ctx context.Context, service *corev1.Service, addresses []string) error {
-	endpointSlices := c.Client.DiscoveryV1().EndpointSlices(metav1.NamespaceDefault)
-	wanted := &discoveryv1.EndpointSlice{
-		ObjectMeta:  metav1.ObjectMeta{Name: name, Labels: map[string]string{discoveryv1.LabelServiceName: name}},
-		AddressType: discoveryv1.AddressType(service.Spec.IPFamilies[0]),
-		Ports:       []discoveryv1.EndpointPort{{Name: ptr.To(servicePortName), Port: ptr.To(int32(c.Port)), Protocol: ptr.To(corev1.ProtocolTCP)}},
+// failures says how long to wait after attempts that failed, and logs and records
+// each reason once.
+type failures struct {
+	recorder record.EventRecorder
+	reason   string
+	retry    time.Duration
+}
+
+func (f *failures) next(ctx context.Context, err error) time.Duration {
+	if err == nil {
+		f.reason, f.retry = "", 0
+		return period
 	}
-	for _, address := range addresses {
-		wanted.Endpoints = append(wanted.Endpoints, discoveryv1.Endpoint{Addresses: []string{address}, Conditions: discoveryv1.EndpointConditions{Ready: ptr.To(true)}})
+	f.retry = min(max(firstRetry, 2*f.retry), lastRetry)
+	if errors.Is(err, errQuicker) {
+		f.retry = firstRetry
+		return f.retry
 	}
-	stored, err := endpointSlices.Get(ctx, name, metav1.GetOptions{})
-	if err == nil && stored.AddressType != wanted.AddressType {
-		// The type of a slice can't be changed.
-		if err = endpointSlices.Delete(ctx, name, metav1.DeleteOptions{}); err == nil {
-			err = apierrors.NewNotFound(discoveryv1.Resource("endpointslices"), name)
-		}
+	// The first attempt may be too early: the range may not be there yet.
+	if reason := err.Error(); reason != f.reason && f.retry > firstRetry && ctx.Err() == nil {
+		f.reason = reason
+		klog.FromContext(ctx).Info("The Service of the server can't be kept; trying again, less and less often",
+			"service", klog.KRef(metav1.NamespaceDefault, name), "reason", reason)
+		f.recorder.Event(&corev1.ObjectReference{APIVersion: "v1", Kind: "Service", Namespace: metav1.NamespaceDefault, Name: name},
+			corev1.EventTypeWarning, "ServiceNotKept", reason)
 	}
-	if apierrors.IsNotFound(err) {
-		_, err = endpointSlices.Create(ctx, wanted, metav1.CreateOptions{})
-		return err
-	}
-	if err != nil || equality.Semantic.DeepEqual(stored.Endpoints, wanted.Endpoints) && equality.Semantic.DeepEqual(stored.Ports, wanted.Ports) {
-		return err
-	}
-	stored.Endpoints, stored.Ports = wanted.Endpoints, wanted.Ports
-	_, err = endpointSlices.Update(ctx, stored, metav1.UpdateOptions{})
-	return err
+	return f.retry
 }
