@@ -92,6 +92,7 @@ e2e: $(BIN)/kube-apiserver $(BIN)/kube-controller-manager $(BIN)/kube-proxy $(BI
 	go test -tags=e2e -count=1 -timeout=15m ./test/cluster/...
 	go test -tags=e2e -count=1 -timeout=15m -v ./test/proxy
 	go test -tags=e2e -count=1 -timeout=15m -run='^TestSameAnswers$$' ./test/serviceproxy
+	go test -tags=e2e -count=1 -timeout=15m ./test/fault
 	go test -tags=e2e -count=1 -timeout=15m -run='TestApply|TestMembers|TestUndo' ./test/artifacts
 	go test -tags=e2e -count=1 -timeout=15m ./test/certificates
 	go test -tags=e2e -count=1 -run='TestBackup|TestReplace|TestMigrateOfREADME' ./test/upgrade

@@ -15,6 +15,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
+	"go.etcd.io/etcd/server/v3/etcdserver"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
 	"go.uber.org/zap"
 	"k8s.io/apiserver/pkg/storage"
@@ -27,7 +28,6 @@ const (
 	// 128 operations and 1.5 MiB is meant for a store that others use too.
 	embeddedMaxTxnOps       = 1 << 17
 	embeddedMaxRequestBytes = 16 << 20
-	embeddedQuotaBytes      = 8 << 30
 
 	// electionTimeout is ample for a member that elects itself in a tenth of a
 	// second, once it has read its log.
@@ -40,6 +40,8 @@ var errNotElected = fmt.Errorf("no leader after %v", electionTimeout)
 // Store is a connection to etcd.
 type Store struct {
 	Client *clientv3.Client
+	// member is nil where etcd is external.
+	member *etcdserver.EtcdServer
 	stop   func() error
 }
 
@@ -64,14 +66,18 @@ func StartEmbedded(ctx context.Context, dir string) (*Store, error) {
 	client := v3client.New(member.Server)
 	client.KV = etcd3.NewETCDLatencyTracker(client.KV)
 	markWatchProgress(client)
-	return &Store{Client: client, stop: func() error {
+	store := &Store{Client: client, member: member.Server, stop: func() error {
 		err := client.Close()
 		if errors.Is(err, context.Canceled) {
 			err = nil
 		}
 		member.Close()
 		return errors.Join(err, unlock())
-	}}, nil
+	}}
+	if err := disarm(ctx, client); err != nil {
+		return nil, errors.Join(fmt.Errorf("etcd in %s: %w", dir, err), store.Close())
+	}
+	return store, nil
 }
 
 // open starts a member on its directory, which it makes the first time. A
@@ -159,7 +165,7 @@ func embeddedConfig(dir string, logger *zap.Logger) *embed.Config {
 	config.TickMs, config.ElectionMs = 10, 100
 	config.MaxTxnOps = embeddedMaxTxnOps
 	config.MaxRequestBytes = embeddedMaxRequestBytes
-	config.QuotaBackendBytes = embeddedQuotaBytes
+	config.QuotaBackendBytes = noQuota
 	config.ListenClientUrls, config.ListenPeerUrls = nil, nil
 	config.AdvertiseClientUrls = []url.URL{{Scheme: "http", Host: "localhost:0"}}
 	config.AdvertisePeerUrls = []url.URL{{Scheme: "http", Host: "localhost:0"}}

@@ -60,7 +60,7 @@ func newWrites() writes {
 		transactions: metrics.NewCounterVec(&metrics.CounterOpts{
 			Namespace: namespace, Name: "transactions_total", StabilityLevel: metrics.ALPHA,
 			Help: "Number of transactions of Services, and of changes of ranges, sent to etcd, by outcome: " +
-				"committed, object_conflict, claim_conflict (a claim, a range or what goes with a Service), error (etcd refused to run it), unknown (no answer)",
+				"committed, object_conflict, claim_conflict (a claim, a range or what goes with a Service), error (etcd refused to run it), full (etcd has no space), unknown (no answer)",
 		}, []string{"outcome"}),
 		operations: metrics.NewHistogram(&metrics.HistogramOpts{
 			Namespace: namespace, Name: "transaction_operations", StabilityLevel: metrics.ALPHA,
@@ -85,7 +85,7 @@ func (w *writes) zero() {
 		w.ports.errors.WithLabelValues(string(scope))
 	}
 	for _, result := range []txn.Result{
-		txn.ResultCommitted, txn.ResultObjectConflict, txn.ResultClaimConflict, txn.ResultError, txn.ResultUnknown,
+		txn.ResultCommitted, txn.ResultObjectConflict, txn.ResultClaimConflict, txn.ResultError, txn.ResultFull, txn.ResultUnknown,
 	} {
 		w.transactions.WithLabelValues(string(result))
 	}

@@ -130,13 +130,19 @@ func (c *Config) applyStorage(o *options.Options) error {
 	c.Extra.StopCompactor = compactor.Stop
 	index := allocation.New(time.Now)
 	observed := metrics.New(index)
+	var room txn.Space
+	if gate := c.Extra.Store.Maintain(o.EmbeddedQuotaBytes); gate != nil {
+		room, c.Extra.Space = gate, gate
+		observed.ExportStore(gate)
+	}
 	getter := &portolanstorage.Getter{
 		Options:   c.Generic.RESTOptionsGetter,
 		Client:    client,
 		Compactor: compactor,
+		Space:     room,
 		Observe:   observed.Transaction,
 	}
-	ledger, err := claims.NewLedger(index, txn.Decorate(client, nil).Kubernetes, getter, c.mayRead, observed)
+	ledger, err := claims.NewLedger(index, txn.Decorate(client, room, nil).Kubernetes, getter, c.mayRead, observed)
 	if err != nil {
 		return err
 	}

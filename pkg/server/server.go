@@ -22,6 +22,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/claims"
 	"github.com/portolan-dev/portolan/pkg/controllers"
 	"github.com/portolan-dev/portolan/pkg/etcd"
+	"github.com/portolan-dev/portolan/pkg/etcd/space"
 	"github.com/portolan-dev/portolan/pkg/metrics"
 	"github.com/portolan-dev/portolan/pkg/registry"
 	"github.com/portolan-dev/portolan/pkg/registry/serviceproxy"
@@ -38,6 +39,8 @@ type ExtraConfig struct {
 	Scheme *runtime.Scheme
 	Codecs serializer.CodecFactory
 	Store  *etcd.Store
+	// Space is how full the store is, nil where etcd is external.
+	Space *space.Gate
 	// EtcdTimeout is how long the health checks wait for etcd.
 	EtcdTimeout time.Duration
 	Ledger      *claims.Ledger
@@ -122,7 +125,10 @@ func (c CompletedConfig) New() (*Server, error) {
 	if err := generic.AddReadyzChecks(synced("allocation-index", feed.HasSynced)); err != nil {
 		return nil, err
 	}
-	return &Server{Generic: generic}, addEtcdCheck(generic, c.Extra.Store, c.Extra.EtcdTimeout)
+	if err := addEtcdCheck(generic, c.Extra.Store, c.Extra.EtcdTimeout); err != nil {
+		return nil, err
+	}
+	return &Server{Generic: generic}, addSpaceCheck(generic, c.Extra.Space)
 }
 
 // inputs returns what the rules of kinds depend on.

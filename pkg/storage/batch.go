@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
 // batches follows a watch cache as it applies batches. A batch is what one
@@ -180,7 +182,7 @@ func withBatchSizes(ctx context.Context) (context.Context, *batchSizes) {
 // can't be copied as a whole; what a store uses of one is this.
 func countBatches(client *clientv3.Client) *clientv3.Client {
 	counting := clientv3.NewCtxClient(client.Ctx())
-	counting.Cluster, counting.KV, counting.Lease = client.Cluster, client.KV, client.Lease
+	counting.Cluster, counting.KV, counting.Lease = client.Cluster, client.KV, txn.Lease(client.Lease)
 	counting.Auth, counting.Maintenance = client.Auth, client.Maintenance
 	counting.Watcher = batchCounter{client.Watcher}
 	return counting

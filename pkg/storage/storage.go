@@ -43,6 +43,8 @@ type Getter struct {
 	Options   generic.RESTOptionsGetter
 	Client    *clientv3.Client
 	Compactor etcd3.Compactor
+	// Space says whether there is room for a write; it may be nil.
+	Space txn.Space
 	// Observe is told of transactions; it may be nil.
 	Observe txn.Observer
 	// Wrappers are the layers of the resources that have one.
@@ -92,7 +94,7 @@ func (g *Getter) GetRESTOptions(resource schema.GroupResource, example runtime.O
 }
 
 func (g *Getter) store(config *storagebackend.ConfigForResource, resourcePrefix string, newFunc, newListFunc func() runtime.Object) (storage.Interface, func(), error) {
-	client := txn.Decorate(countBatches(g.Client), g.Observe)
+	client := txn.Decorate(countBatches(g.Client), g.Space, g.Observe)
 	versioner := storage.APIObjectVersioner{}
 	store, err := etcd3.New(client, g.Compactor, config.Codec, newFunc, newListFunc, config.Prefix, resourcePrefix,
 		config.GroupResource, transformerOr(config.Transformer), config.LeaseManagerConfig, kindless{etcd3.NewDefaultDecoder(config.Codec, versioner)}, versioner)

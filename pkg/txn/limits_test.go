@@ -35,7 +35,7 @@ func TestTooLarge(t *testing.T) {
 }
 
 func checkTooLarge(t *testing.T, client *clientv3.Client) {
-	s := store{t, client, txn.Decorate(client, nil).Kubernetes}
+	s := store{t, client, txn.Decorate(client, nil, nil).Kubernetes}
 
 	before := s.revision()
 	plan := claimsOf(128)
@@ -73,7 +73,7 @@ func TestTooManyBytes(t *testing.T) {
 		"over the network": testserver.RunEtcd(t, nil).Client,
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := store{t, client, txn.Decorate(client, nil).Kubernetes}
+			s := store{t, client, txn.Decorate(client, nil, nil).Kubernetes}
 			before := s.revision()
 			for _, bytes := range []int{1_600_000, 2_090_000, 2_200_000} {
 				check := func(what string, err error, atLeast int) {

@@ -180,6 +180,8 @@ const (
 	ResultClaimConflict Result = "claim_conflict"
 	// ResultError: etcd refused to run it.
 	ResultError Result = "error"
+	// ResultFull: the store has no room for it.
+	ResultFull Result = "full"
 	// ResultUnknown: there was no answer, or one that does not say whether it
 	// was applied.
 	ResultUnknown Result = "unknown"
@@ -196,34 +198,42 @@ func unobserved(Result, int) {}
 type Interface struct {
 	kubernetes.Interface
 	kv      clientv3.KV
+	space   Space
 	observe Observer
 }
 
 var _ kubernetes.Interface = &Interface{}
 
 // Decorate returns a client like the given one whose writes carry the plan of
-// their context. Observe may be nil.
-func Decorate(client *clientv3.Client, observe Observer) *kubernetes.Client {
+// their context. Room and observe may be nil.
+func Decorate(client *clientv3.Client, room Space, observe Observer) *kubernetes.Client {
+	if room == nil {
+		room = unlimited{}
+	}
 	if observe == nil {
 		observe = unobserved
 	}
 	plain := &kubernetes.Client{Client: client}
 	plain.Kubernetes = plain
-	return &kubernetes.Client{Client: client, Kubernetes: &Interface{Interface: plain, kv: client.KV, observe: observe}}
+	return &kubernetes.Client{Client: client, Kubernetes: &Interface{Interface: plain, kv: client.KV, space: room, observe: observe}}
 }
 
 // OptimisticPut writes the key, and what the context's plan adds, if the key
 // is at the expected revision.
 func (i *Interface) OptimisticPut(ctx context.Context, key string, value []byte, expectedRevision int64, opts kubernetes.PutOptions) (kubernetes.PutResponse, error) {
 	plan, own := planOf(ctx)
+	if err := i.admit(ctx, key, expectedRevision, putBytes(key, value), planBytes(plan)); err != nil {
+		plan.outcome = NotSent
+		return kubernetes.PutResponse{}, err
+	}
 	if !own {
 		bounded, cancel := context.WithTimeout(ctx, answerTimeout)
 		defer cancel()
 		response, err := i.Interface.OptimisticPut(bounded, key, value, expectedRevision, opts)
-		if err != nil && exceedsBytes(err) {
-			err = &TooLargeError{Bytes: len(key) + len(value)}
+		if err != nil {
+			_, err = i.failure(ctx, err, key, expectedRevision, 1, len(key)+len(value))
 		}
-		return response, unanswered(ctx, err, true)
+		return response, err
 	}
 	write := clientv3.OpPut(key, string(value), clientv3.WithLease(opts.LeaseID))
 	found, succeeded, revision, err := i.commit(ctx, plan, key, expectedRevision, write)
@@ -241,7 +251,10 @@ func (i *Interface) OptimisticDelete(ctx context.Context, key string, expectedRe
 		bounded, cancel := context.WithTimeout(ctx, answerTimeout)
 		defer cancel()
 		response, err := i.Interface.OptimisticDelete(bounded, key, expectedRevision, opts)
-		return response, unanswered(ctx, err, true)
+		if err != nil {
+			_, err = i.failure(ctx, err, key, expectedRevision, 1, len(key))
+		}
+		return response, err
 	}
 	found, succeeded, revision, err := i.commit(ctx, plan, key, expectedRevision, clientv3.OpDelete(key))
 	if err != nil {
@@ -279,18 +292,12 @@ func (i *Interface) commit(ctx context.Context, plan *Plan, key string, expected
 	defer cancel()
 	response, err := i.kv.Txn(bounded).If(compares...).Then(writes...).Else(reads...).Commit()
 	if err != nil {
-		if errors.Is(err, rpctypes.ErrTooManyOps) {
+		result, err := i.failure(ctx, err, key, expectedRevision, size, bytesOf(compares, writes, reads))
+		if result != ResultUnknown {
 			plan.outcome = NotSent
-			observe(ResultError, size)
-			return nil, false, 0, &TooLargeError{Operations: size}
 		}
-		if exceedsBytes(err) {
-			plan.outcome = NotSent
-			observe(ResultError, size)
-			return nil, false, 0, &TooLargeError{Bytes: bytesOf(compares, writes, reads)}
-		}
-		observe(ResultUnknown, size)
-		return nil, false, 0, unanswered(ctx, err, !IsDryRun(ctx))
+		observe(result, size)
+		return nil, false, 0, err
 	}
 	revision = response.Header.Revision
 	if response.Succeeded {
@@ -315,6 +322,23 @@ func (i *Interface) commit(ctx context.Context, plan *Plan, key string, expected
 		conflict.Found[guard.Key] = firstOf(response.Responses[n+1])
 	}
 	return nil, false, revision, conflict
+}
+
+// failure is the error that is returned for one of etcd's, about a write of a
+// number of operations and bytes. Unless the result is that it is unknown, nothing
+// was written.
+func (i *Interface) failure(ctx context.Context, err error, key string, expectedRevision int64, operations, bytes int) (Result, error) {
+	switch {
+	case errors.Is(err, rpctypes.ErrTooManyOps):
+		return ResultError, &TooLargeError{Operations: operations}
+	case exceedsBytes(err):
+		return ResultError, &TooLargeError{Bytes: bytes}
+	case errors.Is(err, rpctypes.ErrTooManyRequests):
+		return ResultError, apierrors.NewTooManyRequests(err.Error(), 1)
+	case errors.Is(err, rpctypes.ErrNoSpace):
+		return i.noSpace(ctx, key, expectedRevision, err)
+	}
+	return ResultUnknown, unanswered(ctx, err, !IsDryRun(ctx))
 }
 
 // bytesOf is what the keys and values take; the rest of a request is small.

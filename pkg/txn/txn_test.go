@@ -36,7 +36,7 @@ func newStore(t *testing.T) store {
 			t.Error(err)
 		}
 	})
-	return store{t, embedded.Client, txn.Decorate(embedded.Client, nil).Kubernetes}
+	return store{t, embedded.Client, txn.Decorate(embedded.Client, nil, nil).Kubernetes}
 }
 
 func (s store) put(key, value string) (revision int64) {
@@ -385,7 +385,7 @@ func TestNoAnswerIsUnknown(t *testing.T) {
 	t.Run("committed and not answered", func(t *testing.T) {
 		s := newStore(t)
 		s.client.KV = silent{s.client.KV}
-		s.decorated = txn.Decorate(s.client, nil).Kubernetes
+		s.decorated = txn.Decorate(s.client, nil, nil).Kubernetes
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
 		plan := &txn.Plan{Puts: []txn.Put{{Key: "/claims/x", Value: []byte("a")}}}
@@ -452,7 +452,7 @@ func TestObserver(t *testing.T) {
 	s := newStore(t)
 	var told []string
 	observe := func(result txn.Result, operations int) { told = append(told, fmt.Sprint(result, " ", operations)) }
-	s.decorated = txn.Decorate(s.client, observe).Kubernetes
+	s.decorated = txn.Decorate(s.client, nil, observe).Kubernetes
 	expect := func(what string, want ...string) {
 		t.Helper()
 		if !slices.Equal(told, want) {
@@ -490,7 +490,7 @@ func TestObserver(t *testing.T) {
 	_, _ = s.optimisticPut(cancelled, &txn.Plan{}, put.Revision, "v")
 	expect("a request that was cancelled", "unknown 1")
 
-	s.decorated = txn.Decorate(startDefaultEtcd(t), observe).Kubernetes
+	s.decorated = txn.Decorate(startDefaultEtcd(t), nil, observe).Kubernetes
 	_, _ = s.optimisticPut(t.Context(), claimsOf(128), 0, "v")
 	expect("more than etcd takes", "error 129")
 }

@@ -36,6 +36,9 @@ type UnansweredError struct {
 // Error says whether something may have been changed, as clients are to know.
 func (e *UnansweredError) Error() string {
 	text := fmt.Sprintf("etcd did not answer: %v", e.Cause)
+	if errors.Is(e.Cause, rpctypes.ErrNoSpace) {
+		text = fmt.Sprintf("etcd's database is full: %v", e.Cause)
+	}
 	if e.Write {
 		text += "; the write may have been carried out, or may be yet"
 	}
@@ -60,14 +63,29 @@ func unanswered(ctx context.Context, err error, write bool) error {
 	var known rpctypes.EtcdError
 	answer, coded := status.FromError(err)
 	switch {
-	case errors.As(err, &known) && known.Code() == codes.Unavailable,
+	case errors.As(err, &known) && inconclusive(known.Code()),
 		errors.Is(err, context.DeadlineExceeded),
-		// What etcd has no code for went wrong inside it: a member that is being
-		// removed says "raft: stopped".
-		coded && (answer.Code() == codes.Unavailable || answer.Code() == codes.Unknown):
+		coded && inconclusive(answer.Code()):
 		return &UnansweredError{Write: write, Cause: err}
 	}
 	return err
+}
+
+// inconclusive says whether an error with the code leaves open what became of a
+// request.
+func inconclusive(code codes.Code) bool {
+	switch code {
+	case codes.Unavailable,
+		// etcd gave up waiting, and its answer was quicker than our own deadline.
+		codes.DeadlineExceeded, codes.Canceled,
+		// gRPC lost the stream on which the answer was to come.
+		codes.Internal, codes.Aborted,
+		// What etcd has no code for went wrong inside it: a member that is being
+		// removed says "raft: stopped".
+		codes.Unknown:
+		return true
+	}
+	return false
 }
 
 // Get reads a key.

@@ -94,14 +94,17 @@ func TestUnanswered(t *testing.T) {
 		"connection lost": {status.Error(codes.Unavailable, "error reading from server: EOF"), false},
 		"member removed":  {status.Error(codes.Unknown, "raft: stopped"), false},
 		"never":           {nil, false},
-		"no space":        {rpctypes.ErrNoSpace, true},
+		"etcd's deadline": {rpctypes.ErrGRPCDeadlineExceeded, false},
+		"etcd canceled":   {rpctypes.ErrGRPCCanceled, false},
+		"stream lost":     {status.Error(codes.Internal, "stream terminated by RST_STREAM with error code: INTERNAL_ERROR"), false},
+		"corrupt":         {rpctypes.ErrCorrupt, true},
 		"not etcd's":      {errors.New("no"), true},
 		"compacted":       {rpctypes.ErrCompacted, true},
 	} {
 		for what, request := range requests {
 			t.Run(name+", "+what, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					store := txn.Decorate(&clientv3.Client{KV: failing{err: test.err}}, nil).Kubernetes
+					store := txn.Decorate(&clientv3.Client{KV: failing{err: test.err}}, nil, nil).Kubernetes
 					err := request.do(t.Context(), store)
 					var unanswered *txn.UnansweredError
 					if errors.As(err, &unanswered) == test.answered {
@@ -129,7 +132,7 @@ func TestUnanswered(t *testing.T) {
 func TestCallerHasGone(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	store := txn.Decorate(&clientv3.Client{KV: failing{}}, nil).Kubernetes
+	store := txn.Decorate(&clientv3.Client{KV: failing{}}, nil, nil).Kubernetes
 	for what, request := range requests {
 		if err := request.do(ctx, store); !errors.Is(err, context.Canceled) || apierrors.IsTimeout(err) {
 			t.Errorf("%s: got %v", what, err)

@@ -195,8 +195,8 @@ type Etcd struct {
 	Client *clientv3.Client
 }
 
-// StartEtcd runs an etcd member in this process.
-func StartEtcd(t testing.TB) *Etcd {
+// StartEtcd runs an etcd member in this process. Changes may set its configuration.
+func StartEtcd(t testing.TB, changes ...func(*embed.Config)) *Etcd {
 	t.Helper()
 	loopback := url.URL{Scheme: "http", Host: "127.0.0.1:0"}
 	config := embed.NewConfig()
@@ -206,6 +206,9 @@ func StartEtcd(t testing.TB) *Etcd {
 	config.ListenPeerUrls, config.AdvertisePeerUrls = []url.URL{loopback}, []url.URL{loopback}
 	config.InitialCluster = config.InitialClusterFromName(config.Name)
 	config.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
+	for _, change := range changes {
+		change(config)
+	}
 	member, err := embed.StartEtcd(config)
 	if err != nil {
 		t.Fatal(err)

@@ -25,6 +25,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/admission"
 	"github.com/portolan-dev/portolan/pkg/allocator"
 	"github.com/portolan-dev/portolan/pkg/controllers"
+	"github.com/portolan-dev/portolan/pkg/etcd/space"
 )
 
 const (
@@ -62,6 +63,8 @@ type Options struct {
 	KubernetesService bool
 	// EventTTL is how long Events are kept.
 	EventTTL time.Duration
+	// EmbeddedQuotaBytes limits what the embedded etcd may hold.
+	EmbeddedQuotaBytes int64
 	// ServiceAccount says that the cluster is the one whose Pod the server runs
 	// in, and that it is asked with the Pod's service account.
 	ServiceAccount bool
@@ -97,26 +100,27 @@ type Options struct {
 // New makes options with the defaults: everything on this machine, on loopback.
 func New() *Options {
 	o := &Options{
-		DataDir:           "./" + defaultDataDir,
-		ClusterIPRanges:   []string{"10.96.0.0/12"},
-		NodePortRanges:    []string{"30000-32767"},
-		WithControllers:   true,
-		KubernetesService: true,
-		EventTTL:          time.Hour,
-		Connections:       newConnectionOptions(),
-		Run:               genericoptions.NewServerRunOptions(),
-		SecureServing:     genericoptions.NewSecureServingOptions().WithLoopback(),
-		Authentication:    genericoptions.NewDelegatingAuthenticationOptions(),
-		Authorization:     genericoptions.NewDelegatingAuthorizationOptions(),
-		Etcd:              genericoptions.NewEtcdOptions(storagebackend.NewDefaultConfig(defaultEtcdPrefix, nil)),
-		Admission:         admission.NewOptions(),
-		CoreAPI:           genericoptions.NewCoreAPIOptions(),
-		Controllers:       controllers.NewOptions(),
-		Audit:             genericoptions.NewAuditOptions(),
-		Features:          genericoptions.NewFeatureOptions(),
-		Tracing:           genericoptions.NewTracingOptions(),
-		Metrics:           metrics.NewOptions(),
-		Logs:              logs.NewOptions(),
+		DataDir:            "./" + defaultDataDir,
+		ClusterIPRanges:    []string{"10.96.0.0/12"},
+		NodePortRanges:     []string{"30000-32767"},
+		WithControllers:    true,
+		KubernetesService:  true,
+		EventTTL:           time.Hour,
+		EmbeddedQuotaBytes: space.DefaultQuota,
+		Connections:        newConnectionOptions(),
+		Run:                genericoptions.NewServerRunOptions(),
+		SecureServing:      genericoptions.NewSecureServingOptions().WithLoopback(),
+		Authentication:     genericoptions.NewDelegatingAuthenticationOptions(),
+		Authorization:      genericoptions.NewDelegatingAuthorizationOptions(),
+		Etcd:               genericoptions.NewEtcdOptions(storagebackend.NewDefaultConfig(defaultEtcdPrefix, nil)),
+		Admission:          admission.NewOptions(),
+		CoreAPI:            genericoptions.NewCoreAPIOptions(),
+		Controllers:        controllers.NewOptions(),
+		Audit:              genericoptions.NewAuditOptions(),
+		Features:           genericoptions.NewFeatureOptions(),
+		Tracing:            genericoptions.NewTracingOptions(),
+		Metrics:            metrics.NewOptions(),
+		Logs:               logs.NewOptions(),
 	}
 	// Upstream's 0 lets a server that is to stop wait a minute for watches, which
 	// nobody ends.
@@ -169,6 +173,7 @@ func (o *Options) AddFlags(sets *cliflag.NamedFlagSets) {
 	describe(sets.FlagSet("etcd"), "enable-garbage-collector",
 		"Leave what foreground and orphaning deletions ask for to the garbage collector of the cluster's kube-controller-manager, whose flag must be the same. "+
 			"If false, and where there is no cluster, such deletions delete the object and nothing else.")
+	o.addQuotaFlag(sets.FlagSet("etcd"))
 	o.Admission.AddFlags(sets.FlagSet("admission"))
 	o.addClusterFlags(sets.FlagSet("cluster"))
 	o.addControllerFlags(sets.FlagSet("controllers"))
@@ -247,6 +252,7 @@ func (o *Options) Validate() error {
 	errs = append(errs, o.Authentication.Validate()...)
 	errs = append(errs, o.Authorization.Validate()...)
 	errs = append(errs, o.etcdErrors()...)
+	errs = append(errs, o.quotaErrors()...)
 	errs = append(errs, o.Admission.Validate()...)
 	errs = append(errs, o.pluginErrors()...)
 	errs = append(errs, o.Controllers.Validate()...)
