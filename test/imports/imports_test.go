@@ -41,6 +41,11 @@ var rules = []struct {
 		why:      "the index is pure: no client, no I/O, and figures for whoever exports them",
 	},
 	{
+		packages: "/pkg/etcd/space/...",
+		mayNot:   []string{"k8s.io", "go.etcd.io", "github.com/prometheus"},
+		why:      "whether there is room is arithmetic: no client, no I/O",
+	},
+	{
 		packages: "/pkg/certificate/...",
 		mayNot:   []string{"k8s.io/apiserver", "k8s.io/client-go/kubernetes", "k8s.io/client-go/rest", "go.etcd.io"},
 		why:      "what is due when is pure: no client, no I/O",

@@ -74,12 +74,19 @@ func TestValidate(t *testing.T) {
 		"endpoints, IPv4 as IPv6":     {func(o *Options) { o.ServiceProxyAllowCIDRs = []string{"::ffff:10.0.0.0/104"} }, "--service-proxy-allow-cidrs: ::ffff:10.0.0.0/104 holds IPv4 addresses in the form of IPv6 ones: list them as IPv4"},
 		"no directory":                {func(o *Options) { o.DataDir = "" }, "--data-dir must not be empty"},
 		"an external etcd":            {func(o *Options) { o.Etcd.StorageConfig.Transport.ServerList = []string{"http://127.0.0.1:2379"} }, ""},
-		"another storage":             {func(o *Options) { o.Etcd.StorageConfig.Type = "etcd2" }, "--storage-backend"},
-		"a bad port":                  {func(o *Options) { o.SecureServing.BindPort = 70000 }, "--secure-port 70000 must be between 1 and 65535"},
-		"no port":                     {func(o *Options) { o.SecureServing.BindPort = 0 }, "--secure-port 0 must be between 1 and 65535"},
-		"a plugin of the core paths":  {func(o *Options) { o.ServeCore, o.Admission.EnablePlugins = new(bool), []string{"DefaultIngressClass"} }, "--enable-admission-plugins: DefaultIngressClass is about what is served with --serve-core alone"},
-		"a cluster's plugin":          {func(o *Options) { o.Admission.EnablePlugins = []string{"ResourceQuota"} }, "--enable-admission-plugins: ResourceQuota asks a cluster's API server: name one with --kubeconfig or --in-cluster"},
-		"namespaces of its own":       {func(o *Options) { o.Admission.EnablePlugins = []string{"NamespaceLifecycle"} }, ""},
+		"a quota":                     {func(o *Options) { o.EmbeddedQuotaBytes = 16 << 20 }, ""},
+		"no quota":                    {func(o *Options) { o.EmbeddedQuotaBytes = 0 }, "--embedded-etcd-quota-bytes: 0 is not a number of bytes from 16777216 (16.0 MiB) to 68719476736 (64.0 GiB)"},
+		"a negative quota":            {func(o *Options) { o.EmbeddedQuotaBytes = -1 }, "--embedded-etcd-quota-bytes: -1 is not"},
+		"too large a quota":           {func(o *Options) { o.EmbeddedQuotaBytes = 64<<30 + 1 }, "--embedded-etcd-quota-bytes: 68719476737 is not"},
+		"a quota of an external etcd": {func(o *Options) {
+			o.EmbeddedQuotaBytes, o.Etcd.StorageConfig.Transport.ServerList = 16<<20, []string{"http://127.0.0.1:2379"}
+		}, "--embedded-etcd-quota-bytes limits the embedded etcd, and --etcd-servers names an external one"},
+		"another storage":            {func(o *Options) { o.Etcd.StorageConfig.Type = "etcd2" }, "--storage-backend"},
+		"a bad port":                 {func(o *Options) { o.SecureServing.BindPort = 70000 }, "--secure-port 70000 must be between 1 and 65535"},
+		"no port":                    {func(o *Options) { o.SecureServing.BindPort = 0 }, "--secure-port 0 must be between 1 and 65535"},
+		"a plugin of the core paths": {func(o *Options) { o.ServeCore, o.Admission.EnablePlugins = new(bool), []string{"DefaultIngressClass"} }, "--enable-admission-plugins: DefaultIngressClass is about what is served with --serve-core alone"},
+		"a cluster's plugin":         {func(o *Options) { o.Admission.EnablePlugins = []string{"ResourceQuota"} }, "--enable-admission-plugins: ResourceQuota asks a cluster's API server: name one with --kubeconfig or --in-cluster"},
+		"namespaces of its own":      {func(o *Options) { o.Admission.EnablePlugins = []string{"NamespaceLifecycle"} }, ""},
 		"no namespaces": {func(o *Options) {
 			o.Admission.EnablePlugins, o.ServeCore = []string{"NamespaceLifecycle"}, ptr.To(false)
 		}, "--enable-admission-plugins: NamespaceLifecycle asks"},

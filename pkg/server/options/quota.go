@@ -12,7 +12,7 @@ const quotaFlag = "embedded-etcd-quota-bytes"
 
 func (o *Options) addQuotaFlag(fs *pflag.FlagSet) {
 	fs.Int64Var(&o.EmbeddedQuotaBytes, quotaFlag, o.EmbeddedQuotaBytes,
-		fmt.Sprintf("How many bytes the embedded etcd may hold, from %d to %d. A tenth of it is kept for deletes and small updates: "+
+		fmt.Sprintf("How many bytes the embedded etcd may hold, from %d to %d. A tenth of it, at most 512 MiB, is kept for deletes and small updates: "+
 			"what would make the store grow into that is rejected with a 507. An external etcd has --quota-backend-bytes of its own.",
 			int64(space.MinQuota), int64(space.MaxQuota)))
 }
