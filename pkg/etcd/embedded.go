@@ -28,6 +28,11 @@ const (
 	// 128 operations and 1.5 MiB is meant for a store that others use too.
 	embeddedMaxTxnOps       = 1 << 17
 	embeddedMaxRequestBytes = 16 << 20
+	// The log is kept on the disk for as many writes, and their values in memory.
+	// etcd's 10,000 and 5,000 are for members that have to catch up. Of objects of
+	// 1 MB they take gigabytes.
+	embeddedSnapshotCount  = 2000
+	embeddedCatchUpEntries = 100
 
 	// electionTimeout is ample for a member that elects itself in a tenth of a
 	// second, once it has read its log.
@@ -166,6 +171,7 @@ func embeddedConfig(dir string, logger *zap.Logger) *embed.Config {
 	config.MaxTxnOps = embeddedMaxTxnOps
 	config.MaxRequestBytes = embeddedMaxRequestBytes
 	config.QuotaBackendBytes = noQuota
+	config.SnapshotCount, config.SnapshotCatchUpEntries = embeddedSnapshotCount, embeddedCatchUpEntries
 	config.ListenClientUrls, config.ListenPeerUrls = nil, nil
 	config.AdvertiseClientUrls = []url.URL{{Scheme: "http", Host: "localhost:0"}}
 	config.AdvertisePeerUrls = []url.URL{{Scheme: "http", Host: "localhost:0"}}

@@ -18,6 +18,9 @@ import (
 // behind and in front of the framework's.
 func (c *Config) setHandlerChain(o *options.Options) {
 	var details []detail
+	if c.Extra.Space != nil {
+		details = append(details, spaceDetail(c.Extra.Space))
+	}
 	if c.Extra.Controllers != nil {
 		details = append(details, leaderDetail(c.Extra.Controllers.Leadership.Leader))
 	}

@@ -13,11 +13,12 @@ type detail struct {
 	problem func() string
 }
 
-// withDetails adds a line for each detail to the answer of /readyz?verbose.
+// withDetails adds a line for each detail to the answers of /readyz?verbose and
+// /healthz?verbose.
 func withDetails(handler http.Handler, details []detail) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		handler.ServeHTTP(w, req)
-		if req.URL.Path != "/readyz" || !req.URL.Query().Has("verbose") {
+		if req.URL.Path != "/readyz" && req.URL.Path != "/healthz" || !req.URL.Query().Has("verbose") {
 			return
 		}
 		for _, d := range details {

@@ -22,6 +22,7 @@ func TestNoLeaderIsADetail(t *testing.T) {
 	}{
 		"no details":      {"/readyz", controllers.Leader{Silent: time.Hour}, "ok\n"},
 		"another path":    {"/livez?verbose", controllers.Leader{Silent: time.Hour}, "ok\n"},
+		"health":          {"/healthz?verbose", controllers.Leader{Silent: 90 * time.Second}, "ok\n[!]controllers-leader: no process has run the controllers for 1m30s"},
 		"a leader":        {"/readyz?verbose", controllers.Leader{Identity: "a", Silent: 3 * time.Second}, "ok\n[+]controllers-leader ok\n"},
 		"no leader":       {"/readyz?verbose", controllers.Leader{Silent: 90 * time.Second}, "ok\n[!]controllers-leader: no process has run the controllers for 1m30s"},
 		"a silent leader": {"/readyz?verbose", controllers.Leader{Identity: "a", Silent: 90 * time.Second}, "ok\n[!]controllers-leader: no process has run the controllers for 1m30s"},

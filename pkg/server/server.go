@@ -125,10 +125,7 @@ func (c CompletedConfig) New() (*Server, error) {
 	if err := generic.AddReadyzChecks(synced("allocation-index", feed.HasSynced)); err != nil {
 		return nil, err
 	}
-	if err := addEtcdCheck(generic, c.Extra.Store, c.Extra.EtcdTimeout); err != nil {
-		return nil, err
-	}
-	return &Server{Generic: generic}, addSpaceCheck(generic, c.Extra.Space)
+	return &Server{Generic: generic}, addEtcdCheck(generic, c.Extra.Store, c.Extra.EtcdTimeout)
 }
 
 // inputs returns what the rules of kinds depend on.
