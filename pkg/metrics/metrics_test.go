@@ -11,6 +11,7 @@ import (
 
 	"github.com/portolan-dev/portolan/pkg/allocation"
 	"github.com/portolan-dev/portolan/pkg/claims"
+	"github.com/portolan-dev/portolan/pkg/etcd/space"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
@@ -107,6 +108,37 @@ func TestDelete(t *testing.T) {
 		}
 		if found != want || !strings.Contains(body, "portolan_transaction_operations_count") || !strings.Contains(body, "go_goroutines") {
 			t.Errorf("resettable %v: after a DELETE there is %q, want %q", resettable, found, want)
+		}
+	}
+}
+
+type fakeStore struct{}
+
+func (fakeStore) Usage() space.Usage { return space.Usage{Size: 300, InUse: 200} }
+func (fakeStore) Quota() int64       { return 1000 }
+func (fakeStore) Rejected() uint64   { return 7 }
+
+// TestStore exports the sizes of an embedded etcd under etcd's names.
+func TestStore(t *testing.T) {
+	t.Parallel()
+	m := New(allocation.New(time.Now))
+	m.ExportStore(fakeStore{})
+	families, err := m.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			got[family.GetName()] = metric.GetGauge().GetValue() + metric.GetCounter().GetValue()
+		}
+	}
+	for name, want := range map[string]float64{
+		"etcd_mvcc_db_total_size_in_bytes": 300, "etcd_mvcc_db_total_size_in_use_in_bytes": 200,
+		"etcd_server_quota_backend_bytes": 1000, "portolan_store_rejected_writes_total": 7,
+	} {
+		if got[name] != want {
+			t.Errorf("%s is %v, want %v", name, got[name], want)
 		}
 	}
 }

@@ -130,7 +130,7 @@ func (c *Config) applyStorage(o *options.Options) error {
 	c.Extra.StopCompactor = compactor.Stop
 	index := allocation.New(time.Now)
 	observed := metrics.New(index)
-	var room txn.Space
+	var room txn.Space = c.Extra.Store.Alarms()
 	if gate := c.Extra.Store.Maintain(o.EmbeddedQuotaBytes); gate != nil {
 		room, c.Extra.Space = gate, gate
 		observed.ExportStore(gate)

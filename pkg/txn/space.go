@@ -31,7 +31,7 @@ const (
 )
 
 // Space says whether the store has room for a write. It is asked before anything
-// is sent and returns at once.
+// is sent and returns at once, but for dry runs.
 type Space interface {
 	// Admit takes note of a write, or returns an error that says what to do.
 	Admit(space.Write) error

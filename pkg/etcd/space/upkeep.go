@@ -11,6 +11,9 @@ const (
 	// A defragmentation of this much takes well under a second, and is not worth
 	// waiting for a quiet moment.
 	quickBytes = 64 << 20
+	// One of more than this takes longer than requests wait. Free pages are used
+	// again, so it is done only if the file is larger than the quota.
+	slowBytes = 1 << 30
 	// quietRevisions in ten seconds are about what an idle server writes: its
 	// leases and what controllers report.
 	quietRevisions = 50
@@ -106,7 +109,7 @@ func (u *Upkeep) defragment(now time.Time, revision int64) bool {
 	before := u.revisionAt(now.Add(-quietFor))
 	quiet := before > 0 && revision-before <= quietRevisions
 	overQuota := usage.Size > u.gate.quota
-	if !overQuota && (free < usage.Size/2 || usage.InUse > quickBytes && !quiet) {
+	if !overQuota && (free < usage.Size/2 || usage.InUse > slowBytes || usage.InUse > quickBytes && !quiet) {
 		return false
 	}
 	u.lastDefrag = now

@@ -76,6 +76,7 @@ func TestDefragment(t *testing.T) {
 		"large, half of it free":             {8 * gib, Usage{2 * gib, gib}, 0, true},
 		"large, half of it free, and busy":   {8 * gib, Usage{2 * gib, gib}, 1000, false},
 		"large, half of it free, and leases": {8 * gib, Usage{2 * gib, gib}, 2, true},
+		"very large, half of it free":        {8 * gib, Usage{4 * gib, gib + 1}, 0, false},
 		"above the quota":                    {gib, Usage{gib + mib, gib - 50*mib}, 1000, true},
 		"above the quota, nothing free":      {gib, Usage{gib + mib, gib}, 1000, false},
 		"small quota":                        {16 * mib, Usage{10 * mib, mib}, 0, true},
