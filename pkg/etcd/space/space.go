@@ -4,9 +4,13 @@
 //
 // The quota limits the bytes in use. The last part of it is a reserve. A write
 // that makes the store grow is admitted below the reserve only. One that
-// replaces an object by another of about the same size is admitted up to the
-// quota, since what it replaces is freed by the next compaction. Deletes are not
-// asked about.
+// replaces an object by another of about the same size is admitted beyond the
+// quota by as much as the reserve, since what it replaces is freed by the next
+// compaction. Deletes are not asked about.
+//
+// The bytes in use go up and down: a commit frees pages that the next one finds.
+// With values of 1 MB that is some megabytes, which is why the reserve has a
+// minimum.
 package space
 
 import (
@@ -83,7 +87,7 @@ type Gate struct {
 	now            func() time.Time
 
 	mu sync.Mutex
-	// ceiling is the quota, or more if the store was larger when it was opened.
+	// ceiling is the limit of writes that replace something.
 	ceiling int64
 	// recent and before are the bytes admitted since the store's size changed last,
 	// and between that and the time before.
@@ -100,7 +104,7 @@ func NewGate(quota int64, usage func() Usage, now func() time.Time) *Gate {
 	reserve := min(max(quota/10, minReserve), maxReserve)
 	// A store that holds more than its quota still needs updates, to remove
 	// finalizers for example.
-	ceiling := max(quota, usage().InUse+reserve/2)
+	ceiling := max(quota, usage().InUse) + reserve
 	return &Gate{quota: quota, reserve: reserve, ceiling: ceiling, usage: usage, now: now}
 }
 
