@@ -118,7 +118,7 @@ func TestKindsAreApart(t *testing.T) {
 // requests, and those that work on a store as a whole.
 func TestTransactions(t *testing.T) {
 	root := filepath.Join("..", "..")
-	allowed := []string{"pkg/txn", "pkg/etcd", "pkg/migrate", "pkg/storeversion", "pkg/verify"}
+	allowed := []string{"pkg/txn", "pkg/etcd", "pkg/etcdlock", "pkg/migrate", "pkg/storeversion", "pkg/verify"}
 	found := 0
 	for _, dir := range []string{"cmd", "pkg"} {
 		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, entry fs.DirEntry, err error) error {

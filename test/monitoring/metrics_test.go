@@ -143,7 +143,7 @@ func untouched() map[string]float64 {
 		want[fmt.Sprintf("%s{scope=%q}", portTotal, scope)] = 0
 		want[fmt.Sprintf("%s{scope=%q}", portErrors, scope)] = 0
 	}
-	for _, outcome := range []string{"committed", "object_conflict", "claim_conflict", "error", "unknown"} {
+	for _, outcome := range []string{"committed", "object_conflict", "claim_conflict", "error", "full", "unknown"} {
 		want[fmt.Sprintf("%s{outcome=%q}", transactions, outcome)] = 0
 	}
 	return want
