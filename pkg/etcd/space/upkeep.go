@@ -20,8 +20,11 @@ const (
 	quietFor       = 10 * time.Second
 	// A file is not defragmented for less than this.
 	minFree = 16 << 20
-	// defragmentEvery bounds how often requests have to wait.
-	defragmentEvery = 30 * time.Second
+	// defragmentEvery bounds how often requests have to wait. It is longer by a
+	// second for each pauseBytes in use, which keeps the waiting to a twentieth of
+	// the time where 100 MiB take a second.
+	defragmentEvery = 15 * time.Second
+	pauseBytes      = 5 << 20
 )
 
 // Upkeep decides when a store is compacted and defragmented. It is not safe for
@@ -98,17 +101,17 @@ func (u *Upkeep) revisionAt(at time.Time) (revision int64) {
 }
 
 func (u *Upkeep) defragment(now time.Time, revision int64) bool {
-	if now.Sub(u.lastDefrag) < defragmentEvery {
+	usage := u.gate.Usage()
+	if now.Sub(u.lastDefrag) < defragmentEvery+time.Duration(usage.InUse/pauseBytes)*time.Second {
 		return false
 	}
-	usage := u.gate.Usage()
 	free := usage.Size - usage.InUse
 	if free < min(minFree, u.gate.quota/8) {
 		return false
 	}
 	before := u.revisionAt(now.Add(-quietFor))
 	quiet := before > 0 && revision-before <= quietRevisions
-	overQuota := usage.Size > u.gate.quota
+	overQuota := usage.Size > u.gate.quota && free >= u.gate.quota/8
 	if !overQuota && (free < usage.Size/2 || usage.InUse > slowBytes || usage.InUse > quickBytes && !quiet) {
 		return false
 	}

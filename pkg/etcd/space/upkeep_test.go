@@ -77,7 +77,8 @@ func TestDefragment(t *testing.T) {
 		"large, half of it free, and busy":   {8 * gib, Usage{2 * gib, gib}, 1000, false},
 		"large, half of it free, and leases": {8 * gib, Usage{2 * gib, gib}, 2, true},
 		"very large, half of it free":        {8 * gib, Usage{4 * gib, gib + 1}, 0, false},
-		"above the quota":                    {gib, Usage{gib + mib, gib - 50*mib}, 1000, true},
+		"above the quota":                    {gib, Usage{gib + mib, gib - 200*mib}, 1000, true},
+		"above the quota, little free":       {gib, Usage{gib + mib, gib - 50*mib}, 0, false},
 		"above the quota, nothing free":      {gib, Usage{gib + mib, gib}, 1000, false},
 		"small quota":                        {16 * mib, Usage{10 * mib, mib}, 0, true},
 	} {
@@ -85,14 +86,14 @@ func TestDefragment(t *testing.T) {
 			t.Parallel()
 			store, revision := &fake{usage: test.usage, now: time.Unix(1000, 0)}, int64(100)
 			upkeep := NewUpkeep(store.gate(test.quota), revision)
-			tasks, done := run(store, upkeep, &revision, 29, test.writes), 0
+			tasks, done := run(store, upkeep, &revision, 15, test.writes), 0
 			for _, task := range tasks {
 				if task.Defragment {
 					done++
 				}
 			}
 			if want := map[bool]int{true: 1}[test.want]; done != want {
-				t.Errorf("%d defragmentations in half a minute, want %d: %v", done, want, tasks)
+				t.Errorf("%d defragmentations in 15 s, want %d: %v", done, want, tasks)
 			}
 		})
 	}
