@@ -21,7 +21,6 @@ func Common() []CommonFlags {
 		}},
 		{"Where it stores", []CommonFlag{
 			{"data-dir", "Its etcd and certificates (./portolan-data)"},
-			{quotaFlag, "How many bytes its etcd may hold (8 GiB)"},
 			{"etcd-servers", "An etcd of yours in place of its own"},
 			{"etcd-cafile", "Authority that signed the certificate of etcd"},
 			{"etcd-certfile", "Client certificate for etcd"},
