@@ -42,6 +42,9 @@ type Files struct {
 	ServingCert, ServingKey string
 	// Kubeconfig is the administrator's. It is empty where there is none.
 	Kubeconfig string
+	// Moved are the kubeconfigs of users that led to where the server was before,
+	// and that lead to it again.
+	Moved []string
 }
 
 // Server describes who is served.
@@ -67,6 +70,12 @@ func Ensure(dir string, server Server, now time.Time) (Files, error) {
 		return Files{}, err
 	}
 	files.Kubeconfig = filepath.Join(dir, adminKubeconfig)
+	before, err := serverURL(dir)
+	if err == nil && before != server.URL {
+		if files.Moved, err = moveUsers(dir, before, server.URL); err != nil {
+			return Files{}, err
+		}
+	}
 	return files, writeKubeconfig(files, cert, key, server.URL)
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -61,7 +62,7 @@ func TestMadeOnceAndFoundAgain(t *testing.T) {
 	dir, now := filepath.Join(t.TempDir(), "new"), time.Now()
 	first := ensure(t, dir, localhost, now)
 	before := contents(t, dir)
-	if second := ensure(t, dir, localhost, now.Add(time.Hour)); second != first {
+	if second := ensure(t, dir, localhost, now.Add(time.Hour)); !reflect.DeepEqual(second, first) {
 		t.Errorf("got %+v, then %+v", first, second)
 	}
 	checkChanged(t, before, contents(t, dir))

@@ -1,6 +1,7 @@
 package pki
 
 import (
+	"bytes"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
@@ -126,6 +127,45 @@ func serverURL(dir string) (string, error) {
 		return "", fmt.Errorf("%s doesn't say where the server is", file)
 	}
 	return config.Clusters[context.Cluster].Server, nil
+}
+
+// moveUsers has the kubeconfigs of users in a directory lead to the server after it
+// has moved. Those that were made for another URL are left alone, and so are files
+// that can't be read.
+func moveUsers(dir, from, to string) (moved []string, err error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*.kubeconfig"))
+	if err != nil {
+		return nil, err
+	}
+	certFile, _ := authorityFiles(dir)
+	authority, err := os.ReadFile(certFile)
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range files {
+		config, err := clientcmd.LoadFromFile(file)
+		if err != nil || filepath.Base(file) == adminKubeconfig {
+			continue
+		}
+		changed := false
+		for _, cluster := range config.Clusters {
+			if cluster.Server == from && bytes.Equal(cluster.CertificateAuthorityData, authority) {
+				cluster.Server, changed = to, true
+			}
+		}
+		if !changed {
+			continue
+		}
+		data, err := clientcmd.Write(*config)
+		if err != nil {
+			return moved, err
+		}
+		if err := write(file, data, 0o600); err != nil {
+			return moved, err
+		}
+		moved = append(moved, file)
+	}
+	return moved, nil
 }
 
 // writeNew writes a file that must not be there.

@@ -135,3 +135,43 @@ func TestAddUserRefuses(t *testing.T) {
 		})
 	}
 }
+
+// TestMovedServer has a user's kubeconfig survive that the server moves to another
+// port, unless it was made for a URL of its own.
+func TestMovedServer(t *testing.T) {
+	dir, now := t.TempDir(), time.Now()
+	ensure(t, dir, localhost, now)
+	const elsewhere = "https://192.0.2.7:443"
+	for name, url := range map[string]string{"ann": "", "bob": elsewhere} {
+		if _, err := AddUser(dir, filepath.Join(dir, name+".kubeconfig"), url, User{Name: name}, now, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "notes.kubeconfig"), []byte("not one"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	moved := localhost
+	moved.URL = "https://127.0.0.1:7443"
+	ann := filepath.Join(dir, "ann.kubeconfig")
+	for i, want := range [][]string{{ann}, nil} {
+		if files := ensure(t, dir, moved, now); !slices.Equal(files.Moved, want) {
+			t.Errorf("start %d: moved %q, want %q", i, files.Moved, want)
+		}
+	}
+	for name, want := range map[string]string{"admin": moved.URL, "ann": moved.URL, "bob": elsewhere} {
+		config, err := clientcmd.LoadFromFile(filepath.Join(dir, name+".kubeconfig"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := config.Clusters["portolan"].Server; got != want {
+			t.Errorf("%s is led to %s, want %s", name, got, want)
+		}
+		if name == "ann" && len(config.AuthInfos["ann"].ClientKeyData) == 0 {
+			t.Error("the key is gone")
+		}
+	}
+	info, err := os.Stat(ann)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+}

@@ -9,6 +9,8 @@ import (
 	"os"
 	"time"
 
+	"k8s.io/klog/v2"
+
 	"github.com/portolan-dev/portolan/pkg/etcd"
 	"github.com/portolan-dev/portolan/pkg/pki"
 	"github.com/portolan-dev/portolan/pkg/server/options"
@@ -74,6 +76,9 @@ func certificates(o *options.Options) (files pki.Files, err error) {
 	}
 	if err != nil {
 		return files, fmt.Errorf("certificates in %s: %w", o.DataDir, err)
+	}
+	for _, file := range files.Moved {
+		klog.InfoS("The kubeconfig leads to the server's new URL now", "kubeconfig", file, "server", endpoint(o).URL)
 	}
 	if !named {
 		serving.CertFile, serving.KeyFile = files.ServingCert, files.ServingKey
