@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 
 	"github.com/portolan-dev/portolan/pkg/pki"
 	"github.com/portolan-dev/portolan/pkg/server/options"
+	"github.com/portolan-dev/portolan/pkg/users"
 )
 
 func newUserCommand() *cobra.Command {
@@ -35,10 +37,12 @@ func newUserAddCommand() *cobra.Command {
 		Short: "Make a client certificate for a user, and a kubeconfig with it",
 		Long: `Makes a client certificate that the authority of a data directory signs, and writes
 a kubeconfig with it that can be taken elsewhere. It is for a server without a
-cluster, which may be running. What the user may do is said by the groups:
+cluster, which may be running. When the server is started at another address, it
+has the kubeconfigs that are still in its data directory lead there. What the user may do is said by the groups:
 
   portolan:readers   read everything but Secrets, nothing through proxies
   portolan:writers   that and Secrets, and write it
+  portolan:scrapers  read /metrics and nothing else
   system:masters     everything
 
 Others, and those of no group, may do nothing unless an --authorization-config of
@@ -58,6 +62,12 @@ pki/ca.crt of this one as their --client-ca-file.`,
 				return err
 			}
 			cmd.SilenceUsage = true
+			for _, group := range user.Groups {
+				if !slices.Contains(users.Known(), group) {
+					fmt.Fprintf(cmd.ErrOrStderr(), "Warning: the group %q has no rights, unless an --authorization-config of the server gives it some. "+
+						"Those that have are %s\n", group, strings.Join(users.Known(), ", "))
+				}
+			}
 			return o.run(cmd.OutOrStdout(), user)
 		},
 	}

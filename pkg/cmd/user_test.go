@@ -33,7 +33,7 @@ func TestUserAdd(t *testing.T) {
 		args       []string
 		file, want string
 	}{
-		{[]string{"ann", "--group=portolan:readers", "--group=people"}, "ann.kubeconfig", "the kubeconfig of ann, of portolan:readers, people, good until "},
+		{[]string{"ann", "--group=portolan:readers", "--group=system:masters"}, "ann.kubeconfig", "the kubeconfig of ann, of portolan:readers, system:masters, good until "},
 		{[]string{"a/b", "--out=" + filepath.Join(dir, "other"), "--validity=1h"}, "other", "the kubeconfig of a/b, of no group, good until "},
 	} {
 		out, err := runUser(t, append([]string{"add", "--data-dir=" + dir}, test.args...)...)
@@ -50,6 +50,20 @@ func TestUserAdd(t *testing.T) {
 	}
 	_, err := runUser(t, "add", "ann", "--data-dir="+dir)
 	expectError(t, err, "ann.kubeconfig: file exists: remove it, or name another file with --out")
+}
+
+// TestUserAddUnknownGroup has a group that gives no rights be made, and warned of.
+func TestUserAddUnknownGroup(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := pki.Ensure(dir, pki.Server{URL: "https://127.0.0.1:6443"}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	out, err := runUser(t, "add", "ann", "--group=portolan:reader", "--data-dir="+dir)
+	const want = `Warning: the group "portolan:reader" has no rights, unless an --authorization-config of the server gives it some. ` +
+		"Those that have are portolan:readers, portolan:writers, portolan:scrapers, system:masters\n"
+	if err != nil || !strings.HasPrefix(out, want) || !strings.Contains(out, "ann.kubeconfig is the kubeconfig of ann, of portolan:reader, good until ") {
+		t.Errorf("it ends with %v and prints\n%s", err, out)
+	}
 }
 
 func TestUserAddFlags(t *testing.T) {

@@ -7,6 +7,31 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 )
 
+// TestScrapers has members of the group read metrics and nothing else.
+func TestScrapers(t *testing.T) {
+	groups, err := NewGroups()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		attributes authorizer.AttributesRecord
+		want       authorizer.Decision
+	}{
+		{authorizer.AttributesRecord{Verb: "get", Path: "/metrics"}, authorizer.DecisionAllow},
+		{authorizer.AttributesRecord{Verb: "get", Path: "/metrics/slis"}, authorizer.DecisionAllow},
+		{authorizer.AttributesRecord{Verb: "delete", Path: "/metrics"}, authorizer.DecisionNoOpinion},
+		{authorizer.AttributesRecord{Verb: "get", Path: "/debug/pprof/heap"}, authorizer.DecisionNoOpinion},
+		{authorizer.AttributesRecord{Verb: "get", Path: "/apis"}, authorizer.DecisionNoOpinion},
+		{authorizer.AttributesRecord{Verb: "get", Path: "/metrics", Resource: "services", ResourceRequest: true}, authorizer.DecisionNoOpinion},
+		{authorizer.AttributesRecord{Verb: "list", Resource: "services", ResourceRequest: true}, authorizer.DecisionNoOpinion},
+	} {
+		test.attributes.User = &user.DefaultInfo{Name: "prometheus", Groups: []string{Scrapers}}
+		if got, _, err := groups.Authorize(t.Context(), test.attributes); err != nil || got != test.want {
+			t.Errorf("%s %s%s: %v, %v", test.attributes.Verb, test.attributes.Path, test.attributes.Resource, got, err)
+		}
+	}
+}
+
 func TestGroups(t *testing.T) {
 	groups, err := NewGroups()
 	if err != nil {

@@ -171,3 +171,26 @@ func TestKubectl(t *testing.T) {
 		}
 	}
 }
+
+// TestScraper has a monitoring system read metrics with a certificate that is good
+// for nothing else.
+func TestScraper(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, nil)
+	config, err := clientcmd.BuildConfigFromFlags("", add(t, s, "prometheus", users.Scrapers))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := clientOf(t, config)
+	for _, path := range []string{"/metrics", "/metrics/slis"} {
+		data, err := client.Discovery().RESTClient().Get().AbsPath(path).DoRaw(t.Context())
+		if err != nil || len(data) == 0 {
+			t.Errorf("%s: %d bytes, %v", path, len(data), err)
+		}
+	}
+	for _, path := range []string{"/debug/pprof/heap", "/apis/portolan.dev/v1/services", "/api/v1/secrets"} {
+		if _, err := client.Discovery().RESTClient().Get().AbsPath(path).DoRaw(t.Context()); !apierrors.IsForbidden(err) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
