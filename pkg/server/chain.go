@@ -32,10 +32,11 @@ func (c *Config) setHandlerChain(o *options.Options) {
 		// Completing the configuration has put the server's own token in front.
 		watched := *generic
 		watched.Authentication.Authenticator = connections.Watched(generic.Authentication.Authenticator)
-		handler := buildChain(inner, &watched)
+		asked := "the authorization webhook"
 		if o.InCluster() {
-			handler = withUndecided(handler, generic.Serializer)
+			asked = "the cluster's API server"
 		}
+		handler := withUndecided(buildChain(inner, &watched), generic.Serializer, asked)
 		return callers.WithLimits(handler, callers.Limits{
 			Serializer: generic.Serializer, Resolver: generic.RequestInfoResolver, LongRunning: generic.LongRunningFunc,
 		})

@@ -18,13 +18,15 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
 	"k8s.io/apiserver/pkg/endpoints/responsewriter"
+	"k8s.io/klog/v2"
 
 	"github.com/portolan-dev/portolan/pkg/admission/resourcequota"
 )
 
 // A request is undecided if the cluster had to be asked about it and could not
 // be: who sends it, whether he may, whether its namespace exists, whether there
-// is quota. The framework answers with a 401 or a 500 then, on which clients give
+// is quota. Without a cluster it is undecided if an authorization webhook could not
+// be asked. The framework answers with a 401 or a 500 then, on which clients give
 // up, and with a 403 if it is about impersonation. Here they are told to try
 // again. Nothing was written: it is refused before the storage. The audit log
 // keeps the framework's code.
@@ -61,6 +63,20 @@ func noteUnanswered(inner authorizer.Authorizer) authorizer.Authorizer {
 		decision, reason, err := inner.Authorize(ctx, a)
 		if err != nil && decision == authorizer.DecisionNoOpinion {
 			setUndecided(ctx)
+		}
+		return decision, reason, err
+	})
+}
+
+// noteUnreachable notes requests that no webhook could be asked to allow, whatever
+// its failure policy makes of that. The cause is logged and not told: it has the
+// webhook's address.
+func noteUnreachable(inner authorizer.Authorizer) authorizer.Authorizer {
+	return authorizer.AuthorizerFunc(func(ctx context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
+		decision, reason, err := inner.Authorize(ctx, a)
+		if err != nil && decision != authorizer.DecisionAllow {
+			setUndecided(ctx)
+			klog.FromContext(ctx).Error(err, "An authorization webhook could not be asked", "verb", a.GetVerb(), "resource", a.GetResource(), "path", a.GetPath())
 		}
 		return decision, reason, err
 	})
@@ -129,10 +145,10 @@ func noted(ctx context.Context, err error) error {
 
 // withUndecided answers undecided requests with a 503. It goes around all other
 // filters.
-func withUndecided(handler http.Handler, serializer runtime.NegotiatedSerializer) http.Handler {
+func withUndecided(handler http.Handler, serializer runtime.NegotiatedSerializer, asked string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		req = req.WithContext(context.WithValue(req.Context(), undecidedKey{}, &atomic.Bool{}))
-		writer := &undecidedWriter{ResponseWriter: w, req: req, serializer: serializer}
+		writer := &undecidedWriter{ResponseWriter: w, req: req, serializer: serializer, asked: asked}
 		handler.ServeHTTP(responsewriter.WrapForHTTP1Or2(writer), req)
 	})
 }
@@ -141,6 +157,8 @@ type undecidedWriter struct {
 	http.ResponseWriter
 	req        *http.Request
 	serializer runtime.NegotiatedSerializer
+	// asked is who could not be asked.
+	asked string
 	// replaced is set when the answer is another than what is written.
 	replaced bool
 }
@@ -160,7 +178,7 @@ func (w *undecidedWriter) WriteHeader(code int) {
 	w.replaced = true
 	w.Header().Del("Content-Length")
 	w.Header().Del("Content-Type")
-	err := apierrors.NewServiceUnavailable("the cluster's API server could not be asked about this request, try again")
+	err := apierrors.NewServiceUnavailable(w.asked + " could not be asked about this request, try again")
 	err.ErrStatus.Details = &metav1.StatusDetails{RetryAfterSeconds: 1}
 	responsewriters.ErrorNegotiated(err, w.serializer, metav1.Unversioned, w.ResponseWriter, w.req)
 }

@@ -97,7 +97,7 @@ func TestUndecided(t *testing.T) {
 			})
 			recorder := httptest.NewRecorder()
 			req := httptest.NewRequest(http.MethodGet, "/apis", nil)
-			withUndecided(inner, NewCodecs(NewScheme())).ServeHTTP(recorder, req)
+			withUndecided(inner, NewCodecs(NewScheme()), "the cluster's API server").ServeHTTP(recorder, req)
 			body, replaced := recorder.Body.String(), test.want == http.StatusServiceUnavailable
 			if recorder.Code != test.want || strings.Contains(body, "of the framework") == replaced {
 				t.Errorf("got %d %s", recorder.Code, body)

@@ -6,10 +6,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 
 	"github.com/portolan-dev/portolan/pkg/server/options"
 	"github.com/portolan-dev/portolan/pkg/users"
@@ -115,4 +119,36 @@ func TestWebhook(t *testing.T) {
 	eventually(t, "the groups alone count", func() bool { return caller{t, s, "bob"}.list() == 200 })
 	expect("ann", 403, 403)
 	expect("will", 200, 200)
+}
+
+// TestUnreachableWebhook has callers told to try again when a webhook is away, and
+// not where it is.
+func TestUnreachableWebhook(t *testing.T) {
+	t.Parallel()
+	for _, policy := range []string{"Deny", "NoOpinion"} {
+		t.Run(policy, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			kubeconfig, tokens, file := filepath.Join(dir, "kubeconfig"), filepath.Join(dir, "tokens.csv"), filepath.Join(dir, "authorization.yaml")
+			const address = "127.0.0.1:1"
+			writeFile(t, kubeconfig, fmt.Sprintf(webhookKubeconfig, "http://"+address))
+			writeFile(t, tokens, "ann,ann,1\nroot,root,2,system:masters\n")
+			webhook := strings.Replace(fmt.Sprintf(webhookFormat, kubeconfig), "failurePolicy: Deny", "failurePolicy: "+policy, 1)
+			writeFile(t, file, authorization(webhook))
+			s := harness.Start(t, func(o *options.Options) { o.Users.TokenAuthFile, o.Users.AuthorizationConfig = tokens, file })
+
+			ann := clientOf(t, s.As(&rest.Config{BearerToken: "ann"}))
+			_, err := ann.PortolanV1().Services("default").List(t.Context(), metav1.ListOptions{})
+			if !apierrors.IsServiceUnavailable(err) || strings.Contains(err.Error(), address) {
+				t.Errorf("got %v", err)
+			}
+			if seconds, ok := apierrors.SuggestsClientDelay(err); !ok || seconds != 1 {
+				t.Errorf("try again in %d seconds: %t", seconds, ok)
+			}
+			root := clientOf(t, s.As(&rest.Config{BearerToken: "root"}))
+			if _, err := root.PortolanV1().Services("default").List(t.Context(), metav1.ListOptions{}); err != nil {
+				t.Errorf("masters depend on it: %v", err)
+			}
+		})
+	}
 }
