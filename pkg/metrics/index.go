@@ -1,11 +1,14 @@
 package metrics
 
 import (
+	"math"
+	"math/big"
 	"strconv"
 
 	"k8s.io/component-base/metrics"
 
 	"github.com/portolan-dev/portolan/pkg/allocation"
+	"github.com/portolan-dev/portolan/pkg/allocator"
 )
 
 // indexCollector reads the allocation index when it is asked for figures: they
@@ -80,9 +83,18 @@ func (c *indexCollector) collectAddresses(class allocation.Class, gauge func(*me
 			}
 			told[usage.Text] = true
 			gauge(c.allocatedAddresses, float64(usage.Allocated), usage.Text)
-			gauge(c.availableAddresses, float64(usage.Free), usage.Text)
+			gauge(c.availableAddresses, availableIn(usage), usage.Text)
 		}
 	}
+}
+
+// availableIn is also right of a block of more addresses than the figures can say.
+func availableIn(usage allocation.BlockUsage) float64 {
+	if count := allocator.PrefixCount(usage.Text); usage.Capacity == math.MaxUint64 && count != nil {
+		capacity, _ := new(big.Float).SetInt(count).Float64()
+		return capacity - float64(usage.Allocated)
+	}
+	return float64(usage.Free)
 }
 
 // collectPorts tells of each NodePortRange, as its status does.

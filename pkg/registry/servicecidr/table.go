@@ -1,6 +1,8 @@
 package servicecidr
 
 import (
+	"math"
+	"math/big"
 	"strconv"
 	"strings"
 
@@ -8,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/allocator"
 	"github.com/portolan-dev/portolan/pkg/registry/generic"
 )
 
@@ -25,9 +28,9 @@ var TableConvertor = generic.NewTable(v1.Resource("servicecidrs"), []metav1.Tabl
 	return []any{
 		cidr.Name,
 		strings.Join(cidr.Spec.CIDRs, ","),
-		figures(cidr, func(usage v1.CIDRUsage) int64 { return usage.Capacity }),
-		figures(cidr, func(usage v1.CIDRUsage) int64 { return usage.Allocated }),
-		figures(cidr, func(usage v1.CIDRUsage) int64 { return usage.Free }),
+		figures(cidr, capacity),
+		figures(cidr, allocated),
+		figures(cidr, free),
 		generic.Age(cidr.CreationTimestamp),
 	}
 })
@@ -41,10 +44,35 @@ var CoreTableConvertor = generic.NewTable(networkingv1.Resource("servicecidrs"),
 	return []any{cidr.Name, strings.Join(cidr.Spec.CIDRs, ","), generic.Age(cidr.CreationTimestamp)}
 })
 
-func figures(cidr *v1.ServiceCIDR, figure func(v1.CIDRUsage) int64) string {
+func capacity(usage v1.CIDRUsage) string {
+	if exact := beyondFields(usage); exact != nil {
+		return exact.String()
+	}
+	return strconv.FormatInt(usage.Capacity, 10)
+}
+
+func allocated(usage v1.CIDRUsage) string { return strconv.FormatInt(usage.Allocated, 10) }
+
+func free(usage v1.CIDRUsage) string {
+	if exact := beyondFields(usage); exact != nil {
+		return exact.Sub(exact, big.NewInt(usage.Allocated)).String()
+	}
+	return strconv.FormatInt(usage.Free, 10)
+}
+
+// beyondFields is the capacity of a block of more addresses than the fields can
+// say, and nil of others.
+func beyondFields(usage v1.CIDRUsage) *big.Int {
+	if usage.Capacity < math.MaxInt64 {
+		return nil
+	}
+	return allocator.PrefixCount(usage.CIDR)
+}
+
+func figures(cidr *v1.ServiceCIDR, figure func(v1.CIDRUsage) string) string {
 	known := map[string]string{}
 	for _, usage := range cidr.Status.CIDRs {
-		known[usage.CIDR] = strconv.FormatInt(figure(usage), 10)
+		known[usage.CIDR] = figure(usage)
 	}
 	var cells []string
 	for _, block := range cidr.Spec.CIDRs {
