@@ -118,6 +118,13 @@ func (o *envOptions) services(ctx context.Context, client versioned.Interface, n
 	if namespace == metav1.NamespaceDefault {
 		return list.Items, nil
 	}
+	if len(list.Items) == 0 {
+		if isMissing(ctx, client, namespace) {
+			fmt.Fprintf(errOut, "There is no namespace %q\n", namespace)
+		} else {
+			fmt.Fprintf(errOut, "There are no Services in the namespace %q\n", namespace)
+		}
+	}
 	master, err := client.PortolanV1().Services(metav1.NamespaceDefault).Get(ctx, envvars.MasterService, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
@@ -129,4 +136,11 @@ func (o *envOptions) services(ctx context.Context, client versioned.Interface, n
 		return nil, err
 	}
 	return append(list.Items, *master), nil
+}
+
+// isMissing says whether a server that has namespaces doesn't have this one.
+func isMissing(ctx context.Context, client versioned.Interface, namespace string) bool {
+	err := client.Discovery().RESTClient().Get().AbsPath("/api/v1/namespaces", namespace).Do(ctx).Error()
+	status, ok := errors.AsType[*apierrors.StatusError](err)
+	return ok && apierrors.IsNotFound(err) && status.ErrStatus.Details != nil && status.ErrStatus.Details.Kind == "namespaces"
 }

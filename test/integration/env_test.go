@@ -123,7 +123,7 @@ export TOAD_SVC_PORT_80_TCP_ADDR='10.96.0.7'
 
 	create("team", "kubernetes", onAddresses("10.96.0.9"))
 	s.expect(`portolan env 2>/dev/null | grep KUBERNETES_SERVICE_HOST`, "export KUBERNETES_SERVICE_HOST='10.96.0.9'\n", "")
-	s.expect(`portolan env -n none -o dotenv | grep HOST`, "KUBERNETES_SERVICE_HOST=10.96.0.1\n", "")
+	s.expect(`portolan env -n none -o dotenv | grep HOST`, "KUBERNETES_SERVICE_HOST=10.96.0.1\n", "There is no namespace \"none\"\n")
 	if !t.Failed() {
 		testEnvServers(t, server)
 	}
@@ -155,4 +155,14 @@ func testEnvServers(t *testing.T, server *harness.Server) {
 		t.Fatal(err)
 	}
 	refused("portolan env --kubeconfig="+anonymous, "Unauthorized")
+}
+
+// TestEnvOfNoNamespace has portolan env say that it found nothing, and why.
+func TestEnvOfNoNamespace(t *testing.T) {
+	t.Parallel()
+	server := harness.Start(t, nil)
+	newNamespace(t, coreClient(t, server), "empty")
+	shell := newEnvShell(t, server.Kubeconfig)
+	shell.expect("portolan env -n missing", "", "There is no namespace \"missing\"\n")
+	shell.expect("portolan env -n empty", "", "There are no Services in the namespace \"empty\"\n")
 }
