@@ -13,7 +13,7 @@ KUBERNETES_BUILD := go build -C hack/kubernetes -ldflags "-X k8s.io/component-ba
 
 .PHONY: help
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 ##@ Use
 
@@ -24,11 +24,13 @@ run: build ## Serve on an embedded etcd in ./portolan-data and say what to type 
 .PHONY: build
 build: ## Build .bin/portolan
 	@mkdir -p $(BIN)
-	go build -ldflags "$(STAMP)=$(VERSION)" -o $(BIN)/portolan ./cmd/portolan
+	hack/build.sh ./cmd/portolan -ldflags "$(STAMP)=$(VERSION)" -o $(BIN)/portolan
 
 PLATFORMS := linux/amd64,linux/arm64
 PUSH :=
 
+# What is pushed under a tag that names a release calls itself that release.
+image: VERSION := $(or $(filter v%,$(word 2,$(subst :, ,$(notdir $(PUSH))))),$(VERSION))
 .PHONY: image
 image: ## Build the container image into .bin/image; PUSH=registry.example/portolan:v1 pushes it too
 	@mkdir -p $(BIN)

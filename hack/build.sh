@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Builds a program: hack/build.sh PACKAGE [FLAGS OF go build]. It says what it does
+# when there is much to compile, and how far it is.
+set -euo pipefail
+
+package=$1
+shift
+
+compiled=0
+tell() {
+	if [ -t 2 ]; then
+		printf '\r  %d packages compiled' "$compiled" >&2
+	elif [ $((compiled % 200)) -eq 0 ]; then
+		printf '  %d packages compiled\n' "$compiled" >&2
+	fi
+}
+
+# go build -v prints the path of each package that it compiles. All else that it
+# prints is for the user.
+go build -v "$@" "$package" 2>&1 | while IFS= read -r line; do
+	if [[ $line =~ ^[A-Za-z0-9_./~-]+$ ]]; then
+		if [ "$compiled" -eq 0 ]; then
+			echo "Compiling $package. The first time that is $(go list -deps "$package" | wc -l) packages, which takes some six minutes on two cores." >&2
+		fi
+		compiled=$((compiled + 1))
+		tell
+	else
+		echo "$line" >&2
+	fi
+done
