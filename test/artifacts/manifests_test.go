@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // entries are the directories that a user may apply.
@@ -128,5 +130,27 @@ func TestImages(t *testing.T) {
 		if len(images) != 2 {
 			t.Errorf("%s: images %v", name, images)
 		}
+	}
+}
+
+// TestApplyAgain wants the Job be gone when the next version is applied, however
+// soon that is: a Job's image can't be changed.
+func TestApplyAgain(t *testing.T) {
+	t.Parallel()
+	jobs := 0
+	for name, manifests := range whole(t) {
+		for _, m := range manifests {
+			if m.ID() != "Job portolan/portolan-certificates" {
+				continue
+			}
+			jobs++
+			seconds, found, err := unstructured.NestedInt64(m.Object, "spec", "ttlSecondsAfterFinished")
+			if err != nil || !found || seconds != 0 {
+				t.Errorf("%s: it stays for %d seconds (%t), %v", name, seconds, found, err)
+			}
+		}
+	}
+	if jobs == 0 {
+		t.Error("there is no Job")
 	}
 }
