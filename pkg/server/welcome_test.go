@@ -1,6 +1,7 @@
 package server
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -25,5 +26,17 @@ func TestWelcomePaths(t *testing.T) {
 		if text := welcome(options.New(), pki.Files{Kubeconfig: file}, true); !strings.Contains(text, "\n  export KUBECONFIG="+want+"\n") {
 			t.Errorf("%s:\n%s", file, text)
 		}
+	}
+}
+
+// TestWelcomeOfREADME has the README show what a server says.
+func TestWelcomeOfREADME(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := welcome(options.New(), pki.Files{Kubeconfig: "/home/ann/portolan/portolan-data/admin.kubeconfig"}, false); !strings.Contains(string(readme), "$ make run\n"+text) {
+		t.Errorf("the README doesn't have\n%s", text)
 	}
 }
