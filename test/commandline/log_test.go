@@ -67,7 +67,7 @@ func serve(t *testing.T, dir string, flags ...string) string {
 // TestDefaultLog has a server start and stop without a word of its libraries.
 func TestDefaultLog(t *testing.T) {
 	t.Parallel()
-	own := regexp.MustCompile(`^I.* controllers\.go:\d+\] "The controllers run"`)
+	own := regexp.MustCompile(`^I.* (controllers|namespaces|advertise)\.go:\d+\] `)
 	for line := range strings.Lines(serve(t, t.TempDir())) {
 		if !own.MatchString(line) {
 			t.Errorf("logged: %s", line)
