@@ -97,7 +97,8 @@ e2e: $(BIN)/kube-apiserver $(BIN)/kube-controller-manager $(BIN)/kube-proxy $(BI
 	go test -tags=e2e -count=1 -timeout=15m ./test/fault
 	go test -tags=e2e -count=1 -timeout=15m -run='TestApply|TestMembers|TestUndo' ./test/artifacts
 	go test -tags=e2e -count=1 -timeout=15m ./test/certificates
-	go test -tags=e2e -count=1 -run='TestBackup|TestReplace|TestMigrateOfREADME' ./test/upgrade
+	go test -tags=e2e -count=1 -timeout=15m -run='^TestDiskFull$$' ./test/kill
+	go test -tags=e2e -count=1 -run='TestBackup|TestDowngrade|TestReplace|TestMigrateOfREADME' ./test/upgrade
 
 SOAK_TIME := 30m
 SOAK_KILLS := 10000
