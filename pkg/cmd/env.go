@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -10,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/tools/clientcmd"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/generated/clientset/versioned"
@@ -89,19 +87,8 @@ func (o *envOptions) run(ctx context.Context, out, errOut io.Writer) error {
 // client is of the server that the usual rules lead to, and the namespace that
 // is asked for.
 func (o *envOptions) client() (client versioned.Interface, namespace string, err error) {
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = o.kubeconfig
-	var overrides clientcmd.ConfigOverrides
-	overrides.Context.Namespace = o.namespace
-	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &overrides)
-	config, err := loader.ClientConfig()
-	if clientcmd.IsEmptyConfig(err) {
-		return nil, "", errors.New("no server is known: name its kubeconfig with --kubeconfig or $KUBECONFIG, such as portolan-data/admin.kubeconfig")
-	}
+	config, namespace, err := clientConfig(o.kubeconfig, o.namespace)
 	if err != nil {
-		return nil, "", err
-	}
-	if namespace, _, err = loader.Namespace(); err != nil {
 		return nil, "", err
 	}
 	client, err = versioned.NewForConfig(config)

@@ -28,7 +28,7 @@ func NewCommand() *cobra.Command {
 	cmd.SetHelpFunc(helpOf(cmd.HelpFunc()))
 	cmd.AddCommand(
 		newServeCommand(), newControllersCommand(), newEnvCommand(),
-		newVerifyCommand(), newMigrateCommand(), newSnapshotCommand(),
+		newVerifyCommand(), newMigrateCommand(), newSnapshotCommand(), newRestoreCommand(),
 		newUserCommand(), newCertificatesCommand(), newVersionCommand(),
 	)
 	return cmd

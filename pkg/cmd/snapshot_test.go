@@ -20,7 +20,7 @@ func TestSnapshot(t *testing.T) {
 	closeStore(t, store)
 
 	out, err := runCommand(t, "snapshot", saved, "--data-dir", dir)
-	if err != nil || out != "Saved to "+saved+".\n" {
+	if err != nil || !strings.HasPrefix(out, "Saved to "+saved+": ") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	data, err := os.ReadFile(saved)

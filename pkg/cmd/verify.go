@@ -11,6 +11,8 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/portolan-dev/portolan/pkg/etcd"
+	"github.com/portolan-dev/portolan/pkg/storage"
 	"github.com/portolan-dev/portolan/pkg/verify"
 )
 
@@ -101,12 +103,7 @@ func (o *verifyOptions) run(cmd *cobra.Command) error {
 		return err
 	}
 	v := verification{
-		reader: verify.Reader{
-			Client: store.Client, Prefix: o.Etcd.StorageConfig.Prefix, Progress: cmd.ErrOrStderr(),
-			Decrypt: func(ctx context.Context, resource string, kv *mvccpb.KeyValue) ([]byte, error) {
-				return stored[resource].Decrypt(ctx, kv)
-			},
-		},
+		reader: o.reader(store, stored, cmd.ErrOrStderr()),
 		repairer: verify.Repairer{
 			KV: store.Client, Prefix: o.Etcd.StorageConfig.Prefix,
 			Encode: func(ctx context.Context, resource, name string, object runtime.Object) ([]byte, error) {
@@ -136,6 +133,16 @@ func (o *verifyOptions) run(cmd *cobra.Command) error {
 		return err
 	}
 	return report.Err()
+}
+
+// reader reads a store that is open.
+func (o storeOptions) reader(store *etcd.Store, stored map[string]storage.Resource, progress io.Writer) verify.Reader {
+	return verify.Reader{
+		Client: store.Client, Prefix: o.Etcd.StorageConfig.Prefix, Progress: progress,
+		Decrypt: func(ctx context.Context, resource string, kv *mvccpb.KeyValue) ([]byte, error) {
+			return stored[resource].Decrypt(ctx, kv)
+		},
+	}
 }
 
 // verification is one run on a store that is open.

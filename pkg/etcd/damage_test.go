@@ -262,7 +262,7 @@ func TestDataDirIsFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := StartEmbedded(t.Context(), file)
-	if err == nil || err.Error() != file+" is a file: name a directory with --data-dir" {
+	if err == nil || err.Error() != file+" is a file, not a directory" {
 		t.Errorf("got %v", err)
 	}
 }

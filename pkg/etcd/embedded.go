@@ -50,6 +50,9 @@ type Store struct {
 	stop   func() error
 }
 
+// Embedded says whether etcd runs in this process.
+func (s *Store) Embedded() bool { return s.member != nil }
+
 // Close ends the connection and, where etcd is embedded, stops it.
 func (s *Store) Close() error { return s.stop() }
 
@@ -117,7 +120,7 @@ func open(ctx context.Context, dir string) (*embedded, error) {
 func makeDir(dir string) error {
 	info, err := os.Stat(dir)
 	if err == nil && !info.IsDir() {
-		return fmt.Errorf("%s is a file: name a directory with --data-dir", dir)
+		return fmt.Errorf("%s is a file, not a directory", dir)
 	}
 	return os.MkdirAll(dir, 0o700)
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"syscall"
 	"time"
 
 	"k8s.io/klog/v2"
@@ -73,6 +74,9 @@ func certificates(o *options.Options) (files pki.Files, err error) {
 		files, err = pki.Ensure(o.DataDir, endpoint(o), time.Now())
 	case !named:
 		files, err = pki.EnsureServing(o.DataDir, endpoint(o), time.Now())
+	}
+	if errors.Is(err, syscall.ENOSPC) {
+		err = fmt.Errorf("%w: free space there and start again", err)
 	}
 	if err != nil {
 		return files, fmt.Errorf("certificates in %s: %w", o.DataDir, err)

@@ -26,6 +26,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/metrics"
 	"github.com/portolan-dev/portolan/pkg/registry"
 	"github.com/portolan-dev/portolan/pkg/registry/serviceproxy"
+	"github.com/portolan-dev/portolan/pkg/snapshot"
 )
 
 // Config is what a server is made of.
@@ -119,6 +120,13 @@ func (c CompletedConfig) New() (*Server, error) {
 	generic.AddPostStartHookOrDie("portolan-seed-ranges", func(hook genericapiserver.PostStartHookContext) error {
 		return c.Extra.Seeds.Plant(hook, storage)
 	})
+	var source snapshot.Source
+	if c.Extra.Store.Embedded() {
+		source = c.Extra.Store.Snapshot
+	}
+	if err := addSnapshots(generic, c.Extra.Codecs, source); err != nil {
+		return nil, err
+	}
 	if c.Extra.Controllers != nil {
 		addControllers(generic, *c.Extra.Controllers)
 	}

@@ -20,7 +20,7 @@ import (
 // may take as long as it does. It comes after applyCluster.
 func (c *Config) applyServiceProxy(o *options.Options) error {
 	// What upstream takes as long-running, of what is served here.
-	c.Generic.LongRunningFunc = filters.BasicLongRunningRequestCheck(sets.NewString("watch"), sets.NewString("proxy"))
+	c.Generic.LongRunningFunc = snapshotLongRunning(filters.BasicLongRunningRequestCheck(sets.NewString("watch"), sets.NewString("proxy")))
 
 	allowed, err := o.ServiceProxyNetworks()
 	if err != nil {
