@@ -1,6 +1,7 @@
 package artifacts
 
 import (
+	"errors"
 	"maps"
 	"path"
 	"slices"
@@ -106,7 +107,7 @@ func TestArguments(t *testing.T) {
 // commands, with flags that it has.
 func TestCommands(t *testing.T) {
 	t.Parallel()
-	manifests := append(Kustomize(t, "cluster"), parse(t, example(t, "verify-job.yaml"))...)
+	manifests := slices.Concat(Kustomize(t, "cluster"), parse(t, example(t, "verify-job.yaml")), parse(t, example(t, "backup-cronjob.yaml")))
 	image := serverOf(t, manifests).container.Image
 	got := map[string]string{}
 	for _, m := range manifests {
@@ -123,7 +124,7 @@ func TestCommands(t *testing.T) {
 		if command.Name() == "serve" {
 			continue
 		}
-		if err := command.ParseFlags(rest); err != nil || command.Flags().NArg() > 0 {
+		if err := errors.Join(command.ParseFlags(rest), command.ValidateArgs(command.Flags().Args())); err != nil {
 			t.Errorf("%s: %v, %q", m.ID(), err, command.Flags().Args())
 		}
 	}
@@ -132,6 +133,7 @@ func TestCommands(t *testing.T) {
 		"Job portolan/portolan-certificates":     "portolan certificates etcd",
 		"CronJob portolan/portolan-certificates": "portolan certificates etcd",
 		"Job portolan/portolan-verify":           "portolan verify",
+		"CronJob portolan/portolan-backup":       "portolan snapshot",
 	}
 	if !maps.Equal(got, want) {
 		t.Errorf("got %v", got)

@@ -96,17 +96,21 @@ func example(t *testing.T, name string) []byte {
 	return text
 }
 
-// TestVerifyJob wants the example that reads etcd to be allowed in the namespace,
-// and to be of the Deployment's version.
-func TestVerifyJob(t *testing.T) {
+// TestJobs wants the examples that read etcd to be allowed in the namespace, and
+// to be of the Deployment's version.
+func TestJobs(t *testing.T) {
 	t.Parallel()
-	template := podTemplate(t, parse(t, example(t, "verify-job.yaml")).Get(t, "Job portolan/portolan-verify"))
-	for _, problem := range podProblems(template.Spec) {
-		t.Error(problem)
-	}
 	deployment := podTemplate(t, Kustomize(t, "cluster").Get(t, "Deployment portolan/portolan"))
-	if got, want := template.Spec.Containers[0].Image, deployment.Spec.Containers[0].Image; got != want {
-		t.Errorf("the image is %s, not %s", got, want)
+	for file, id := range map[string]string{
+		"verify-job.yaml": "Job portolan/portolan-verify", "backup-cronjob.yaml": "CronJob portolan/portolan-backup",
+	} {
+		template := podTemplate(t, parse(t, example(t, file)).Get(t, id))
+		for _, problem := range podProblems(template.Spec) {
+			t.Errorf("%s: %s", file, problem)
+		}
+		if got, want := template.Spec.Containers[0].Image, deployment.Spec.Containers[0].Image; got != want {
+			t.Errorf("%s: the image is %s, not %s", file, got, want)
+		}
 	}
 }
 

@@ -134,8 +134,8 @@ func TestBackupOfEtcd(t *testing.T) {
 	}
 }
 
-// TestBackupOfEmbedded does the same with a server that has its etcd inside, and
-// then moves its store to an etcd with a port.
+// TestBackupOfEmbedded does what the page says of a server that has its etcd
+// inside, and then moves its store to an etcd with a port.
 func TestBackupOfEmbedded(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -144,18 +144,19 @@ func TestBackupOfEmbedded(t *testing.T) {
 	server := harness.Start(t, inside)
 	churn(t, server, 0, 10)
 	kept := listServices(t, server)
-	if err := server.Stop(); err != nil {
-		t.Fatal(err)
+	shell.run("portolan snapshot snapshot.db")
+	shell.run("mkdir -p backups")
+	if saved, err := filepath.Glob(filepath.Join(dir, "backups", "portolan-2*Z.db")); err != nil || len(saved) != 1 {
+		t.Errorf("%v was saved by the schedule, %v", saved, err)
 	}
-	shell.run("portolan snapshot")
-	server = harness.Start(t, inside)
 	createService(t, server, "after-the-snapshot")
 	seen := listServices(t, server)
 	if err := server.Stop(); err != nil {
 		t.Fatal(err)
 	}
+	shell.run("portolan snapshot stopped.db")
 
-	if out := shell.run("etcdutl snapshot restore snapshot.db --data-dir=portolan-data/etcd"); !strings.Contains(out, "\nOK: ") {
+	if out := shell.run("portolan restore"); !strings.Contains(out, "\nOK: ") {
 		t.Error(out)
 	}
 	server = harness.Start(t, inside)

@@ -13,7 +13,7 @@ import (
 	"github.com/portolan-dev/portolan/test/harness"
 )
 
-// shell runs what the README says, in a directory.
+// shell runs what the README and the page on backups say, in a directory.
 type shell struct {
 	t      *testing.T
 	dir    string
@@ -34,18 +34,20 @@ func newShell(t *testing.T, dir string, env ...string) *shell {
 			t.Fatal(err)
 		}
 	}
-	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	s := &shell{t: t, dir: dir, env: append(os.Environ(), append(env, "HOME="+dir, "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))...)}
-	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(readme), -1) {
-		s.blocks = append(s.blocks, block[1])
+	for _, page := range []string{"README.md", "artifacts/docs/backup.md"} {
+		text, err := os.ReadFile(filepath.Join(root, page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
+			s.blocks = append(s.blocks, block[1])
+		}
 	}
 	return s
 }
 
-// run runs the one block of the README that has a line with this beginning, and
+// run runs the one block of the pages that has a line with this beginning, and
 // returns what it prints.
 func (s *shell) run(beginning string) string {
 	s.t.Helper()
@@ -55,12 +57,12 @@ func (s *shell) run(beginning string) string {
 			continue
 		}
 		if found != "" {
-			s.t.Fatalf("two blocks of the README have %q", beginning)
+			s.t.Fatalf("two blocks have %q", beginning)
 		}
 		found = block
 	}
 	if found == "" {
-		s.t.Fatalf("no block of the README has %q", beginning)
+		s.t.Fatalf("no block has %q", beginning)
 	}
 	command := exec.CommandContext(s.t.Context(), "bash", "-euo", "pipefail", "-c", found)
 	command.Dir, command.Env = s.dir, s.env
