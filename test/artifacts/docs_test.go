@@ -22,26 +22,55 @@ func readme(t *testing.T, name string) string {
 	return string(text)
 }
 
-// TestLinks wants what the READMEs point at to be there.
+// TestLinks wants what the README and the pages point at to be there.
 func TestLinks(t *testing.T) {
 	t.Parallel()
-	for _, name := range readmes {
-		text := readme(t, name)
-		links := 0
-		for _, link := range regexp.MustCompile(`\]\(([^)#]+)(#[^)]*)?\)`).FindAllStringSubmatch(text, -1) {
+	pages := []string{filepath.Join(root(), "README.md")}
+	for _, pattern := range []string{".github/*.md", "artifacts/*.md", "artifacts/*/*.md"} {
+		found, err := filepath.Glob(filepath.Join(root(), pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages = append(pages, found...)
+	}
+	links := 0
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, link := range regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`).FindAllStringSubmatch(string(text), -1) {
 			links++
-			if _, err := os.Stat(filepath.Join(sources(t), filepath.Dir(name), link[1])); err != nil {
-				t.Errorf("%s: %v", name, err)
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), link[1])); err != nil {
+				t.Errorf("%s: %v", page, err)
 			}
 		}
-		for _, path := range regexp.MustCompile(`artifacts/[a-z][a-z./-]*[a-z]`).FindAllString(text, -1) {
+		for _, path := range regexp.MustCompile(`artifacts/[a-z][a-z./-]*[a-z]`).FindAllString(string(text), -1) {
 			if _, err := os.Stat(filepath.Join(root(), path)); err != nil && path != "artifacts/my-portolan" && !strings.HasPrefix(path, "artifacts/my-portolan/") {
-				t.Errorf("%s: %v", name, err)
+				t.Errorf("%s: %v", page, err)
 			}
 		}
-		if links == 0 {
-			t.Errorf("%s: no links were found", name)
+	}
+	if len(pages) < 10 || links < 50 {
+		t.Errorf("only %d links on %d pages were found", links, len(pages))
+	}
+}
+
+// TestIndex wants every page to be in the index.
+func TestIndex(t *testing.T) {
+	t.Parallel()
+	index := readme(t, "README.md")
+	pages, err := filepath.Glob(filepath.Join(sources(t), "docs", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range pages {
+		if link := "](docs/" + filepath.Base(page) + ")"; !strings.Contains(index, link) {
+			t.Errorf("artifacts/README.md does not list %s", filepath.Base(page))
 		}
+	}
+	if text, err := os.ReadFile(filepath.Join(root(), "README.md")); err != nil || strings.Count(string(text), "\n") > 200 {
+		t.Errorf("the README has %d lines, more than fit a first reading (%v)", strings.Count(string(text), "\n"), err)
 	}
 }
 

@@ -25,37 +25,67 @@ var masks = []struct {
 	{regexp.MustCompile(`(?m) $`), ""},
 }
 
-// TestREADME runs what the README's console blocks type and compares what it
-// says is printed. The server is one of the test's own; make run is only
-// checked to exist.
+// TestREADME runs what the console blocks of the README and of every page type, and
+// compares what they say is printed. Each page has a server of its own, so a page must
+// make what it uses. make run is only checked to exist.
 func TestREADME(t *testing.T) {
 	t.Parallel()
-	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
+	pages, err := filepath.Glob(filepath.Join(root, "artifacts", "docs", "*.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := startAll(t)
 	ran := 0
-	for _, block := range regexp.MustCompile("(?s)```console\n(.*?)```").FindAllStringSubmatch(string(readme), -1) {
-		for _, typed := range strings.Split("\n"+block[1], "\n$ ")[1:] {
-			line, want, _ := strings.Cut(typed, "\n")
-			if target, ok := strings.CutPrefix(line, "make "); ok {
-				if out, err := exec.CommandContext(t.Context(), "make", "-C", root, "--dry-run", target).CombinedOutput(); err != nil {
-					t.Errorf("%s: %v\n%s", line, err, out)
-				}
-				continue
+	for _, page := range append(pages, filepath.Join(root, "README.md")) {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := typedLines(string(text))
+		if len(lines) == 0 {
+			continue
+		}
+		ran += len(lines)
+		t.Run(filepath.Base(page), func(t *testing.T) {
+			t.Parallel()
+			k := startAll(t)
+			for _, line := range lines {
+				k.try(line)
 			}
-			if strings.HasPrefix(line, "export KUBECONFIG=") {
-				continue
-			}
-			ran++
-			if got := k.shell(line); masked(got) != masked(want) {
-				t.Errorf("%s\nprints:\n%s\nthe README says:\n%s", line, got, want)
+		})
+	}
+	if ran < 20 {
+		t.Errorf("only %d commands were found", ran)
+	}
+}
+
+// typed is a command of a page and what the page says that it prints.
+type typed struct {
+	line, want string
+}
+
+// typedLines returns the commands of a page's console blocks.
+func typedLines(page string) (lines []typed) {
+	for _, block := range regexp.MustCompile("(?s)```console\n(.*?)```").FindAllStringSubmatch(page, -1) {
+		for _, text := range strings.Split("\n"+block[1], "\n$ ")[1:] {
+			line, want, _ := strings.Cut(text, "\n")
+			if !strings.HasPrefix(line, "export KUBECONFIG=") {
+				lines = append(lines, typed{line, want})
 			}
 		}
 	}
-	if ran < 10 {
-		t.Errorf("only %d commands were found in the README", ran)
+	return lines
+}
+
+func (k *kubectl) try(command typed) {
+	k.t.Helper()
+	if target, ok := strings.CutPrefix(command.line, "make "); ok {
+		if out, err := exec.CommandContext(k.t.Context(), "make", "-C", root, "--dry-run", target).CombinedOutput(); err != nil {
+			k.t.Errorf("%s: %v\n%s", command.line, err, out)
+		}
+		return
+	}
+	if got := k.shell(command.line); masked(got) != masked(command.want) {
+		k.t.Errorf("%s\nprints:\n%s\nthe page says:\n%s", command.line, got, command.want)
 	}
 }
 

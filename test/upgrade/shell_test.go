@@ -13,7 +13,7 @@ import (
 	"github.com/portolan-dev/portolan/test/harness"
 )
 
-// shell runs what the README and the page on backups say, in a directory.
+// shell runs what the pages say, in a directory.
 type shell struct {
 	t      *testing.T
 	dir    string
@@ -34,9 +34,13 @@ func newShell(t *testing.T, dir string, env ...string) *shell {
 			t.Fatal(err)
 		}
 	}
+	pages, err := filepath.Glob(filepath.Join(root, "artifacts", "docs", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	s := &shell{t: t, dir: dir, env: append(os.Environ(), append(env, "HOME="+dir, "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))...)}
-	for _, page := range []string{"README.md", "artifacts/docs/backup.md"} {
-		text, err := os.ReadFile(filepath.Join(root, page))
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,12 +61,12 @@ func (s *shell) run(beginning string) string {
 			continue
 		}
 		if found != "" {
-			s.t.Fatalf("two blocks have %q", beginning)
+			s.t.Fatalf("two blocks of the pages have %q", beginning)
 		}
 		found = block
 	}
 	if found == "" {
-		s.t.Fatalf("no block has %q", beginning)
+		s.t.Fatalf("no block of the pages has %q", beginning)
 	}
 	command := exec.CommandContext(s.t.Context(), "bash", "-euo", "pipefail", "-c", found)
 	command.Dir, command.Env = s.dir, s.env

@@ -1,0 +1,33 @@
+// Package pkg has no code. Its comment is the glossary of the packages below it.
+//
+//   - aggregated: a server that a cluster's kube-apiserver forwards portolan.dev to. Its
+//     users, rights and namespaces are the cluster's.
+//   - standalone: a server without a cluster. It serves the core API groups too.
+//   - core API groups: the groups in which kube-apiserver serves Services and their
+//     kin (v1, discovery.k8s.io, networking.k8s.io, …). portolan.dev and the core API
+//     groups serve the same stores.
+//   - kind: a type of objects, and its row in the table of kinds (package registry).
+//   - value: an address or a port.
+//   - class: the values that compete with each other: IPv4 addresses, IPv6 addresses,
+//     ports.
+//   - claim: the object that records who holds a value, an IPAddress or a NodePort. A
+//     held claim carries the UID of its Service.
+//   - reservation: a claim that a user made by hand. No Service holds it.
+//   - holder: the Service that holds a claim.
+//   - range: a ServiceCIDR or a NodePortRange, which says which values exist. A block
+//     is one CIDR, or one run of ports, of a range.
+//   - static band: the lower part of a block, from which values are picked last.
+//   - index: one replica's picture of ranges and claims, in memory (package allocation).
+//     It is a hint; the transaction decides.
+//   - feed: what keeps the index up to date from watches.
+//   - pick: a value that the server chose for a request and that is not claimed yet.
+//   - slot: the place in a Service that a pick is for.
+//   - ledger: turns claims into plans, and answers from etcd into facts of the index
+//     (package claims).
+//   - plan: what one write adds to its transaction: guards, puts and deletes (package
+//     txn).
+//   - guard: a key and the revision that the transaction compares it with.
+//   - dependents: the Endpoints and EndpointSlices that are deleted with a Service.
+//   - batch: several objects of one kind that one transaction writes.
+//   - seed: the first range of an empty store, from the flags.
+package pkg
