@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/portolan-dev/portolan/pkg/allocator"
+	"github.com/portolan-dev/portolan/pkg/allocation/space"
 )
 
 // doubtPeriod is how long a value is kept out of automatic picks after a
@@ -38,10 +38,10 @@ func New(now func() time.Time) *Index {
 	index := &Index{now: now}
 	for class := range index.pools {
 		index.pools[class] = pool{
-			space:    allocator.NewSpace(),
-			claims:   map[allocator.Number]Claim{},
-			released: map[allocator.Number]int64{},
-			picked:   map[allocator.Number]uint64{},
+			space:    space.NewSpace(),
+			claims:   map[space.Number]Claim{},
+			released: map[space.Number]int64{},
+			picked:   map[space.Number]uint64{},
 			ranges:   map[string]*rangeState{},
 			random:   rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 		}
@@ -53,14 +53,14 @@ func New(now func() time.Time) *Index {
 type pool struct {
 	mu sync.Mutex
 	// space is what can't be picked: the union of claims and picked.
-	space  *allocator.Space
-	claims map[allocator.Number]Claim
+	space  *space.Space
+	claims map[space.Number]Claim
 	// released remembers what this replica released and when, until the watch
 	// says so too: the watch may still deliver news of the claim's life.
-	released map[allocator.Number]int64
+	released map[space.Number]int64
 	// picked numbers each pick from 1: a value that was claimed and released in
 	// between can be picked again while there is a doubt about the first pick.
-	picked map[allocator.Number]uint64
+	picked map[space.Number]uint64
 	// told is the revision that the watch has come to.
 	told   int64
 	picks  uint64
@@ -69,12 +69,12 @@ type pool struct {
 	// sorted are the ranges that are there, by name.
 	sorted []*rangeState
 	// automatic are the spans that automatic picks come from.
-	automatic []allocator.Span
+	automatic []space.Span
 	random    *rand.Rand
 }
 
 type doubt struct {
-	number allocator.Number
+	number space.Number
 	pick   uint64
 	until  time.Time
 }
@@ -87,7 +87,7 @@ func (x *Index) Observe(value Value, claim Claim) {
 	p.observe(value.Number, claim)
 }
 
-func (p *pool) observe(number allocator.Number, claim Claim) {
+func (p *pool) observe(number space.Number, claim Claim) {
 	if p.released[number] >= claim.Revision {
 		return
 	}
@@ -147,7 +147,7 @@ func (x *Index) Absent(value Value, revision int64) {
 	}
 }
 
-func (p *pool) forget(number allocator.Number, revision int64) {
+func (p *pool) forget(number space.Number, revision int64) {
 	known, exists := p.claims[number]
 	if !exists || known.Revision > revision {
 		return
@@ -158,7 +158,7 @@ func (p *pool) forget(number allocator.Number, revision int64) {
 }
 
 // makeFree lets a number be picked again if nothing else keeps it.
-func (p *pool) makeFree(number allocator.Number) {
+func (p *pool) makeFree(number space.Number) {
 	if _, claimed := p.claims[number]; !claimed && p.picked[number] == 0 {
 		p.space.Release(number)
 	}
@@ -246,7 +246,7 @@ func (x *Index) Drop(value Value) {
 	p.drop(value.Number)
 }
 
-func (p *pool) drop(number allocator.Number) {
+func (p *pool) drop(number space.Number) {
 	if p.picked[number] != 0 {
 		delete(p.picked, number)
 		p.makeFree(number)

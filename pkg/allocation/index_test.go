@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/portolan-dev/portolan/pkg/allocator"
+	"github.com/portolan-dev/portolan/pkg/allocation/space"
 )
 
 // clock is set by hand.
@@ -38,11 +38,11 @@ func newIndex() (*Index, *clock) {
 func address(text string) Value { return Address(netip.MustParseAddr(text)) }
 
 func prefixBlock(text string) Block {
-	return Block{Text: text, Span: allocator.PrefixSpan(netip.MustParsePrefix(text))}
+	return Block{Text: text, Span: space.PrefixSpan(netip.MustParsePrefix(text))}
 }
 
 func portBlocks(texts ...string) []Block {
-	spans, err := allocator.PortSpans(texts, nil)
+	spans, err := space.PortSpans(texts, nil)
 	if err != nil {
 		panic(err)
 	}

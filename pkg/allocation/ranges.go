@@ -4,14 +4,14 @@ import (
 	"cmp"
 	"slices"
 
-	"github.com/portolan-dev/portolan/pkg/allocator"
+	"github.com/portolan-dev/portolan/pkg/allocation/space"
 )
 
 // Block is one CIDR, or one run of ports, of a range.
 type Block struct {
 	// Text is the block as the range's spec writes it.
 	Text string
-	Span allocator.Span
+	Span space.Span
 }
 
 // Range is what a ServiceCIDR or a NodePortRange offers of one class.
@@ -181,7 +181,7 @@ func (p *pool) refresh() {
 	}
 }
 
-func (p *pool) count(number allocator.Number, by int) {
+func (p *pool) count(number space.Number, by int) {
 	for _, state := range p.ranges {
 		for i, block := range state.Blocks {
 			if block.Span.Contains(number) {
@@ -191,7 +191,7 @@ func (p *pool) count(number allocator.Number, by int) {
 	}
 }
 
-func (r *rangeState) covers(number allocator.Number) bool {
+func (r *rangeState) covers(number space.Number) bool {
 	return slices.ContainsFunc(r.Blocks, func(b Block) bool { return b.Span.Contains(number) })
 }
 

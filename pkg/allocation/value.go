@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"strconv"
 
-	"github.com/portolan-dev/portolan/pkg/allocator"
+	"github.com/portolan-dev/portolan/pkg/allocation/space"
 )
 
 // Class says which numbers compete with one another.
@@ -26,7 +26,7 @@ func (c Class) String() string {
 // Value is one address or one port.
 type Value struct {
 	Class  Class
-	Number allocator.Number
+	Number space.Number
 }
 
 // Address makes a Value of an IP address; one that is IPv4-mapped counts as
@@ -37,12 +37,12 @@ func Address(addr netip.Addr) Value {
 	if addr.Is4() {
 		class = IPv4
 	}
-	return Value{Class: class, Number: allocator.FromAddr(addr)}
+	return Value{Class: class, Number: space.FromAddr(addr)}
 }
 
 // NodePort makes a Value of a port number.
 func NodePort(port int32) Value {
-	return Value{Class: Port, Number: allocator.FromPort(port)}
+	return Value{Class: Port, Number: space.FromPort(port)}
 }
 
 // String is the value as the name of its claim: a canonical address or a

@@ -15,7 +15,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation"
-	"github.com/portolan-dev/portolan/pkg/door"
+	"github.com/portolan-dev/portolan/pkg/apigroup"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
@@ -133,7 +133,7 @@ func (l *Ledger) holder(ctx context.Context, value allocation.Value, claim alloc
 	if l.mayRead == nil || !l.mayRead(ctx, read) {
 		return ""
 	}
-	return door.Holder(ctx, holder)
+	return apigroup.Holder(ctx, holder)
 }
 
 // Refuses says whether the storage will refuse to create a Service: a plugin has

@@ -13,7 +13,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation"
-	"github.com/portolan-dev/portolan/pkg/allocator"
+	"github.com/portolan-dev/portolan/pkg/allocation/space"
 )
 
 // setAddressRange enters a ServiceCIDR into the index. A CIDR that can't be
@@ -32,7 +32,7 @@ func setAddressRange(index *allocation.Index, cidr *v1.ServiceCIDR, revision int
 		if i == 0 {
 			primary = class
 		}
-		blocks[class] = append(blocks[class], allocation.Block{Text: text, Span: allocator.PrefixSpan(prefix)})
+		blocks[class] = append(blocks[class], allocation.Block{Text: text, Span: space.PrefixSpan(prefix)})
 	}
 	for _, class := range []allocation.Class{allocation.IPv4, allocation.IPv6} {
 		index.SetRange(class, allocation.Range{
@@ -44,7 +44,7 @@ func setAddressRange(index *allocation.Index, cidr *v1.ServiceCIDR, revision int
 // setPortRange enters a NodePortRange into the index.
 func setPortRange(index *allocation.Index, ports *v1.NodePortRange, revision int64) {
 	var blocks []allocation.Block
-	if spans, err := allocator.PortSpans(ports.Spec.Ports, ports.Spec.StaticBand); err == nil {
+	if spans, err := space.PortSpans(ports.Spec.Ports, ports.Spec.StaticBand); err == nil {
 		for i, span := range spans {
 			blocks = append(blocks, allocation.Block{Text: ports.Spec.Ports[i], Span: span})
 		}

@@ -20,8 +20,8 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation"
-	"github.com/portolan-dev/portolan/pkg/allocator"
-	"github.com/portolan-dev/portolan/pkg/door"
+	"github.com/portolan-dev/portolan/pkg/allocation/space"
+	"github.com/portolan-dev/portolan/pkg/apigroup"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
@@ -163,7 +163,7 @@ type survey struct {
 	of question
 }
 
-type question struct{ lost, kept []allocator.Span }
+type question struct{ lost, kept []space.Span }
 
 func (q question) equal(other question) bool {
 	return slices.Equal(q.lost, other.lost) && slices.Equal(q.kept, other.kept)
@@ -204,7 +204,7 @@ func (s *RangeStorage) prepare(ctx context.Context, plan *txn.Plan, seen *survey
 			continue
 		}
 		if held == nil {
-			held = &heldError{value: value, holder: door.Holder(ctx, claim.Holder)}
+			held = &heldError{value: value, holder: apigroup.Holder(ctx, claim.Holder)}
 		}
 		held.count++
 	}
@@ -230,8 +230,8 @@ func (s *RangeStorage) claim(ctx context.Context, value allocation.Value, kv *mv
 
 // others are the spans of the other usable ranges; the transaction relies on
 // them.
-func (s *RangeStorage) others(plan *txn.Plan, name string, classes []allocation.Class) []allocator.Span {
-	var spans []allocator.Span
+func (s *RangeStorage) others(plan *txn.Plan, name string, classes []allocation.Class) []space.Span {
+	var spans []space.Span
 	guarded := map[string]bool{name: true}
 	for _, class := range classes {
 		for _, r := range s.ledger.Index.Ranges(class) {
@@ -251,17 +251,17 @@ func (s *RangeStorage) others(plan *txn.Plan, name string, classes []allocation.
 }
 
 // spansOf are the numbers that a range object offers; none for nil.
-func spansOf(obj runtime.Object) []allocator.Span {
-	var spans []allocator.Span
+func spansOf(obj runtime.Object) []space.Span {
+	var spans []space.Span
 	switch r := obj.(type) {
 	case *v1.ServiceCIDR:
 		for _, text := range r.Spec.CIDRs {
 			if prefix, err := netip.ParsePrefix(text); err == nil {
-				spans = append(spans, allocator.PrefixSpan(prefix))
+				spans = append(spans, space.PrefixSpan(prefix))
 			}
 		}
 	case *v1.NodePortRange:
-		if parsed, err := allocator.PortSpans(r.Spec.Ports, nil); err == nil {
+		if parsed, err := space.PortSpans(r.Spec.Ports, nil); err == nil {
 			spans = parsed
 		}
 	}
@@ -297,8 +297,8 @@ func valueOf(name string) (allocation.Value, bool) {
 	return allocation.NodePort(int32(port)), err == nil
 }
 
-func anyContains(spans []allocator.Span, value allocation.Value) bool {
-	return slices.ContainsFunc(spans, func(s allocator.Span) bool { return s.Contains(value.Number) })
+func anyContains(spans []space.Span, value allocation.Value) bool {
+	return slices.ContainsFunc(spans, func(s space.Span) bool { return s.Contains(value.Number) })
 }
 
 func nameOf(obj runtime.Object) string {
@@ -319,14 +319,14 @@ func classesOf(obj runtime.Object) []allocation.Class {
 
 func resourceOf(ctx context.Context, obj runtime.Object) schema.GroupResource {
 	if _, ports := obj.(*v1.NodePortRange); ports {
-		return door.Resource(ctx, "nodeportranges")
+		return apigroup.Resource(ctx, "nodeportranges")
 	}
-	return door.Resource(ctx, "servicecidrs")
+	return apigroup.Resource(ctx, "servicecidrs")
 }
 
 func kindOf(ctx context.Context, obj runtime.Object) schema.GroupKind {
 	if _, ports := obj.(*v1.NodePortRange); ports {
-		return door.Kind(ctx, "nodeportranges", "NodePortRange")
+		return apigroup.Kind(ctx, "nodeportranges", "NodePortRange")
 	}
-	return door.Kind(ctx, "servicecidrs", "ServiceCIDR")
+	return apigroup.Kind(ctx, "servicecidrs", "ServiceCIDR")
 }

@@ -14,7 +14,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation"
-	"github.com/portolan-dev/portolan/pkg/door"
+	"github.com/portolan-dev/portolan/pkg/apigroup"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
@@ -60,7 +60,7 @@ type write struct {
 
 func (s *Storage) begin(ctx context.Context) (context.Context, *write) {
 	w := &write{
-		ledger: s.ledger, kind: door.Kind(ctx, "services", "Service"), picks: FromContext(ctx), plan: &txn.Plan{},
+		ledger: s.ledger, kind: apigroup.Kind(ctx, "services", "Service"), picks: FromContext(ctx), plan: &txn.Plan{},
 		observer: s.ledger.observe(), began: time.Now(),
 	}
 	if txn.IsDryRun(ctx) {

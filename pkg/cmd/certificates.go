@@ -17,7 +17,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	cliflag "k8s.io/component-base/cli/flag"
 
-	"github.com/portolan-dev/portolan/pkg/etcdcert"
+	"github.com/portolan-dev/portolan/pkg/certificates/etcdsecrets"
 )
 
 // clusterTimeout is for how long a request waits for the cluster's answer.
@@ -105,9 +105,9 @@ func (o *etcdCertificatesOptions) run(ctx context.Context, out io.Writer) error 
 	if err != nil {
 		return err
 	}
-	return etcdcert.Ensure(ctx, etcdcert.Config{
+	return etcdsecrets.Ensure(ctx, etcdsecrets.Config{
 		Client: client, Namespace: o.namespace, ClusterDomain: o.clusterDomain, Hosts: o.hosts,
-		Policy: etcdcert.DefaultPolicy, Now: time.Now, Progress: out,
+		Policy: etcdsecrets.DefaultPolicy, Now: time.Now, Progress: out,
 	})
 }
 

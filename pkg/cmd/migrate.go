@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/portolan-dev/portolan/pkg/etcd"
-	"github.com/portolan-dev/portolan/pkg/migrate"
+	"github.com/portolan-dev/portolan/pkg/store/migrate"
 )
 
 type migrateOptions struct {

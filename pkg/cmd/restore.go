@@ -14,7 +14,7 @@ import (
 
 	"github.com/portolan-dev/portolan/pkg/etcd"
 	"github.com/portolan-dev/portolan/pkg/storage"
-	"github.com/portolan-dev/portolan/pkg/verify"
+	"github.com/portolan-dev/portolan/pkg/store/verify"
 )
 
 func newRestoreCommand() *cobra.Command {

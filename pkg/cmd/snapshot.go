@@ -15,7 +15,7 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 
-	"github.com/portolan-dev/portolan/pkg/snapshot"
+	"github.com/portolan-dev/portolan/pkg/store/snapshot"
 )
 
 // progressPeriod is how often is said how much has arrived.

@@ -13,7 +13,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/server"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 	"github.com/portolan-dev/portolan/pkg/storage"
-	"github.com/portolan-dev/portolan/pkg/storeversion"
+	"github.com/portolan-dev/portolan/pkg/store/format"
 )
 
 // storeOptions are the options of a server as far as they say which store it
@@ -85,8 +85,8 @@ func (o storeOptions) connect(ctx context.Context) (*etcd.Store, error) {
 	return etcd.StartEmbedded(ctx, o.DataDir)
 }
 
-func (o storeOptions) format(store *etcd.Store) storeversion.Store {
-	return storeversion.Store{Client: store.Client, Prefix: o.Etcd.StorageConfig.Prefix}
+func (o storeOptions) format(store *etcd.Store) format.Store {
+	return format.Store{Client: store.Client, Prefix: o.Etcd.StorageConfig.Prefix}
 }
 
 // emptyWarning is about a store in which nothing was found.

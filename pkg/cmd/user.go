@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	cliflag "k8s.io/component-base/cli/flag"
 
-	"github.com/portolan-dev/portolan/pkg/pki"
+	"github.com/portolan-dev/portolan/pkg/certificates/datadir"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 	"github.com/portolan-dev/portolan/pkg/users"
 )
@@ -57,7 +57,7 @@ pki/ca.crt of this one as their --client-ca-file.`,
   portolan user add robot --group=portolan:writers --server=https://192.0.2.7:6443 --validity=720h --out=robot.kubeconfig`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			user := pki.User{Name: args[0], Groups: o.groups}
+			user := datadir.User{Name: args[0], Groups: o.groups}
 			if err := o.validate(user); err != nil {
 				return err
 			}
@@ -82,7 +82,7 @@ pki/ca.crt of this one as their --client-ca-file.`,
 	return cmd
 }
 
-func (o *userAddOptions) validate(user pki.User) error {
+func (o *userAddOptions) validate(user datadir.User) error {
 	errs := []error{user.Validate()}
 	if o.validity <= 0 {
 		errs = append(errs, fmt.Errorf("--validity: %s must be more than nothing", o.validity))
@@ -98,9 +98,9 @@ func (o *userAddOptions) validate(user pki.User) error {
 	return errors.Join(errs...)
 }
 
-func (o *userAddOptions) run(out io.Writer, user pki.User) error {
+func (o *userAddOptions) run(out io.Writer, user datadir.User) error {
 	file := cmp.Or(o.out, filepath.Join(o.dataDir, user.Name+".kubeconfig"))
-	expires, err := pki.AddUser(o.dataDir, file, o.server, user, time.Now(), o.validity)
+	expires, err := datadir.AddUser(o.dataDir, file, o.server, user, time.Now(), o.validity)
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%w: remove it, or name another file with --out", err)
 	}

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/portolan-dev/portolan/pkg/pki"
+	"github.com/portolan-dev/portolan/pkg/certificates/datadir"
 	"github.com/portolan-dev/portolan/pkg/users"
 )
 
@@ -26,7 +26,7 @@ func runUser(t *testing.T, args ...string) (string, error) {
 
 func TestUserAdd(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := pki.Ensure(dir, pki.Server{URL: "https://127.0.0.1:6443"}, time.Now()); err != nil {
+	if _, err := datadir.Ensure(dir, datadir.Server{URL: "https://127.0.0.1:6443"}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	for _, test := range []struct {
@@ -55,7 +55,7 @@ func TestUserAdd(t *testing.T) {
 // TestUserAddUnknownGroup has a group that gives no rights be made, and warned of.
 func TestUserAddUnknownGroup(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := pki.Ensure(dir, pki.Server{URL: "https://127.0.0.1:6443"}, time.Now()); err != nil {
+	if _, err := datadir.Ensure(dir, datadir.Server{URL: "https://127.0.0.1:6443"}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	out, err := runUser(t, "add", "ann", "--group=portolan:reader", "--data-dir="+dir)

@@ -13,7 +13,7 @@ import (
 
 	"github.com/portolan-dev/portolan/pkg/etcd"
 	"github.com/portolan-dev/portolan/pkg/storage"
-	"github.com/portolan-dev/portolan/pkg/verify"
+	"github.com/portolan-dev/portolan/pkg/store/verify"
 )
 
 type verifyOptions struct {

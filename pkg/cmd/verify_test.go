@@ -15,7 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/portolan-dev/portolan/pkg/etcd"
-	"github.com/portolan-dev/portolan/pkg/verify"
+	"github.com/portolan-dev/portolan/pkg/store/verify"
 )
 
 const (

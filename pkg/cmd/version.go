@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 	etcdversion "go.etcd.io/etcd/api/v3/version"
 
-	"github.com/portolan-dev/portolan/pkg/storeversion"
+	"github.com/portolan-dev/portolan/pkg/store/format"
 	"github.com/portolan-dev/portolan/pkg/version"
 )
 
@@ -17,7 +17,7 @@ func newVersionCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "Portolan %s\nKubernetes libraries %s\netcd v%s\nStore format %d\n",
-				version.Release(), version.Kubernetes(), etcdversion.Version, storeversion.Known)
+				version.Release(), version.Kubernetes(), etcdversion.Version, format.Known)
 			return err
 		},
 	}

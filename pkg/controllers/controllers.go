@@ -11,7 +11,7 @@
 // The packages below it: overlay is the clientset that makes the two sources one;
 // loop is a queue and its workers; membership finds the Services of a Pod, and
 // managed the slices of a Service; endpoint, endpointslice and mirroring are the
-// controllers. What Endpoints hold is worked out in pkg/endpoints and what slices
+// controllers. What Endpoints hold is worked out in pkg/controllers/rules and what slices
 // hold in k8s.io/endpointslice, both without any I/O.
 //
 // A change is written once: a cache that has yet to see what was written is
@@ -41,9 +41,9 @@ import (
 
 	"github.com/portolan-dev/portolan/pkg/controllers/endpoint"
 	"github.com/portolan-dev/portolan/pkg/controllers/endpointslice"
-	"github.com/portolan-dev/portolan/pkg/controllers/membership"
 	"github.com/portolan-dev/portolan/pkg/controllers/mirroring"
-	"github.com/portolan-dev/portolan/pkg/controllers/overlay"
+	"github.com/portolan-dev/portolan/pkg/controllers/portolanclient"
+	"github.com/portolan-dev/portolan/pkg/controllers/selectors"
 )
 
 // Config is what the controllers work with.
@@ -122,8 +122,8 @@ func (c Config) client() (kubernetes.Interface, *runtime.Scheme, error) {
 	if c.Portolan == nil {
 		return c.Cluster, clientgoscheme.Scheme, nil
 	}
-	client, err := overlay.New(c.Cluster, c.Portolan)
-	return client, overlay.NewScheme(), err
+	client, err := portolanclient.New(c.Cluster, c.Portolan)
+	return client, portolanclient.NewScheme(), err
 }
 
 type runner struct {
@@ -185,7 +185,7 @@ func (r *runner) lead(ctx context.Context) error {
 
 func (r *runner) controllers(factory informers.SharedInformerFactory) ([]controller, error) {
 	core := factory.Core().V1()
-	index, err := membership.NewIndex(core.Services().Informer(), core.Pods().Informer())
+	index, err := selectors.NewIndex(core.Services().Informer(), core.Pods().Informer())
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,7 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	"github.com/portolan-dev/portolan/pkg/etcd/space"
+	"github.com/portolan-dev/portolan/pkg/etcd/quota"
 )
 
 const alarmTimeout = 2 * time.Second
@@ -25,7 +25,7 @@ func (s *Store) Alarms() Alarms { return Alarms{s.Client} }
 
 // Admit returns etcd's error for a dry run while etcd has the alarm of a full
 // store. An etcd that doesn't tell its alarms has none.
-func (a Alarms) Admit(w space.Write) error {
+func (a Alarms) Admit(w quota.Write) error {
 	if !w.DryRun {
 		return nil
 	}
@@ -41,4 +41,4 @@ func (a Alarms) Admit(w space.Write) error {
 }
 
 // Reject does nothing: only dry runs are rejected.
-func (a Alarms) Reject(space.Write) {}
+func (a Alarms) Reject(quota.Write) {}

@@ -15,7 +15,7 @@ import (
 	"k8s.io/apiserver/pkg/storage/etcd3"
 	"k8s.io/klog/v2"
 
-	"github.com/portolan-dev/portolan/pkg/etcd/space"
+	"github.com/portolan-dev/portolan/pkg/etcd/quota"
 )
 
 const (
@@ -59,13 +59,13 @@ func disarm(ctx context.Context, client *clientv3.Client) error {
 // Maintain limits an embedded store to a quota, and compacts and defragments it
 // as needed until it is closed. It returns nil for an external store, which has
 // a quota and an operator of its own.
-func (s *Store) Maintain(quota int64) *space.Gate {
+func (s *Store) Maintain(limit int64) *quota.Gate {
 	if s.member == nil {
 		return nil
 	}
 	backend := s.member.Backend()
-	gate := space.NewGate(quota, func() space.Usage {
-		return space.Usage{Size: backend.Size(), InUse: backend.SizeInUse()}
+	gate := quota.NewGate(limit, func() quota.Usage {
+		return quota.Usage{Size: backend.Size(), InUse: backend.SizeInUse()}
 	}, time.Now)
 	if full := gate.Full(); full != nil {
 		klog.ErrorS(full, "The embedded etcd is full")
@@ -90,13 +90,13 @@ func (s *Store) Maintain(quota int64) *space.Gate {
 type maintenance struct {
 	member *etcdserver.EtcdServer
 	client *clientv3.Client
-	gate   *space.Gate
+	gate   *quota.Gate
 	// full is whether the log says that the store is full.
 	full bool
 }
 
 func (m *maintenance) run(ctx context.Context) {
-	upkeep := space.NewUpkeep(m.gate, m.member.KV().Rev())
+	upkeep := quota.NewUpkeep(m.gate, m.member.KV().Rev())
 	wait.UntilWithContext(ctx, func(ctx context.Context) {
 		m.tell()
 		task := upkeep.Next(m.member.KV().Rev())
@@ -122,7 +122,7 @@ func (m *maintenance) tell() {
 		klog.ErrorS(full, "Writes that need room are rejected from now on")
 		return
 	}
-	klog.InfoS("The embedded etcd accepts all writes again", "inUse", space.Text(m.gate.Usage().InUse), "quota", space.Text(m.gate.Quota()))
+	klog.InfoS("The embedded etcd accepts all writes again", "inUse", quota.Text(m.gate.Usage().InUse), "quota", quota.Text(m.gate.Quota()))
 }
 
 // compact drops the history before a revision, as one more of the compactors
@@ -154,5 +154,5 @@ func (m *maintenance) defragment() {
 		return
 	}
 	klog.InfoS("Defragmented the embedded etcd", "took", time.Since(began).Round(time.Millisecond),
-		"size", space.Text(m.gate.Usage().Size), "before", space.Text(before.Size))
+		"size", quota.Text(m.gate.Usage().Size), "before", quota.Text(before.Size))
 }

@@ -6,7 +6,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/portolan-dev/portolan/pkg/etcd/space"
+	"github.com/portolan-dev/portolan/pkg/etcd/quota"
 )
 
 // TestEmptyDirectoryIsSmall wants little of the log to be allocated ahead.
@@ -29,8 +29,8 @@ func TestEmptyDirectoryIsSmall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("an empty data directory takes %s", space.Text(total))
+	t.Logf("an empty data directory takes %s", quota.Text(total))
 	if total > 20<<20 {
-		t.Errorf("an empty data directory takes %s", space.Text(total))
+		t.Errorf("an empty data directory takes %s", quota.Text(total))
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 	etcdsnapshot "go.etcd.io/etcd/etcdutl/v3/snapshot"
 
-	"github.com/portolan-dev/portolan/pkg/snapshot"
+	"github.com/portolan-dev/portolan/pkg/store/snapshot"
 )
 
 // revisionBump is by how much a restored store is ahead of its snapshot. It must

@@ -8,7 +8,7 @@ import (
 	"k8s.io/component-base/metrics"
 
 	"github.com/portolan-dev/portolan/pkg/allocation"
-	"github.com/portolan-dev/portolan/pkg/allocator"
+	"github.com/portolan-dev/portolan/pkg/allocation/space"
 )
 
 // indexCollector reads the allocation index when it is asked for figures: they
@@ -90,7 +90,7 @@ func (c *indexCollector) collectAddresses(class allocation.Class, gauge func(*me
 
 // availableIn is also right of a block of more addresses than the figures can say.
 func availableIn(usage allocation.BlockUsage) float64 {
-	if count := allocator.PrefixCount(usage.Text); usage.Capacity == math.MaxUint64 && count != nil {
+	if count := space.PrefixCount(usage.Text); usage.Capacity == math.MaxUint64 && count != nil {
 		capacity, _ := new(big.Float).SetInt(count).Float64()
 		return capacity - float64(usage.Allocated)
 	}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/portolan-dev/portolan/pkg/allocation"
 	"github.com/portolan-dev/portolan/pkg/claims"
-	"github.com/portolan-dev/portolan/pkg/etcd/space"
+	"github.com/portolan-dev/portolan/pkg/etcd/quota"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
@@ -114,7 +114,7 @@ func TestDelete(t *testing.T) {
 
 type fakeStore struct{}
 
-func (fakeStore) Usage() space.Usage { return space.Usage{Size: 300, InUse: 200} }
+func (fakeStore) Usage() quota.Usage { return quota.Usage{Size: 300, InUse: 200} }
 func (fakeStore) Quota() int64       { return 1000 }
 func (fakeStore) Rejected() uint64   { return 7 }
 

@@ -3,12 +3,12 @@ package metrics
 import (
 	"k8s.io/component-base/metrics"
 
-	"github.com/portolan-dev/portolan/pkg/etcd/space"
+	"github.com/portolan-dev/portolan/pkg/etcd/quota"
 )
 
 // Store is how full an embedded etcd is.
 type Store interface {
-	Usage() space.Usage
+	Usage() quota.Usage
 	Quota() int64
 	Rejected() uint64
 }

@@ -17,19 +17,19 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 
-	"github.com/portolan-dev/portolan/pkg/certificate"
+	"github.com/portolan-dev/portolan/pkg/certificates"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 )
 
 // authorityFile makes an authority and a file of it.
-func authorityFile(t *testing.T, name string) (certificate.Pair, dynamiccertificates.CAContentProvider) {
+func authorityFile(t *testing.T, name string) (certificates.Pair, dynamiccertificates.CAContentProvider) {
 	t.Helper()
-	authority, err := certificate.NewAuthority(name, time.Now(), time.Hour)
+	authority, err := certificates.NewAuthority(name, time.Now(), time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(file, certificate.EncodeCerts(authority.Cert), 0o600); err != nil {
+	if err := os.WriteFile(file, certificates.EncodeCerts(authority.Cert), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	content, err := dynamiccertificates.NewDynamicCAContentFromFile(name, file)

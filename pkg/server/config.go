@@ -21,11 +21,11 @@ import (
 	"github.com/portolan-dev/portolan/pkg/admission/initializer"
 	"github.com/portolan-dev/portolan/pkg/allocation"
 	"github.com/portolan-dev/portolan/pkg/callers"
+	"github.com/portolan-dev/portolan/pkg/certificates/datadir"
 	"github.com/portolan-dev/portolan/pkg/claims"
 	"github.com/portolan-dev/portolan/pkg/etcd"
 	"github.com/portolan-dev/portolan/pkg/flowcontrol"
 	"github.com/portolan-dev/portolan/pkg/metrics"
-	"github.com/portolan-dev/portolan/pkg/pki"
 	"github.com/portolan-dev/portolan/pkg/registry"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 	portolanstorage "github.com/portolan-dev/portolan/pkg/storage"
@@ -38,7 +38,7 @@ const informerResync = 10 * time.Minute
 
 // NewConfig turns options into the configuration of a server on a store. What it
 // reads goes on being followed until the context ends.
-func NewConfig(ctx context.Context, o *options.Options, store *etcd.Store, files pki.Files) (*Config, error) {
+func NewConfig(ctx context.Context, o *options.Options, store *etcd.Store, files datadir.Files) (*Config, error) {
 	scheme := NewScheme()
 	codecs := NewCodecs(scheme)
 	config := &Config{
@@ -90,7 +90,7 @@ func (c *Config) setOpenAPI() {
 
 // applyServing sets up what has to do with requests: TLS, who may do what,
 // audit, tracing, limits.
-func (c *Config) applyServing(ctx context.Context, o *options.Options, files pki.Files) error {
+func (c *Config) applyServing(ctx context.Context, o *options.Options, files datadir.Files) error {
 	generic := &c.Generic.Config
 	if err := o.Run.ApplyTo(generic); err != nil {
 		return err

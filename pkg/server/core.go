@@ -12,11 +12,11 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/klog/v2"
 
-	"github.com/portolan-dev/portolan/pkg/advertise"
 	"github.com/portolan-dev/portolan/pkg/etcd"
-	"github.com/portolan-dev/portolan/pkg/namespaces"
 	"github.com/portolan-dev/portolan/pkg/registry"
 	"github.com/portolan-dev/portolan/pkg/server/options"
+	"github.com/portolan-dev/portolan/pkg/standalone/kubernetesservice"
+	"github.com/portolan-dev/portolan/pkg/standalone/namespaces"
 )
 
 // CoreConfig is what a server has that serves what clients need beside Services:
@@ -28,13 +28,13 @@ type CoreConfig struct {
 	// EventTTL is how long Events are kept.
 	EventTTL time.Duration
 	// Advertise is nil where the Service kubernetes is not kept.
-	Advertise *advertise.Config
+	Advertise *kubernetesservice.Config
 }
 
 func newCoreConfig(o *options.Options, client kubernetes.Interface, informers clientgoinformers.SharedInformerFactory, store *etcd.Store) *CoreConfig {
 	core := &CoreConfig{Client: client, Informers: informers, EventTTL: o.EventTTL}
 	if o.KubernetesService {
-		core.Advertise = &advertise.Config{
+		core.Advertise = &kubernetesservice.Config{
 			Client: client, Etcd: store.Client, Prefix: o.Etcd.StorageConfig.Prefix, Address: o.Advertised(), Port: o.SecureServing.BindPort,
 		}
 	}
@@ -67,7 +67,7 @@ func (c CompletedConfig) addCore(generic *genericapiserver.GenericAPIServer, sto
 		running.Go(func() { namespaces.Keep(ctx, made) })
 		running.Go(func() { deletion.Run(ctx) })
 		if keep := c.Extra.Core.Advertise; keep != nil {
-			running.Go(func() { advertise.Run(ctx, *keep) })
+			running.Go(func() { kubernetesservice.Run(ctx, *keep) })
 		}
 		running.Wait()
 		informers.Shutdown()

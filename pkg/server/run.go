@@ -12,10 +12,10 @@ import (
 
 	"k8s.io/klog/v2"
 
+	"github.com/portolan-dev/portolan/pkg/certificates/datadir"
 	"github.com/portolan-dev/portolan/pkg/etcd"
-	"github.com/portolan-dev/portolan/pkg/pki"
 	"github.com/portolan-dev/portolan/pkg/server/options"
-	"github.com/portolan-dev/portolan/pkg/storeversion"
+	"github.com/portolan-dev/portolan/pkg/store/format"
 )
 
 // Run serves until the context ends, and says on out what to type next once
@@ -41,12 +41,12 @@ func Run(ctx context.Context, o *options.Options, out io.Writer) (err error) {
 	defer func() { err = errors.Join(err, store.Close()) }()
 
 	// Only now is the data directory this server's: what is in it may be in use.
-	files, err := certificates(o)
+	files, err := chooseCertificates(o)
 	if err != nil {
 		return err
 	}
-	format := storeversion.Store{Client: store.Client, Prefix: o.Etcd.StorageConfig.Prefix}
-	return format.Guard(ctx, func(ctx context.Context) error {
+	stored := format.Store{Client: store.Client, Prefix: o.Etcd.StorageConfig.Prefix}
+	return stored.Guard(ctx, func(ctx context.Context) error {
 		config, err := NewConfig(ctx, o, store, files)
 		if err != nil {
 			return err
@@ -63,17 +63,17 @@ func Run(ctx context.Context, o *options.Options, out io.Writer) (err error) {
 	})
 }
 
-// certificates chooses where the server's certificates come from: the files or
+// chooseCertificates decides where the server's certificates come from: the files or
 // the Secret that the flags name or else, and for the administrator of a server
 // without a cluster, those that it keeps in its data directory.
-func certificates(o *options.Options) (files pki.Files, err error) {
+func chooseCertificates(o *options.Options) (files datadir.Files, err error) {
 	serving := &o.SecureServing.ServerCert.CertKey
 	named := serving.CertFile != "" || serving.KeyFile != "" || o.ServingSecret != ""
 	switch {
 	case !o.InCluster():
-		files, err = pki.Ensure(o.DataDir, endpoint(o), time.Now())
+		files, err = datadir.Ensure(o.DataDir, endpoint(o), time.Now())
 	case !named:
-		files, err = pki.EnsureServing(o.DataDir, endpoint(o), time.Now())
+		files, err = datadir.EnsureServing(o.DataDir, endpoint(o), time.Now())
 	}
 	if errors.Is(err, syscall.ENOSPC) {
 		err = fmt.Errorf("%w: free space there and start again", err)
@@ -103,9 +103,9 @@ func openStore(ctx context.Context, o *options.Options) (*etcd.Store, error) {
 
 // endpoint is what the certificates are made for: the address that is bound
 // or, where that is all of them, those that this machine has.
-func endpoint(o *options.Options) pki.Server {
+func endpoint(o *options.Options) datadir.Server {
 	bound := o.SecureServing.BindAddress
-	server := pki.Server{
+	server := datadir.Server{
 		Names: []string{"localhost", "portolan"},
 		IPs:   []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
 	}

@@ -22,11 +22,11 @@ import (
 	"github.com/portolan-dev/portolan/pkg/claims"
 	"github.com/portolan-dev/portolan/pkg/controllers"
 	"github.com/portolan-dev/portolan/pkg/etcd"
-	"github.com/portolan-dev/portolan/pkg/etcd/space"
+	"github.com/portolan-dev/portolan/pkg/etcd/quota"
 	"github.com/portolan-dev/portolan/pkg/metrics"
 	"github.com/portolan-dev/portolan/pkg/registry"
 	"github.com/portolan-dev/portolan/pkg/registry/serviceproxy"
-	"github.com/portolan-dev/portolan/pkg/snapshot"
+	"github.com/portolan-dev/portolan/pkg/store/snapshot"
 )
 
 // Config is what a server is made of.
@@ -41,7 +41,7 @@ type ExtraConfig struct {
 	Codecs serializer.CodecFactory
 	Store  *etcd.Store
 	// Space is how full the store is, nil where etcd is external.
-	Space *space.Gate
+	Space *quota.Gate
 	// EtcdTimeout is how long the health checks wait for etcd.
 	EtcdTimeout time.Duration
 	Ledger      *claims.Ledger

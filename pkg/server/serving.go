@@ -3,8 +3,8 @@ package server
 import (
 	"context"
 
+	"github.com/portolan-dev/portolan/pkg/certificates/servingsecret"
 	"github.com/portolan-dev/portolan/pkg/server/options"
-	"github.com/portolan-dev/portolan/pkg/servingcert"
 )
 
 // applyServingSecret has the server present the certificate that its replicas
@@ -18,11 +18,11 @@ func (c *Config) applyServingSecret(ctx context.Context, o *options.Options) err
 	if err != nil {
 		return err
 	}
-	config, err := servingcert.NewConfig(cluster, namespace, name, o.ServingServiceName())
+	config, err := servingsecret.NewConfig(cluster, namespace, name, o.ServingServiceName())
 	if err != nil {
 		return err
 	}
-	keeper, err := servingcert.New(ctx, config)
+	keeper, err := servingsecret.New(ctx, config)
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/klog/v2"
 
-	"github.com/portolan-dev/portolan/pkg/snapshot"
+	"github.com/portolan-dev/portolan/pkg/store/snapshot"
 )
 
 // snapshotStall is how long a client may take none of a snapshot. The database

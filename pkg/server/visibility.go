@@ -6,8 +6,8 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/endpoints/request"
 
+	"github.com/portolan-dev/portolan/pkg/apigroup"
 	"github.com/portolan-dev/portolan/pkg/claims"
-	"github.com/portolan-dev/portolan/pkg/door"
 )
 
 // mayRead asks the authorizer whether the user of a request could get an object
@@ -22,7 +22,7 @@ func (c *Config) mayRead(ctx context.Context, read claims.Read) bool {
 	}
 	decision, _, err := c.Generic.Authorization.Authorizer.Authorize(ctx, authorizer.AttributesRecord{
 		User: user, Verb: "get", ResourceRequest: true,
-		APIGroup: door.Group(ctx, read.Resource), APIVersion: "v1",
+		APIGroup: apigroup.Group(ctx, read.Resource), APIVersion: "v1",
 		Resource: read.Resource, Namespace: read.Namespace, Name: read.Name,
 	})
 	return err == nil && decision == authorizer.DecisionAllow

@@ -14,7 +14,7 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/rest"
 
-	"github.com/portolan-dev/portolan/pkg/pki"
+	"github.com/portolan-dev/portolan/pkg/certificates/datadir"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 )
 
@@ -28,7 +28,7 @@ const (
 )
 
 // announce waits until the server is ready and says what to do with it.
-func announce(ctx context.Context, generic *genericapiserver.GenericAPIServer, o *options.Options, files pki.Files, out io.Writer) {
+func announce(ctx context.Context, generic *genericapiserver.GenericAPIServer, o *options.Options, files datadir.Files, out io.Writer) {
 	client, err := rest.HTTPClientFor(generic.LoopbackClientConfig)
 	if err != nil {
 		return
@@ -54,7 +54,7 @@ func announce(ctx context.Context, generic *genericapiserver.GenericAPIServer, o
 
 // welcome is what to do with a server that is ready. It may have the Service
 // hello from before.
-func welcome(o *options.Options, files pki.Files, hasHello bool) string {
+func welcome(o *options.Options, files datadir.Files, hasHello bool) string {
 	create, services := createHello, "services"
 	if !o.Core() {
 		create, services = createHelloInJSON, "services.portolan.dev"
@@ -73,7 +73,7 @@ Type next, in another terminal:
 `, endpoint(o).URL, kubeconfig, strings.Join(steps, "\n  "))
 }
 
-func welcomeInCluster(o *options.Options, files pki.Files) string {
+func welcomeInCluster(o *options.Options, files datadir.Files) string {
 	authority := "CA-OF-" + cmp.Or(o.SecureServing.ServerCert.CertKey.CertFile, o.ServingSecret)
 	if files.CACert != "" {
 		authority = shellWord(absolute(files.CACert))

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/portolan-dev/portolan/pkg/pki"
+	"github.com/portolan-dev/portolan/pkg/certificates/datadir"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 )
 
@@ -23,7 +23,7 @@ func TestWelcomePaths(t *testing.T) {
 		"/with space/a":                  "'/with space/a'",
 		"/it's":                          `'/it'\''s'`,
 	} {
-		if text := welcome(options.New(), pki.Files{Kubeconfig: file}, true); !strings.Contains(text, "\n  export KUBECONFIG="+want+"\n") {
+		if text := welcome(options.New(), datadir.Files{Kubeconfig: file}, true); !strings.Contains(text, "\n  export KUBECONFIG="+want+"\n") {
 			t.Errorf("%s:\n%s", file, text)
 		}
 	}
@@ -36,7 +36,7 @@ func TestWelcomeOfREADME(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text := welcome(options.New(), pki.Files{Kubeconfig: "/home/ann/portolan/portolan-data/admin.kubeconfig"}, false); !strings.Contains(string(readme), "$ make run\n"+text) {
+	if text := welcome(options.New(), datadir.Files{Kubeconfig: "/home/ann/portolan/portolan-data/admin.kubeconfig"}, false); !strings.Contains(string(readme), "$ make run\n"+text) {
 		t.Errorf("the README doesn't have\n%s", text)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/portolan-dev/portolan/pkg/etcd/space"
+	"github.com/portolan-dev/portolan/pkg/etcd/quota"
 )
 
 const (
@@ -34,16 +34,16 @@ const (
 // is sent and returns at once, but for dry runs.
 type Space interface {
 	// Admit takes note of a write, or returns an error that says what to do.
-	Admit(space.Write) error
+	Admit(quota.Write) error
 	// Reject takes note that a write was rejected for what Admit said.
-	Reject(space.Write)
+	Reject(quota.Write)
 }
 
 // unlimited is a store that says by itself when it is full.
 type unlimited struct{}
 
-func (unlimited) Admit(space.Write) error { return nil }
-func (unlimited) Reject(space.Write)      {}
+func (unlimited) Admit(quota.Write) error { return nil }
+func (unlimited) Reject(quota.Write)      {}
 
 // FullError reports that the store has no room for a write, and that nothing was
 // written. To clients it is a 507.
@@ -76,7 +76,7 @@ var _ apierrors.APIStatus = &FullError{}
 // Only where there is none does it read the key: an object that gets no larger
 // may still be updated, and a write that conflicts is told that.
 func (i *Interface) admit(ctx context.Context, key string, expectedRevision int64, own, others int64) error {
-	write := space.Write{Bytes: own + others, DryRun: IsDryRun(ctx)}
+	write := quota.Write{Bytes: own + others, DryRun: IsDryRun(ctx)}
 	full := i.space.Admit(write)
 	if full == nil {
 		return nil

@@ -13,20 +13,20 @@ import (
 	"go.etcd.io/etcd/client/v3/kubernetes"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
-	"github.com/portolan-dev/portolan/pkg/etcd/space"
+	"github.com/portolan-dev/portolan/pkg/etcd/quota"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
 // full is a store that has room for replacements, or for nothing.
 type full struct {
 	replaces bool
-	asked    []space.Write
-	rejected []space.Write
+	asked    []quota.Write
+	rejected []quota.Write
 }
 
 var errFull = errors.New("full up")
 
-func (f *full) Admit(w space.Write) error {
+func (f *full) Admit(w quota.Write) error {
 	f.asked = append(f.asked, w)
 	if w.Replaces && f.replaces {
 		return nil
@@ -34,7 +34,7 @@ func (f *full) Admit(w space.Write) error {
 	return errFull
 }
 
-func (f *full) Reject(w space.Write) { f.rejected = append(f.rejected, w) }
+func (f *full) Reject(w quota.Write) { f.rejected = append(f.rejected, w) }
 
 func isFull(err error) bool {
 	var full *txn.FullError

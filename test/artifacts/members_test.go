@@ -23,7 +23,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
 
-	"github.com/portolan-dev/portolan/pkg/etcdcert"
+	"github.com/portolan-dev/portolan/pkg/certificates/etcdsecrets"
 )
 
 const patience = time.Minute
@@ -109,8 +109,8 @@ func newMembers(t *testing.T, made time.Time) *members {
 // files as a kubelet does: all of a Secret at once.
 func (m *members) certify(now time.Time) {
 	m.t.Helper()
-	err := etcdcert.Ensure(m.t.Context(), etcdcert.Config{
-		Client: m.cluster, Namespace: "portolan", ClusterDomain: "cluster.local", Policy: etcdcert.DefaultPolicy,
+	err := etcdsecrets.Ensure(m.t.Context(), etcdsecrets.Config{
+		Client: m.cluster, Namespace: "portolan", ClusterDomain: "cluster.local", Policy: etcdsecrets.DefaultPolicy,
 		Now: func() time.Time { return now }, Progress: m.t.Output(),
 	})
 	if err != nil {

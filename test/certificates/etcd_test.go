@@ -12,15 +12,15 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
 
-	"github.com/portolan-dev/portolan/pkg/certificate"
+	"github.com/portolan-dev/portolan/pkg/certificates"
+	"github.com/portolan-dev/portolan/pkg/certificates/etcdsecrets"
 	"github.com/portolan-dev/portolan/pkg/cmd"
-	"github.com/portolan-dev/portolan/pkg/etcdcert"
 )
 
 const etcdAccount = "portolan-certificates"
 
 // etcdSecrets are what "portolan certificates etcd" makes.
-var etcdSecrets = []string{etcdcert.AuthoritySecret, etcdcert.ServerSecret, etcdcert.PeerSecret, etcdcert.ClientSecret}
+var etcdSecrets = []string{etcdsecrets.AuthoritySecret, etcdsecrets.ServerSecret, etcdsecrets.PeerSecret, etcdsecrets.ClientSecret}
 
 // TestEtcd has the Job make etcd's certificates and the CronJob look at them and
 // renew them, with the rights of the manifests.
@@ -49,12 +49,12 @@ func TestEtcd(t *testing.T) {
 
 	client, err := kubernetes.NewForConfig(g.as(etcdAccount))
 	g.must(err)
-	g.must(etcdcert.Ensure(t.Context(), etcdcert.Config{
-		Client: client, Namespace: namespace, ClusterDomain: "cluster.local", Policy: etcdcert.DefaultPolicy,
+	g.must(etcdsecrets.Ensure(t.Context(), etcdsecrets.Config{
+		Client: client, Namespace: namespace, ClusterDomain: "cluster.local", Policy: etcdsecrets.DefaultPolicy,
 		Now: func() time.Time { return time.Now().AddDate(0, 9, 0) }, Progress: t.Output(),
 	}))
 	for name, secret := range g.etcdSecrets() {
-		if changed := secret.ResourceVersion != before[name].ResourceVersion; changed != (name != etcdcert.AuthoritySecret) {
+		if changed := secret.ResourceVersion != before[name].ResourceVersion; changed != (name != etcdsecrets.AuthoritySecret) {
 			t.Errorf("nine months later: that %s is written is %v", name, changed)
 		}
 	}
@@ -68,14 +68,14 @@ func (g *ground) etcdSecrets() map[string]*corev1.Secret {
 	for _, name := range etcdSecrets {
 		secret := g.secret(name)
 		all[name] = secret
-		if name == etcdcert.AuthoritySecret {
-			_, err := certificate.ParseBundle(secret.Data["ca.crt"], secret.Data["ca.key"])
+		if name == etcdsecrets.AuthoritySecret {
+			_, err := certificates.ParseBundle(secret.Data["ca.crt"], secret.Data["ca.key"])
 			g.must(err)
 			continue
 		}
-		pair, err := certificate.Parse(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey])
+		pair, err := certificates.Parse(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey])
 		g.must(err)
-		authorities, err := certificate.ParseCerts(secret.Data["ca.crt"])
+		authorities, err := certificates.ParseCerts(secret.Data["ca.crt"])
 		g.must(err)
 		if authorities.Issuer(pair.Cert) == nil {
 			g.Errorf("%s has a certificate that its ca.crt doesn't vouch for", name)

@@ -22,9 +22,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	testingclock "k8s.io/utils/clock/testing"
 
-	"github.com/portolan-dev/portolan/pkg/certificate"
+	"github.com/portolan-dev/portolan/pkg/certificates"
+	"github.com/portolan-dev/portolan/pkg/certificates/servingsecret"
 	"github.com/portolan-dev/portolan/pkg/server/options"
-	"github.com/portolan-dev/portolan/pkg/servingcert"
 	"github.com/portolan-dev/portolan/test/harness"
 )
 
@@ -36,9 +36,9 @@ const (
 
 var servingManifests = []string{"cluster/server/serviceaccount.yaml", "cluster/server/rbac.yaml", "cluster/server/apiservice.yaml"}
 
-func (g *ground) keeperConfig(clock *testingclock.FakeClock, policy certificate.Policy) servingcert.Config {
+func (g *ground) keeperConfig(clock *testingclock.FakeClock, policy certificates.Policy) servingsecret.Config {
 	g.Helper()
-	config, err := servingcert.NewConfig(g.as("portolan"), namespace, servingSecret, "portolan")
+	config, err := servingsecret.NewConfig(g.as("portolan"), namespace, servingSecret, "portolan")
 	g.must(err)
 	config.Clock, config.Policy = clock, policy
 	return config
@@ -58,16 +58,16 @@ func (g *ground) caBundle() []byte {
 
 // settle waits until nothing is due any more, the APIService has the Secret's
 // authorities, and all keepers serve its certificate.
-func (g *ground) settle(keepers []*servingcert.Keeper, now time.Time) {
+func (g *ground) settle(keepers []*servingsecret.Keeper, now time.Time) {
 	g.Helper()
 	g.await("in line", func(context.Context) (bool, string) {
 		secret := g.secret(servingSecret)
-		serving, err := certificate.Parse(secret.Data["tls.crt"], secret.Data["tls.key"])
+		serving, err := certificates.Parse(secret.Data["tls.crt"], secret.Data["tls.key"])
 		g.must(err)
-		authorities, err := certificate.ParseBundle(secret.Data["ca.crt"], secret.Data["ca.key"])
+		authorities, err := certificates.ParseBundle(secret.Data["ca.crt"], secret.Data["ca.key"])
 		g.must(err)
 		newest := authorities[len(authorities)-1].Cert
-		if !now.Before(certificate.RenewAt(serving.Cert)) || !now.Before(certificate.RenewAt(newest)) || now.After(authorities[0].Cert.NotAfter) {
+		if !now.Before(certificates.RenewAt(serving.Cert)) || !now.Before(certificates.RenewAt(newest)) || now.After(authorities[0].Cert.NotAfter) {
 			return false, "something is due"
 		}
 		if !bytes.Equal(g.caBundle(), secret.Data["ca.crt"]) {
@@ -88,14 +88,14 @@ func TestReplicas(t *testing.T) {
 	t.Parallel()
 	g := newGround(t, servingManifests...)
 	clock := testingclock.NewFakeClock(time.Now())
-	policy := certificate.Policy{Authority: 90 * day, Certificate: 9 * day, Publish: 2 * day}
-	keepers := make([]*servingcert.Keeper, 4)
+	policy := certificates.Policy{Authority: 90 * day, Certificate: 9 * day, Publish: 2 * day}
+	keepers := make([]*servingsecret.Keeper, 4)
 	var all sync.WaitGroup
 	for i := range keepers {
 		config := g.keeperConfig(clock, policy)
 		all.Go(func() {
 			var err error
-			if keepers[i], err = servingcert.New(t.Context(), config); err != nil {
+			if keepers[i], err = servingsecret.New(t.Context(), config); err != nil {
 				t.Error(err)
 			}
 		})
@@ -131,26 +131,26 @@ func TestReplicas(t *testing.T) {
 
 // rotate lives through two authorities. At each step what is served then is
 // verified by somebody who has the bundle from before.
-func (g *ground) rotate(keepers []*servingcert.Keeper, clock *testingclock.FakeClock) {
+func (g *ground) rotate(keepers []*servingsecret.Keeper, clock *testingclock.FakeClock) {
 	g.Helper()
-	certificates, authorities := map[string]bool{}, map[string]bool{}
+	served, authorities := map[string]bool{}, map[string]bool{}
 	for range 44 {
 		known := x509.NewCertPool()
 		known.AppendCertsFromPEM(g.caBundle())
 		clock.Step(3 * day)
 		g.settle(keepers, clock.Now())
 		for i, k := range keepers {
-			pair, err := certificate.Parse(k.CurrentCertKeyContent())
+			pair, err := certificates.Parse(k.CurrentCertKeyContent())
 			g.must(err)
 			if _, err := pair.Cert.Verify(x509.VerifyOptions{Roots: known, CurrentTime: clock.Now(), DNSName: servingName}); err != nil {
 				g.Errorf("replica %d at %s: %v", i, clock.Now(), err)
 			}
-			certificates[pair.Cert.SerialNumber.String()] = true
+			served[pair.Cert.SerialNumber.String()] = true
 			authorities[k.Authority().SerialNumber.String()] = true
 		}
 	}
-	if len(certificates) < 15 || len(authorities) != 3 {
-		g.Errorf("in 132 days there were %d certificates of %d authorities", len(certificates), len(authorities))
+	if len(served) < 15 || len(authorities) != 3 {
+		g.Errorf("in 132 days there were %d served of %d authorities", len(served), len(authorities))
 	}
 }
 
@@ -160,7 +160,7 @@ func TestServerPresentsTheSecret(t *testing.T) {
 	t.Parallel()
 	g := newGround(t, servingManifests...)
 	clock := testingclock.NewFakeClock(time.Now())
-	other, err := servingcert.New(t.Context(), g.keeperConfig(clock, servingcert.DefaultPolicy))
+	other, err := servingsecret.New(t.Context(), g.keeperConfig(clock, servingsecret.DefaultPolicy))
 	g.must(err)
 	server := harness.Start(t, func(o *options.Options) {
 		o.CoreAPI.CoreAPIKubeconfigPath = g.kubeconfig("portolan")
@@ -179,7 +179,7 @@ func TestServerPresentsTheSecret(t *testing.T) {
 		conn, err := tls.Dial("tcp", address, &tls.Config{RootCAs: roots, ServerName: servingName, Time: clock.Now})
 		g.must(err)
 		defer conn.Close()
-		return certificate.EncodeCerts(conn.ConnectionState().PeerCertificates[0])
+		return certificates.EncodeCerts(conn.ConnectionState().PeerCertificates[0])
 	}
 	if first, _ := other.CurrentCertKeyContent(); !bytes.Equal(presented(), first) {
 		t.Error("the server presents another certificate than the Secret's")
@@ -201,7 +201,7 @@ func TestForeignSecret(t *testing.T) {
 	t.Parallel()
 	g := newGround(t, servingManifests...)
 	g.kubectl("-n", namespace, "create", "secret", "generic", servingSecret, "--from-literal=tls.crt=x")
-	_, err := servingcert.New(t.Context(), g.keeperConfig(testingclock.NewFakeClock(time.Now()), servingcert.DefaultPolicy))
+	_, err := servingsecret.New(t.Context(), g.keeperConfig(testingclock.NewFakeClock(time.Now()), servingsecret.DefaultPolicy))
 	const want = "serving certificate: secret portolan/portolan-serving: what it holds can't be used: delete it to have a new one made, or name another with --serving-secret: it has no ca.key, so it isn't Portolan's"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)

@@ -18,7 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/retry"
 
-	"github.com/portolan-dev/portolan/pkg/certificate"
+	"github.com/portolan-dev/portolan/pkg/certificates"
 )
 
 const (
@@ -29,8 +29,8 @@ const (
 
 // serving is what the replicas' Secret holds.
 type serving struct {
-	authorities certificate.Bundle
-	served      certificate.Pair
+	authorities certificates.Bundle
+	served      certificates.Pair
 }
 
 func (g *ground) readServing(ctx context.Context) (*corev1.Secret, serving, error) {
@@ -38,11 +38,11 @@ func (g *ground) readServing(ctx context.Context) (*corev1.Secret, serving, erro
 	if err != nil {
 		return nil, serving{}, err
 	}
-	authorities, err := certificate.ParseBundle(secret.Data["ca.crt"], secret.Data["ca.key"])
+	authorities, err := certificates.ParseBundle(secret.Data["ca.crt"], secret.Data["ca.key"])
 	if err != nil {
 		return nil, serving{}, err
 	}
-	served, err := certificate.Parse(secret.Data["tls.crt"], secret.Data["tls.key"])
+	served, err := certificates.Parse(secret.Data["tls.crt"], secret.Data["tls.key"])
 	return secret, serving{authorities, served}, err
 }
 
@@ -106,7 +106,7 @@ func (g *ground) awaitServing(t *testing.T, what string, so func(serving) bool) 
 
 // presentedBy is the certificate of a replica, which must be one that those who
 // trust the authorities accept.
-func presentedBy(address string, authorities certificate.Bundle) (*x509.Certificate, error) {
+func presentedBy(address string, authorities certificates.Bundle) (*x509.Certificate, error) {
 	roots := x509.NewCertPool()
 	for _, authority := range authorities {
 		roots.AddCert(authority.Cert)
@@ -135,7 +135,7 @@ func testServingCertificate(t *testing.T, g *ground) {
 	// A second authority was published eight days ago, another one has expired.
 	second, expired := newServingAuthority(t, 8*day, 1000*day), newServingAuthority(t, 1000*day, -day)
 	g.changeServing(t, func(content *serving) {
-		content.authorities = content.authorities.With(certificate.Bundle{second, {Cert: expired.Cert}})
+		content.authorities = content.authorities.With(certificates.Bundle{second, {Cert: expired.Cert}})
 	})
 	both := func(content serving) bool {
 		return len(content.authorities) == 2 && content.authorities.Contains(first.authorities[0].Cert) && content.authorities.Contains(second.Cert)
@@ -178,9 +178,9 @@ func testServingCertificate(t *testing.T, g *ground) {
 
 // newServingAuthority makes an authority of some age, which is good for some
 // time more.
-func newServingAuthority(t *testing.T, age, left time.Duration) certificate.Pair {
+func newServingAuthority(t *testing.T, age, left time.Duration) certificates.Pair {
 	t.Helper()
-	authority, err := certificate.NewAuthority("portolan-serving-ca@"+age.String(), time.Now().Add(-age), age+left)
+	authority, err := certificates.NewAuthority("portolan-serving-ca@"+age.String(), time.Now().Add(-age), age+left)
 	if err != nil {
 		t.Fatal(err)
 	}

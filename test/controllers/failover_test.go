@@ -15,7 +15,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/ptr"
 
-	"github.com/portolan-dev/portolan/pkg/controllers/overlay"
+	"github.com/portolan-dev/portolan/pkg/controllers/portolanclient"
 	"github.com/portolan-dev/portolan/test/harness"
 	"github.com/portolan-dev/portolan/test/upstream"
 )
@@ -85,7 +85,7 @@ func TestFailover(t *testing.T) {
 	server := harness.Start(t, nil)
 	createNamespace(t, server.Config)
 	kube := kubernetes.NewForConfigOrDie(cluster.Config)
-	portolan, err := overlay.New(kube, server.Config)
+	portolan, err := portolanclient.New(kube, server.Config)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
-	"github.com/portolan-dev/portolan/pkg/endpoints"
+	"github.com/portolan-dev/portolan/pkg/controllers/rules"
 )
 
 func unready(pod *corev1.Pod) { pod.Status.Conditions = nil }
@@ -225,7 +225,7 @@ func TestServiceGone(t *testing.T) {
 		return metav1.ObjectMeta{Name: name, Namespace: namespace, Labels: map[string]string{key: value, discoveryv1.LabelServiceName: name}}
 	}
 	for _, e := range []*v1.Endpoints{
-		{ObjectMeta: meta("orphan", endpoints.LabelManagedBy, endpoints.ManagedBy)},
+		{ObjectMeta: meta("orphan", rules.LabelManagedBy, rules.ManagedBy)},
 		{ObjectMeta: meta("by-hand", "made", "by-hand")},
 	} {
 		if _, err := f.portolan.PortolanV1().Endpoints(namespace).Create(t.Context(), e, metav1.CreateOptions{}); err != nil {
@@ -234,7 +234,7 @@ func TestServiceGone(t *testing.T) {
 	}
 	for _, s := range []*v1.EndpointSlice{
 		{ObjectMeta: meta("orphan", discoveryv1.LabelManagedBy, "endpointslice-controller.k8s.io"), AddressType: discoveryv1.AddressTypeIPv4},
-		{ObjectMeta: meta("mirror", discoveryv1.LabelManagedBy, endpoints.MirroredBy), AddressType: discoveryv1.AddressTypeIPv4},
+		{ObjectMeta: meta("mirror", discoveryv1.LabelManagedBy, rules.MirroredBy), AddressType: discoveryv1.AddressTypeIPv4},
 		{ObjectMeta: meta("by-hand", "made", "by-hand"), AddressType: discoveryv1.AddressTypeIPv4},
 	} {
 		if _, err := f.portolan.PortolanV1().EndpointSlices(namespace).Create(t.Context(), s, metav1.CreateOptions{}); err != nil {

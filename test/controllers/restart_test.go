@@ -15,7 +15,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/controllers"
-	"github.com/portolan-dev/portolan/pkg/endpoints"
+	"github.com/portolan-dev/portolan/pkg/controllers/rules"
 )
 
 // createEveryKind makes Services of every kind and returns what Endpoints and
@@ -34,7 +34,7 @@ func (f *fixture) createEveryKind() map[string]string {
 			service.Spec.TrafficDistribution = ptr.To(corev1.ServiceTrafficDistributionPreferSameZone)
 		},
 		"labelled": func(service *v1.Service) {
-			service.Labels = map[string]string{endpoints.LabelManagedBy: "me", discoveryv1.LabelManagedBy: "me", corev1.IsHeadlessService: ""}
+			service.Labels = map[string]string{rules.LabelManagedBy: "me", discoveryv1.LabelManagedBy: "me", corev1.IsHeadlessService: ""}
 		},
 		"many":   func(service *v1.Service) { service.Spec.Selector = map[string]string{"app": "many"} },
 		"manual": func(service *v1.Service) { service.Spec.Selector = nil },
@@ -182,9 +182,9 @@ func TestDuplicates(t *testing.T) {
 	for _, s := range []*v1.EndpointSlice{
 		sliceOf("web", "endpointslice-controller.k8s.io", a, port),
 		sliceOf("web", "endpointslice-controller.k8s.io", a, port),
-		sliceOf("manual", endpoints.MirroredBy, mirror),
-		sliceOf("manual", endpoints.MirroredBy, mirror),
-		sliceOf("manual", endpoints.MirroredBy, mirror, port),
+		sliceOf("manual", rules.MirroredBy, mirror),
+		sliceOf("manual", rules.MirroredBy, mirror),
+		sliceOf("manual", rules.MirroredBy, mirror, port),
 	} {
 		if _, err := f.portolan.PortolanV1().EndpointSlices(namespace).Create(t.Context(), s, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/portolan-dev/portolan/pkg/controllers"
-	"github.com/portolan-dev/portolan/pkg/controllers/overlay"
+	"github.com/portolan-dev/portolan/pkg/controllers/portolanclient"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 	"github.com/portolan-dev/portolan/test/harness"
 )
@@ -47,7 +47,7 @@ func TestRights(t *testing.T) {
 		o.CoreAPI.CoreAPIKubeconfigPath = cluster.Kubeconfig
 		o.WithControllers = false
 	})
-	portolan, err := overlay.New(kube, server.Config)
+	portolan, err := portolanclient.New(kube, server.Config)
 	if err != nil {
 		t.Fatal(err)
 	}

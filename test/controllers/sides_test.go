@@ -16,7 +16,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/yaml"
 
-	"github.com/portolan-dev/portolan/pkg/controllers/overlay"
+	"github.com/portolan-dev/portolan/pkg/controllers/portolanclient"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 	"github.com/portolan-dev/portolan/test/harness"
 	"github.com/portolan-dev/portolan/test/upstream"
@@ -94,7 +94,7 @@ func startSides(t testing.TB) *sides {
 		o.CoreAPI.CoreAPIKubeconfigPath = cluster.Kubeconfig
 	})
 	kube := kubernetes.NewForConfigOrDie(cluster.Config)
-	portolan, err := overlay.New(kube, server.Config)
+	portolan, err := portolanclient.New(kube, server.Config)
 	if err != nil {
 		t.Fatal(err)
 	}

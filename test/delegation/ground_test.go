@@ -30,7 +30,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
-	"github.com/portolan-dev/portolan/pkg/certificate"
+	"github.com/portolan-dev/portolan/pkg/certificates"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 	"github.com/portolan-dev/portolan/test/harness"
 	"github.com/portolan-dev/portolan/test/upstream"
@@ -52,7 +52,7 @@ type ground struct {
 	client *kubernetes.Clientset
 	// users signs the client certificates of the cluster's users, front that of
 	// its aggregation layer.
-	users, front certificate.Pair
+	users, front certificates.Pair
 	// kubeconfig is the server's.
 	kubeconfig string
 	audit      string
@@ -65,7 +65,7 @@ func newGround(t *testing.T) *ground {
 	dir := t.TempDir()
 	g := &ground{t: t, audit: filepath.Join(dir, "audit.log"), front: newAuthority(t, "front")}
 	frontCA := filepath.Join(dir, "front.crt")
-	g.write(frontCA, certificate.EncodeCerts(g.front.Cert))
+	g.write(frontCA, certificates.EncodeCerts(g.front.Cert))
 	bin, err := filepath.Abs(filepath.Join(root, ".bin"))
 	g.must(err)
 	g.kube, err = upstream.StartKube(t.Context(), upstream.Programs{
@@ -115,9 +115,9 @@ func (g *ground) write(file string, data []byte) {
 	g.must(os.WriteFile(file, data, 0o600))
 }
 
-func newAuthority(t *testing.T, name string) certificate.Pair {
+func newAuthority(t *testing.T, name string) certificates.Pair {
 	t.Helper()
-	authority, err := certificate.NewAuthority(name, time.Now(), time.Hour)
+	authority, err := certificates.NewAuthority(name, time.Now(), time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,19 +125,19 @@ func newAuthority(t *testing.T, name string) certificate.Pair {
 }
 
 // authority is the one that a data directory has.
-func (g *ground) authority(dir string) certificate.Pair {
+func (g *ground) authority(dir string) certificates.Pair {
 	g.t.Helper()
 	cert, err := os.ReadFile(filepath.Join(dir, ownAuthority))
 	g.must(err)
 	key, err := os.ReadFile(filepath.Join(dir, "pki/ca.key"))
 	g.must(err)
-	pair, err := certificate.Parse(cert, key)
+	pair, err := certificates.Parse(cert, key)
 	g.must(err)
 	return pair
 }
 
 // certificateOf makes a client certificate.
-func certificateOf(t *testing.T, authority certificate.Pair, name string, groups ...string) *tls.Certificate {
+func certificateOf(t *testing.T, authority certificates.Pair, name string, groups ...string) *tls.Certificate {
 	t.Helper()
 	pair, err := authority.Issue(x509.Certificate{
 		Subject:     pkix.Name{CommonName: name, Organization: groups},

@@ -11,7 +11,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/portolan-dev/portolan/pkg/certificate"
+	"github.com/portolan-dev/portolan/pkg/certificates"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 )
 
@@ -125,7 +125,7 @@ func TestAuthenticationIsFollowed(t *testing.T) {
 	configMaps := g.client.CoreV1().ConfigMaps(metav1.NamespaceSystem)
 	configMap, err := configMaps.Get(t.Context(), "extension-apiserver-authentication", metav1.GetOptions{})
 	g.must(err)
-	configMap.Data["requestheader-client-ca-file"] += string(certificate.EncodeCerts(second.Cert))
+	configMap.Data["requestheader-client-ca-file"] += string(certificates.EncodeCerts(second.Cert))
 	configMap.Data["requestheader-allowed-names"] = fmt.Sprintf(`[%q,"second-proxy"]`, frontName)
 	_, err = configMaps.Update(t.Context(), configMap, metav1.UpdateOptions{})
 	g.must(err)
@@ -137,9 +137,9 @@ func TestClientCAFile(t *testing.T) {
 	g := newGround(t)
 	extra := newAuthority(t, "extra")
 	file := t.TempDir() + "/extra.crt"
-	g.write(file, certificate.EncodeCerts(extra.Cert))
+	g.write(file, certificates.EncodeCerts(extra.Cert))
 	server := g.serve(func(o *options.Options) { o.Authentication.ClientCert.ClientCA = file })
-	for name, authority := range map[string]certificate.Pair{"cluster": g.users, "extra": extra} {
+	for name, authority := range map[string]certificates.Pair{"cluster": g.users, "extra": extra} {
 		root := newCaller(t, server, certificateOf(t, authority, "root", "system:masters"), "")
 		if got := root.get(services); got.code != 200 {
 			t.Errorf("%s: %d %s", name, got.code, got.body)

@@ -14,7 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 
-	"github.com/portolan-dev/portolan/pkg/pki"
+	"github.com/portolan-dev/portolan/pkg/certificates/datadir"
 )
 
 // serverVariable puts another server to the test than Portolan.
@@ -33,7 +33,7 @@ var kubeAPIServer = kind{
 		if err != nil {
 			t.Fatal(err)
 		}
-		files, err := pki.Ensure(dir, pki.Server{URL: "https://127.0.0.1:" + port, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}}, time.Now())
+		files, err := datadir.Ensure(dir, datadir.Server{URL: "https://127.0.0.1:" + port, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}}, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -20,7 +20,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/server/options"
-	"github.com/portolan-dev/portolan/pkg/snapshot"
+	"github.com/portolan-dev/portolan/pkg/store/snapshot"
 	"github.com/portolan-dev/portolan/test/harness"
 )
 

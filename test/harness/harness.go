@@ -25,7 +25,7 @@ import (
 	"github.com/portolan-dev/portolan/generated/clientset/versioned"
 	"github.com/portolan-dev/portolan/pkg/server"
 	"github.com/portolan-dev/portolan/pkg/server/options"
-	"github.com/portolan-dev/portolan/pkg/verify"
+	"github.com/portolan-dev/portolan/pkg/store/verify"
 )
 
 const (

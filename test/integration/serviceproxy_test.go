@@ -21,7 +21,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/admission"
-	"github.com/portolan-dev/portolan/pkg/pki"
+	"github.com/portolan-dev/portolan/pkg/certificates/datadir"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 	"github.com/portolan-dev/portolan/test/harness"
 )
@@ -278,7 +278,7 @@ func TestServiceProxyToPods(t *testing.T) {
 		}
 		http.NotFound(w, req)
 	}))
-	users, err := pki.Ensure(t.TempDir(), pki.Server{URL: "https://" + cluster.Listener.Addr().String(), IPs: []net.IP{net.IPv4(127, 0, 0, 1)}}, time.Now())
+	users, err := datadir.Ensure(t.TempDir(), datadir.Server{URL: "https://" + cluster.Listener.Addr().String(), IPs: []net.IP{net.IPv4(127, 0, 0, 1)}}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 
 	"github.com/portolan-dev/portolan/pkg/server"
 	"github.com/portolan-dev/portolan/pkg/server/options"
-	"github.com/portolan-dev/portolan/pkg/storeversion"
+	"github.com/portolan-dev/portolan/pkg/store/format"
 	"github.com/portolan-dev/portolan/test/harness"
 )
 
@@ -35,7 +35,7 @@ func put(t *testing.T, client *clientv3.Client, key, value string) {
 
 func expectNewer(t *testing.T, err error) {
 	t.Helper()
-	var newer *storeversion.NewerError
+	var newer *format.NewerError
 	if !errors.As(err, &newer) || newer.Format != 2 || newer.Release != "v9.0.0" {
 		t.Errorf("the server ended with: %v", err)
 	}

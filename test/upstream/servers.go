@@ -14,7 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
-	"github.com/portolan-dev/portolan/pkg/pki"
+	"github.com/portolan-dev/portolan/pkg/certificates/datadir"
 )
 
 // Programs are the paths of what is run.
@@ -112,7 +112,7 @@ func StartKube(ctx context.Context, p Programs, parent string, flags ...string) 
 	if err != nil {
 		return nil, err
 	}
-	files, err := pki.Ensure(s.dir, pki.Server{URL: "https://127.0.0.1:" + port, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}}, time.Now())
+	files, err := datadir.Ensure(s.dir, datadir.Server{URL: "https://127.0.0.1:" + port, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}}, time.Now())
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 
 	"gopkg.in/go-jose/go-jose.v2"
 
-	"github.com/portolan-dev/portolan/pkg/certificate"
+	"github.com/portolan-dev/portolan/pkg/certificates"
 )
 
 // claims are those of a token.
@@ -49,7 +49,7 @@ func newIssuer(t *testing.T) *issuer {
 	}
 	answer("/.well-known/openid-configuration", map[string]string{"issuer": server.URL, "jwks_uri": server.URL + "/keys"})
 	answer("/keys", jose.JSONWebKeySet{Keys: []jose.JSONWebKey{private.Public()}})
-	return &issuer{server.URL, string(certificate.EncodeCerts(server.Certificate())), signer}
+	return &issuer{server.URL, string(certificates.EncodeCerts(server.Certificate())), signer}
 }
 
 // config is what an AuthenticationConfiguration says about the issuer.

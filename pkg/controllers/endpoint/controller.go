@@ -1,5 +1,5 @@
 // Package endpoint makes Endpoints out of the Pods that Services select. What
-// they hold is decided by pkg/endpoints; here is when, and how it is written.
+// they hold is decided by pkg/controllers/rules; here is when, and how it is written.
 //
 // Services without a selector and those of type ExternalName are left alone,
 // with whatever Endpoints they have (kubernetes #105986). Endpoints whose Service
@@ -24,13 +24,13 @@ import (
 	"k8s.io/client-go/tools/record"
 	"k8s.io/endpointslice/util"
 
-	"github.com/portolan-dev/portolan/pkg/controllers/loop"
-	"github.com/portolan-dev/portolan/pkg/controllers/membership"
-	"github.com/portolan-dev/portolan/pkg/endpoints"
+	"github.com/portolan-dev/portolan/pkg/controllers/reconcile"
+	"github.com/portolan-dev/portolan/pkg/controllers/rules"
+	"github.com/portolan-dev/portolan/pkg/controllers/selectors"
 )
 
 // Component is whom events are from.
-const Component = endpoints.ManagedBy
+const Component = rules.ManagedBy
 
 // settle is how long what others do to Endpoints is let collect before it is put
 // right, as it is for slices. Upstream waits for the next change of a Pod.
@@ -40,7 +40,7 @@ const settle = time.Second
 type Config struct {
 	Client     kubernetes.Interface
 	Informers  informers.SharedInformerFactory
-	Membership membership.Index
+	Membership selectors.Index
 	Recorder   record.EventRecorder
 	// Loopback are the networks of loopback that endpoints may be in.
 	Loopback []netip.Prefix
@@ -58,7 +58,7 @@ type Controller struct {
 	loopback  []netip.Prefix
 	written   *written
 	triggers  *util.TriggerTimeTracker
-	loop      *loop.Loop
+	loop      *reconcile.Loop
 }
 
 // New makes the controller and registers what it listens to with the informers,
@@ -75,7 +75,7 @@ func New(c Config) (*Controller, error) {
 		written:   newWritten(core.Endpoints().Informer().GetIndexer()),
 		triggers:  util.NewTriggerTimeTracker(),
 	}
-	controller.loop = loop.New("endpoint", controller.sync)
+	controller.loop = reconcile.New("endpoint", controller.sync)
 	enqueue := func(obj any) {
 		if name, err := cache.DeletionHandlingObjectToName(obj); err == nil {
 			controller.loop.Add(name.String())
@@ -113,7 +113,7 @@ func New(c Config) (*Controller, error) {
 // must have synced.
 func (c *Controller) Run(ctx context.Context, workers int) { c.loop.Run(ctx, workers) }
 
-func ours(e *corev1.Endpoints) bool { return e.Labels[endpoints.LabelManagedBy] == endpoints.ManagedBy }
+func ours(e *corev1.Endpoints) bool { return e.Labels[rules.LabelManagedBy] == rules.ManagedBy }
 
 // lookAgain gives Endpoints a turn in a while if it was somebody else who changed
 // them. That isn't known before: the event of a write of this controller may come
@@ -137,7 +137,7 @@ func (c *Controller) sync(ctx context.Context, key string) error {
 		return err
 	}
 	if !c.written.seen(key) {
-		return loop.ErrStale
+		return reconcile.ErrStale
 	}
 	current, err := c.endpoints.Endpoints(name.Namespace).Get(name.Name)
 	if apierrors.IsNotFound(err) {
@@ -163,8 +163,8 @@ func (c *Controller) sync(ctx context.Context, key string) error {
 	}
 	trigger := c.triggers.ComputeEndpointLastChangeTriggerTime(service.Namespace, service, pods)
 	// The controller of slices records what is left out.
-	usable, _ := endpoints.AllUsable(pods, c.loopback)
-	desired, changed := endpoints.Desired(service, usable, current, trigger)
+	usable, _ := rules.AllUsable(pods, c.loopback)
+	desired, changed := rules.Desired(service, usable, current, trigger)
 	if !changed {
 		return nil
 	}

@@ -28,10 +28,10 @@ import (
 	"k8s.io/endpointslice/util"
 	"k8s.io/klog/v2"
 
-	"github.com/portolan-dev/portolan/pkg/controllers/loop"
-	"github.com/portolan-dev/portolan/pkg/controllers/managed"
-	"github.com/portolan-dev/portolan/pkg/controllers/membership"
-	"github.com/portolan-dev/portolan/pkg/endpoints"
+	"github.com/portolan-dev/portolan/pkg/controllers/reconcile"
+	"github.com/portolan-dev/portolan/pkg/controllers/rules"
+	"github.com/portolan-dev/portolan/pkg/controllers/selectors"
+	"github.com/portolan-dev/portolan/pkg/controllers/slicetracker"
 )
 
 const (
@@ -47,7 +47,7 @@ const (
 type Config struct {
 	Client     kubernetes.Interface
 	Informers  informers.SharedInformerFactory
-	Membership membership.Index
+	Membership selectors.Index
 	Recorder   record.EventRecorder
 	// MaxEndpoints is how many a slice has at most.
 	MaxEndpoints int32
@@ -67,12 +67,12 @@ type Controller struct {
 	services   corelisters.ServiceLister
 	pods       corelisters.PodLister
 	topology   *topology
-	slices     *managed.Slices
+	slices     *slicetracker.Slices
 	triggers   *util.TriggerTimeTracker
 	reconciler *endpointslice.Reconciler
 	loopback   []netip.Prefix
 	leftOut    leftOut
-	loop       *loop.Loop
+	loop       *reconcile.Loop
 }
 
 // New makes the controller and registers what it listens to with the informers,
@@ -89,9 +89,9 @@ func New(c Config) (*Controller, error) {
 		loopback: c.Loopback,
 		leftOut:  leftOut{recorder: c.Recorder, recorded: map[types.NamespacedName]string{}},
 	}
-	controller.loop = loop.New("endpoint_slice", controller.sync)
+	controller.loop = reconcile.New("endpoint_slice", controller.sync)
 	var err error
-	controller.slices, err = managed.NewSlices(c.Informers.Discovery().V1().EndpointSlices(), ManagedBy, c.BatchPeriod, controller.loop.Add)
+	controller.slices, err = slicetracker.NewSlices(c.Informers.Discovery().V1().EndpointSlices(), ManagedBy, c.BatchPeriod, controller.loop.Add)
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +136,7 @@ func (c *Controller) sync(ctx context.Context, key string) error {
 	err := c.syncService(ctx, key)
 	result := "success"
 	switch {
-	case errors.Is(err, loop.ErrStale):
+	case errors.Is(err, reconcile.ErrStale):
 		result = "stale"
 	case err != nil:
 		result = "error"
@@ -169,7 +169,7 @@ func (c *Controller) syncService(ctx context.Context, key string) error {
 		return err
 	}
 	trigger := c.triggers.ComputeEndpointLastChangeTriggerTime(service.Namespace, service, pods)
-	usable, errs := endpoints.AllUsable(pods, c.loopback)
+	usable, errs := rules.AllUsable(pods, c.loopback)
 	c.leftOut.record(service, errs)
 	if err := c.reconciler.Reconcile(klog.FromContext(ctx), service, usable, slices, trigger); err != nil {
 		c.recorder.Eventf(service, corev1.EventTypeWarning, "FailedToUpdateEndpointSlices",

@@ -11,8 +11,8 @@ import (
 	"k8s.io/endpointslice/topologycache"
 	"k8s.io/klog/v2"
 
-	"github.com/portolan-dev/portolan/pkg/controllers/loop"
-	"github.com/portolan-dev/portolan/pkg/controllers/membership"
+	"github.com/portolan-dev/portolan/pkg/controllers/reconcile"
+	"github.com/portolan-dev/portolan/pkg/controllers/selectors"
 )
 
 // topology follows Nodes: the zones of endpoints come from them, and the hints
@@ -21,15 +21,15 @@ type topology struct {
 	cache   *topologycache.TopologyCache
 	nodes   corelisters.NodeLister
 	enqueue func(key string)
-	loop    *loop.Loop
+	loop    *reconcile.Loop
 }
 
 // allNodes is the one key of the loop: what Nodes there are matters as a whole.
 const allNodes = "nodes"
 
-func newTopology(informer coreinformers.NodeInformer, index membership.Index, enqueue func(key string)) (*topology, error) {
+func newTopology(informer coreinformers.NodeInformer, index selectors.Index, enqueue func(key string)) (*topology, error) {
 	t := &topology{cache: topologycache.NewTopologyCache(), nodes: informer.Lister(), enqueue: enqueue}
-	t.loop = loop.New("endpoint_slice_topology", t.sync)
+	t.loop = reconcile.New("endpoint_slice_topology", t.sync)
 	onNode := func(node *corev1.Node) {
 		for key := range index.OnNode(node.Name) {
 			enqueue(key)

@@ -1,7 +1,7 @@
 // Package mirroring makes EndpointSlices out of Endpoints that were written by
 // hand for Services without a selector, so that whoever reads slices needs not
 // read Endpoints as well (KEP-752). What the slices hold is decided by
-// pkg/endpoints.
+// pkg/controllers/rules.
 //
 // Endpoints with the label endpointslice.kubernetes.io/skip-mirror=true, and
 // those that a leader election lives in, are left out.
@@ -25,9 +25,9 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/client-go/tools/record"
 
-	"github.com/portolan-dev/portolan/pkg/controllers/loop"
-	"github.com/portolan-dev/portolan/pkg/controllers/managed"
-	"github.com/portolan-dev/portolan/pkg/endpoints"
+	"github.com/portolan-dev/portolan/pkg/controllers/reconcile"
+	"github.com/portolan-dev/portolan/pkg/controllers/rules"
+	"github.com/portolan-dev/portolan/pkg/controllers/slicetracker"
 )
 
 // Component is whom events are from.
@@ -52,10 +52,10 @@ type Controller struct {
 	recorder     record.EventRecorder
 	services     corelisters.ServiceLister
 	endpoints    corelisters.EndpointsLister
-	slices       *managed.Slices
+	slices       *slicetracker.Slices
 	maxEndpoints int32
 	loopback     []netip.Prefix
-	loop         *loop.Loop
+	loop         *reconcile.Loop
 }
 
 // New makes the controller and registers what it listens to with the informers,
@@ -70,9 +70,9 @@ func New(c Config) (*Controller, error) {
 		maxEndpoints: c.MaxEndpoints,
 		loopback:     c.Loopback,
 	}
-	controller.loop = loop.New("endpoint_slice_mirroring", controller.sync)
+	controller.loop = reconcile.New("endpoint_slice_mirroring", controller.sync)
 	var err error
-	controller.slices, err = managed.NewSlices(c.Informers.Discovery().V1().EndpointSlices(), endpoints.MirroredBy, c.BatchPeriod, controller.loop.Add)
+	controller.slices, err = slicetracker.NewSlices(c.Informers.Discovery().V1().EndpointSlices(), rules.MirroredBy, c.BatchPeriod, controller.loop.Add)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +139,7 @@ func (c *Controller) sync(ctx context.Context, key string) error {
 	if err != nil {
 		return err
 	}
-	mirror := endpoints.Mirror(source.Subsets, int(c.maxEndpoints), c.loopback)
+	mirror := rules.Mirror(source.Subsets, int(c.maxEndpoints), c.loopback)
 	if mirror.Invalid > 0 {
 		c.recorder.Eventf(source, corev1.EventTypeWarning, "InvalidIPAddress",
 			"Skipped %d invalid IP addresses when mirroring to EndpointSlices", mirror.Invalid)
@@ -149,7 +149,7 @@ func (c *Controller) sync(ctx context.Context, key string) error {
 			"A max of %d addresses can be mirrored to EndpointSlices per Endpoints subset. %d addresses were skipped",
 			c.maxEndpoints, mirror.Skipped+mirror.Invalid)
 	}
-	return c.apply(ctx, source, endpoints.MirrorChanges(source, mirror.Groups, existing))
+	return c.apply(ctx, source, rules.MirrorChanges(source, mirror.Groups, existing))
 }
 
 // read is the Endpoints and the Service of a name; nil is for what isn't there.
@@ -168,7 +168,7 @@ func (c *Controller) read(name cache.ObjectName) (*corev1.Endpoints, *corev1.Ser
 	return source, service, err
 }
 
-func (c *Controller) apply(ctx context.Context, source *corev1.Endpoints, changes endpoints.Changes) error {
+func (c *Controller) apply(ctx context.Context, source *corev1.Endpoints, changes rules.Changes) error {
 	client := c.client.DiscoveryV1().EndpointSlices(source.Namespace)
 	// What is being deleted takes its slices along.
 	if source.DeletionTimestamp == nil {

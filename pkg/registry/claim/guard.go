@@ -17,7 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/storage"
 
-	"github.com/portolan-dev/portolan/pkg/door"
+	"github.com/portolan-dev/portolan/pkg/apigroup"
 )
 
 // Guard wraps the storage of a kind of claims. It rejects, with a 409 that names
@@ -105,6 +105,6 @@ func checkUpdate(ctx context.Context, before, after runtime.Object) error {
 }
 
 func heldError(ctx context.Context, claim claimed, advice string) error {
-	held := fmt.Errorf("the %s is held by %s: %s", claim.noun, door.Holder(ctx, claim.parent.Holder()), advice)
-	return apierrors.NewConflict(door.Resource(ctx, claim.resource), claim.meta.Name, held)
+	held := fmt.Errorf("the %s is held by %s: %s", claim.noun, apigroup.Holder(ctx, claim.parent.Holder()), advice)
+	return apierrors.NewConflict(apigroup.Resource(ctx, claim.resource), claim.meta.Name, held)
 }

@@ -5,7 +5,7 @@ import (
 
 	"github.com/portolan-dev/portolan/apis/core"
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
-	"github.com/portolan-dev/portolan/pkg/door"
+	"github.com/portolan-dev/portolan/pkg/apigroup"
 )
 
 // NoNameGenerator returns the base as the name, as upstream's IPAddress
@@ -25,7 +25,7 @@ func KeepHolder(ctx context.Context, ref, old *v1.ParentReference) {
 		return
 	}
 	ref.UID = old.UID
-	if door.Second(ctx) && *core.Holder(ref) == *core.Holder(old) {
+	if apigroup.IsCore(ctx) && *core.Holder(ref) == *core.Holder(old) {
 		*ref = *old
 	}
 }

@@ -10,7 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
-	"github.com/portolan-dev/portolan/pkg/allocator"
+	"github.com/portolan-dev/portolan/pkg/allocation/space"
 	"github.com/portolan-dev/portolan/pkg/registry/generic"
 )
 
@@ -66,7 +66,7 @@ func beyondFields(usage v1.CIDRUsage) *big.Int {
 	if usage.Capacity < math.MaxInt64 {
 		return nil
 	}
-	return allocator.PrefixCount(usage.CIDR)
+	return space.PrefixCount(usage.CIDR)
 }
 
 func figures(cidr *v1.ServiceCIDR, figure func(v1.CIDRUsage) string) string {

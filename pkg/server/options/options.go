@@ -23,9 +23,9 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/apis/portolan/validation"
 	"github.com/portolan-dev/portolan/pkg/admission"
-	"github.com/portolan-dev/portolan/pkg/allocator"
+	"github.com/portolan-dev/portolan/pkg/allocation/space"
 	"github.com/portolan-dev/portolan/pkg/controllers"
-	"github.com/portolan-dev/portolan/pkg/etcd/space"
+	"github.com/portolan-dev/portolan/pkg/etcd/quota"
 )
 
 const (
@@ -106,7 +106,7 @@ func New() *Options {
 		WithControllers:    true,
 		KubernetesService:  true,
 		EventTTL:           time.Hour,
-		EmbeddedQuotaBytes: space.DefaultQuota,
+		EmbeddedQuotaBytes: quota.DefaultBytes,
 		Connections:        newConnectionOptions(),
 		Run:                genericoptions.NewServerRunOptions(),
 		SecureServing:      genericoptions.NewSecureServingOptions().WithLoopback(),
@@ -232,7 +232,7 @@ func (o *Options) Complete() error {
 func (o *Options) Validate() error {
 	var errs []error
 	errs = append(errs, validateClusterIPRanges(o.ClusterIPRanges)...)
-	if _, err := allocator.PortSpans(o.NodePortRanges, nil); err != nil {
+	if _, err := space.PortSpans(o.NodePortRanges, nil); err != nil {
 		errs = append(errs, fmt.Errorf("--service-node-port-range: %w", err))
 	}
 	if _, err := o.ServiceProxyNetworks(); err != nil {

@@ -1,0 +1,78 @@
+// Package portolanclient makes the clientset that the controllers work with: that of a
+// cluster, but for Services, Endpoints and EndpointSlices, which are Portolan's.
+//
+// Portolan's kinds have the fields and the wire format of upstream's, so their
+// upstream Go types are read from and written to portolan.dev/v1 as they are,
+// and informers, listers and k8s.io/endpointslice can be used with no adapters.
+// The one thing that differs on the wire is the API version of an owner, see
+// [inGroup].
+package portolanclient
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/kubernetes"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	discoveryv1client "k8s.io/client-go/kubernetes/typed/discovery/v1"
+	"k8s.io/client-go/rest"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+)
+
+// New makes the clientset of a cluster and of the Portolan that the
+// configuration leads to. It need not be the same server.
+func New(cluster kubernetes.Interface, portolan *rest.Config) (kubernetes.Interface, error) {
+	config := rest.CopyConfig(portolan)
+	// The typed clients encode query parameters, which name no group, for the
+	// group version that is set here; they know only upstream's.
+	config.GroupVersion = &corev1.SchemeGroupVersion
+	config.APIPath = "/apis/" + v1.GroupName
+	config.NegotiatedSerializer = newSerializer()
+	// Every answer about Endpoints warns that they are deprecated.
+	config.WarningHandlerWithContext = rest.NoWarnings{}
+	if config.UserAgent == "" {
+		config.UserAgent = rest.DefaultKubernetesUserAgent()
+	}
+	client, err := rest.RESTClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("client of Portolan: %w", err)
+	}
+	return clientset{
+		Interface: cluster,
+		core:      core{cluster.CoreV1(), corev1client.New(client)},
+		discovery: discovery{cluster.DiscoveryV1(), discoveryv1client.New(client)},
+	}, nil
+}
+
+type clientset struct {
+	kubernetes.Interface
+	core      core
+	discovery discovery
+}
+
+func (c clientset) CoreV1() corev1client.CoreV1Interface { return c.core }
+
+func (c clientset) DiscoveryV1() discoveryv1client.DiscoveryV1Interface { return c.discovery }
+
+type core struct {
+	corev1client.CoreV1Interface
+	portolan corev1client.CoreV1Interface
+}
+
+func (c core) Services(namespace string) corev1client.ServiceInterface {
+	return c.portolan.Services(namespace)
+}
+
+func (c core) Endpoints(namespace string) corev1client.EndpointsInterface {
+	return c.portolan.Endpoints(namespace)
+}
+
+type discovery struct {
+	discoveryv1client.DiscoveryV1Interface
+	portolan discoveryv1client.DiscoveryV1Interface
+}
+
+func (d discovery) EndpointSlices(namespace string) discoveryv1client.EndpointSliceInterface {
+	return d.portolan.EndpointSlices(namespace)
+}

@@ -1,0 +1,61 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+)
+
+// TestRun has keys that fail, that are too early and that are fine: each has
+// turns until it is fine.
+func TestRun(t *testing.T) {
+	var mu sync.Mutex
+	turns := map[string]int{}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	l := New("test", func(_ context.Context, key string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		turns[key]++
+		switch {
+		case key == "fails" && turns[key] < 3:
+			return errors.New("no")
+		case key == "stale" && turns[key] < 4:
+			return fmt.Errorf("wrapped: %w", ErrStale)
+		}
+		if turns["fails"] == 3 && turns["stale"] == 4 && turns["fine"] == 1 {
+			cancel()
+		}
+		return nil
+	})
+	for _, key := range []string{"fails", "stale", "fine", "fine"} {
+		l.Add(key)
+	}
+	l.Run(ctx, 3)
+	if turns["fails"] != 3 || turns["stale"] != 4 || turns["fine"] != 1 {
+		t.Errorf("turns %v", turns)
+	}
+}
+
+// TestRunEnds has a queue that is full when the context ends: what has begun is
+// finished, and nothing else is begun.
+func TestRunEnds(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	begun, done := 0, 0
+	l := New("test", func(context.Context, string) error {
+		begun++
+		cancel()
+		<-ctx.Done()
+		done++
+		return nil
+	})
+	for i := range 100 {
+		l.Add(fmt.Sprint(i))
+	}
+	l.Run(ctx, 1)
+	if begun != 1 || done != 1 {
+		t.Errorf("%d were begun and %d done", begun, done)
+	}
+}

@@ -1,0 +1,146 @@
+package rules
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/net"
+	"k8s.io/utils/ptr"
+)
+
+// Subsets are the addresses that Pods give a Service whose selector they match,
+// in canonical form. An Endpoints object has addresses of one IP family: the
+// Service's first.
+func Subsets(service *corev1.Service, pods []*corev1.Pod) []corev1.EndpointSubset {
+	var subsets []corev1.EndpointSubset
+	for _, pod := range pods {
+		if !Eligible(pod) || pod.DeletionTimestamp != nil && !service.Spec.PublishNotReadyAddresses {
+			continue
+		}
+		address, ok := addressOf(service, pod)
+		if !ok {
+			continue
+		}
+		ports, ok := portsOf(service, pod)
+		if !ok {
+			continue
+		}
+		subset := corev1.EndpointSubset{Ports: ports}
+		if service.Spec.PublishNotReadyAddresses || Ready(pod) {
+			subset.Addresses = []corev1.EndpointAddress{address}
+		} else {
+			subset.NotReadyAddresses = []corev1.EndpointAddress{address}
+		}
+		subsets = append(subsets, subset)
+	}
+	return Repack(subsets)
+}
+
+// Eligible says whether a Pod can be among a Service's endpoints at all, ready
+// or not: it has an address, and its containers have not ended for good.
+func Eligible(pod *corev1.Pod) bool {
+	ended := pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded
+	return !ended && (pod.Status.PodIP != "" || len(pod.Status.PodIPs) > 0)
+}
+
+// Ready says whether a Pod's condition Ready is true.
+func Ready(pod *corev1.Pod) bool {
+	for i := range pod.Status.Conditions {
+		if condition := &pod.Status.Conditions[i]; condition.Type == corev1.PodReady {
+			return condition.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}
+
+// addressOf is the Pod's address of the Service's family, unless it has none.
+func addressOf(service *corev1.Service, pod *corev1.Pod) (corev1.EndpointAddress, bool) {
+	wantIPv6 := isIPv6Service(service, pod)
+	for _, podIP := range pod.Status.PodIPs {
+		// It is parsed and written anew, in case its form is irregular.
+		ip := net.ParseIPSloppy(podIP.IP)
+		if ip == nil || net.IsIPv6(ip) != wantIPv6 {
+			continue
+		}
+		address := corev1.EndpointAddress{
+			IP: ip.String(),
+			TargetRef: &corev1.ObjectReference{
+				Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID,
+			},
+		}
+		// Upstream writes an empty name, which its own API server refuses.
+		if pod.Spec.NodeName != "" {
+			address.NodeName = ptr.To(pod.Spec.NodeName)
+		}
+		if pod.Spec.Hostname != "" && pod.Spec.Subdomain == service.Name {
+			address.Hostname = pod.Spec.Hostname
+		}
+		return address, true
+	}
+	return corev1.EndpointAddress{}, false
+}
+
+// isIPv6Service goes by the Service's cluster IP or the Pod's address where the
+// Service says no family, which stored ones of old may not.
+func isIPv6Service(service *corev1.Service, pod *corev1.Pod) bool {
+	switch {
+	case len(service.Spec.IPFamilies) > 0:
+		return service.Spec.IPFamilies[0] == corev1.IPv6Protocol
+	case hasClusterIP(service):
+		return net.IsIPv6String(service.Spec.ClusterIP)
+	default:
+		return net.IsIPv6String(pod.Status.PodIP)
+	}
+}
+
+func hasClusterIP(service *corev1.Service) bool {
+	return service.Spec.ClusterIP != "" && service.Spec.ClusterIP != corev1.ClusterIPNone
+}
+
+// portsOf are the ports that the Pod offers of the Service's. A headless Service
+// need not have any; else ok is false if the Pod offers none of them.
+func portsOf(service *corev1.Service, pod *corev1.Pod) (ports []corev1.EndpointPort, ok bool) {
+	if len(service.Spec.Ports) == 0 {
+		return nil, service.Spec.ClusterIP == corev1.ClusterIPNone
+	}
+	for i := range service.Spec.Ports {
+		port := &service.Spec.Ports[i]
+		if number, found := targetPort(pod, port); found {
+			ports = append(ports, corev1.EndpointPort{
+				Name: port.Name, Port: number, Protocol: port.Protocol, AppProtocol: port.AppProtocol,
+			})
+		}
+	}
+	return ports, len(ports) > 0
+}
+
+// targetPort is the number of the port in the Pod that a Service's port leads
+// to. A name is looked for in the containers, then in the sidecars.
+func targetPort(pod *corev1.Pod, port *corev1.ServicePort) (int32, bool) {
+	if port.TargetPort.Type == intstr.Int {
+		return port.TargetPort.IntVal, true
+	}
+	for i := range pod.Spec.Containers {
+		if number, found := namedPort(&pod.Spec.Containers[i], port); found {
+			return number, true
+		}
+	}
+	for i := range pod.Spec.InitContainers {
+		container := &pod.Spec.InitContainers[i]
+		if ptr.Deref(container.RestartPolicy, "") != corev1.ContainerRestartPolicyAlways {
+			continue
+		}
+		if number, found := namedPort(container, port); found {
+			return number, true
+		}
+	}
+	return 0, false
+}
+
+func namedPort(container *corev1.Container, port *corev1.ServicePort) (int32, bool) {
+	for i := range container.Ports {
+		if p := &container.Ports[i]; p.Name == port.TargetPort.StrVal && p.Protocol == port.Protocol {
+			return p.ContainerPort, true
+		}
+	}
+	return 0, false
+}

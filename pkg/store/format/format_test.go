@@ -1,0 +1,156 @@
+package format
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/portolan-dev/portolan/pkg/etcd"
+	"github.com/portolan-dev/portolan/pkg/version"
+)
+
+const (
+	newer      = `{"format":2,"release":"v9.0.0","more":true}`
+	newerError = "the store is in format 2, which Portolan v9.0.0 raised it to, and this is Portolan "
+)
+
+func startStore(t *testing.T) Store {
+	t.Helper()
+	store, err := etcd.StartEmbedded(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return Store{Client: store.Client, Prefix: "registry"}
+}
+
+func (s Store) put(t *testing.T, value string) {
+	t.Helper()
+	if _, err := s.Client.Put(t.Context(), s.Key(), value); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// stored is the record's value and how often it was written.
+func (s Store) stored(t *testing.T) (string, int64) {
+	t.Helper()
+	response, err := s.Client.Get(t.Context(), "/registry/portolan.dev/format")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(response.Kvs) == 0 {
+		return "", 0
+	}
+	return string(response.Kvs[0].Value), response.Kvs[0].Version
+}
+
+func TestRecordIsWrittenOnce(t *testing.T) {
+	s := startStore(t)
+	if record, err := s.Check(t.Context()); err != nil || record != (Record{Format: 1}) {
+		t.Errorf("an empty store: %v, %v", record, err)
+	}
+	if value, _ := s.stored(t); value != "" {
+		t.Errorf("Check wrote %s", value)
+	}
+	for range 2 {
+		record, err := s.Ensure(t.Context())
+		if err != nil || record != (Record{Format: 1, Release: version.Release()}) {
+			t.Errorf("got %v, %v", record, err)
+		}
+	}
+	if record, err := s.Raise(t.Context()); err != nil || record.Format != Known {
+		t.Errorf("got %v, %v", record, err)
+	}
+	value, times := s.stored(t)
+	if value != `{"format":1,"release":"`+version.Release()+`"}` || times != 1 {
+		t.Errorf("%s was written, %d times", value, times)
+	}
+}
+
+// Whoever comes second takes what the first has written, be it newer.
+func TestRecordOfAnotherReplica(t *testing.T) {
+	s := startStore(t)
+	s.put(t, `{"format":1,"release":"v0.1.0"}`)
+	for _, revision := range []int64{0, 1} {
+		record, err := s.write(t.Context(), Record{Format: 1, Release: "late"}, revision)
+		if err != nil || record.Release != "v0.1.0" {
+			t.Errorf("at revision %d: %v, %v", revision, record, err)
+		}
+	}
+	s.put(t, newer)
+	if _, err := s.write(t.Context(), Record{Format: 1}, 0); err == nil || !strings.HasPrefix(err.Error(), newerError) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A release that knows format 2 raises the store to it once.
+func TestRaise(t *testing.T) {
+	s := startStore(t)
+	s.put(t, `{"format":1,"release":"v0.1.0"}`)
+	record, err := s.raise(t.Context(), 2)
+	if err != nil || record != (Record{Format: 2, Release: version.Release()}) {
+		t.Errorf("got %v, %v", record, err)
+	}
+	if value, times := s.stored(t); value != `{"format":2,"release":"`+version.Release()+`"}` || times != 2 {
+		t.Errorf("%s was written, %d times", value, times)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	s := startStore(t)
+	for value, want := range map[string]string{
+		newer:          newerError + version.Release() + ", which knows no format above 1: run v9.0.0 or a later release, or restore a backup of before",
+		"":             "the record of the store's format, /registry/portolan.dev/format, can't be read: unexpected end of JSON input",
+		`{"format":0}`: "the record of the store's format, /registry/portolan.dev/format, says that it is 0, which is none",
+	} {
+		s.put(t, value)
+		served := func(context.Context) error { t.Error("served"); return nil }
+		_, checked := s.Check(t.Context())
+		_, raised := s.Raise(t.Context())
+		for _, err := range []error{checked, raised, s.Guard(t.Context(), served)} {
+			if err == nil || err.Error() != want {
+				t.Errorf("%s: got %v, want %s", value, err, want)
+			}
+		}
+		if left, _ := s.stored(t); left != value {
+			t.Errorf("%s has become %s", value, left)
+		}
+	}
+}
+
+func TestGuard(t *testing.T) {
+	s := startStore(t)
+	failed := errors.New("failed")
+	err := s.Guard(t.Context(), func(ctx context.Context) error {
+		// Nothing that this release knows ends it.
+		s.put(t, `{"format":1,"release":"v0.1.0"}`)
+		return errors.Join(failed, ctx.Err())
+	})
+	if !errors.Is(err, failed) || errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+
+	ended, end := context.WithCancel(t.Context())
+	if err := s.Guard(ended, func(ctx context.Context) error {
+		end()
+		<-ctx.Done()
+		return nil
+	}); err != nil {
+		t.Errorf("a server that is told to end ends with %v", err)
+	}
+
+	err = s.Guard(t.Context(), func(ctx context.Context) error {
+		s.put(t, newer)
+		<-ctx.Done()
+		return nil
+	})
+	var asNewer *NewerError
+	if !errors.As(err, &asNewer) || asNewer.Format != 2 || asNewer.Release != "v9.0.0" {
+		t.Errorf("got %v", err)
+	}
+}
