@@ -28,7 +28,7 @@ func newScheme() *runtime.Scheme {
 }
 
 // shown fills in defaults, which decoding does too, and leaves out what the
-// second door doesn't show.
+// core API groups do not show.
 func shown(serializer.CodecFactory) []any {
 	return []any{
 		func(service *v1.Service, c randfill.Continue) {
@@ -158,7 +158,7 @@ func TestLists(t *testing.T) {
 // TestFirst refuses a scheme in which the types would be stored in another group.
 func TestFirst(t *testing.T) {
 	if err := core.AddToScheme(runtime.NewScheme()); err == nil {
-		t.Error("the second door's kinds came first")
+		t.Error("the core API groups' kinds came first")
 	}
 	kinds, _, err := newScheme().ObjectKinds(&v1.Service{})
 	if err != nil || kinds[0].Group != v1.GroupName {

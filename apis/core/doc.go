@@ -1,15 +1,15 @@
-// Package core has the kinds of the second door: what upstream serves as core
-// v1, discovery.k8s.io/v1 and networking.k8s.io/v1, and portolan.dev/v1 as well;
-// and what clients of these need beside them, which portolan.dev/v1 has none of:
-// Namespaces, Nodes, Pods, Secrets, Events, Leases, Ingresses and IngressClasses.
+// Package core has the kinds of the core API groups: those that core v1,
+// discovery.k8s.io/v1 and networking.k8s.io/v1 share with portolan.dev/v1, and those that
+// their clients need as well and portolan.dev/v1 does not have: Namespaces, Nodes, Pods,
+// Secrets, Events, Leases, Ingresses and IngressClasses.
 //
-// The latter are upstream's own types, both as v1 and as the internal version.
-// Events are those of core v1 in events.k8s.io, too.
+// The latter are upstream's own types, as v1 and as the internal version. Events have
+// the types of core v1 in events.k8s.io too.
 //
-// Of the former, what is stored and worked on are the types of package
-// portolan/v1 at either door, so that an object written through one is read through the other. Here
-// they are the internal version of upstream's groups, and upstream's own types,
-// those of k8s.io/api, are the v1. The two differ little:
+// The former are stored and handled as the types of package portolan/v1 in every API
+// group, so that an object that is written in one is read in the other. Here these types
+// are the internal version of upstream's groups, and upstream's own types, those of
+// k8s.io/api, are the v1. The two differ little:
 //
 //   - Service, Endpoints and EndpointSlice have upstream's fields and nothing
 //     else. They are converted by taking the one type for the other.

@@ -72,8 +72,8 @@ type store struct {
 	runtime.Encoder
 }
 
-// packageOf is where the type of an object is. Kinds of portolan.dev are what
-// those of the other door become, but for those that only this has.
+// packageOf returns the package of an object's type. Kinds of the core API groups become
+// kinds of portolan.dev where it has them.
 func packageOf(obj runtime.Object) string { return reflect.TypeOf(obj).Elem().PkgPath() }
 
 // checkStored is for the kinds that are stored, and their lists; the codecs know

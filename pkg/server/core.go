@@ -41,7 +41,7 @@ func newCoreConfig(o *options.Options, client kubernetes.Interface, informers cl
 	return core
 }
 
-// addCore adds what is served at the second door alone, and what keeps it.
+// addCore adds what a server with the core API groups does by itself.
 func (c CompletedConfig) addCore(generic *genericapiserver.GenericAPIServer, storage *registry.Storage) error {
 	if c.Extra.Core == nil {
 		return nil

@@ -12,7 +12,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/registry/serviceproxy"
 )
 
-// NewScheme makes a scheme with the kinds that are served, at both doors.
+// NewScheme makes a scheme with all kinds, in every API group that serves them.
 func NewScheme() *runtime.Scheme {
 	scheme := runtime.NewScheme()
 	utilruntime.Must(v1.AddToScheme(scheme))

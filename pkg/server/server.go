@@ -56,7 +56,7 @@ type ExtraConfig struct {
 	ServiceProxy serviceproxy.Guard
 	// Controllers run beside the server, unless they are nil.
 	Controllers *controllers.Config
-	// Core is nil where there is no second door.
+	// Core is nil for a server without the core API groups.
 	Core *CoreConfig
 	// Synced is set by New to say whether the index is complete.
 	Synced *SyncedFunc
@@ -108,7 +108,7 @@ func (c CompletedConfig) New() (*Server, error) {
 	if err := c.addCore(generic, storage); err != nil {
 		return nil, err
 	}
-	if err := c.installDoors(generic, storage); err != nil {
+	if err := c.installGroups(generic, storage); err != nil {
 		return nil, err
 	}
 	feed := storage.NewFeed(c.Extra.Ledger)

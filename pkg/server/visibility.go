@@ -10,11 +10,10 @@ import (
 	"github.com/portolan-dev/portolan/pkg/claims"
 )
 
-// mayRead asks the authorizer whether the user of a request could get an object
-// as well, through the same door. Without a user, or an answer, he could not.
-// With a cluster that takes a question to it, which it remembers for as long as
-// any other; if it is away, a request waits for that once and not for each
-// object.
+// mayRead reports whether the user of a request may get an object in the API group in
+// which the request asked. Without a user or an answer it reports false. In a cluster the
+// answer comes from the cluster, and is cached as any other. While the cluster is down,
+// a request waits for it once and not for each object.
 func (c *Config) mayRead(ctx context.Context, read claims.Read) bool {
 	user, ok := request.UserFrom(ctx)
 	if !ok || isUndecided(ctx) {

@@ -1,7 +1,6 @@
-// Package validation says which objects may be stored of the kinds that are
-// served at the second door alone. Rules, field paths and texts are those of
-// upstream's pkg/apis/core/validation. Where only some of upstream's rules are
-// here, the function says which are not.
+// Package validation validates the kinds that only the core API groups serve. Rules,
+// field paths and texts are those of upstream's pkg/apis/core/validation. A function that
+// has only some of upstream's rules says which are missing.
 package validation
 
 import (

@@ -54,10 +54,9 @@ func (p *Plugin) Services(a admission.Attributes) (after, before *v1.Service, er
 	return after, before, nil
 }
 
-// Services picks the new and the stored Service out of a request, through
-// whichever door it came. The new one
-// is nil for a request that does not write the spec of a Service; the stored
-// one is nil on create.
+// Services returns the new and the stored Service of a request, whichever API group it
+// asked in. The new one is nil for a request that does not write the spec of a Service;
+// the stored one is nil on create.
 func Services(a admission.Attributes) (after, before *v1.Service, err error) {
 	resource := a.GetResource().GroupResource()
 	if resource != v1.Resource("services") && resource != corev1.Resource("services") || a.GetSubresource() != "" {

@@ -18,7 +18,7 @@ func (NoNameGenerator) GenerateName(base string) string { return base }
 // KeepHolder fills in the holder's UID where an update left it out, as
 // metadata.uid is. Clients that don't know the field, upstream's networking/v1
 // among them, can then write labels and annotations of a claim that is held. For
-// the same reason an update that names the holder as the second door does
+// the same reason an update that names the holder as a core API group does
 // changes nothing.
 func KeepHolder(ctx context.Context, ref, old *v1.ParentReference) {
 	if ref == nil || old == nil || ref.UID != "" {

@@ -33,7 +33,7 @@ var (
 	_ rest.ResetFieldsStrategy = statusStrategy{}
 )
 
-// upstreamVersion is the version that the second door serves the store in.
+// upstreamVersion is the core version that serves the store too.
 const upstreamVersion = "v1"
 
 type strategy struct {

@@ -29,7 +29,7 @@ var (
 	_ rest.ResetFieldsStrategy = statusStrategy{}
 )
 
-// upstreamVersion is the version that the second door serves the store in.
+// upstreamVersion is the core version that serves the store too.
 const upstreamVersion = "networking.k8s.io/v1"
 
 // strategy follows upstream's serviceCIDRStrategy

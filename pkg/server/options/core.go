@@ -25,8 +25,7 @@ func (o *Options) addCoreFlags(fs *pflag.FlagSet) {
 	fs.DurationVar(&o.EventTTL, "event-ttl", o.EventTTL, "How long events are kept.")
 }
 
-// Core says whether there is a second door: the paths at which a kube-apiserver
-// serves what is served in portolan.dev.
+// Core reports whether the core API groups are served beside portolan.dev.
 func (o *Options) Core() bool {
 	if o.ServeCore != nil {
 		return *o.ServeCore

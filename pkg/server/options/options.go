@@ -56,9 +56,9 @@ type Options struct {
 	// ServiceProxyAllowCIDRs are networks whose addresses may be reached through
 	// Services without a Pod that has them.
 	ServiceProxyAllowCIDRs []string
-	// ServeCore says whether there is a second door; nil leaves it to Core.
+	// ServeCore is --serve-core; nil where it is not set. See Core.
 	ServeCore *bool
-	// KubernetesService says that a server with a second door keeps the Service
+	// KubernetesService makes a server with the core API groups keep the Service
 	// kubernetes of the namespace default.
 	KubernetesService bool
 	// EventTTL is how long Events are kept.

@@ -47,7 +47,7 @@ const (
 
 // Config says what is kept.
 type Config struct {
-	// Client is one of the server's own, at the second door.
+	// Client is a client of the server itself, for the core API groups.
 	Client kubernetes.Interface
 	Etcd   *clientv3.Client
 	// Prefix is that of the server's --etcd-prefix.

@@ -55,8 +55,8 @@ func keyOf(resource, namespace, name string) string {
 
 func (c claim) isReservation() bool { return c.parent == nil || c.parent.UID == "" }
 
-// namesService is true of either door's group: which one a Service was written
-// through makes no difference to what it holds.
+// namesService accepts portolan.dev and core v1: the API group in which a Service was
+// written makes no difference to what it holds.
 func (c claim) namesService() bool {
 	return c.parent.Resource == services && (c.parent.Group == v1.GroupName || c.parent.Group == corev1.GroupName)
 }

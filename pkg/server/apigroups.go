@@ -18,23 +18,22 @@ type namer func(model string) (string, spec.Extensions)
 // kindsExtension lists the kinds of a model.
 const kindsExtension = "x-kubernetes-group-version-kind"
 
-// installDoors installs the API groups: portolan.dev and, where core is to be
-// served, upstream's on the same storage.
+// installGroups installs the API groups: portolan.dev and, where they are served, the
+// core API groups on the same stores.
 //
-// What is installed together shares a converter of managed fields, and it must
-// know the kinds of both doors: field managers that wrote through a door that
-// it doesn't know are dropped without a word, and an apply over their fields
-// succeeds. The group without a name can only be installed by itself; while that
-// is done, its models pass for those of its twins in portolan.dev, and these for
-// its own. The fields are the same.
-func (c CompletedConfig) installDoors(generic *genericapiserver.GenericAPIServer, storage *registry.Storage) error {
+// Groups that are installed together share a converter of managed fields. It must know
+// a kind in every group that serves it: it silently drops the field managers of a group
+// that it does not know, and an apply over their fields succeeds. Core v1 can only be
+// installed by itself. Meanwhile its models also carry the kinds of the same models in
+// portolan.dev, and the other way round; the fields are the same.
+func (c CompletedConfig) installGroups(generic *genericapiserver.GenericAPIServer, storage *registry.Storage) error {
 	own, legacy, others := storage.Groups(c.Extra.Scheme, c.Extra.Codecs)
 	if legacy == nil {
 		return generic.InstallAPIGroup(own)
 	}
 	models := c.Generic.OpenAPIV3Config
 	published := models.GetDefinitionName
-	models.GetDefinitionName = bothDoors(published)
+	models.GetDefinitionName = withTwins(published)
 	defer func() { models.GetDefinitionName = published }()
 	// Where nothing else says so, clients prefer what is installed first.
 	if err := generic.InstallLegacyAPIGroup(genericapiserver.DefaultLegacyAPIPrefix, legacy); err != nil {
@@ -43,9 +42,9 @@ func (c CompletedConfig) installDoors(generic *genericapiserver.GenericAPIServer
 	return generic.InstallAPIGroups(append(others, own)...)
 }
 
-// bothDoors adds to the kinds of the models of Service and Endpoints those of
-// their twins.
-func bothDoors(names namer) namer {
+// withTwins adds to the kinds of the models of Service and Endpoints the kinds of the
+// same models in the other group.
+func withTwins(names namer) namer {
 	twins := map[string]string{}
 	for core, own := range map[string]string{
 		corev1.Service{}.OpenAPIModelName():   v1.Service{}.OpenAPIModelName(),
