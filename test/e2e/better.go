@@ -25,7 +25,7 @@ type better struct {
 	// shows more.
 	same bool
 	// own says that it shows in the group portolan.dev alone, and core that it
-	// shows at the second door alone.
+	// shows in the core API groups alone.
 	own, core bool
 }
 

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// ingressCorpus makes the sequences about what is served at the second door
+// ingressCorpus makes the sequences about what is served in the core API groups
 // alone and is as good as upstream's: Ingresses and their classes.
 func ingressCorpus() []Sequence {
 	g := &generator{}

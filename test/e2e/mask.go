@@ -56,7 +56,7 @@ var (
 	goTypes = regexp.MustCompile(`\b(?:core|networking|discovery)\.([A-Z][A-Za-z]+)`)
 	keys    = regexp.MustCompile(`Key: /registry/[^,]*`)
 	// versions and groups are where a resource is served, which is the one
-	// thing that differs on purpose everywhere but at the second door.
+	// thing that differs on purpose everywhere but in the core API groups.
 	versions = regexp.MustCompile(`\b(portolan\.dev|networking\.k8s\.io|discovery\.k8s\.io)/v1\b`)
 	groups   = regexp.MustCompile(`\b(services|endpoints|endpointslices|servicecidrs|ipaddresses|Service|Endpoints|EndpointSlice|ServiceCIDR|IPAddress|List)\.(portolan\.dev|networking\.k8s\.io|discovery\.k8s\.io)\b`)
 )

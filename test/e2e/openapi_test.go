@@ -15,7 +15,7 @@ import (
 	"github.com/portolan-dev/portolan/test/upstream"
 )
 
-// TestOpenAPIOfCore wants each operation of the second door described as
+// TestOpenAPIOfCore wants each operation of the core API groups described as
 // kube-apiserver describes it. What the objects are like is generated from the
 // same types, of a later release.
 func TestOpenAPIOfCore(t *testing.T) {

@@ -321,7 +321,7 @@ func expectInUse(t *testing.T, core kubernetes.Interface, own portolanv1.Portola
 
 // refusal is something that is refused at either door, and what is told then:
 // in the pattern the group comes first, and the suffix of the holder's resource
-// next. wantGroup is the group of the second door.
+// next. wantGroup is the group of the core API groups.
 type refusal struct {
 	name            string
 	core, own       func() error
@@ -332,7 +332,7 @@ type refusal struct {
 func expectRefusals(t *testing.T, refusals []refusal) {
 	t.Helper()
 	for _, test := range refusals {
-		expectRefusal(t, test.name+" at the second door", test.core(), test.want, test.wantGroup, "", test.kind)
+		expectRefusal(t, test.name+" in the core API groups", test.core(), test.want, test.wantGroup, "", test.kind)
 		expectRefusal(t, test.name, test.own(), test.want, v1.GroupName, "."+v1.GroupName, test.kind)
 	}
 }

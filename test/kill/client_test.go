@@ -42,8 +42,8 @@ const (
 // kind is a resource and how clients write it.
 type kind struct {
 	resource, name string
-	// doors are the API groups that it can be written through.
-	doors []schema.GroupVersion
+	// groups are the API groups that it can be written through.
+	groups []schema.GroupVersion
 	// content is what a new object has beside its metadata.
 	content func(c *client, slot int) map[string]any
 	// change changes an object as an update does.
@@ -142,8 +142,8 @@ func (c *client) free() (free []int) {
 // client can go on.
 func (c *client) write(l *life, number int) bool {
 	s := &c.slots[number]
-	door := s.kind.doors[c.random.IntN(len(s.kind.doors))]
-	w := c.next(number, door)
+	group := s.kind.groups[c.random.IntN(len(s.kind.groups))]
+	w := c.next(number, group)
 	k := key{s.kind.resource, s.name}
 	c.journal.append(c.t, entry{Event: sent, Key: k, Verb: w.verb, Op: w.op}, w.object)
 
@@ -155,7 +155,7 @@ func (c *client) write(l *life, number int) bool {
 		ctx, cancel = l.bound(ctx, c.random)
 		defer cancel()
 	}
-	resource := l.servers[c.random.IntN(len(l.servers))].Resource(door.WithResource(s.kind.resource)).Namespace(namespace)
+	resource := l.servers[c.random.IntN(len(l.servers))].Resource(group.WithResource(s.kind.resource)).Namespace(namespace)
 	answer, err := w.send(ctx, resource)
 	if err == nil {
 		s.known = answer
@@ -214,7 +214,7 @@ func saysTaken(err error) bool {
 }
 
 // next is the write that comes to the client's mind.
-func (c *client) next(number int, door schema.GroupVersion) write {
+func (c *client) next(number int, group schema.GroupVersion) write {
 	s := &c.slots[number]
 	c.ops++
 	w := write{op: fmt.Sprintf("%d-%d", c.id, c.ops)}
@@ -224,7 +224,7 @@ func (c *client) next(number int, door schema.GroupVersion) write {
 		s.name = fmt.Sprintf("c%d-%d", c.id, c.ops)
 		w.verb, w.object = create, &unstructured.Unstructured{Object: s.kind.content(c, number)}
 		w.object.Object["metadata"] = map[string]any{"name": s.name, "labels": labels}
-		w.object.SetGroupVersionKind(door.WithKind(s.kind.name))
+		w.object.SetGroupVersionKind(group.WithKind(s.kind.name))
 		w.send = func(ctx context.Context, r dynamic.ResourceInterface) (*unstructured.Unstructured, error) {
 			return r.Create(ctx, w.object, metav1.CreateOptions{FieldManager: fieldOwner})
 		}
@@ -249,7 +249,7 @@ func (c *client) next(number int, door schema.GroupVersion) write {
 		w.verb, w.object = replace, s.known.DeepCopy()
 		s.kind.change(c, number, w.object.Object)
 		w.object.SetLabels(map[string]string{opLabel: w.op})
-		w.object.SetGroupVersionKind(door.WithKind(s.kind.name))
+		w.object.SetGroupVersionKind(group.WithKind(s.kind.name))
 		w.send = func(ctx context.Context, r dynamic.ResourceInterface) (*unstructured.Unstructured, error) {
 			return r.Update(ctx, w.object, metav1.UpdateOptions{FieldManager: fieldOwner})
 		}

@@ -84,7 +84,7 @@ func tryCopy(t *testing.T, from, to *store, torn bool) {
 	server.WaitReady(t)
 	connection = connect(t, server)
 	for _, kind := range kinds() {
-		resource := connection.Resource(kind.doors[0].WithResource(kind.resource)).Namespace(namespace)
+		resource := connection.Resource(kind.groups[0].WithResource(kind.resource)).Namespace(namespace)
 		if err := resource.DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
 			t.Fatal(err)
 		}

@@ -14,13 +14,13 @@ import (
 // others are the kinds beside Services, one a slot.
 var others = []*kind{
 	{
-		resource: "secrets", name: "Secret", doors: []schema.GroupVersion{corev1.SchemeGroupVersion},
+		resource: "secrets", name: "Secret", groups: []schema.GroupVersion{corev1.SchemeGroupVersion},
 		content: func(c *client, _ int) map[string]any { return map[string]any{"data": secretData(c)} },
 		change:  func(c *client, _ int, object map[string]any) { object["data"] = secretData(c) },
 		merge:   func(c *client, _ map[string]any) map[string]any { return map[string]any{"data": secretData(c)} },
 	},
 	{
-		resource: "pods", name: "Pod", doors: []schema.GroupVersion{corev1.SchemeGroupVersion},
+		resource: "pods", name: "Pod", groups: []schema.GroupVersion{corev1.SchemeGroupVersion},
 		content: func(c *client, _ int) map[string]any {
 			return map[string]any{"spec": map[string]any{"containers": []any{map[string]any{"name": "a", "image": image(c)}}}}
 		},
@@ -30,7 +30,7 @@ var others = []*kind{
 		},
 	},
 	{
-		resource: "endpointslices", name: "EndpointSlice", doors: []schema.GroupVersion{discoveryv1.SchemeGroupVersion, v1.SchemeGroupVersion},
+		resource: "endpointslices", name: "EndpointSlice", groups: []schema.GroupVersion{discoveryv1.SchemeGroupVersion, v1.SchemeGroupVersion},
 		content: func(c *client, _ int) map[string]any {
 			return map[string]any{"addressType": "IPv4", "endpoints": endpoints(c)}
 		},

@@ -16,7 +16,7 @@ var ranges = []string{"--service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112"
 const firstStaticPort = 20000
 
 var services = kind{
-	resource: "services", name: "Service", doors: []schema.GroupVersion{v1.SchemeGroupVersion, corev1.SchemeGroupVersion},
+	resource: "services", name: "Service", groups: []schema.GroupVersion{v1.SchemeGroupVersion, corev1.SchemeGroupVersion},
 	content: func(c *client, slot int) map[string]any {
 		return map[string]any{"spec": encode(c, newSpec(c, slot))}
 	},

@@ -168,7 +168,7 @@ func shown(t *testing.T, connection dynamic.Interface) map[key]*unstructured.Uns
 	t.Helper()
 	shown := map[key]*unstructured.Unstructured{}
 	for _, kind := range kinds() {
-		found, err := connection.Resource(kind.doors[0].WithResource(kind.resource)).Namespace(namespace).List(t.Context(), metav1.ListOptions{})
+		found, err := connection.Resource(kind.groups[0].WithResource(kind.resource)).Namespace(namespace).List(t.Context(), metav1.ListOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,5 +1,5 @@
 // Package users tests who is known to a server without a cluster, and what they
-// may do, through its front door.
+// may do, through the API.
 package users
 
 import (
