@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -216,7 +215,7 @@ func (s *store) clear() (deleted int) {
 // in steps of 16 MiB.
 func (s *store) fileSize() int64 {
 	s.Helper()
-	info, err := os.Stat(filepath.Join(s.server.DataDir, "etcd", "member", "snap", "db"))
+	info, err := os.Stat(databaseOf(s.server.DataDir))
 	if err != nil {
 		s.Fatal(err)
 	}
