@@ -4,6 +4,8 @@ package commandline
 
 import (
 	"crypto/tls"
+	"errors"
+	"io/fs"
 	"net"
 	"net/http/httptest"
 	"os"
@@ -20,21 +22,11 @@ func TestMain(m *testing.M) { harness.Main(m) }
 // to be changed, and leave nothing behind.
 func TestBadInvocations(t *testing.T) {
 	t.Parallel()
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { taken.Close() })
-	_, port, err := net.SplitHostPort(taken.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, []byte("text"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, test := range []struct{ flags, want string }{
-		{"--secure-port=" + port, "--secure-port: 127.0.0.1:" + port + " is in use by another process: stop that one, or choose another port"},
 		{"--bind-address=192.0.2.1", "--bind-address: 192.0.2.1 is not an address of this machine"},
 		{"--secure-port=0", "--secure-port 0 must be between 1 and 65535, inclusive. It cannot be turned off with 0"},
 		{"--secure-port=https", `invalid argument "https" for "--secure-port" flag: strconv.ParseInt: parsing "https": invalid syntax`},
@@ -65,6 +57,43 @@ func TestBadInvocations(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPortInUseLeavesNoDirectory starts a server whose port is in use. It names the
+// flag, and leaves the data directory as it was.
+func TestPortInUseLeavesNoDirectory(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { taken.Close() })
+	address := taken.Addr().String()
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := func(t *testing.T, dir string) {
+		t.Helper()
+		expectError(t, dir, []string{"--secure-port=" + port}, "",
+			"--secure-port: "+address+" is in use by another process: stop that one, or choose another port")
+	}
+	t.Run("missing", func(t *testing.T) {
+		t.Parallel()
+		parent := filepath.Join(t.TempDir(), "parent")
+		start(t, filepath.Join(parent, "data"))
+		if _, err := os.Stat(parent); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v, want that it doesn't exist", parent, err)
+		}
+	})
+	t.Run("empty", func(t *testing.T) {
+		t.Parallel()
+		dir := t.TempDir()
+		start(t, dir)
+		if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+			t.Errorf("the directory has %v, %v, want nothing", entries, err)
+		}
+	})
 }
 
 // TestEtcdErrors has a server say at once what is wrong with its etcd.
