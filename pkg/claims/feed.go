@@ -211,16 +211,3 @@ func (s *indexStore) Replace(list []any, resourceVersion string) error {
 	s.synced.Store(true)
 	return nil
 }
-
-// revisionOf is the etcd revision an object was read at.
-func revisionOf(obj runtime.Object) int64 {
-	accessor, ok := obj.(metav1.Object)
-	if !ok {
-		return 0
-	}
-	revision, err := strconv.ParseInt(accessor.GetResourceVersion(), 10, 64)
-	if err != nil {
-		return 0
-	}
-	return revision
-}

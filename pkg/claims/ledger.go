@@ -7,7 +7,6 @@ import (
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/client/v3/kubernetes"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/registry/generic"
 
@@ -32,14 +31,6 @@ type Ledger struct {
 	// Dependents are what goes with a Service besides its claims.
 	Dependents Dependents
 }
-
-// Read is a look at one object of this project's group.
-type Read struct {
-	Resource, Namespace, Name string
-}
-
-// MayRead says whether who makes the request may take that look.
-type MayRead func(ctx context.Context, read Read) bool
 
 // NewLedger makes a ledger that writes claims where the stores of their
 // resources do. mayRead decides whether an error names the holder of a value;
@@ -79,103 +70,6 @@ func (l *Ledger) ranges(class allocation.Class) portolanstorage.Resource {
 		return l.portRanges
 	}
 	return l.addressRanges
-}
-
-// attempt is one attempt at a write: what it changes, and what the keys in its
-// plan stand for.
-type attempt struct {
-	difference
-	owner  *v1.Service
-	insist bool
-	values map[string]allocation.Value
-	ranges map[string]rangeGuard
-}
-
-type rangeGuard struct {
-	class allocation.Class
-	name  string
-}
-
-// change is what one attempt at a write makes of a Service.
-type change struct {
-	owner         *v1.Service
-	before, after holdings
-	// insist says that the write is rejected if another has what the Service keeps.
-	insist bool
-	// created are the revisions at which claims of the Service were created, by
-	// key, as far as a refused transaction has told. What a Service releases is
-	// guarded by that: others may go on writing to the claim, but that is no
-	// reason to keep it.
-	created map[string]int64
-	// force says that what others write meanwhile to claims that the Service
-	// rewrites may be lost: they have kept the write from succeeding for long
-	// enough.
-	force bool
-}
-
-// plan fills in the plan of a write. Every key it names is guarded by what the
-// index knows of it; a guard that is out of date costs another attempt, never a
-// wrong write.
-func (l *Ledger) plan(ctx context.Context, plan *txn.Plan, c change) (*attempt, error) {
-	plan.Reset()
-	a := &attempt{
-		difference: differ(c.before, c.after), owner: c.owner, insist: c.insist,
-		values: map[string]allocation.Value{}, ranges: map[string]rangeGuard{},
-	}
-	if err := l.findUnclaimed(ctx, a, c); err != nil {
-		return nil, err
-	}
-	sortAsWritten(c.owner, a.take)
-	for _, value := range a.release {
-		key := l.claims(value.Class).Key(value.String())
-		claim, known := l.Index.Lookup(value)
-		a.guard(plan, key, value, claim.Revision).Creation = c.created[key]
-		if known && claim.UID == string(c.owner.UID) {
-			plan.Deletes = append(plan.Deletes, key)
-		}
-	}
-	for _, value := range a.take {
-		if err := l.guardRange(plan, a, value); err != nil {
-			return nil, err
-		}
-	}
-	for _, value := range slices.Concat(a.take, a.adopt) {
-		put, err := l.newClaim(ctx, c.owner, value, c.after[value])
-		if err != nil {
-			return nil, err
-		}
-		a.guard(plan, put.Key, value, 0)
-		plan.Puts = append(plan.Puts, put)
-	}
-	return a, l.planRewrites(ctx, plan, a, c)
-}
-
-func (a *attempt) guard(plan *txn.Plan, key string, value allocation.Value, revision int64) *txn.Guard {
-	a.values[key] = value
-	plan.Guards = append(plan.Guards, txn.Guard{Key: key, Revision: revision})
-	return &plan.Guards[len(plan.Guards)-1]
-}
-
-// guardRange makes the transaction rely on the range that a new claim lies in.
-func (l *Ledger) guardRange(plan *txn.Plan, a *attempt, value allocation.Value) error {
-	name, revision, ok := l.Index.Covering(value)
-	if !ok {
-		return &outOfRangeError{value: value}
-	}
-	key := l.ranges(value.Class).Key(name)
-	if _, guarded := a.ranges[key]; !guarded {
-		a.ranges[key] = rangeGuard{value.Class, name}
-		plan.Guards = append(plan.Guards, txn.Guard{Key: key, Revision: revision})
-	}
-	return nil
-}
-
-func (l *Ledger) newClaim(ctx context.Context, owner *v1.Service, value allocation.Value, protocols []corev1.Protocol) (txn.Put, error) {
-	name := value.String()
-	if value.Class == allocation.Port {
-		return l.ports.Encode(ctx, name, v1.NewHeldPort(name, protocols, owner))
-	}
-	return l.addresses.Encode(ctx, name, v1.NewHeldAddress(name, owner))
 }
 
 // committed enters what a transaction of this replica did into the index,
@@ -280,13 +174,4 @@ func (l *Ledger) learnRange(ctx context.Context, guard rangeGuard, kv *mvccpb.Ke
 	}
 	setAddressRange(l.Index, &r, kv.ModRevision)
 	return nil
-}
-
-func claimOf(parent *v1.ParentReference, revision int64) allocation.Claim {
-	claim := allocation.Claim{Revision: revision}
-	if parent != nil {
-		claim.UID = string(parent.UID)
-		claim.Holder = parent.Holder()
-	}
-	return claim
 }

@@ -258,3 +258,47 @@ func (p *Picks) End() {
 		p.forget(slot, value)
 	}
 }
+
+// Fail takes note that this attempt of the request is refused a value that it
+// names.
+func (p *Picks) Fail(value allocation.Value) {
+	if p == nil {
+		return
+	}
+	block := p.index.BlockOf(value)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.note(value.String(), Failure{Class: value.Class, Block: block, Scope: Static})
+}
+
+// failPick takes note that there was nothing to pick for a slot. The lock must be
+// held.
+func (p *Picks) failPick(slot string, class allocation.Class, err error) {
+	failure := Failure{Class: class, Scope: Dynamic}
+	var full *allocation.FullError
+	if errors.As(err, &full) && len(full.Ranges) == 1 {
+		failure.Block = full.Ranges[0].Text
+	}
+	p.note(slot, failure)
+}
+
+// note needs the lock. Few requests have a failure, so few get the map.
+func (p *Picks) note(name string, failure Failure) {
+	if p.failures == nil {
+		p.failures = map[string]Failure{}
+	}
+	p.failures[name] = failure
+}
+
+// noFailure forgets the failures: another attempt begins, or they are not what
+// the request is answered with.
+func (p *Picks) noFailure() {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.failures)
+}
+
+var errNotPicked = errors.New("the value was not picked for this request")

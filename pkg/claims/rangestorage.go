@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -14,7 +12,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/storage"
 
@@ -250,24 +247,6 @@ func (s *RangeStorage) others(plan *txn.Plan, name string, classes []allocation.
 	return spans
 }
 
-// spansOf are the numbers that a range object offers; none for nil.
-func spansOf(obj runtime.Object) []space.Span {
-	var spans []space.Span
-	switch r := obj.(type) {
-	case *v1.ServiceCIDR:
-		for _, text := range r.Spec.CIDRs {
-			if prefix, err := netip.ParsePrefix(text); err == nil {
-				spans = append(spans, space.PrefixSpan(prefix))
-			}
-		}
-	case *v1.NodePortRange:
-		if parsed, err := space.PortSpans(r.Spec.Ports, nil); err == nil {
-			spans = parsed
-		}
-	}
-	return spans
-}
-
 // beginsToGo says whether an update marks a range, which has a finalizer, for
 // deletion: from then on nothing may be claimed from it.
 func beginsToGo(before, after runtime.Object) bool {
@@ -289,44 +268,6 @@ func shrinks(before, after runtime.Object) bool {
 	return !slices.Equal(old.Spec.Ports, after.(*v1.NodePortRange).Spec.Ports)
 }
 
-func valueOf(name string) (allocation.Value, bool) {
-	if addr, err := netip.ParseAddr(name); err == nil {
-		return allocation.Address(addr), true
-	}
-	port, err := strconv.ParseInt(name, 10, 32)
-	return allocation.NodePort(int32(port)), err == nil
-}
-
 func anyContains(spans []space.Span, value allocation.Value) bool {
 	return slices.ContainsFunc(spans, func(s space.Span) bool { return s.Contains(value.Number) })
-}
-
-func nameOf(obj runtime.Object) string {
-	accessor, err := meta.Accessor(obj)
-	if err != nil {
-		return ""
-	}
-	return accessor.GetName()
-}
-
-// classesOf are the classes of values that a range object may offer.
-func classesOf(obj runtime.Object) []allocation.Class {
-	if _, ports := obj.(*v1.NodePortRange); ports {
-		return []allocation.Class{allocation.Port}
-	}
-	return []allocation.Class{allocation.IPv4, allocation.IPv6}
-}
-
-func resourceOf(ctx context.Context, obj runtime.Object) schema.GroupResource {
-	if _, ports := obj.(*v1.NodePortRange); ports {
-		return apigroup.Resource(ctx, "nodeportranges")
-	}
-	return apigroup.Resource(ctx, "servicecidrs")
-}
-
-func kindOf(ctx context.Context, obj runtime.Object) schema.GroupKind {
-	if _, ports := obj.(*v1.NodePortRange); ports {
-		return apigroup.Kind(ctx, "nodeportranges", "NodePortRange")
-	}
-	return apigroup.Kind(ctx, "servicecidrs", "ServiceCIDR")
 }

@@ -3,13 +3,9 @@ package claims
 import (
 	"context"
 	"errors"
-	"fmt"
-	"slices"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/storage"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
@@ -39,25 +35,6 @@ func NewStorage(inner storage.Interface, ledger *Ledger) *Storage {
 	return &Storage{Interface: inner, ledger: ledger}
 }
 
-// write is one storage call on its way through its attempts.
-type write struct {
-	ledger *Ledger
-	// kind is what the request calls a Service.
-	kind  schema.GroupKind
-	picks *Picks
-	plan  *txn.Plan
-	// last is the attempt whose transaction was sent last.
-	last *attempt
-	// created is that of the next change.
-	created map[string]int64
-
-	observer Observer
-	began    time.Time
-	attempts int
-	// done is for the picks to know that the write is over.
-	done func()
-}
-
 func (s *Storage) begin(ctx context.Context) (context.Context, *write) {
 	w := &write{
 		ledger: s.ledger, kind: apigroup.Kind(ctx, "services", "Service"), picks: FromContext(ctx), plan: &txn.Plan{},
@@ -68,96 +45,6 @@ func (s *Storage) begin(ctx context.Context) (context.Context, *write) {
 	}
 	w.done = w.picks.write()
 	return txn.WithPlan(ctx, w.plan), w
-}
-
-// end must be called with what the storage call returns.
-func (w *write) end(err error) {
-	w.done()
-	if w.attempts > 0 {
-		w.observer.Wrote(w.attempts)
-	}
-	if !apierrors.IsInvalid(err) {
-		w.picks.noFailure()
-	}
-}
-
-// errRangeGone says that picks of the attempt lie in no usable range any more.
-var errRangeGone = errors.New("a value was picked from a range that is gone")
-
-// prepare plans the next attempt.
-func (w *write) prepare(ctx context.Context, c change) error {
-	w.attempts++
-	c.created, c.force = w.created, w.attempts > maxAttempts/2
-	owner := c.owner
-	attempt, err := w.ledger.plan(ctx, w.plan, c)
-	if err != nil {
-		var outside *outOfRangeError
-		if errors.As(err, &outside) {
-			if w.picks.Picked(outside.value) {
-				return errRangeGone
-			}
-			w.picks.Fail(outside.value)
-			return w.refusal(owner, w.ledger.outOfRange(owner, outside.value))
-		}
-		return err
-	}
-	w.last = attempt
-	return nil
-}
-
-// outside are the picks for which prepare said errRangeGone.
-func (w *write) outside(before, after holdings) []allocation.Value {
-	outside := slices.DeleteFunc(differ(before, after).take, func(value allocation.Value) bool {
-		_, _, covered := w.ledger.Index.Covering(value)
-		return covered || !w.picks.Picked(value)
-	})
-	for _, value := range outside {
-		w.observer.Lost(value.Class)
-	}
-	return outside
-}
-
-// settle looks at how the store's call ended. again says that the call is to
-// be made once more; the claims that were lost to others are among the takes
-// of the last attempt.
-func (w *write) settle(ctx context.Context, err error) (lost []allocation.Value, again bool, _ error) {
-	outcome, revision := w.plan.Outcome()
-	switch outcome {
-	case txn.Committed:
-		w.ledger.committed(w.last, revision)
-		w.allocated(w.picks.claimed(w.last.take), revision)
-		return nil, false, err
-	case txn.Unknown:
-		w.picks.doubt()
-		return nil, false, err
-	case txn.Tried:
-		return nil, false, err
-	}
-	var conflict *txn.ConflictError
-	if !errors.As(err, &conflict) {
-		return nil, false, interpret(err, w.last)
-	}
-	if err := w.ledger.learn(ctx, w.last, conflict); err != nil {
-		return nil, false, err
-	}
-	w.created = w.ledger.creations(w.last, conflict)
-	if value, unavailable := w.ledger.checkAdopted(ctx, w.last); unavailable != nil {
-		w.picks.Fail(value)
-		return nil, false, w.refusal(w.last.owner, unavailable)
-	}
-	for _, value := range w.last.take {
-		unavailable := w.ledger.check(ctx, w.last.owner, value)
-		if unavailable == nil {
-			continue
-		}
-		if !w.picks.Picked(value) {
-			w.picks.Fail(value)
-			return nil, false, w.refusal(w.last.owner, unavailable)
-		}
-		lost = append(lost, value)
-		w.observer.Lost(value.Class)
-	}
-	return lost, true, nil
 }
 
 // Create writes a Service and its claims.
@@ -289,12 +176,4 @@ func (s *Storage) Delete(ctx context.Context, key string, out runtime.Object, pr
 		cached = nil
 	}
 	return errContended(owner)
-}
-
-func serviceOf(obj runtime.Object) (*v1.Service, error) {
-	svc, ok := obj.(*v1.Service)
-	if !ok {
-		return nil, apierrors.NewInternalError(fmt.Errorf("the store of Services was handed a %T", obj))
-	}
-	return svc, nil
 }

@@ -6,13 +6,10 @@ import (
 
 	"go.etcd.io/etcd/client/v3/kubernetes"
 	"k8s.io/apimachinery/pkg/api/equality"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/klog/v2"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation"
-	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
 // findUnclaimed finds the values that a Service keeps without a claim: it was
@@ -46,18 +43,6 @@ func (l *Ledger) findUnclaimed(ctx context.Context, a *attempt, c change) error 
 	return nil
 }
 
-// checkAdopted says which value of a refused attempt another has that the Service
-// can't go on keeping; nil if there is none.
-func (l *Ledger) checkAdopted(ctx context.Context, a *attempt) (allocation.Value, *field.Error) {
-	for _, value := range a.adopt {
-		claim, held := l.Index.Lookup(value)
-		if a.insist && held && claim.UID != string(a.owner.UID) {
-			return value, FieldError(a.owner, value, &takenError{holder: l.holder(ctx, value, claim)})
-		}
-	}
-	return allocation.Value{}, nil
-}
-
 // owns says whether the index has a value as the Service's.
 func (l *Ledger) owns(owner *v1.Service, value allocation.Value) bool {
 	claim, known := l.Index.Lookup(value)
@@ -71,51 +56,4 @@ func insists(before, after *v1.Service) bool {
 	return after.DeletionTimestamp == nil && !(equality.Semantic.DeepEqual(before.Spec, after.Spec) &&
 		equality.Semantic.DeepEqual(before.Labels, after.Labels) &&
 		equality.Semantic.DeepEqual(before.Annotations, after.Annotations))
-}
-
-// planRewrites keeps the protocols of node ports that the Service goes on
-// holding. It has to read the claims, for the labels and annotations of users.
-// What only the server may set is set anew.
-// A claim that is gone or another's is left alone, and is no rewrite then.
-func (l *Ledger) planRewrites(ctx context.Context, plan *txn.Plan, a *attempt, c change) error {
-	wanted := a.rewrite
-	a.rewrite = nil
-	for _, value := range wanted {
-		key := l.ports.Key(value.String())
-		found, err := l.client.Get(ctx, key, kubernetes.GetOptions{})
-		if err != nil {
-			return err
-		}
-		guard := a.guard(plan, key, value, 0)
-		if found.KV == nil {
-			continue
-		}
-		guard.Revision = found.KV.ModRevision
-		if c.force {
-			guard.Creation = found.KV.CreateRevision
-		}
-		var port v1.NodePort
-		if err := l.ports.Decode(ctx, found.KV, &port); err != nil {
-			return err
-		}
-		if port.Spec.ParentRef == nil || port.Spec.ParentRef.UID != a.owner.UID {
-			continue
-		}
-		disown(&port.ObjectMeta)
-		port.Spec.Protocols = c.after[value]
-		put, err := l.ports.Encode(ctx, port.Name, &port)
-		if err != nil {
-			return err
-		}
-		plan.Puts = append(plan.Puts, put)
-		a.rewrite = append(a.rewrite, value)
-	}
-	return nil
-}
-
-// disown takes from a claim what would let something other than its Service
-// decide when it goes.
-func disown(claim *metav1.ObjectMeta) {
-	claim.Finalizers, claim.OwnerReferences = nil, nil
-	claim.DeletionTimestamp, claim.DeletionGracePeriodSeconds = nil, nil
 }

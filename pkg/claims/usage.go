@@ -1,0 +1,82 @@
+package claims
+
+import (
+	"cmp"
+	"math"
+	"net/netip"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/allocation"
+)
+
+// Families are the IP families that there are usable ServiceCIDRs of, the
+// default family first: that of the default ServiceCIDR's first CIDR, or, where
+// that is gone, of the first ServiceCIDR by name.
+func (l *Ledger) Families() []corev1.IPFamily {
+	type candidate struct {
+		allocation.Range
+		family corev1.IPFamily
+	}
+	var candidates []candidate
+	for class, family := range map[allocation.Class]corev1.IPFamily{allocation.IPv4: corev1.IPv4Protocol, allocation.IPv6: corev1.IPv6Protocol} {
+		for _, r := range l.Index.Ranges(class) {
+			if r.Usable {
+				candidates = append(candidates, candidate{r, family})
+			}
+		}
+	}
+	slices.SortFunc(candidates, func(a, b candidate) int {
+		return cmp.Or(
+			preferred(b.Name == v1.DefaultRangeName)-preferred(a.Name == v1.DefaultRangeName),
+			cmp.Compare(a.Name, b.Name),
+			preferred(b.Primary)-preferred(a.Primary),
+		)
+	})
+	var families []corev1.IPFamily
+	for _, c := range candidates {
+		if !slices.Contains(families, c.family) {
+			families = append(families, c.family)
+		}
+	}
+	return families
+}
+
+func preferred(yes bool) int {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+// CIDRUsage says how full a CIDR of some ServiceCIDR is; figures are capped at
+// 2^63-1.
+func (l *Ledger) CIDRUsage(cidr string) (capacity, allocated, free int64) {
+	prefix, err := netip.ParsePrefix(cidr)
+	if err != nil {
+		return 0, 0, 0
+	}
+	class := allocation.Address(prefix.Addr()).Class
+	for _, r := range l.Index.Ranges(class) {
+		for _, usage := range l.Index.Usage(class, r.Name) {
+			if usage.Text == cidr {
+				return capped(usage.Capacity), capped(usage.Allocated), capped(usage.Free)
+			}
+		}
+	}
+	return 0, 0, 0
+}
+
+func capped(n uint64) int64 { return int64(min(n, math.MaxInt64)) }
+
+// PortUsage says how full a NodePortRange is.
+func (l *Ledger) PortUsage(name string) (capacity, allocated, free int32) {
+	for _, usage := range l.Index.Usage(allocation.Port, name) {
+		capacity += int32(usage.Capacity)
+		allocated += int32(usage.Allocated)
+		free += int32(usage.Free)
+	}
+	return capacity, allocated, free
+}
