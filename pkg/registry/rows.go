@@ -10,7 +10,6 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/claims"
-	"github.com/portolan-dev/portolan/pkg/registry/claim"
 	"github.com/portolan-dev/portolan/pkg/registry/generic"
 	"github.com/portolan-dev/portolan/pkg/registry/namespace"
 	"github.com/portolan-dev/portolan/pkg/storage"
@@ -52,7 +51,7 @@ func rangeLayer(l Layers) storage.Wrapper {
 	}
 }
 
-func guardLayer(Layers) storage.Wrapper { return claim.Guard }
+func guardLayer(Layers) storage.Wrapper { return claims.Guard }
 
 // Wrappers returns the layers of the kinds that have one.
 func Wrappers(layers Layers) map[schema.GroupResource]storage.Wrapper {

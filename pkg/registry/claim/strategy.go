@@ -1,3 +1,5 @@
+// Package claim holds what the strategies of IPAddresses and NodePorts share. The guard of
+// package claims protects the claims that Services hold.
 package claim
 
 import (

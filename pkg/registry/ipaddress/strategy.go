@@ -1,7 +1,6 @@
-// Package ipaddress is the registry of IPAddresses, the claims on addresses.
-// Clients make reservations here; what Services hold is written by their own
-// transactions, past this package, and protected by the guard of package claim,
-// which the server puts around this kind's storage.
+// Package ipaddress is the registry of IPAddresses, the claims on addresses. Clients make reservations
+// here. What Services hold is written by their own transactions, past this package, and
+// protected by the guard of package claims.
 package ipaddress
 
 import (

@@ -1,7 +1,6 @@
-// Package nodeport is the registry of NodePorts, the claims on the ports of every node.
-// Clients make reservations here; what Services hold is written by their own
-// transactions, past this package, and protected by the guard of package claim,
-// which the server puts around this kind's storage.
+// Package nodeport is the registry of NodePorts, the claims on ports of every node. Clients make reservations
+// here. What Services hold is written by their own transactions, past this package, and
+// protected by the guard of package claims.
 package nodeport
 
 import (

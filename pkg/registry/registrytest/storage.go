@@ -20,8 +20,8 @@ import (
 	"k8s.io/utils/clock"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/claims"
 	"github.com/portolan-dev/portolan/pkg/registry"
-	"github.com/portolan-dev/portolan/pkg/registry/claim"
 	"github.com/portolan-dev/portolan/pkg/registry/generic"
 	portolanstorage "github.com/portolan-dev/portolan/pkg/storage"
 )
@@ -72,7 +72,7 @@ func backend(t testing.TB, resource string) (*runtime.Scheme, apigeneric.RESTOpt
 		},
 		Client:    server.V3Client.Client,
 		Compactor: compactor,
-		Wrappers:  map[schema.GroupResource]portolanstorage.Wrapper{qualified: claim.Guard},
+		Wrappers:  map[schema.GroupResource]portolanstorage.Wrapper{qualified: claims.Guard},
 	}
 }
 

@@ -1,4 +1,4 @@
-package claim
+package claims
 
 import (
 	"context"
@@ -47,14 +47,14 @@ func (s *oneObject) ReadinessCheck() error {
 	return nil
 }
 
-func address(uid types.UID) *v1.IPAddress {
+func guardedAddress(uid types.UID) *v1.IPAddress {
 	return &v1.IPAddress{
 		ObjectMeta: metav1.ObjectMeta{Name: "10.96.0.10", Labels: v1.HeldAddressLabels("10.96.0.10")},
 		Spec:       v1.IPAddressSpec{ParentRef: &v1.ParentReference{Resource: "services", Namespace: "default", Name: "web", UID: uid}},
 	}
 }
 
-func port(uid types.UID) *v1.NodePort {
+func guardedPort(uid types.UID) *v1.NodePort {
 	return &v1.NodePort{
 		ObjectMeta: metav1.ObjectMeta{Name: "30080"},
 		Spec: v1.NodePortSpec{
@@ -84,15 +84,15 @@ func checkConflict(t *testing.T, err error, want string) {
 
 func allowAll(context.Context, runtime.Object) error { return nil }
 
-func TestDelete(t *testing.T) {
+func TestGuardDelete(t *testing.T) {
 	for name, test := range map[string]struct {
 		object runtime.Object
 		want   string
 	}{
-		"held address":     {address("u"), addressConflict + "delete the Service, or take the address from it, instead"},
-		"held port":        {port("u"), portConflict + "delete the Service, or take the port from it, instead"},
-		"reserved address": {object: address("")},
-		"reserved port":    {object: port("")},
+		"held address":     {guardedAddress("u"), addressConflict + "delete the Service, or take the address from it, instead"},
+		"held port":        {guardedPort("u"), portConflict + "delete the Service, or take the port from it, instead"},
+		"reserved address": {object: guardedAddress("")},
+		"reserved port":    {object: guardedPort("")},
 		"no parentRef":     {object: &v1.IPAddress{}},
 		"no claim":         {object: &v1.ServiceCIDR{}},
 	} {
@@ -107,16 +107,16 @@ func TestDelete(t *testing.T) {
 	}
 }
 
-func TestDeleteAsksAdmissionFirst(t *testing.T) {
+func TestGuardAsksAdmissionFirst(t *testing.T) {
 	denied := errors.New("denied")
-	inner := &oneObject{object: address("u")}
+	inner := &oneObject{object: guardedAddress("u")}
 	deny := func(context.Context, runtime.Object) error { return denied }
 	if err := Guard(inner).Delete(t.Context(), "key", nil, nil, deny, nil, storage.DeleteOptions{}); !errors.Is(err, denied) {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestGuaranteedUpdate(t *testing.T) {
+func TestGuardUpdate(t *testing.T) {
 	deleting := func(object metav1.Object) { object.SetDeletionTimestamp(&metav1.Time{}) }
 	labelled := func(object metav1.Object) {
 		labels := map[string]string{"a": "b"}
@@ -131,11 +131,11 @@ func TestGuaranteedUpdate(t *testing.T) {
 			claim.Spec.Protocols[0] = corev1.ProtocolUDP
 		}
 	}
-	terminating := address("u")
+	terminating := guardedAddress("u")
 	deleting(terminating)
 	metadata := func(change func(*metav1.ObjectMeta)) func(metav1.Object) {
 		return func(object metav1.Object) {
-			claim, _ := claimOf(object.(runtime.Object))
+			claim, _ := guardedClaimOf(object.(runtime.Object))
 			change(claim.meta)
 		}
 	}
@@ -148,11 +148,11 @@ func TestGuaranteedUpdate(t *testing.T) {
 	annotated := func(size int) func(metav1.Object) {
 		return metadata(func(m *metav1.ObjectMeta) { m.Annotations = map[string]string{"a": strings.Repeat("x", size)} })
 	}
-	bare, odd := address("u"), address("u")
+	bare, odd := guardedAddress("u"), guardedAddress("u")
 	stripped(bare)
 	finalized(odd)
 	owned(odd)
-	full := port("u")
+	full := guardedPort("u")
 	annotated(9000)(full)
 	cleaned := metadata(func(m *metav1.ObjectMeta) { m.Finalizers, m.OwnerReferences = nil, nil })
 	restored := metadata(func(m *metav1.ObjectMeta) { m.Labels = v1.HeldAddressLabels(m.Name) })
@@ -165,35 +165,35 @@ func TestGuaranteedUpdate(t *testing.T) {
 		change func(metav1.Object)
 		want   string
 	}{
-		"held address, label":     {object: address("u"), change: labelled},
-		"held address, spec":      {address("u"), moved, addressConflict + "the address follows the Service, change that instead"},
-		"held address, deletion":  {address("u"), deleting, addressConflict + "delete the Service, or take the address from it, instead"},
+		"held address, label":     {object: guardedAddress("u"), change: labelled},
+		"held address, spec":      {guardedAddress("u"), moved, addressConflict + "the address follows the Service, change that instead"},
+		"held address, deletion":  {guardedAddress("u"), deleting, addressConflict + "delete the Service, or take the address from it, instead"},
 		"deleted before the hold": {object: terminating, change: labelled},
-		"held port, label":        {object: port("u"), change: labelled},
-		"held port, spec":         {port("u"), moved, portConflict + "the port follows the Service, change that instead"},
-		"held port, deletion":     {port("u"), deleting, portConflict + "delete the Service, or take the port from it, instead"},
-		"held address, finalizer": {address("u"), finalized, addressConflict + finalizerText + "address"},
-		"held port, finalizer":    {port("u"), finalized, portConflict + finalizerText + "port"},
-		"held address, owner":     {address("u"), owned, addressConflict + ownerText + "address"},
-		"held port, owner":        {port("u"), owned, portConflict + ownerText + "port"},
-		"held address, label stripped": {address("u"), stripped,
+		"held port, label":        {object: guardedPort("u"), change: labelled},
+		"held port, spec":         {guardedPort("u"), moved, portConflict + "the port follows the Service, change that instead"},
+		"held port, deletion":     {guardedPort("u"), deleting, portConflict + "delete the Service, or take the port from it, instead"},
+		"held address, finalizer": {guardedAddress("u"), finalized, addressConflict + finalizerText + "address"},
+		"held port, finalizer":    {guardedPort("u"), finalized, portConflict + finalizerText + "port"},
+		"held address, owner":     {guardedAddress("u"), owned, addressConflict + ownerText + "address"},
+		"held port, owner":        {guardedPort("u"), owned, portConflict + ownerText + "port"},
+		"held address, label stripped": {guardedAddress("u"), stripped,
 			addressConflict + `metadata.labels["ipaddress.kubernetes.io/ip-family"] must be "IPv4" while the Service holds the address`},
-		"held address, label changed": {address("u"), relabelled,
+		"held address, label changed": {guardedAddress("u"), relabelled,
 			addressConflict + `metadata.labels["ipaddress.kubernetes.io/ip-family"] must be "IPv4" while the Service holds the address`},
-		"held address, annotation": {object: address("u"), change: annotated(9000)},
-		"held port, annotation":    {object: port("u"), change: annotated(3000)},
-		"held port, too large": {port("u"), annotated(9000),
+		"held address, annotation": {object: guardedAddress("u"), change: annotated(9000)},
+		"held port, annotation":    {object: guardedPort("u"), change: annotated(3000)},
+		"held port, too large": {guardedPort("u"), annotated(9000),
 			portConflict + "metadata can't exceed 4096 bytes, managed fields included, while the Service holds the port"},
 		"too large before, label":                {object: full, change: annotated(8000)},
 		"stripped before, annotation":            {object: bare, change: annotated(1)},
 		"stripped before, restored":              {object: bare, change: restored},
 		"finalizer and owner before, annotation": {object: odd, change: annotated(1)},
 		"finalizer and owner before, removed":    {object: odd, change: cleaned},
-		"reservation, finalizer":                 {object: port(""), change: finalized},
-		"reservation, owner":                     {object: address(""), change: owned},
-		"reservation, labels":                    {object: address(""), change: stripped},
-		"reservation, spec":                      {object: port(""), change: moved},
-		"reservation, deletion":                  {object: address(""), change: deleting},
+		"reservation, finalizer":                 {object: guardedPort(""), change: finalized},
+		"reservation, owner":                     {object: guardedAddress(""), change: owned},
+		"reservation, labels":                    {object: guardedAddress(""), change: stripped},
+		"reservation, spec":                      {object: guardedPort(""), change: moved},
+		"reservation, deletion":                  {object: guardedAddress(""), change: deleting},
 		"no claim":                               {object: &v1.ServiceCIDR{}, change: deleting},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -207,35 +207,20 @@ func TestGuaranteedUpdate(t *testing.T) {
 	}
 }
 
-func TestGuaranteedUpdateKeepsErrors(t *testing.T) {
+func TestGuardUpdateKeepsErrors(t *testing.T) {
 	stop := errors.New("stop")
 	update := storage.SimpleUpdate(func(object runtime.Object) (runtime.Object, error) {
 		object.(*v1.IPAddress).Spec.ParentRef = nil
 		return nil, stop
 	})
-	if err := Guard(&oneObject{object: address("u")}).GuaranteedUpdate(t.Context(), "key", nil, false, nil, update, nil); !errors.Is(err, stop) {
+	if err := Guard(&oneObject{object: guardedAddress("u")}).GuaranteedUpdate(t.Context(), "key", nil, false, nil, update, nil); !errors.Is(err, stop) {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestEverythingElsePasses(t *testing.T) {
+func TestGuardPassesEverythingElse(t *testing.T) {
 	inner := &oneObject{}
 	if err := Guard(inner).ReadinessCheck(); err != nil || inner.passed != 1 {
 		t.Errorf("error %v, passed %d times", err, inner.passed)
 	}
-}
-
-func TestKeepHolder(t *testing.T) {
-	ref := &v1.ParentReference{}
-	KeepHolder(t.Context(), ref, &v1.ParentReference{UID: "u"})
-	if ref.UID != "u" {
-		t.Errorf("left out: got %q", ref.UID)
-	}
-	ref.UID = "mine"
-	KeepHolder(t.Context(), ref, &v1.ParentReference{UID: "u"})
-	if ref.UID != "mine" {
-		t.Errorf("given: got %q, which validation would not see", ref.UID)
-	}
-	KeepHolder(t.Context(), nil, ref)
-	KeepHolder(t.Context(), ref, nil)
 }

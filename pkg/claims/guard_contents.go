@@ -1,4 +1,4 @@
-package claim
+package claims
 
 import (
 	"fmt"
@@ -17,7 +17,7 @@ import (
 // the claim goes. A claim that has them from a release that let them pass may
 // keep them or lose them. Nothing is restored silently: a client that is told
 // 200 gets what it wrote.
-func checkContents(before, after claimed) string {
+func checkContents(before, after guardedClaim) string {
 	for _, finalizer := range after.meta.Finalizers {
 		if !slices.Contains(before.meta.Finalizers, finalizer) {
 			return fmt.Sprintf("metadata.finalizers can't get %q", finalizer)

@@ -1,13 +1,4 @@
-// Package claim protects the claims of Services, IPAddresses and NodePorts,
-// from the API's own writers. A claim that a Service holds lives and dies in
-// the Service's transaction; nothing else may delete it or change what it says.
-//
-// Upstream has no such protection: an IPAddress that is deleted while in use is
-// given to the next Service.
-//
-// What it leaves out: it knows nothing of ranges, and it does not look at
-// creates, which the registry's validation keeps from naming a holder by UID.
-package claim
+package claims
 
 import (
 	"context"
@@ -20,10 +11,15 @@ import (
 	"github.com/portolan-dev/portolan/pkg/apigroup"
 )
 
-// Guard wraps the storage of a kind of claims. It rejects, with a 409 that names
-// the holder, every write that deletes a held claim, marks it for deletion, or
-// changes what the server owns of it (see checkContents). Labels and annotations
-// of the writer's own pass, as do objects that are no claims.
+// Guard wraps the storage of a kind of claims. It protects them from the API's own
+// writers: a claim that a Service holds lives and dies in the Service's transaction.
+// Upstream has no such protection; it gives an IPAddress that is deleted while in use to
+// the next Service. The guard knows nothing of ranges, and it does not look at creates,
+// which validation keeps from naming a holder by UID.
+//
+// It rejects, with a 409 that names the holder, every write that deletes a held claim,
+// marks it for deletion, or changes what the server owns of it (see checkContents). Labels
+// and annotations of the writer's own pass, as do objects that are not claims.
 //
 // It is a storage.Interface because nothing further up sees every delete:
 // deletecollection and the update that takes the last finalizer away bypass an
@@ -57,8 +53,8 @@ func (g *guard) Delete(ctx context.Context, key string, out runtime.Object, prec
 		if err := validateDeletion(ctx, object); err != nil {
 			return err
 		}
-		if claim, ok := claimOf(object); ok && claim.held() {
-			return heldError(ctx, claim, "delete the Service, or take the "+claim.noun+" from it, instead")
+		if claim, ok := guardedClaimOf(object); ok && claim.held() {
+			return claimHeldError(ctx, claim, "delete the Service, or take the "+claim.noun+" from it, instead")
 		}
 		return nil
 	}
@@ -69,7 +65,7 @@ func (g *guard) Delete(ctx context.Context, key string, out runtime.Object, prec
 func (g *guard) GuaranteedUpdate(ctx context.Context, key string, destination runtime.Object, ignoreNotFound bool,
 	preconditions *storage.Preconditions, tryUpdate storage.UpdateFunc, cachedExistingObject runtime.Object) error {
 	guarded := func(input runtime.Object, res storage.ResponseMeta) (runtime.Object, *uint64, error) {
-		if claim, ok := claimOf(input); !ok || !claim.held() {
+		if claim, ok := guardedClaimOf(input); !ok || !claim.held() {
 			return tryUpdate(input, res)
 		}
 		// tryUpdate may change its input and hand that back.
@@ -78,7 +74,7 @@ func (g *guard) GuaranteedUpdate(ctx context.Context, key string, destination ru
 		if err != nil {
 			return output, ttl, err
 		}
-		if err := checkUpdate(ctx, before, output); err != nil {
+		if err := checkGuardedUpdate(ctx, before, output); err != nil {
 			return nil, nil, err
 		}
 		return output, ttl, nil
@@ -86,25 +82,25 @@ func (g *guard) GuaranteedUpdate(ctx context.Context, key string, destination ru
 	return g.Interface.GuaranteedUpdate(ctx, key, destination, ignoreNotFound, preconditions, guarded, cachedExistingObject)
 }
 
-func checkUpdate(ctx context.Context, before, after runtime.Object) error {
-	claim, _ := claimOf(before)
-	changed, ok := claimOf(after)
+func checkGuardedUpdate(ctx context.Context, before, after runtime.Object) error {
+	claim, _ := guardedClaimOf(before)
+	changed, ok := guardedClaimOf(after)
 	if !ok {
 		return apierrors.NewInternalError(fmt.Errorf("a claim became a %T", after))
 	}
 	if claim.meta.DeletionTimestamp == nil && changed.meta.DeletionTimestamp != nil {
-		return heldError(ctx, claim, "delete the Service, or take the "+claim.noun+" from it, instead")
+		return claimHeldError(ctx, claim, "delete the Service, or take the "+claim.noun+" from it, instead")
 	}
 	if !sameSpec(before, after) {
-		return heldError(ctx, claim, "the "+claim.noun+" follows the Service, change that instead")
+		return claimHeldError(ctx, claim, "the "+claim.noun+" follows the Service, change that instead")
 	}
 	if problem := checkContents(claim, changed); problem != "" {
-		return heldError(ctx, claim, problem+" while the Service holds the "+claim.noun)
+		return claimHeldError(ctx, claim, problem+" while the Service holds the "+claim.noun)
 	}
 	return nil
 }
 
-func heldError(ctx context.Context, claim claimed, advice string) error {
+func claimHeldError(ctx context.Context, claim guardedClaim, advice string) error {
 	held := fmt.Errorf("the %s is held by %s: %s", claim.noun, apigroup.Holder(ctx, claim.parent.Holder()), advice)
 	return apierrors.NewConflict(apigroup.Resource(ctx, claim.resource), claim.meta.Name, held)
 }

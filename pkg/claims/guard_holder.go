@@ -1,4 +1,4 @@
-package claim
+package claims
 
 import (
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -13,8 +13,8 @@ import (
 // 128 operations in one by default.
 const maxMetadataSize = 4 << 10
 
-// claimed is what the guard has to know of a claim.
-type claimed struct {
+// guardedClaim is what the guard has to know of a claim.
+type guardedClaim struct {
 	resource string
 	noun     string
 	meta     *metav1.ObjectMeta
@@ -25,21 +25,21 @@ type claimed struct {
 	rewritten bool
 }
 
-func claimOf(object runtime.Object) (claimed, bool) {
+func guardedClaimOf(object runtime.Object) (guardedClaim, bool) {
 	switch object := object.(type) {
 	case *v1.IPAddress:
-		return claimed{
+		return guardedClaim{
 			resource: "ipaddresses", noun: "address", meta: &object.ObjectMeta, parent: object.Spec.ParentRef,
 			labels: v1.HeldAddressLabels(object.Name),
 		}, true
 	case *v1.NodePort:
-		return claimed{resource: "nodeports", noun: "port", meta: &object.ObjectMeta, parent: object.Spec.ParentRef, rewritten: true}, true
+		return guardedClaim{resource: "nodeports", noun: "port", meta: &object.ObjectMeta, parent: object.Spec.ParentRef, rewritten: true}, true
 	default:
-		return claimed{}, false
+		return guardedClaim{}, false
 	}
 }
 
-func (c claimed) held() bool { return c.parent != nil && c.parent.UID != "" }
+func (c guardedClaim) held() bool { return c.parent != nil && c.parent.UID != "" }
 
 func sameSpec(before, after runtime.Object) bool {
 	switch before := before.(type) {
