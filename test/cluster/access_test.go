@@ -132,6 +132,21 @@ func (g *ground) bind(t *testing.T, namespace, role string, subject rbacv1.Subje
 	}
 }
 
+// accountKubeconfig is a file with a token of the namespace's default service
+// account.
+func (g *ground) accountKubeconfig(t *testing.T, namespace string) string {
+	t.Helper()
+	var token string
+	eventually(t, "there is a service account", func(ctx context.Context) (bool, error) {
+		answer, err := g.client.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, "default", &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+		if err == nil {
+			token = answer.Status.Token
+		}
+		return err == nil, err
+	})
+	return g.tokenKubeconfig(t, namespace, token)
+}
+
 // testSameRefusal wants a replica to know and to refuse whoever comes to it
 // directly as the cluster does: by certificate and by token.
 func testSameRefusal(t *testing.T, g *ground) {
@@ -140,16 +155,8 @@ func testSameRefusal(t *testing.T, g *ground) {
 	g.createService(t, ns, newService("web"))
 	subject := rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: ns, Name: "default"}
 	g.bind(t, ns, "view", subject)
-	var token string
-	eventually(t, "there is a service account", func(ctx context.Context) (bool, error) {
-		answer, err := g.client.CoreV1().ServiceAccounts(ns).CreateToken(ctx, "default", &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
-		if err == nil {
-			token = answer.Status.Token
-		}
-		return err == nil, err
-	})
 	for user, file := range map[string]string{
-		"system:serviceaccount:" + ns + ":default": g.tokenKubeconfig(t, ns, token),
+		"system:serviceaccount:" + ns + ":default": g.accountKubeconfig(t, ns),
 		"stranger": g.users.kubeconfig(t, "stranger"),
 	} {
 		through, err := versioned.NewForConfig(g.configOf(t, file))

@@ -72,6 +72,20 @@ func (g *ground) changeServing(t *testing.T, change func(*serving)) {
 	}
 }
 
+// makeServingDue replaces the serving certificate with one of the oldest given
+// authority that is 61 days old, of 90, and returns it. The replicas renew it.
+func (g *ground) makeServingDue(t *testing.T, given serving) *x509.Certificate {
+	t.Helper()
+	served := given.served.Cert
+	template := x509.Certificate{Subject: served.Subject, DNSNames: served.DNSNames, IPAddresses: served.IPAddresses, ExtKeyUsage: served.ExtKeyUsage}
+	due, err := given.authorities[0].Issue(template, time.Now().Add(-61*day), 90*day)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.changeServing(t, func(content *serving) { content.served = due })
+	return due.Cert
+}
+
 // awaitServing waits until the Secret is as it is to be, the APIService has its
 // authorities, and every replica presents its certificate.
 func (g *ground) awaitServing(t *testing.T, what string, so func(serving) bool) {
@@ -142,14 +156,7 @@ func testServingCertificate(t *testing.T, g *ground) {
 	}
 	g.awaitServing(t, "both authorities are trusted, and not the one that has expired", both)
 
-	// The certificate is 61 days old, of 90.
-	template := x509.Certificate{Subject: first.served.Cert.Subject, DNSNames: first.served.Cert.DNSNames,
-		IPAddresses: first.served.Cert.IPAddresses, ExtKeyUsage: first.served.Cert.ExtKeyUsage}
-	due, err := first.authorities[0].Issue(template, time.Now().Add(-61*day), 90*day)
-	if err != nil {
-		t.Fatal(err)
-	}
-	g.changeServing(t, func(content *serving) { content.served = due })
+	g.makeServingDue(t, first)
 	g.awaitServing(t, "the second authority has signed", func(content serving) bool {
 		return content.served.Cert.CheckSignatureFrom(second.Cert) == nil
 	})

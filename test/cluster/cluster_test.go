@@ -53,8 +53,6 @@ func TestCluster(t *testing.T) {
 			"audit":               testAudit,
 			"policies":            testPolicies,
 			"webhooks":            testWebhooks,
-			"told":                testTold,
-			"flow schemas":        testFlowSchemas,
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()

@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -28,9 +29,21 @@ func (r right) String() string {
 	return strings.TrimSpace(fmt.Sprintf("%s %s of group %q %s", r.verb, r.resource, r.group, r.name))
 }
 
-// testRights wants Portolan to have asked for nothing that it may not have, and
-// to have nothing that it doesn't ask for.
+// testRights uses every right of Portolan's account. It fails if a request of the
+// account was forbidden, or if a right is still unused. A server that starts uses
+// the rights to watch, to register itself and to elect a leader.
 func testRights(t *testing.T, g *ground) {
+	for name, use := range map[string]func(*testing.T, *ground){
+		"missing namespace": useNamespaces,
+		"quota":             useQuotas,
+		"proxy":             usePods,
+		"certificate":       useSecrets,
+		"token":             useReviews,
+		"told":              testTold,
+		"flow schemas":      testFlowSchemas,
+	} {
+		t.Run(name, func(t *testing.T) { use(t, g) })
+	}
 	used := g.usedRights(t)
 	granted := g.grantedRights(t)
 	if len(granted) == 0 {
@@ -55,6 +68,56 @@ func testRights(t *testing.T, g *ground) {
 		if !used[r] {
 			t.Errorf("a role of the cluster's own is bound for %s, which was never asked", r)
 		}
+	}
+}
+
+// useNamespaces creates a Service in a namespace that doesn't exist, which
+// Portolan gets to be certain.
+func useNamespaces(t *testing.T, g *ground) {
+	_, err := g.portolan.PortolanV1().Services("no-such-namespace").Create(t.Context(), newService("web"), metav1.CreateOptions{})
+	if !apierrors.IsNotFound(err) {
+		t.Errorf("a Service in a missing namespace: %v", err)
+	}
+}
+
+// useQuotas creates a Service in a namespace with a quota, which Portolan charges.
+func useQuotas(t *testing.T, g *ground) {
+	ns := g.newNamespace(t, "charged")
+	g.createQuota(t, ns)
+	// The cluster's controller looks for new resources to count every 30 seconds.
+	g.awaitCounted(t, ns, 0)
+	// Portolan refuses the Service until its own watch shows the quota's status.
+	eventually(t, "a Service is created", func(ctx context.Context) (bool, error) {
+		_, err := g.portolan.PortolanV1().Services(ns).Create(ctx, newService("web"), metav1.CreateOptions{})
+		return err == nil, err
+	})
+	g.awaitCounted(t, ns, 1)
+}
+
+// usePods sends a request through a Service to its Pod, which Portolan gets first.
+func usePods(t *testing.T, g *ground) {
+	path := g.serveProxied(t, g.newNamespace(t, "proxied"))
+	k := g.as(t, g.kubeconfig)
+	k.expect(k.run("get", "--raw", path+"/right"), "GET /right")
+}
+
+// useSecrets has Portolan renew its serving certificate.
+func useSecrets(t *testing.T, g *ground) {
+	_, current, err := g.readServing(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	due := g.makeServingDue(t, current)
+	g.awaitServing(t, "the certificate is renewed", func(content serving) bool { return !content.served.Cert.Equal(due) })
+}
+
+// useReviews sends a token directly to a replica, which asks the cluster whose it
+// is and what its holder may do.
+func useReviews(t *testing.T, g *ground) {
+	ns := g.newNamespace(t, "reviews")
+	_, err := g.direct(t, g.accountKubeconfig(t, ns)).PortolanV1().Services(ns).List(t.Context(), metav1.ListOptions{})
+	if !apierrors.IsForbidden(err) {
+		t.Errorf("a service account without rights lists Services: %v", err)
 	}
 }
 

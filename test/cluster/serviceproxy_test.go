@@ -17,8 +17,10 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// testServiceProxy reaches a Pod through a Service, and the cluster's address.
-func testServiceProxy(t *testing.T, g *ground) {
+// serveProxied runs the server of a Pod until the test ends. It returns the path
+// of the proxy to the Pod's Service when the Service has the Pod's address.
+func (g *ground) serveProxied(t *testing.T, namespace string) string {
+	t.Helper()
 	const address = "192.0.2.200"
 	listener, err := net.Listen("tcp", address+":8080")
 	if err != nil {
@@ -34,15 +36,19 @@ func testServiceProxy(t *testing.T, g *ground) {
 		<-served
 	})
 
-	ns := g.newNamespace(t, "proxy")
-	g.createService(t, ns, newService("web", func(svc *v1.Service) {
+	g.createService(t, namespace, newService("web", func(svc *v1.Service) {
 		svc.Spec.Ports = []corev1.ServicePort{{Name: "http", Port: 80, TargetPort: portNumber(8080)}}
 	}))
-	g.createPod(t, ns, "backend", address, map[string]string{"app": "web"})
-	k := g.as(t, g.kubeconfig)
-	watch := startWatch(t, k, "endpoints.portolan.dev", "-n", ns)
+	g.createPod(t, namespace, "backend", address, map[string]string{"app": "web"})
+	watch := startWatch(t, g.as(t, g.kubeconfig), "endpoints.portolan.dev", "-n", namespace)
 	watch.await("web " + address + ":8080")
-	path := "/apis/portolan.dev/v1/namespaces/" + ns + "/services/http:web:http/proxy/a/b?c=d"
+	return "/apis/portolan.dev/v1/namespaces/" + namespace + "/services/http:web:http/proxy"
+}
+
+// testServiceProxy reaches a Pod through a Service, and the cluster's address.
+func testServiceProxy(t *testing.T, g *ground) {
+	path := g.serveProxied(t, g.newNamespace(t, "proxy")) + "/a/b?c=d"
+	k := g.as(t, g.kubeconfig)
 	k.expect(k.run("get", "--raw", path), "GET /a/b?c=d")
 
 	config, err := rest.TLSConfigFor(g.admin)
