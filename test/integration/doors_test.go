@@ -99,7 +99,7 @@ func TestTwoDoors(t *testing.T) {
 		t.Errorf("error %v, listed are %+v", err, listed)
 	}
 
-	expectEndpointsAtBoth(t, core, own)
+	expectEndpointsAtBoth(t, core, own, made.UID)
 	// The Service takes along what is its, whichever door it was written through.
 	if err := core.CoreV1().Services("default").Delete(ctx, "web", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
@@ -112,9 +112,9 @@ func TestTwoDoors(t *testing.T) {
 	}
 }
 
-// expectEndpointsAtBoth writes the Endpoints of web through one door and its
-// EndpointSlice through the other.
-func expectEndpointsAtBoth(t *testing.T, core kubernetes.Interface, own portolanv1.PortolanV1Interface) {
+// expectEndpointsAtBoth writes the Endpoints of web in one API group and an
+// EndpointSlice that the Service owns in the other.
+func expectEndpointsAtBoth(t *testing.T, core kubernetes.Interface, own portolanv1.PortolanV1Interface, service types.UID) {
 	t.Helper()
 	ctx := t.Context()
 	endpoints, err := own.Endpoints("default").Create(ctx, &v1.Endpoints{
@@ -129,7 +129,10 @@ func expectEndpointsAtBoth(t *testing.T, core kubernetes.Interface, own portolan
 		t.Errorf("error %v, the Endpoints are %+v", err, found)
 	}
 	slice, err := core.DiscoveryV1().EndpointSlices("default").Create(ctx, &discoveryv1.EndpointSlice{
-		ObjectMeta:  metav1.ObjectMeta{Name: "web-1", Labels: map[string]string{discoveryv1.LabelServiceName: "web"}},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: "web-1", Labels: map[string]string{discoveryv1.LabelServiceName: "web"},
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Service", Name: "web", UID: service}},
+		},
 		AddressType: discoveryv1.AddressTypeIPv4, Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"192.0.2.1"}}},
 		Ports: []discoveryv1.EndpointPort{{Port: ptr.To[int32](80)}},
 	}, metav1.CreateOptions{})

@@ -83,7 +83,10 @@ func TestCoreCommands(t *testing.T) {
 	}
 	k.expect(k.run("describe", "svc", "external-database"), "11.11.11.11:5432,22.22.22.22:5432")
 	k.expect(k.run("delete", "all", "--all"), `service "external-database" deleted`)
-	k.expect(k.run("get", "svc,ep,endpointslices"), deprecated+"No resources found")
+	k.expect(k.run("get", "svc,ep"), deprecated+"No resources found")
+	// As in a cluster, a slice that somebody wrote by hand stays.
+	k.expect(k.run("delete", "endpointslice", "external-database-1"), `endpointslice.discovery.k8s.io "external-database-1" deleted`)
+	k.expect(k.run("get", "endpointslices"), "No resources found")
 }
 
 // TestPodsAndNodes shows what kubectl shows of them, and of Events and Leases.
