@@ -25,9 +25,11 @@ import (
 // So the layer below the cache (batchMarker) marks when a batch is applied, and
 // the layer above (wholeBatches) reads again what was read just then.
 //
-// A client whose connection breaks between two events of a batch watches again
-// from their revision, and has no other way to say how far it got. So a watch
-// that starts at the revision of a batch tells of the whole batch again.
+// A watch can end between two events of a batch: the connection breaks, or the
+// cache ends the watch because the client is too slow, as it does under load. The
+// client watches again from their revision, and has no other way to say how far
+// it got. So a watch that starts at the revision of a batch tells of the whole
+// batch again.
 type batches struct {
 	// applying is held for writing while a batch is applied.
 	applying sync.RWMutex

@@ -2,19 +2,24 @@ package storage
 
 import (
 	"context"
+	"fmt"
 	"path"
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/apis/example"
 	"k8s.io/apiserver/pkg/storage"
+	"k8s.io/apiserver/pkg/storage/cacher/metrics"
+	"k8s.io/component-base/metrics/testutil"
 	"k8s.io/utils/ptr"
 )
 
@@ -168,6 +173,70 @@ func TestWatchFromABatch(t *testing.T) {
 	}
 	if err := firstError(t, w.at.Interface, opts); !apierrors.IsResourceExpired(err) {
 		t.Errorf("from a revision that was compacted: %v, want a 410", err)
+	}
+}
+
+// TestWatchEndedAmidABatch lets the watch cache end the watch of a client that is
+// too slow for a large batch. The client watches again from the last revision
+// that it has seen and receives the whole batch. The test doesn't run in parallel
+// with others because it counts the watches that were ended.
+func TestWatchEndedAmidABatch(t *testing.T) {
+	// The buffers between the watch cache and a client hold far fewer events.
+	const size = 100
+	s := cachedStack(t)
+	var from int64
+	var deletes []clientv3.Op
+	var want []string
+	for i := range size {
+		name := fmt.Sprintf("pod-%02d", i)
+		from = s.createPod(t, "one", name, "x")
+		deletes = append(deletes, clientv3.OpDelete(podKeys+"one/"+name))
+		want = append(want, "DELETED "+name)
+	}
+	watchFrom := func(revision int64) watch.Interface {
+		opts := storage.ListOptions{ResourceVersion: strconv.FormatInt(revision, 10), Predicate: storage.Everything, Recursive: true}
+		w, err := s.Watch(t.Context(), podPrefix, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w
+	}
+	metrics.Register()
+	ended := func() float64 {
+		count, err := testutil.GetCounterMetricValue(metrics.TerminatedWatchersCounter.WithLabelValues(pods.Group, pods.Resource))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return count
+	}
+	before := ended()
+	slow := watchFrom(from)
+	defer slow.Stop()
+	response, err := s.client.Txn(t.Context()).Then(deletes...).Commit()
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch := response.Header.Revision
+	if err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, wait.ForeverTestTimeout, true, func(context.Context) (bool, error) {
+		return ended() > before, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	s.createPod(t, "one", "end", "x")
+
+	part := 0
+	for event := range slow.ResultChan() {
+		if revision := revisionOf(s.Interface, event); revision != uint64(batch) {
+			t.Fatalf("the watch that was ended told %v of revision %d, want events of %d only", event, revision, batch)
+		}
+		part++
+	}
+	if part >= size {
+		t.Fatalf("the watch that was ended told %d events, want fewer than %d", part, size)
+	}
+	got, err := told(watchFrom(batch))
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("watching again told %q, want %q (%v)", got, want, err)
 	}
 }
 

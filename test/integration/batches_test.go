@@ -29,6 +29,9 @@ const (
 	batchSize = 20
 	// lastService is what is written last, with one node port and one slice.
 	lastService = "last"
+	// lastPort is in the part of the range that is kept for explicit requests:
+	// no other Service gets it at random.
+	lastPort = 20000
 )
 
 // TestBatchesShowWhole creates and deletes Services with many node ports, and
@@ -62,7 +65,7 @@ func TestBatchesShowWhole(t *testing.T) {
 	}
 	run(&writers, "writes of slices", func(ctx context.Context) error { return turnOver(ctx, server, "three", 12, nil, batchSize) })
 	writers.Wait()
-	run(&writers, "the last write", func(ctx context.Context) error { return turnOver(ctx, server, lastService, 1, onNodePort(20999), 1) })
+	run(&writers, "the last write", func(ctx context.Context) error { return turnOver(ctx, server, lastService, 1, onNodePort(lastPort), 1) })
 	readers.Wait()
 	writers.Wait()
 }
@@ -294,9 +297,7 @@ func (r *batchReader) follow(ctx context.Context, begin func(context.Context) (s
 		if err != nil {
 			return err
 		}
-		err = r.followOne(s, revision, w)
-		w.Stop()
-		if err != nil {
+		if err := r.followOne(ctx, s, revision, w); err != nil {
 			return fmt.Errorf("watch from revision %s: %w", revision, err)
 		}
 		if len(s.names(lastService)) == 0 {
@@ -311,14 +312,21 @@ func (r *batchReader) follow(ctx context.Context, begin func(context.Context) (s
 }
 
 // followOne applies the events of a few revisions, and checks the outcome of
-// each. It ends early where the server ends the watch, which it may at any time
-// if the client is too slow: with an error, if it is amid a revision.
-func (r *batchReader) followOne(s state, at string, w watch.Interface) error {
+// each. The server may end a watch at any time if the client is too slow, amid a
+// revision too. The client then watches again from the last revision that it has
+// seen, which completes it.
+func (r *batchReader) followOne(ctx context.Context, s state, at string, w watch.Interface) error {
 	const revisions = 4
+	defer func() { w.Stop() }()
 	for changes := 0; len(s.names(lastService)) == 0; {
 		event, open := <-w.ResultChan()
 		if !open {
-			return r.check(s)
+			again, err := r.watch(ctx, metav1.ListOptions{ResourceVersion: at})
+			if err != nil {
+				return fmt.Errorf("again from revision %s: %w", at, err)
+			}
+			w = again
+			continue
 		}
 		obj, ok := event.Object.(metav1.Object)
 		if err := apierrors.FromObject(event.Object); !ok && apierrors.IsResourceExpired(err) {
