@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"sigs.k8s.io/yaml"
 )
 
@@ -195,9 +196,15 @@ func noPaths(w *world) {
 // writesAnswered are answered with an object, or with what was done.
 func writesAnswered(w *world) {
 	for _, k := range kinds() {
-		raw, err := w.object(k, 0).MarshalJSON()
+		object := w.object(k, 0)
+		if k.Resource == "endpoints" {
+			// kube-controller-manager removes Endpoints without a Service when it starts,
+			// except those that it takes for a lock.
+			object.SetAnnotations(map[string]string{resourcelock.LeaderElectionRecordAnnotationKey: "{}"})
+		}
+		raw, err := object.MarshalJSON()
 		w.ok("encode", err)
-		path, name := w.path(k), w.object(k, 0).GetName()
+		path, name := w.path(k), object.GetName()
 		status := schema.GroupVersionKind{Version: "v1", Kind: "Status"}
 		own, list := k.GroupVersion().WithKind(k.name), k.GroupVersion().WithKind(k.name+"List")
 		patch := []byte(`{"metadata":{"labels":{"a":"b"}}}`)
