@@ -5,6 +5,7 @@ package registry
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -87,12 +88,16 @@ var portolan = v1.SchemeGroupVersion
 // Kinds returns the table of kinds. Its order is that of the API groups' resources
 // in reports; it has no other meaning.
 func Kinds() []Kind {
-	return append(PortolanKinds(), coreKinds()...)
+	return slices.Concat(PortolanKinds(), coreKinds(), otherKinds())
 }
 
 // PortolanKinds returns the kinds of portolan.dev. Core API groups can serve most of
 // them as well.
 func PortolanKinds() []Kind {
+	return slices.Concat(serviceKinds(), allocatorKinds())
+}
+
+func serviceKinds() []Kind {
 	return []Kind{
 		{
 			Kind: generic.Kind{
@@ -134,6 +139,11 @@ func PortolanKinds() []Kind {
 			Batched: true,
 			Emptied: 4,
 		},
+	}
+}
+
+func allocatorKinds() []Kind {
+	return []Kind{
 		{
 			Kind: generic.Kind{
 				Resource: v1.Resource("servicecidrs"), Singular: "servicecidr",
@@ -181,7 +191,7 @@ func PortolanKinds() []Kind {
 	}
 }
 
-// coreKinds are the kinds that only the core API groups serve.
+// coreKinds are the kinds of core v1 that portolan.dev does not serve.
 func coreKinds() []Kind {
 	return []Kind{
 		{
@@ -240,6 +250,12 @@ func coreKinds() []Kind {
 			}),
 			Emptied: 8,
 		},
+	}
+}
+
+// otherKinds are the kinds that only core API groups other than core v1 serve.
+func otherKinds() []Kind {
+	return []Kind{
 		{
 			Kind: generic.Kind{
 				Resource: lease.Resource, Singular: "lease",
