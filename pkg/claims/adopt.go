@@ -25,6 +25,7 @@ func (l *Ledger) findUnclaimed(ctx context.Context, a *attempt, c change) error 
 		if _, kept := c.before[value]; !kept || l.owns(c.owner, value) {
 			continue
 		}
+		a.insist = c.insist()
 		found, err := l.client.Get(ctx, l.claims(value.Class).Key(value.String()), kubernetes.GetOptions{})
 		if err != nil {
 			return err
@@ -34,7 +35,7 @@ func (l *Ledger) findUnclaimed(ctx context.Context, a *attempt, c change) error 
 			klog.FromContext(ctx).Error(err, "A claim can't be read", "service", klog.KObj(c.owner), "value", value.String())
 			continue
 		}
-		if found.KV == nil || c.insist && !l.owns(c.owner, value) {
+		if found.KV == nil || a.insist && !l.owns(c.owner, value) {
 			a.adopt = append(a.adopt, value)
 			a.rewrite = slices.DeleteFunc(a.rewrite, func(other allocation.Value) bool { return other == value })
 		}

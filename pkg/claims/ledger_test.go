@@ -84,7 +84,7 @@ func TestRewrite(t *testing.T) {
 				keys["/p/30080"] = storedPort(t, l, test.holder, test.revision)
 			}
 			plan := &txn.Plan{}
-			a, err := l.plan(t.Context(), plan, change{owner: owner, before: before, after: after})
+			a, err := l.plan(t.Context(), plan, change{owner: owner, before: before, after: after, insist: func() bool { return false }})
 			if err != nil {
 				t.Fatal(err)
 			}

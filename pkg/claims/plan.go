@@ -30,8 +30,9 @@ type rangeGuard struct {
 type change struct {
 	owner         *v1.Service
 	before, after holdings
-	// insist says that the write is rejected if another has what the Service keeps.
-	insist bool
+	// insist reports whether the write is rejected if another has what the Service
+	// keeps. It is called only for an update that keeps an unclaimed value.
+	insist func() bool
 	// created are the revisions at which claims of the Service were created, by
 	// key, as far as a refused transaction has told. What a Service releases is
 	// guarded by that: others may go on writing to the claim, but that is no
@@ -49,7 +50,7 @@ type change struct {
 func (l *Ledger) plan(ctx context.Context, plan *txn.Plan, c change) (*attempt, error) {
 	plan.Reset()
 	a := &attempt{
-		difference: differ(c.before, c.after), owner: c.owner, insist: c.insist,
+		difference: differ(c.before, c.after), owner: c.owner,
 		values: map[string]allocation.Value{}, ranges: map[string]rangeGuard{},
 	}
 	if err := l.findUnclaimed(ctx, a, c); err != nil {

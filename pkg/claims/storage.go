@@ -119,7 +119,7 @@ func (s *Storage) GuaranteedUpdate(ctx context.Context, key string, destination 
 			return nil, nil, w.refusal(owner, cause)
 		}
 		after := holdingsOf(owner)
-		err = w.prepare(ctx, change{owner: owner, before: before, after: after, insist: insists(stored, owner)})
+		err = w.prepare(ctx, change{owner: owner, before: before, after: after, insist: func() bool { return insists(stored, owner) }})
 		if errors.Is(err, errRangeGone) {
 			for _, value := range w.outside(before, after) {
 				w.picks.lose(value)
