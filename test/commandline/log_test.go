@@ -67,8 +67,9 @@ func serve(t *testing.T, dir string, flags ...string) string {
 // TestDefaultLog has a server start and stop without a word of its libraries.
 func TestDefaultLog(t *testing.T) {
 	t.Parallel()
-	// The stop cuts off a request of the server's own.
-	cutOff := regexp.MustCompile(`http: Handler timeout|Post-timeout activity`)
+	// The stop cuts off a request of the server's own, which the libraries log in
+	// one of several ways. A busy machine makes etcd warn that it is slow.
+	cutOff := regexp.MustCompile(`(?i)handler timeout|post-timeout activity|took too long|slow fdatasync|heartbeat on time`)
 	own := regexp.MustCompile(`^I.* (controllers|namespaces|kubernetesservice)\.go:\d+\] `)
 	for line := range strings.Lines(serve(t, t.TempDir())) {
 		if !own.MatchString(line) && !cutOff.MatchString(line) {
