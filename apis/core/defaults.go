@@ -20,7 +20,8 @@ func addDefaults(scheme *runtime.Scheme) {
 	addObjectDefaults(scheme, setNodeDefaults, func(list *corev1.NodeList) []corev1.Node { return list.Items })
 	addObjectDefaults(scheme, setPodDefaults, func(list *corev1.PodList) []corev1.Pod { return list.Items })
 	addObjectDefaults(scheme, setSecretDefaults, func(list *corev1.SecretList) []corev1.Secret { return list.Items })
-	addObjectDefaults(scheme, setIngressClassDefaults, func(list *networkingv1.IngressClassList) []networkingv1.IngressClass { return list.Items })
+	addObjectDefaults(scheme, setIngressClassDefaults,
+		func(list *networkingv1.IngressClassList) []networkingv1.IngressClass { return list.Items })
 	scheme.AddTypeDefaultingFunc(&corev1.Service{}, func(obj any) { v1.SetDefaults_Service((*v1.Service)(obj.(*corev1.Service))) })
 	scheme.AddTypeDefaultingFunc(&corev1.ServiceList{}, func(obj any) {
 		items := obj.(*corev1.ServiceList).Items

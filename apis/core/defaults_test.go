@@ -11,9 +11,11 @@ func TestPodDefaults(t *testing.T) {
 	scheme := newScheme()
 	for image, want := range map[string]corev1.PullPolicy{
 		"web": corev1.PullAlways, "web:latest": corev1.PullAlways, "web:1": corev1.PullIfNotPresent,
-		"registry.example:5000/web": corev1.PullAlways, "registry.example:5000/web:1": corev1.PullIfNotPresent, "web@sha256:0": corev1.PullIfNotPresent,
+		"registry.example:5000/web": corev1.PullAlways, "registry.example:5000/web:1": corev1.PullIfNotPresent,
+		"web@sha256:0": corev1.PullIfNotPresent,
 	} {
-		pod := &corev1.Pod{Spec: corev1.PodSpec{HostNetwork: true, Containers: []corev1.Container{{Image: image, Ports: []corev1.ContainerPort{{ContainerPort: 80}}}}}}
+		pod := &corev1.Pod{Spec: corev1.PodSpec{HostNetwork: true,
+			Containers: []corev1.Container{{Image: image, Ports: []corev1.ContainerPort{{ContainerPort: 80}}}}}}
 		scheme.Default(pod)
 		container := pod.Spec.Containers[0]
 		if container.ImagePullPolicy != want || container.Ports[0].HostPort != 80 || container.Ports[0].Protocol != corev1.ProtocolTCP {
@@ -44,16 +46,18 @@ func TestSecretDefaults(t *testing.T) {
 		secret corev1.Secret
 		want   map[string]string
 	}{
-		"nothing":     {corev1.Secret{}, nil},
-		"no text":     {corev1.Secret{StringData: map[string]string{}}, nil},
-		"text alone":  {corev1.Secret{StringData: map[string]string{"a": "x", "b": ""}}, map[string]string{"a": "x", "b": ""}},
-		"text counts": {corev1.Secret{StringData: map[string]string{"a": "x"}, Data: map[string][]byte{"a": []byte("y"), "b": []byte("z")}}, map[string]string{"a": "x", "b": "z"}},
+		"nothing":    {corev1.Secret{}, nil},
+		"no text":    {corev1.Secret{StringData: map[string]string{}}, nil},
+		"text alone": {corev1.Secret{StringData: map[string]string{"a": "x", "b": ""}}, map[string]string{"a": "x", "b": ""}},
+		"text counts": {corev1.Secret{StringData: map[string]string{"a": "x"}, Data: map[string][]byte{"a": []byte("y"), "b": []byte("z")}},
+			map[string]string{"a": "x", "b": "z"}},
 	} {
 		list := &corev1.SecretList{Items: []corev1.Secret{*test.secret.DeepCopy()}}
 		scheme.Default(&test.secret)
 		scheme.Default(list)
 		for _, got := range []corev1.Secret{test.secret, list.Items[0]} {
-			if got.Type != corev1.SecretTypeOpaque || got.StringData != nil || len(got.Data) != len(test.want) || got.Data != nil && test.want == nil {
+			if got.Type != corev1.SecretTypeOpaque || got.StringData != nil || len(got.Data) != len(test.want) ||
+				got.Data != nil && test.want == nil {
 				t.Errorf("%s: %+v", name, got)
 			}
 			for key, want := range test.want {

@@ -46,8 +46,10 @@ func AddToScheme(scheme *runtime.Scheme) error {
 			internal: []runtime.Object{&v1.EndpointSlice{}, &v1.EndpointSliceList{}},
 		},
 		{
-			version:  networkingv1.SchemeGroupVersion,
-			external: []runtime.Object{&networkingv1.ServiceCIDR{}, &networkingv1.ServiceCIDRList{}, &networkingv1.IPAddress{}, &networkingv1.IPAddressList{}},
+			version: networkingv1.SchemeGroupVersion,
+			external: []runtime.Object{
+				&networkingv1.ServiceCIDR{}, &networkingv1.ServiceCIDRList{}, &networkingv1.IPAddress{}, &networkingv1.IPAddressList{},
+			},
 			internal: []runtime.Object{&v1.ServiceCIDR{}, &v1.ServiceCIDRList{}, &v1.IPAddress{}, &v1.IPAddressList{}},
 			both: []runtime.Object{
 				&networkingv1.Ingress{}, &networkingv1.IngressList{}, &networkingv1.IngressClass{}, &networkingv1.IngressClassList{},

@@ -59,7 +59,8 @@ func Image(binary Binary) (v1.Image, error) {
 		if err != nil {
 			return nil, err
 		}
-		image, err = mutate.Append(image, mutate.Addendum{Layer: packed, History: v1.History{Created: created, CreatedBy: "hack/image: " + part.what}})
+		image, err = mutate.Append(image,
+			mutate.Addendum{Layer: packed, History: v1.History{Created: created, CreatedBy: "hack/image: " + part.what}})
 		if err != nil {
 			return nil, err
 		}

@@ -63,7 +63,8 @@ func checkConfig(t *testing.T, image v1.Image) {
 		t.Fatal(err)
 	}
 	config := file.Config
-	if config.User != "65532:65532" || !slices.Equal(config.Entrypoint, []string{"/portolan"}) || len(config.Cmd) > 0 || file.OS != "linux" || file.Architecture != runtime.GOARCH {
+	if config.User != "65532:65532" || !slices.Equal(config.Entrypoint, []string{"/portolan"}) || len(config.Cmd) > 0 || file.OS != "linux" ||
+		file.Architecture != runtime.GOARCH {
 		t.Errorf("got %+v for %s/%s", config, file.OS, file.Architecture)
 	}
 	if got := config.Labels["org.opencontainers.image.version"]; got != version {
@@ -147,7 +148,8 @@ func TestPush(t *testing.T) {
 	if err := deliver(index, "", "v1", repository+":v1", &said); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{repository + "@" + digest(t, index) + "\n", "newName: " + repository + "\n", "digest: " + digest(t, index) + "\n"} {
+	for _, want := range []string{repository + "@" + digest(t, index) + "\n", "newName: " + repository + "\n",
+		"digest: " + digest(t, index) + "\n"} {
 		if !strings.Contains(said.String(), want) {
 			t.Errorf("nothing is said of %s in:\n%s", want, &said)
 		}
@@ -165,7 +167,8 @@ func TestPush(t *testing.T) {
 			t.Errorf("the image for %s has the server of %s", architecture, got)
 		}
 	}
-	if err := run(t.Context(), source, version, nil, t.TempDir(), repository+":", io.Discard); err == nil || !strings.Contains(err.Error(), repository) {
+	if err := run(t.Context(), source, version, nil, t.TempDir(), repository+":", io.Discard); err == nil ||
+		!strings.Contains(err.Error(), repository) {
 		t.Errorf("no tag: %v", err)
 	}
 	said.Reset()

@@ -20,7 +20,8 @@ func main() {
 	version := flag.String("version", "devel", "The release that the binaries and the image say they are.")
 	platforms := flag.String("platforms", "linux/amd64,linux/arm64", "What to build for, with commas between.")
 	out := flag.String("out", "", "The directory to write the OCI layout to. What it has is replaced.")
-	push := flag.String("push", "", "The repository and tag to push the image to, such as registry.example/portolan:v1. Credentials are those of docker login.")
+	push := flag.String("push", "",
+		"The repository and tag to push the image to, such as registry.example/portolan:v1. Credentials are those of docker login.")
 	flag.Parse()
 	if err := run(context.Background(), *source, *version, strings.Split(*platforms, ","), *out, *push, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)

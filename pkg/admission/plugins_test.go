@@ -86,7 +86,8 @@ func nodePortService() *v1.Service {
 
 func TestVerbs(t *testing.T) {
 	for name, plugin := range services() {
-		for operation, want := range map[admission.Operation]bool{admission.Create: true, admission.Update: true, admission.Delete: false, admission.Connect: false} {
+		for operation, want := range map[admission.Operation]bool{admission.Create: true, admission.Update: true, admission.Delete: false,
+			admission.Connect: false} {
 			if got := plugin.Handles(operation); got != want {
 				t.Errorf("%s handles %s: %v", name, operation, got)
 			}
@@ -100,10 +101,12 @@ func TestOtherRequestsPass(t *testing.T) {
 	for name, plugin := range services() {
 		plugin.SetLedger(&claims.Ledger{Index: allocation.New(time.Now)}, func() bool { return false })
 		for what, r := range map[string]request{
-			"status":                  {v1.Resource("services"), "status", admission.Update, nodePortService(), nodePortService()},
-			"a claim":                 {v1.Resource("ipaddresses"), "", admission.Create, &v1.IPAddress{}, nil},
-			"endpoints":               {v1.Resource("endpoints"), "", admission.Update, &v1.Endpoints{}, &v1.Endpoints{}},
-			"another group's Service": {schema.GroupResource{Group: "serving.example", Resource: "services"}, "", admission.Create, nodePortService(), nil},
+			"status":    {v1.Resource("services"), "status", admission.Update, nodePortService(), nodePortService()},
+			"a claim":   {v1.Resource("ipaddresses"), "", admission.Create, &v1.IPAddress{}, nil},
+			"endpoints": {v1.Resource("endpoints"), "", admission.Update, &v1.Endpoints{}, &v1.Endpoints{}},
+			"another group's Service": {
+				schema.GroupResource{Group: "serving.example", Resource: "services"}, "", admission.Create, nodePortService(), nil,
+			},
 		} {
 			attributes := r.attributes()
 			if err := run(t.Context(), plugin, attributes); err != nil {

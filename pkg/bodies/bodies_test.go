@@ -98,16 +98,25 @@ func TestLimits(t *testing.T) {
 		{"directives in UTF-16", yamlType, strings.Repeat("%\x00T\x00\n\x00", maxDirectives+2), "directives"},
 		{"YAML that is none", yamlType, "a: [", ""},
 
-		{"a depth by paths", jsonPatch, operations(`{"op":"add","path":"`+strings.Repeat("/a", maxDepth+1)+`","value":1}`, 1), "exceeded max depth"},
-		{"a depth by moves", jsonPatch, operations(`{"op":"add","path":"/b","value":{}},{"op":"move","from":"/a","path":"/b/a"},{"op":"move","from":"/b","path":"/a"}`, maxLift+1), "exceeded max depth"},
+		{"a depth by paths", jsonPatch, operations(`{"op":"add","path":"`+strings.Repeat("/a", maxDepth+1)+`","value":1}`, 1),
+			"exceeded max depth"},
+		{"a depth by moves", jsonPatch,
+			operations(`{"op":"add","path":"/b","value":{}},{"op":"move","from":"/a","path":"/b/a"},{"op":"move","from":"/b","path":"/a"}`,
+				maxLift+1), "exceeded max depth"},
 		{"a depth by copies", jsonPatch, operations(`{"op":"copy","from":"/a","path":"/a/b/c/d/e"}`, 20), "exceeded max depth"},
 		{"moves on a level", jsonPatch, operations(`{"op":"move","from":"/metadata/labels/a","path":"/metadata/labels/b"}`, 5000), ""},
-		{"inserts into a long list", jsonPatch, `[{"op":"add","path":"/a","value":[` + strings.Repeat("0,", 500_000) + `0]},` + operations(`{"op":"add","path":"/a/0","value":0}`, 9000)[1:], "too many operations"},
+		{"inserts into a long list", jsonPatch,
+			`[{"op":"add","path":"/a","value":[` + strings.Repeat("0,", 500_000) + `0]},` +
+				operations(`{"op":"add","path":"/a/0","value":0}`, 9000)[1:], "too many operations"},
 		{"many operations", jsonPatch, operations(`{"op":"add","path":"/spec/ports/-","value":{"port":80,"name":"a"}}`, 10_000), ""},
-		{"more operations than the handler takes", jsonPatch, operations(`{"op":"add","path":"`+strings.Repeat("/a", maxDepth+1)+`","value":1}`, maxOperations+1), ""},
+		{"more operations than the handler takes", jsonPatch,
+			operations(`{"op":"add","path":"`+strings.Repeat("/a", maxDepth+1)+`","value":1}`, maxOperations+1), ""},
 		{"a JSON patch that is none", jsonPatch, `[{"op":`, ""},
-		{"a large value at a long path", jsonPatch, operations(`{"op":"add","path":"`+strings.Repeat("/a", 200)+`","value":"`+strings.Repeat("x", 500_000)+`"}`, 1), "too much at too deep a level"},
-		{"long lists merged", strategic, `{"metadata":{"finalizers":[` + strings.Repeat(`"a",`, maxMergedElements) + `"a"]}}`, "use server-side apply"},
+		{"a large value at a long path", jsonPatch,
+			operations(`{"op":"add","path":"`+strings.Repeat("/a", 200)+`","value":"`+strings.Repeat("x", 500_000)+`"}`, 1),
+			"too much at too deep a level"},
+		{"long lists merged", strategic, `{"metadata":{"finalizers":[` + strings.Repeat(`"a",`, maxMergedElements) + `"a"]}}`,
+			"use server-side apply"},
 		{"many labels merged", strategic, `{"metadata":{"labels":{` + strings.Repeat(`"a":"b",`, maxMergedElements+1) + `"a":"b"}}}`, ""},
 		{"long lists", jsonType, `[` + strings.Repeat(`"a",`, maxMergedElements) + `"a"]`, ""},
 
@@ -154,8 +163,10 @@ func TestProtobufQuantities(t *testing.T) {
 		marker := strings.Repeat("7", len(quantity))
 		parsed := resource.MustParse(marker[:len(marker)-1] + "1")
 		object := corev1.Pod{
-			ObjectMeta: metav1.ObjectMeta{Name: "p", UID: "4d3c8f1e-1234-4abc-823e-123456789012", Annotations: map[string]string{"a": "x 1e-99999 y"}},
-			Spec:       corev1.PodSpec{Overhead: corev1.ResourceList{"cpu": parsed, "memory": parsed}},
+			ObjectMeta: metav1.ObjectMeta{
+				Name: "p", UID: "4d3c8f1e-1234-4abc-823e-123456789012", Annotations: map[string]string{"a": "x 1e-99999 y"},
+			},
+			Spec: corev1.PodSpec{Overhead: corev1.ResourceList{"cpu": parsed, "memory": parsed}},
 		}
 		data, err := object.Marshal()
 		if err != nil {

@@ -50,7 +50,8 @@ func WithLimits(handler http.Handler, limits Limits) http.Handler {
 
 func (l Limits) check(req *http.Request) error {
 	if length := len(req.URL.Path) + len(req.URL.RawQuery); length > maxURL {
-		return tooLong(http.StatusRequestURITooLong, metav1.StatusReason("URITooLong"), "the URL has %d bytes, and at most %d are accepted", length, maxURL)
+		return tooLong(http.StatusRequestURITooLong, metav1.StatusReason("URITooLong"), "the URL has %d bytes, and at most %d are accepted",
+			length, maxURL)
 	}
 	length := 0
 	for name, values := range req.Header {
@@ -59,7 +60,8 @@ func (l Limits) check(req *http.Request) error {
 		}
 	}
 	if length > maxHeaders {
-		return tooLong(http.StatusRequestHeaderFieldsTooLarge, metav1.StatusReason("HeadersTooLarge"), "the headers have %d bytes, and at most %d are accepted", length, maxHeaders)
+		return tooLong(http.StatusRequestHeaderFieldsTooLarge, metav1.StatusReason("HeadersTooLarge"),
+			"the headers have %d bytes, and at most %d are accepted", length, maxHeaders)
 	}
 	return l.checkTimeout(req)
 }

@@ -58,7 +58,8 @@ func (p Policy) Authorities(b Bundle, name string, now time.Time, published Publ
 			return nil, nil, err
 		}
 		next = append(next, made)
-		changes = append(changes, fmt.Sprintf("authority %s has been made, good until %s", made.Cert.Subject.CommonName, made.Cert.NotAfter.Format(time.RFC3339)))
+		changes = append(changes, fmt.Sprintf("authority %s has been made, good until %s", made.Cert.Subject.CommonName,
+			made.Cert.NotAfter.Format(time.RFC3339)))
 	}
 
 	signer := p.signer(next, now, published)

@@ -31,10 +31,14 @@ func TestFieldErrors(t *testing.T) {
 		want  string
 	}{
 		{address("10.96.0.5"), `spec.clusterIPs: Invalid value: ` + list + `: failed to allocate IP 10.96.0.5: provided IP is already allocated`},
-		{address("10.97.0.5"), `spec.clusterIPs: Invalid value: ` + list + `: failed to allocate IP 10.97.0.5: the provided network does not match the current range`},
-		{address("10.96.0.0"), `spec.clusterIPs: Invalid value: ` + list + `: failed to allocate IP 10.96.0.0: the provided network does not match the current range`},
-		{address("10.96.0.255"), `spec.clusterIPs: Invalid value: ` + list + `: failed to allocate IP 10.96.0.255: the provided network does not match the current range`},
-		{address("fd00:10:96::"), `spec.clusterIPs: Invalid value: ` + list + `: failed to allocate IP fd00:10:96::: the provided network does not match the current range`},
+		{address("10.97.0.5"), `spec.clusterIPs: Invalid value: ` + list +
+			`: failed to allocate IP 10.97.0.5: the provided network does not match the current range`},
+		{address("10.96.0.0"), `spec.clusterIPs: Invalid value: ` + list +
+			`: failed to allocate IP 10.96.0.0: the provided network does not match the current range`},
+		{address("10.96.0.255"), `spec.clusterIPs: Invalid value: ` + list +
+			`: failed to allocate IP 10.96.0.255: the provided network does not match the current range`},
+		{address("fd00:10:96::"), `spec.clusterIPs: Invalid value: ` + list +
+			`: failed to allocate IP fd00:10:96::: the provided network does not match the current range`},
 		{port(30080), `spec.ports[0].nodePort: Invalid value: 30080: provided port is already allocated`},
 		{port(40000), `spec.ports[1].nodePort: Invalid value: 40000: provided port is not in the valid range. The range of valid ports is 30000-30099`},
 		{port(30090), `spec.healthCheckNodePort: Invalid value: 30090: provided port is already allocated`},
@@ -79,7 +83,8 @@ func TestFullTexts(t *testing.T) {
 	index.Observe(port(30000), allocation.Claim{UID: "a", Revision: 2})
 	_, err := index.Pick(allocation.IPv4)
 	svc := newService(nil)
-	if got, want := FieldError(svc, allocation.Value{Class: allocation.IPv4}, err).Detail, "failed to allocate a serviceIP: range is full: kubernetes (10.0.0.0/30) holds 2 of 2"; got != want {
+	if got, want := FieldError(svc, allocation.Value{Class: allocation.IPv4},
+		err).Detail, "failed to allocate a serviceIP: range is full: kubernetes (10.0.0.0/30) holds 2 of 2"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	_, err = index.Pick(allocation.Port)
@@ -105,7 +110,8 @@ func TestSubstitute(t *testing.T) {
 	if spec.ClusterIP != "10.0.0.6" || !slices.Equal(spec.ClusterIPs, []string{"10.0.0.6", "fd00::6"}) {
 		t.Errorf("got %s %v", spec.ClusterIP, spec.ClusterIPs)
 	}
-	if spec.Ports[0].NodePort != 30054 || spec.Ports[1].NodePort != 30054 || spec.Ports[2].NodePort != 30080 || spec.HealthCheckNodePort != 30091 {
+	if spec.Ports[0].NodePort != 30054 || spec.Ports[1].NodePort != 30054 || spec.Ports[2].NodePort != 30080 ||
+		spec.HealthCheckNodePort != 30091 {
 		t.Errorf("got %v %d", spec.Ports, spec.HealthCheckNodePort)
 	}
 }

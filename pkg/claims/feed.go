@@ -109,7 +109,8 @@ type indexStore struct {
 
 var _ cache.ReflectorStore = &indexStore{}
 
-func claimStore(ledger *Ledger, classes []allocation.Class, claimOf func(runtime.Object) (allocation.Value, allocation.Claim, bool)) *indexStore {
+func claimStore(ledger *Ledger, classes []allocation.Class,
+	claimOf func(runtime.Object) (allocation.Value, allocation.Claim, bool)) *indexStore {
 	index, observer := ledger.Index, ledger.observe()
 	told := func(class allocation.Class, revision int64) {
 		index.Told(class, revision)

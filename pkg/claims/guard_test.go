@@ -26,7 +26,8 @@ type oneObject struct {
 	passed  int
 }
 
-func (s *oneObject) Delete(ctx context.Context, _ string, _ runtime.Object, _ *storage.Preconditions, validate storage.ValidateObjectFunc, _ runtime.Object, _ storage.DeleteOptions) error {
+func (s *oneObject) Delete(ctx context.Context, _ string, _ runtime.Object, _ *storage.Preconditions, validate storage.ValidateObjectFunc,
+	_ runtime.Object, _ storage.DeleteOptions) error {
 	if err := validate(ctx, s.object); err != nil {
 		return err
 	}
@@ -34,7 +35,8 @@ func (s *oneObject) Delete(ctx context.Context, _ string, _ runtime.Object, _ *s
 	return nil
 }
 
-func (s *oneObject) GuaranteedUpdate(_ context.Context, _ string, _ runtime.Object, _ bool, _ *storage.Preconditions, tryUpdate storage.UpdateFunc, _ runtime.Object) error {
+func (s *oneObject) GuaranteedUpdate(_ context.Context, _ string, _ runtime.Object, _ bool, _ *storage.Preconditions,
+	tryUpdate storage.UpdateFunc, _ runtime.Object) error {
 	output, _, err := tryUpdate(s.object.DeepCopyObject(), storage.ResponseMeta{})
 	if err == nil {
 		s.object = output
@@ -198,10 +200,11 @@ func TestGuardUpdate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inner := &oneObject{object: test.object}
-			err := Guard(inner).GuaranteedUpdate(t.Context(), "key", nil, false, nil, storage.SimpleUpdate(func(object runtime.Object) (runtime.Object, error) {
-				test.change(object.(metav1.Object))
-				return object, nil
-			}), nil)
+			err := Guard(inner).GuaranteedUpdate(t.Context(), "key", nil, false, nil,
+				storage.SimpleUpdate(func(object runtime.Object) (runtime.Object, error) {
+					test.change(object.(metav1.Object))
+					return object, nil
+				}), nil)
 			checkConflict(t, err, test.want)
 		})
 	}
@@ -213,7 +216,8 @@ func TestGuardUpdateKeepsErrors(t *testing.T) {
 		object.(*v1.IPAddress).Spec.ParentRef = nil
 		return nil, stop
 	})
-	if err := Guard(&oneObject{object: guardedAddress("u")}).GuaranteedUpdate(t.Context(), "key", nil, false, nil, update, nil); !errors.Is(err, stop) {
+	if err := Guard(&oneObject{object: guardedAddress("u")}).GuaranteedUpdate(t.Context(), "key", nil, false, nil, update,
+		nil); !errors.Is(err, stop) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -35,7 +35,8 @@ type Ledger struct {
 // NewLedger makes a ledger that writes claims where the stores of their
 // resources do. mayRead decides whether an error names the holder of a value;
 // the observer may be nil.
-func NewLedger(index *allocation.Index, client kubernetes.Interface, getter generic.RESTOptionsGetter, mayRead MayRead, observer Observer) (*Ledger, error) {
+func NewLedger(index *allocation.Index, client kubernetes.Interface, getter generic.RESTOptionsGetter, mayRead MayRead,
+	observer Observer) (*Ledger, error) {
 	ledger := &Ledger{Index: index, client: client, mayRead: mayRead, observer: observer, Dependents: Dependents{client: client}}
 	for _, kind := range []struct {
 		resource string

@@ -54,7 +54,9 @@ func storedPort(t *testing.T, l *Ledger, uid types.UID, revision int64) *mvccpb.
 	t.Helper()
 	put, err := l.ports.Encode(t.Context(), "30080", &v1.NodePort{
 		ObjectMeta: metav1.ObjectMeta{Name: "30080", Labels: map[string]string{"kept": "yes"}, Finalizers: []string{"example.com/f"}},
-		Spec:       v1.NodePortSpec{Protocols: []corev1.Protocol{"TCP"}, ParentRef: &v1.ParentReference{Resource: "services", Name: "x", UID: uid}},
+		Spec: v1.NodePortSpec{
+			Protocols: []corev1.Protocol{"TCP"}, ParentRef: &v1.ParentReference{Resource: "services", Name: "x", UID: uid},
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -99,7 +101,8 @@ func TestRewrite(t *testing.T) {
 				if err := l.ports.Decode(t.Context(), &mvccpb.KeyValue{Key: []byte(put.Key), Value: put.Value}, &written); err != nil {
 					t.Fatal(err)
 				}
-				if len(written.Spec.Protocols) != 2 || test.revision != 0 && written.Labels["kept"] != "yes" || len(written.Finalizers) > 0 || written.Spec.ParentRef.UID != "web-uid" {
+				if len(written.Spec.Protocols) != 2 || test.revision != 0 && written.Labels["kept"] != "yes" || len(written.Finalizers) > 0 ||
+					written.Spec.ParentRef.UID != "web-uid" {
 					t.Errorf("written: %+v", written)
 				}
 			}
@@ -187,7 +190,8 @@ func TestTakeReliesOnRangeOnce(t *testing.T) {
 	l := newLedger(t, nil)
 	addPorts(l.Index, "r", 7, "30000-30099")
 	plan := &txn.Plan{}
-	if _, err := l.plan(t.Context(), plan, change{owner: newService(nil), after: holdings{port(30001): {"TCP"}, port(30002): {"TCP"}}}); err != nil {
+	if _, err := l.plan(t.Context(), plan,
+		change{owner: newService(nil), after: holdings{port(30001): {"TCP"}, port(30002): {"TCP"}}}); err != nil {
 		t.Fatal(err)
 	}
 	guards := map[string]int64{}

@@ -32,7 +32,8 @@ func setAddressRange(index *allocation.Index, cidr *v1.ServiceCIDR, revision int
 	}
 	for _, class := range []allocation.Class{allocation.IPv4, allocation.IPv6} {
 		index.SetRange(class, allocation.Range{
-			Name: cidr.Name, Revision: revision, Blocks: blocks[class], Usable: usable && len(blocks[class]) > 0, Automatic: true, Primary: class == primary,
+			Name: cidr.Name, Revision: revision, Blocks: blocks[class], Usable: usable && len(blocks[class]) > 0, Automatic: true,
+			Primary: class == primary,
 		})
 	}
 }

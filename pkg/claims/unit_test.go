@@ -67,7 +67,9 @@ func TestHoldings(t *testing.T) {
 		}), holdings{}},
 		"node ports, one for two protocols": {newService(func(s *corev1.ServiceSpec) {
 			s.Type = corev1.ServiceTypeNodePort
-			s.Ports = []corev1.ServicePort{servicePort(53, 30053, udp), servicePort(53, 30053, tcp), servicePort(80, 30080, tcp), servicePort(81, 0, tcp)}
+			s.Ports = []corev1.ServicePort{
+				servicePort(53, 30053, udp), servicePort(53, 30053, tcp), servicePort(80, 30080, tcp), servicePort(81, 0, tcp),
+			}
 		}), holdings{port(30053): {tcp, udp}, port(30080): {tcp}}},
 		"node ports of a type that has none": {newService(func(s *corev1.ServiceSpec) {
 			s.Ports = []corev1.ServicePort{servicePort(80, 30080, tcp)}
@@ -93,13 +95,20 @@ func TestDiffer(t *testing.T) {
 		before, after holdings
 		want          difference
 	}{
-		"nothing":                  {nil, nil, difference{}},
-		"the same":                 {holdings{address("10.0.0.5"): nil, port(80): tcp, port(81): nil}, holdings{address("10.0.0.5"): nil, port(80): tcp, port(81): nil}, difference{}},
-		"no protocols and none":    {holdings{port(80): nil}, holdings{port(80): {}}, difference{}},
-		"create":                   {nil, holdings{address("10.0.0.5"): nil, port(80): tcp}, difference{take: values(address("10.0.0.5"), port(80))}},
-		"delete":                   {holdings{address("10.0.0.5"): nil, port(80): tcp}, nil, difference{release: values(address("10.0.0.5"), port(80))}},
-		"other address":            {holdings{address("10.0.0.5"): nil}, holdings{address("10.0.0.6"): nil}, difference{take: values(address("10.0.0.6")), release: values(address("10.0.0.5"))}},
-		"second family":            {holdings{address("10.0.0.5"): nil}, holdings{address("10.0.0.5"): nil, address("fd00::5"): nil}, difference{take: values(address("fd00::5"))}},
+		"nothing": {nil, nil, difference{}},
+		"the same": {holdings{address("10.0.0.5"): nil, port(80): tcp, port(81): nil},
+			holdings{address("10.0.0.5"): nil, port(80): tcp, port(81): nil}, difference{}},
+		"no protocols and none": {holdings{port(80): nil}, holdings{port(80): {}}, difference{}},
+		"create": {
+			nil, holdings{address("10.0.0.5"): nil, port(80): tcp}, difference{take: values(address("10.0.0.5"), port(80))},
+		},
+		"delete": {
+			holdings{address("10.0.0.5"): nil, port(80): tcp}, nil, difference{release: values(address("10.0.0.5"), port(80))},
+		},
+		"other address": {holdings{address("10.0.0.5"): nil}, holdings{address("10.0.0.6"): nil},
+			difference{take: values(address("10.0.0.6")), release: values(address("10.0.0.5"))}},
+		"second family": {holdings{address("10.0.0.5"): nil}, holdings{address("10.0.0.5"): nil, address("fd00::5"): nil},
+			difference{take: values(address("fd00::5"))}},
 		"protocol more":            {holdings{port(80): tcp}, holdings{port(80): both}, difference{rewrite: values(port(80))}},
 		"protocol other":           {holdings{port(80): tcp}, holdings{port(80): udp}, difference{rewrite: values(port(80))}},
 		"health check turned port": {holdings{port(80): nil}, holdings{port(80): tcp}, difference{rewrite: values(port(80))}},
@@ -139,14 +148,18 @@ func TestFamilies(t *testing.T) {
 		cidrs []cidr
 		want  []corev1.IPFamily
 	}{
-		"none":                         {nil, nil},
-		"one family":                   {[]cidr{{"kubernetes", []string{"10.0.0.0/24"}}}, []corev1.IPFamily{v4}},
-		"both, IPv4 first":             {[]cidr{{"kubernetes", []string{"10.0.0.0/24", "fd00::/64"}}}, []corev1.IPFamily{v4, v6}},
-		"both, IPv6 first":             {[]cidr{{"kubernetes", []string{"fd00::/64", "10.0.0.0/24"}}}, []corev1.IPFamily{v6, v4}},
-		"the default rules":            {[]cidr{{"a", []string{"10.0.0.0/24"}}, {"kubernetes", []string{"fd00::/64"}}}, []corev1.IPFamily{v6, v4}},
-		"without default, by name":     {[]cidr{{"b", []string{"10.0.0.0/24"}}, {"a", []string{"fd00::/64"}}}, []corev1.IPFamily{v6, v4}},
-		"without default, both in one": {[]cidr{{"b", []string{"10.0.0.0/24"}}, {"a", []string{"fd00::/64", "10.1.0.0/24"}}}, []corev1.IPFamily{v6, v4}},
-		"nonsense offers nothing":      {[]cidr{{"kubernetes", []string{"10.0.0.0"}}, {"b", []string{"fd00::/64"}}}, []corev1.IPFamily{v6}},
+		"none":             {nil, nil},
+		"one family":       {[]cidr{{"kubernetes", []string{"10.0.0.0/24"}}}, []corev1.IPFamily{v4}},
+		"both, IPv4 first": {[]cidr{{"kubernetes", []string{"10.0.0.0/24", "fd00::/64"}}}, []corev1.IPFamily{v4, v6}},
+		"both, IPv6 first": {[]cidr{{"kubernetes", []string{"fd00::/64", "10.0.0.0/24"}}}, []corev1.IPFamily{v6, v4}},
+		"the default rules": {
+			[]cidr{{"a", []string{"10.0.0.0/24"}}, {"kubernetes", []string{"fd00::/64"}}}, []corev1.IPFamily{v6, v4},
+		},
+		"without default, by name": {[]cidr{{"b", []string{"10.0.0.0/24"}}, {"a", []string{"fd00::/64"}}}, []corev1.IPFamily{v6, v4}},
+		"without default, both in one": {
+			[]cidr{{"b", []string{"10.0.0.0/24"}}, {"a", []string{"fd00::/64", "10.1.0.0/24"}}}, []corev1.IPFamily{v6, v4},
+		},
+		"nonsense offers nothing": {[]cidr{{"kubernetes", []string{"10.0.0.0"}}, {"b", []string{"fd00::/64"}}}, []corev1.IPFamily{v6}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			index := newIndex()
@@ -161,7 +174,9 @@ func TestFamilies(t *testing.T) {
 	t.Run("not usable", func(t *testing.T) {
 		index := newIndex()
 		setAddressRange(index, &v1.ServiceCIDR{
-			ObjectMeta: metav1.ObjectMeta{Name: "kubernetes", DeletionTimestamp: ptr.To(metav1.Now())}, Spec: v1.ServiceCIDRSpec{CIDRs: []string{"10.0.0.0/24"}},
+			ObjectMeta: metav1.ObjectMeta{Name: "kubernetes", DeletionTimestamp: ptr.To(metav1.Now())}, Spec: v1.ServiceCIDRSpec{
+				CIDRs: []string{"10.0.0.0/24"},
+			},
 		}, 1)
 		setAddressRange(index, &v1.ServiceCIDR{
 			ObjectMeta: metav1.ObjectMeta{Name: "b"}, Spec: v1.ServiceCIDRSpec{CIDRs: []string{"fd00::/64"}},

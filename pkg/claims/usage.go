@@ -21,7 +21,8 @@ func (l *Ledger) Families() []corev1.IPFamily {
 		family corev1.IPFamily
 	}
 	var candidates []candidate
-	for class, family := range map[allocation.Class]corev1.IPFamily{allocation.IPv4: corev1.IPv4Protocol, allocation.IPv6: corev1.IPv6Protocol} {
+	for class, family := range map[allocation.Class]corev1.IPFamily{allocation.IPv4: corev1.IPv4Protocol,
+		allocation.IPv6: corev1.IPv6Protocol} {
 		for _, r := range l.Index.Ranges(class) {
 			if r.Usable {
 				candidates = append(candidates, candidate{r, family})

@@ -69,11 +69,14 @@ etcd and Portolan have to have been restarted once.`,
 	}
 	var sets cliflag.NamedFlagSets
 	cluster := sets.FlagSet("cluster")
-	cluster.StringVar(&o.kubeconfig, "kubeconfig", o.kubeconfig, "kubeconfig of the cluster. Without it it is the one that this runs in as a Pod, with the Pod's service account.")
+	cluster.StringVar(&o.kubeconfig, "kubeconfig", o.kubeconfig,
+		"kubeconfig of the cluster. Without it it is the one that this runs in as a Pod, with the Pod's service account.")
 	cluster.StringVar(&o.namespace, "namespace", o.namespace, "Namespace of etcd and of the Secrets")
 	names := sets.FlagSet("names")
-	names.StringVar(&o.clusterDomain, "cluster-domain", o.clusterDomain, "What the names of the cluster's Services end in. Members look up each other's names, which do.")
-	names.StringSliceVar(&o.hosts, "host", o.hosts, "Name or IP address that members are reached by, besides those of their Service and of loopback; may be repeated. A name may begin with *.")
+	names.StringVar(&o.clusterDomain, "cluster-domain", o.clusterDomain,
+		"What the names of the cluster's Services end in. Members look up each other's names, which do.")
+	names.StringSliceVar(&o.hosts, "host", o.hosts,
+		"Name or IP address that members are reached by, besides those of their Service and of loopback; may be repeated. A name may begin with *.")
 	addFlags(cmd, sets)
 	return cmd
 }

@@ -40,7 +40,8 @@ func TestEtcdCertificatesHelp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{"Cluster flags:", "--kubeconfig", "Names flags:", "--host", "portolan certificates etcd --namespace=portolan"} {
+	for _, part := range []string{"Cluster flags:", "--kubeconfig", "Names flags:", "--host",
+		"portolan certificates etcd --namespace=portolan"} {
 		if !strings.Contains(out, part) {
 			t.Errorf("no %q in:\n%s", part, out)
 		}

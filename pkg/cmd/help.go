@@ -152,7 +152,8 @@ func (h *help) writeCommon(out io.Writer, cmd *cobra.Command, width int) {
 		}
 	}
 	fmt.Fprintln(out)
-	writeWrapped(out, "", "", fmt.Sprintf("There are more flags. --help=TOPIC shows those of a topic, and what they do by default: %s.", strings.Join(h.names(), ", ")), width)
+	writeWrapped(out, "", "", fmt.Sprintf("There are more flags. --help=TOPIC shows those of a topic, and what they do by default: %s.",
+		strings.Join(h.names(), ", ")), width)
 }
 
 func (h *help) writeTopic(out io.Writer, topic string, width int) {
@@ -181,7 +182,8 @@ func (h *help) writeTopic(out io.Writer, topic string, width int) {
 			name += " " + kind
 		}
 		fmt.Fprintf(out, "  %s\n", name)
-		if !strings.Contains(usage, "(default") && !slices.Contains([]string{"", "false", "0", "0s", "[]", "<nil>"}, flag.DefValue) && flag.Name != featureGates {
+		if !strings.Contains(usage, "(default") && !slices.Contains([]string{"", "false", "0", "0s", "[]", "<nil>"}, flag.DefValue) &&
+			flag.Name != featureGates {
 			usage += fmt.Sprintf(" (default %s)", strings.Trim(flag.DefValue, "[]"))
 		}
 		for line := range strings.Lines(usage) {

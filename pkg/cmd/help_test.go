@@ -88,7 +88,8 @@ func TestHelpTopics(t *testing.T) {
 		for _, topic := range server.topics.Order {
 			shown := helpAt(t, server.cmd, 100, "--help="+topic)
 			server.cmd.Flags().VisitAll(func(flag *pflag.Flag) {
-				if strings.Contains(shown, "--"+flag.Name+"\n") || strings.Contains(shown, "--"+flag.Name+" ") && server.topics.FlagSets[topic].Lookup(flag.Name) != nil {
+				if strings.Contains(shown, "--"+flag.Name+"\n") ||
+					strings.Contains(shown, "--"+flag.Name+" ") && server.topics.FlagSets[topic].Lookup(flag.Name) != nil {
 					topics[flag.Name] = append(topics[flag.Name], topic)
 				}
 			})

@@ -60,7 +60,8 @@ raised, and doesn't start again.`,
 	}
 	o.addFlags(cmd)
 	o.addEncryptionFlag(cmd)
-	cmd.Flags().StringVar(&o.Etcd.DefaultStorageMediaType, "storage-media-type", o.Etcd.DefaultStorageMediaType, "The server's --storage-media-type: what objects are encoded in")
+	cmd.Flags().StringVar(&o.Etcd.DefaultStorageMediaType, "storage-media-type", o.Etcd.DefaultStorageMediaType,
+		"The server's --storage-media-type: what objects are encoded in")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "Say what would be rewritten and write nothing")
 	return cmd
 }

@@ -47,7 +47,8 @@ that they were made from.`,
 		},
 	}
 	cmd.Flags().StringVar(&o.DataDir, "data-dir", o.DataDir, "Data directory that has no store yet. It is made if it isn't there")
-	cmd.Flags().StringVar(&o.Etcd.StorageConfig.Prefix, "etcd-prefix", o.Etcd.StorageConfig.Prefix, "What the server's keys begin with: its --etcd-prefix")
+	cmd.Flags().StringVar(&o.Etcd.StorageConfig.Prefix, "etcd-prefix", o.Etcd.StorageConfig.Prefix,
+		"What the server's keys begin with: its --etcd-prefix")
 	o.addEncryptionFlag(cmd)
 	return cmd
 }
@@ -66,12 +67,14 @@ func (o storeOptions) restore(ctx context.Context, file string, out, progress io
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "%s%s is restored in %s. %s\nStart the server:\n\n  portolan serve --data-dir=%[3]s\n\n", report, file, o.DataDir, o.certificates())
+	_, err = fmt.Fprintf(out, "%s%s is restored in %s. %s\nStart the server:\n\n  portolan serve --data-dir=%[3]s\n\n", report, file,
+		o.DataDir, o.certificates())
 	return errors.Join(err, report.Err())
 }
 
 // inspect wants a store of Portolan's in a format that this release knows.
-func (o storeOptions) inspect(ctx context.Context, store *etcd.Store, stored map[string]storage.Resource, progress io.Writer) (verify.Report, error) {
+func (o storeOptions) inspect(ctx context.Context, store *etcd.Store, stored map[string]storage.Resource,
+	progress io.Writer) (verify.Report, error) {
 	if _, err := o.format(store).Check(ctx); err != nil {
 		return verify.Report{}, err
 	}

@@ -33,14 +33,16 @@ func (o storeOptions) addFlags(cmd *cobra.Command) {
 	flags.StringVar(&transport.TrustedCAFile, "etcd-cafile", "", "CA certificate that the external etcd's is checked against")
 	flags.StringVar(&transport.CertFile, "etcd-certfile", "", "Client certificate for the external etcd")
 	flags.StringVar(&transport.KeyFile, "etcd-keyfile", "", "Key of the client certificate")
-	flags.StringVar(&o.Etcd.StorageConfig.Prefix, "etcd-prefix", o.Etcd.StorageConfig.Prefix, "What the server's keys begin with: its --etcd-prefix")
+	flags.StringVar(&o.Etcd.StorageConfig.Prefix, "etcd-prefix", o.Etcd.StorageConfig.Prefix,
+		"What the server's keys begin with: its --etcd-prefix")
 	cmd.MarkFlagsMutuallyExclusive("data-dir", "etcd-servers")
 	cmd.MarkFlagsRequiredTogether("etcd-certfile", "etcd-keyfile")
 }
 
 // addEncryptionFlag is for commands that read the objects.
 func (o storeOptions) addEncryptionFlag(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&o.Etcd.EncryptionProviderConfigFilepath, "encryption-provider-config", "", "The server's --encryption-provider-config, if it has one")
+	cmd.Flags().StringVar(&o.Etcd.EncryptionProviderConfigFilepath, "encryption-provider-config", "",
+		"The server's --encryption-provider-config, if it has one")
 }
 
 // stored is how a server with these options stores each resource.

@@ -111,6 +111,7 @@ func (o *userAddOptions) run(out io.Writer, user datadir.User) error {
 	if len(user.Groups) > 0 {
 		member = strings.Join(user.Groups, ", ")
 	}
-	_, err = fmt.Fprintf(out, "%s is the kubeconfig of %s, of %s, good until %s.\n", file, user.Name, member, expires.UTC().Format(time.RFC3339))
+	_, err = fmt.Fprintf(out, "%s is the kubeconfig of %s, of %s, good until %s.\n", file, user.Name, member,
+		expires.UTC().Format(time.RFC3339))
 	return err
 }

@@ -33,7 +33,8 @@ func TestUserAdd(t *testing.T) {
 		args       []string
 		file, want string
 	}{
-		{[]string{"ann", "--group=portolan:readers", "--group=system:masters"}, "ann.kubeconfig", "the kubeconfig of ann, of portolan:readers, system:masters, good until "},
+		{[]string{"ann", "--group=portolan:readers", "--group=system:masters"}, "ann.kubeconfig",
+			"the kubeconfig of ann, of portolan:readers, system:masters, good until "},
 		{[]string{"a/b", "--out=" + filepath.Join(dir, "other"), "--validity=1h"}, "other", "the kubeconfig of a/b, of no group, good until "},
 	} {
 		out, err := runUser(t, append([]string{"add", "--data-dir=" + dir}, test.args...)...)
@@ -41,7 +42,8 @@ func TestUserAdd(t *testing.T) {
 			t.Fatal(err)
 		}
 		file := filepath.Join(dir, test.file)
-		if want := regexp.MustCompile("^" + regexp.QuoteMeta(file+" is "+test.want) + `\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\.\n$`); !want.MatchString(out) {
+		if want := regexp.MustCompile("^" + regexp.QuoteMeta(file+" is "+test.want) +
+			`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\.\n$`); !want.MatchString(out) {
 			t.Errorf("it prints %q, want %s", out, want)
 		}
 		if _, err := os.Stat(file); err != nil {
@@ -61,7 +63,8 @@ func TestUserAddUnknownGroup(t *testing.T) {
 	out, err := runUser(t, "add", "ann", "--group=portolan:reader", "--data-dir="+dir)
 	const want = `Warning: the group "portolan:reader" has no rights, unless an --authorization-config of the server gives it some. ` +
 		"Those that have are portolan:readers, portolan:writers, portolan:scrapers, system:masters\n"
-	if err != nil || !strings.HasPrefix(out, want) || !strings.Contains(out, "ann.kubeconfig is the kubeconfig of ann, of portolan:reader, good until ") {
+	if err != nil || !strings.HasPrefix(out, want) ||
+		!strings.Contains(out, "ann.kubeconfig is the kubeconfig of ann, of portolan:reader, good until ") {
 		t.Errorf("it ends with %v and prints\n%s", err, out)
 	}
 }
@@ -78,7 +81,8 @@ func TestUserAddFlags(t *testing.T) {
 		{[]string{"ann", "--group="}, `group "": it must not be empty`},
 		{[]string{"ann", "--validity=0s"}, "--validity: 0s must be more than nothing"},
 		{[]string{"ann", "--server=http://x"}, `--server: "http://x" is not a URL like https://192.0.2.7:6443`},
-		{[]string{"ann", "--data-dir=/missing"}, "/missing is not the data directory of a server without a cluster, or it has not been started yet: "},
+		{[]string{"ann", "--data-dir=/missing"},
+			"/missing is not the data directory of a server without a cluster, or it has not been started yet: "},
 	} {
 		_, err := runUser(t, append([]string{"add"}, test.args...)...)
 		expectError(t, err, test.want)
@@ -90,7 +94,8 @@ func TestUserAddHelp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{"User flags:", "--validity", users.Readers, users.Writers, "portolan user add ann --group=portolan:readers"} {
+	for _, part := range []string{"User flags:", "--validity", users.Readers, users.Writers,
+		"portolan user add ann --group=portolan:readers"} {
 		if !strings.Contains(out, part) {
 			t.Errorf("no %q in:\n%s", part, out)
 		}

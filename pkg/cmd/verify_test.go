@@ -228,7 +228,8 @@ func TestVerifyRepair(t *testing.T) {
 				t.Errorf("dry run:\n%s", stdout)
 			}
 			stdout, _, err = runVerify(t, append(flags, "--repair")...)
-			if err != nil || !strings.HasPrefix(stdout, "plan: "+make+"plan: "+remove+"done: "+make+"done: "+remove+"Checked at") || !strings.Contains(stdout, "\nOK: ") {
+			if err != nil || !strings.HasPrefix(stdout, "plan: "+make+"plan: "+remove+"done: "+make+"done: "+remove+"Checked at") ||
+				!strings.Contains(stdout, "\nOK: ") {
 				t.Errorf("%v\n%s", err, stdout)
 			}
 			stdout, _, err = runVerify(t, append(flags, "--repair", "-o", "json")...)

@@ -43,7 +43,8 @@ func TestStopsBeforeRelease(t *testing.T) {
 			}
 			election := election{config: config, lock: lock, leadership: NewLeadership()}
 			holder := func() string {
-				lease, err := cluster.CoordinationV1().Leases(config.ResourceNamespace).Get(context.Background(), config.ResourceName, metav1.GetOptions{})
+				lease, err := cluster.CoordinationV1().Leases(config.ResourceNamespace).Get(context.Background(), config.ResourceName,
+					metav1.GetOptions{})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -93,7 +93,8 @@ func (o *Options) Validate() []error {
 		errs = append(errs, errors.New("--leader-elect-lease-duration must be longer than --leader-elect-renew-deadline"))
 	}
 	if election.RenewDeadline.Duration <= time.Duration(leaderelection.JitterFactor*float64(election.RetryPeriod.Duration)) {
-		errs = append(errs, fmt.Errorf("--leader-elect-renew-deadline must be longer than %v times --leader-elect-retry-period", leaderelection.JitterFactor))
+		errs = append(errs, fmt.Errorf("--leader-elect-renew-deadline must be longer than %v times --leader-elect-retry-period",
+			leaderelection.JitterFactor))
 	}
 	if election.RetryPeriod.Duration < time.Millisecond {
 		errs = append(errs, errors.New("--leader-elect-retry-period must be longer than zero"))

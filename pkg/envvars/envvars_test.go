@@ -100,15 +100,21 @@ func TestServices(t *testing.T) {
 		services  []v1.Service
 		want      string
 	}{
-		"none":                               {"a", nil, ""},
-		"by name":                            {"a", []v1.Service{service("a/web", "10.0.0.2"), service("a/db", "10.0.0.1"), master}, "DB 10.0.0.1 KUBERNETES 10.96.0.1 WEB 10.0.0.2"},
-		"of the namespace":                   {"a", []v1.Service{service("a/web", "10.0.0.2"), service("b/web", "10.0.0.3"), service("default/db", "10.0.0.4")}, "WEB 10.0.0.2"},
-		"headless, ExternalName":             {"a", []v1.Service{service("a/headless", "None"), service("a/external", "")}, ""},
-		"dual stack: the first address":      {"a", []v1.Service{dual}, "DUAL 2001:db8::1"},
-		"a master of one's own, before":      {"a", []v1.Service{service("a/kubernetes", "10.0.0.5"), master}, "KUBERNETES 10.0.0.5"},
-		"a master of one's own, behind":      {"a", []v1.Service{master, service("a/kubernetes", "10.0.0.5")}, "KUBERNETES 10.0.0.5"},
-		"one's own, which is headless":       {"a", []v1.Service{master, service("a/kubernetes", "None")}, "KUBERNETES 10.96.0.1"},
-		"default has it as any other":        {"default", []v1.Service{master, service("default/web", "10.0.0.2")}, "KUBERNETES 10.96.0.1 WEB 10.0.0.2"},
+		"none": {"a", nil, ""},
+		"by name": {
+			"a", []v1.Service{service("a/web", "10.0.0.2"), service("a/db", "10.0.0.1"), master}, "DB 10.0.0.1 KUBERNETES 10.96.0.1 WEB 10.0.0.2",
+		},
+		"of the namespace": {
+			"a", []v1.Service{service("a/web", "10.0.0.2"), service("b/web", "10.0.0.3"), service("default/db", "10.0.0.4")}, "WEB 10.0.0.2",
+		},
+		"headless, ExternalName":        {"a", []v1.Service{service("a/headless", "None"), service("a/external", "")}, ""},
+		"dual stack: the first address": {"a", []v1.Service{dual}, "DUAL 2001:db8::1"},
+		"a master of one's own, before": {"a", []v1.Service{service("a/kubernetes", "10.0.0.5"), master}, "KUBERNETES 10.0.0.5"},
+		"a master of one's own, behind": {"a", []v1.Service{master, service("a/kubernetes", "10.0.0.5")}, "KUBERNETES 10.0.0.5"},
+		"one's own, which is headless":  {"a", []v1.Service{master, service("a/kubernetes", "None")}, "KUBERNETES 10.96.0.1"},
+		"default has it as any other": {
+			"default", []v1.Service{master, service("default/web", "10.0.0.2")}, "KUBERNETES 10.96.0.1 WEB 10.0.0.2",
+		},
 		"a master without an address":        {"a", []v1.Service{service("default/kubernetes", "None")}, ""},
 		"a third namespace's is not for all": {"a", []v1.Service{service("b/kubernetes", "10.0.0.6")}, ""},
 	} {

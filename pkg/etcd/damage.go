@@ -74,7 +74,8 @@ func compare(dir, database string, size int64, log string) error {
 		return fmt.Errorf("the write-ahead log in %s: %w", log, err)
 	}
 	if logged < applied {
-		return fmt.Errorf("the write-ahead log in %s has lost its end: it ends with entry %d, and the database has entry %d", log, logged, applied)
+		return fmt.Errorf("the write-ahead log in %s has lost its end: it ends with entry %d, and the database has entry %d", log, logged,
+			applied)
 	}
 	return nil
 }

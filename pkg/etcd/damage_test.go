@@ -281,7 +281,8 @@ func TestDatabaseInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if _, err := StartEmbedded(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "another process has it open: stop that one first") {
+	if _, err := StartEmbedded(t.Context(), dir); err == nil ||
+		!strings.Contains(err.Error(), "another process has it open: stop that one first") {
 		t.Errorf("got %v", err)
 	}
 }

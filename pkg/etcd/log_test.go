@@ -90,8 +90,9 @@ func TestGuard(t *testing.T) {
 			return nil
 		}, "failed to open WAL: crc mismatch"},
 		"panic": {func(logger *zap.Logger) error { logger.Panic("failed to open database"); return nil }, "failed to open database"},
-		"raft":  {func(logger *zap.Logger) error { logger.Sugar().Panicf("tocommit(%d) is out of range", 7); return nil }, "tocommit(7) is out of range"},
-		"bolt":  {func(*zap.Logger) error { panic("invalid page type: 7\nwith more") }, "invalid page type: 7"},
+		"raft": {func(logger *zap.Logger) error { logger.Sugar().Panicf("tocommit(%d) is out of range", 7); return nil },
+			"tocommit(7) is out of range"},
+		"bolt": {func(*zap.Logger) error { panic("invalid page type: 7\nwith more") }, "invalid page type: 7"},
 	} {
 		guard := newGuard(t.TempDir())
 		if err := guard.run(func() error { return test.call(guard.logger()) }); err == nil || err.Error() != test.want {

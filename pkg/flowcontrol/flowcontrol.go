@@ -83,7 +83,9 @@ func groupSchema(name, group, level string, precedence int32) flowcontrolv1.Flow
 	schema.Name = name
 	schema.Spec.PriorityLevelConfiguration.Name = level
 	schema.Spec.MatchingPrecedence = precedence
-	schema.Spec.Rules[0].Subjects = []flowcontrolv1.Subject{{Kind: flowcontrolv1.SubjectKindGroup, Group: &flowcontrolv1.GroupSubject{Name: group}}}
+	schema.Spec.Rules[0].Subjects = []flowcontrolv1.Subject{
+		{Kind: flowcontrolv1.SubjectKindGroup, Group: &flowcontrolv1.GroupSubject{Name: group}},
+	}
 	return *schema
 }
 

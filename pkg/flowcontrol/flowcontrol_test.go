@@ -38,7 +38,8 @@ func TestLevels(t *testing.T) {
 		}
 		info.Verb = verb
 		var name string
-		controller.Handle(context.Background(), utilflowcontrol.RequestDigest{RequestInfo: info, User: &user.DefaultInfo{Name: "u", Groups: groups}},
+		controller.Handle(context.Background(),
+			utilflowcontrol.RequestDigest{RequestInfo: info, User: &user.DefaultInfo{Name: "u", Groups: groups}},
 			func(_ *flowcontrolv1.FlowSchema, level *flowcontrolv1.PriorityLevelConfiguration, _ string) {
 				name = level.Name
 			},

@@ -104,7 +104,8 @@ func (s *Storage) NamespacedResources() []NamespacedResource {
 // Groups returns the API groups that the generic server installs: portolan.dev, core
 // v1, which is nil for a server without the core API groups, and the other core API
 // groups.
-func (s *Storage) Groups(scheme *runtime.Scheme, codecs serializer.CodecFactory) (own, legacy *genericapiserver.APIGroupInfo, others []*genericapiserver.APIGroupInfo) {
+func (s *Storage) Groups(scheme *runtime.Scheme, codecs serializer.CodecFactory) (own, legacy *genericapiserver.APIGroupInfo,
+	others []*genericapiserver.APIGroupInfo) {
 	resources := map[schema.GroupVersion]map[string]rest.Storage{}
 	var order []schema.GroupVersion
 	for _, r := range s.rows {

@@ -162,7 +162,9 @@ func describeAuthentication(config *genericapiserver.Config, tokens bool) {
 	v2, v3 := spec.SecurityDefinitions{}, spec3.SecuritySchemes{}
 	if tokens {
 		v2[name] = &spec.SecurityScheme{SecuritySchemeProps: spec.SecuritySchemeProps{Type: kind, Name: header, In: in, Description: description}}
-		v3[name] = &spec3.SecurityScheme{SecuritySchemeProps: spec3.SecuritySchemeProps{Type: kind, Name: header, In: in, Description: description}}
+		v3[name] = &spec3.SecurityScheme{
+			SecuritySchemeProps: spec3.SecuritySchemeProps{Type: kind, Name: header, In: in, Description: description},
+		}
 	}
 	config.OpenAPIConfig.SecurityDefinitions, config.OpenAPIV3Config.SecuritySchemes = &v2, v3
 }

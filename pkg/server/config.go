@@ -109,7 +109,8 @@ func (c *Config) applyServing(ctx context.Context, o *options.Options, files dat
 	if err := o.SecureServing.ApplyToConfig(generic); err != nil {
 		return err
 	}
-	connections := callers.NewConnections(generic.SecureServing.Listener, o.Connections.MaxUnauthenticated, o.Connections.UnauthenticatedTimeout)
+	connections := callers.NewConnections(generic.SecureServing.Listener, o.Connections.MaxUnauthenticated,
+		o.Connections.UnauthenticatedTimeout)
 	generic.SecureServing.Listener, c.Extra.Connections = connections, connections
 	if err := c.applyAuth(ctx, o, files.CACert); err != nil {
 		return err

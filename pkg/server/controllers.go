@@ -28,7 +28,8 @@ func (c *Config) applyControllers(o *options.Options) error {
 	leadership := controllers.NewLeadership()
 	c.Extra.Metrics.Register(metrics.NewLeaderCollector(leadership))
 	if !o.InCluster() {
-		etcd, key := c.Extra.Store.Client, path.Join("/", o.Etcd.StorageConfig.Prefix, v1.GroupName, "leaders", o.Controllers.LeaderElection.ResourceName)
+		etcd, key := c.Extra.Store.Client, path.Join("/", o.Etcd.StorageConfig.Prefix, v1.GroupName, "leaders",
+			o.Controllers.LeaderElection.ResourceName)
 		c.Extra.Controllers = &controllers.Config{
 			Cluster: c.Extra.Core.Client, Unscheduled: true, Options: ownControllers(o), Leadership: leadership,
 			Loopback: c.Extra.ServiceProxy.Loopback(),
@@ -73,7 +74,8 @@ func leaderDetail(current func() controllers.Leader) detail {
 		if leader.Silent < leaderSilence {
 			return ""
 		}
-		return fmt.Sprintf("no process has run the controllers for %v: Endpoints and EndpointSlices don't follow Pods", leader.Silent.Round(time.Second))
+		return fmt.Sprintf("no process has run the controllers for %v: Endpoints and EndpointSlices don't follow Pods",
+			leader.Silent.Round(time.Second))
 	}}
 }
 

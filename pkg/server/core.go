@@ -31,7 +31,8 @@ type CoreConfig struct {
 	Advertise *kubernetesservice.Config
 }
 
-func newCoreConfig(o *options.Options, client kubernetes.Interface, informers clientgoinformers.SharedInformerFactory, store *etcd.Store) *CoreConfig {
+func newCoreConfig(o *options.Options, client kubernetes.Interface, informers clientgoinformers.SharedInformerFactory,
+	store *etcd.Store) *CoreConfig {
 	core := &CoreConfig{Client: client, Informers: informers, EventTTL: o.EventTTL}
 	if o.KubernetesService {
 		core.Advertise = &kubernetesservice.Config{

@@ -20,12 +20,15 @@ func TestNoLeaderIsADetail(t *testing.T) {
 		leader controllers.Leader
 		want   string
 	}{
-		"no details":      {"/readyz", controllers.Leader{Silent: time.Hour}, "ok\n"},
-		"another path":    {"/livez?verbose", controllers.Leader{Silent: time.Hour}, "ok\n"},
-		"health":          {"/healthz?verbose", controllers.Leader{Silent: 90 * time.Second}, "ok\n[!]controllers-leader: no process has run the controllers for 1m30s"},
-		"a leader":        {"/readyz?verbose", controllers.Leader{Identity: "a", Silent: 3 * time.Second}, "ok\n[+]controllers-leader ok\n"},
-		"no leader":       {"/readyz?verbose", controllers.Leader{Silent: 90 * time.Second}, "ok\n[!]controllers-leader: no process has run the controllers for 1m30s"},
-		"a silent leader": {"/readyz?verbose", controllers.Leader{Identity: "a", Silent: 90 * time.Second}, "ok\n[!]controllers-leader: no process has run the controllers for 1m30s"},
+		"no details":   {"/readyz", controllers.Leader{Silent: time.Hour}, "ok\n"},
+		"another path": {"/livez?verbose", controllers.Leader{Silent: time.Hour}, "ok\n"},
+		"health": {"/healthz?verbose", controllers.Leader{Silent: 90 * time.Second},
+			"ok\n[!]controllers-leader: no process has run the controllers for 1m30s"},
+		"a leader": {"/readyz?verbose", controllers.Leader{Identity: "a", Silent: 3 * time.Second}, "ok\n[+]controllers-leader ok\n"},
+		"no leader": {"/readyz?verbose", controllers.Leader{Silent: 90 * time.Second},
+			"ok\n[!]controllers-leader: no process has run the controllers for 1m30s"},
+		"a silent leader": {"/readyz?verbose", controllers.Leader{Identity: "a", Silent: 90 * time.Second},
+			"ok\n[!]controllers-leader: no process has run the controllers for 1m30s"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			handler := withDetails(ready, []detail{leaderDetail(func() controllers.Leader { return test.leader })})

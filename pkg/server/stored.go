@@ -52,7 +52,8 @@ func (c *Config) applyEncoding(o *options.Options) error {
 	backend := o.Etcd.StorageConfig
 	backend.StorageObjectCountTracker = c.Generic.StorageObjectCountTracker
 	backend.Transport.TracerProvider = c.Generic.TracerProvider
-	factory := serverstorage.NewDefaultStorageFactory(backend, o.Etcd.DefaultStorageMediaType, c.Extra.Codecs, encoding, serverstorage.NewResourceConfig(), nil)
+	factory := serverstorage.NewDefaultStorageFactory(backend, o.Etcd.DefaultStorageMediaType, c.Extra.Codecs, encoding,
+		serverstorage.NewResourceConfig(), nil)
 	for _, kind := range registry.Kinds() {
 		factory.SetResourceEtcdPrefix(kind.Resource, path.Join(v1.GroupName, kind.Resource.Resource))
 	}

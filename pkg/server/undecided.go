@@ -76,7 +76,8 @@ func noteUnreachable(inner authorizer.Authorizer) authorizer.Authorizer {
 		decision, reason, err := inner.Authorize(ctx, a)
 		if err != nil && decision != authorizer.DecisionAllow {
 			setUndecided(ctx)
-			klog.FromContext(ctx).Error(err, "An authorization webhook could not be asked", "verb", a.GetVerb(), "resource", a.GetResource(), "path", a.GetPath())
+			klog.FromContext(ctx).Error(err, "An authorization webhook could not be asked", "verb", a.GetVerb(), "resource", a.GetResource(), "path",
+				a.GetPath())
 		}
 		return decision, reason, err
 	})

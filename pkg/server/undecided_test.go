@@ -50,7 +50,10 @@ func TestUnaskedAndAway(t *testing.T) {
 func TestUndecided(t *testing.T) {
 	token := func(err error) func(context.Context) {
 		return func(ctx context.Context) {
-			source := noteUnasked(authenticator.RequestFunc(func(*http.Request) (*authenticator.Response, bool, error) { return nil, err == nil, err }))
+			source := noteUnasked(authenticator.RequestFunc(func(*http.Request) (*authenticator.Response, bool, error) {
+				return nil, err == nil,
+					err
+			}))
 			if _, _, got := source.AuthenticateRequest((&http.Request{}).WithContext(ctx)); !errors.Is(got, err) {
 				t.Errorf("the error is %v, want %v", got, err)
 			}
@@ -58,7 +61,8 @@ func TestUndecided(t *testing.T) {
 	}
 	review := func(decision authorizer.Decision, err error) func(context.Context) {
 		return func(ctx context.Context) {
-			got, _, gotErr := noteUnanswered(authorizer.AuthorizerFunc(func(context.Context, authorizer.Attributes) (authorizer.Decision, string, error) {
+			got, _, gotErr := noteUnanswered(authorizer.AuthorizerFunc(func(context.Context, authorizer.Attributes) (authorizer.Decision, string,
+				error) {
 				return decision, "", err
 			})).Authorize(ctx, authorizer.AttributesRecord{})
 			if got != decision || !errors.Is(gotErr, err) {
@@ -105,7 +109,8 @@ func TestUndecided(t *testing.T) {
 			if again := recorder.Header().Get("Retry-After"); replaced != (again == "1") {
 				t.Errorf("Retry-After %q", again)
 			}
-			if replaced && (!strings.Contains(body, `"reason":"ServiceUnavailable"`) || recorder.Header().Get("Content-Type") != "application/json") {
+			if replaced && (!strings.Contains(body, `"reason":"ServiceUnavailable"`) ||
+				recorder.Header().Get("Content-Type") != "application/json") {
 				t.Errorf("%s: %s", recorder.Header().Get("Content-Type"), body)
 			}
 		})

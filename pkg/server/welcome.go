@@ -60,7 +60,9 @@ func welcome(o *options.Options, files datadir.Files, hasHello bool) string {
 		create, services = createHelloInJSON, "services.portolan.dev"
 	}
 	kubeconfig := shellWord(absolute(files.Kubeconfig))
-	steps := []string{"export KUBECONFIG=" + kubeconfig, create, "kubectl get " + services, "kubectl get ipaddresses,nodeports,servicecidrs,nodeportranges"}
+	steps := []string{
+		"export KUBECONFIG=" + kubeconfig, create, "kubectl get " + services, "kubectl get ipaddresses,nodeports,servicecidrs,nodeportranges",
+	}
 	if hasHello {
 		steps = append(steps[:1], steps[2:]...)
 	}

@@ -36,7 +36,8 @@ func TestWelcomeOfREADME(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text := welcome(options.New(), datadir.Files{Kubeconfig: "/home/ann/portolan/portolan-data/admin.kubeconfig"}, false); !strings.Contains(string(readme), "$ make run\n"+text) {
+	if text := welcome(options.New(), datadir.Files{Kubeconfig: "/home/ann/portolan/portolan-data/admin.kubeconfig"},
+		false); !strings.Contains(string(readme), "$ make run\n"+text) {
 		t.Errorf("the README doesn't have\n%s", text)
 	}
 }

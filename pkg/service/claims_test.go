@@ -46,18 +46,31 @@ func TestAdoptAndOpenNodePorts(t *testing.T) {
 		adopted []int32
 		open    [][]int
 	}{
-		"each port one":                 {newService(np, ports(port("a", 80, tcp, 0), port("b", 81, tcp, 0))), []int32{0, 0}, [][]int{{0}, {1}}},
-		"both open share":               {newService(np, ports(port("a", 53, tcp, 0), port("x", 80, tcp, 0), port("b", 53, udp, 0))), []int32{0, 0, 0}, [][]int{{0, 2}, {1}}},
-		"the other adopts":              {newService(np, ports(port("a", 53, tcp, 0), port("b", 53, udp, 30053))), []int32{30053, 30053}, nil},
-		"both explicit":                 {newService(np, ports(port("a", 53, tcp, 30053), port("b", 53, udp, 30053))), []int32{30053, 30053}, nil},
-		"two others adopt":              {newService(np, ports(port("a", 53, tcp, 30053), port("b", 53, udp, 0), port("c", 53, "SCTP", 0))), []int32{30053, 30053, 30053}, nil},
-		"number taken by other port":    {newService(np, ports(port("a", 53, tcp, 30053), port("b", 54, udp, 30053), port("c", 53, udp, 0))), []int32{30053, 30053, 0}, [][]int{{2}}},
-		"second twin has a free number": {newService(np, ports(port("a", 53, tcp, 30053), port("b", 54, udp, 30053), port("c", 53, "SCTP", 30054), port("d", 53, udp, 0))), []int32{30053, 30053, 30054, 30054}, nil},
-		"allocate false":                {newService(lb, allocate(false), ports(port("a", 53, tcp, 30053), port("b", 53, udp, 0))), []int32{30053, 0}, nil},
-		"load balancer":                 {newService(lb), []int32{0}, [][]int{{0}}},
-		"ClusterIP":                     {newService(), []int32{0}, nil},
-		"same port twice never share":   {newService(np, ports(port("a", 80, tcp, 0), port("b", 80, tcp, 0))), []int32{0, 0}, [][]int{{0}, {1}}},
-		"nor adopt from one another":    {newService(np, ports(port("a", 80, tcp, 30080), port("b", 80, tcp, 0))), []int32{30080, 0}, [][]int{{1}}},
+		"each port one": {newService(np, ports(port("a", 80, tcp, 0), port("b", 81, tcp, 0))), []int32{0, 0}, [][]int{{0}, {1}}},
+		"both open share": {
+			newService(np, ports(port("a", 53, tcp, 0), port("x", 80, tcp, 0), port("b", 53, udp, 0))), []int32{0, 0, 0}, [][]int{{0, 2}, {1}},
+		},
+		"the other adopts": {newService(np, ports(port("a", 53, tcp, 0), port("b", 53, udp, 30053))), []int32{30053, 30053}, nil},
+		"both explicit": {
+			newService(np, ports(port("a", 53, tcp, 30053), port("b", 53, udp, 30053))), []int32{30053, 30053}, nil,
+		},
+		"two others adopt": {
+			newService(np, ports(port("a", 53, tcp, 30053), port("b", 53, udp, 0), port("c", 53, "SCTP", 0))), []int32{30053, 30053, 30053}, nil,
+		},
+		"number taken by other port": {newService(np, ports(port("a", 53, tcp, 30053), port("b", 54, udp, 30053), port("c", 53, udp, 0))),
+			[]int32{30053, 30053, 0}, [][]int{{2}}},
+		"second twin has a free number": {newService(np,
+			ports(port("a", 53, tcp, 30053), port("b", 54, udp, 30053), port("c", 53, "SCTP", 30054), port("d", 53, udp, 0))), []int32{30053, 30053,
+			30054, 30054}, nil},
+		"allocate false": {
+			newService(lb, allocate(false), ports(port("a", 53, tcp, 30053), port("b", 53, udp, 0))), []int32{30053, 0}, nil,
+		},
+		"load balancer":               {newService(lb), []int32{0}, [][]int{{0}}},
+		"ClusterIP":                   {newService(), []int32{0}, nil},
+		"same port twice never share": {newService(np, ports(port("a", 80, tcp, 0), port("b", 80, tcp, 0))), []int32{0, 0}, [][]int{{0}, {1}}},
+		"nor adopt from one another": {
+			newService(np, ports(port("a", 80, tcp, 30080), port("b", 80, tcp, 0))), []int32{30080, 0}, [][]int{{1}},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for range 2 {
@@ -150,14 +163,20 @@ func TestNormalizeOnRead(t *testing.T) {
 		policy   string
 		families []corev1.IPFamily
 	}{
-		"clusterIP only":                    {newService(clusterIP("10.0.0.1")), dual, []string{"10.0.0.1"}, "SingleStack", onlyIPv4},
-		"other family than cluster's":       {newService(clusterIP("fd00::1")), onlyIPv4, []string{"fd00::1"}, "SingleStack", onlyIPv6},
-		"two":                               {newService(ips("fd00::1", "10.0.0.1")), dual, []string{"fd00::1", "10.0.0.1"}, "RequireDualStack", dual6},
-		"headless, no selector":             {newService(clusterIP("None"), noSelector), onlyIPv6, []string{"None"}, "RequireDualStack", dual6},
-		"headless, selector":                {newService(clusterIP("None")), dual6, []string{"None"}, "SingleStack", onlyIPv6},
-		"nothing allocated":                 {newService(), dual, nil, "", nil},
-		"settled ones stay":                 {newService(ips("10.0.0.1"), families(ip4), policy(prefer)), dual6, []string{"10.0.0.1"}, "PreferDualStack", onlyIPv4},
-		"ExternalName":                      {newService(ofType(corev1.ServiceTypeExternalName), func(s *v1.Service) { s.Spec.InternalTrafficPolicy = &itp }), dual, nil, "", nil},
+		"clusterIP only":              {newService(clusterIP("10.0.0.1")), dual, []string{"10.0.0.1"}, "SingleStack", onlyIPv4},
+		"other family than cluster's": {newService(clusterIP("fd00::1")), onlyIPv4, []string{"fd00::1"}, "SingleStack", onlyIPv6},
+		"two": {
+			newService(ips("fd00::1", "10.0.0.1")), dual, []string{"fd00::1", "10.0.0.1"}, "RequireDualStack", dual6,
+		},
+		"headless, no selector": {newService(clusterIP("None"), noSelector), onlyIPv6, []string{"None"}, "RequireDualStack", dual6},
+		"headless, selector":    {newService(clusterIP("None")), dual6, []string{"None"}, "SingleStack", onlyIPv6},
+		"nothing allocated":     {newService(), dual, nil, "", nil},
+		"settled ones stay": {
+			newService(ips("10.0.0.1"), families(ip4), policy(prefer)), dual6, []string{"10.0.0.1"}, "PreferDualStack", onlyIPv4,
+		},
+		"ExternalName": {
+			newService(ofType(corev1.ServiceTypeExternalName), func(s *v1.Service) { s.Spec.InternalTrafficPolicy = &itp }), dual, nil, "", nil,
+		},
 		"headless, cluster without a range": {newService(clusterIP("None")), nil, []string{"None"}, "SingleStack", onlyIPv4},
 	} {
 		t.Run(name, func(t *testing.T) {

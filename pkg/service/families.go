@@ -103,10 +103,12 @@ func checkSingleStack(service *v1.Service) field.ErrorList {
 	var errs field.ErrorList
 	policy := service.Spec.IPFamilyPolicy
 	if len(service.Spec.ClusterIPs) == 2 {
-		errs = append(errs, field.Invalid(ipFamilyPolicyPath, policy, "must be 'RequireDualStack' or 'PreferDualStack' when multiple cluster IPs are specified"))
+		errs = append(errs, field.Invalid(ipFamilyPolicyPath, policy,
+			"must be 'RequireDualStack' or 'PreferDualStack' when multiple cluster IPs are specified"))
 	}
 	if len(service.Spec.IPFamilies) == 2 {
-		errs = append(errs, field.Invalid(ipFamilyPolicyPath, policy, "must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families are specified"))
+		errs = append(errs, field.Invalid(ipFamilyPolicyPath, policy,
+			"must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families are specified"))
 	}
 	return errs
 }
@@ -126,7 +128,8 @@ func inferIPFamilies(service *v1.Service, cluster []corev1.IPFamily) field.Error
 		}
 		family := familyOf(ip)
 		if !slices.Contains(cluster, family) {
-			errs = append(errs, field.Invalid(clusterIPsPath.Index(i), service.Spec.ClusterIPs, fmt.Sprintf("%s is not configured on this cluster", family)))
+			errs = append(errs, field.Invalid(clusterIPsPath.Index(i), service.Spec.ClusterIPs,
+				fmt.Sprintf("%s is not configured on this cluster", family)))
 			continue
 		}
 		families = append(families, family)

@@ -86,23 +86,30 @@ func TestDefaultIPFamiliesOnCreate(t *testing.T) {
 		{name: "no ServiceCIDR", after: newService(clusterIP("None"), noSelector), policy: require, families: dual, ips: none},
 		{name: "headless", after: newService(clusterIP("None")), cluster: dual, policy: single, families: onlyIPv4, ips: none},
 		{name: "prefer", after: newService(clusterIP("None"), policy(prefer)), cluster: dual, policy: prefer, families: dual, ips: none},
-		{name: "headless, other family", after: newService(clusterIP("None"), noSelector, families(ip6)), cluster: onlyIPv4, policy: require, families: dual6, ips: none},
-		{name: "SingleStack", after: newService(clusterIP("None"), noSelector, families(ip6), policy(single)), cluster: onlyIPv4, policy: single, families: onlyIPv6, ips: none},
+		{name: "headless, other family", after: newService(clusterIP("None"), noSelector, families(ip6)), cluster: onlyIPv4, policy: require,
+			families: dual6, ips: none},
+		{name: "SingleStack", after: newService(clusterIP("None"), noSelector, families(ip6), policy(single)), cluster: onlyIPv4, policy: single,
+			families: onlyIPv6, ips: none},
 		{name: "dual", after: newService(policy(prefer)), cluster: dual, policy: prefer, families: dual, open: open(ip4, ip6)},
 		{name: "single", after: newService(policy(prefer)), cluster: onlyIPv4, policy: prefer, families: onlyIPv4, open: open(ip4)},
 		{name: "RequireDualStack", after: newService(policy(require)), cluster: dual, policy: require, families: dual, open: open(ip4, ip6)},
-		{name: "IPv6 first", after: newService(policy(require), families(ip6)), cluster: dual, policy: require, families: dual6, open: open(ip6, ip4)},
+		{name: "IPv6 first", after: newService(policy(require), families(ip6)), cluster: dual, policy: require, families: dual6,
+			open: open(ip6, ip4)},
 		{name: "IPv6", after: newService(families(ip6)), cluster: dual, policy: single, families: onlyIPv6, open: open(ip6)},
-		{name: "IPv6 by address", after: newService(clusterIP("fd00::1")), cluster: dual, policy: single, families: onlyIPv6, ips: []string{"fd00::1"}},
-		{name: "two", after: newService(ips("fd00::1", "10.0.0.1"), policy(require)), cluster: dual, policy: require, families: dual6, ips: []string{"fd00::1", "10.0.0.1"}},
-		{name: "one of two", after: newService(ips("fd00::1"), policy(prefer)), cluster: dual, policy: prefer, families: dual6, ips: []string{"fd00::1"},
+		{name: "IPv6 by address", after: newService(clusterIP("fd00::1")), cluster: dual, policy: single, families: onlyIPv6,
+			ips: []string{"fd00::1"}},
+		{name: "two", after: newService(ips("fd00::1", "10.0.0.1"), policy(require)), cluster: dual, policy: require, families: dual6,
+			ips: []string{"fd00::1", "10.0.0.1"}},
+		{name: "one of two", after: newService(ips("fd00::1"), policy(prefer)), cluster: dual, policy: prefer, families: dual6,
+			ips:  []string{"fd00::1"},
 			open: []service.OpenClusterIP{{Index: 1, Family: ip4}}},
 	} {
 		t.Run(tc.name, tc.run)
 	}
 	t.Run("ExternalName gets none", func(t *testing.T) {
 		s := newService(ofType(corev1.ServiceTypeExternalName))
-		if errs := settle(t, s, nil, dual); len(errs) > 0 || s.Spec.IPFamilies != nil || s.Spec.IPFamilyPolicy != nil || service.OpenClusterIPs(s) != nil {
+		if errs := settle(t, s, nil, dual); len(errs) > 0 || s.Spec.IPFamilies != nil || s.Spec.IPFamilyPolicy != nil ||
+			service.OpenClusterIPs(s) != nil {
 			t.Errorf("got %v, %+v", errs, s.Spec)
 		}
 	})
@@ -127,19 +134,29 @@ func TestDefaultIPFamiliesOnUpdate(t *testing.T) {
 		{name: "all left out", before: two, after: newService(), cluster: dual, policy: prefer, families: dual, ips: both},
 		{name: "prefer", before: one, after: with(one, policy(prefer)), cluster: dual, policy: prefer, families: dual, ips: v4, open: second},
 		{name: "require", before: one, after: with(one, policy(require)), cluster: dual, policy: require, families: dual, ips: v4, open: second},
-		{name: "second given", before: one, after: with(one, policy(require), ips(both...)), cluster: dual, policy: require, families: dual, ips: both},
+		{name: "second given", before: one, after: with(one, policy(require), ips(both...)), cluster: dual, policy: require, families: dual,
+			ips: both},
 		{name: "lists untouched", before: two, after: with(two, policy(single)), cluster: dual, policy: single, families: onlyIPv4, ips: v4},
 		{name: "lists left out", before: two, after: newService(policy(single)), cluster: dual, policy: single, families: onlyIPv4, ips: v4},
-		{name: "lists of one", before: two, after: with(two, policy(single), ips(v4...), families(ip4)), cluster: dual, policy: single, families: onlyIPv4, ips: v4},
-		{name: "families of one", before: two, after: with(two, policy(single), families(ip4)), cluster: dual, policy: single, families: onlyIPv4, ips: v4},
-		{name: "headless", before: headless, after: with(headless, families(ip6)), cluster: dual, policy: single, families: onlyIPv6, ips: []string{"None"}},
-		{name: "RequireDualStack from PreferDualStack", before: two, after: with(two, policy(require)), cluster: dual, policy: require, families: dual, ips: both},
-		{name: "cluster is dual now", before: onePreferred, after: with(onePreferred), cluster: dual, policy: prefer, families: onlyIPv4, ips: v4},
+		{name: "lists of one", before: two, after: with(two, policy(single), ips(v4...), families(ip4)), cluster: dual, policy: single,
+			families: onlyIPv4, ips: v4},
+		{name: "families of one", before: two, after: with(two, policy(single), families(ip4)), cluster: dual, policy: single, families: onlyIPv4,
+			ips: v4},
+		{name: "headless", before: headless, after: with(headless, families(ip6)), cluster: dual, policy: single, families: onlyIPv6,
+			ips: []string{"None"}},
+		{name: "RequireDualStack from PreferDualStack", before: two, after: with(two, policy(require)), cluster: dual, policy: require,
+			families: dual, ips: both},
+		{
+			name: "cluster is dual now", before: onePreferred, after: with(onePreferred), cluster: dual, policy: prefer, families: onlyIPv4, ips: v4,
+		},
 		{name: "cluster is single now", before: two, after: with(two), cluster: onlyIPv4, policy: prefer, families: dual, ips: both},
-		{name: "policy left out", before: onePreferred, after: newService(ips(v4...), families(ip4)), cluster: dual, policy: prefer, families: onlyIPv4, ips: v4},
-		{name: "from ExternalName", before: newService(ofType(corev1.ServiceTypeExternalName)), after: newService(), cluster: dual, policy: single, families: onlyIPv4,
+		{name: "policy left out", before: onePreferred, after: newService(ips(v4...), families(ip4)), cluster: dual, policy: prefer,
+			families: onlyIPv4, ips: v4},
+		{name: "from ExternalName", before: newService(ofType(corev1.ServiceTypeExternalName)), after: newService(), cluster: dual,
+			policy: single, families: onlyIPv4,
 			open: []service.OpenClusterIP{{Index: 0, Family: ip4}}},
-		{name: "ExternalName to headless", before: newService(ofType(corev1.ServiceTypeExternalName)), after: newService(clusterIP("None")), cluster: dual, policy: single, families: onlyIPv4, ips: []string{"None"}},
+		{name: "ExternalName to headless", before: newService(ofType(corev1.ServiceTypeExternalName)), after: newService(clusterIP("None")),
+			cluster: dual, policy: single, families: onlyIPv4, ips: []string{"None"}},
 	} {
 		t.Run(tc.name, tc.run)
 	}

@@ -74,7 +74,9 @@ func TestInheritClusterIPs(t *testing.T) {
 		"to ExternalName":           {stored, newService(ofType(corev1.ServiceTypeExternalName), ips(both...)), "", nil},
 		"left out":                  {stored, newService(ofType(corev1.ServiceTypeExternalName)), "", nil},
 		"clusterIP cleared":         {stored, newService(ofType(corev1.ServiceTypeExternalName), clusterIPs(both...)), "", nil},
-		"another one":               {stored, newService(ofType(corev1.ServiceTypeExternalName), clusterIP("10.0.0.9")), "10.0.0.9", []string{"10.0.0.9"}},
+		"another one": {
+			stored, newService(ofType(corev1.ServiceTypeExternalName), clusterIP("10.0.0.9")), "10.0.0.9", []string{"10.0.0.9"},
+		},
 		"from ExternalName":         {externalName, newService(), "", nil},
 		"from ExternalName, static": {externalName, newService(clusterIP("10.0.0.9")), "10.0.0.9", []string{"10.0.0.9"}},
 		"ExternalName to headless":  {externalName, newService(clusterIP("None")), "None", []string{"None"}},
@@ -133,24 +135,39 @@ func TestInheritNodePorts(t *testing.T) {
 		before, after *v1.Service
 		want          []int32
 	}{
-		"by name":                             {newService(np, stored), newService(np, open), []int32{30001, 30002}},
-		"by name, other number":               {newService(np, stored), newService(np, ports(port("a", 8080, tcp, 0))), []int32{30001}},
-		"renamed":                             {newService(np, stored), newService(np, ports(port("x", 80, tcp, 0), port("b", 81, tcp, 0))), []int32{30001, 30002}},
-		"name goes before number":             {newService(np, stored), newService(np, ports(port("x", 80, tcp, 0), port("a", 81, tcp, 0))), []int32{0, 30001}},
-		"other protocol is another port":      {newService(np, stored), newService(np, ports(port("x", 80, udp, 0))), []int32{0}},
-		"number in use elsewhere":             {newService(np, stored), newService(np, ports(port("a", 82, tcp, 0), port("c", 80, tcp, 30001))), []int32{0, 30001}},
-		"explicit change":                     {newService(np, stored), newService(np, ports(port("a", 80, tcp, 30009), port("b", 81, tcp, 0))), []int32{30009, 30002}},
-		"swap":                                {newService(np, stored), newService(np, ports(port("a", 80, tcp, 30002), port("b", 81, tcp, 30001))), []int32{30002, 30001}},
-		"shared one is kept by both":          {newService(np, ports(port("t", 53, tcp, 30053), port("u", 53, udp, 30053))), newService(np, ports(port("t", 53, tcp, 0), port("u", 53, udp, 0))), []int32{30053, 30053}},
-		"shared one, other number":            {newService(np, ports(port("t", 53, tcp, 30053), port("u", 53, udp, 30053))), newService(np, ports(port("t", 54, tcp, 0), port("u", 53, udp, 0))), []int32{30053, 30053}},
-		"shared one, same protocol":           {newService(np, ports(port("t", 53, tcp, 30053), port("u", 53, udp, 30053))), newService(np, ports(port("t", 53, tcp, 0), port("u", 54, tcp, 0))), []int32{30053, 0}},
-		"NodePort to LoadBalancer":            {newService(np, stored), newService(lb, open), []int32{30001, 30002}},
-		"nothing to inherit":                  {newService(cip, open), newService(np, open), []int32{0, 0}},
-		"allocate false, cleared":             {newService(lb, stored), newService(lb, open, allocate(false)), []int32{0, 0}},
-		"allocate false, left":                {newService(lb, stored), newService(lb, stored, allocate(false)), []int32{30001, 30002}},
-		"NodePort to ClusterIP":               {newService(np, stored), newService(cip, stored), []int32{0, 0}},
-		"ports rearranged":                    {newService(np, stored), newService(cip, ports(port("z", 9, udp, 30002))), []int32{0}},
-		"with a new one":                      {newService(np, stored), newService(cip, ports(port("a", 80, tcp, 30001), port("b", 81, tcp, 30009))), []int32{30001, 30009}},
+		"by name":               {newService(np, stored), newService(np, open), []int32{30001, 30002}},
+		"by name, other number": {newService(np, stored), newService(np, ports(port("a", 8080, tcp, 0))), []int32{30001}},
+		"renamed": {
+			newService(np, stored), newService(np, ports(port("x", 80, tcp, 0), port("b", 81, tcp, 0))), []int32{30001, 30002},
+		},
+		"name goes before number": {
+			newService(np, stored), newService(np, ports(port("x", 80, tcp, 0), port("a", 81, tcp, 0))), []int32{0, 30001},
+		},
+		"other protocol is another port": {newService(np, stored), newService(np, ports(port("x", 80, udp, 0))), []int32{0}},
+		"number in use elsewhere": {
+			newService(np, stored), newService(np, ports(port("a", 82, tcp, 0), port("c", 80, tcp, 30001))), []int32{0, 30001},
+		},
+		"explicit change": {
+			newService(np, stored), newService(np, ports(port("a", 80, tcp, 30009), port("b", 81, tcp, 0))), []int32{30009, 30002},
+		},
+		"swap": {
+			newService(np, stored), newService(np, ports(port("a", 80, tcp, 30002), port("b", 81, tcp, 30001))), []int32{30002, 30001},
+		},
+		"shared one is kept by both": {newService(np, ports(port("t", 53, tcp, 30053), port("u", 53, udp, 30053))),
+			newService(np, ports(port("t", 53, tcp, 0), port("u", 53, udp, 0))), []int32{30053, 30053}},
+		"shared one, other number": {newService(np, ports(port("t", 53, tcp, 30053), port("u", 53, udp, 30053))),
+			newService(np, ports(port("t", 54, tcp, 0), port("u", 53, udp, 0))), []int32{30053, 30053}},
+		"shared one, same protocol": {newService(np, ports(port("t", 53, tcp, 30053), port("u", 53, udp, 30053))),
+			newService(np, ports(port("t", 53, tcp, 0), port("u", 54, tcp, 0))), []int32{30053, 0}},
+		"NodePort to LoadBalancer": {newService(np, stored), newService(lb, open), []int32{30001, 30002}},
+		"nothing to inherit":       {newService(cip, open), newService(np, open), []int32{0, 0}},
+		"allocate false, cleared":  {newService(lb, stored), newService(lb, open, allocate(false)), []int32{0, 0}},
+		"allocate false, left":     {newService(lb, stored), newService(lb, stored, allocate(false)), []int32{30001, 30002}},
+		"NodePort to ClusterIP":    {newService(np, stored), newService(cip, stored), []int32{0, 0}},
+		"ports rearranged":         {newService(np, stored), newService(cip, ports(port("z", 9, udp, 30002))), []int32{0}},
+		"with a new one": {
+			newService(np, stored), newService(cip, ports(port("a", 80, tcp, 30001), port("b", 81, tcp, 30009))), []int32{30001, 30009},
+		},
 		"to ExternalName":                     {newService(np, stored), newService(en, stored), []int32{0, 0}},
 		"stored ExternalName with node ports": {newService(en, stored), newService(en, stored), []int32{0, 0}},
 		"ExternalName given a node port":      {newService(en, open), newService(en, stored), []int32{30001, 30002}},
@@ -184,10 +201,14 @@ func TestInheritLoadBalancerFields(t *testing.T) {
 		before, after *v1.Service
 		want          left
 	}{
-		"left out":                    {before, newService(lb, local, class("c/x"), ingress), left{30100, true, true, true, "Local"}},
-		"changed":                     {before, newService(lb, local, class("c/x"), ingress, healthCheck(30101)), left{30101, true, true, true, "Local"}},
-		"Local to Cluster":            {before, newService(lb, class("c/x"), ingress, healthCheck(30100)), left{0, true, true, true, "Cluster"}},
-		"Local to Cluster, changed":   {before, newService(lb, class("c/x"), ingress, healthCheck(30101)), left{30101, true, true, true, "Cluster"}},
+		"left out": {before, newService(lb, local, class("c/x"), ingress), left{30100, true, true, true, "Local"}},
+		"changed": {
+			before, newService(lb, local, class("c/x"), ingress, healthCheck(30101)), left{30101, true, true, true, "Local"},
+		},
+		"Local to Cluster": {before, newService(lb, class("c/x"), ingress, healthCheck(30100)), left{0, true, true, true, "Cluster"}},
+		"Local to Cluster, changed": {
+			before, newService(lb, class("c/x"), ingress, healthCheck(30101)), left{30101, true, true, true, "Cluster"},
+		},
 		"to NodePort":                 {before, same(corev1.ServiceTypeNodePort), left{0, false, false, false, "Local"}},
 		"to ClusterIP":                {before, same(corev1.ServiceTypeClusterIP), left{}},
 		"to ExternalName":             {before, same(corev1.ServiceTypeExternalName), left{}},

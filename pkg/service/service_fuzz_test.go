@@ -33,7 +33,9 @@ func FuzzWriteBack(f *testing.F) {
 		f.Add([]byte(spec), uint8(1))
 		f.Add([]byte(spec), uint8(2))
 	}
-	clusters := [][]corev1.IPFamily{{corev1.IPv4Protocol}, {corev1.IPv6Protocol}, {corev1.IPv4Protocol, corev1.IPv6Protocol}, {corev1.IPv6Protocol, corev1.IPv4Protocol}, nil}
+	clusters := [][]corev1.IPFamily{
+		{corev1.IPv4Protocol}, {corev1.IPv6Protocol}, {corev1.IPv4Protocol, corev1.IPv6Protocol}, {corev1.IPv6Protocol, corev1.IPv4Protocol}, nil,
+	}
 	f.Fuzz(func(t *testing.T, data []byte, which uint8) {
 		cluster := clusters[int(which)%len(clusters)]
 		sent := &v1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "a"}}

@@ -36,7 +36,9 @@ const podKeys = "/registry/pods/"
 
 func (s *stack) createPod(t *testing.T, namespace, name, app string, annotations ...string) int64 {
 	t.Helper()
-	pod := &example.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: map[string]string{"app": app}, Annotations: map[string]string{}}}
+	pod := &example.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: map[string]string{"app": app}, Annotations: map[string]string{}},
+	}
 	for _, annotation := range annotations {
 		pod.Annotations[annotation] = "yes"
 	}
@@ -70,7 +72,8 @@ func newBatchWorld(t *testing.T) *batchWorld {
 		t.Fatal(err)
 	}
 	w.before = w.again(t)
-	response, err := w.client.Txn(ctx).Then(clientv3.OpPut(podKeys+"one/a", a), clientv3.OpDelete(podKeys+"one/b"), clientv3.OpPut(podKeys+"two/c", c)).Commit()
+	response, err := w.client.Txn(ctx).Then(clientv3.OpPut(podKeys+"one/a", a), clientv3.OpDelete(podKeys+"one/b"),
+		clientv3.OpPut(podKeys+"two/c", c)).Commit()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +143,9 @@ func TestWatchFromABatch(t *testing.T) {
 			if top.listed > 0 && c.key == two {
 				c.want = nil
 			}
-			opts := storage.ListOptions{ResourceVersion: strconv.FormatInt(c.from, 10), Predicate: c.predicate, SendInitialEvents: c.initial, Recursive: true}
+			opts := storage.ListOptions{
+				ResourceVersion: strconv.FormatInt(c.from, 10), Predicate: c.predicate, SendInitialEvents: c.initial, Recursive: true,
+			}
 			if c.initial != nil {
 				opts.ResourceVersionMatch = metav1.ResourceVersionMatchNotOlderThan
 			}
@@ -217,9 +222,10 @@ func TestWatchEndedAmidABatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	batch := response.Header.Revision
-	if err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, wait.ForeverTestTimeout, true, func(context.Context) (bool, error) {
-		return ended() > before, nil
-	}); err != nil {
+	if err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, wait.ForeverTestTimeout, true,
+		func(context.Context) (bool, error) {
+			return ended() > before, nil
+		}); err != nil {
 		t.Fatal(err)
 	}
 	s.createPod(t, "one", "end", "x")

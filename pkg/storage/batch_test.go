@@ -63,7 +63,9 @@ func (w *watched) Watch(ctx context.Context, _ string, _ storage.ListOptions) (w
 }
 
 func podEvent(name string, revision uint64) watch.Event {
-	return watch.Event{Type: watch.Added, Object: &example.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, ResourceVersion: strconv.FormatUint(revision, 10)}}}
+	return watch.Event{
+		Type: watch.Added, Object: &example.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, ResourceVersion: strconv.FormatUint(revision, 10)}},
+	}
 }
 
 // TestMarkedWatch feeds a watch and writes down what comes out, with the revision
@@ -160,7 +162,8 @@ func TestWholeWatch(t *testing.T) {
 		event.Type = watch.Bookmark
 		return event
 	}
-	events := []watch.Event{bookmark(2), podEvent("a", 3), podEvent("b", 4), podEvent("c", 4), bookmark(4), podEvent("a", 5), podEvent("a", 6), podEvent("b", 6), failure}
+	events := []watch.Event{bookmark(2), podEvent("a", 3), podEvent("b", 4), podEvent("c", 4), bookmark(4), podEvent("a", 5), podEvent("a", 6),
+		podEvent("b", 6), failure}
 	state := &batches{}
 	state.fill(1)
 	for _, revision := range []uint64{4, 6} {
@@ -241,7 +244,8 @@ func TestMaybeBatch(t *testing.T) {
 		state.apply(10+2*revision, func() {})
 	}
 	state.tell(10+2*maxRevisions, true)
-	for revision, want := range map[uint64]bool{11: true, 9 + maxRevisions: false, 10 + maxRevisions: true, 8 + 2*maxRevisions: true, 9 + 2*maxRevisions: false} {
+	for revision, want := range map[uint64]bool{11: true, 9 + maxRevisions: false, 10 + maxRevisions: true, 8 + 2*maxRevisions: true,
+		9 + 2*maxRevisions: false} {
 		if got := state.maybeBatch(revision); got != want {
 			t.Errorf("maybeBatch(%d) is %v", revision, got)
 		}
@@ -311,7 +315,8 @@ func TestReadsInABatch(t *testing.T) {
 			return list(ctx, top, storage.ListOptions{ResourceVersion: "0", Recursive: true, Predicate: everything})
 		}, nil},
 		{"list at the revision", func(ctx context.Context, top storage.Interface, _, batch string) ([]string, error) {
-			return list(ctx, top, storage.ListOptions{ResourceVersion: batch, ResourceVersionMatch: metav1.ResourceVersionMatchExact, Recursive: true, Predicate: everything})
+			return list(ctx, top, storage.ListOptions{ResourceVersion: batch, ResourceVersionMatch: metav1.ResourceVersionMatchExact,
+				Recursive: true, Predicate: everything})
 		}, nil},
 		{"list with a limit", func(ctx context.Context, top storage.Interface, _, _ string) ([]string, error) {
 			limited := everything
@@ -330,7 +335,8 @@ func TestReadsInABatch(t *testing.T) {
 			return tell(ctx, top, storage.ListOptions{ResourceVersion: before, Recursive: true, Predicate: everything})
 		}, deletions},
 		{"watch with initial events", func(ctx context.Context, top storage.Interface, _, _ string) ([]string, error) {
-			return tell(ctx, top, storage.ListOptions{SendInitialEvents: ptr.To(true), ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan, Recursive: true, Predicate: everything})
+			return tell(ctx, top, storage.ListOptions{SendInitialEvents: ptr.To(true), ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan,
+				Recursive: true, Predicate: everything})
 		}, nil},
 		{"watch from any", func(ctx context.Context, top storage.Interface, _, _ string) ([]string, error) {
 			return tell(ctx, top, storage.ListOptions{ResourceVersion: "0", Recursive: true, Predicate: everything})
@@ -366,7 +372,8 @@ func TestReadsInABatch(t *testing.T) {
 			for _, name := range names {
 				before = create(name)
 			}
-			if got, err := list(ctx, first.Interface, storage.ListOptions{Recursive: true, Predicate: everything}); err != nil || !slices.Equal(got, names) {
+			if got, err := list(ctx, first.Interface, storage.ListOptions{Recursive: true, Predicate: everything}); err != nil ||
+				!slices.Equal(got, names) {
 				t.Fatalf("there are %v (%v)", got, err)
 			}
 
@@ -380,7 +387,8 @@ func TestReadsInABatch(t *testing.T) {
 				t.Fatal(err)
 			}
 			<-reached
-			if got, err := list(ctx, first.Interface, storage.ListOptions{ResourceVersion: "0", Recursive: true, Predicate: everything}); err != nil || !slices.Equal(got, names[1:]) {
+			if got, err := list(ctx, first.Interface,
+				storage.ListOptions{ResourceVersion: "0", Recursive: true, Predicate: everything}); err != nil || !slices.Equal(got, names[1:]) {
 				t.Fatalf("in the middle of the batch there are %v (%v)", got, err)
 			}
 			go func() {

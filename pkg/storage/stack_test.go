@@ -289,14 +289,16 @@ func (s *stack) cached(t *testing.T, o *setup) *stack {
 	if err != nil {
 		t.Fatal(err)
 	}
-	top, destroy, err := rest.Decorator(rest.StorageConfig, podPrefix, o.keyFunc, newPod, newPodList, o.attributes, o.indexerFuncs, &o.indexers)
+	top, destroy, err := rest.Decorator(rest.StorageConfig, podPrefix, o.keyFunc, newPod, newPodList, o.attributes, o.indexerFuncs,
+		&o.indexers)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(destroy)
-	if err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, wait.ForeverTestTimeout, true, func(context.Context) (bool, error) {
-		return top.ReadinessCheck() == nil, nil
-	}); err != nil {
+	if err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, wait.ForeverTestTimeout, true,
+		func(context.Context) (bool, error) {
+			return top.ReadinessCheck() == nil, nil
+		}); err != nil {
 		t.Fatal(err)
 	}
 	again := *s
@@ -329,7 +331,9 @@ func clusterScoped(o *setup) {
 }
 
 func indexed(o *setup) {
-	o.indexerFuncs = map[string]storage.IndexerFunc{"spec.nodeName": func(obj runtime.Object) string { return obj.(*example.Pod).Spec.NodeName }}
+	o.indexerFuncs = map[string]storage.IndexerFunc{
+		"spec.nodeName": func(obj runtime.Object) string { return obj.(*example.Pod).Spec.NodeName },
+	}
 	o.indexers = cache.Indexers{
 		"f:spec.nodeName":      func(obj any) ([]string, error) { return []string{obj.(*example.Pod).Spec.NodeName}, nil },
 		"f:metadata.namespace": func(obj any) ([]string, error) { return []string{obj.(*example.Pod).Namespace}, nil },
@@ -360,7 +364,8 @@ func (f *failing) TransformFromStorage(ctx context.Context, data []byte, dataCtx
 	return f.Transformer.TransformFromStorage(ctx, data, dataCtx)
 }
 
-func (f *failing) Decode(data []byte, defaults *schema.GroupVersionKind, into runtime.Object) (runtime.Object, *schema.GroupVersionKind, error) {
+func (f *failing) Decode(data []byte, defaults *schema.GroupVersionKind, into runtime.Object) (runtime.Object, *schema.GroupVersionKind,
+	error) {
 	if f.fail.Load() {
 		return nil, nil, errors.New("synthetic error")
 	}

@@ -93,11 +93,13 @@ func (g *Getter) GetRESTOptions(resource schema.GroupResource, example runtime.O
 	return options, nil
 }
 
-func (g *Getter) store(config *storagebackend.ConfigForResource, resourcePrefix string, newFunc, newListFunc func() runtime.Object) (storage.Interface, func(), error) {
+func (g *Getter) store(config *storagebackend.ConfigForResource, resourcePrefix string, newFunc,
+	newListFunc func() runtime.Object) (storage.Interface, func(), error) {
 	client := txn.Decorate(countBatches(g.Client), g.Space, g.Observe)
 	versioner := storage.APIObjectVersioner{}
 	store, err := etcd3.New(client, g.Compactor, config.Codec, newFunc, newListFunc, config.Prefix, resourcePrefix,
-		config.GroupResource, transformerOr(config.Transformer), config.LeaseManagerConfig, kindless{etcd3.NewDefaultDecoder(config.Codec, versioner)}, versioner)
+		config.GroupResource, transformerOr(config.Transformer), config.LeaseManagerConfig, kindless{etcd3.NewDefaultDecoder(config.Codec,
+			versioner)}, versioner)
 	if err != nil {
 		return nil, nil, err
 	}

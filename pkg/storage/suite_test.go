@@ -214,7 +214,8 @@ func TestCached(t *testing.T) {
 	})
 	inParallel(t, "DeleteWithConflictAndMissingExpectedTransformError", func(t *testing.T) {
 		transformer := failingTransformer()
-		suite.RunTestDeleteWithConflictAndMissingExpectedTransformOrDecodeError(t.Context(), t, cachedStack(t, withTransformer(transformer)), transformer.fail.Store)
+		suite.RunTestDeleteWithConflictAndMissingExpectedTransformOrDecodeError(t.Context(), t, cachedStack(t, withTransformer(transformer)),
+			transformer.fail.Store)
 	})
 	inParallel(t, "DeleteExpectedTransformError", func(t *testing.T) {
 		transformer := failingTransformer()
@@ -265,10 +266,11 @@ func TestSuiteWritesPlans(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.stored(t.Context(), t, key)
-	if err := s.GuaranteedUpdate(t.Context(), key, &example.Pod{}, false, nil, storage.SimpleUpdate(func(obj runtime.Object) (runtime.Object, error) {
-		obj.(*example.Pod).Labels = map[string]string{"a": "b"}
-		return obj, nil
-	}), nil); err != nil {
+	if err := s.GuaranteedUpdate(t.Context(), key, &example.Pod{}, false, nil,
+		storage.SimpleUpdate(func(obj runtime.Object) (runtime.Object, error) {
+			obj.(*example.Pod).Labels = map[string]string{"a": "b"}
+			return obj, nil
+		}), nil); err != nil {
 		t.Fatal(err)
 	}
 	s.stored(t.Context(), t, key)

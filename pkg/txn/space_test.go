@@ -125,7 +125,8 @@ func TestFullStoreDeletes(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx := txn.WithPlan(t.Context(), &txn.Plan{Deletes: []string{"/claims/0"}})
-	if deleted, err := s.decorated.OptimisticDelete(ctx, object, put.Header.Revision, kubernetes.DeleteOptions{}); err != nil || !deleted.Succeeded {
+	if deleted, err := s.decorated.OptimisticDelete(ctx, object, put.Header.Revision, kubernetes.DeleteOptions{}); err != nil ||
+		!deleted.Succeeded {
 		t.Errorf("got %+v, %v", deleted, err)
 	}
 	if len(room.asked) > 0 {

@@ -220,7 +220,8 @@ func Decorate(client *clientv3.Client, room Space, observe Observer) *kubernetes
 
 // OptimisticPut writes the key, and what the context's plan adds, if the key
 // is at the expected revision.
-func (i *Interface) OptimisticPut(ctx context.Context, key string, value []byte, expectedRevision int64, opts kubernetes.PutOptions) (kubernetes.PutResponse, error) {
+func (i *Interface) OptimisticPut(ctx context.Context, key string, value []byte, expectedRevision int64,
+	opts kubernetes.PutOptions) (kubernetes.PutResponse, error) {
 	plan, own := planOf(ctx)
 	if err := i.admit(ctx, key, expectedRevision, putBytes(key, value), planBytes(plan)); err != nil {
 		plan.outcome = NotSent
@@ -245,7 +246,8 @@ func (i *Interface) OptimisticPut(ctx context.Context, key string, value []byte,
 
 // OptimisticDelete deletes the key, and does what the context's plan adds, if
 // the key is at the expected revision.
-func (i *Interface) OptimisticDelete(ctx context.Context, key string, expectedRevision int64, opts kubernetes.DeleteOptions) (kubernetes.DeleteResponse, error) {
+func (i *Interface) OptimisticDelete(ctx context.Context, key string, expectedRevision int64,
+	opts kubernetes.DeleteOptions) (kubernetes.DeleteResponse, error) {
 	plan, own := planOf(ctx)
 	if !own {
 		bounded, cancel := context.WithTimeout(ctx, answerTimeout)
@@ -265,7 +267,8 @@ func (i *Interface) OptimisticDelete(ctx context.Context, key string, expectedRe
 
 // commit sends the one transaction. Where it was refused because the key is
 // not at the expected revision, found is what the key holds.
-func (i *Interface) commit(ctx context.Context, plan *Plan, key string, expectedRevision int64, write clientv3.Op) (found *mvccpb.KeyValue, succeeded bool, revision int64, err error) {
+func (i *Interface) commit(ctx context.Context, plan *Plan, key string, expectedRevision int64, write clientv3.Op) (found *mvccpb.KeyValue,
+	succeeded bool, revision int64, err error) {
 	compares := []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(key), "=", expectedRevision)}
 	reads := []clientv3.Op{clientv3.OpGet(key)}
 	for _, guard := range plan.Guards {

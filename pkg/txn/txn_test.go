@@ -206,7 +206,9 @@ func TestConflictNamesWhatIsThere(t *testing.T) {
 	moved := s.put("/ranges/r", "v1")
 	now := s.put("/ranges/r", "v2")
 	plan := &txn.Plan{
-		Guards:  []txn.Guard{{Key: "/claims/taken"}, {Key: "/claims/gone", Revision: gone}, {Key: "/ranges/r", Revision: moved}, {Key: "/claims/free"}},
+		Guards: []txn.Guard{
+			{Key: "/claims/taken"}, {Key: "/claims/gone", Revision: gone}, {Key: "/ranges/r", Revision: moved}, {Key: "/claims/free"},
+		},
 		Puts:    []txn.Put{{Key: "/claims/taken", Value: []byte("mine")}, {Key: "/claims/free", Value: []byte("mine")}},
 		Deletes: []string{"/claims/gone"},
 	}
@@ -439,7 +441,8 @@ func TestDryRunWritesNothing(t *testing.T) {
 	if response, err := s.decorated.OptimisticDelete(ctx, object, rev, kubernetes.DeleteOptions{}); err != nil || !response.Succeeded {
 		t.Errorf("delete without a plan: %+v, %v", response, err)
 	}
-	if response, err := s.decorated.OptimisticPut(ctx, object, []byte("x"), rev+100, kubernetes.PutOptions{GetOnFailure: true}); err != nil || response.Succeeded || response.KV == nil {
+	if response, err := s.decorated.OptimisticPut(ctx, object, []byte("x"), rev+100, kubernetes.PutOptions{GetOnFailure: true}); err != nil ||
+		response.Succeeded || response.KV == nil {
 		t.Errorf("put at another revision: %+v, %v", response, err)
 	}
 	if after := s.revision(); after != before {

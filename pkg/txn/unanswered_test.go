@@ -119,7 +119,8 @@ func TestUnanswered(t *testing.T) {
 					if unanswered.Write != request.write {
 						t.Errorf("%v: a write is %v", err, unanswered.Write)
 					}
-					if status := unanswered.Status(); !apierrors.IsTimeout(err) || status.Code != http.StatusGatewayTimeout || status.Details.RetryAfterSeconds != 0 {
+					if status := unanswered.Status(); !apierrors.IsTimeout(err) || status.Code != http.StatusGatewayTimeout ||
+						status.Details.RetryAfterSeconds != 0 {
 						t.Errorf("to clients it is %+v", status)
 					}
 				})

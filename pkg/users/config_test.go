@@ -29,19 +29,29 @@ func TestRefusedFiles(t *testing.T) {
 		read          func(context.Context, string) error
 		content, want string
 	}{
-		"no users":           {whoIs, authn, ""},
-		"an empty file":      {whoIs, "", "Object 'Kind' is missing"},
-		"another kind":       {whoIs, authz, "expected AuthenticationConfiguration, got *apiserver.AuthorizationConfiguration"},
-		"an unknown field":   {whoIs, authn + "jwts: []\n", `unknown field "jwts"`},
-		"an issuer of http":  {whoIs, authn + "jwt: [{issuer: {url: 'http://x', audiences: [a]}, claimMappings: {username: {expression: claims.sub}}}]\n", "jwt[0].issuer.url: Invalid value: \"http://x\": URL scheme must be https"},
-		"bad CEL":            {whoIs, authn + "jwt: [{issuer: {url: 'https://x', audiences: [a]}, claimMappings: {username: {expression: 'claims.'}}}]\n", "jwt[0].claimMappings.username.expression: Invalid value"},
-		"groups":             {mayDo, authz + "authorizers: [{type: Groups, name: g}]\n", ""},
-		"no file's content":  {mayDo, " \n", "empty config data"},
-		"no authorizers":     {mayDo, authz, "authorizers: Required value"},
-		"RBAC":               {mayDo, authz + "authorizers: [{type: RBAC, name: rbac}]\n", `authorizers[0].type: Unsupported value: "RBAC": supported values: "Groups", "Webhook"`},
-		"groups twice":       {mayDo, authz + "authorizers: [{type: Groups, name: a}, {type: Groups, name: b}]\n", "authorizers[1].type: Duplicate value"},
-		"a webhook in a Pod": {mayDo, webhook + "connectionInfo: {type: InClusterConfig}}}]\n", `authorizers[0].webhook.connectionInfo.type: Unsupported value: "InClusterConfig": supported values: "KubeConfigFile"`},
-		"a webhook nowhere":  {mayDo, webhook + "connectionInfo: {type: KubeConfigFile, kubeConfigFile: /missing}}}]\n", "/missing: no such file or directory"},
+		"no users":         {whoIs, authn, ""},
+		"an empty file":    {whoIs, "", "Object 'Kind' is missing"},
+		"another kind":     {whoIs, authz, "expected AuthenticationConfiguration, got *apiserver.AuthorizationConfiguration"},
+		"an unknown field": {whoIs, authn + "jwts: []\n", `unknown field "jwts"`},
+		"an issuer of http": {whoIs, authn +
+			"jwt: [{issuer: {url: 'http://x', audiences: [a]}, claimMappings: {username: {expression: claims.sub}}}]\n",
+			"jwt[0].issuer.url: Invalid value: \"http://x\": URL scheme must be https"},
+		"bad CEL": {whoIs, authn +
+			"jwt: [{issuer: {url: 'https://x', audiences: [a]}, claimMappings: {username: {expression: 'claims.'}}}]\n",
+			"jwt[0].claimMappings.username.expression: Invalid value"},
+		"groups":            {mayDo, authz + "authorizers: [{type: Groups, name: g}]\n", ""},
+		"no file's content": {mayDo, " \n", "empty config data"},
+		"no authorizers":    {mayDo, authz, "authorizers: Required value"},
+		"RBAC": {mayDo, authz + "authorizers: [{type: RBAC, name: rbac}]\n",
+			`authorizers[0].type: Unsupported value: "RBAC": supported values: "Groups", "Webhook"`},
+		"groups twice": {
+			mayDo, authz + "authorizers: [{type: Groups, name: a}, {type: Groups, name: b}]\n", "authorizers[1].type: Duplicate value",
+		},
+		"a webhook in a Pod": {mayDo, webhook + "connectionInfo: {type: InClusterConfig}}}]\n",
+			`authorizers[0].webhook.connectionInfo.type: Unsupported value: "InClusterConfig": supported values: "KubeConfigFile"`},
+		"a webhook nowhere": {
+			mayDo, webhook + "connectionInfo: {type: KubeConfigFile, kubeConfigFile: /missing}}}]\n", "/missing: no such file or directory",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "config")

@@ -38,7 +38,9 @@ func TestGroups(t *testing.T) {
 		t.Fatal(err)
 	}
 	resource := func(verb, subresource string) authorizer.AttributesRecord {
-		return authorizer.AttributesRecord{Verb: verb, Resource: "services", Subresource: subresource, Namespace: "default", Name: "a", ResourceRequest: true}
+		return authorizer.AttributesRecord{
+			Verb: verb, Resource: "services", Subresource: subresource, Namespace: "default", Name: "a", ResourceRequest: true,
+		}
 	}
 	secrets := func(verb string) authorizer.AttributesRecord {
 		return authorizer.AttributesRecord{Verb: verb, APIVersion: "v1", Resource: "secrets", Namespace: "default", ResourceRequest: true}
@@ -91,7 +93,8 @@ func TestGroups(t *testing.T) {
 				want = authorizer.DecisionAllow
 			}
 			if got != want || err != nil {
-				t.Errorf("%s, %s %s/%s%s: %v, %v, want %v", group, attributes.Verb, attributes.Resource, attributes.Subresource, attributes.Path, got, err, want)
+				t.Errorf("%s, %s %s/%s%s: %v, %v, want %v", group, attributes.Verb, attributes.Resource, attributes.Subresource, attributes.Path, got,
+					err, want)
 			}
 		}
 	}

@@ -109,7 +109,8 @@ func TestUndo(t *testing.T) {
 	first := c.await(func(out string) bool { return out != "" }, revision...)
 	before := c.kubectl(statefulSet(".spec.template")...)
 
-	patched := c.kubectl("-n", "portolan", "patch", "statefulset", "portolan-etcd", "--patch-file="+filepath.Join(sources(t), "examples", "etcd-restore.yaml"))
+	patched := c.kubectl("-n", "portolan", "patch", "statefulset", "portolan-etcd",
+		"--patch-file="+filepath.Join(sources(t), "examples", "etcd-restore.yaml"))
 	if patched != "statefulset.apps/portolan-etcd patched\n" {
 		t.Errorf("got %s", patched)
 	}

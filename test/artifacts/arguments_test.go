@@ -69,7 +69,8 @@ func TestArguments(t *testing.T) {
 			if !o.InCluster() {
 				t.Error("it doesn't follow the cluster")
 			}
-			if port := s.container.Ports[0]; port.Name != "https" || int(port.ContainerPort) != o.SecureServing.BindPort || !o.SecureServing.BindAddress.IsUnspecified() {
+			if port := s.container.Ports[0]; port.Name != "https" || int(port.ContainerPort) != o.SecureServing.BindPort ||
+				!o.SecureServing.BindAddress.IsUnspecified() {
 				t.Errorf("%+v isn't what it listens on", port)
 			}
 			if volume := s.mounted(o.DataDir); volume == nil || volume.EmptyDir == nil {

@@ -102,7 +102,8 @@ func TestChartValues(t *testing.T) {
 		"--set=resources.limits.memory=4Gi", "--set=goMemoryLimit=3600MiB", "--set=priorityClassName=", "--set=nodeSelector.a=b",
 		"--set=tolerations[0].key=t", "--set=extraArgs={--audit-log-path=-,--v=4}", "--set=extraVolumes[0].name=policy",
 		"--set=extraVolumes[0].configMap.name=policy", "--set=extraVolumeMounts[0].name=policy", "--set=extraVolumeMounts[0].mountPath=/policy",
-		"--set=networkPolicy.enabled=false", "--set=etcd.image.digest="+digest, "--set=etcd.storage.size=50Gi", "--set=etcd.storage.className=fast",
+		"--set=networkPolicy.enabled=false", "--set=etcd.image.digest="+digest, "--set=etcd.storage.size=50Gi",
+		"--set=etcd.storage.className=fast",
 		"--set=etcd.nodeSelector.c=d", "--set=etcd.tolerations[0].key=u", "--set=etcd.resources.limits.memory=8Gi")
 	for _, m := range manifests {
 		// Without a class there is nothing for a quota to count.

@@ -46,7 +46,8 @@ func TestLinks(t *testing.T) {
 			}
 		}
 		for _, path := range regexp.MustCompile(`artifacts/[a-z][a-z./-]*[a-z]`).FindAllString(string(text), -1) {
-			if _, err := os.Stat(filepath.Join(root(), path)); err != nil && path != "artifacts/my-portolan" && !strings.HasPrefix(path, "artifacts/my-portolan/") {
+			if _, err := os.Stat(filepath.Join(root(), path)); err != nil && path != "artifacts/my-portolan" &&
+				!strings.HasPrefix(path, "artifacts/my-portolan/") {
 				t.Errorf("%s: %v", page, err)
 			}
 		}
@@ -170,7 +171,8 @@ func TestRestore(t *testing.T) {
 	if restore.Image != etcd.Image {
 		t.Errorf("%s restores for %s", restore.Image, etcd.Image)
 	}
-	for _, flag := range []string{"--name=", "--data-dir=", "--initial-cluster-token=", "--initial-cluster=", "--initial-advertise-peer-urls="} {
+	for _, flag := range []string{"--name=", "--data-dir=", "--initial-cluster-token=", "--initial-cluster=",
+		"--initial-advertise-peer-urls="} {
 		has := func(arg string) bool { return strings.HasPrefix(arg, flag) }
 		i, j := slices.IndexFunc(restore.Args, has), slices.IndexFunc(etcd.Args, has)
 		if i < 0 || j < 0 || restore.Args[i] != etcd.Args[j] {

@@ -121,7 +121,8 @@ func TestImages(t *testing.T) {
 			if template := podTemplate(t, m); template != nil {
 				for _, container := range slices.Concat(template.Spec.InitContainers, template.Spec.Containers) {
 					images[container.Image] = true
-					if !strings.Contains(container.Image, ".") || strings.HasSuffix(container.Image, ":latest") || !strings.Contains(filepath.Base(container.Image), ":") {
+					if !strings.Contains(container.Image, ".") || strings.HasSuffix(container.Image, ":latest") ||
+						!strings.Contains(filepath.Base(container.Image), ":") {
 						t.Errorf("%s: %s: the image %s has no registry or no version", name, m.ID(), container.Image)
 					}
 				}

@@ -120,7 +120,9 @@ func TestNetwork(t *testing.T) {
 	lax := newNetwork(t, manifests)
 	strict := newNetwork(t, manifests)
 	strict.policies = append(strict.policies, &networkingv1.NetworkPolicy{
-		Spec: networkingv1.NetworkPolicySpec{PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress}},
+		Spec: networkingv1.NetworkPolicySpec{
+			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress},
+		},
 	})
 	for _, c := range []struct {
 		from, to string

@@ -44,7 +44,8 @@ func podProblems(pod corev1.PodSpec) []string {
 		}
 	}
 	security := ptr.Deref(pod.SecurityContext, corev1.PodSecurityContext{})
-	want(ptr.Deref(security.RunAsNonRoot, false) && ptr.Deref(security.RunAsUser, 0) == 65532 && ptr.Deref(security.RunAsGroup, 0) == 65532, "runs as root, or as whoever the image says")
+	want(ptr.Deref(security.RunAsNonRoot, false) && ptr.Deref(security.RunAsUser, 0) == 65532 && ptr.Deref(security.RunAsGroup, 0) == 65532,
+		"runs as root, or as whoever the image says")
 	want(security.SeccompProfile != nil && security.SeccompProfile.Type == corev1.SeccompProfileTypeRuntimeDefault, "no seccomp profile")
 	want(!pod.HostNetwork && !pod.HostPID && !pod.HostIPC, "shares a namespace with its node")
 	want(!ptr.Deref(pod.EnableServiceLinks, true), "has the addresses of Services in its environment")
@@ -125,7 +126,8 @@ func TestPriority(t *testing.T) {
 	for name, manifests := range all {
 		quota := Decode(t, manifests.Get(t, "ResourceQuota portolan/portolan-critical-pods")).(*corev1.ResourceQuota)
 		scope := quota.Spec.ScopeSelector.MatchExpressions[0]
-		if pods := quota.Spec.Hard[corev1.ResourcePods]; len(quota.Spec.Hard) != 1 || pods.Value() < 50 || scope.ScopeName != corev1.ResourceQuotaScopePriorityClass || scope.Operator != corev1.ScopeSelectorOpIn {
+		if pods := quota.Spec.Hard[corev1.ResourcePods]; len(quota.Spec.Hard) != 1 || pods.Value() < 50 ||
+			scope.ScopeName != corev1.ResourceQuotaScopePriorityClass || scope.Operator != corev1.ScopeSelectorOpIn {
 			t.Errorf("%s: %+v", name, quota.Spec)
 		}
 		for _, id := range []string{"Deployment portolan/portolan", "StatefulSet portolan/portolan-etcd"} {

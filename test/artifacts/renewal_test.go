@@ -147,7 +147,8 @@ func (m *members) caller(i int) *big.Int {
 		if err != nil {
 			m.t.Fatal(err)
 		}
-		server := tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAnyClientCert, NextProtos: []string{"h2"}})
+		server := tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAnyClientCert,
+			NextProtos: []string{"h2"}})
 		// Who else connects than an etcd client doesn't get this far.
 		if err := server.HandshakeContext(m.t.Context()); err == nil {
 			client = server.ConnectionState().PeerCertificates[0]

@@ -72,7 +72,8 @@ func TestServerRights(t *testing.T) {
 			flat([]string{"get", "update"}, "coordination.k8s.io/leases portolan-controllers")),
 		"Role portolan/portolan-certificates": slices.Concat(
 			flat([]string{"create"}, "/secrets"),
-			flat([]string{"get", "update"}, "/secrets portolan-etcd-ca", "/secrets portolan-etcd-client", "/secrets portolan-etcd-peer", "/secrets portolan-etcd-server")),
+			flat([]string{"get", "update"}, "/secrets portolan-etcd-ca", "/secrets portolan-etcd-client", "/secrets portolan-etcd-peer",
+				"/secrets portolan-etcd-server")),
 	} {
 		got := rights(t, manifests.Get(t, id))
 		for _, right := range sets.List(got.Difference(sets.New(want...))) {

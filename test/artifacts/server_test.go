@@ -77,7 +77,8 @@ func TestProbes(t *testing.T) {
 	running := harness.Start(t, nil)
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	defer client.CloseIdleConnections()
-	for name, probe := range map[string]*corev1.Probe{"startup": s.container.StartupProbe, "liveness": s.container.LivenessProbe, "readiness": s.container.ReadinessProbe} {
+	for name, probe := range map[string]*corev1.Probe{"startup": s.container.StartupProbe, "liveness": s.container.LivenessProbe,
+		"readiness": s.container.ReadinessProbe} {
 		get := probe.HTTPGet
 		if get.Scheme != corev1.URISchemeHTTPS || get.Port.StrVal != "https" {
 			t.Errorf("%s: %+v", name, get)

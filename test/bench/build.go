@@ -42,7 +42,8 @@ func build(ctx context.Context, o *options) (*programs, error) {
 		pattern string
 		hint    string
 	}{
-		{o.kubeAPIServer, &p.KubeAPIServer, kubernetes, "kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", " (this takes minutes the first time)"},
+		{o.kubeAPIServer, &p.KubeAPIServer, kubernetes, "kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver",
+			" (this takes minutes the first time)"},
 		{o.etcd, &p.Etcd, kubernetes, "etcd", "go.etcd.io/etcd/server/v3", ""},
 		{o.portolan, &p.Portolan, root, "portolan", "./cmd/portolan", ""},
 	} {

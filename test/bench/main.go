@@ -113,19 +113,22 @@ func (o *options) addFlags(sets *cliflag.NamedFlagSets) {
 	fs.IntVar(&o.samples, "samples", 480, "Requests in one measurement.")
 	fs.IntVar(&o.rounds, "rounds", 3, "How often each measurement is made. Medians over these are reported.")
 	fs.IntVar(&o.starts, "starts", 3, "How often the time from start to ready is measured.")
-	fs.DurationVar(&o.settle, "settle", 10*time.Second, "How long to leave the servers alone before their memory is read and before the first measurement.")
+	fs.DurationVar(&o.settle, "settle", 10*time.Second,
+		"How long to leave the servers alone before their memory is read and before the first measurement.")
 	fs.IntVar(&o.connections, "connections", 4, "HTTP/2 connections that the clients of a server share.")
 
 	fs = sets.FlagSet("programs and files")
 	fs.StringVar(&o.kubeAPIServer, "kube-apiserver", "", "A kube-apiserver to run. Without it, one is built from hack/kubernetes into .bin/.")
-	fs.StringVar(&o.etcd, "etcd", "", "An etcd to run beside kube-apiserver and alone. Without it, one is built from hack/kubernetes into .bin/.")
+	fs.StringVar(&o.etcd, "etcd", "",
+		"An etcd to run beside kube-apiserver and alone. Without it, one is built from hack/kubernetes into .bin/.")
 	fs.StringVar(&o.portolan, "portolan", "", "A portolan to run. Without it, one is built from this tree into .bin/.")
 	fs.StringVar(&o.dir, "dir", "", "Directory to make the servers' data directories in. Its disk is what is measured. The default is .bin/, "+
 		"since /tmp is held in memory on many machines and fsync costs nothing there.")
 
 	fs = sets.FlagSet("output")
 	fs.StringVar(&o.json, "json", "", "File to write everything that was measured to, each round, as JSON.")
-	fs.StringVar(&o.profile, "profile", "", "File to write a CPU profile of Portolan to, taken at the end while the most clients create Services of the first kind.")
+	fs.StringVar(&o.profile, "profile", "",
+		"File to write a CPU profile of Portolan to, taken at the end while the most clients create Services of the first kind.")
 }
 
 // hurry sets what nobody has set to what takes about two minutes.

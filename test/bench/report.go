@@ -128,7 +128,8 @@ func ratioText(s Stats) string { return fmt.Sprintf("**%.1f×**, %.2f / %.2f", s
 // markdown prints the table.
 func (r *Report) markdown(out io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "| | Services in place | clients | kube-apiserver %s | Portolan | Portolan : kube-apiserver | etcd alone |\n", strings.TrimPrefix(r.KubeVersion, "v"))
+	fmt.Fprintf(&b, "| | Services in place | clients | kube-apiserver %s | Portolan | Portolan : kube-apiserver | etcd alone |\n",
+		strings.TrimPrefix(r.KubeVersion, "v"))
 	b.WriteString("|---|--:|--:|--:|--:|--:|--:|\n")
 	for _, c := range r.Requests {
 		fmt.Fprintf(&b, "| %s | %s | %d | %s | %s | %s | %s |\n", c.title(), thousands(c.Services), c.Clients,
@@ -137,7 +138,8 @@ func (r *Report) markdown(out io.Writer) error {
 	kube, portolan := median(r.KubeStarts), median(r.PortolanStarts)
 	fmt.Fprintf(&b, "| start to ready | 0 | | %.2f s | %.2f s | %.2f | |\n", kube, portolan, portolan/kube)
 	for _, m := range r.Memory {
-		fmt.Fprintf(&b, "| memory, %s | | | %s | %s | %.2f | |\n", m.When, megabytes(m.Kube), megabytes(m.Portolan), float64(m.Portolan)/float64(m.Kube))
+		fmt.Fprintf(&b, "| memory, %s | | | %s | %s | %.2f | |\n", m.When, megabytes(m.Kube), megabytes(m.Portolan),
+			float64(m.Portolan)/float64(m.Kube))
 		fmt.Fprintf(&b, "| the same, kube-apiserver with its etcd | | | %s | %s | %.2f | |\n",
 			megabytes(m.KubeAndEtcd), megabytes(m.Portolan), float64(m.Portolan)/float64(m.KubeAndEtcd))
 	}

@@ -43,7 +43,8 @@ func TestEtcd(t *testing.T) {
 	if out := run(); strings.Count(out, "left as it is") != len(etcdSecrets) {
 		t.Errorf("the second run says:\n%s", out)
 	}
-	if after := g.etcdSecrets(); !maps.EqualFunc(before, after, func(a, b *corev1.Secret) bool { return a.ResourceVersion == b.ResourceVersion }) {
+	if after := g.etcdSecrets(); !maps.EqualFunc(before, after,
+		func(a, b *corev1.Secret) bool { return a.ResourceVersion == b.ResourceVersion }) {
 		t.Error("the second run has written")
 	}
 

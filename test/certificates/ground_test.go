@@ -89,7 +89,8 @@ func (g *ground) kubectl(args ...string) {
 	g.Helper()
 	// What a namespaced manifest needs may be there a moment after the namespace.
 	g.await("kubectl "+strings.Join(args, " "), func(ctx context.Context) (bool, string) {
-		out, err := exec.CommandContext(ctx, filepath.Join(g.bin, "kubectl"), append([]string{"--kubeconfig=" + g.kube.Kubeconfig}, args...)...).CombinedOutput()
+		out, err := exec.CommandContext(ctx, filepath.Join(g.bin, "kubectl"),
+			append([]string{"--kubeconfig=" + g.kube.Kubeconfig}, args...)...).CombinedOutput()
 		return err == nil, string(out)
 	})
 }

@@ -67,7 +67,8 @@ func (g *ground) settle(keepers []*servingsecret.Keeper, now time.Time) {
 		authorities, err := certificates.ParseBundle(secret.Data["ca.crt"], secret.Data["ca.key"])
 		g.must(err)
 		newest := authorities[len(authorities)-1].Cert
-		if !now.Before(certificates.RenewAt(serving.Cert)) || !now.Before(certificates.RenewAt(newest)) || now.After(authorities[0].Cert.NotAfter) {
+		if !now.Before(certificates.RenewAt(serving.Cert)) || !now.Before(certificates.RenewAt(newest)) ||
+			now.After(authorities[0].Cert.NotAfter) {
 			return false, "something is due"
 		}
 		if !bytes.Equal(g.caBundle(), secret.Data["ca.crt"]) {
@@ -121,7 +122,8 @@ func TestReplicas(t *testing.T) {
 	if after := g.secret(servingSecret); !maps.EqualFunc(before.Data, after.Data, bytes.Equal) {
 		t.Error("the Secret was made again with something else in it")
 	}
-	_, err := g.dynamic.Resource(apiServices).Patch(t.Context(), apiService, types.MergePatchType, []byte(`{"spec":{"caBundle":null}}`), metav1.PatchOptions{})
+	_, err := g.dynamic.Resource(apiServices).Patch(t.Context(), apiService, types.MergePatchType, []byte(`{"spec":{"caBundle":null}}`),
+		metav1.PatchOptions{})
 	g.must(err)
 	g.settle(keepers, clock.Now())
 

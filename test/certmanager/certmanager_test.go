@@ -76,7 +76,8 @@ func check(t *testing.T, certificate *certmanagerv1.Certificate) {
 // render renders all that is for cert-manager.
 func render(t *testing.T) [][]byte {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), filepath.Join(root, ".bin", "kubectl"), "kustomize", filepath.Join(root, "artifacts", "cluster", "cert-manager")).Output()
+	out, err := exec.CommandContext(t.Context(), filepath.Join(root, ".bin", "kubectl"), "kustomize",
+		filepath.Join(root, "artifacts", "cluster", "cert-manager")).Output()
 	if err != nil {
 		t.Fatalf("%v: does make test run this, which builds kubectl?", err)
 	}

@@ -138,7 +138,8 @@ func (g *ground) accountKubeconfig(t *testing.T, namespace string) string {
 	t.Helper()
 	var token string
 	eventually(t, "there is a service account", func(ctx context.Context) (bool, error) {
-		answer, err := g.client.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, "default", &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+		answer, err := g.client.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, "default", &authenticationv1.TokenRequest{},
+			metav1.CreateOptions{})
 		if err == nil {
 			token = answer.Status.Token
 		}

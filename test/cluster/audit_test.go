@@ -146,7 +146,8 @@ func testAudit(t *testing.T, g *ground) {
 		if here.User.Username != audited || !slices.Equal(here.User.Groups, []string{"system:authenticated"}) || here.ImpersonatedUser != nil {
 			t.Errorf("%s asks: Portolan has %+v, %+v", by, here.User, here.ImpersonatedUser)
 		}
-		if here.Verb != "get" || here.RequestURI != path || here.ObjectRef.Name != "web" || here.ObjectRef.Namespace != ns || here.ResponseStatus.Code != http.StatusOK {
+		if here.Verb != "get" || here.RequestURI != path || here.ObjectRef.Name != "web" || here.ObjectRef.Namespace != ns ||
+			here.ResponseStatus.Code != http.StatusOK {
 			t.Errorf("%s asks: Portolan has %+v", by, here)
 		}
 		if reason := here.Annotations["authorization.k8s.io/reason"]; !strings.Contains(reason, ns) {

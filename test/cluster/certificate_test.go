@@ -77,7 +77,9 @@ func (g *ground) changeServing(t *testing.T, change func(*serving)) {
 func (g *ground) makeServingDue(t *testing.T, given serving) *x509.Certificate {
 	t.Helper()
 	served := given.served.Cert
-	template := x509.Certificate{Subject: served.Subject, DNSNames: served.DNSNames, IPAddresses: served.IPAddresses, ExtKeyUsage: served.ExtKeyUsage}
+	template := x509.Certificate{
+		Subject: served.Subject, DNSNames: served.DNSNames, IPAddresses: served.IPAddresses, ExtKeyUsage: served.ExtKeyUsage,
+	}
 	due, err := given.authorities[0].Issue(template, time.Now().Add(-61*day), 90*day)
 	if err != nil {
 		t.Fatal(err)
@@ -96,7 +98,8 @@ func (g *ground) awaitServing(t *testing.T, what string, so func(serving) bool) 
 			return false, err
 		}
 		if !so(content) {
-			return false, fmt.Errorf("there are %d authorities, and the certificate is good until %s", len(content.authorities), content.served.Cert.NotAfter)
+			return false, fmt.Errorf("there are %d authorities, and the certificate is good until %s", len(content.authorities),
+				content.served.Cert.NotAfter)
 		}
 		text, _, err := unstructured.NestedString(g.apiService(t).Object, "spec", "caBundle")
 		if err != nil {
@@ -152,7 +155,8 @@ func testServingCertificate(t *testing.T, g *ground) {
 		content.authorities = content.authorities.With(certificates.Bundle{second, {Cert: expired.Cert}})
 	})
 	both := func(content serving) bool {
-		return len(content.authorities) == 2 && content.authorities.Contains(first.authorities[0].Cert) && content.authorities.Contains(second.Cert)
+		return len(content.authorities) == 2 && content.authorities.Contains(first.authorities[0].Cert) &&
+			content.authorities.Contains(second.Cert)
 	}
 	g.awaitServing(t, "both authorities are trusted, and not the one that has expired", both)
 
@@ -167,7 +171,8 @@ func testServingCertificate(t *testing.T, g *ground) {
 	w.stop()
 
 	// Whoever takes the bundle from the APIService sees it put back.
-	_, err = g.dynamic.Resource(apiServices).Patch(t.Context(), apiServiceName, types.MergePatchType, []byte(`{"spec":{"caBundle":null}}`), metav1.PatchOptions{})
+	_, err = g.dynamic.Resource(apiServices).Patch(t.Context(), apiServiceName, types.MergePatchType, []byte(`{"spec":{"caBundle":null}}`),
+		metav1.PatchOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -154,7 +154,8 @@ func testProtobuf(t *testing.T, g *ground) {
 		t.Fatal(err)
 	}
 	event, ok := <-watch.ResultChan()
-	if seen, is := event.Object.(*v1.Service); !ok || !is || seen.ResourceVersion != made.ResourceVersion || seen.Spec.ClusterIP != made.Spec.ClusterIP {
+	if seen, is := event.Object.(*v1.Service); !ok || !is || seen.ResourceVersion != made.ResourceVersion ||
+		seen.Spec.ClusterIP != made.Spec.ClusterIP {
 		t.Errorf("made %v, watched %v", made, event.Object)
 	}
 	var contentType string

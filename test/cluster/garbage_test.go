@@ -64,7 +64,8 @@ func testOwners(t *testing.T, g *ground) {
 // an owner that doesn't either.
 func testReservationOwners(t *testing.T, g *ground) {
 	ctx := t.Context()
-	role, err := g.client.RbacV1().ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "owner-of-a-port"}}, metav1.CreateOptions{})
+	role, err := g.client.RbacV1().ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "owner-of-a-port"}},
+		metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

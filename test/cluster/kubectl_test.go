@@ -103,9 +103,11 @@ spec:
 // testKubectl goes through what is done with Services by hand.
 func testKubectl(t *testing.T, g *ground) {
 	k := g.as(t, g.kubeconfig).with("-n", g.newNamespace(t, "kubectl"))
-	k.expect(k.run("api-resources", "--api-group=portolan.dev"), "services         psvc", "portolan.dev/v1   true         Service", "nodeportranges")
+	k.expect(k.run("api-resources", "--api-group=portolan.dev"), "services         psvc", "portolan.dev/v1   true         Service",
+		"nodeportranges")
 	k.expect(k.feed(manifest("web"), "create", "-f", "-"), "service.portolan.dev/web created")
-	k.expect(k.failFed(manifest("web"), "create", "-f", "-"), `Error from server (AlreadyExists): error when creating "STDIN": services.portolan.dev "web" already exists`)
+	k.expect(k.failFed(manifest("web"), "create", "-f", "-"),
+		`Error from server (AlreadyExists): error when creating "STDIN": services.portolan.dev "web" already exists`)
 	k.expect(k.run("get", "psvc"), "NAME   TYPE        CLUSTER-IP", "EXTERNAL-IP   PORT(S)", "web    ClusterIP   198.18.", "80/TCP")
 	k.expect(k.run("get", "psvc", "-o", "wide"), "SELECTOR", "app=web")
 	k.expect(k.run("get", "psvc", "-A"), "NAMESPACE", "web")
@@ -124,7 +126,8 @@ func testKubectl(t *testing.T, g *ground) {
 	k.expect(conflict, `conflict with "kubectl"`, `.spec.ports[port=80,protocol="TCP"].targetPort`)
 	k.feed(changed, "apply", "--server-side", "--field-manager=other", "--force-conflicts", "-f", "-")
 	// diff fails where there is one.
-	k.expect(k.failFed(manifest("applied"), "diff", "--server-side", "--force-conflicts", "-f", "-"), "-    targetPort: 9090", "+    targetPort: 8080")
+	k.expect(k.failFed(manifest("applied"), "diff", "--server-side", "--force-conflicts", "-f", "-"), "-    targetPort: 9090",
+		"+    targetPort: 8080")
 
 	k.expect(k.run("patch", "psvc", "web", "--type=merge", "-p", `{"spec":{"type":"NodePort"}}`), "patched")
 	k.expect(k.run("get", "psvc", "web"), "NodePort", "80:2")

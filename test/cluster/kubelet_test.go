@@ -330,7 +330,8 @@ func (k *kubelet) report(ctx context.Context, r *replica, pod *corev1.Pod, ready
 	if err != nil {
 		return err
 	}
-	_, err = k.g.client.CoreV1().Pods(pod.Namespace).Patch(ctx, pod.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
+	_, err = k.g.client.CoreV1().Pods(pod.Namespace).Patch(ctx, pod.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{},
+		"status")
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
@@ -449,8 +450,11 @@ func (k *kubelet) files(ctx context.Context, pod *corev1.Pod, source corev1.Volu
 		return files, err
 	case source.ServiceAccountToken != nil:
 		// It is not bound to the Pod, as the replicas share the file.
-		request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: source.ServiceAccountToken.ExpirationSeconds}}
-		answer, err := k.g.client.CoreV1().ServiceAccounts(pod.Namespace).CreateToken(ctx, pod.Spec.ServiceAccountName, request, metav1.CreateOptions{})
+		request := &authenticationv1.TokenRequest{
+			Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: source.ServiceAccountToken.ExpirationSeconds},
+		}
+		answer, err := k.g.client.CoreV1().ServiceAccounts(pod.Namespace).CreateToken(ctx, pod.Spec.ServiceAccountName, request,
+			metav1.CreateOptions{})
 		if err != nil {
 			return nil, err
 		}

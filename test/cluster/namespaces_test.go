@@ -60,7 +60,8 @@ func testNamespaceLifecycle(t *testing.T, g *ground) {
 			var got error
 			// Whether a namespace goes away is told by a watch.
 			eventually(t, what+" "+way, func(ctx context.Context) (bool, error) {
-				_, got = client.PortolanV1().Services(test.namespace).Create(ctx, newService("web"), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+				_, got = client.PortolanV1().Services(test.namespace).Create(ctx, newService("web"),
+					metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 				return test.is(got), nil
 			})
 			if said := said(t, got); said != want {
@@ -76,7 +77,8 @@ func testNamespaceLifecycle(t *testing.T, g *ground) {
 func removeFinalizers(t *testing.T, g *ground, namespace, name string) {
 	t.Helper()
 	patch := []byte(`{"metadata":{"finalizers":null}}`)
-	if _, err := g.client.CoreV1().ConfigMaps(namespace).Patch(t.Context(), name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+	if _, err := g.client.CoreV1().ConfigMaps(namespace).Patch(t.Context(), name, types.MergePatchType, patch,
+		metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -135,7 +137,8 @@ func testNamespaceDeletion(t *testing.T, g *ground) {
 	for _, svc := range held[:3] {
 		g.checkClaims(t, svc, false)
 	}
-	_, err := g.portolan.PortolanV1().Services(doomed).Patch(ctx, "finalized", types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})
+	_, err := g.portolan.PortolanV1().Services(doomed).Patch(ctx, "finalized", types.MergePatchType,
+		[]byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

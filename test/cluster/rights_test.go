@@ -267,7 +267,8 @@ func testTold(t *testing.T, g *ground) {
 		subset.Addresses = append(subset.Addresses, corev1.EndpointAddress{IP: fmt.Sprintf("203.0.%d.%d", 113+i/250, 1+i%250)})
 	}
 	endpoints := g.portolan.PortolanV1().Endpoints(ns)
-	made, err := endpoints.Create(ctx, &v1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Subsets: []corev1.EndpointSubset{subset}}, metav1.CreateOptions{})
+	made, err := endpoints.Create(ctx, &v1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Subsets: []corev1.EndpointSubset{subset}},
+		metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -279,7 +280,8 @@ func testTold(t *testing.T, g *ground) {
 				return false, err
 			}
 			event := list.Items[0]
-			if about := event.InvolvedObject; about.APIVersion != v1.SchemeGroupVersion.String() || about.Kind != "Endpoints" || about.UID != made.UID {
+			if about := event.InvolvedObject; about.APIVersion != v1.SchemeGroupVersion.String() || about.Kind != "Endpoints" ||
+				about.UID != made.UID {
 				return false, fmt.Errorf("it is about %v", about)
 			}
 			return event.Count >= want, fmt.Errorf("it says %d", event.Count)
@@ -303,5 +305,6 @@ func testTold(t *testing.T, g *ground) {
 	}
 	awaitCount(2)
 	k := g.as(t, g.kubeconfig).with("-n", ns)
-	k.expect(k.run("describe", "endpoints.portolan.dev", "web"), "TooManyAddressesToMirror", "A max of 1000 addresses can be mirrored to EndpointSlices per Endpoints subset. 1 addresses were skipped")
+	k.expect(k.run("describe", "endpoints.portolan.dev", "web"), "TooManyAddressesToMirror",
+		"A max of 1000 addresses can be mirrored to EndpointSlices per Endpoints subset. 1 addresses were skipped")
 }

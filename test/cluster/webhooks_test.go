@@ -86,19 +86,21 @@ func (g *ground) serveWebhooks(t *testing.T, ns string) *webhook {
 	}
 	none, only := admissionregistrationv1.SideEffectClassNone, selectNamespace(ns)
 	rules, versions := []admissionregistrationv1.RuleWithOperations{creations()}, []string{"v1"}
-	_, err = g.client.AdmissionregistrationV1().MutatingWebhookConfigurations().Create(t.Context(), &admissionregistrationv1.MutatingWebhookConfiguration{
-		ObjectMeta: metav1.ObjectMeta{Name: ns},
-		Webhooks: []admissionregistrationv1.MutatingWebhook{{Name: "label.example.com", ClientConfig: config("/label"), Rules: rules,
-			NamespaceSelector: only, SideEffects: &none, AdmissionReviewVersions: versions}},
-	}, metav1.CreateOptions{})
+	_, err = g.client.AdmissionregistrationV1().MutatingWebhookConfigurations().Create(t.Context(),
+		&admissionregistrationv1.MutatingWebhookConfiguration{
+			ObjectMeta: metav1.ObjectMeta{Name: ns},
+			Webhooks: []admissionregistrationv1.MutatingWebhook{{Name: "label.example.com", ClientConfig: config("/label"), Rules: rules,
+				NamespaceSelector: only, SideEffects: &none, AdmissionReviewVersions: versions}},
+		}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = g.client.AdmissionregistrationV1().ValidatingWebhookConfigurations().Create(t.Context(), &admissionregistrationv1.ValidatingWebhookConfiguration{
-		ObjectMeta: metav1.ObjectMeta{Name: ns},
-		Webhooks: []admissionregistrationv1.ValidatingWebhook{{Name: "refuse.example.com", ClientConfig: config("/refuse"), Rules: rules,
-			NamespaceSelector: only, SideEffects: &none, AdmissionReviewVersions: versions}},
-	}, metav1.CreateOptions{})
+	_, err = g.client.AdmissionregistrationV1().ValidatingWebhookConfigurations().Create(t.Context(),
+		&admissionregistrationv1.ValidatingWebhookConfiguration{
+			ObjectMeta: metav1.ObjectMeta{Name: ns},
+			Webhooks: []admissionregistrationv1.ValidatingWebhook{{Name: "refuse.example.com", ClientConfig: config("/refuse"), Rules: rules,
+				NamespaceSelector: only, SideEffects: &none, AdmissionReviewVersions: versions}},
+		}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -86,7 +86,8 @@ func TestDefaultLog(t *testing.T) {
 func TestRangesOfStore(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if log := serve(t, dir, "--service-cluster-ip-range=10.0.0.0/16", "--service-node-port-range=1000-1999"); strings.Contains(log, "has no effect") {
+	if log := serve(t, dir, "--service-cluster-ip-range=10.0.0.0/16", "--service-node-port-range=1000-1999"); strings.Contains(log,
+		"has no effect") {
 		t.Errorf("an empty store:\n%s", log)
 	}
 	if log := serve(t, dir); strings.Contains(log, "has no effect") {

@@ -50,7 +50,8 @@ func portsOf(svc *corev1.Service) string {
 // applyCreates: "should create an applied object if it does not already exist".
 func applyCreates(w *world) {
 	made := w.apply(applied("web", 80), "a")
-	if made.Spec.ClusterIP == "" || portsOf(made) != "80" || len(made.ManagedFields) != 1 || made.ManagedFields[0].Operation != metav1.ManagedFieldsOperationApply {
+	if made.Spec.ClusterIP == "" || portsOf(made) != "80" || len(made.ManagedFields) != 1 ||
+		made.ManagedFields[0].Operation != metav1.ManagedFieldsOperationApply {
 		w.Errorf("made %+v", made)
 	}
 	if again := w.apply(applied("web", 80), "a"); again.ResourceVersion != made.ResourceVersion {
@@ -141,7 +142,8 @@ func applyNeedsManager(w *world) {
 // managedFieldsGo by a patch that empties them.
 func managedFieldsGo(w *world) {
 	w.createService(newService("web"))
-	got, err := w.services().Patch(w.Context(), "web", types.MergePatchType, []byte(`{"metadata":{"managedFields":[{}]}}`), metav1.PatchOptions{})
+	got, err := w.services().Patch(w.Context(), "web", types.MergePatchType, []byte(`{"metadata":{"managedFields":[{}]}}`),
+		metav1.PatchOptions{})
 	if err != nil || len(got.ManagedFields) != 0 {
 		w.Errorf("it is managed by %+v, error %v", got.ManagedFields, err)
 	}

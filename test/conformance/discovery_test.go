@@ -96,7 +96,8 @@ func linesOf(list *metav1.APIResourceList) []string {
 			singular = "-"
 		}
 		verbs := slices.Sorted(slices.Values(r.Verbs))
-		lines = append(lines, fmt.Sprintf("%s %s %s %s %s %v %v", r.Name, r.Kind, singular, scope, strings.Join(verbs, " "), r.ShortNames, r.Categories))
+		lines = append(lines, fmt.Sprintf("%s %s %s %s %s %v %v", r.Name, r.Kind, singular, scope, strings.Join(verbs, " "), r.ShortNames,
+			r.Categories))
 	}
 	return lines
 }
@@ -172,7 +173,8 @@ func rawAggregatedDiscovery(w *world) {
 		}) {
 			w.Errorf("%s: %q is not among %+v", path, group, list.Items)
 		}
-		if again := w.ask(http.MethodGet, path, nil, "Accept", accept, "If-None-Match", got.header.Get("ETag")); again.code != http.StatusNotModified {
+		if again := w.ask(http.MethodGet, path, nil, "Accept", accept, "If-None-Match",
+			got.header.Get("ETag")); again.code != http.StatusNotModified {
 			w.Errorf("%s again: got %d with the tag %q", path, again.code, got.header.Get("ETag"))
 		}
 		proto := strings.Replace(accept, inJSON, inProtobuf, 1)
@@ -180,9 +182,11 @@ func rawAggregatedDiscovery(w *world) {
 			w.Errorf("%s: got %d %s", path, got.code, got.format)
 		}
 	}
-	for path, want := range map[string]string{"/api": "APIVersions", "/apis": "APIGroupList", "/api/v1": "APIResourceList", "/apis/discovery.k8s.io": "APIGroup"} {
+	for path, want := range map[string]string{"/api": "APIVersions", "/apis": "APIGroupList", "/api/v1": "APIResourceList",
+		"/apis/discovery.k8s.io": "APIGroup"} {
 		for _, format := range []string{inJSON, inYAML, inProtobuf} {
-			if got := w.ask(http.MethodGet, path, nil, "Accept", format); got.code != http.StatusOK || w.kindOf(got).Kind != want || got.format != format {
+			if got := w.ask(http.MethodGet, path, nil, "Accept", format); got.code != http.StatusOK || w.kindOf(got).Kind != want ||
+				got.format != format {
 				w.Errorf("%s: got %d %s of %v, want %s", path, got.code, got.format, w.kindOf(got), want)
 			}
 		}

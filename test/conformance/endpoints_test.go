@@ -34,13 +34,16 @@ func endpointsLifecycle(w *world) {
 	in := w.watching(client.Watch(ctx, metav1.ListOptions{LabelSelector: "static=true"}))
 	made, err := client.Create(ctx, &corev1.Endpoints{
 		ObjectMeta: metav1.ObjectMeta{Name: "web", Labels: map[string]string{"static": "true"}},
-		Subsets:    []corev1.EndpointSubset{{Addresses: []corev1.EndpointAddress{{IP: "192.0.2.24"}}, Ports: []corev1.EndpointPort{{Name: "http", Port: 80}}}},
+		Subsets: []corev1.EndpointSubset{
+			{Addresses: []corev1.EndpointAddress{{IP: "192.0.2.24"}}, Ports: []corev1.EndpointPort{{Name: "http", Port: 80}}},
+		},
 	}, metav1.CreateOptions{})
 	w.ok("create", err)
 	if w.next(in, watch.Added); made.Subsets[0].Ports[0].Protocol != corev1.ProtocolTCP {
 		w.Errorf("made %+v", made)
 	}
-	list, err := w.client.CoreV1().Endpoints("").List(ctx, metav1.ListOptions{LabelSelector: "static=true", FieldSelector: "metadata.namespace=" + w.namespace})
+	list, err := w.client.CoreV1().Endpoints("").List(ctx,
+		metav1.ListOptions{LabelSelector: "static=true", FieldSelector: "metadata.namespace=" + w.namespace})
 	if err != nil || len(list.Items) != 1 {
 		w.Fatalf("listed %+v, error %v", list, err)
 	}
@@ -55,7 +58,8 @@ func endpointsLifecycle(w *world) {
 	_, err = client.Patch(ctx, "web", types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{})
 	w.ok("patch", err)
 	seen := w.next(in, watch.Modified).(*corev1.Endpoints)
-	if len(seen.Subsets) != 1 || seen.Subsets[0].Addresses[0].IP != "192.0.2.25" || seen.Subsets[0].Ports[0].Name != "http-test" || seen.Subsets[0].Ports[0].Port != 8080 {
+	if len(seen.Subsets) != 1 || seen.Subsets[0].Addresses[0].IP != "192.0.2.25" || seen.Subsets[0].Ports[0].Name != "http-test" ||
+		seen.Subsets[0].Ports[0].Port != 8080 {
 		w.Errorf("patched to %+v", seen)
 	}
 	w.ok("delete", client.DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{LabelSelector: "static=true"}))
@@ -64,7 +68,8 @@ func endpointsLifecycle(w *world) {
 
 // slices are those of a Service.
 func (w *world) slicesOf(ctx context.Context, service string) ([]discoveryv1.EndpointSlice, error) {
-	list, err := w.client.DiscoveryV1().EndpointSlices(w.namespace).List(ctx, metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + service})
+	list, err := w.client.DiscoveryV1().EndpointSlices(w.namespace).List(ctx,
+		metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + service})
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +150,8 @@ func endpointsOfNoPods(w *world) {
 	w.selecting("web")
 	w.eventually("an empty slice", func(ctx context.Context) (bool, error) {
 		items, err := w.slicesOf(ctx, "web")
-		return err == nil && len(items) == 1 && len(items[0].Endpoints) == 0 && items[0].Labels[discoveryv1.LabelManagedBy] == "endpointslice-controller.k8s.io", err
+		return err == nil && len(items) == 1 && len(items[0].Endpoints) == 0 &&
+			items[0].Labels[discoveryv1.LabelManagedBy] == "endpointslice-controller.k8s.io", err
 	})
 	w.eventually("empty Endpoints", func(ctx context.Context) (bool, error) {
 		found, err := w.client.CoreV1().Endpoints(w.namespace).Get(ctx, "web", metav1.GetOptions{})
@@ -166,7 +172,8 @@ func endpointsOfNoPods(w *world) {
 // Service".
 func endpointsOfPods(w *world) {
 	w.createPod("pod1", "web", corev1.ConditionTrue, []corev1.ContainerPort{{Name: "example", ContainerPort: 3000}}, "192.0.2.1")
-	w.createPod("pod2", "web", corev1.ConditionTrue, []corev1.ContainerPort{{Name: "example", ContainerPort: 3001}, {Name: "other", ContainerPort: 3002}}, "192.0.2.2")
+	w.createPod("pod2", "web", corev1.ConditionTrue,
+		[]corev1.ContainerPort{{Name: "example", ContainerPort: 3001}, {Name: "other", ContainerPort: 3002}}, "192.0.2.2")
 	w.createPod("pod3", "else", corev1.ConditionTrue, nil, "192.0.2.3")
 	w.selecting("web", func(svc *corev1.Service) { svc.Spec.Ports[0].TargetPort = intstr.FromString("example") })
 	w.expectSlices("web", "192.0.2.1 http=3000, 192.0.2.2 http=3001")
@@ -186,7 +193,8 @@ func endpointsOfPods(w *world) {
 		}
 	}
 	client := w.client.DiscoveryV1().EndpointSlices(w.namespace)
-	w.ok("delete", client.DeleteCollection(w.Context(), metav1.DeleteOptions{}, metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=web"}))
+	w.ok("delete", client.DeleteCollection(w.Context(), metav1.DeleteOptions{},
+		metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=web"}))
 	w.expectSlices("web", "192.0.2.1 http=3000, 192.0.2.2 http=3001")
 	w.ok("delete", w.client.CoreV1().Pods(w.namespace).Delete(w.Context(), "pod1", *metav1.NewDeleteOptions(0)))
 	w.expectSlices("web", "192.0.2.2 http=3001")
@@ -248,7 +256,9 @@ func manySlices(w *world) {
 	w.createService(newService("web"))
 	for i, port := range []int32{80, 81} {
 		slice := &discoveryv1.EndpointSlice{
-			ObjectMeta:  metav1.ObjectMeta{GenerateName: "web-", Labels: map[string]string{discoveryv1.LabelServiceName: "web", discoveryv1.LabelManagedBy: "e2e"}},
+			ObjectMeta: metav1.ObjectMeta{
+				GenerateName: "web-", Labels: map[string]string{discoveryv1.LabelServiceName: "web", discoveryv1.LabelManagedBy: "e2e"},
+			},
 			AddressType: discoveryv1.AddressTypeIPv4, Ports: []discoveryv1.EndpointPort{{Name: ptr.To("http"), Port: &port}},
 			Endpoints: []discoveryv1.Endpoint{{Addresses: []string{[]string{"192.0.2.1", "192.0.2.2"}[i]}}},
 		}

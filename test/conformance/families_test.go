@@ -54,7 +54,8 @@ func twoFamilies(w *world) {
 	w.createService(newService("web"))
 	w.expectFamilies(w.updateService("web", func(svc *corev1.Service) { svc.Spec.IPFamilyPolicy = preferDual }), four, six)
 	w.expectFamilies(w.updateService("web", func(svc *corev1.Service) { svc.Spec.IPFamilyPolicy = singleStack }), four)
-	headless := w.createService(newService("headless", families(requireDual), func(svc *corev1.Service) { svc.Spec.ClusterIP = corev1.ClusterIPNone }))
+	headless := w.createService(newService("headless", families(requireDual),
+		func(svc *corev1.Service) { svc.Spec.ClusterIP = corev1.ClusterIPNone }))
 	if len(headless.Spec.IPFamilies) != 2 || strings.Join(headless.Spec.ClusterIPs, " ") != corev1.ClusterIPNone {
 		w.Errorf("headless it is %+v", headless.Spec)
 	}
@@ -64,7 +65,8 @@ func twoFamilies(w *world) {
 func noFamilies(w *world) {
 	for want, change := range map[string]func(*corev1.Service){
 		"spec.ipFamilyPolicy: Invalid value: \"SingleStack\": must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families are specified": families(singleStack, corev1.IPv4Protocol, corev1.IPv6Protocol),
-		"spec.ipFamilies[1]: Duplicate value: \"IPv4\"":                                         families(requireDual, corev1.IPv4Protocol, corev1.IPv4Protocol),
+		"spec.ipFamilies[1]: Duplicate value: \"IPv4\"": families(requireDual, corev1.IPv4Protocol,
+			corev1.IPv4Protocol),
 		"spec.ipFamilies[0]: Unsupported value: \"IPv5\": supported values: \"IPv4\", \"IPv6\"": families(nil, "IPv5"),
 		"spec.clusterIPs[0]: Invalid value: \"fd00:10:96::77\": expected an IPv4 value as indicated by `ipFamilies[0]`": func(svc *corev1.Service) {
 			svc.Spec.ClusterIP, svc.Spec.IPFamilies = "fd00:10:96::77", []corev1.IPFamily{corev1.IPv4Protocol}

@@ -54,7 +54,8 @@ func (w *world) expectFields(what string, sent func(kubernetes.Interface, string
 	w.Helper()
 	client, heard := w.warned()
 	err := sent(client, metav1.FieldValidationStrict)
-	if want := "strict decoding error: " + strings.Join(complaints, ", "); !apierrors.IsBadRequest(err) && !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), want) {
+	if want := "strict decoding error: " + strings.Join(complaints, ", "); !apierrors.IsBadRequest(err) && !apierrors.IsInvalid(err) ||
+		!strings.Contains(err.Error(), want) {
 		w.Errorf("%s, strict: got %v, want %s", what, err, want)
 	}
 	for _, validation := range []string{metav1.FieldValidationWarn, ""} {
@@ -67,7 +68,8 @@ func (w *world) expectFields(what string, sent func(kubernetes.Interface, string
 	if err := sent(client, metav1.FieldValidationIgnore); err != nil || len(heard.texts) != 0 {
 		w.Errorf("%s, ignore: got %v, warned of %q", what, err, heard.texts)
 	}
-	if err := sent(client, "Nonsense"); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), `fieldValidation: Unsupported value: "Nonsense": supported values: "", "Ignore", "Strict", "Warn"`) {
+	if err := sent(client, "Nonsense"); !apierrors.IsInvalid(err) ||
+		!strings.Contains(err.Error(), `fieldValidation: Unsupported value: "Nonsense": supported values: "", "Ignore", "Strict", "Warn"`) {
 		w.Errorf("%s, nonsense: got %v", what, err)
 	}
 }
@@ -93,7 +95,8 @@ func unknownFields(w *world) {
 		w.expectFields(k.id(), w.post(k, body), `duplicate field "metadata.name"`)
 	}
 	body := `{"apiVersion":"v1","kind":"Service","metadata":{"name":"web"},"spec":{"foo":1,"type":"ClusterIP","type":"NodePort","ports":[{"port":80,"bar":1}]}}`
-	w.expectFields("a Service", w.post(kindNamed("services"), body), `unknown field "spec.foo"`, `duplicate field "spec.type"`, `unknown field "spec.ports[0].bar"`)
+	w.expectFields("a Service", w.post(kindNamed("services"), body), `unknown field "spec.foo"`, `duplicate field "spec.type"`,
+		`unknown field "spec.ports[0].bar"`)
 }
 
 // unknownMetadata: "should detect unknown metadata fields of a typed object".
@@ -112,7 +115,8 @@ func unknownFieldsInPatches(w *world) {
 		types.JSONPatchType:           `[{"op":"add","path":"/spec/foo","value":1}]`,
 	} {
 		w.expectFields(string(kind), func(client kubernetes.Interface, validation string) error {
-			return client.CoreV1().RESTClient().Patch(kind).AbsPath(path).Param("fieldValidation", validation).Body([]byte(body)).Do(w.Context()).Error()
+			return client.CoreV1().RESTClient().Patch(kind).AbsPath(path).Param("fieldValidation",
+				validation).Body([]byte(body)).Do(w.Context()).Error()
 		}, `unknown field "spec.foo"`)
 	}
 	svc, err := w.services().Get(w.Context(), "web", metav1.GetOptions{})
@@ -124,7 +128,8 @@ func unknownFieldsInPatches(w *world) {
 	}, `unknown field "spec.foo"`)
 	apply := `{"apiVersion":"v1","kind":"Service","metadata":{"name":"web"},"spec":{"foo":1}}`
 	got := w.ask(http.MethodPatch, path+"?fieldManager=m", []byte(apply), "Content-Type", string(types.ApplyPatchType))
-	if got.code != http.StatusInternalServerError && got.code != http.StatusBadRequest || !strings.Contains(string(got.body), "field not declared in schema") {
+	if got.code != http.StatusInternalServerError && got.code != http.StatusBadRequest ||
+		!strings.Contains(string(got.body), "field not declared in schema") {
 		w.Errorf("applied: got %d\n%s", got.code, got.body)
 	}
 }
@@ -165,16 +170,19 @@ func anotherPlace(w *world) {
 	elsewhere := newService("web")
 	elsewhere.Namespace = "default"
 	_, err := w.services().Create(ctx, elsewhere, metav1.CreateOptions{})
-	if !apierrors.IsBadRequest(err) || !strings.Contains(err.Error(), "the namespace of the provided object does not match the namespace sent on the request") {
+	if !apierrors.IsBadRequest(err) ||
+		!strings.Contains(err.Error(), "the namespace of the provided object does not match the namespace sent on the request") {
 		w.Errorf("another namespace: %v", err)
 	}
 	made := w.createService(newService("web"))
 	put := w.client.CoreV1().RESTClient().Put().AbsPath(w.path(kindNamed("services"), "other")).Body(made).Do(ctx).Error()
-	if !apierrors.IsBadRequest(put) || !strings.Contains(put.Error(), "the name of the object (web) does not match the name on the URL (other)") {
+	if !apierrors.IsBadRequest(put) ||
+		!strings.Contains(put.Error(), "the name of the object (web) does not match the name on the URL (other)") {
 		w.Errorf("another name: %v", put)
 	}
 	nowhere := w.client.CoreV1().Services("nowhere")
-	if _, err := nowhere.Create(ctx, newService("web"), metav1.CreateOptions{}); !apierrors.IsNotFound(err) || err.Error() != `namespaces "nowhere" not found` {
+	if _, err := nowhere.Create(ctx, newService("web"), metav1.CreateOptions{}); !apierrors.IsNotFound(err) ||
+		err.Error() != `namespaces "nowhere" not found` {
 		w.Errorf("no namespace: %v", err)
 	}
 }

@@ -77,7 +77,8 @@ func formatsOf(w *world, k kind) {
 		{inJSON + ";as=PartialObjectMetadata;v=v1beta1;g=meta.k8s.io", inJSON, beta.WithKind("PartialObjectMetadata"), schema.GroupVersionKind{}},
 		{inJSON + parts, inJSON, schema.GroupVersionKind{}, meta.WithKind("PartialObjectMetadataList")},
 		{inProtobuf + parts, inProtobuf, schema.GroupVersionKind{}, meta.WithKind("PartialObjectMetadataList")},
-		{inJSON + ";as=PartialObjectMetadataList;v=v1beta1;g=meta.k8s.io", inJSON, schema.GroupVersionKind{}, beta.WithKind("PartialObjectMetadataList")},
+		{inJSON + ";as=PartialObjectMetadataList;v=v1beta1;g=meta.k8s.io", inJSON, schema.GroupVersionKind{},
+			beta.WithKind("PartialObjectMetadataList")},
 		{"application/cbor", inJSON, schema.GroupVersionKind{}, schema.GroupVersionKind{}},
 		{inProtobuf + table, inJSON, schema.GroupVersionKind{}, schema.GroupVersionKind{}},
 	} {
@@ -108,7 +109,8 @@ func notAcceptable(w *world) {
 	)
 	for _, accept := range []string{"text/html", "text/plain", "application/cbor", "application/*"} {
 		for path, message := range map[string]string{services: available + streams, services + "/web": available} {
-			w.expectStatus(path+" as "+accept, w.ask(http.MethodGet, path, nil, "Accept", accept), http.StatusNotAcceptable, metav1.StatusReasonNotAcceptable, message)
+			w.expectStatus(path+" as "+accept, w.ask(http.MethodGet, path, nil, "Accept", accept), http.StatusNotAcceptable,
+				metav1.StatusReasonNotAcceptable, message)
 		}
 	}
 	for _, as := range []string{
@@ -116,9 +118,11 @@ func notAcceptable(w *world) {
 		inJSON + ";as=APIGroupDiscoveryList;v=v2;g=apidiscovery.k8s.io", inProtobuf + ";as=Table;v=v1;g=meta.k8s.io",
 	} {
 		for _, path := range []string{services, services + "/web"} {
-			w.expectStatus(path+" as "+as, w.ask(http.MethodGet, path, nil, "Accept", as), http.StatusNotAcceptable, metav1.StatusReasonNotAcceptable, accepted)
+			w.expectStatus(path+" as "+as, w.ask(http.MethodGet, path, nil, "Accept", as), http.StatusNotAcceptable,
+				metav1.StatusReasonNotAcceptable, accepted)
 		}
-		made := w.ask(http.MethodPost, services, []byte(`{"apiVersion":"v1","kind":"Service","metadata":{"name":"x"},"spec":{"ports":[{"port":80}]}}`), "Accept", as, "Content-Type", inJSON)
+		made := w.ask(http.MethodPost, services,
+			[]byte(`{"apiVersion":"v1","kind":"Service","metadata":{"name":"x"},"spec":{"ports":[{"port":80}]}}`), "Accept", as, "Content-Type", inJSON)
 		w.expectStatus("POST as "+as, made, http.StatusNotAcceptable, metav1.StatusReasonNotAcceptable, accepted)
 	}
 	if _, err := w.services().Get(w.Context(), "x", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
@@ -144,8 +148,10 @@ func whatIsSent(w *world) {
 	}
 	const message = "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, application/vnd.kubernetes.protobuf"
 	for _, format := range []string{"text/plain", "application/cbor", "application/xml"} {
-		w.expectStatus(format, w.ask(http.MethodPost, services, asJSON, "Content-Type", format), http.StatusUnsupportedMediaType, metav1.StatusReasonUnsupportedMediaType, message)
-		w.expectStatus(format, w.ask(http.MethodPut, services+"/json", asJSON, "Content-Type", format), http.StatusUnsupportedMediaType, metav1.StatusReasonUnsupportedMediaType, message)
+		w.expectStatus(format, w.ask(http.MethodPost, services, asJSON, "Content-Type", format), http.StatusUnsupportedMediaType,
+			metav1.StatusReasonUnsupportedMediaType, message)
+		w.expectStatus(format, w.ask(http.MethodPut, services+"/json", asJSON, "Content-Type", format), http.StatusUnsupportedMediaType,
+			metav1.StatusReasonUnsupportedMediaType, message)
 	}
 	if got := w.ask(http.MethodPost, services, []byte("{"), "Content-Type", inJSON); got.code != http.StatusBadRequest {
 		w.Errorf("half an object: got %d\n%s", got.code, got.body)
@@ -177,8 +183,10 @@ func refusalInProtobuf(w *world) {
 func noMethods(w *world) {
 	services := "/api/v1/namespaces/" + w.namespace + "/services"
 	const message = "the server does not allow this method on the requested resource"
-	for path, method := range map[string]string{services + "/web": http.MethodPost, services: http.MethodPut, services + "/web/status": http.MethodDelete, "/api/v1/services": http.MethodDelete} {
-		w.expectStatus(method+" "+path, w.ask(method, path, []byte("{}"), "Content-Type", inJSON), http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, message)
+	for path, method := range map[string]string{services + "/web": http.MethodPost, services: http.MethodPut,
+		services + "/web/status": http.MethodDelete, "/api/v1/services": http.MethodDelete} {
+		w.expectStatus(method+" "+path, w.ask(method, path, []byte("{}"), "Content-Type", inJSON), http.StatusMethodNotAllowed,
+			metav1.StatusReasonMethodNotAllowed, message)
 	}
 }
 

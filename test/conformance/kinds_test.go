@@ -30,7 +30,8 @@ func kinds() []kind {
 	of := func(group, resource, name string, namespaced bool, object string) kind {
 		return kind{schema.GroupVersionResource{Group: group, Version: "v1", Resource: resource}, name, namespaced, object, nil}
 	}
-	address := of("networking.k8s.io", "ipaddresses", "IPAddress", false, `{"spec":{"parentRef":{"group":"example.com","resource":"things","namespace":"foo","name":"bar"}}}`)
+	address := of("networking.k8s.io", "ipaddresses", "IPAddress", false,
+		`{"spec":{"parentRef":{"group":"example.com","resource":"things","namespace":"foo","name":"bar"}}}`)
 	address.named = addressOf
 	return []kind{
 		core("services", "Service", true, `{"spec":{"ports":[{"port":80}]}}`),
@@ -39,7 +40,8 @@ func kinds() []kind {
 		core("pods", "Pod", true, `{"spec":{"containers":[{"name":"c","image":"registry.example/i:1"}]}}`),
 		core("secrets", "Secret", true, `{"data":{"a":"eA=="}}`),
 		core("events", "Event", true, `{"involvedObject":{"kind":"Service","name":"web"},"reason":"Why","message":"What"}`),
-		of("discovery.k8s.io", "endpointslices", "EndpointSlice", true, `{"addressType":"IPv4","endpoints":[{"addresses":["192.0.2.24"]}],"ports":[]}`),
+		of("discovery.k8s.io", "endpointslices", "EndpointSlice", true,
+			`{"addressType":"IPv4","endpoints":[{"addresses":["192.0.2.24"]}],"ports":[]}`),
 		of("events.k8s.io", "events", "Event", true, `{"regarding":{"kind":"Service","name":"web"},"reason":"Why","note":"What","type":"Normal",`+
 			`"action":"Do","eventTime":"2026-01-02T03:04:05.000000Z","reportingController":"example.com/c","reportingInstance":"c-1"}`),
 		of("coordination.k8s.io", "leases", "Lease", true, `{"spec":{"holderIdentity":"me","leaseDurationSeconds":30}}`),

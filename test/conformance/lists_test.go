@@ -55,7 +55,8 @@ func (w *world) page(options metav1.ListOptions, first, all int) *coordinationv1
 		}
 	}
 	left := all - first - len(list.Items)
-	if (list.Continue == "") != (left == 0) || (list.RemainingItemCount == nil) != (left == 0) || int(ptr.Deref(list.RemainingItemCount, 0)) != left {
+	if (list.Continue == "") != (left == 0) || (list.RemainingItemCount == nil) != (left == 0) ||
+		int(ptr.Deref(list.RemainingItemCount, 0)) != left {
 		w.Errorf("after %d of %d: %+v", first+len(list.Items), all, list.ListMeta)
 	}
 	return list
@@ -123,7 +124,8 @@ func listAtAVersion(w *world) {
 	}{
 		{metav1.ListOptions{}, 2},
 		{metav1.ListOptions{ResourceVersion: before.ResourceVersion, ResourceVersionMatch: metav1.ResourceVersionMatchExact}, 3},
-		{metav1.ListOptions{ResourceVersion: before.ResourceVersion, ResourceVersionMatch: metav1.ResourceVersionMatchExact, LabelSelector: "parity=1"}, 1},
+		{metav1.ListOptions{ResourceVersion: before.ResourceVersion, ResourceVersionMatch: metav1.ResourceVersionMatchExact,
+			LabelSelector: "parity=1"}, 1},
 	} {
 		list, err := w.leases().List(ctx, test.options)
 		if err != nil || len(list.Items) != test.want {
@@ -161,16 +163,22 @@ func listOptions(w *world) {
 		options metav1.ListOptions
 		want    string
 	}{
-		{metav1.ListOptions{ResourceVersionMatch: "Exact"}, "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"},
-		{metav1.ListOptions{ResourceVersion: "1", ResourceVersionMatch: "Foo"}, `resourceVersionMatch: Unsupported value: "Foo": supported values: "Exact", "NotOlderThan", ""`},
-		{metav1.ListOptions{ResourceVersion: "0", ResourceVersionMatch: "Exact"}, `resourceVersionMatch: Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"`},
-		{metav1.ListOptions{ResourceVersion: "0", ResourceVersionMatch: "NotOlderThan", Continue: page.Continue}, "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden when continue is provided"},
-		{metav1.ListOptions{ResourceVersion: page.ResourceVersion, Continue: page.Continue}, "specifying resource version is not allowed when using continue"},
+		{metav1.ListOptions{ResourceVersionMatch: "Exact"},
+			"resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"},
+		{metav1.ListOptions{ResourceVersion: "1", ResourceVersionMatch: "Foo"},
+			`resourceVersionMatch: Unsupported value: "Foo": supported values: "Exact", "NotOlderThan", ""`},
+		{metav1.ListOptions{ResourceVersion: "0", ResourceVersionMatch: "Exact"},
+			`resourceVersionMatch: Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"`},
+		{metav1.ListOptions{ResourceVersion: "0", ResourceVersionMatch: "NotOlderThan", Continue: page.Continue},
+			"resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden when continue is provided"},
+		{metav1.ListOptions{ResourceVersion: page.ResourceVersion, Continue: page.Continue},
+			"specifying resource version is not allowed when using continue"},
 		{metav1.ListOptions{SendInitialEvents: ptr.To(true)}, "sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list"},
 		{metav1.ListOptions{Continue: "nonsense"}, "continue key is not valid"},
 		{metav1.ListOptions{ResourceVersion: "abc"}, `resourceVersion: Invalid value: "abc": strconv.ParseUint: parsing "abc": invalid syntax`},
 		{metav1.ListOptions{LabelSelector: "a b"}, "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt"},
-		{metav1.ListOptions{FieldSelector: "spec.holderIdentity=a"}, `"spec.holderIdentity" is not a known field selector: only "metadata.name", "metadata.namespace"`},
+		{metav1.ListOptions{FieldSelector: "spec.holderIdentity=a"},
+			`"spec.holderIdentity" is not a known field selector: only "metadata.name", "metadata.namespace"`},
 		{metav1.ListOptions{FieldSelector: "nonsense"}, `invalid selector: 'nonsense'; can't understand 'nonsense'`},
 	} {
 		_, err := w.leases().List(w.Context(), test.options)
@@ -189,7 +197,8 @@ func listByLabels(w *world) {
 	_, err := w.leases().Create(w.Context(), &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "bare"}}, metav1.CreateOptions{})
 	w.ok("create", err)
 	for selector, want := range map[string]int{
-		"": 4, "parity": 3, "!parity": 1, "parity=0": 2, "parity!=0": 2, "parity in (0,1)": 3, "parity notin (0)": 2, "parity=0,parity=1": 0, "parity>0": 1, "parity<1": 2,
+		"": 4, "parity": 3, "!parity": 1, "parity=0": 2, "parity!=0": 2, "parity in (0,1)": 3, "parity notin (0)": 2, "parity=0,parity=1": 0,
+		"parity>0": 1, "parity<1": 2,
 	} {
 		list, err := w.leases().List(w.Context(), metav1.ListOptions{LabelSelector: selector})
 		if err != nil || len(list.Items) != want {
@@ -230,7 +239,8 @@ func expiredToken(w *world) {
 		return errors.As(err, &status), nil
 	})
 	token := status.Status().ListMeta.Continue
-	if status.Status().Code != 410 || token == "" || !strings.Contains(status.Status().Message, "The provided continue parameter is too old to display a consistent list result") {
+	if status.Status().Code != 410 || token == "" ||
+		!strings.Contains(status.Status().Message, "The provided continue parameter is too old to display a consistent list result") {
 		w.Fatalf("told %+v", status.Status())
 	}
 	list := w.page(metav1.ListOptions{Limit: 4, Continue: token}, 4, all)
@@ -240,7 +250,8 @@ func expiredToken(w *world) {
 	if last := w.page(metav1.ListOptions{Limit: 4, Continue: list.Continue}, 8, all); last.ResourceVersion != list.ResourceVersion {
 		w.Errorf("the last are at %s, those before at %s", last.ResourceVersion, list.ResourceVersion)
 	}
-	_, err := w.leases().List(w.Context(), metav1.ListOptions{ResourceVersion: first.ResourceVersion, ResourceVersionMatch: metav1.ResourceVersionMatchExact})
+	_, err := w.leases().List(w.Context(),
+		metav1.ListOptions{ResourceVersion: first.ResourceVersion, ResourceVersionMatch: metav1.ResourceVersionMatchExact})
 	if !apierrors.IsResourceExpired(err) {
 		w.Errorf("at a version that has gone: %v", err)
 	}

@@ -52,10 +52,12 @@ func (w *world) goes(client kubernetes.Interface, name string) {
 func namespaceChanges(w *world) {
 	made, err := w.namespaces().Get(w.Context(), w.namespace, metav1.GetOptions{})
 	w.ok("get", err)
-	if made.Labels[corev1.LabelMetadataName] != w.namespace || made.Status.Phase != corev1.NamespaceActive || !slices.Equal(made.Spec.Finalizers, []corev1.FinalizerName{corev1.FinalizerKubernetes}) {
+	if made.Labels[corev1.LabelMetadataName] != w.namespace || made.Status.Phase != corev1.NamespaceActive ||
+		!slices.Equal(made.Spec.Finalizers, []corev1.FinalizerName{corev1.FinalizerKubernetes}) {
 		w.Errorf("made %+v", made)
 	}
-	patched, err := w.namespaces().Patch(w.Context(), w.namespace, types.StrategicMergePatchType, []byte(`{"metadata":{"labels":{"testLabel":"testValue"}}}`), metav1.PatchOptions{})
+	patched, err := w.namespaces().Patch(w.Context(), w.namespace, types.StrategicMergePatchType,
+		[]byte(`{"metadata":{"labels":{"testLabel":"testValue"}}}`), metav1.PatchOptions{})
 	if err != nil || patched.Labels["testLabel"] != "testValue" || !w.older(made, patched) {
 		w.Errorf("patched to %+v, error %v", patched, err)
 	}
@@ -70,15 +72,18 @@ func namespaceChanges(w *world) {
 func namespaceStatus(w *world) {
 	ctx := w.Context()
 	resource := w.dynamic.Resource(corev1.SchemeGroupVersion.WithResource("namespaces"))
-	if status, err := resource.Get(ctx, w.namespace, metav1.GetOptions{}, "status"); err != nil || status.GetName() != w.namespace || status.GetKind() != "Namespace" {
+	if status, err := resource.Get(ctx, w.namespace, metav1.GetOptions{}, "status"); err != nil || status.GetName() != w.namespace ||
+		status.GetKind() != "Namespace" {
 		w.Errorf("the status is of %+v, error %v", status, err)
 	}
 	patch := `{"metadata":{"annotations":{"patched":"true"}},"status":{"conditions":[{"type":"StatusPatch","status":"True","reason":"E2E","message":"Patched by a test"}]}}`
 	patched, err := w.namespaces().Patch(ctx, w.namespace, types.MergePatchType, []byte(patch), metav1.PatchOptions{}, "status")
-	if err != nil || patched.Annotations["patched"] != "true" || len(patched.Status.Conditions) != 1 || patched.Status.Conditions[0].Message != "Patched by a test" {
+	if err != nil || patched.Annotations["patched"] != "true" || len(patched.Status.Conditions) != 1 ||
+		patched.Status.Conditions[0].Message != "Patched by a test" {
 		w.Fatalf("patched to %+v, error %v", patched, err)
 	}
-	patched.Status.Conditions = append(patched.Status.Conditions, corev1.NamespaceCondition{Type: "StatusUpdate", Status: corev1.ConditionTrue, Reason: "E2E", Message: "Updated by a test"})
+	patched.Status.Conditions = append(patched.Status.Conditions,
+		corev1.NamespaceCondition{Type: "StatusUpdate", Status: corev1.ConditionTrue, Reason: "E2E", Message: "Updated by a test"})
 	updated, err := w.namespaces().UpdateStatus(ctx, patched, metav1.UpdateOptions{})
 	if err != nil || len(updated.Status.Conditions) != 2 || updated.Status.Conditions[1].Type != "StatusUpdate" {
 		w.Errorf("updated to %+v, error %v", updated, err)
@@ -99,7 +104,8 @@ func namespaceFinalizers(w *world) {
 	w.ok("delete", w.namespaces().Delete(ctx, made.Name, metav1.DeleteOptions{}))
 	w.eventually("the finalizer alone is left", func(ctx context.Context) (bool, error) {
 		with, err = w.namespaces().Get(ctx, made.Name, metav1.GetOptions{})
-		return err == nil && slices.Equal(with.Spec.Finalizers, []corev1.FinalizerName{finalizer}) && with.Status.Phase == corev1.NamespaceTerminating, err
+		return err == nil && slices.Equal(with.Spec.Finalizers, []corev1.FinalizerName{finalizer}) &&
+			with.Status.Phase == corev1.NamespaceTerminating, err
 	})
 	with.Spec.Finalizers = nil
 	if _, err := w.namespaces().Finalize(ctx, with, metav1.UpdateOptions{}); err != nil && !apierrors.IsConflict(err) {
@@ -148,7 +154,8 @@ func namespaceContents(w *world) {
 	again, err := w.namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.namespace}}, metav1.CreateOptions{})
 	w.ok("create", err)
 	for _, k := range kinds() {
-		if list, err := w.resource(k).List(ctx, metav1.ListOptions{LabelSelector: w.label()}); k.namespaced && (err != nil || len(list.Items) != 0) {
+		if list, err := w.resource(k).List(ctx, metav1.ListOptions{LabelSelector: w.label()}); k.namespaced &&
+			(err != nil || len(list.Items) != 0) {
 			w.Errorf("%s: left in %s are %+v, error %v", k.id(), again.Name, list, err)
 		}
 	}
@@ -160,7 +167,8 @@ func namespaceWatch(w *world) {
 	made := w.another("-2")
 	w.next(in, watch.Added)
 	w.ok("delete", w.namespaces().Delete(w.Context(), made.Name, metav1.DeleteOptions{}))
-	if seen := w.next(in, watch.Modified).(*corev1.Namespace); seen.Status.Phase != corev1.NamespaceTerminating || seen.DeletionTimestamp == nil {
+	if seen := w.next(in, watch.Modified).(*corev1.Namespace); seen.Status.Phase != corev1.NamespaceTerminating ||
+		seen.DeletionTimestamp == nil {
 		w.Errorf("watched %+v", seen)
 	}
 	for event := range in.ResultChan() {
@@ -178,12 +186,14 @@ func whatNamespacesAre(w *world) {
 		w.Errorf("a bad name: %v", err)
 	}
 	for _, name := range []string{"default", "kube-system", "kube-public"} {
-		if err := w.namespaces().Delete(w.Context(), name, metav1.DeleteOptions{}); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "this namespace may not be deleted") {
+		if err := w.namespaces().Delete(w.Context(), name, metav1.DeleteOptions{}); !apierrors.IsForbidden(err) ||
+			!strings.Contains(err.Error(), "this namespace may not be deleted") {
 			w.Errorf("%s: %v", name, err)
 		}
 	}
 	got := w.ask("DELETE", "/api/v1/namespaces", nil)
-	w.expectStatus("all at once", got, 405, metav1.StatusReasonMethodNotAllowed, "the server does not allow this method on the requested resource")
+	w.expectStatus("all at once", got, 405, metav1.StatusReasonMethodNotAllowed,
+		"the server does not allow this method on the requested resource")
 }
 
 // manyNamespaces: "should delete fast enough", without a time.

@@ -33,10 +33,12 @@ func apiOperations(w *world, k kind) {
 	for n := range 3 {
 		obj, err := client.Create(ctx, w.object(k, n), metav1.CreateOptions{FieldManager: "test"})
 		w.ok("create", err)
-		if obj.GetUID() == "" || obj.GetCreationTimestamp() == (metav1.Time{}) || len(obj.GetManagedFields()) != 1 || obj.GetManagedFields()[0].Manager != "test" {
+		if obj.GetUID() == "" || obj.GetCreationTimestamp() == (metav1.Time{}) || len(obj.GetManagedFields()) != 1 ||
+			obj.GetManagedFields()[0].Manager != "test" {
 			w.Errorf("made %+v", obj.Object)
 		}
-		if seen := w.next(in, watch.Added).(*unstructured.Unstructured); seen.GetUID() != obj.GetUID() || seen.GetResourceVersion() != obj.GetResourceVersion() {
+		if seen := w.next(in, watch.Added).(*unstructured.Unstructured); seen.GetUID() != obj.GetUID() ||
+			seen.GetResourceVersion() != obj.GetResourceVersion() {
 			w.Errorf("watched %+v, made %+v", seen, obj)
 		}
 		made = append(made, obj)
@@ -76,7 +78,8 @@ func changeObject(w *world, k kind, made *unstructured.Unstructured, in watch.In
 	}{
 		{"merge", `{"metadata":{"annotations":{"merge":"true"}}}`, types.MergePatchType},
 		{"strategic", `{"metadata":{"annotations":{"strategic":"true"}}}`, types.StrategicMergePatchType},
-		{"json", `[{"op":"test","path":"/metadata/name","value":"` + name + `"},{"op":"add","path":"/metadata/annotations/json","value":"true"}]`, types.JSONPatchType},
+		{"json", `[{"op":"test","path":"/metadata/name","value":"` + name + `"},{"op":"add","path":"/metadata/annotations/json","value":"true"}]`,
+			types.JSONPatchType},
 		{"apply", apply, types.ApplyPatchType},
 	} {
 		patched, err := client.Patch(ctx, name, patch.kind, []byte(patch.body), metav1.PatchOptions{FieldManager: "patcher"})
@@ -84,7 +87,8 @@ func changeObject(w *world, k kind, made *unstructured.Unstructured, in watch.In
 		if patched.GetAnnotations()[patch.annotation] != "true" || !w.older(made, patched) || patched.GetUID() != made.GetUID() {
 			w.Errorf("%s: patched to %+v", patch.annotation, patched)
 		}
-		if seen := w.next(in, watch.Modified).(*unstructured.Unstructured); seen.GetResourceVersion() != patched.GetResourceVersion() || seen.GetAnnotations()[patch.annotation] != "true" {
+		if seen := w.next(in, watch.Modified).(*unstructured.Unstructured); seen.GetResourceVersion() != patched.GetResourceVersion() ||
+			seen.GetAnnotations()[patch.annotation] != "true" {
 			w.Errorf("%s: watched %+v", patch.annotation, seen)
 		}
 		made = patched
@@ -173,7 +177,8 @@ func generatedName(w *world, k kind) {
 	}
 	w.ok("create", err)
 	const length = len("conformance-example-") + 5
-	if name := made.GetName(); len(name) != length || !strings.HasPrefix(name, "conformance-example-") || made.GetGenerateName() != "conformance-example-" {
+	if name := made.GetName(); len(name) != length || !strings.HasPrefix(name, "conformance-example-") ||
+		made.GetGenerateName() != "conformance-example-" {
 		w.Errorf("it is called %s", name)
 	}
 	w.ok("delete", w.resource(k).Delete(w.Context(), made.GetName(), metav1.DeleteOptions{}))

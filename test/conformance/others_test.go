@@ -33,7 +33,8 @@ func (w *world) newEvent(name string) *eventsv1.Event {
 	return &eventsv1.Event{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"constant": "true"}},
 		Regarding:  corev1.ObjectReference{Namespace: w.namespace, Kind: "Service", Name: "web"},
-		EventTime:  metav1.NewMicroTime(time.Unix(1505828956, 0)), Note: "This is " + name, Action: "Do", Reason: "Test", Type: corev1.EventTypeNormal,
+		EventTime:  metav1.NewMicroTime(time.Unix(1505828956, 0)), Note: "This is " + name, Action: "Do", Reason: "Test",
+		Type:                corev1.EventTypeNormal,
 		ReportingController: "test-controller", ReportingInstance: "test-node",
 	}
 }
@@ -48,7 +49,8 @@ func eventLifecycle(w *world) {
 	if err != nil || len(listed.Items) != 1 {
 		w.Errorf("listed everywhere: %+v, error %v", listed, err)
 	}
-	for _, selector := range []string{"source=test-controller", "reportingComponent=test-controller", "involvedObject.name=web,reason=Test", "type=Normal"} {
+	for _, selector := range []string{"source=test-controller", "reportingComponent=test-controller", "involvedObject.name=web,reason=Test",
+		"type=Normal"} {
 		list, err := old.List(ctx, metav1.ListOptions{FieldSelector: selector})
 		if err != nil || len(list.Items) != 1 || list.Items[0].Message != "This is event" {
 			w.Errorf("%s: listed %+v, error %v", selector, list, err)
@@ -94,11 +96,13 @@ func eventLifecycle(w *world) {
 func oldEvent(w *world) {
 	ctx, client := w.Context(), w.client.CoreV1().Events(w.namespace)
 	made, err := client.Create(ctx, &corev1.Event{
-		ObjectMeta: metav1.ObjectMeta{Name: "event", Labels: map[string]string{"constant": "true"}}, Message: "This is a test event", Reason: "Test", Type: "Normal", Count: 1,
+		ObjectMeta: metav1.ObjectMeta{Name: "event", Labels: map[string]string{"constant": "true"}}, Message: "This is a test event",
+		Reason: "Test", Type: "Normal", Count: 1,
 		InvolvedObject: corev1.ObjectReference{Namespace: w.namespace},
 	}, metav1.CreateOptions{})
 	w.ok("create", err)
-	patched, err := client.Patch(ctx, "event", types.StrategicMergePatchType, []byte(`{"message":"This is a test event - patched"}`), metav1.PatchOptions{})
+	patched, err := client.Patch(ctx, "event", types.StrategicMergePatchType, []byte(`{"message":"This is a test event - patched"}`),
+		metav1.PatchOptions{})
 	if err != nil || patched.Message != "This is a test event - patched" || !w.older(made, patched) {
 		w.Errorf("patched to %+v, error %v", patched, err)
 	}
@@ -123,7 +127,8 @@ func refusedEvent(w *world) {
 	made, err := client.Create(ctx, w.newEvent("event"), metav1.CreateOptions{})
 	w.ok("create", err)
 	made.Note = "Something else"
-	if _, err := client.Update(ctx, made, metav1.UpdateOptions{}); !apierrors.IsInvalid(err) || !strings.HasPrefix(err.Error(), `Event "event" is invalid: message: Invalid value: "Something else": field is immutable`) {
+	if _, err := client.Update(ctx, made, metav1.UpdateOptions{}); !apierrors.IsInvalid(err) ||
+		!strings.HasPrefix(err.Error(), `Event "event" is invalid: message: Invalid value: "Something else": field is immutable`) {
 		w.Errorf("another note: %v", err)
 	}
 }
@@ -133,10 +138,13 @@ func leaseLifecycle(w *world) {
 	ctx := w.Context()
 	spec := func(holder string, seconds, transitions int32, second int64) coordinationv1.LeaseSpec {
 		at := metav1.NewMicroTime(time.Unix(second, 0))
-		return coordinationv1.LeaseSpec{HolderIdentity: &holder, LeaseDurationSeconds: &seconds, AcquireTime: &at, RenewTime: &at, LeaseTransitions: &transitions}
+		return coordinationv1.LeaseSpec{
+			HolderIdentity: &holder, LeaseDurationSeconds: &seconds, AcquireTime: &at, RenewTime: &at, LeaseTransitions: &transitions,
+		}
 	}
 	want := spec("holder", 30, 0, 2)
-	made, err := w.leases().Create(ctx, &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "lease"}, Spec: want}, metav1.CreateOptions{})
+	made, err := w.leases().Create(ctx, &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "lease"}, Spec: want},
+		metav1.CreateOptions{})
 	if err != nil || !equality.Semantic.DeepEqual(made.Spec, want) {
 		w.Fatalf("made %+v, error %v", made, err)
 	}
@@ -145,11 +153,15 @@ func leaseLifecycle(w *world) {
 	if err != nil || !equality.Semantic.DeepEqual(updated.Spec, made.Spec) {
 		w.Errorf("updated to %+v, error %v", updated, err)
 	}
-	patched, err := w.leases().Patch(ctx, "lease", types.StrategicMergePatchType, []byte(`{"spec":{"holderIdentity":"holder3","leaseDurationSeconds":60,"leaseTransitions":2}}`), metav1.PatchOptions{})
-	if err != nil || *patched.Spec.HolderIdentity != "holder3" || *patched.Spec.LeaseDurationSeconds != 60 || !patched.Spec.AcquireTime.Equal(made.Spec.AcquireTime) {
+	patched, err := w.leases().Patch(ctx, "lease", types.StrategicMergePatchType,
+		[]byte(`{"spec":{"holderIdentity":"holder3","leaseDurationSeconds":60,"leaseTransitions":2}}`), metav1.PatchOptions{})
+	if err != nil || *patched.Spec.HolderIdentity != "holder3" || *patched.Spec.LeaseDurationSeconds != 60 ||
+		!patched.Spec.AcquireTime.Equal(made.Spec.AcquireTime) {
 		w.Errorf("patched to %+v, error %v", patched, err)
 	}
-	_, err = w.leases().Create(ctx, &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "lease2", Labels: map[string]string{"collection": "true"}}, Spec: want}, metav1.CreateOptions{})
+	_, err = w.leases().Create(ctx,
+		&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "lease2", Labels: map[string]string{"collection": "true"}},
+			Spec: want}, metav1.CreateOptions{})
 	w.ok("create", err)
 	w.ok("delete all", w.leases().DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{LabelSelector: "collection=true"}))
 	if list, err := w.leases().List(ctx, metav1.ListOptions{}); err != nil || len(list.Items) != 1 || list.Items[0].Name != "lease" {
@@ -160,11 +172,13 @@ func leaseLifecycle(w *world) {
 // nodeStatus is what kubelets write, and what others may.
 func nodeStatus(w *world) {
 	ctx, client := w.Context(), w.client.CoreV1().Nodes()
-	made, err := client.Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: w.namespace}, Spec: corev1.NodeSpec{PodCIDR: "192.0.2.0/24"}}, metav1.CreateOptions{})
+	made, err := client.Create(ctx,
+		&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: w.namespace}, Spec: corev1.NodeSpec{PodCIDR: "192.0.2.0/24"}}, metav1.CreateOptions{})
 	w.ok("create", err)
 	patch := `{"metadata":{"annotations":{"patched":"true"}},"status":{"conditions":[{"type":"Ready","status":"True"}],"addresses":[{"type":"InternalIP","address":"192.0.2.1"}]},"spec":{"unschedulable":true}}`
 	patched, err := client.Patch(ctx, w.namespace, types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{}, "status")
-	if err != nil || patched.Annotations["patched"] != "true" || len(patched.Status.Addresses) != 1 || patched.Spec.Unschedulable || !w.older(made, patched) {
+	if err != nil || patched.Annotations["patched"] != "true" || len(patched.Status.Addresses) != 1 || patched.Spec.Unschedulable ||
+		!w.older(made, patched) {
 		w.Fatalf("patched to %+v, error %v", patched, err)
 	}
 	patched.Spec.Unschedulable, patched.Spec.ProviderID = true, "example://a"
@@ -172,7 +186,8 @@ func nodeStatus(w *world) {
 	if err != nil || !updated.Spec.Unschedulable || len(updated.Status.Conditions) != 1 {
 		w.Errorf("updated to %+v, error %v", updated, err)
 	}
-	if list, err := client.List(ctx, metav1.ListOptions{FieldSelector: "spec.unschedulable=true,metadata.name=" + w.namespace}); err != nil || len(list.Items) != 1 {
+	if list, err := client.List(ctx, metav1.ListOptions{FieldSelector: "spec.unschedulable=true,metadata.name=" + w.namespace}); err != nil ||
+		len(list.Items) != 1 {
 		w.Errorf("listed %+v, error %v", list, err)
 	}
 
@@ -182,13 +197,18 @@ func nodeStatus(w *world) {
 // ingressStatus: "should support creating Ingress API operations", its status.
 func ingressStatus(w *world) {
 	ctx, client := w.Context(), w.client.NetworkingV1().Ingresses(w.namespace)
-	rule := networkingv1.IngressRule{Host: "foo.example.com", IngressRuleValue: networkingv1.IngressRuleValue{HTTP: &networkingv1.HTTPIngressRuleValue{
-		Paths: []networkingv1.HTTPIngressPath{{
-			Path: "/", PathType: ptr.To(networkingv1.PathTypePrefix),
-			Backend: networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{Name: "web", Port: networkingv1.ServiceBackendPort{Number: 80}}},
-		}},
-	}}}
-	made, err := client.Create(ctx, &networkingv1.Ingress{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Spec: networkingv1.IngressSpec{Rules: []networkingv1.IngressRule{rule}}}, metav1.CreateOptions{})
+	rule := networkingv1.IngressRule{Host: "foo.example.com",
+		IngressRuleValue: networkingv1.IngressRuleValue{HTTP: &networkingv1.HTTPIngressRuleValue{
+			Paths: []networkingv1.HTTPIngressPath{{
+				Path: "/", PathType: ptr.To(networkingv1.PathTypePrefix),
+				Backend: networkingv1.IngressBackend{
+					Service: &networkingv1.IngressServiceBackend{Name: "web", Port: networkingv1.ServiceBackendPort{Number: 80}},
+				},
+			}},
+		}}}
+	made, err := client.Create(ctx,
+		&networkingv1.Ingress{ObjectMeta: metav1.ObjectMeta{Name: "web"},
+			Spec: networkingv1.IngressSpec{Rules: []networkingv1.IngressRule{rule}}}, metav1.CreateOptions{})
 	if err != nil || made.Generation != 1 {
 		w.Fatalf("made %+v, error %v", made, err)
 	}
@@ -203,10 +223,12 @@ func ingressStatus(w *world) {
 		w.Errorf("updated to %+v, error %v", updated, err)
 	}
 	updated.Spec.Rules[0].Host = "bar.example.com"
-	if updated, err = client.Update(ctx, updated, metav1.UpdateOptions{}); err != nil || updated.Generation != 2 || len(updated.Status.LoadBalancer.Ingress) != 1 {
+	if updated, err = client.Update(ctx, updated, metav1.UpdateOptions{}); err != nil || updated.Generation != 2 ||
+		len(updated.Status.LoadBalancer.Ingress) != 1 {
 		w.Errorf("updated to %+v, error %v", updated, err)
 	}
-	status, err := w.dynamic.Resource(networkingv1.SchemeGroupVersion.WithResource("ingresses")).Namespace(w.namespace).Get(ctx, "web", metav1.GetOptions{}, "status")
+	status, err := w.dynamic.Resource(networkingv1.SchemeGroupVersion.WithResource("ingresses")).Namespace(w.namespace).Get(ctx, "web",
+		metav1.GetOptions{}, "status")
 	if err != nil || status.GetUID() != made.UID {
 		w.Errorf("the status is of %+v, error %v", status, err)
 	}

@@ -26,7 +26,9 @@ func pods() behaviours {
 func newPod(name string, changes ...func(*corev1.Pod)) *corev1.Pod {
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"static": "true"}},
-		Spec:       corev1.PodSpec{TerminationGracePeriodSeconds: ptr.To[int64](1), Containers: []corev1.Container{{Name: "c", Image: "registry.example/i:1"}}},
+		Spec: corev1.PodSpec{
+			TerminationGracePeriodSeconds: ptr.To[int64](1), Containers: []corev1.Container{{Name: "c", Image: "registry.example/i:1"}},
+		},
 	}
 	for _, change := range changes {
 		change(pod)
@@ -42,25 +44,30 @@ func podLifecycle(w *world) {
 	w.createPod("web", "", corev1.ConditionTrue, nil, "192.0.2.1")
 	made, err := client.Get(ctx, "web", metav1.GetOptions{})
 	w.ok("get", err)
-	if made.Status.Phase != corev1.PodRunning || made.Spec.RestartPolicy != corev1.RestartPolicyAlways || made.Spec.DNSPolicy != corev1.DNSClusterFirst {
+	if made.Status.Phase != corev1.PodRunning || made.Spec.RestartPolicy != corev1.RestartPolicyAlways ||
+		made.Spec.DNSPolicy != corev1.DNSClusterFirst {
 		w.Errorf("made %+v", made)
 	}
 	patch := `{"metadata":{"labels":{"static":"true","pod":"patched"}},"spec":{"containers":[{"name":"c","image":"registry.example/i:2"}]}}`
 	patched, err := client.Patch(ctx, "web", types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{})
-	if err != nil || patched.Labels["pod"] != "patched" || len(patched.Spec.Containers) != 1 || patched.Spec.Containers[0].Image != "registry.example/i:2" {
+	if err != nil || patched.Labels["pod"] != "patched" || len(patched.Spec.Containers) != 1 ||
+		patched.Spec.Containers[0].Image != "registry.example/i:2" {
 		w.Errorf("patched to %+v, error %v", patched, err)
 	}
-	status, err := w.dynamic.Resource(corev1.SchemeGroupVersion.WithResource("pods")).Namespace(w.namespace).Get(ctx, "web", metav1.GetOptions{}, "status")
+	status, err := w.dynamic.Resource(corev1.SchemeGroupVersion.WithResource("pods")).Namespace(w.namespace).Get(ctx, "web",
+		metav1.GetOptions{}, "status")
 	if err != nil || status.GetResourceVersion() != patched.ResourceVersion {
 		w.Errorf("the status is of %+v, error %v", status, err)
 	}
 	patched.Status.Conditions[0].Status = corev1.ConditionFalse
 	patched.Spec.Containers[0].Image = "registry.example/i:3"
 	updated, err := client.UpdateStatus(ctx, patched, metav1.UpdateOptions{})
-	if err != nil || updated.Status.Conditions[0].Status != corev1.ConditionFalse || updated.Spec.Containers[0].Image != "registry.example/i:2" {
+	if err != nil || updated.Status.Conditions[0].Status != corev1.ConditionFalse ||
+		updated.Spec.Containers[0].Image != "registry.example/i:2" {
 		w.Errorf("updated to %+v, error %v", updated, err)
 	}
-	w.ok("delete", client.DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: ptr.To[int64](0)}, metav1.ListOptions{LabelSelector: "static=true"}))
+	w.ok("delete", client.DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: ptr.To[int64](0)},
+		metav1.ListOptions{LabelSelector: "static=true"}))
 	for event := range in.ResultChan() {
 		if event.Type == watch.Deleted {
 			break
@@ -75,8 +82,10 @@ func podLifecycle(w *world) {
 func podStatus(w *world) {
 	w.createPod("web", "web", corev1.ConditionTrue, nil, "192.0.2.1")
 	patch := `{"metadata":{"annotations":{"patchedstatus":"true"}},"status":{"message":"Patched by a test","reason":"E2E"}}`
-	got, err := w.client.CoreV1().Pods(w.namespace).Patch(w.Context(), "web", types.MergePatchType, []byte(patch), metav1.PatchOptions{}, "status")
-	if err != nil || got.Status.Message != "Patched by a test" || got.Status.Reason != "E2E" || got.Annotations["patchedstatus"] != "true" || got.Status.PodIP != "192.0.2.1" {
+	got, err := w.client.CoreV1().Pods(w.namespace).Patch(w.Context(), "web", types.MergePatchType, []byte(patch), metav1.PatchOptions{},
+		"status")
+	if err != nil || got.Status.Message != "Patched by a test" || got.Status.Reason != "E2E" || got.Annotations["patchedstatus"] != "true" ||
+		got.Status.PodIP != "192.0.2.1" {
 		w.Errorf("patched to %+v, error %v", got, err)
 	}
 }
@@ -97,7 +106,8 @@ func podGeneration(w *world) {
 	}{
 		{"nothing", func(*corev1.Pod) {}, false},
 		{"a toleration", func(pod *corev1.Pod) {
-			pod.Spec.Tolerations = append(pod.Spec.Tolerations, corev1.Toleration{Key: "foo", Operator: corev1.TolerationOpEqual, Value: "bar", Effect: corev1.TaintEffectNoSchedule})
+			pod.Spec.Tolerations = append(pod.Spec.Tolerations,
+				corev1.Toleration{Key: "foo", Operator: corev1.TolerationOpEqual, Value: "bar", Effect: corev1.TaintEffectNoSchedule})
 		}, true},
 		{"a deadline", func(pod *corev1.Pod) { pod.Spec.ActiveDeadlineSeconds = ptr.To[int64](5000) }, true},
 		{"an image", func(pod *corev1.Pod) { pod.Spec.Containers[0].Image = "registry.example/i:2" }, true},
@@ -117,7 +127,8 @@ func podGeneration(w *world) {
 		}
 	}
 	pod.Spec.Hostname = "another"
-	if _, err := client.Update(ctx, pod, metav1.UpdateOptions{}); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "spec: Forbidden: pod updates may not change fields other than") {
+	if _, err := client.Update(ctx, pod, metav1.UpdateOptions{}); !apierrors.IsInvalid(err) ||
+		!strings.Contains(err.Error(), "spec: Forbidden: pod updates may not change fields other than") {
 		w.Errorf("another hostname: %v", err)
 	}
 }
@@ -151,16 +162,19 @@ func podFields(w *world) {
 	_, err := client.Create(w.Context(), newPod("b", func(pod *corev1.Pod) { pod.Spec.ServiceAccountName = "s" }), metav1.CreateOptions{})
 	w.ok("create", err)
 	for selector, want := range map[string]string{
-		"metadata.name=a": "a", "spec.nodeName=": "b", "spec.nodeName=" + w.namespace: "a", "status.phase=Running": "a", "status.phase!=Running": "b",
-		"status.podIP=192.0.2.1": "a", "spec.restartPolicy=Always,metadata.name=b": "b", "spec.schedulerName=default-scheduler,status.phase=Pending": "b",
-		"spec.serviceAccountName=s": "b", "status.nominatedNodeName=,metadata.name=a": "a", "spec.hostNetwork=false,metadata.name=a": "a",
+		"metadata.name=a": "a", "spec.nodeName=": "b", "spec.nodeName=" + w.namespace: "a", "status.phase=Running": "a",
+		"status.phase!=Running":  "b",
+		"status.podIP=192.0.2.1": "a", "spec.restartPolicy=Always,metadata.name=b": "b",
+		"spec.schedulerName=default-scheduler,status.phase=Pending": "b",
+		"spec.serviceAccountName=s":                                 "b", "status.nominatedNodeName=,metadata.name=a": "a", "spec.hostNetwork=false,metadata.name=a": "a",
 	} {
 		w.eventually(selector, func(ctx context.Context) (bool, error) {
 			list, err := client.List(ctx, metav1.ListOptions{FieldSelector: selector})
 			return err == nil && len(list.Items) == 1 && list.Items[0].Name == want, err
 		})
 	}
-	if _, err := client.List(w.Context(), metav1.ListOptions{FieldSelector: "spec.image=a"}); !apierrors.IsBadRequest(err) || !strings.Contains(err.Error(), "field label not supported: spec.image") {
+	if _, err := client.List(w.Context(), metav1.ListOptions{FieldSelector: "spec.image=a"}); !apierrors.IsBadRequest(err) ||
+		!strings.Contains(err.Error(), "field label not supported: spec.image") {
 		w.Errorf("a field that is none: %v", err)
 	}
 }
@@ -172,7 +186,8 @@ func podCollection(w *world) {
 		_, err := client.Create(ctx, newPod(name), metav1.CreateOptions{})
 		w.ok("create", err)
 	}
-	w.ok("delete", client.DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: ptr.To[int64](1)}, metav1.ListOptions{LabelSelector: "static=true"}))
+	w.ok("delete", client.DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: ptr.To[int64](1)},
+		metav1.ListOptions{LabelSelector: "static=true"}))
 	w.eventually("no Pods", func(ctx context.Context) (bool, error) {
 		list, err := client.List(ctx, metav1.ListOptions{})
 		return err == nil && len(list.Items) == 0, err

@@ -33,7 +33,9 @@ func ranges() behaviours {
 func (w *world) createRange(name string, cidrs ...string) *networkingv1.ServiceCIDR {
 	w.Helper()
 	made, err := w.client.NetworkingV1().ServiceCIDRs().Create(w.Context(), &networkingv1.ServiceCIDR{
-		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"behaviour": w.namespace}}, Spec: networkingv1.ServiceCIDRSpec{CIDRs: cidrs},
+		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"behaviour": w.namespace}}, Spec: networkingv1.ServiceCIDRSpec{
+			CIDRs: cidrs,
+		},
 	}, metav1.CreateOptions{})
 	w.ok("create", err)
 	return made
@@ -59,7 +61,8 @@ func defaultRange(w *world) {
 		w.Fatalf("found %+v, error %v", found, err)
 	}
 	w.awaitReady("kubernetes")
-	status, err := w.dynamic.Resource(networkingv1.SchemeGroupVersion.WithResource("servicecidrs")).Get(ctx, "kubernetes", metav1.GetOptions{}, "status")
+	status, err := w.dynamic.Resource(networkingv1.SchemeGroupVersion.WithResource("servicecidrs")).Get(ctx, "kubernetes", metav1.GetOptions{},
+		"status")
 	if err != nil || status.GetUID() != found.UID || status.GroupVersionKind() != networkingv1.SchemeGroupVersion.WithKind("ServiceCIDR") {
 		w.Errorf("the status is of %+v, error %v", status, err)
 	}
@@ -81,7 +84,8 @@ func rangeLifecycle(w *world) {
 		w.Errorf("watched %+v", seen)
 	}
 	w.awaitReady(w.namespace)
-	patched, err := client.Patch(ctx, w.namespace, types.MergePatchType, []byte(`{"metadata":{"annotations":{"patched":"true"}}}`), metav1.PatchOptions{})
+	patched, err := client.Patch(ctx, w.namespace, types.MergePatchType, []byte(`{"metadata":{"annotations":{"patched":"true"}}}`),
+		metav1.PatchOptions{})
 	if err != nil || patched.Annotations["patched"] != "true" || !w.older(made, patched) {
 		w.Errorf("patched to %+v, error %v", patched, err)
 	}
@@ -135,7 +139,8 @@ func serviceInAnotherRange(w *world) {
 		return err == nil, err
 	})
 	held, err := w.client.NetworkingV1().IPAddresses().Get(ctx, address, metav1.GetOptions{})
-	if err != nil || held.Spec.ParentRef.Name != "web" || held.Spec.ParentRef.Namespace != w.namespace || held.Spec.ParentRef.Resource != "services" {
+	if err != nil || held.Spec.ParentRef.Name != "web" || held.Spec.ParentRef.Namespace != w.namespace ||
+		held.Spec.ParentRef.Resource != "services" {
 		w.Errorf("the address is %+v, error %v", held, err)
 	}
 	w.ok("delete the Service", w.services().Delete(ctx, "web", metav1.DeleteOptions{}))
@@ -153,11 +158,15 @@ func serviceInAnotherRange(w *world) {
 // whatRangesAre: names and networks, in their canonical form.
 func whatRangesAre(w *world) {
 	for want, cidrs := range map[string][]string{
-		"spec.cidrs: Required value: at least one CIDR required":                                                               nil,
-		"spec.cidrs[0]: Invalid value: \"none\": must be a valid CIDR value":                                                   {"none"},
-		"spec.cidrs[0]: Invalid value: \"172.31.0.1/28\": must not have bits set beyond the prefix length":                     {"172.31.0.1/28"},
-		"spec.cidrs: Invalid value: [\"172.31.0.0/28\",\"172.31.1.0/28\"]: may specify no more than one IP for each IP family": {"172.31.0.0/28", "172.31.1.0/28"},
-		"spec.cidrs[0]: Invalid value: \"172.31.00.0/28\"":                                                                     {"172.31.00.0/28"},
+		"spec.cidrs: Required value: at least one CIDR required":                                           nil,
+		"spec.cidrs[0]: Invalid value: \"none\": must be a valid CIDR value":                               {"none"},
+		"spec.cidrs[0]: Invalid value: \"172.31.0.1/28\": must not have bits set beyond the prefix length": {"172.31.0.1/28"},
+		"spec.cidrs: Invalid value: [\"172.31.0.0/28\",\"172.31.1.0/28\"]: may specify no more than one IP for each IP family": {
+			"172.31.0.0/28", "172.31.1.0/28",
+		},
+		"spec.cidrs[0]: Invalid value: \"172.31.00.0/28\"": {
+			"172.31.00.0/28",
+		},
 	} {
 		cidr := &networkingv1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: w.namespace}, Spec: networkingv1.ServiceCIDRSpec{CIDRs: cidrs}}
 		_, err := w.client.NetworkingV1().ServiceCIDRs().Create(w.Context(), cidr, metav1.CreateOptions{})
@@ -181,9 +190,12 @@ func whatAddressesAre(w *world) {
 		{"192.0.2.1", "spec.parentRef: Required value", nil},
 		{"192.0.2.1", "spec.parentRef.resource: Required value", &networkingv1.ParentReference{Name: "a"}},
 		{"192.0.2.1", "spec.parentRef.name: Required value", &networkingv1.ParentReference{Resource: "things"}},
-		{"192.0.2.1", "spec.parentRef.name: Invalid value: \"a/b\": may not contain '/'", &networkingv1.ParentReference{Resource: "things", Name: "a/b"}},
+		{"192.0.2.1", "spec.parentRef.name: Invalid value: \"a/b\": may not contain '/'",
+			&networkingv1.ParentReference{Resource: "things", Name: "a/b"}},
 	} {
-		address := &networkingv1.IPAddress{ObjectMeta: metav1.ObjectMeta{Name: test.name}, Spec: networkingv1.IPAddressSpec{ParentRef: test.parent}}
+		address := &networkingv1.IPAddress{
+			ObjectMeta: metav1.ObjectMeta{Name: test.name}, Spec: networkingv1.IPAddressSpec{ParentRef: test.parent},
+		}
 		_, err := w.client.NetworkingV1().IPAddresses().Create(w.Context(), address, metav1.CreateOptions{})
 		if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), test.want) {
 			w.Errorf("%s of %+v: got %v, want %s", test.name, test.parent, err, test.want)
@@ -195,7 +207,8 @@ func whatAddressesAre(w *world) {
 	w.ok("create", err)
 	made.Spec.ParentRef.Name = "b"
 	_, err = w.client.NetworkingV1().IPAddresses().Update(w.Context(), made, metav1.UpdateOptions{})
-	if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "spec.parentRef: Invalid value") || !strings.Contains(err.Error(), "field is immutable") {
+	if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "spec.parentRef: Invalid value") ||
+		!strings.Contains(err.Error(), "field is immutable") {
 		w.Errorf("another parent: %v", err)
 	}
 	w.ok("delete", w.client.NetworkingV1().IPAddresses().Delete(w.Context(), made.Name, metav1.DeleteOptions{}))
@@ -204,11 +217,13 @@ func whatAddressesAre(w *world) {
 // addressOfAService is an IPAddress while the Service is there.
 func addressOfAService(w *world) {
 	ctx, client := w.Context(), w.client.NetworkingV1().IPAddresses()
-	made := w.createService(newService("web", func(svc *corev1.Service) { svc.Spec.IPFamilyPolicy = ptr.To(corev1.IPFamilyPolicyRequireDualStack) }))
+	made := w.createService(newService("web",
+		func(svc *corev1.Service) { svc.Spec.IPFamilyPolicy = ptr.To(corev1.IPFamilyPolicyRequireDualStack) }))
 	for i, family := range []string{"IPv4", "IPv6"} {
 		held, err := client.Get(ctx, made.Spec.ClusterIPs[i], metav1.GetOptions{})
 		w.ok("get", err)
-		if held.Labels[networkingv1.LabelIPAddressFamily] != family || held.Labels[networkingv1.LabelManagedBy] != "ipallocator.k8s.io" || held.Spec.ParentRef.Name != "web" {
+		if held.Labels[networkingv1.LabelIPAddressFamily] != family || held.Labels[networkingv1.LabelManagedBy] != "ipallocator.k8s.io" ||
+			held.Spec.ParentRef.Name != "web" {
 			w.Errorf("%s is held as %+v", family, held)
 		}
 	}
@@ -226,7 +241,8 @@ func addressTaken(w *world) {
 	made := w.createService(newService("web"))
 	second := newService("second", func(svc *corev1.Service) { svc.Spec.ClusterIP = made.Spec.ClusterIP })
 	_, err := w.services().Create(w.Context(), second, metav1.CreateOptions{})
-	if want := fmt.Sprintf("failed to allocate IP %s: provided IP is already allocated", made.Spec.ClusterIP); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), want) {
+	if want := fmt.Sprintf("failed to allocate IP %s: provided IP is already allocated", made.Spec.ClusterIP); !apierrors.IsInvalid(err) ||
+		!strings.Contains(err.Error(), want) {
 		w.Errorf("got %v, want %s", err, want)
 	}
 	changed := made.DeepCopy()

@@ -75,9 +75,11 @@ func (w *world) expectStatus(what string, a answer, code int, reason metav1.Stat
 	w.Helper()
 	var status metav1.Status
 	w.decode(a, &status)
-	if a.code != code || a.format != "application/json" || status.Kind != "Status" || status.APIVersion != "v1" || status.Status != metav1.StatusFailure ||
+	if a.code != code || a.format != "application/json" || status.Kind != "Status" || status.APIVersion != "v1" ||
+		status.Status != metav1.StatusFailure ||
 		status.Code != int32(code) || status.Reason != reason || status.Message != message {
-		w.Errorf("%s: got %d %s, reason %q, message %q\nwant %d, reason %q, message %q", what, a.code, a.format, status.Reason, status.Message, code, reason, message)
+		w.Errorf("%s: got %d %s, reason %q, message %q\nwant %d, reason %q, message %q", what, a.code, a.format, status.Reason, status.Message,
+			code, reason, message)
 	}
 }
 

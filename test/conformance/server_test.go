@@ -23,7 +23,8 @@ func serverVersion(w *world) {
 func requestTimeouts(w *world) {
 	for timeout, code := range map[string]int{"invalid": http.StatusBadRequest, "3m": http.StatusOK, "0s": http.StatusOK} {
 		got := w.ask(http.MethodGet, "/version?timeout="+timeout, nil)
-		if got.code != code || code == http.StatusBadRequest && !strings.Contains(string(got.body), "invalid timeout specified in the request URL") {
+		if got.code != code || code == http.StatusBadRequest &&
+			!strings.Contains(string(got.body), "invalid timeout specified in the request URL") {
 			w.Errorf("%s: got %d\n%s", timeout, got.code, got.body)
 		}
 	}
@@ -79,7 +80,8 @@ func openAPI(w *world) {
 	for _, definition := range document.GetDefinitions().GetAdditionalProperties() {
 		names = append(names, definition.GetName())
 	}
-	for _, want := range []string{"io.k8s.api.core.v1.Service", "io.k8s.api.discovery.v1.EndpointSlice", "io.k8s.api.networking.v1.ServiceCIDR", "io.k8s.api.networking.v1.IPAddress"} {
+	for _, want := range []string{"io.k8s.api.core.v1.Service", "io.k8s.api.discovery.v1.EndpointSlice",
+		"io.k8s.api.networking.v1.ServiceCIDR", "io.k8s.api.networking.v1.IPAddress"} {
 		if !slices.Contains(names, want) {
 			w.Errorf("there is no model %s", want)
 		}

@@ -91,7 +91,8 @@ func nodePortOutOfRange(w *world) {
 	svc := newService("web", ofType(corev1.ServiceTypeNodePort))
 	svc.Spec.Ports[0].NodePort = outside
 	_, err := w.services().Create(w.Context(), svc, metav1.CreateOptions{})
-	if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "provided port is not in the valid range. The range of valid ports is 30000-32767") {
+	if !apierrors.IsInvalid(err) ||
+		!strings.Contains(err.Error(), "provided port is not in the valid range. The range of valid ports is 30000-32767") {
 		w.Errorf("out of range: %v", err)
 	}
 	svc.Spec.Ports[0].NodePort = 0
@@ -118,7 +119,9 @@ func onePortTwoProtocols(w *world) {
 	w.createService(newService("web"))
 	changed := w.updateService("web", func(svc *corev1.Service) {
 		svc.Spec.Type = corev1.ServiceTypeNodePort
-		svc.Spec.Ports = []corev1.ServicePort{{Name: "tcp", Port: 80, Protocol: corev1.ProtocolTCP}, {Name: "udp", Port: 80, Protocol: corev1.ProtocolUDP}}
+		svc.Spec.Ports = []corev1.ServicePort{
+			{Name: "tcp", Port: 80, Protocol: corev1.ProtocolTCP}, {Name: "udp", Port: 80, Protocol: corev1.ProtocolUDP},
+		}
 	})
 	if len(changed.Spec.Ports) != 2 || changed.Spec.Ports[0].NodePort == 0 || changed.Spec.Ports[1].NodePort == 0 {
 		w.Errorf("its ports are %+v", changed.Spec.Ports)
@@ -128,7 +131,8 @@ func onePortTwoProtocols(w *world) {
 	free := w.createService(newService("free", ofType(corev1.ServiceTypeNodePort))).Spec.Ports[0].NodePort
 	w.ok("delete", w.services().Delete(w.Context(), "free", metav1.DeleteOptions{}))
 	for _, protocol := range []corev1.Protocol{corev1.ProtocolTCP, corev1.ProtocolUDP} {
-		same.Spec.Ports = append(same.Spec.Ports, corev1.ServicePort{Name: strings.ToLower(string(protocol)), Port: 53, Protocol: protocol, NodePort: free})
+		same.Spec.Ports = append(same.Spec.Ports,
+			corev1.ServicePort{Name: strings.ToLower(string(protocol)), Port: 53, Protocol: protocol, NodePort: free})
 	}
 	if made := w.createService(same); made.Spec.Ports[0].NodePort != free || made.Spec.Ports[1].NodePort != free {
 		w.Errorf("with one node port for both: %+v", made.Spec.Ports)
@@ -144,7 +148,8 @@ func healthCheckPort(w *world) {
 	if port == 0 || made.Spec.Ports[0].NodePort == 0 {
 		w.Fatalf("made %+v", made.Spec)
 	}
-	cluster := w.updateService("web", func(svc *corev1.Service) { svc.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyCluster })
+	cluster := w.updateService("web",
+		func(svc *corev1.Service) { svc.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyCluster })
 	if cluster.Spec.HealthCheckNodePort != 0 || cluster.Spec.Ports[0].NodePort != made.Spec.Ports[0].NodePort {
 		w.Errorf("with the policy Cluster it is %+v", cluster.Spec)
 	}

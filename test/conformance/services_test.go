@@ -102,7 +102,8 @@ func statusOfAService(w *world) {
 	if len(seen.Status.Conditions) != 1 || seen.Status.Conditions[0].Message != condition.Message || seen.Spec.Ports[0].Port != 80 {
 		w.Errorf("updated to %+v", seen)
 	}
-	_, err = w.services().Patch(ctx, "web", types.StrategicMergePatchType, []byte(`{"metadata":{"labels":{"service":"patched"}},"status":{"conditions":[]}}`), metav1.PatchOptions{})
+	_, err = w.services().Patch(ctx, "web", types.StrategicMergePatchType,
+		[]byte(`{"metadata":{"labels":{"service":"patched"}},"status":{"conditions":[]}}`), metav1.PatchOptions{})
 	w.ok("patch", err)
 	seen = w.next(in, watch.Modified).(*corev1.Service)
 	if seen.Labels["service"] != "patched" || seen.Labels["static"] != "true" || len(seen.Status.Conditions) != 1 {
@@ -144,7 +145,8 @@ func serviceOfTheServer(w *world) {
 	}
 	endpoints, err := w.client.CoreV1().Endpoints("default").Get(ctx, "kubernetes", metav1.GetOptions{})
 	w.ok("get Endpoints", err)
-	slices, err := w.client.DiscoveryV1().EndpointSlices("default").List(ctx, metav1.ListOptions{LabelSelector: "kubernetes.io/service-name=kubernetes"})
+	slices, err := w.client.DiscoveryV1().EndpointSlices("default").List(ctx,
+		metav1.ListOptions{LabelSelector: "kubernetes.io/service-name=kubernetes"})
 	w.ok("list slices", err)
 	if len(endpoints.Subsets) != 1 || len(slices.Items) != 1 {
 		w.Fatalf("its endpoints are %+v and %+v", endpoints, slices.Items)
@@ -182,7 +184,8 @@ func staleUpdate(w *world) {
 	w.updateService("web", func(svc *corev1.Service) { svc.Labels = map[string]string{"a": "b"} })
 	made.Spec.Ports[0].Port = 81
 	_, err := w.services().Update(ctx, made, metav1.UpdateOptions{})
-	if !apierrors.IsConflict(err) || !strings.Contains(err.Error(), "the object has been modified; please apply your changes to the latest version and try again") {
+	if !apierrors.IsConflict(err) ||
+		!strings.Contains(err.Error(), "the object has been modified; please apply your changes to the latest version and try again") {
 		w.Errorf("a stale PUT: %v", err)
 	}
 	made.ResourceVersion = ""
@@ -212,7 +215,8 @@ func dryRuns(w *world) {
 		w.Errorf("after a dry run: %v", err)
 	}
 	made := w.createService(newService("web"))
-	patched, err := w.services().Patch(ctx, "web", types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"b"}}}`), metav1.PatchOptions{DryRun: all})
+	patched, err := w.services().Patch(ctx, "web", types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"b"}}}`),
+		metav1.PatchOptions{DryRun: all})
 	if err != nil || patched.Labels["a"] != "b" {
 		w.Errorf("patched %+v, error %v", patched, err)
 	}

@@ -128,7 +128,8 @@ func tablesInChunks(w *world) {
 	w.createLeases(5)
 	path := "/apis/coordination.k8s.io/v1/namespaces/" + w.namespace + "/leases"
 	first := w.table(path + "?limit=2")
-	if len(first.Rows) != 2 || first.Rows[0].Cells[0] != nthLease(0) || first.ResourceVersion == "" || first.Continue == "" || *first.RemainingItemCount != 3 {
+	if len(first.Rows) != 2 || first.Rows[0].Cells[0] != nthLease(0) || first.ResourceVersion == "" || first.Continue == "" ||
+		*first.RemainingItemCount != 3 {
 		w.Fatalf("the first are %+v", first)
 	}
 	rest := w.table(path + "?continue=" + first.Continue)
@@ -141,7 +142,8 @@ func tablesInChunks(w *world) {
 func tablesWithObjects(w *world) {
 	w.createService(newService("web"))
 	path := w.path(kindNamed("services"))
-	for include, want := range map[string]string{"": "PartialObjectMetadata", "Metadata": "PartialObjectMetadata", "Object": "Service", "None": ""} {
+	for include, want := range map[string]string{"": "PartialObjectMetadata", "Metadata": "PartialObjectMetadata", "Object": "Service",
+		"None": ""} {
 		table := w.table(path + "?includeObject=" + include)
 		object := unstructured.Unstructured{}
 		if raw := table.Rows[0].Object.Raw; string(raw) != "null" && len(raw) > 0 {
@@ -167,9 +169,10 @@ func tableOfAWatch(w *world) {
 	config.GroupVersion = &corev1.SchemeGroupVersion
 	client, err := rest.RESTClientFor(config)
 	w.ok("client", err)
-	in := w.watching(dynamic.New(client).Resource(corev1.SchemeGroupVersion.WithResource("services")).Namespace(w.namespace).Watch(w.Context(), metav1.ListOptions{
-		SendInitialEvents: new(true), AllowWatchBookmarks: true, ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan,
-	}))
+	in := w.watching(dynamic.New(client).Resource(corev1.SchemeGroupVersion.WithResource("services")).Namespace(w.namespace).Watch(w.Context(),
+		metav1.ListOptions{
+			SendInitialEvents: new(true), AllowWatchBookmarks: true, ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan,
+		}))
 	for i, name := range []string{"a", "b"} {
 		table := w.next(in, watch.Added).(*unstructured.Unstructured)
 		rows, _, err := unstructured.NestedSlice(table.Object, "rows")
@@ -197,7 +200,8 @@ func tableOfWhatIsMade(w *world) {
 	body := `{"apiVersion":"v1","kind":"Service","metadata":{"name":"web"},"spec":{"ports":[{"port":80}]}}`
 	got := w.ask(http.MethodPost, w.path(kindNamed("services")), []byte(body), "Content-Type", inJSON, "Accept", asTable)
 	var table metav1.Table
-	if w.decode(got, &table); got.code != http.StatusCreated || table.Kind != "Table" || len(table.Rows) != 1 || table.Rows[0].Cells[0] != "web" {
+	if w.decode(got, &table); got.code != http.StatusCreated || table.Kind != "Table" || len(table.Rows) != 1 ||
+		table.Rows[0].Cells[0] != "web" {
 		w.Errorf("got %d\n%s", got.code, got.body)
 	}
 }

@@ -156,7 +156,8 @@ func watchesInOrder(w *world) {
 			if _, err = w.services().Create(ctx, newService(name), metav1.CreateOptions{}); err != nil {
 				break
 			}
-			if _, err = w.services().Patch(ctx, name, types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"b"}}}`), metav1.PatchOptions{}); err == nil {
+			if _, err = w.services().Patch(ctx, name, types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"b"}}}`),
+				metav1.PatchOptions{}); err == nil {
 				err = w.services().Delete(ctx, name, metav1.DeleteOptions{})
 			}
 		}
@@ -277,12 +278,18 @@ func watchWithBookmarks(w *world) {
 // watchOptions are refused with the reason.
 func watchOptions(w *world) {
 	for want, options := range map[string]metav1.ListOptions{
-		"resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch":                             {ResourceVersion: "1", ResourceVersionMatch: metav1.ResourceVersionMatchExact},
-		"resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan": {SendInitialEvents: ptr.To(true)},
-		"resourceVersionMatch: Unsupported value: \"Exact\": supported values: \"NotOlderThan\"":                   {SendInitialEvents: ptr.To(true), ResourceVersionMatch: metav1.ResourceVersionMatchExact},
-		"unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt":                           {LabelSelector: "a b"},
-		"field label not supported: spec.foo":                                                                      {FieldSelector: "spec.foo=a"},
-		"resourceVersion: Invalid value: \"abc\": strconv.ParseUint: parsing \"abc\": invalid syntax":              {ResourceVersion: "abc"},
+		"resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch": {
+			ResourceVersion: "1", ResourceVersionMatch: metav1.ResourceVersionMatchExact,
+		},
+		"resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan": {
+			SendInitialEvents: ptr.To(true),
+		},
+		"resourceVersionMatch: Unsupported value: \"Exact\": supported values: \"NotOlderThan\"": {
+			SendInitialEvents: ptr.To(true), ResourceVersionMatch: metav1.ResourceVersionMatchExact,
+		},
+		"unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt":              {LabelSelector: "a b"},
+		"field label not supported: spec.foo":                                                         {FieldSelector: "spec.foo=a"},
+		"resourceVersion: Invalid value: \"abc\": strconv.ParseUint: parsing \"abc\": invalid syntax": {ResourceVersion: "abc"},
 	} {
 		in, err := w.services().Watch(w.Context(), options)
 		if err == nil {
@@ -307,7 +314,8 @@ func watchOfOldPath(w *world) {
 	made := w.createService(newService("web"))
 	in := w.watching(w.client.CoreV1().RESTClient().Get().AbsPath("/api/v1/watch/namespaces", w.namespace, "services").Watch(w.Context()))
 	w.expect(in, watch.Added, made)
-	in = w.watching(w.client.CoreV1().RESTClient().Get().AbsPath("/api/v1/watch/namespaces", w.namespace, "services", "web").Watch(w.Context()))
+	in = w.watching(w.client.CoreV1().RESTClient().Get().AbsPath("/api/v1/watch/namespaces", w.namespace, "services",
+		"web").Watch(w.Context()))
 	w.expect(in, watch.Added, made)
 }
 
@@ -320,7 +328,8 @@ func watchByField(w *world) {
 		kind corev1.ServiceType
 		want watch.EventType
 	}{{corev1.ServiceTypeNodePort, watch.Added}, {corev1.ServiceTypeClusterIP, watch.Deleted}, {corev1.ServiceTypeNodePort, watch.Added}} {
-		_, err := resource.Patch(w.Context(), "web", types.MergePatchType, fmt.Appendf(nil, `{"spec":{"type":%q}}`, step.kind), metav1.PatchOptions{})
+		_, err := resource.Patch(w.Context(), "web", types.MergePatchType, fmt.Appendf(nil, `{"spec":{"type":%q}}`, step.kind),
+			metav1.PatchOptions{})
 		w.ok("patch", err)
 		if seen := w.next(in, step.want).(*unstructured.Unstructured); seen.GetName() != "web" {
 			w.Errorf("watched %+v", seen)

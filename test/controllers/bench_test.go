@@ -134,7 +134,8 @@ func (s *sides) deleteBenchServices(b *testing.B, client kubernetes.Interface, c
 			b.Error(err)
 		}
 	})
-	if err := client.DiscoveryV1().EndpointSlices(namespace).DeleteCollection(b.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
+	if err := client.DiscoveryV1().EndpointSlices(namespace).DeleteCollection(b.Context(), metav1.DeleteOptions{},
+		metav1.ListOptions{}); err != nil {
 		b.Fatal(err)
 	}
 }
@@ -198,7 +199,8 @@ func (w *watcher) measure(s *sides, pods []int) time.Duration {
 		if want[name] {
 			status = `{"status":{"conditions":[{"type":"Ready","status":"True"}]}}`
 		}
-		if _, err := s.kube.CoreV1().Pods(namespace).Patch(s.t.Context(), name, types.StrategicMergePatchType, []byte(status), metav1.PatchOptions{}, "status"); err != nil {
+		if _, err := s.kube.CoreV1().Pods(namespace).Patch(s.t.Context(), name, types.StrategicMergePatchType, []byte(status),
+			metav1.PatchOptions{}, "status"); err != nil {
 			s.t.Error(err)
 		}
 	})

@@ -58,7 +58,9 @@ func createAllKinds(s *sides) {
 		service.Spec.TrafficDistribution = ptr.To(corev1.ServiceTrafficDistributionPreferSameNode)
 	}))
 	s.createService("labelled", selectWeb(func(service *corev1.Service) {
-		service.Labels = map[string]string{"a": "b", discoveryv1.LabelManagedBy: "me", discoveryv1.LabelServiceName: "x", corev1.IsHeadlessService: "no"}
+		service.Labels = map[string]string{
+			"a": "b", discoveryv1.LabelManagedBy: "me", discoveryv1.LabelServiceName: "x", corev1.IsHeadlessService: "no",
+		}
 	}))
 	s.createService("elsewhere", selectWeb(func(service *corev1.Service) {
 		service.Spec.Type, service.Spec.ExternalName = corev1.ServiceTypeExternalName, "example.com"
@@ -155,7 +157,8 @@ func (s *sides) kubeOwnersAreOurs() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	list, err := s.server.Client.PortolanV1().EndpointSlices(namespace).List(s.t.Context(), metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=six"})
+	list, err := s.server.Client.PortolanV1().EndpointSlices(namespace).List(s.t.Context(),
+		metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=six"})
 	if err != nil || len(list.Items) != 1 {
 		s.t.Fatalf("slices %v, %v", list, err)
 	}
@@ -189,9 +192,13 @@ func TestMirroringSameAsUpstream(t *testing.T) {
 	}
 	subsets := []corev1.EndpointSubset{
 		{
-			Addresses:         []corev1.EndpointAddress{{IP: "192.0.2.2", Hostname: "b"}, {IP: "2001:DB8::1"}, {IP: "192.0.2.1", NodeName: ptr.To("node-a")}},
+			Addresses: []corev1.EndpointAddress{
+				{IP: "192.0.2.2", Hostname: "b"}, {IP: "2001:DB8::1"}, {IP: "192.0.2.1", NodeName: ptr.To("node-a")},
+			},
 			NotReadyAddresses: []corev1.EndpointAddress{{IP: "192.0.2.3"}},
-			Ports:             []corev1.EndpointPort{{Name: "http", Port: 80, Protocol: corev1.ProtocolTCP, AppProtocol: ptr.To("kubernetes.io/h2c")}, {Name: "https", Port: 443}},
+			Ports: []corev1.EndpointPort{
+				{Name: "http", Port: 80, Protocol: corev1.ProtocolTCP, AppProtocol: ptr.To("kubernetes.io/h2c")}, {Name: "https", Port: 443},
+			},
 		},
 		{Addresses: []corev1.EndpointAddress{{IP: "192.0.2.1"}}, Ports: []corev1.EndpointPort{{Name: "metrics", Port: 9090}}},
 	}

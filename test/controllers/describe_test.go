@@ -55,7 +55,8 @@ func describeSlices(list []discoveryv1.EndpointSlice) []any {
 		slices.Sort(ports)
 		id := strings.Join([]string{
 			// Upstream drops generateName when it updates a mirror.
-			fmt.Sprint(strings.HasPrefix(slice.Name, slice.Labels[discoveryv1.LabelServiceName]+"-")), string(slice.AddressType), text(slice.Labels), text(withoutTime(slice.Annotations)), text(owners), text(ports),
+			fmt.Sprint(strings.HasPrefix(slice.Name, slice.Labels[discoveryv1.LabelServiceName]+"-")), string(slice.AddressType), text(slice.Labels),
+			text(withoutTime(slice.Annotations)), text(owners), text(ports),
 		}, " ")
 		if groups[id] == nil {
 			groups[id] = &group{}

@@ -90,7 +90,8 @@ func TestFailover(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &sides{t: t, kube: kube, portolan: portolan, server: server, kubeconfig: cluster.Kubeconfig}
-	if _, err := server.Client.PortolanV1().Services(namespace).Create(t.Context(), newService("web", nil), metav1.CreateOptions{}); err != nil {
+	if _, err := server.Client.PortolanV1().Services(namespace).Create(t.Context(), newService("web", nil),
+		metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	s.createPod("a", map[string]string{"app": "web"}, nil)

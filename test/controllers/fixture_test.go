@@ -155,9 +155,11 @@ func (f *fixture) createService(service *v1.Service) *v1.Service {
 // newPod makes a Pod that app=name selects, with no condition.
 func newPod(app, name string, change func(*corev1.Pod), ips ...string) *corev1.Pod {
 	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace, UID: types.UID("uid-" + name), ResourceVersion: "1", Labels: map[string]string{"app": app}},
-		Spec:       corev1.PodSpec{NodeName: "node-a"},
-		Status:     corev1.PodStatus{Phase: corev1.PodRunning, PodIP: ips[0]},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: name, Namespace: namespace, UID: types.UID("uid-" + name), ResourceVersion: "1", Labels: map[string]string{"app": app},
+		},
+		Spec:   corev1.PodSpec{NodeName: "node-a"},
+		Status: corev1.PodStatus{Phase: corev1.PodRunning, PodIP: ips[0]},
 	}
 	for _, ip := range ips {
 		pod.Status.PodIPs = append(pod.Status.PodIPs, corev1.PodIP{IP: ip})
@@ -220,7 +222,8 @@ func showAddress(ip, hostname string, ports []corev1.EndpointPort) string {
 
 func (f *fixture) slicesOf(name string) []v1.EndpointSlice {
 	f.t.Helper()
-	list, err := f.portolan.PortolanV1().EndpointSlices(namespace).List(f.t.Context(), metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + name})
+	list, err := f.portolan.PortolanV1().EndpointSlices(namespace).List(f.t.Context(),
+		metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + name})
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -73,7 +73,8 @@ func TestMirroringEvents(t *testing.T) {
 		}
 		var lines []string
 		for _, event := range events.Items {
-			lines = append(lines, strings.Join([]string{event.InvolvedObject.APIVersion, event.InvolvedObject.Kind, event.InvolvedObject.Name, event.Reason}, " "))
+			lines = append(lines, strings.Join([]string{event.InvolvedObject.APIVersion, event.InvolvedObject.Kind, event.InvolvedObject.Name,
+				event.Reason}, " "))
 		}
 		return strings.Join(slices.Compact(lines), "; ")
 	}, "portolan.dev/v1 Endpoints web TooManyAddressesToMirror")

@@ -59,7 +59,8 @@ func TestLateNode(t *testing.T) {
 		pod.Spec.NodeName = "late"
 	}, "10.1.0.1"))
 	f.expect("web", "10.1.0.1:8080 |", "")
-	node, err := f.cluster.CoreV1().Nodes().Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "late"}}, metav1.CreateOptions{})
+	node, err := f.cluster.CoreV1().Nodes().Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "late"}},
+		metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

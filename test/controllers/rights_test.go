@@ -27,12 +27,15 @@ var (
 	}
 	leaseRights = []rbacv1.PolicyRule{
 		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"create"}},
-		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, ResourceNames: []string{"portolan-controllers"}, Verbs: []string{"get", "update"}},
+		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, ResourceNames: []string{"portolan-controllers"},
+			Verbs: []string{"get", "update"}},
 	}
 	portolanRights = []rbacv1.PolicyRule{
 		{APIGroups: []string{"portolan.dev"}, Resources: []string{"services"}, Verbs: []string{"get", "list", "watch"}},
-		{APIGroups: []string{"portolan.dev"}, Resources: []string{"endpoints"}, Verbs: []string{"get", "list", "watch", "create", "update", "delete"}},
-		{APIGroups: []string{"portolan.dev"}, Resources: []string{"endpointslices"}, Verbs: []string{"list", "watch", "create", "update", "delete"}},
+		{APIGroups: []string{"portolan.dev"}, Resources: []string{"endpoints"},
+			Verbs: []string{"get", "list", "watch", "create", "update", "delete"}},
+		{APIGroups: []string{"portolan.dev"}, Resources: []string{"endpointslices"},
+			Verbs: []string{"list", "watch", "create", "update", "delete"}},
 	}
 )
 
@@ -57,7 +60,8 @@ func TestRights(t *testing.T) {
 	ended := make(chan error, 1)
 	asUser := kubernetes.NewForConfigOrDie(impersonate(cluster.Config))
 	go func() {
-		ended <- controllers.Run(ctx, controllers.Config{Cluster: asUser, Portolan: impersonate(server.Config), Options: controllers.NewOptions()})
+		ended <- controllers.Run(ctx, controllers.Config{Cluster: asUser, Portolan: impersonate(server.Config),
+			Options: controllers.NewOptions()})
 	}()
 	defer func() {
 		cancel()
@@ -73,7 +77,8 @@ func TestRights(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	manual := &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: "manual", Namespace: namespace}, Subsets: []corev1.EndpointSubset{{Addresses: []corev1.EndpointAddress{{IP: "192.0.2.1"}}}}}
+	manual := &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: "manual", Namespace: namespace},
+		Subsets: []corev1.EndpointSubset{{Addresses: []corev1.EndpointAddress{{IP: "192.0.2.1"}}}}}
 	if _, err := portolan.CoreV1().Endpoints(namespace).Create(ctx, manual, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -105,13 +110,15 @@ func grant(t *testing.T, kube kubernetes.Interface, everywhere, inPortolan []rba
 	rbac := kube.RbacV1()
 	_, err := rbac.ClusterRoles().Create(t.Context(), &rbacv1.ClusterRole{ObjectMeta: meta, Rules: everywhere}, metav1.CreateOptions{})
 	if err == nil {
-		_, err = rbac.ClusterRoleBindings().Create(t.Context(), &rbacv1.ClusterRoleBinding{ObjectMeta: meta, Subjects: user, RoleRef: role("ClusterRole")}, metav1.CreateOptions{})
+		_, err = rbac.ClusterRoleBindings().Create(t.Context(),
+			&rbacv1.ClusterRoleBinding{ObjectMeta: meta, Subjects: user, RoleRef: role("ClusterRole")}, metav1.CreateOptions{})
 	}
 	if err == nil {
 		_, err = rbac.Roles("portolan").Create(t.Context(), &rbacv1.Role{ObjectMeta: meta, Rules: inPortolan}, metav1.CreateOptions{})
 	}
 	if err == nil {
-		_, err = rbac.RoleBindings("portolan").Create(t.Context(), &rbacv1.RoleBinding{ObjectMeta: meta, Subjects: user, RoleRef: role("Role")}, metav1.CreateOptions{})
+		_, err = rbac.RoleBindings("portolan").Create(t.Context(), &rbacv1.RoleBinding{ObjectMeta: meta, Subjects: user, RoleRef: role("Role")},
+			metav1.CreateOptions{})
 	}
 	if err != nil {
 		t.Fatal(err)

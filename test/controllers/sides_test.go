@@ -56,7 +56,8 @@ func startCluster(t testing.TB) *upstream.Server {
 	server.Config.QPS = -1
 	client := kubernetes.NewForConfigOrDie(server.Config)
 	for _, name := range []string{namespace, "portolan"} {
-		if _, err := client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{}); err != nil {
+		if _, err := client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}},
+			metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -162,7 +163,8 @@ func (s *sides) compare(what string) {
 // eventually waits until something holds.
 func (s *sides) eventually(what string, holds func() bool) {
 	s.t.Helper()
-	err := wait.PollUntilContextTimeout(s.t.Context(), 20*time.Millisecond, patience, true, func(context.Context) (bool, error) { return holds(), nil })
+	err := wait.PollUntilContextTimeout(s.t.Context(), 20*time.Millisecond, patience, true,
+		func(context.Context) (bool, error) { return holds(), nil })
 	if err != nil {
 		s.t.Fatalf("%s: %v; stored is\n%s", what, err, state(s.t, s.portolan))
 	}
@@ -172,7 +174,8 @@ func (s *sides) eventually(what string, holds func() bool) {
 // aren't.
 func (s *sides) count(service string, ready bool) int {
 	s.t.Helper()
-	list, err := s.portolan.DiscoveryV1().EndpointSlices(namespace).List(s.t.Context(), metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + service})
+	list, err := s.portolan.DiscoveryV1().EndpointSlices(namespace).List(s.t.Context(),
+		metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + service})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -25,7 +25,9 @@ func TestOnePodDoesNotBlockItsService(t *testing.T) {
 	}))
 	open := func(pod *corev1.Pod) {
 		ready(pod)
-		pod.Spec.Containers = []corev1.Container{{Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: 8080, Protocol: corev1.ProtocolTCP}}}}
+		pod.Spec.Containers = []corev1.Container{
+			{Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: 8080, Protocol: corev1.ProtocolTCP}}},
+		}
 	}
 	f.createPod(newPod("web", "good", open, "10.1.0.1"))
 	bad := f.createPod(newPod("web", "bad", open, "169.254.7.7"))
@@ -52,14 +54,16 @@ func TestOnePodDoesNotBlockItsService(t *testing.T) {
 		var texts []string
 		for _, event := range list.Items {
 			if event.Type == corev1.EventTypeWarning {
-				texts = append(texts, fmt.Sprintf("%s/%s %s: %s (%d)", event.InvolvedObject.Kind, event.InvolvedObject.Name, event.Reason, event.Message, event.Count))
+				texts = append(texts, fmt.Sprintf("%s/%s %s: %s (%d)", event.InvolvedObject.Kind, event.InvolvedObject.Name, event.Reason,
+					event.Message, event.Count))
 			}
 		}
 		return strings.Join(texts, "\n")
 	}
 	f.eventually("an event", func() string {
 		text := events()
-		return fmt.Sprint(strings.Contains(text, "Service/web InvalidPodEndpoint: Left out of the endpoints: Pod ") && strings.Contains(text, "; and 3 more (1)"))
+		return fmt.Sprint(strings.Contains(text, "Service/web InvalidPodEndpoint: Left out of the endpoints: Pod ") &&
+			strings.Contains(text, "; and 3 more (1)"))
 	}, "true")
 	if text := events(); strings.Contains(text, "Failed") {
 		t.Errorf("writes were rejected: %s", text)

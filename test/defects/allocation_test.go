@@ -22,7 +22,8 @@ import (
 func TestC1RefusedUpdatesReleaseAndTakeNothing(t *testing.T) {
 	w := start(t)
 	held := w.create(newService("held", at("10.96.0.5"), onPort(30005)))
-	if _, err := w.services.Patch(t.Context(), "held", types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"b"}}}`), metav1.PatchOptions{}); err != nil {
+	if _, err := w.services.Patch(t.Context(), "held", types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"b"}}}`),
+		metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, kind := range []corev1.ServiceType{corev1.ServiceTypeClusterIP, corev1.ServiceTypeExternalName, corev1.ServiceTypeNodePort} {
@@ -108,7 +109,8 @@ func TestC9DryRunsTellTheTruth(t *testing.T) {
 			return netip.MustParsePrefix(cidr).Contains(netip.MustParseAddr(address))
 		}
 		ips, port := got.Spec.ClusterIPs, got.Spec.Ports[0].NodePort
-		if len(ips) != 2 || !inRange(ips[0], "10.96.0.0/15") || !inRange(ips[1], "fd00:10:96::/112") || port < 30000 || port > 30099 || port == 30005 {
+		if len(ips) != 2 || !inRange(ips[0], "10.96.0.0/15") || !inRange(ips[1], "fd00:10:96::/112") || port < 30000 || port > 30099 ||
+			port == 30005 {
 			t.Errorf("a dry run got %v and %d", ips, port)
 		}
 		if got.ResourceVersion != "" || got.UID == "" {
@@ -118,7 +120,8 @@ func TestC9DryRunsTellTheTruth(t *testing.T) {
 	if n != 0 {
 		t.Errorf("dry runs wrote %d times", n)
 	}
-	_, err := w.services.Patch(t.Context(), "owner", types.MergePatchType, []byte(`{"spec":{"ports":[{"port":80,"nodePort":70}]}}`), metav1.PatchOptions{DryRun: dryRun})
+	_, err := w.services.Patch(t.Context(), "owner", types.MergePatchType, []byte(`{"spec":{"ports":[{"port":80,"nodePort":70}]}}`),
+		metav1.PatchOptions{DryRun: dryRun})
 	w.expect("dry run of a patch", err, apierrors.IsInvalid, "spec.ports[0].nodePort", "valid range")
 }
 
@@ -131,9 +134,11 @@ func TestC9DryRunsOfRangesTellTheTruth(t *testing.T) {
 		w.expect("delete of a ServiceCIDR in use", err, apierrors.IsConflict, "10.96.0.5 is held by services")
 		err = ranges.Delete(t.Context(), "kubernetes", metav1.DeleteOptions{DryRun: dryRun})
 		w.expect("delete of a NodePortRange in use", err, apierrors.IsConflict, "30005 is held by services")
-		_, err = ranges.Patch(t.Context(), "kubernetes", types.MergePatchType, []byte(`{"spec":{"ports":["30050-30099"]}}`), metav1.PatchOptions{DryRun: dryRun})
+		_, err = ranges.Patch(t.Context(), "kubernetes", types.MergePatchType, []byte(`{"spec":{"ports":["30050-30099"]}}`),
+			metav1.PatchOptions{DryRun: dryRun})
 		w.expect("shrink of a NodePortRange in use", err, apierrors.IsInvalid, "30005 is held by services")
-		got, err := ranges.Patch(t.Context(), "kubernetes", types.MergePatchType, []byte(`{"spec":{"ports":["30000-30049"]}}`), metav1.PatchOptions{DryRun: dryRun})
+		got, err := ranges.Patch(t.Context(), "kubernetes", types.MergePatchType, []byte(`{"spec":{"ports":["30000-30049"]}}`),
+			metav1.PatchOptions{DryRun: dryRun})
 		if err != nil || !slices.Equal(got.Spec.Ports, []string{"30000-30049"}) {
 			t.Errorf("shrink that may be: %+v, %v", got, err)
 		}
@@ -168,7 +173,8 @@ func TestC15ServersWithDifferentRangesAgree(t *testing.T) {
 		n++
 	})
 	for i := range 10 {
-		svc, err := servers[i%2].Client.PortolanV1().Services("default").Create(t.Context(), newService(fmt.Sprint("s", i), onPort(0)), metav1.CreateOptions{})
+		svc, err := servers[i%2].Client.PortolanV1().Services("default").Create(t.Context(), newService(fmt.Sprint("s", i), onPort(0)),
+			metav1.CreateOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -220,7 +226,9 @@ func TestC19RenamedPortKeepsItsNodePort(t *testing.T) {
 func TestC24ManyRanges(t *testing.T) {
 	w := start(t)
 	ranges := w.Client.PortolanV1().NodePortRanges()
-	known := &v1.NodePortRange{ObjectMeta: metav1.ObjectMeta{Name: "well-known"}, Spec: v1.NodePortRangeSpec{Ports: []string{"80", "443"}, AutoAssign: ptr.To(false)}}
+	known := &v1.NodePortRange{
+		ObjectMeta: metav1.ObjectMeta{Name: "well-known"}, Spec: v1.NodePortRangeSpec{Ports: []string{"80", "443"}, AutoAssign: ptr.To(false)},
+	}
 	if _, err := ranges.Create(t.Context(), known, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}

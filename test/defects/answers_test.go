@@ -27,7 +27,8 @@ func TestC2StatusOfNothingCreatesNothing(t *testing.T) {
 		w.expect("PUT of the status", err, apierrors.IsNotFound, `"ghost" not found`)
 		_, err = w.services.Patch(t.Context(), "ghost", types.MergePatchType, []byte(`{"status":{}}`), metav1.PatchOptions{}, "status")
 		w.expect("PATCH of the status", err, apierrors.IsNotFound)
-		_, err = w.services.Patch(t.Context(), "ghost", types.ApplyPatchType, []byte(`{"apiVersion":"portolan.dev/v1","kind":"Service","metadata":{"name":"ghost"},"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.1"}]}}}`), metav1.PatchOptions{FieldManager: "m"}, "status")
+		_, err = w.services.Patch(t.Context(), "ghost", types.ApplyPatchType,
+			[]byte(`{"apiVersion":"portolan.dev/v1","kind":"Service","metadata":{"name":"ghost"},"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.1"}]}}}`), metav1.PatchOptions{FieldManager: "m"}, "status")
 		w.expect("apply of the status", err, apierrors.IsNotFound)
 	})
 	if n != 0 {
@@ -205,7 +206,8 @@ func TestC18DroppedProtocolIsWarnedOf(t *testing.T) {
 func TestC21HoldersAreNamed(t *testing.T) {
 	w := start(t)
 	w.create(newService("web", at("10.96.0.5"), onPort(30005)))
-	w.refused(newService("x", at("10.96.0.5")), "failed to allocate IP 10.96.0.5: provided IP is already allocated by services.portolan.dev/default/web")
+	w.refused(newService("x", at("10.96.0.5")),
+		"failed to allocate IP 10.96.0.5: provided IP is already allocated by services.portolan.dev/default/web")
 	w.refused(newService("x", onPort(30005)), "provided port is already allocated by services.portolan.dev/default/web")
 
 	table := &metav1.Table{}

@@ -43,7 +43,8 @@ func TestC20WhatUpstreamTakesUnseenIsValidated(t *testing.T) {
 	old := w.create(newService("old", ofType(corev1.ServiceTypeLoadBalancer)))
 	old.Spec.LoadBalancerIP = "garbage"
 	w.storeService(old)
-	if _, err := w.services.Patch(t.Context(), "old", types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"b"}}}`), metav1.PatchOptions{}); err != nil {
+	if _, err := w.services.Patch(t.Context(), "old", types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"b"}}}`),
+		metav1.PatchOptions{}); err != nil {
 		t.Errorf("a stored Service can't be updated: %v", err)
 	}
 }
@@ -87,7 +88,9 @@ func TestC27TooLargeForEtcdIsNoServerError(t *testing.T) {
 	w := start(t)
 	endpoints := &v1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Subsets: []corev1.EndpointSubset{{}}}
 	for i := range 50_000 {
-		address := corev1.EndpointAddress{IP: fmt.Sprintf("198.51.%d.%d", i/250%100, i%250), Hostname: fmt.Sprintf("a-hostname-of-some-length-%d", i)}
+		address := corev1.EndpointAddress{
+			IP: fmt.Sprintf("198.51.%d.%d", i/250%100, i%250), Hostname: fmt.Sprintf("a-hostname-of-some-length-%d", i),
+		}
 		endpoints.Subsets[0].Addresses = append(endpoints.Subsets[0].Addresses, address)
 	}
 	n := w.writes(func() {
@@ -188,7 +191,8 @@ func TestC6WhatIsInUseCantBeDeleted(t *testing.T) {
 		t.Errorf("the ServiceCIDR waits for its finalizer: %+v, %v", cidr, err)
 	}
 	w.refused(newService("late"), "not configured on this cluster")
-	if _, err := api.ServiceCIDRs().Patch(ctx, "kubernetes", types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{}); err != nil {
+	if _, err := api.ServiceCIDRs().Patch(ctx, "kubernetes", types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`),
+		metav1.PatchOptions{}); err != nil {
 		t.Error(err)
 	}
 	_, err = api.ServiceCIDRs().Get(ctx, "kubernetes", metav1.GetOptions{})

@@ -36,7 +36,8 @@ func servicesIn(namespace string) string {
 func (g *ground) limit() {
 	g.t.Helper()
 	ctx := g.t.Context()
-	_, err := g.client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: limited}}, metav1.CreateOptions{})
+	_, err := g.client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: limited}},
+		metav1.CreateOptions{})
 	g.must(err)
 	const counted = "count/services.portolan.dev"
 	hard := corev1.ResourceList{counted: resource.MustParse("5")}

@@ -72,8 +72,10 @@ func TestRights(t *testing.T) {
 			t.Errorf("%s: %s %s: %d %s, want %d", step.who, step.method, step.path, got.code, got.body, step.code)
 		}
 		event := g.event(got)
-		if event.RequestURI != step.path || int(event.ResponseStatus.Code) != step.code || step.code == 403 && event.Annotations["authorization.k8s.io/decision"] != "forbid" {
-			t.Errorf("%s: %s %s: the audit log has %s, %d, %v", step.who, step.method, step.path, event.RequestURI, event.ResponseStatus.Code, event.Annotations)
+		if event.RequestURI != step.path || int(event.ResponseStatus.Code) != step.code ||
+			step.code == 403 && event.Annotations["authorization.k8s.io/decision"] != "forbid" {
+			t.Errorf("%s: %s %s: the audit log has %s, %d, %v", step.who, step.method, step.path, event.RequestURI, event.ResponseStatus.Code,
+				event.Annotations)
 		}
 	}
 
@@ -137,7 +139,8 @@ func TestFlowSchemas(t *testing.T) {
 		t.Error("they were before")
 	}
 	root := newCaller(t, server, certificateOf(t, g.users, "root", "system:masters"), "")
-	if got := root.get("/debug/api_priority_and_fairness/dump_priority_levels"); got.code != 200 || !strings.Contains(got.body, "workload-low") {
+	if got := root.get("/debug/api_priority_and_fairness/dump_priority_levels"); got.code != 200 ||
+		!strings.Contains(got.body, "workload-low") {
 		t.Errorf("priority levels: %d %s", got.code, got.body)
 	}
 }

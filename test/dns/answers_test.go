@@ -26,8 +26,10 @@ var expected = []expectation{
 	{"six." + zone, "A", nil},
 	{"six." + zone, "AAAA", []string{"six.shop.svc.cluster.local AAAA fd00:10:96::22"}},
 	{"outside." + zone, "CNAME", []string{"outside.shop.svc.cluster.local CNAME someapi.somecompany.com"}},
-	{"outside." + zone, "A", []string{"outside.shop.svc.cluster.local CNAME someapi.somecompany.com", "someapi.somecompany.com A " + elsewhere}},
-	{"alias." + zone, "A", []string{"alias.shop.svc.cluster.local CNAME web.shop.svc.cluster.local", "web.shop.svc.cluster.local A 10.96.0.20"}},
+	{"outside." + zone, "A", []string{"outside.shop.svc.cluster.local CNAME someapi.somecompany.com",
+		"someapi.somecompany.com A " + elsewhere}},
+	{"alias." + zone, "A", []string{"alias.shop.svc.cluster.local CNAME web.shop.svc.cluster.local",
+		"web.shop.svc.cluster.local A 10.96.0.20"}},
 	{"db." + zone, "A", []string{"db.shop.svc.cluster.local A 192.0.2.20", "db.shop.svc.cluster.local A 192.0.2.21"}},
 	{"db." + zone, "AAAA", []string{"db.shop.svc.cluster.local AAAA 2001:db8::20", "db.shop.svc.cluster.local AAAA 2001:db8::21"}},
 	{"db-0.db." + zone, "A", []string{"db-0.db.shop.svc.cluster.local A 192.0.2.20"}},
@@ -80,7 +82,8 @@ func questions() []question {
 		"shop.pod." + domain, "192-0-2-10.shop.pod." + domain, "192-0-2-10.default.pod." + domain, "192-0-2-30.shop.pod." + domain,
 		"2001-db8--10.shop.pod." + domain,
 	}
-	for _, service := range []string{"web", "plain", "six", "balanced", "mirrored", "db", "early", "manual", "nobody", "outside", "alias", "none"} {
+	for _, service := range []string{"web", "plain", "six", "balanced", "mirrored", "db", "early", "manual", "nobody", "outside", "alias",
+		"none"} {
 		names = append(names, service+"."+zone)
 	}
 	for _, within := range []string{

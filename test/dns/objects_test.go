@@ -62,7 +62,8 @@ func (w writer) deleteNamespace(name string) {
 func (w writer) createService(in, name string, spec corev1.ServiceSpec) {
 	w.t.Helper()
 	w.do(func(ctx context.Context, client kubernetes.Interface) error {
-		_, err := client.CoreV1().Services(in).Create(ctx, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: spec}, metav1.CreateOptions{})
+		_, err := client.CoreV1().Services(in).Create(ctx, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: spec},
+			metav1.CreateOptions{})
 		return err
 	})
 }
@@ -70,7 +71,8 @@ func (w writer) createService(in, name string, spec corev1.ServiceSpec) {
 func (w writer) patchService(name, patch string, subresources ...string) {
 	w.t.Helper()
 	w.do(func(ctx context.Context, client kubernetes.Interface) error {
-		_, err := client.CoreV1().Services(namespace).Patch(ctx, name, types.MergePatchType, []byte(patch), metav1.PatchOptions{}, subresources...)
+		_, err := client.CoreV1().Services(namespace).Patch(ctx, name, types.MergePatchType, []byte(patch), metav1.PatchOptions{},
+			subresources...)
 		return err
 	})
 }

@@ -105,7 +105,8 @@ func (e *exchange) onlyMore(kinds ...func(cause) bool) bool {
 		return false
 	}
 	return (e.theirs.invalid() && sameCauses(rest, e.theirs.causes())) ||
-		len(rest) == 0 && (e.theirs.successful() || e.theirs.is(http.StatusConflict, "AlreadyExists") || e.theirs.is(http.StatusForbidden, "Forbidden"))
+		len(rest) == 0 && (e.theirs.successful() || e.theirs.is(http.StatusConflict, "AlreadyExists") ||
+			e.theirs.is(http.StatusForbidden, "Forbidden"))
 }
 
 // sharesNodePort says whether the node port at a path is also that of the same

@@ -36,58 +36,70 @@ func exceptions(core bool) []better {
 
 // allExceptions are all of them. The first that holds counts.
 var allExceptions = []better{
-	{line: "C2", what: "the status of a Service that isn't there is not written: upstream creates one, with whatever addresses it says", holds: func(e *exchange) bool {
-		return e.onStatus() && e.ours.is(http.StatusNotFound, "NotFound") && (e.step.Method == http.MethodPut || e.step.ContentType == apply) &&
-			(e.theirs.code == http.StatusCreated || all(e.theirs.causes(), func(c cause) bool { return c.message == "Required value" }))
-	}},
+	{line: "C2", what: "the status of a Service that isn't there is not written: upstream creates one, with whatever addresses it says",
+		holds: func(e *exchange) bool {
+			return e.onStatus() && e.ours.is(http.StatusNotFound, "NotFound") && (e.step.Method == http.MethodPut || e.step.ContentType == apply) &&
+				(e.theirs.code == http.StatusCreated || all(e.theirs.causes(), func(c cause) bool { return c.message == "Required value" }))
+		}},
 	{line: "C3", what: "an ExternalName Service has no node ports: upstream stores them unallocated, and frees another Service's when it deletes them", holds: func(e *exchange) bool {
 		return e.ours.invalid() && e.onlyMore(nodePortOfExternalName, unvalidated)
 	}},
-	{line: "C5", what: "a name that exists is a 409, also where what the Service asks for is taken: upstream allocates before it looks", holds: func(e *exchange) bool {
-		return e.step.Method == http.MethodPost && e.theirs.refusedAllocation() && e.ours.is(http.StatusConflict, "AlreadyExists")
-	}},
-	{line: "C13", what: "a Service without a name, or with a bad one, is told so: upstream tells of the address that it would have had", holds: func(e *exchange) bool {
-		return e.ours.invalid() && all(e.ours.causes(), func(c cause) bool { return c.field == "metadata.name" }) &&
-			all(e.theirs.causes(), func(c cause) bool { return strings.Contains(c.message, "spec.parentRef.name") })
-	}},
-	{line: "C6", what: "what a Service holds can't be deleted or changed but by the Service: upstream gives it to the next", holds: func(e *exchange) bool {
-		return strings.Contains(e.step.Path, ipAddresses.collection) && e.ours.is(http.StatusConflict, "Conflict") && heldBy.MatchString(e.ours.text("message")) &&
-			(e.theirs.successful() || e.theirs.invalid())
-	}},
-	{line: "C6", what: "a range isn't deleted while a Service has an address of it: upstream leaves that to a controller", holds: func(e *exchange) bool {
-		return e.step.Method == http.MethodDelete && strings.HasPrefix(e.step.Path, serviceCIDRs.collection) && e.theirs.successful() &&
-			e.ours.is(http.StatusConflict, "Conflict") && strings.Contains(e.ours.text("message"), "services/")
-	}},
-	{line: "C7", what: "what is wrong with a Service is told before what it can't have: upstream allocates before it validates", holds: func(e *exchange) bool {
-		wrong := slices.DeleteFunc(e.ours.plainCauses(), allocation)
-		return e.theirs.refusedAllocation() && e.ours.invalid() && len(wrong) > 0 && e.onlyMore(func(c cause) bool { return slices.Contains(wrong, c) }) ||
-			e.theirs.refusedAllocation() && e.ours.invalid() && len(wrong) > 0 && len(wrong) == len(e.ours.causes())
-	}},
-	{line: "C7", what: "a node port of no range is told before one that is taken: the first can be known without looking", holds: func(e *exchange) bool {
-		return e.theirs.refusedAllocation() && e.ours.invalid() && all(e.theirs.causes(), ofNodePorts) &&
-			all(e.ours.causes(), func(c cause) bool { return ofNodePorts(c) && strings.Contains(c.message, "not in the valid range") })
-	}},
-	{line: "C7", what: "a port that is there twice is not blamed for the node port that it got twice: upstream allocates before it validates", holds: func(e *exchange) bool {
-		twice := func(c cause) bool {
-			return ofNodePorts(c) && (strings.HasPrefix(c.message, "Duplicate value: PORT") || strings.HasPrefix(c.message, "Duplicate value: FAKE"))
-		}
-		return e.ours.invalid() && e.theirs.invalid() && slices.ContainsFunc(e.theirs.causes(), twice) &&
-			sameCauses(slices.DeleteFunc(e.theirs.causes(), twice), e.ours.causes())
-	}},
+	{line: "C5", what: "a name that exists is a 409, also where what the Service asks for is taken: upstream allocates before it looks",
+		holds: func(e *exchange) bool {
+			return e.step.Method == http.MethodPost && e.theirs.refusedAllocation() && e.ours.is(http.StatusConflict, "AlreadyExists")
+		}},
+	{line: "C13", what: "a Service without a name, or with a bad one, is told so: upstream tells of the address that it would have had",
+		holds: func(e *exchange) bool {
+			return e.ours.invalid() && all(e.ours.causes(), func(c cause) bool { return c.field == "metadata.name" }) &&
+				all(e.theirs.causes(), func(c cause) bool { return strings.Contains(c.message, "spec.parentRef.name") })
+		}},
+	{line: "C6", what: "what a Service holds can't be deleted or changed but by the Service: upstream gives it to the next",
+		holds: func(e *exchange) bool {
+			return strings.Contains(e.step.Path, ipAddresses.collection) && e.ours.is(http.StatusConflict, "Conflict") &&
+				heldBy.MatchString(e.ours.text("message")) &&
+				(e.theirs.successful() || e.theirs.invalid())
+		}},
+	{line: "C6", what: "a range isn't deleted while a Service has an address of it: upstream leaves that to a controller",
+		holds: func(e *exchange) bool {
+			return e.step.Method == http.MethodDelete && strings.HasPrefix(e.step.Path, serviceCIDRs.collection) && e.theirs.successful() &&
+				e.ours.is(http.StatusConflict, "Conflict") && strings.Contains(e.ours.text("message"), "services/")
+		}},
+	{line: "C7", what: "what is wrong with a Service is told before what it can't have: upstream allocates before it validates",
+		holds: func(e *exchange) bool {
+			wrong := slices.DeleteFunc(e.ours.plainCauses(), allocation)
+			return e.theirs.refusedAllocation() && e.ours.invalid() && len(wrong) > 0 &&
+				e.onlyMore(func(c cause) bool { return slices.Contains(wrong, c) }) ||
+				e.theirs.refusedAllocation() && e.ours.invalid() && len(wrong) > 0 && len(wrong) == len(e.ours.causes())
+		}},
+	{line: "C7", what: "a node port of no range is told before one that is taken: the first can be known without looking",
+		holds: func(e *exchange) bool {
+			return e.theirs.refusedAllocation() && e.ours.invalid() && all(e.theirs.causes(), ofNodePorts) &&
+				all(e.ours.causes(), func(c cause) bool { return ofNodePorts(c) && strings.Contains(c.message, "not in the valid range") })
+		}},
+	{line: "C7", what: "a port that is there twice is not blamed for the node port that it got twice: upstream allocates before it validates",
+		holds: func(e *exchange) bool {
+			twice := func(c cause) bool {
+				return ofNodePorts(c) && (strings.HasPrefix(c.message, "Duplicate value: PORT") || strings.HasPrefix(c.message, "Duplicate value: FAKE"))
+			}
+			return e.ours.invalid() && e.theirs.invalid() && slices.ContainsFunc(e.theirs.causes(), twice) &&
+				sameCauses(slices.DeleteFunc(e.theirs.causes(), twice), e.ours.causes())
+		}},
 	{line: "C7", what: "what is deprecated is told also with a refusal: upstream allocates before it looks", holds: func(e *exchange) bool {
 		return e.theirs.refusedAllocation() && e.theirs.code == e.ours.code && sameCauses(e.theirs.causes(), e.ours.plainCauses()) &&
 			len(e.theirs.warnings) == 0 && len(e.ours.warnings) > 0
 	}},
 	{line: "C8", what: "of two addresses that can't be had the first is named: upstream goes through them in no order, and leaks those that it did get", holds: func(e *exchange) bool {
 		ours, theirs := e.ours.causes(), e.theirs.causes()
-		return e.theirs.refusedAllocation() && e.ours.invalid() && all(theirs, ofClusterIPs) && all(ours, ofClusterIPs) && all(ours, allocation) &&
+		return e.theirs.refusedAllocation() && e.ours.invalid() && all(theirs, ofClusterIPs) && all(ours, ofClusterIPs) &&
+			all(ours, allocation) &&
 			twoAddresses.MatchString(theirs[0].message)
 	}},
-	{line: "C9", what: "a dry run names values that can be had: upstream names the network's address, and ports of no range", holds: func(e *exchange) bool {
-		return e.step.isDry() && e.theirs.successful() && e.ours.successful() && e.onlyDiffers(func(d difference) bool {
-			return isDry(d.ours) && (isFake(d.theirs) || isNodePort(d.path))
-		})
-	}},
+	{line: "C9", what: "a dry run names values that can be had: upstream names the network's address, and ports of no range",
+		holds: func(e *exchange) bool {
+			return e.step.isDry() && e.theirs.successful() && e.ours.successful() && e.onlyDiffers(func(d difference) bool {
+				return isDry(d.ours) && (isFake(d.theirs) || isNodePort(d.path))
+			})
+		}},
 	{line: "C9", what: "a dry run is refused what the real one is refused: upstream doesn't look whether an address is taken or a port is in range", holds: func(e *exchange) bool {
 		return e.step.isDry() && e.ours.invalid() && all(e.ours.causes(), allocation) && (e.theirs.successful() || e.theirs.refusedAllocation() ||
 			all(e.theirs.causes(), func(c cause) bool { return c.field == "spec.healthCheckNodePort" }))
@@ -97,14 +109,16 @@ var allExceptions = []better{
 			return ofClusterIPs(c) && c.message == "Forbidden: may not be set for ExternalName services"
 		})
 	}},
-	{line: "C10", what: "a node port serves two ports by two protocols also when a Service is made with it: upstream allows it on update only", holds: func(e *exchange) bool {
-		return e.theirs.refusedAllocation() && e.ours.successful() && all(e.theirs.causes(), ofNodePorts)
-	}},
-	{line: "C10", what: "a port shares the node port of its other protocol also when it is added: upstream does so only in a new Service", holds: func(e *exchange) bool {
-		return e.theirs.successful() && e.ours.successful() && e.onlyDiffers(func(d difference) bool {
-			return isNodePort(d.path) && (isPort(d.theirs) || e.step.isDry()) && e.ours.sharesNodePort(d.path)
-		})
-	}},
+	{line: "C10", what: "a node port serves two ports by two protocols also when a Service is made with it: upstream allows it on update only",
+		holds: func(e *exchange) bool {
+			return e.theirs.refusedAllocation() && e.ours.successful() && all(e.theirs.causes(), ofNodePorts)
+		}},
+	{line: "C10", what: "a port shares the node port of its other protocol also when it is added: upstream does so only in a new Service",
+		holds: func(e *exchange) bool {
+			return e.theirs.successful() && e.ours.successful() && e.onlyDiffers(func(d difference) bool {
+				return isNodePort(d.path) && (isPort(d.theirs) || e.step.isDry()) && e.ours.sharesNodePort(d.path)
+			})
+		}},
 	{line: "C12", what: "the status shows the Service as it is: upstream shows what is stored, with defaults that an ExternalName doesn't have", holds: func(e *exchange) bool {
 		return e.step.Method == http.MethodGet && e.onStatus() && e.onlyDiffers(func(d difference) bool {
 			return d.path == "/body/spec/internalTrafficPolicy" && d.ours == absent{}
@@ -119,10 +133,12 @@ var allExceptions = []better{
 			})
 	}},
 	{line: "C14", what: "a node port that is named twice is the client's mistake, not the server's", holds: func(e *exchange) bool {
-		return e.theirs.code == http.StatusInternalServerError && strings.HasPrefix(e.theirs.text("message"), "duplicate nodePort: ") && e.ours.invalid()
+		return e.theirs.code == http.StatusInternalServerError && strings.HasPrefix(e.theirs.text("message"), "duplicate nodePort: ") &&
+			e.ours.invalid()
 	}},
 	{line: "C14", what: "a range that is full is no mistake of the server's", holds: func(e *exchange) bool {
-		return full(&e.ours) && (e.theirs.code == http.StatusInternalServerError && strings.HasSuffix(e.theirs.text("message"), "range is full") ||
+		return full(&e.ours) && (e.theirs.code == http.StatusInternalServerError &&
+			strings.HasSuffix(e.theirs.text("message"), "range is full") ||
 			e.theirs.successful() && e.step.isDry())
 	}},
 	{line: "C16", what: "no range has addresses that can't be a Service's", holds: func(e *exchange) bool {
@@ -131,14 +147,17 @@ var allExceptions = []better{
 				return strings.HasPrefix(c.field, "spec.cidrs[") && strings.Contains(c.message, ": must not overlap ")
 			})
 	}},
-	{line: "C16", what: "every range has addresses for Services: upstream never gets any from a block of two or of one", holds: func(e *exchange) bool {
-		return e.step.Method == http.MethodPost && strings.Contains(asJSON(e.step.Body), "{tiny4}") && e.theirs.refusedAllocation() && e.ours.successful()
-	}},
-	{line: "C14", what: "an object that doesn't fit its schema, or has a version that is none, is the client's mistake, not the server's", holds: func(e *exchange) bool {
-		schema := e.ours.is(http.StatusBadRequest, "BadRequest") && e.ours.text("message") == e.theirs.text("message")
-		version := e.ours.invalid() && all(e.ours.causes(), func(c cause) bool { return c.field == "metadata.resourceVersion" })
-		return e.theirs.code == http.StatusInternalServerError && (schema || version)
-	}},
+	{line: "C16", what: "every range has addresses for Services: upstream never gets any from a block of two or of one",
+		holds: func(e *exchange) bool {
+			return e.step.Method == http.MethodPost && strings.Contains(asJSON(e.step.Body), "{tiny4}") && e.theirs.refusedAllocation() &&
+				e.ours.successful()
+		}},
+	{line: "C14", what: "an object that doesn't fit its schema, or has a version that is none, is the client's mistake, not the server's",
+		holds: func(e *exchange) bool {
+			schema := e.ours.is(http.StatusBadRequest, "BadRequest") && e.ours.text("message") == e.theirs.text("message")
+			version := e.ours.invalid() && all(e.ours.causes(), func(c cause) bool { return c.field == "metadata.resourceVersion" })
+			return e.theirs.code == http.StatusInternalServerError && (schema || version)
+		}},
 	{line: "C18", what: "a strategic merge patch that drops a protocol of a port is warned of", holds: func(e *exchange) bool {
 		dropped := func(text string) bool { return strings.Contains(text, " is no longer served over ") }
 		rest := slices.DeleteFunc(slices.Clone(e.ours.warnings), dropped)
@@ -160,15 +179,20 @@ var allExceptions = []better{
 		return e.ours.invalid() && e.onlyMore(unvalidated)
 	}},
 	{line: "C21", what: "whoever may see the holder of a taken value is told who it is", holds: func(e *exchange) bool {
-		return e.theirs.code == e.ours.code && sameCauses(e.theirs.causes(), e.ours.plainCauses()) && holders.MatchString(e.ours.text("message")) &&
-			e.theirs.text("message") == holders.ReplaceAllString(e.ours.text("message"), "already allocated") && slices.Equal(e.theirs.warnings, e.ours.warnings)
+		return e.theirs.code == e.ours.code && sameCauses(e.theirs.causes(), e.ours.plainCauses()) &&
+			holders.MatchString(e.ours.text("message")) &&
+			e.theirs.text("message") == holders.ReplaceAllString(e.ours.text("message"), "already allocated") &&
+			slices.Equal(e.theirs.warnings, e.ours.warnings)
 	}},
-	{line: "C26", what: "a Service takes its own EndpointSlices along, in one write: upstream leaves them to a garbage collector", holds: func(e *exchange) bool {
-		return e.step.Method == http.MethodGet && strings.HasPrefix(e.step.Path, endpointSlices.collection) && e.theirs.successful() && e.ours.is(http.StatusNotFound, "NotFound")
-	}},
-	{line: "C1", what: "a claim is written with its Service, in one write: it has the Service's version, and names it by its UID", same: true, holds: func(e *exchange) bool {
-		return strings.HasPrefix(e.step.Path, ipAddresses.collection) && e.onlyDiffers(isOfClaim)
-	}},
+	{line: "C26", what: "a Service takes its own EndpointSlices along, in one write: upstream leaves them to a garbage collector",
+		holds: func(e *exchange) bool {
+			return e.step.Method == http.MethodGet && strings.HasPrefix(e.step.Path, endpointSlices.collection) && e.theirs.successful() &&
+				e.ours.is(http.StatusNotFound, "NotFound")
+		}},
+	{line: "C1", what: "a claim is written with its Service, in one write: it has the Service's version, and names it by its UID", same: true,
+		holds: func(e *exchange) bool {
+			return strings.HasPrefix(e.step.Path, ipAddresses.collection) && e.onlyDiffers(isOfClaim)
+		}},
 	{line: "C21", what: "the table of IPAddresses has a column for each cell", same: true, holds: func(e *exchange) bool {
 		return e.step.Accept == asTable && strings.HasPrefix(e.step.Path, ipAddresses.collection) && e.onlyDiffers(func(d difference) bool {
 			columns, ok := d.ours.([]any)
@@ -181,25 +205,30 @@ var allExceptions = []better{
 			return cidrUsage.MatchString(d.path) && d.theirs == absent{} && ok && len(usage) > 0
 		})
 	}},
-	{line: "Ready", what: "a ServiceCIDR is ready, and says so, as soon as it is there: upstream leaves that to a controller", same: true, holds: func(e *exchange) bool {
-		return strings.Contains(e.step.Path, serviceCIDRs.collection) && e.onlyDiffers(func(d difference) bool {
-			more, ok := d.ours.([]any)
-			return ok && (cidrUsage.MatchString(d.path) && d.theirs == absent{} && len(more) > 0 || cidrReady.MatchString(d.path) && addsReady(d.theirs, more))
-		})
-	}},
+	{line: "Ready", what: "a ServiceCIDR is ready, and says so, as soon as it is there: upstream leaves that to a controller", same: true,
+		holds: func(e *exchange) bool {
+			return strings.Contains(e.step.Path, serviceCIDRs.collection) && e.onlyDiffers(func(d difference) bool {
+				more, ok := d.ours.([]any)
+				return ok && (cidrUsage.MatchString(d.path) && d.theirs == absent{} && len(more) > 0 ||
+					cidrReady.MatchString(d.path) && addsReady(d.theirs, more))
+			})
+		}},
 	{line: "C23", what: "the table of ServiceCIDRs says how full they are", same: true, own: true, holds: func(e *exchange) bool {
 		return e.step.Accept == asTable && strings.HasPrefix(e.step.Path, serviceCIDRs.collection) && e.onlyDiffers(func(d difference) bool {
 			return d.path == "/body/columnDefinitions" || cidrCells.MatchString(d.path) || cidrUsage.MatchString(d.path)
 		})
 	}},
-	{line: "1.37", what: "the column of CIDRs is described in the words of that release", same: true, core: true, holds: func(e *exchange) bool {
-		return e.step.Accept == asTable && strings.HasPrefix(e.step.Path, serviceCIDRs.collection) && e.onlyDiffers(func(d difference) bool {
-			return d.path == "/body/columnDefinitions/1/description" && strings.EqualFold(fmt.Sprint(d.theirs), fmt.Sprint(d.ours))
-		})
-	}},
+	{line: "1.37", what: "the column of CIDRs is described in the words of that release", same: true, core: true,
+		holds: func(e *exchange) bool {
+			return e.step.Accept == asTable && strings.HasPrefix(e.step.Path, serviceCIDRs.collection) && e.onlyDiffers(func(d difference) bool {
+				return d.path == "/body/columnDefinitions/1/description" && strings.EqualFold(fmt.Sprint(d.theirs), fmt.Sprint(d.ours))
+			})
+		}},
 	{line: "1.37", what: "a patch that is none is told so before anything else", holds: func(e *exchange) bool {
-		return e.step.Method == http.MethodPatch && e.ours.is(http.StatusBadRequest, "BadRequest") && malformedPatch.MatchString(e.ours.text("message")) &&
-			(e.theirs.is(http.StatusNotFound, "NotFound") || e.theirs.is(http.StatusBadRequest, "BadRequest") && malformedBefore.MatchString(e.theirs.text("message")))
+		return e.step.Method == http.MethodPatch && e.ours.is(http.StatusBadRequest, "BadRequest") &&
+			malformedPatch.MatchString(e.ours.text("message")) &&
+			(e.theirs.is(http.StatusNotFound, "NotFound") ||
+				e.theirs.is(http.StatusBadRequest, "BadRequest") && malformedBefore.MatchString(e.theirs.text("message")))
 	}},
 	{line: "1.37", what: "the API machinery tells better what is wrong with metadata", holds: func(e *exchange) bool {
 		ownersOrFinalizers := func(c cause) bool {
@@ -208,7 +237,8 @@ var allExceptions = []better{
 		return e.theirs.invalid() && e.ours.invalid() && all(e.theirs.causes(), ownersOrFinalizers) && all(e.ours.causes(), ownersOrFinalizers)
 	}},
 	{line: "Secrets", core: true, what: "a patch that makes no Secret is refused without what the Secret would have held: upstream shows all of it", holds: func(e *exchange) bool {
-		return strings.HasPrefix(e.step.Path, secrets.collection) && e.step.Method == http.MethodPatch && e.theirs.invalid() && e.ours.invalid() &&
+		return strings.HasPrefix(e.step.Path, secrets.collection) && e.step.Method == http.MethodPatch && e.theirs.invalid() &&
+			e.ours.invalid() &&
 			all(e.theirs.causes(), ofPatch) && all(e.ours.causes(), func(c cause) bool {
 			return ofPatch(c) && strings.HasPrefix(c.message, `Invalid value: "<secret contents redacted>": `)
 		})
@@ -236,7 +266,8 @@ func nodePortOfExternalName(c cause) bool {
 
 // unvalidated says whether a cause is of what upstream takes anything for.
 func unvalidated(c cause) bool {
-	return strings.HasPrefix(c.field, "status.conditions") || ingressPort.MatchString(c.field) || slicePort.MatchString(c.field) || c.field == "spec.loadBalancerIP"
+	return strings.HasPrefix(c.field, "status.conditions") || ingressPort.MatchString(c.field) || slicePort.MatchString(c.field) ||
+		c.field == "spec.loadBalancerIP"
 }
 
 func ofNodePorts(c cause) bool {
@@ -269,7 +300,8 @@ func isOfClaim(d difference) bool {
 // full says whether a refusal names the range that is full.
 func full(a *answer) bool {
 	return a.invalid() && all(a.causes(), func(c cause) bool {
-		return (ofClusterIPs(c) || ofNodePorts(c) || c.field == "spec.healthCheckNodePort") && strings.Contains(c.message, ": range is full: kubernetes (")
+		return (ofClusterIPs(c) || ofNodePorts(c) || c.field == "spec.healthCheckNodePort") &&
+			strings.Contains(c.message, ": range is full: kubernetes (")
 	})
 }
 

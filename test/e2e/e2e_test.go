@@ -140,7 +140,8 @@ func (p *pair) prepare(t *testing.T, kube *upstream.Server) {
 		t.Fatal(err)
 	}
 	first := Step{Method: "POST", Path: "/api/v1/namespaces/default/services", ContentType: plain}
-	p.must(t, p.portolan, first, services.object(fields{"/metadata/name": "kubernetes", "/spec/clusterIP": nth(p.ground.v4, 1), "/spec/ports": list(port(443, named("https")))}))
+	p.must(t, p.portolan, first, services.object(fields{"/metadata/name": "kubernetes", "/spec/clusterIP": nth(p.ground.v4, 1),
+		"/spec/ports": list(port(443, named("https")))}))
 
 	addresses := list("{taken4}")
 	policy := "SingleStack"
@@ -149,9 +150,11 @@ func (p *pair) prepare(t *testing.T, kube *upstream.Server) {
 	}
 	taken := services.object(kinds[3].fields, fields{
 		"/metadata/name": "taken", "/spec/clusterIP": "{taken4}", "/spec/clusterIPs": addresses, "/spec/ipFamilyPolicy": policy,
-		"/spec/ports": list(port(80, nodePort("{takenport}"))), "/spec/externalTrafficPolicy": "Local", "/spec/healthCheckNodePort": "{takenhealth}",
+		"/spec/ports": list(port(80, nodePort("{takenport}"))), "/spec/externalTrafficPolicy": "Local",
+		"/spec/healthCheckNodePort": "{takenhealth}",
 	})
-	reservation := ipAddresses.object(fields{"/metadata/name": "{reserved4}", "/spec/parentRef": object("resource", "reservations", "name", "fixed")})
+	reservation := ipAddresses.object(fields{"/metadata/name": "{reserved4}",
+		"/spec/parentRef": object("resource", "reservations", "name", "fixed")})
 	for _, target := range []*target{p.upstream, p.portolan} {
 		p.must(t, target, Step{Method: "POST", Path: "/api/v1/namespaces/fixed/services", ContentType: plain}, taken)
 		p.must(t, target, ipAddresses.create(nil), reservation)

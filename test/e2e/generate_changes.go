@@ -48,7 +48,8 @@ func (g *generator) updates() {
 // what the first had.
 func (g *generator) transitions() {
 	before := append([]variant{
-		{"NodePort with ports of its own", kinds[2].fields.with(fields{"/spec/ports": list(port(80, named("a"), nodePort("{port0}")), port(81, named("b"), nodePort("{port1}")))})},
+		{"NodePort with ports of its own",
+			kinds[2].fields.with(fields{"/spec/ports": list(port(80, named("a"), nodePort("{port0}")), port(81, named("b"), nodePort("{port1}")))})},
 		{"LoadBalancer without node ports", kinds[3].fields.with(fields{"/spec/allocateLoadBalancerNodePorts": false})},
 		{"ClusterIP with external IPs", kinds[0].fields.with(fields{"/spec/externalIPs": list("1.2.3.4")})},
 		{"two stacks", kinds[0].fields.with(fields{"/spec/ipFamilyPolicy": "PreferDualStack"})},
@@ -108,7 +109,8 @@ func (g *generator) stacks() {
 		{"one stack", kinds[0].fields},
 		{"IPv6", kinds[0].fields.with(fields{"/spec/ipFamilies": list("IPv6")})},
 		{"two stacks", kinds[0].fields.with(fields{"/spec/ipFamilyPolicy": "RequireDualStack"})},
-		{"two stacks, IPv6 first", kinds[2].fields.with(fields{"/spec/ipFamilyPolicy": "PreferDualStack", "/spec/ipFamilies": list("IPv6", "IPv4")})},
+		{"two stacks, IPv6 first", kinds[2].fields.with(fields{"/spec/ipFamilyPolicy": "PreferDualStack",
+			"/spec/ipFamilies": list("IPv6", "IPv4")})},
 		{"headless", kinds[1].fields},
 		{"headless of two stacks", kinds[1].fields.with(fields{"/spec/ipFamilyPolicy": "PreferDualStack"})},
 		{"headless without selector", fields{"/spec/clusterIP": "None"}},

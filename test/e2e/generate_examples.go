@@ -56,8 +56,10 @@ func (g *generator) examples(manifests []manifest) {
 		for _, kind := range []string{"ClusterIP", "NodePort", "LoadBalancer", "ExternalName", "ClusterIP"} {
 			steps = append(steps, services.merge(fields{"/spec/type": kind, "/spec/externalName": "a.example.com"}))
 		}
-		steps = append(steps, services.merge(fields{"/spec/ports": list(port(0))}), services.get().accept(asTable), services.delete(), services.get())
+		steps = append(steps, services.merge(fields{"/spec/ports": list(port(0))}), services.get().accept(asTable), services.delete(),
+			services.get())
 		g.add("example "+m.name, steps...)
-		g.add("example "+m.name+", applied", services.apply("kubectl", service).dry(), services.apply("kubectl", service), services.get(), services.delete())
+		g.add("example "+m.name+", applied", services.apply("kubectl", service).dry(), services.apply("kubectl", service), services.get(),
+			services.delete())
 	}
 }

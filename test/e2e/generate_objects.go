@@ -22,20 +22,26 @@ func (g *generator) statuses() {
 		{"Proxy", fields{"/status/loadBalancer/ingress": list(object("ip", "5.6.7.8", "ipMode", "Proxy"))}},
 		{"bad mode", fields{"/status/loadBalancer/ingress": list(object("ip", "5.6.7.8", "ipMode", "vip"))}},
 		{"mode without address", fields{"/status/loadBalancer/ingress": list(object("hostname", "a.example.com", "ipMode", "VIP"))}},
-		{"ports", fields{"/status/loadBalancer/ingress": list(object("ip", "5.6.7.8", "ports", list(object("port", 80, "protocol", "TCP"), object("port", 53, "protocol", "UDP", "error", "example.com/Broken"))))}},
+		{"ports", fields{"/status/loadBalancer/ingress": list(object("ip", "5.6.7.8", "ports",
+			list(object("port", 80, "protocol", "TCP"), object("port", 53, "protocol", "UDP", "error", "example.com/Broken"))))}},
 		{"port without protocol", fields{"/status/loadBalancer/ingress": list(object("ip", "5.6.7.8", "ports", list(object("port", 80))))}},
-		{"bad port", fields{"/status/loadBalancer/ingress": list(object("ip", "5.6.7.8", "ports", list(object("port", 70000, "protocol", "TCP"))))}},
-		{"bad protocol", fields{"/status/loadBalancer/ingress": list(object("ip", "5.6.7.8", "ports", list(object("port", 80, "protocol", "ICMP"))))}},
-		{"bad error", fields{"/status/loadBalancer/ingress": list(object("ip", "5.6.7.8", "ports", list(object("port", 80, "protocol", "TCP", "error", "a b"))))}},
+		{"bad port", fields{"/status/loadBalancer/ingress": list(object("ip", "5.6.7.8", "ports",
+			list(object("port", 70000, "protocol", "TCP"))))}},
+		{"bad protocol", fields{"/status/loadBalancer/ingress": list(object("ip", "5.6.7.8", "ports",
+			list(object("port", 80, "protocol", "ICMP"))))}},
+		{"bad error", fields{"/status/loadBalancer/ingress": list(object("ip", "5.6.7.8", "ports",
+			list(object("port", 80, "protocol", "TCP", "error", "a b"))))}},
 		{"condition", fields{"/status/conditions": list(condition("Ready", "True", "Fine"))}},
-		{"two conditions", fields{"/status/conditions": list(condition("Ready", "True", "Fine"), condition("example.com/Other", "Unknown", "NotSo"))}},
+		{"two conditions", fields{"/status/conditions": list(condition("Ready", "True", "Fine"),
+			condition("example.com/Other", "Unknown", "NotSo"))}},
 		{"condition twice", fields{"/status/conditions": list(condition("Ready", "True", "Fine"), condition("Ready", "False", "Fine"))}},
 		{"bad condition type", fields{"/status/conditions": list(condition("a b", "True", "Fine"))}},
 		{"bad condition status", fields{"/status/conditions": list(condition("Ready", "Foo", "Fine"))}},
 		{"bad condition reason", fields{"/status/conditions": list(condition("Ready", "True", "not fine"))}},
 		{"condition without reason", fields{"/status/conditions": list(condition("Ready", "True", ""))}},
 		{"condition without type", fields{"/status/conditions": list(object("status", "True"))}},
-		{"spec as well", fields{"/spec/type": "ClusterIP", "/spec/selector": object("other", "b"), "/status/loadBalancer/ingress": list(object("ip", "5.6.7.8"))}},
+		{"spec as well", fields{"/spec/type": "ClusterIP", "/spec/selector": object("other", "b"),
+			"/status/loadBalancer/ingress": list(object("ip", "5.6.7.8"))}},
 		{"metadata as well", fields{"/metadata/labels": object("a", "b"), "/metadata/annotations": object("c", "d")}},
 	}
 	for _, kind := range kinds {
@@ -56,7 +62,8 @@ func (g *generator) statuses() {
 			}
 		}
 		g.add("status in a create of "+kind.name,
-			services.create(services.object(kind.fields, fields{"/status": object("loadBalancer", object("ingress", list(object("ip", "5.6.7.8"))))})),
+			services.create(services.object(kind.fields,
+				fields{"/status": object("loadBalancer", object("ingress", list(object("ip", "5.6.7.8"))))})),
 			services.put(services.object(kind.fields, fields{"/status": object("loadBalancer", object("ingress", list(object("ip", "5.6.7.8"))))})),
 			services.get().on("{name}/status"),
 			services.delete(),
@@ -138,13 +145,15 @@ func (g *generator) applies() {
 	)
 	g.add("strategic merge of two protocols of one port",
 		services.create(two),
-		services.patch(strategic, fields{"/spec/ports": list(port(53, named("dns"), fields{"/protocol": "TCP"}), udp(53, named("dns-udp")))}.mergePatch()),
+		services.patch(strategic, fields{"/spec/ports": list(port(53, named("dns"), fields{"/protocol": "TCP"}),
+			udp(53, named("dns-udp")))}.mergePatch()),
 		services.get(),
 		services.delete(),
 	)
 	g.add("strategic merge that adds a protocol",
 		services.create(services.object(kinds[0].fields, fields{"/spec/ports": list(port(53, named("dns")))})),
-		services.patch(strategic, fields{"/spec/ports": list(port(53, named("dns"), fields{"/protocol": "TCP"}), udp(53, named("dns-udp")))}.mergePatch()),
+		services.patch(strategic, fields{"/spec/ports": list(port(53, named("dns"), fields{"/protocol": "TCP"}),
+			udp(53, named("dns-udp")))}.mergePatch()),
 		services.get(),
 		services.delete(),
 	)
@@ -155,7 +164,8 @@ func (r apiResource) merge(f fields) Step { return r.patch(merge, f.mergePatch()
 // finalizers keep Services, and what they hold.
 func (g *generator) finalizers() {
 	keep := fields{"/metadata/finalizers": list("example.com/keep")}
-	again := services.object(kinds[2].fields, fields{"/metadata/name": "{name}-again", "/spec/clusterIP": "{free4}", "/spec/ports": list(port(80, nodePort("{port0}")))})
+	again := services.object(kinds[2].fields,
+		fields{"/metadata/name": "{name}-again", "/spec/clusterIP": "{free4}", "/spec/ports": list(port(80, nodePort("{port0}")))})
 	for _, kind := range kinds {
 		held := kind.fields.with(keep)
 		if kind.name == "NodePort" {
@@ -180,7 +190,8 @@ func (g *generator) finalizers() {
 			g.add(fmt.Sprintf("change of a terminating %s, %s", kind.name, way),
 				services.create(services.object(held)),
 				services.delete(),
-				services.change(way, fields{"/spec/type": "ExternalName", "/spec/externalName": "a.example.com", "/spec/clusterIP": nil, "/spec/clusterIPs": nil}),
+				services.change(way, fields{"/spec/type": "ExternalName", "/spec/externalName": "a.example.com", "/spec/clusterIP": nil,
+					"/spec/clusterIPs": nil}),
 				services.create(again),
 				services.change(way, fields{"/spec/type": "NodePort", "/spec/ports": onePort}),
 				services.get(),

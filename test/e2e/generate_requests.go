@@ -11,7 +11,8 @@ import (
 // metadata is what holds for objects of every kind: names, versions,
 // preconditions.
 func (g *generator) metadata() {
-	for _, name := range []string{"1a", "a-b", "a.b", "A", "-a", "a-", "a_b", "a b", strings.Repeat("a", 63), strings.Repeat("a", 64), "a%2fb", ".", "..", ""} {
+	for _, name := range []string{"1a", "a-b", "a.b", "A", "-a", "a-", "a_b", "a b", strings.Repeat("a", 63), strings.Repeat("a", 64), "a%2fb",
+		".", "..", ""} {
 		for _, kind := range kinds {
 			body := services.object(kind.fields, fields{"/metadata/name": name})
 			g.add(fmt.Sprintf("name %q of %s", name, kind.name),
@@ -130,29 +131,40 @@ func (g *generator) lists() {
 	var selections []Step
 	for _, query := range []string{
 		"", "labelSelector=which%3Da", "labelSelector=which+in+(a,b)", "labelSelector=!which", "labelSelector=a%20b", "labelSelector=which%3Dz",
-		"fieldSelector=metadata.name%3D{name}-a", "fieldSelector=metadata.namespace%3D{ns}", "fieldSelector=spec.type%3DNodePort", "fieldSelector=spec.type!%3DNodePort",
-		"fieldSelector=spec.clusterIP%3DNone", "fieldSelector=spec.clusterIP!%3DNone", "fieldSelector=spec.clusterIP%3D%3DNone", "fieldSelector=spec.clusterIP%3D{IP1}",
-		"fieldSelector=spec.foo%3Dbar", "fieldSelector=spec.type", "fieldSelector=metadata.uid%3Da", "limit=2", "limit=2&continue=nonsense", "limit=-1", "limit=x",
-		"resourceVersion=0", "resourceVersion=x", "resourceVersion=1&resourceVersionMatch=Exact", "resourceVersionMatch=Exact", "resourceVersion=0&resourceVersionMatch=NotOlderThan",
+		"fieldSelector=metadata.name%3D{name}-a", "fieldSelector=metadata.namespace%3D{ns}", "fieldSelector=spec.type%3DNodePort",
+		"fieldSelector=spec.type!%3DNodePort",
+		"fieldSelector=spec.clusterIP%3DNone", "fieldSelector=spec.clusterIP!%3DNone", "fieldSelector=spec.clusterIP%3D%3DNone",
+		"fieldSelector=spec.clusterIP%3D{IP1}",
+		"fieldSelector=spec.foo%3Dbar", "fieldSelector=spec.type", "fieldSelector=metadata.uid%3Da", "limit=2", "limit=2&continue=nonsense",
+		"limit=-1", "limit=x",
+		"resourceVersion=0", "resourceVersion=x", "resourceVersion=1&resourceVersionMatch=Exact", "resourceVersionMatch=Exact",
+		"resourceVersion=0&resourceVersionMatch=NotOlderThan",
 		"resourceVersion=1&resourceVersionMatch=Sideways", "sendInitialEvents=true", "timeoutSeconds=x",
 	} {
 		selections = append(selections, services.list(query))
 	}
 	after("selectors", selections...)
-	after("tables", services.list("").accept(asTable), services.list("fieldSelector=spec.type%3DNodePort").accept(asTable), services.get().on("{name}-a").accept(asTable),
-		services.get().on("{name}-d").accept(asTable), services.get().on("{name}-e").accept(asTable), services.get().on("{name}-zz").accept(asTable),
+	after("tables", services.list("").accept(asTable), services.list("fieldSelector=spec.type%3DNodePort").accept(asTable),
+		services.get().on("{name}-a").accept(asTable),
+		services.get().on("{name}-d").accept(asTable), services.get().on("{name}-e").accept(asTable),
+		services.get().on("{name}-zz").accept(asTable),
 		services.list("includeObject=None").accept(asTable), services.list("includeObject=Object").accept(asTable), services.list("includeObject=Foo").accept(asTable), services.list("limit=1").accept(asTable))
-	after("metadata", services.list("").accept(asMetadataList), services.get().on("{name}-a").accept(asMetadata), services.list("").accept(asMetadata), services.get().on("{name}-a").accept(asMetadataList))
-	after("deletecollection by label", services.deleteCollection("labelSelector=which%3Da"), services.list(""), services.deleteCollection("labelSelector=which+in+(b,c)").dry(), services.list(""),
+	after("metadata", services.list("").accept(asMetadataList), services.get().on("{name}-a").accept(asMetadata),
+		services.list("").accept(asMetadata), services.get().on("{name}-a").accept(asMetadataList))
+	after("deletecollection by label", services.deleteCollection("labelSelector=which%3Da"), services.list(""),
+		services.deleteCollection("labelSelector=which+in+(b,c)").dry(), services.list(""),
 		services.deleteCollection("labelSelector=which+in+(b,c)"), services.list(""), services.deleteCollection("labelSelector=a%20b"))
-	after("deletecollection by field", services.deleteCollection("fieldSelector=spec.type%3DNodePort"), services.list(""), services.deleteCollection("fieldSelector=spec.foo%3Da"),
-		services.deleteCollection("fieldSelector=metadata.name%3D{name}-b"), services.deleteCollection("").body(object("kind", "DeleteOptions", "apiVersion", "v1", "dryRun", list("All"))), services.list(""), services.deleteCollection(""), services.list(""))
+	after("deletecollection by field", services.deleteCollection("fieldSelector=spec.type%3DNodePort"), services.list(""),
+		services.deleteCollection("fieldSelector=spec.foo%3Da"),
+		services.deleteCollection("fieldSelector=metadata.name%3D{name}-b"), services.deleteCollection("").body(object("kind", "DeleteOptions",
+			"apiVersion", "v1", "dryRun", list("All"))), services.list(""), services.deleteCollection(""), services.list(""))
 	for _, kind := range kinds {
 		g.add("table of "+kind.name,
 			services.create(services.object(kind.fields)).accept(asTable),
 			services.get().accept(asTable),
 			services.merge(fields{"/spec/externalIPs": list("1.2.3.4")}).accept(asTable),
-			services.merge(fields{"/status": object("loadBalancer", object("ingress", list(object("ip", "5.6.7.8"), object("hostname", "a.example.com"))))}).on("{name}/status").accept(asTable),
+			services.merge(fields{"/status": object("loadBalancer",
+				object("ingress", list(object("ip", "5.6.7.8"), object("hostname", "a.example.com"))))}).on("{name}/status").accept(asTable),
 			services.get().accept(asTable),
 			services.get().accept(asMetadata),
 			services.delete().accept(asTable),
@@ -174,15 +186,19 @@ func (g *generator) requests() {
 		g.add("requests: bodies, "+r.kind,
 			create("").dry(), create("{").dry(), create("[]").dry(), create(`"a"`).dry(), create("null").dry(), create("{}").dry(),
 			create(in(fields{"/kind": "Nothing"})).dry(), create(in(fields{"/kind": nil})).dry(), create(in(fields{"/apiVersion": nil})).dry(),
-			create(in(fields{"/spec": 1})).dry(), create(in(fields{"/spec": "a"})).dry(), create(in(fields{"/spec": list()})).dry(), create(in(fields{"/metadata": "a"})).dry(),
-			create(in(fields{"/metadata/labels": object("a", 1)})).dry(), create(in(fields{"/metadata/name": 1})).dry(), create(in(fields{"/metadata/creationTimestamp": "yesterday"})).dry(),
+			create(in(fields{"/spec": 1})).dry(), create(in(fields{"/spec": "a"})).dry(), create(in(fields{"/spec": list()})).dry(),
+			create(in(fields{"/metadata": "a"})).dry(),
+			create(in(fields{"/metadata/labels": object("a", 1)})).dry(), create(in(fields{"/metadata/name": 1})).dry(),
+			create(in(fields{"/metadata/creationTimestamp": "yesterday"})).dry(),
 		)
 		g.add("requests: namespaces, "+r.kind,
 			create(in(fields{"/metadata/namespace": "other"})).dry(), create(in(fields{"/metadata/namespace": "{ns}"})).dry(),
-			r.put(in(fields{"/metadata/namespace": "other"})).dry(), r.put(in(fields{"/metadata/name": "other"})).dry(), r.put(in(fields{"/metadata/name": nil})).dry(),
+			r.put(in(fields{"/metadata/namespace": "other"})).dry(), r.put(in(fields{"/metadata/name": "other"})).dry(),
+			r.put(in(fields{"/metadata/name": nil})).dry(),
 		)
 		unknown := in(fields{"/spec/foo": "bar", "/metadata/foo": "bar", "/foo": "bar"})
-		twice := `{"apiVersion":"` + r.apiVersion + `","kind":"` + r.kind + `","metadata":{"name":"{name}","name":"{name}"},"metadata":{"name":"{name}"}}`
+		twice := `{"apiVersion":"` + r.apiVersion + `","kind":"` + r.kind +
+			`","metadata":{"name":"{name}","name":"{name}"},"metadata":{"name":"{name}"}}`
 		for _, validation := range []string{"Strict", "Warn", "Ignore", "", "strict"} {
 			query := "fieldValidation=" + validation
 			g.add(fmt.Sprintf("requests: fields %q, %s", validation, r.kind),
@@ -204,8 +220,10 @@ func (g *generator) requests() {
 			r.create(in(nil)).on("{name}/status"), r.delete().on("{name}/status"), r.get().on("{name}/status"),
 		)
 		g.add("requests: media types, "+r.kind,
-			none.accept("text/html"), none.accept("application/cbor"), none.accept("application/nothing"), none.accept("*/*"), none.accept("application/yaml"),
-			none.accept("application/json;as=Nothing;v=v1;g=meta.k8s.io"), none.accept("application/json;as=Table;v=v2;g=meta.k8s.io"), none.accept(asTable),
+			none.accept("text/html"), none.accept("application/cbor"), none.accept("application/nothing"), none.accept("*/*"),
+			none.accept("application/yaml"),
+			none.accept("application/json;as=Nothing;v=v1;g=meta.k8s.io"), none.accept("application/json;as=Table;v=v2;g=meta.k8s.io"),
+			none.accept(asTable),
 			Step{Method: http.MethodPost, Path: r.collection, ContentType: "text/plain", Body: in(nil)}.dry(),
 			Step{Method: http.MethodPost, Path: r.collection, ContentType: "application/yaml", Body: "apiVersion: x\nkind: [\n"}.dry(),
 			Step{Method: http.MethodPatch, Path: r.named("{name}"), ContentType: plain, Body: "{}"},
@@ -213,7 +231,8 @@ func (g *generator) requests() {
 		)
 		patched := []Step{create(in(nil))}
 		for _, contentType := range []string{merge, strategic, jsonPatch} {
-			for _, body := range []string{"", "{", "[]", "{}", "null", "1", `{"spec":1}`, `{"metadata":null}`, `{"kind":"Nothing"}`, `{"apiVersion":"v9"}`, `[{"op":"add"}]`, `[{"op":"nothing","path":"/a"}]`, `[{"op":"remove","path":"/nothing"}]`} {
+			for _, body := range []string{"", "{", "[]", "{}", "null", "1", `{"spec":1}`, `{"metadata":null}`, `{"kind":"Nothing"}`,
+				`{"apiVersion":"v9"}`, `[{"op":"add"}]`, `[{"op":"nothing","path":"/a"}]`, `[{"op":"remove","path":"/nothing"}]`} {
 				patched = append(patched, r.patch(contentType, body).dry())
 			}
 		}
@@ -240,19 +259,28 @@ func (g *generator) endpoints() {
 		}
 	}
 	address := func(pairs ...any) []any { return list(object(append(list("ip", "1.2.3.4"), pairs...)...)) }
-	for _, ip := range []string{"1.2.3.4", "2001:db8::1", "2001:DB8::1", "foo", "", "01.2.3.4", "::ffff:1.2.3.4", "0.0.0.0", "127.0.0.1", "::1", "169.254.1.1", "fe80::1", "224.0.0.1", "ff02::1", "239.1.1.1"} {
+	for _, ip := range []string{"1.2.3.4", "2001:db8::1", "2001:DB8::1", "foo", "", "01.2.3.4", "::ffff:1.2.3.4", "0.0.0.0", "127.0.0.1",
+		"::1", "169.254.1.1", "fe80::1", "224.0.0.1", "ff02::1", "239.1.1.1"} {
 		tried("/addresses", list(object("ip", ip)))
 		tried("/notReadyAddresses", list(object("ip", ip)))
 	}
-	tried("/addresses", nil, list(), list(object()), address("hostname", "a"), address("hostname", "A"), address("hostname", "a.b"), address("nodeName", "a.b"), address("nodeName", "A b"),
-		address("targetRef", object("kind", "Pod", "name", "a", "namespace", "b", "uid", "c")), list(object("ip", "2.2.2.2"), object("ip", "1.1.1.1"), object("ip", "1.1.1.1")))
-	tried("/ports", nil, list(), list(object("port", 0)), list(object("port", 65536)), list(object("port", 80, "protocol", "UDP")), list(object("port", 80, "protocol", "udp")),
-		list(object("port", 80), object("port", 81)), list(object("port", 80, "name", "a"), object("port", 81, "name", "b")), list(object("port", 80, "name", "a"), object("port", 81, "name", "a")),
-		list(object("port", 80, "name", "A")), list(object("port", 80, "name", strings.Repeat("a", 64))), list(object("port", 80, "appProtocol", "http")), list(object("port", 80, "appProtocol", "a b")), list(object("name", "a")))
+	tried("/addresses", nil, list(), list(object()), address("hostname", "a"), address("hostname", "A"), address("hostname", "a.b"),
+		address("nodeName", "a.b"), address("nodeName", "A b"),
+		address("targetRef", object("kind", "Pod", "name", "a", "namespace", "b", "uid", "c")), list(object("ip", "2.2.2.2"),
+			object("ip", "1.1.1.1"), object("ip", "1.1.1.1")))
+	tried("/ports", nil, list(), list(object("port", 0)), list(object("port", 65536)), list(object("port", 80, "protocol", "UDP")),
+		list(object("port", 80, "protocol", "udp")),
+		list(object("port", 80), object("port", 81)), list(object("port", 80, "name", "a"), object("port", 81, "name", "b")),
+		list(object("port", 80, "name", "a"), object("port", 81, "name", "a")),
+		list(object("port", 80, "name", "A")), list(object("port", 80, "name", strings.Repeat("a", 64))), list(object("port", 80, "appProtocol",
+			"http")), list(object("port", 80, "appProtocol", "a b")), list(object("name", "a")))
 	variants = append(variants,
-		variant{"no subsets", fields{}}, variant{"empty subsets", fields{"/subsets": list()}}, variant{"empty subset", fields{"/subsets": list(object())}},
+		variant{"no subsets", fields{}}, variant{"empty subsets", fields{"/subsets": list()}}, variant{
+			"empty subset", fields{"/subsets": list(object())},
+		},
 		variant{"labels", subset(nil).with(fields{"/metadata/labels": object("a", "b c")})},
-		variant{"managed", subset(fields{"/addresses": list(object("ip", "2001:DB8::1"))}).with(fields{"/metadata/labels": object("endpoints.kubernetes.io/managed-by", "endpoint-controller")})},
+		variant{"managed", subset(fields{"/addresses": list(object("ip",
+			"2001:DB8::1"))}).with(fields{"/metadata/labels": object("endpoints.kubernetes.io/managed-by", "endpoint-controller")})},
 	)
 	for _, v := range variants {
 		body := endpoints.object(v.fields)
@@ -260,7 +288,8 @@ func (g *generator) endpoints() {
 			endpoints.create(body).dry(), endpoints.create(body), endpoints.create(body), endpoints.get().accept(asTable), endpoints.edit(fields{}), endpoints.delete().dry(), endpoints.delete(), endpoints.get())
 		for _, way := range ways {
 			g.add(fmt.Sprintf("endpoints: %s, %s", way, v.name),
-				endpoints.create(endpoints.object(subset(fields{}))), endpoints.change(way, v.fields).dry(), endpoints.change(way, v.fields), endpoints.get(), endpoints.delete())
+				endpoints.create(endpoints.object(subset(fields{}))), endpoints.change(way, v.fields).dry(), endpoints.change(way,
+					v.fields), endpoints.get(), endpoints.delete())
 		}
 	}
 	body := endpoints.object(subset(fields{}))
@@ -268,18 +297,24 @@ func (g *generator) endpoints() {
 		g.add(fmt.Sprintf("endpoints: name %q", name), endpoints.create(endpoints.object(subset(fields{}), fields{"/metadata/name": name})))
 	}
 	g.add("endpoints: versions",
-		endpoints.put(body), endpoints.put(body), endpoints.put(endpoints.object(fields{"/metadata/resourceVersion": "1"})), endpoints.put(endpoints.object(fields{"/metadata/uid": "other"})),
+		endpoints.put(body), endpoints.put(body), endpoints.put(endpoints.object(fields{"/metadata/resourceVersion": "1"})),
+		endpoints.put(endpoints.object(fields{"/metadata/uid": "other"})),
 		endpoints.merge(fields{"/metadata/finalizers": list("example.com/keep")}), endpoints.delete(), endpoints.create(body), endpoints.merge(fields{"/metadata/finalizers": nil}), endpoints.get())
-	g.add("endpoints: lists", endpoints.create(body), endpoints.list(""), endpoints.list("").accept(asTable), endpoints.list("").accept(asMetadataList), endpoints.list("fieldSelector=subsets%3Da"),
+	g.add("endpoints: lists", endpoints.create(body), endpoints.list(""), endpoints.list("").accept(asTable),
+		endpoints.list("").accept(asMetadataList), endpoints.list("fieldSelector=subsets%3Da"),
 		endpoints.list("fieldSelector=metadata.name%3D{name}"), endpoints.deleteCollection("labelSelector=a%3Db"), endpoints.deleteCollection("").dry(), endpoints.deleteCollection(""), endpoints.list(""))
-	g.add("endpoints: apply", endpoints.apply("one", body), endpoints.apply("two", endpoints.object(subset(fields{"/ports": list(object("port", 81))}))),
-		endpoints.apply("two", endpoints.object(subset(fields{"/ports": list(object("port", 81))}))).with("force=true"), endpoints.apply("one", endpoints.object()), endpoints.delete())
+	g.add("endpoints: apply", endpoints.apply("one", body),
+		endpoints.apply("two", endpoints.object(subset(fields{"/ports": list(object("port", 81))}))),
+		endpoints.apply("two", endpoints.object(subset(fields{"/ports": list(object("port", 81))}))).with("force=true"), endpoints.apply("one",
+			endpoints.object()), endpoints.delete())
 	for _, kind := range kinds {
-		g.add("endpoints: of a deleted "+kind.name, services.create(services.object(kind.fields)), endpoints.create(body), services.delete().dry(), endpoints.get(), services.delete(), endpoints.get())
+		g.add("endpoints: of a deleted "+kind.name, services.create(services.object(kind.fields)), endpoints.create(body),
+			services.delete().dry(), endpoints.get(), services.delete(), endpoints.get())
 	}
 	many := make([]any, 1500)
 	for i := range many {
 		many[i] = object("ip", fmt.Sprintf("1.2.%d.%d", i/250, i%250+1))
 	}
-	g.add("endpoints: many", endpoints.create(endpoints.object(subset(fields{"/addresses": many}))), endpoints.get().accept(asTable), endpoints.delete())
+	g.add("endpoints: many", endpoints.create(endpoints.object(subset(fields{"/addresses": many}))), endpoints.get().accept(asTable),
+		endpoints.delete())
 }

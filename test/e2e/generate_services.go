@@ -87,7 +87,8 @@ var aspects = map[string][]variant{
 		ofPorts("free but invalid", port(0, named("a"), nodePort("{port0}")), port(54, named("b"))),
 		ofPorts("taken and invalid", port(0, nodePort("{takenport}"))),
 		ofPorts("taken by another protocol", udp(53, nodePort("{takenport}"))),
-		ofPorts("three, some node ports", port(1, named("a"), nodePort("{port0}")), port(2, named("b")), port(3, named("c"), nodePort("{port1}"))),
+		ofPorts("three, some node ports", port(1, named("a"), nodePort("{port0}")), port(2, named("b")),
+			port(3, named("c"), nodePort("{port1}"))),
 	),
 	"clusterIPs": append(append(append(
 		oneField("/spec/clusterIP", "", "None", "none", "{free4}", "{taken4}", "{reserved4}", "{network4}", "{outside4}", "{free6}", "{taken6}",
@@ -108,30 +109,40 @@ var aspects = map[string][]variant{
 		oneField("/spec/sessionAffinity", "None", "ClientIP", "clientIP", ""),
 		oneField("/spec/sessionAffinityConfig", object("clientIP", object("timeoutSeconds", 10)))...),
 		affinities(
-			object(), object("clientIP", object()), object("clientIP", object("timeoutSeconds", 0)), object("clientIP", object("timeoutSeconds", -1)),
-			object("clientIP", object("timeoutSeconds", 1)), object("clientIP", object("timeoutSeconds", 86400)), object("clientIP", object("timeoutSeconds", 86401)),
+			object(), object("clientIP", object()), object("clientIP", object("timeoutSeconds", 0)),
+			object("clientIP", object("timeoutSeconds", -1)),
+			object("clientIP", object("timeoutSeconds", 1)), object("clientIP", object("timeoutSeconds", 86400)),
+			object("clientIP", object("timeoutSeconds", 86401)),
 		)...),
-		variant{"affinity None with a timeout", fields{"/spec/sessionAffinity": "None", "/spec/sessionAffinityConfig": object("clientIP", object("timeoutSeconds", 10))}},
+		variant{"affinity None with a timeout",
+			fields{"/spec/sessionAffinity": "None", "/spec/sessionAffinityConfig": object("clientIP", object("timeoutSeconds", 10))}},
 	),
 	"external traffic": oneField("/spec/externalTrafficPolicy", "Cluster", "Local", "local", ""),
 	"internal traffic": oneField("/spec/internalTrafficPolicy", "Cluster", "Local", "local", ""),
 	"distribution":     oneField("/spec/trafficDistribution", "PreferClose", "PreferSameZone", "PreferSameNode", "preferClose", ""),
-	"external IPs": oneField("/spec/externalIPs", list(), list("1.2.3.4"), list("2001:db8::1"), list("1.2.3.4", "1.2.3.5"), list("2001:DB8::1"),
-		list("foo"), list(""), list("0.0.0.0"), list("127.0.0.1"), list("::1"), list("169.254.1.1"), list("fe80::1"), list("224.0.0.1"), list("ff02::1"),
+	"external IPs": oneField("/spec/externalIPs", list(), list("1.2.3.4"), list("2001:db8::1"), list("1.2.3.4", "1.2.3.5"),
+		list("2001:DB8::1"),
+		list("foo"), list(""), list("0.0.0.0"), list("127.0.0.1"), list("::1"), list("169.254.1.1"), list("fe80::1"), list("224.0.0.1"),
+		list("ff02::1"),
 		list("239.1.1.1"), list("01.2.3.4"), list("::ffff:1.2.3.4"), list("1.2.3.4", "foo"), list("1.2.3.4", "1.2.3.4")),
 	"load balancer class": oneField("/spec/loadBalancerClass", "a", "example.com/lb", "a b", "", "a/b/c"),
 	"load balancer IP":    oneField("/spec/loadBalancerIP", "1.2.3.4", "2001:db8::1", "2001:DB8::1", "01.2.3.4", "garbage", ""),
 	"source ranges": append(
-		oneField("/spec/loadBalancerSourceRanges", list(), list("10.0.0.0/8"), list(" 10.0.0.0/8 "), list("10.0.0.0/8", "2001:db8::/32"), list("foo"), list("10.0.0.1/8"),
-			list("010.0.0.0/8"), list("10.0.0.0/33"), list("::ffff:10.0.0.0/104"), list("2001:DB8::/32"), list("10.0.0.0/8", "foo"), list(""), list("10.0.0.1")),
-		oneField("/metadata/annotations/service.beta.kubernetes.io~1load-balancer-source-ranges", "", "10.0.0.0/8", "10.0.0.0/8, 1.2.3.0/24", "10.0.0.0/8,foo", "10.0.0.1/8", " ")...),
+		oneField("/spec/loadBalancerSourceRanges", list(), list("10.0.0.0/8"), list(" 10.0.0.0/8 "), list("10.0.0.0/8", "2001:db8::/32"),
+			list("foo"), list("10.0.0.1/8"),
+			list("010.0.0.0/8"), list("10.0.0.0/33"), list("::ffff:10.0.0.0/104"), list("2001:DB8::/32"), list("10.0.0.0/8", "foo"), list(""),
+			list("10.0.0.1")),
+		oneField("/metadata/annotations/service.beta.kubernetes.io~1load-balancer-source-ranges", "", "10.0.0.0/8", "10.0.0.0/8, 1.2.3.0/24",
+			"10.0.0.0/8,foo", "10.0.0.1/8", " ")...),
 	"allocated node ports": oneField("/spec/allocateLoadBalancerNodePorts", true, false),
 	"health check":         oneField("/spec/healthCheckNodePort", 0, "{port2}", "{takenport}", "{takenhealth}", "{portabove}", -1, 80),
-	"selector": oneField("/spec/selector", nil, object(), object("a", "b"), object("a/b", "c"), object("a b", "c"), object("-a", "c"), object("a", "b c"),
+	"selector": oneField("/spec/selector", nil, object(), object("a", "b"), object("a/b", "c"), object("a b", "c"), object("-a", "c"),
+		object("a", "b c"),
 		object("a", ""), object("a", strings.Repeat("a", 64)), object("", "a")),
-	"external name": oneField("/spec/externalName", "", "b.example.com", "b.example.com.", "B.example.com", "a_b", ".", "1.2.3.4", "a..b", strings.Repeat("a.", 126)+"a", strings.Repeat("a", 64)),
-	"type":          oneField("/spec/type", "ClusterIP", "NodePort", "LoadBalancer", "ExternalName", "clusterIP", "Nodeport", ""),
-	"not ready":     oneField("/spec/publishNotReadyAddresses", true, false),
+	"external name": oneField("/spec/externalName", "", "b.example.com", "b.example.com.", "B.example.com", "a_b", ".", "1.2.3.4", "a..b",
+		strings.Repeat("a.", 126)+"a", strings.Repeat("a", 64)),
+	"type":      oneField("/spec/type", "ClusterIP", "NodePort", "LoadBalancer", "ExternalName", "clusterIP", "Nodeport", ""),
+	"not ready": oneField("/spec/publishNotReadyAddresses", true, false),
 	"annotations": append(
 		oneField("/metadata/annotations", object("a", "b"), object("a b", "c"), object("A/b/c", "d"),
 			object("service.kubernetes.io/topology-mode", "auto"), object("service.kubernetes.io/topology-aware-hints", "auto"),
@@ -146,7 +157,8 @@ var aspectNames = fieldsOf(aspects)
 func addressLists(lists ...[]any) []variant {
 	var variants []variant
 	for _, addresses := range lists {
-		variants = append(variants, variant{"clusterIPs " + asJSON(addresses), fields{"/spec/clusterIP": addresses[0], "/spec/clusterIPs": addresses}})
+		variants = append(variants, variant{"clusterIPs " + asJSON(addresses),
+			fields{"/spec/clusterIP": addresses[0], "/spec/clusterIPs": addresses}})
 	}
 	return variants
 }
@@ -154,14 +166,16 @@ func addressLists(lists ...[]any) []variant {
 func affinities(configs ...map[string]any) []variant {
 	var variants []variant
 	for _, config := range configs {
-		variants = append(variants, variant{"ClientIP " + asJSON(config), fields{"/spec/sessionAffinity": "ClientIP", "/spec/sessionAffinityConfig": config}})
+		variants = append(variants, variant{"ClientIP " + asJSON(config),
+			fields{"/spec/sessionAffinity": "ClientIP", "/spec/sessionAffinityConfig": config}})
 	}
 	return variants
 }
 
 var (
 	policies    = []any{nil, "SingleStack", "PreferDualStack", "RequireDualStack", "DualStack"}
-	familyLists = []any{nil, list(), list("IPv4"), list("IPv6"), list("IPv4", "IPv6"), list("IPv6", "IPv4"), list("IPv4", "IPv4"), list("IPv5"), list("IPv4", "IPv6", "IPv4")}
+	familyLists = []any{nil, list(), list("IPv4"), list("IPv6"), list("IPv4", "IPv6"), list("IPv6", "IPv4"), list("IPv4", "IPv4"),
+		list("IPv5"), list("IPv4", "IPv6", "IPv4")}
 )
 
 // families is the product of policies and lists of families.

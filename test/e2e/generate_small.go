@@ -82,7 +82,8 @@ func exhaustion(addresses, ports int) []Sequence {
 		services.create(numbered(2, kinds[3].fields)),
 		services.create(numbered(2, kinds[0].fields)),
 		services.merge(fields{"/spec/type": "NodePort"}).on("{name}-2"),
-		services.merge(fields{"/spec/type": "LoadBalancer", "/spec/allocateLoadBalancerNodePorts": false, "/spec/externalTrafficPolicy": "Local"}).on("{name}-2"),
+		services.merge(fields{"/spec/type": "LoadBalancer", "/spec/allocateLoadBalancerNodePorts": false,
+			"/spec/externalTrafficPolicy": "Local"}).on("{name}-2"),
 	)
 	return g.sequences
 }

@@ -31,14 +31,19 @@ func TestMask(t *testing.T) {
 			`{"metadata":{"uid":"UID1","resourceVersion":"RV1","creationTimestamp":"TIME"},"spec":{"clusterIPs":["IP1","IPV6-1"],"ports":[{"nodePort":"PORT1"},{"nodePort":"PORT2"},{"nodePort":"PORT1"}]}}`,
 		},
 		{"what stays keeps its name, also in texts", false, `{"message":"10.96.7.7 and 10.96.8.8, 30999"}`, `{"message":"IP1 and IP2, PORT2"}`},
-		{"what is asked for stands as it is", false, `{"clusterIP":"10.96.0.77","nodePort":30050,"port":31000,"a":"10.200.0.7"}`, `{"clusterIP":"10.96.0.77","nodePort":30050,"port":31000,"a":"10.200.0.7"}`},
-		{"a dry run's picks have no name", true, `{"clusterIP":"10.96.9.9","nodePort":30777,"healthCheckNodePort":32770}`, `{"clusterIP":"DRYIP","nodePort":"DRYPORT","healthCheckNodePort":"FAKEPORT"}`},
+		{"what is asked for stands as it is", false, `{"clusterIP":"10.96.0.77","nodePort":30050,"port":31000,"a":"10.200.0.7"}`,
+			`{"clusterIP":"10.96.0.77","nodePort":30050,"port":31000,"a":"10.200.0.7"}`},
+		{"a dry run's picks have no name", true, `{"clusterIP":"10.96.9.9","nodePort":30777,"healthCheckNodePort":32770}`,
+			`{"clusterIP":"DRYIP","nodePort":"DRYPORT","healthCheckNodePort":"FAKEPORT"}`},
 		{"nor has what nobody can have", true, `{"clusterIP":"10.96.0.0"}`, `{"clusterIP":"FAKEIP"}`},
 		{"and they are not remembered", false, `{"clusterIP":"10.96.9.9"}`, `{"clusterIP":"IP3"}`},
 		{"groups", false, `{"apiVersion":"portolan.dev/v1","message":"services.portolan.dev \"a\"","details":{"group":"portolan.dev","name":"a"}}`, `{"apiVersion":"v1","message":"services \"a\"","details":{"name":"a"}}`},
-		{"upstream's groups", false, `{"apiVersion":"networking.k8s.io/v1","message":"IPAddress.networking.k8s.io \"a\""}`, `{"apiVersion":"v1","message":"IPAddress \"a\""}`},
-		{"causes are a set", false, `{"details":{"causes":[{"field":"b"},{"field":"a"},{"field":"b"}]}}`, `{"details":{"causes":[{"field":"a"},{"field":"b"}]}}`},
-		{"lists are as old as the store", false, `{"items":[],"metadata":{"resourceVersion":"99","continue":"abc"}}`, `{"items":[],"metadata":{"resourceVersion":"","continue":""}}`},
+		{"upstream's groups", false, `{"apiVersion":"networking.k8s.io/v1","message":"IPAddress.networking.k8s.io \"a\""}`,
+			`{"apiVersion":"v1","message":"IPAddress \"a\""}`},
+		{"causes are a set", false, `{"details":{"causes":[{"field":"b"},{"field":"a"},{"field":"b"}]}}`,
+			`{"details":{"causes":[{"field":"a"},{"field":"b"}]}}`},
+		{"lists are as old as the store", false, `{"items":[],"metadata":{"resourceVersion":"99","continue":"abc"}}`,
+			`{"items":[],"metadata":{"resourceVersion":"","continue":""}}`},
 	} {
 		masking := masking{mask: m, dry: step.dry}
 		if got, want := masking.body(decoded(t, step.got)), decoded(t, step.want); !reflect.DeepEqual(got, want) {
@@ -75,7 +80,9 @@ func TestDifferences(t *testing.T) {
 }
 
 func TestFields(t *testing.T) {
-	object := map[string]any{"metadata": map[string]any{"name": "a"}, "spec": map[string]any{"ports": []any{map[string]any{"port": 80}}, "type": "NodePort"}}
+	object := map[string]any{
+		"metadata": map[string]any{"name": "a"}, "spec": map[string]any{"ports": []any{map[string]any{"port": 80}}, "type": "NodePort"},
+	}
 	before := asJSON(object)
 	copied := map[string]any{"metadata": object["metadata"], "spec": object["spec"]}
 	f := fields{"/spec/ports/0/nodePort": 30000, "/spec/type": nil, "/metadata/annotations/a~1b": "c"}

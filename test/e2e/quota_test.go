@@ -50,7 +50,8 @@ func startCluster(t *testing.T, namespace string) (*upstream.Server, *kubernetes
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{})
+	_, err = client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}},
+		metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,11 +137,13 @@ func TestResourceQuota(t *testing.T) {
 	q.expect("create", countServices, 1)
 	apply := `{"apiVersion":"portolan.dev/v1","kind":"Service","metadata":{"name":"applied"},"spec":{"type":"NodePort","ports":[{"port":%d}]}}`
 	for i, port := range []int{80, 81} {
-		_, err := services.Patch(ctx, "applied", types.ApplyYAMLPatchType, fmt.Appendf(nil, apply, port), metav1.PatchOptions{FieldManager: "test"})
+		_, err := services.Patch(ctx, "applied", types.ApplyYAMLPatchType, fmt.Appendf(nil, apply, port),
+			metav1.PatchOptions{FieldManager: "test"})
 		must(fmt.Sprintf("apply %d", i), err)
 		q.expect("apply", countServices, 2)
 	}
-	_, err := services.Patch(ctx, "a", types.MergePatchType, []byte(`{"status":{"loadBalancer":{}},"metadata":{"labels":{"a":"b"}}}`), metav1.PatchOptions{}, "status")
+	_, err := services.Patch(ctx, "a", types.MergePatchType, []byte(`{"status":{"loadBalancer":{}},"metadata":{"labels":{"a":"b"}}}`),
+		metav1.PatchOptions{}, "status")
 	must("patch of the status", err)
 	must("dry run", create(newService("b", 0), metav1.DryRunAll))
 	bad := newService("b", 0)
@@ -182,7 +185,8 @@ func TestResourceQuota(t *testing.T) {
 	endpoints := portolan.Client.PortolanV1().Endpoints(quotaNamespace)
 	_, err = endpoints.Create(ctx, &v1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: "last"}}, metav1.CreateOptions{})
 	must("create of endpoints", err)
-	if _, err := endpoints.Create(ctx, &v1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: "more"}}, metav1.CreateOptions{}); !apierrors.IsForbidden(err) {
+	if _, err := endpoints.Create(ctx, &v1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: "more"}},
+		metav1.CreateOptions{}); !apierrors.IsForbidden(err) {
 		t.Errorf("endpoints over quota: got %v", err)
 	}
 	q.expect("endpoints", countEndpoints, 1)

@@ -81,7 +81,8 @@ func (r *report) add(e *exchange, found []difference) {
 	}
 	slices.Sort(paths)
 	paths = slices.Compact(paths)
-	key := fmt.Sprintf("upstream %d %s, Portolan %d %s, differ in %s", e.theirs.code, gist(&e.theirs), e.ours.code, gist(&e.ours), strings.Join(paths, " "))
+	key := fmt.Sprintf("upstream %d %s, Portolan %d %s, differ in %s", e.theirs.code, gist(&e.theirs), e.ours.code, gist(&e.ours),
+		strings.Join(paths, " "))
 	g := r.groups[key]
 	if g == nil {
 		g = &group{}

@@ -51,7 +51,9 @@ func newProxySide(t *testing.T, config *rest.Config, store *clientv3.Client, gro
 		t.Fatal(err)
 	}
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &proxySide{t: t, client: client, host: config.Host, path: group + "/namespaces/" + proxied, version: version, key: key, store: store}
+	return &proxySide{
+		t: t, client: client, host: config.Host, path: group + "/namespaces/" + proxied, version: version, key: key, store: store,
+	}
 }
 
 // do returns the answer as text, with what differs between groups as upstream
@@ -190,14 +192,17 @@ func TestServiceProxy(t *testing.T) {
 	}
 	spec := corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "http", Port: 80}, {Name: "tls", Port: 443}}}
 	meta := metav1.ObjectMeta{Name: "px"}
-	if _, err := client.CoreV1().Services(proxied).Create(context.Background(), &corev1.Service{ObjectMeta: meta, Spec: spec}, metav1.CreateOptions{}); err != nil {
+	if _, err := client.CoreV1().Services(proxied).Create(context.Background(), &corev1.Service{ObjectMeta: meta, Spec: spec},
+		metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := portolan.Client.PortolanV1().Services(proxied).Create(context.Background(), &v1.Service{ObjectMeta: meta, Spec: spec}, metav1.CreateOptions{}); err != nil {
+	if _, err := portolan.Client.PortolanV1().Services(proxied).Create(context.Background(), &v1.Service{ObjectMeta: meta, Spec: spec},
+		metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	loopback := &v1.Endpoints{ObjectMeta: meta, Subsets: []corev1.EndpointSubset{proxiedSubset("127.0.0.1", "web", "http", 80)}}
-	if _, err := portolan.Client.PortolanV1().Endpoints(proxied).Create(context.Background(), loopback, metav1.CreateOptions{}); !apierrors.IsInvalid(err) {
+	if _, err := portolan.Client.PortolanV1().Endpoints(proxied).Create(context.Background(), loopback,
+		metav1.CreateOptions{}); !apierrors.IsInvalid(err) {
 		t.Errorf("with a cluster, endpoints on a loopback that is listed: %v", err)
 	}
 	// TCP has no broadcasts: what tells is that the server tried.
@@ -223,7 +228,8 @@ func TestServiceProxy(t *testing.T) {
 		want, got := theirs.do(method, path, body, header), ours.do(method, path, body, header)
 		// A refusal says what to do.
 		got = strings.ReplaceAll(got, ": none of the addresses is that of a Pod in the namespace, or in the server's --service-proxy-allow-cidrs, where loopback, link-local and the server's own need a CIDR to themselves", "")
-		if lines := func(text string) []string { lines := strings.Split(text, "\n"); slices.Sort(lines); return lines }; !slices.Equal(lines(got), lines(want)) {
+		if lines := func(text string) []string { lines := strings.Split(text, "\n"); slices.Sort(lines); return lines }; !slices.Equal(lines(got),
+			lines(want)) {
 			t.Errorf("%s %s:\n     got %s\nupstream %s", method, path, got, want)
 		}
 	}
@@ -235,15 +241,18 @@ func TestServiceProxy(t *testing.T) {
 func proxiedRequests(compare func(method, path, body string, header http.Header)) {
 	for _, id := range []string{
 		"px", "px:", "px:http", "px:80", "px:81", "px:nope", "http:px:80", ":px:80", "https:px:443", "https:px:tls", "http:px:", "https:px:80",
-		"ftp:px:80", "http:px", ":px", "a:b:c:d", "http::80", "px:+80", "px:080", "bare", "bare:80", "bare:", "nope", "nope:80", "empty", "https:empty:", "empty:80",
+		"ftp:px:80", "http:px", ":px", "a:b:c:d", "http::80", "px:+80", "px:080", "bare", "bare:80", "bare:", "nope", "nope:80", "empty",
+		"https:empty:", "empty:80",
 		"waiting", "http:waiting:", "broadcast", "liar", "nobody", "http:nobody:", "PX",
 	} {
 		for _, path := range []string{"/proxy/", "/proxy/a/b?c=d", "/proxy"} {
 			compare(http.MethodGet, "/services/"+id+path, "", nil)
 		}
 	}
-	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodHead, http.MethodOptions, http.MethodTrace, "LIST"} {
-		for _, path := range []string{"/proxy", "/proxy/", "/proxy/a", "/proxy/a/?b=c&b=d", "/proxy/a//b/../c/", "/proxy/a%20b%2Fc", "/proxy/?path=/other", "/proxy/teapot", "/proxy/redirect", "/proxy/abroad", "/proxy/html", "/proxy/?dryRun=All", "/proxy/?timeout=1ms"} {
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodHead,
+		http.MethodOptions, http.MethodTrace, "LIST"} {
+		for _, path := range []string{"/proxy", "/proxy/", "/proxy/a", "/proxy/a/?b=c&b=d", "/proxy/a//b/../c/", "/proxy/a%20b%2Fc",
+			"/proxy/?path=/other", "/proxy/teapot", "/proxy/redirect", "/proxy/abroad", "/proxy/html", "/proxy/?dryRun=All", "/proxy/?timeout=1ms"} {
 			compare(method, "/services/px:80"+path, "body", nil)
 			compare(method, "/services/https:px:443"+path, "body", nil)
 		}

@@ -45,7 +45,9 @@ func startCluster(t testing.TB, k *kind, replicas int) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cluster{kind: k, network: newNetwork(), history: newHistory(), answers: &answers{}, seen: lastSeen{services: map[string]*corev1.Service{}}}
+	c := &cluster{
+		kind: k, network: newNetwork(), history: newHistory(), answers: &answers{}, seen: lastSeen{services: map[string]*corev1.Service{}},
+	}
 	c.store = startStore(t, c.network, newProcesses(t), binary)
 	for i := range replicas {
 		c.replicas = append(c.replicas, newReplica(t, replicaName(i), k, c.store))

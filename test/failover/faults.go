@@ -61,7 +61,8 @@ var faults = []fault{
 		c.store.awaitOtherLeader(t, leader)
 		return heal
 	}},
-	{etcd, "a member refuses connections", func(t testing.TB, c *cluster) func() { return c.isolate(c.store.leader(t), passage{refuse: true}) }},
+	{etcd, "a member refuses connections",
+		func(t testing.TB, c *cluster) func() { return c.isolate(c.store.leader(t), passage{refuse: true}) }},
 	{etcd, "the leader is far away", func(t testing.TB, c *cluster) func() {
 		return c.isolate(c.store.leader(t), passage{delay: 50 * time.Millisecond})
 	}},

@@ -46,7 +46,8 @@ func (c *cluster) checkHistory(t testing.TB) {
 	if count < least {
 		t.Errorf("only %d operations were checked", count)
 	}
-	t.Logf("%d requests are %d operations on names and values; looking for an order took %v", len(c.history.requests), count, time.Since(began).Round(time.Millisecond))
+	t.Logf("%d requests are %d operations on names and values; looking for an order took %v", len(c.history.requests), count,
+		time.Since(began).Round(time.Millisecond))
 }
 
 // expectAllFree proves that nothing was lost: with no Service each replica gives
@@ -63,7 +64,8 @@ func (c *cluster) expectAllFree(t testing.TB) {
 			svc.Spec.Ports = []corev1.ServicePort{{Port: 80, NodePort: int32(30000 + n)}}
 			if n == addresses-1 {
 				for rest := n + 1; rest < ports; rest++ {
-					svc.Spec.Ports = append(svc.Spec.Ports, corev1.ServicePort{Name: fmt.Sprint(rest), Port: int32(rest + 1), NodePort: int32(30000 + rest)})
+					svc.Spec.Ports = append(svc.Spec.Ports,
+						corev1.ServicePort{Name: fmt.Sprint(rest), Port: int32(rest + 1), NodePort: int32(30000 + rest)})
 				}
 				svc.Spec.Ports[0].Name = "first"
 			}

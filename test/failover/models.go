@@ -101,7 +101,8 @@ func (h *history) check() (violations []string, count int) {
 			count += len(operations)
 			switch porcupine.CheckOperationsTimeout(part.model, operations, checkTimeout) {
 			case porcupine.Illegal:
-				violations = append(violations, fmt.Sprintf("the %s %s: no order explains what was answered:\n%s", part.of, key, text(part.model, operations)))
+				violations = append(violations,
+					fmt.Sprintf("the %s %s: no order explains what was answered:\n%s", part.of, key, text(part.model, operations)))
 			case porcupine.Unknown:
 				violations = append(violations, fmt.Sprintf("the %s %s: no order was found in %v", part.of, key, checkTimeout))
 			}

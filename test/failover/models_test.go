@@ -56,7 +56,8 @@ func TestCheck(t *testing.T) {
 		// wrong are the names and values that have no order.
 		wrong []string
 	}{
-		"a life": {told(create("a", "1", done), read("a", "1"), replace("a", "1", "2", done), read("a", "2"), remove("a", "2", done), read("a", "")).
+		"a life": {told(create("a", "1", done), read("a", "1"), replace("a", "1", "2", done), read("a", "2"), remove("a", "2", done),
+			read("a", "")).
 			knows("1", "u", 9, "80").knows("2", "u", 29, "81"), nil},
 		"created twice":         {told(create("a", "1", done), create("a", "2", done)), []string{"name a"}},
 		"exists too early":      {told(create("a", "1", exists)), []string{"name a"}},
@@ -65,8 +66,10 @@ func TestCheck(t *testing.T) {
 		"a read during a write": {told(create("a", "1", done), during(replace("a", "1", "2", done), 11, 40), read("a", "1")), nil},
 		"reads that go back": {told(create("a", "1", done), during(replace("a", "1", "2", done), 11, 90), during(read("a", "2"), 20, 29),
 			during(read("a", "1"), 30, 39)), []string{"name a"}},
-		"a lost write":               {told(create("a", "1", done), read("a", "")), []string{"name a"}},
-		"a lost update":              {told(create("a", "1", done), replace("a", "1", "2", done), replace("a", "1", "3", done)), []string{"name a"}},
+		"a lost write": {told(create("a", "1", done), read("a", "")), []string{"name a"}},
+		"a lost update": {
+			told(create("a", "1", done), replace("a", "1", "2", done), replace("a", "1", "3", done)), []string{"name a"},
+		},
 		"conflict with what it knew": {told(create("a", "1", done), replace("a", "1", "2", conflict)), []string{"name a"}},
 		"conflict":                   {told(create("a", "1", done), replace("a", "1", "2", done), replace("a", "1", "3", conflict)), nil},
 		"absent and there":           {told(create("a", "1", done), remove("a", "1", absent)), []string{"name a"}},
@@ -74,12 +77,16 @@ func TestCheck(t *testing.T) {
 		"an error that wrote after it was seen not to": {told(create("a", "1", unknown), read("a", ""), read("a", "1")).knows("1", "u", 29), nil},
 		"an error that wrote and was seen to go": {told(create("a", "1", unknown), read("a", "1"), read("a", "")).
 			knows("1", "u", 19), []string{"name a"}},
-		"an error that didn't write":        {told(create("a", "1", unknown), read("a", ""), create("a", "2", done)), nil},
-		"a delete in doubt that was not":    {told(create("a", "1", done), remove("a", "1", unknown), read("a", "1")), nil},
-		"a delete in doubt that was":        {told(create("a", "1", done), remove("a", "1", unknown), read("a", "1"), read("a", "")), nil},
-		"a delete in doubt that was undone": {told(create("a", "1", done), remove("a", "1", unknown), read("a", ""), read("a", "1")), []string{"name a"}},
+		"an error that didn't write":     {told(create("a", "1", unknown), read("a", ""), create("a", "2", done)), nil},
+		"a delete in doubt that was not": {told(create("a", "1", done), remove("a", "1", unknown), read("a", "1")), nil},
+		"a delete in doubt that was":     {told(create("a", "1", done), remove("a", "1", unknown), read("a", "1"), read("a", "")), nil},
+		"a delete in doubt that was undone": {
+			told(create("a", "1", done), remove("a", "1", unknown), read("a", ""), read("a", "1")), []string{"name a"},
+		},
 
-		"a value held by two": {told(create("a", "1", done), create("b", "2", done)).knows("1", "u", 9, "80").knows("2", "v", 19, "80"), []string{"value 80"}},
+		"a value held by two": {
+			told(create("a", "1", done), create("b", "2", done)).knows("1", "u", 9, "80").knows("2", "v", 19, "80"), []string{"value 80"},
+		},
 		"a value that was moved": {told(create("a", "1", done), replace("a", "1", "2", done), create("b", "3", done)).
 			knows("1", "u", 9, "80").knows("2", "u", 19, "81").knows("3", "v", 29, "80"), nil},
 		"a value that was not moved": {told(create("a", "1", done), replace("a", "1", "2", done), create("b", "3", done)).

@@ -81,7 +81,9 @@ func (n *network) listen(t testing.TB, from, to, target string) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{address: listener.Addr().String(), network: n, from: from, to: to, target: target, listener: listener, done: make(chan struct{})}
+	p := &proxy{
+		address: listener.Addr().String(), network: n, from: from, to: to, target: target, listener: listener, done: make(chan struct{}),
+	}
 	p.running.Go(p.accept)
 	t.Cleanup(func() {
 		close(p.done)

@@ -34,7 +34,9 @@ const (
 
 // upsets are the faults of a soak: those that servers live through. They last
 // for a while each, one a round.
-var upsets = []string{"a follower is killed", "the leader is paused", "the leader is cut off", "nothing", "history is compacted while replicas are paused"}
+var upsets = []string{
+	"a follower is killed", "the leader is paused", "the leader is cut off", "nothing", "history is compacted while replicas are paused",
+}
 
 // TestSoak loads a cluster with all that clients do, breaks it now and then,
 // and looks at what the servers take when all is over: no more than the one that
@@ -118,7 +120,9 @@ func (r *replica) comeAndGo(ctx context.Context, random *rand.Rand) {
 	slices := r.client.Resource(r.kind.services.GroupVersion().WithResource("endpointslices")).Namespace(namespace)
 	slice := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": r.kind.services.GroupVersion().String(), "kind": "EndpointSlice", "addressType": "IPv4",
-		"metadata":  map[string]any{"generateName": "slice-", "labels": map[string]any{"kubernetes.io/service-name": serviceName(random.IntN(names))}},
+		"metadata": map[string]any{
+			"generateName": "slice-", "labels": map[string]any{"kubernetes.io/service-name": serviceName(random.IntN(names))},
+		},
 		"endpoints": []any{map[string]any{"addresses": []any{"10.1.2.3"}}},
 	}}
 	if made, err := slices.Create(ctx, slice, metav1.CreateOptions{}); err == nil && random.IntN(2) == 0 {

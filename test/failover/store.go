@@ -58,7 +58,9 @@ func startStore(t testing.TB, n *network, ps *processes, binary string) *store {
 	s := &store{dir: t.TempDir(), binary: binary, network: n, processes: ps}
 	var peers, endpoints []string
 	for i := range members {
-		m := &member{store: s, name: fmt.Sprintf("etcd-%d", i), peer: "127.0.0.1:" + harness.FreePort(t), client: "127.0.0.1:" + harness.FreePort(t)}
+		m := &member{
+			store: s, name: fmt.Sprintf("etcd-%d", i), peer: "127.0.0.1:" + harness.FreePort(t), client: "127.0.0.1:" + harness.FreePort(t),
+		}
 		m.public = n.listen(t, "", m.name, m.peer)
 		if i == members-1 {
 			m.flags = append(m.flags, "--unsafe-no-fsync")

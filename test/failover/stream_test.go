@@ -36,8 +36,9 @@ func TestStream(t *testing.T) {
 			s.event(7, true, "b", is("2", other, "80"))
 			s.event(8, false, "a", gone(one))
 		}, []string{"80 is held by a and by b at 7"}},
-		"the same again":     {func(s *stream) { s.event(5, true, "a", one) }, []string{"a at 5, after 5"}},
-		"added twice":        {func(s *stream) { s.event(6, true, "a", one); s.event(7, true, "a", one) }, []string{"a was added at 7 and was there"}},
+		"the same again": {func(s *stream) { s.event(5, true, "a", one) }, []string{"a at 5, after 5"}},
+		"added twice": {func(s *stream) { s.event(6, true, "a", one); s.event(7, true, "a", one) },
+			[]string{"a was added at 7 and was there"}},
 		"changed and absent": {func(s *stream) { s.event(6, false, "a", one) }, []string{"a was changed or deleted at 6 and was not there"}},
 		"another":            {func(s *stream) { s.event(6, true, "a", one); s.event(7, false, "a", other) }, []string{"a became another at 7"}},
 		"an old list":        {func(s *stream) { s.list(4, nil) }, []string{"a list at 4, after 5"}},

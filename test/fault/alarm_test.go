@@ -136,7 +136,8 @@ func TestFullExternalEtcd(t *testing.T) {
 	t.Logf("answers: %v, of which there exist: %v", answers, truth)
 	s.checkClaims()
 	harness.Verify(t, external.Client)
-	if _, err := services.Create(t.Context(), service("tried"), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}); codeOf(err) != http.StatusInsufficientStorage {
+	if _, err := services.Create(t.Context(), service("tried"),
+		metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}); codeOf(err) != http.StatusInsufficientStorage {
 		t.Errorf("a dry run: %v", err)
 	}
 

@@ -241,9 +241,11 @@ func (s *store) recovers() {
 		return s.fileSize() < quota/2 && !s.tellsFull("/readyz"), nil
 	})
 	if err != nil {
-		s.Fatalf("after %v the file has %d bytes, writes were accepted after %v, full: %v", recovery, s.fileSize(), accepted, s.tellsFull("/readyz"))
+		s.Fatalf("after %v the file has %d bytes, writes were accepted after %v, full: %v", recovery, s.fileSize(), accepted,
+			s.tellsFull("/readyz"))
 	}
-	s.Logf("writes were accepted after %v, the file had shrunk to %d bytes after %v", accepted.Round(time.Millisecond), s.fileSize(), time.Since(began).Round(time.Millisecond))
+	s.Logf("writes were accepted after %v, the file had shrunk to %d bytes after %v", accepted.Round(time.Millisecond), s.fileSize(),
+		time.Since(began).Round(time.Millisecond))
 }
 
 // tellsFull says whether a health endpoint, which must be content otherwise, says
@@ -279,7 +281,8 @@ func TestFullStore(t *testing.T) {
 	if _, err := secrets.Create(ctx, held, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.core.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "load"}}, metav1.CreateOptions{}); err != nil {
+	if _, err := s.core.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "load"}},
+		metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	empty := s.fileSize()
@@ -299,7 +302,8 @@ func TestFullStore(t *testing.T) {
 	if _, err := secrets.Create(ctx, secret("fill-0", 900_000), metav1.CreateOptions{}); !apierrors.IsAlreadyExists(err) {
 		t.Errorf("a Secret that is there: got %v", err)
 	}
-	_, err = secrets.Patch(ctx, "held", types.MergePatchType, []byte(`{"data":{"more":"`+strings.Repeat("A", 1_000_000)+`"}}`), metav1.PatchOptions{})
+	_, err = secrets.Patch(ctx, "held", types.MergePatchType, []byte(`{"data":{"more":"`+strings.Repeat("A", 1_000_000)+`"}}`),
+		metav1.PatchOptions{})
 	s.wantFull("an update that grows", err)
 	for path, want := range map[string]bool{"/readyz": true, "/healthz": true, "/livez": false} {
 		if s.tellsFull(path) != want {
@@ -310,7 +314,8 @@ func TestFullStore(t *testing.T) {
 	if err := secrets.Delete(ctx, "held", metav1.DeleteOptions{}); err != nil {
 		t.Errorf("deleting what has a finalizer: %v", err)
 	}
-	if _, err := secrets.Patch(ctx, "held", types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{}); err != nil {
+	if _, err := secrets.Patch(ctx, "held", types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`),
+		metav1.PatchOptions{}); err != nil {
 		t.Errorf("removing a finalizer: %v", err)
 	}
 	if _, err := secrets.Get(ctx, "held", metav1.GetOptions{}); !apierrors.IsNotFound(err) {

@@ -41,7 +41,8 @@ func TestBackupWhileServing(t *testing.T) {
 	}
 
 	dir := "--data-dir=" + server.DataDir
-	if _, stderr, err := harness.Command(t, "restore", file, dir); err == nil || !strings.Contains(stderr, "move that aside first, with \"mv "+server.DataDir+"/etcd ") {
+	if _, stderr, err := harness.Command(t, "restore", file, dir); err == nil ||
+		!strings.Contains(stderr, "move that aside first, with \"mv "+server.DataDir+"/etcd ") {
 		t.Errorf("over a store: %v, %s", err, stderr)
 	}
 	if err := os.Rename(filepath.Join(server.DataDir, "etcd"), filepath.Join(server.DataDir, "etcd.old")); err != nil {
@@ -140,7 +141,9 @@ func TestSnapshotTakesItsTime(t *testing.T) {
 	server := harness.Start(t, func(o *options.Options) { o.Run.RequestTimeout = timeout })
 	secrets := kubernetes.NewForConfigOrDie(server.Config).CoreV1().Secrets("default")
 	for i := range 24 {
-		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("large-", i)}, Data: map[string][]byte{"data": make([]byte, 900<<10)}}
+		secret := &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("large-", i)}, Data: map[string][]byte{"data": make([]byte, 900<<10)},
+		}
 		if _, err := secrets.Create(t.Context(), secret, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
@@ -195,7 +198,8 @@ func TestRestoreRefuses(t *testing.T) {
 	from := t.TempDir()
 	whole := filepath.Join(from, "snapshot.db")
 	portolan(t, "snapshot", whole, "--kubeconfig="+server.Kubeconfig)
-	if _, stderr, err := harness.Command(t, "restore", whole, "--data-dir="+server.DataDir); err == nil || !strings.Contains(stderr, "is in use by another process") {
+	if _, stderr, err := harness.Command(t, "restore", whole, "--data-dir="+server.DataDir); err == nil ||
+		!strings.Contains(stderr, "is in use by another process") {
 		t.Errorf("of a server that runs: %v, %s", err, stderr)
 	}
 	data, err := os.ReadFile(whole)

@@ -12,7 +12,8 @@ import (
 // discovery compares what both serve: Portolan doesn't serve all that a
 // kube-apiserver does.
 func discovery(g guide) {
-	for _, path := range []string{"/api/v1", "/apis/discovery.k8s.io/v1", "/apis/networking.k8s.io/v1", "/apis/coordination.k8s.io/v1", "/apis/events.k8s.io/v1"} {
+	for _, path := range []string{"/api/v1", "/apis/discovery.k8s.io/v1", "/apis/networking.k8s.io/v1", "/apis/coordination.k8s.io/v1",
+		"/apis/events.k8s.io/v1"} {
 		g.bothServe(path)
 	}
 	g.bothList()

@@ -48,7 +48,8 @@ func examples(g guide) {
 	g.types("kubectl get svc -o yaml")
 	g.types("kubectl apply -f toad.yaml" + others)
 	g.ready("toad-1", "192.0.2.1")
-	for _, service := range []string{"toad-svc", "toad-affinity", "toad-two-ports", "toad-named-ports", "toad-nodeport", "toad-any-nodeport", "toad-loadbalancer", "toad-headless"} {
+	for _, service := range []string{"toad-svc", "toad-affinity", "toad-two-ports", "toad-named-ports", "toad-nodeport", "toad-any-nodeport",
+		"toad-loadbalancer", "toad-headless"} {
 		g.awaits("kubectl get endpoints "+service, "192.0.2.1:8080")
 		// Many change at once here, and upstream's controllers tell of each attempt
 		// that came too late.

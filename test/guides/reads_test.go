@@ -60,7 +60,8 @@ func raw(g guide) {
 		g.types("kubectl get --raw '" + path + "'")
 	}
 	for _, path := range []string{
-		"/api/v1/namespaces/raw/services/none-such", "/api/v1/namespaces/raw/servises", "/api/v2", "/apis/discovery.k8s.io/v2/endpointslices", "/none-such",
+		"/api/v1/namespaces/raw/services/none-such", "/api/v1/namespaces/raw/servises", "/api/v2", "/apis/discovery.k8s.io/v2/endpointslices",
+		"/none-such",
 		"/api/v1/namespaces/raw/services?fieldSelector=spec.sessionAffinity%3DNone", "/api/v1/namespaces/raw/services?limit=x",
 	} {
 		g.fails("kubectl get --raw '" + path + "'")
@@ -84,8 +85,10 @@ func proxy(g guide) {
 	ask(http.MethodGet, "/api/v1/namespaces/proxy/services", "")
 	ask(http.MethodGet, "/api/v1/namespaces/proxy/services/toad-svc", "")
 	ask(http.MethodGet, "/api/v1/namespaces/proxy/services/none-such", "")
-	ask(http.MethodPost, "/api/v1/namespaces/proxy/services", `{"apiVersion":"v1","kind":"Service","metadata":{"name":"posted"},"spec":{"ports":[{"port":80}]}}`)
-	ask(http.MethodPost, "/api/v1/namespaces/proxy/services", `{"apiVersion":"v1","kind":"Service","metadata":{"name":"posted"},"spec":{"ports":[{"port":80}]}}`)
+	ask(http.MethodPost, "/api/v1/namespaces/proxy/services",
+		`{"apiVersion":"v1","kind":"Service","metadata":{"name":"posted"},"spec":{"ports":[{"port":80}]}}`)
+	ask(http.MethodPost, "/api/v1/namespaces/proxy/services",
+		`{"apiVersion":"v1","kind":"Service","metadata":{"name":"posted"},"spec":{"ports":[{"port":80}]}}`)
 	ask(http.MethodDelete, "/api/v1/namespaces/proxy/services/posted", "")
 	proxy.ends()
 	g.types("kubectl delete -f toad-svc.yaml")
@@ -108,14 +111,18 @@ func (g guide) ask(method, address, path, body string) result {
 	if err != nil {
 		g.Fatal(err)
 	}
-	return result{stdout: string(answer), stderr: "Content-Type: " + response.Header.Get("Content-Type") + "\n" + strings.Join(response.Header.Values("Warning"), "\n"), code: response.StatusCode}
+	return result{stdout: string(answer),
+		stderr: "Content-Type: " + response.Header.Get("Content-Type") + "\n" +
+			strings.Join(response.Header.Values("Warning"), "\n"), code: response.StatusCode}
 }
 
 // explain prints what the fields of a kind are for.
 func explain(g guide) {
 	for _, field := range []string{
-		"svc", "svc.spec", "svc --recursive", "service.spec.ports", "svc.spec.type", "svc.spec.sessionAffinityConfig.clientIP", "svc.status.loadBalancer",
-		"endpoints", "endpoints.subsets", "endpoints --recursive", "endpointslices", "endpointslices --recursive", "endpointslice.endpoints.conditions",
+		"svc", "svc.spec", "svc --recursive", "service.spec.ports", "svc.spec.type", "svc.spec.sessionAffinityConfig.clientIP",
+		"svc.status.loadBalancer",
+		"endpoints", "endpoints.subsets", "endpoints --recursive", "endpointslices", "endpointslices --recursive",
+		"endpointslice.endpoints.conditions",
 		"servicecidr --recursive", "ipaddress --recursive",
 	} {
 		g.types("kubectl explain " + field)

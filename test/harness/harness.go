@@ -155,35 +155,36 @@ func (s *Server) Stop() error { return s.stop() }
 
 func (s *Server) waitReady(t testing.TB, ended <-chan error) {
 	t.Helper()
-	err := wait.PollUntilContextTimeout(context.Background(), 10*time.Millisecond, startTimeout, true, func(ctx context.Context) (bool, error) {
-		select {
-		case err := <-ended:
-			return false, fmt.Errorf("the server ended: %w", err)
-		default:
-		}
-		config, err := clientcmd.BuildConfigFromFlags("", cmp.Or(s.cluster, s.Kubeconfig))
-		if err != nil {
-			return false, nil
-		}
-		if _, err := os.Stat(s.authority); err != nil {
-			return false, nil
-		}
-		config = s.As(config)
-		if err := rest.LoadTLSFiles(config); err != nil {
-			return false, err
-		}
-		client, err := versioned.NewForConfig(config)
-		if err != nil {
-			return false, err
-		}
-		s.Config, s.Client = config, client
-		// Everybody may ask that, whether or not the cluster can be asked who it is.
-		anybody, err := versioned.NewForConfig(rest.AnonymousClientConfig(config))
-		if err != nil {
-			return false, err
-		}
-		return anybody.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error() == nil, nil
-	})
+	err := wait.PollUntilContextTimeout(context.Background(), 10*time.Millisecond, startTimeout, true,
+		func(ctx context.Context) (bool, error) {
+			select {
+			case err := <-ended:
+				return false, fmt.Errorf("the server ended: %w", err)
+			default:
+			}
+			config, err := clientcmd.BuildConfigFromFlags("", cmp.Or(s.cluster, s.Kubeconfig))
+			if err != nil {
+				return false, nil
+			}
+			if _, err := os.Stat(s.authority); err != nil {
+				return false, nil
+			}
+			config = s.As(config)
+			if err := rest.LoadTLSFiles(config); err != nil {
+				return false, err
+			}
+			client, err := versioned.NewForConfig(config)
+			if err != nil {
+				return false, err
+			}
+			s.Config, s.Client = config, client
+			// Everybody may ask that, whether or not the cluster can be asked who it is.
+			anybody, err := versioned.NewForConfig(rest.AnonymousClientConfig(config))
+			if err != nil {
+				return false, err
+			}
+			return anybody.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error() == nil, nil
+		})
 	if err != nil {
 		t.Fatalf("the server did not turn ready: %v", err)
 	}

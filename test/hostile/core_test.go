@@ -24,16 +24,21 @@ var coreKinds = []coreKind{
 	{"Event", "v1", "/api/v1/namespaces/default/events", `"involvedObject":{"namespace":"default"}`, nil, ""},
 	{"Service", "v1", "/api/v1/namespaces/default/services", `"spec":{"ports":[{"port":80}]}`, []string{"/status"}, ""},
 	{"Endpoints", "v1", "/api/v1/namespaces/default/endpoints", `"subsets":[{"addresses":[{"ip":"192.0.2.1"}]}]`, nil, ""},
-	{"EndpointSlice", "discovery.k8s.io/v1", "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices", `"addressType":"IPv4","endpoints":[]`, nil, ""},
+	{"EndpointSlice", "discovery.k8s.io/v1", "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices",
+		`"addressType":"IPv4","endpoints":[]`, nil, ""},
 	{
 		"Event", "events.k8s.io/v1", "/apis/events.k8s.io/v1/namespaces/default/events", `"regarding":{"namespace":"default"},"reason":"R","type":"Normal",` +
 			`"action":"Do","eventTime":"2026-01-02T03:04:05.000000Z","reportingController":"example.com/c","reportingInstance":"i"`, nil, "strict",
 	},
-	{"Lease", "coordination.k8s.io/v1", "/apis/coordination.k8s.io/v1/namespaces/default/leases", `"spec":{"leaseDurationSeconds":30}`, nil, ""},
-	{"Ingress", "networking.k8s.io/v1", "/apis/networking.k8s.io/v1/namespaces/default/ingresses", `"spec":{"defaultBackend":{"service":{"name":"w","port":{"number":80}}}}`, []string{"/status"}, ""},
+	{"Lease", "coordination.k8s.io/v1", "/apis/coordination.k8s.io/v1/namespaces/default/leases", `"spec":{"leaseDurationSeconds":30}`, nil,
+		""},
+	{"Ingress", "networking.k8s.io/v1", "/apis/networking.k8s.io/v1/namespaces/default/ingresses",
+		`"spec":{"defaultBackend":{"service":{"name":"w","port":{"number":80}}}}`, []string{"/status"}, ""},
 	{"IngressClass", "networking.k8s.io/v1", "/apis/networking.k8s.io/v1/ingressclasses", `"spec":{"controller":"example.com/c"}`, nil, ""},
-	{"ServiceCIDR", "networking.k8s.io/v1", "/apis/networking.k8s.io/v1/servicecidrs", `"spec":{"cidrs":["198.51.100.0/24"]}`, []string{"/status"}, ""},
-	{"IPAddress", "networking.k8s.io/v1", "/apis/networking.k8s.io/v1/ipaddresses", `"spec":{"parentRef":{"resource":"nodes","name":"n"}}`, nil, "192.0.2.77"},
+	{"ServiceCIDR", "networking.k8s.io/v1", "/apis/networking.k8s.io/v1/servicecidrs", `"spec":{"cidrs":["198.51.100.0/24"]}`,
+		[]string{"/status"}, ""},
+	{"IPAddress", "networking.k8s.io/v1", "/apis/networking.k8s.io/v1/ipaddresses", `"spec":{"parentRef":{"resource":"nodes","name":"n"}}`,
+		nil, "192.0.2.77"},
 }
 
 func (k coreKind) name() string {
@@ -69,11 +74,14 @@ func (k coreKind) posts() []attack {
 		post("nothing in it", jsonType, "", "{}", unprocessable, "metadata.name: Required value"),
 		post("metadata that are null", jsonType, "", `{"metadata":null}`, unprocessable, "metadata.name: Required value"),
 		post("metadata that are a list", jsonType, "", `{"metadata":[]}`, badRequest, "of type v1.ObjectMeta"),
-		post("a kind of another group", jsonType, "", `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"x"}}`, badRequest, "cannot be handled as a "+k.kind),
-		post("a list", jsonType, "", fmt.Sprintf(`{"apiVersion":%q,"kind":"%sList","items":[]}`, k.version, k.kind), badRequest, "unknown conversion"),
+		post("a kind of another group", jsonType, "", `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"x"}}`, badRequest,
+			"cannot be handled as a "+k.kind),
+		post("a list", jsonType, "", fmt.Sprintf(`{"apiVersion":%q,"kind":"%sList","items":[]}`, k.version, k.kind), badRequest,
+			"unknown conversion"),
 		post("an unknown version", jsonType, "", `{"apiVersion":"v9","kind":"`+k.kind+`"}`, badRequest, `no kind "`+k.kind+`"`),
 		post("options", jsonType, "", `{"apiVersion":"v1","kind":"DeleteOptions"}`, badRequest, "cannot be handled as a "+k.kind),
-		post("unknown fields and one twice", jsonType, "?fieldValidation=Strict", k.object("x", `,"foo":1`, `,"foo":1,"kind":"`+k.kind+`"`), badRequest, `unknown field "metadata.foo"`),
+		post("unknown fields and one twice", jsonType, "?fieldValidation=Strict", k.object("x", `,"foo":1`, `,"foo":1,"kind":"`+k.kind+`"`),
+			badRequest, `unknown field "metadata.foo"`),
 		post("a validation that there is none of", jsonType, "?fieldValidation=Foo", good, unprocessable, "fieldValidation: Unsupported value"),
 		post("an odd dry run", jsonType, "?dryRun=Some", good, unprocessable, "dryRun: Unsupported value"),
 		post("a long manager", jsonType, "?fieldManager="+strings.Repeat("m", 129), good, unprocessable, "fieldManager: Too long"),
@@ -93,7 +101,9 @@ func (k coreKind) checked() []attack {
 		return attack{what, http.MethodPost, k.path, jsonType, k.object(k.name()+"1", metadata, ""), unprocessable, part, nil}
 	}
 	named := func(what, name, part string) attack {
-		return attack{what, http.MethodPost, k.path, jsonType, strings.Replace(k.object("NAME", "", ""), "NAME", name, 1), unprocessable, part, nil}
+		return attack{
+			what, http.MethodPost, k.path, jsonType, strings.Replace(k.object("NAME", "", ""), "NAME", name, 1), unprocessable, part, nil,
+		}
 	}
 	attacks := []attack{
 		named("a name that is no UTF-8", "a\xff", "metadata.name: Invalid value"),
@@ -117,10 +127,12 @@ func (k coreKind) checked() []attack {
 
 func (k coreKind) patches(subresource string) []attack {
 	patch := func(what, contentType, body string, code int, part string) attack {
-		return attack{what + " at " + subresource, http.MethodPatch, k.path + "/" + k.name() + subresource + "?fieldManager=m", contentType, body, code, part, nil}
+		return attack{what + " at " + subresource, http.MethodPatch, k.path + "/" + k.name() + subresource + "?fieldManager=m", contentType, body,
+			code, part, nil}
 	}
 	applied := func(what, more string, code int, part string) attack {
-		return patch(what, applyPatch, fmt.Sprintf(`{"apiVersion":%q,"kind":%q,"metadata":{"name":%q}%s}`, k.version, k.kind, k.name(), more), code, part)
+		return patch(what, applyPatch, fmt.Sprintf(`{"apiVersion":%q,"kind":%q,"metadata":{"name":%q}%s}`, k.version, k.kind, k.name(), more),
+			code, part)
 	}
 	const cannot = "the server rejected our request due to an error in our request"
 	return []attack{
@@ -145,8 +157,10 @@ func (k coreKind) patches(subresource string) []attack {
 		patch("a configuration that is garbage", applyPatch, "{{{:::", badRequest, "yaml"),
 		patch("a configuration of text", applyPatch, "hello", badRequest, "cannot unmarshal string"),
 		applied("an unknown field", `,"foo":1`, badRequest, ".foo: field not declared in schema"),
-		{"no manager", http.MethodPatch, k.path + "/" + k.name() + subresource, applyPatch, "{}", unprocessable, "fieldManager: Required value", nil},
-		{"of what isn't there at " + subresource, http.MethodPatch, k.path + "/192.0.2.99" + subresource, mergePatch, "{}", http.StatusNotFound, "not found", nil},
+		{"no manager", http.MethodPatch, k.path + "/" + k.name() + subresource, applyPatch, "{}", unprocessable, "fieldManager: Required value",
+			nil},
+		{"of what isn't there at " + subresource, http.MethodPatch, k.path + "/192.0.2.99" + subresource, mergePatch, "{}", http.StatusNotFound,
+			"not found", nil},
 	}
 }
 
@@ -164,7 +178,8 @@ func (k coreKind) others() []attack {
 		get("a limit of 2^63", "limit=9223372036854775808", badRequest, "value out of range"),
 		get("a version that is text", "resourceVersion=abc", badRequest, "invalid resource version"),
 		get("a version without a match", "resourceVersionMatch=Exact", unprocessable, "resourceVersionMatch: Forbidden"),
-		get("a match that there is none of", "resourceVersion=0&resourceVersionMatch=Foo", unprocessable, "resourceVersionMatch: Unsupported value"),
+		get("a match that there is none of", "resourceVersion=0&resourceVersionMatch=Foo", unprocessable,
+			"resourceVersionMatch: Unsupported value"),
 		get("a token that is garbage", "limit=1&continue=%ff%00", badRequest, "continue key is not valid"),
 		get("a timeout that is text", "timeout=abc", badRequest, "invalid timeout"),
 		get("seconds that are text", "timeoutSeconds=abc", badRequest, "invalid syntax"),
@@ -176,9 +191,12 @@ func (k coreKind) others() []attack {
 		{"no subresource", http.MethodGet, object + "/foo", "", "", http.StatusNotFound, "could not find the requested resource", nil},
 		{"a POST at an object", http.MethodPost, object, jsonType, "{}", http.StatusMethodNotAllowed, "does not allow this method", nil},
 		{"a replacement that is null", http.MethodPut, object, jsonType, "null", badRequest, "name must be provided", nil},
-		{"a replacement of another name", http.MethodPut, object, jsonType, k.object("other", "", ""), badRequest, "does not match the name on the URL", nil},
-		{"a replacement of another object", http.MethodPut, object, jsonType, k.object(k.name(), `,"uid":"u"`, ""), http.StatusConflict, "UID in precondition: u", nil},
-		{"a replacement of an old version", http.MethodPut, object, jsonType, k.object(k.name(), `,"resourceVersion":"1"`, ""), http.StatusConflict, "the object has been modified", nil},
+		{"a replacement of another name", http.MethodPut, object, jsonType, k.object("other", "", ""), badRequest,
+			"does not match the name on the URL", nil},
+		{"a replacement of another object", http.MethodPut, object, jsonType, k.object(k.name(), `,"uid":"u"`, ""), http.StatusConflict,
+			"UID in precondition: u", nil},
+		{"a replacement of an old version", http.MethodPut, object, jsonType, k.object(k.name(), `,"resourceVersion":"1"`, ""),
+			http.StatusConflict, "the object has been modified", nil},
 		remove("options that are garbage", "garbage", badRequest, "invalid character"),
 		remove("options of another kind", k.object("x", "", ""), badRequest, "no kind"),
 		remove("another object to delete", `{"preconditions":{"uid":"u"}}`, http.StatusConflict, "recondition"),
@@ -208,7 +226,8 @@ func TestCoreDoor(t *testing.T) {
 	server := start(t, nil)
 	for _, kind := range coreKinds {
 		t.Run(kind.kind+" of "+kind.version, func(t *testing.T) {
-			if created := server.send(t, http.MethodPost, kind.path, jsonType, []byte(kind.object(kind.name(), "", ""))); created.code != http.StatusCreated {
+			if created := server.send(t, http.MethodPost, kind.path, jsonType,
+				[]byte(kind.object(kind.name(), "", ""))); created.code != http.StatusCreated {
 				t.Fatal(created)
 			}
 			before := server.revision(t)

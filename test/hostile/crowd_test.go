@@ -205,7 +205,8 @@ func TestResetConnections(t *testing.T) {
 func TestIdleConnections(t *testing.T) {
 	t.Parallel()
 	const most, timeout, attackers = 500, 3 * time.Second, 1500
-	process, server := spawn(t, fmt.Sprintf("--max-unauthenticated-connections=%d", most), "--unauthenticated-connection-timeout="+timeout.String())
+	process, server := spawn(t, fmt.Sprintf("--max-unauthenticated-connections=%d", most),
+		"--unauthenticated-connection-timeout="+timeout.String())
 	client := process.Client(t)
 	watch, err := client.PortolanV1().Services("default").Watch(t.Context(), metav1.ListOptions{})
 	if err != nil {
@@ -265,7 +266,8 @@ func openNth(t *testing.T, host string, n int) net.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	encrypted := tls.Client(conn, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2", "http/1.1"}[n%2:]}) //nolint:gosec // Nothing is at stake.
+	encrypted := tls.Client(conn, &tls.Config{InsecureSkipVerify: true,
+		NextProtos: []string{"h2", "http/1.1"}[n%2:]}) //nolint:gosec // Nothing is at stake.
 	switch n % 3 {
 	case 0:
 		// The handshake is begun and not ended.
@@ -274,7 +276,8 @@ func openNth(t *testing.T, host string, n int) net.Conn {
 	case 1:
 		err = encrypted.Handshake()
 	case 2:
-		_, err = io.WriteString(encrypted, "POST "+services+" HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{")
+		_, err = io.WriteString(encrypted,
+			"POST "+services+" HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{")
 	}
 	if err != nil {
 		t.Fatal(err)

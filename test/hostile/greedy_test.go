@@ -47,17 +47,21 @@ func TestCostOfBodies(t *testing.T) {
 	long := many(700_000, `"a"`)
 	for _, a := range []attack{
 		patch("a merge patch of 60 KB", mergePatch, annotations(nested(`{"a":`, "1", "}", 9900)), badRequest, "exceeded max depth"),
-		patch("a merge patch of 3 MB", mergePatch, annotations(nested(`{"a":`, `"`+strings.Repeat("x", 2_900_000)+`"`, "}", 250)), badRequest, "too deep a level"),
+		patch("a merge patch of 3 MB", mergePatch, annotations(nested(`{"a":`, `"`+strings.Repeat("x", 2_900_000)+`"`, "}", 250)), badRequest,
+			"too deep a level"),
 		patch("a JSON patch that nests without end", jsonPatch, operations(
 			`{"op":"add","path":"/t","value":`+nested(`{"a":`, "{}", "}", 250)+`},{"op":"add","path":"/a","value":{}}`,
-			`{"op":"copy","from":"/t","path":"/b"},{"op":"move","from":"/a","path":"/b`+strings.Repeat("/a", 250)+`/a"},{"op":"move","from":"/b","path":"/a"}`,
+			`{"op":"copy","from":"/t","path":"/b"},{"op":"move","from":"/a","path":"/b`+strings.Repeat("/a",
+				250)+`/a"},{"op":"move","from":"/b","path":"/a"}`,
 			1998), badRequest, "exceeded max depth"),
 		patch("a JSON patch that inserts into a long list", jsonPatch, operations(
-			`{"op":"add","path":"/x","value":[`+strings.Repeat("0,", 1_000_000)+`0]}`, `{"op":"add","path":"/x/0","value":0}`, 9990), badRequest, "too many operations"),
+			`{"op":"add","path":"/x","value":[`+strings.Repeat("0,", 1_000_000)+`0]}`, `{"op":"add","path":"/x/0","value":0}`,
+			9990), badRequest, "too many operations"),
 		patch("a strategic merge patch of a long list", strategic, `{"metadata":{"finalizers":[`+long+`]}}`, badRequest, "use server-side apply"),
 		patch("directives of YAML", applyPatch, directives(100_000)+"--- a", badRequest, "directives"),
 		{"a tiny quantity", http.MethodPost, pods, jsonType, pod("1e-999999999"), badRequest, "exponent", nil},
-		{"a tiny quantity in a patch", http.MethodPatch, pods + "/base", mergePatch, `{"spec":{"overhead":{"cpu":"1e-999999999"}}}`, badRequest, "exponent", nil},
+		{"a tiny quantity in a patch", http.MethodPatch, pods + "/base", mergePatch, `{"spec":{"overhead":{"cpu":"1e-999999999"}}}`, badRequest,
+			"exponent", nil},
 		{"a huge quantity", http.MethodPut, pods + "/base", jsonType, pod("1e999999999"), unprocessable, "may not change", nil},
 	} {
 		before := process.Usage(t)
@@ -81,7 +85,8 @@ const pods = "/api/v1/namespaces/default/pods"
 
 // pod is one whose container asks for so much.
 func pod(cpu string) string {
-	return fmt.Sprintf(`{"metadata":{"name":"base"},"spec":{"containers":[{"name":"c","image":"i","resources":{"requests":{"cpu":%q}}}]}}`, cpu)
+	return fmt.Sprintf(`{"metadata":{"name":"base"},"spec":{"containers":[{"name":"c","image":"i","resources":{"requests":{"cpu":%q}}}]}}`,
+		cpu)
 }
 
 func directives(n int) string {

@@ -66,7 +66,8 @@ const (
 // written.
 func (s *target) run(t *testing.T, attacks []attack) {
 	t.Helper()
-	if created := s.send(t, http.MethodPost, services, jsonType, []byte(`{"metadata":{"name":"base"},"spec":{"ports":[{"port":80}]}}`)); created.code != http.StatusCreated {
+	if created := s.send(t, http.MethodPost, services, jsonType,
+		[]byte(`{"metadata":{"name":"base"},"spec":{"ports":[{"port":80}]}}`)); created.code != http.StatusCreated {
 		t.Fatal(created)
 	}
 	before := s.revision(t)
@@ -97,9 +98,12 @@ func TestBodies(t *testing.T) {
 		post("deep within a field", spec(`"a":`+nested("[", "", "]", 200_000)), badRequest, "exceeded max depth"),
 		patch("deep merge patch", mergePatch, nested(`{"a":`, "1", "}", 400_000), badRequest, "exceeded max depth"),
 		patch("deep strategic merge patch", strategic, nested(`{"a":`, "1", "}", 400_000), badRequest, "exceeded max depth"),
-		patch("deep JSON patch", jsonPatch, `[{"op":"add","path":"/a","value":`+nested("[", "", "]", 400_000)+"}]", badRequest, "exceeded max depth"),
+		patch("deep JSON patch", jsonPatch, `[{"op":"add","path":"/a","value":`+nested("[", "", "]", 400_000)+"}]", badRequest,
+			"exceeded max depth"),
 		patch("deep apply", applyPatch, nested(`{"a":`, "1", "}", 400_000), badRequest, "exceeded max depth"),
-		patch("apply that is deep enough", applyPatch, `{"apiVersion":"portolan.dev/v1","kind":"Service","metadata":{"name":"base"},"spec":`+nested(`{"a":`, "1", "}", 250)+"}", badRequest, ".spec.a: field not declared in schema"),
+		patch("apply that is deep enough", applyPatch,
+			`{"apiVersion":"portolan.dev/v1","kind":"Service","metadata":{"name":"base"},"spec":`+nested(`{"a":`, "1", "}", 250)+"}", badRequest,
+			".spec.a: field not declared in schema"),
 		raw("deep YAML", yamlType, strings.Repeat("[", 100_000), badRequest, "exceeded max depth"),
 		raw("deep blocks of YAML", yamlType, strings.Repeat("- ", 1_000_000)+"a", badRequest, "exceeded max depth"),
 		raw("a billion laughs", yamlType, laughs, badRequest, "excessive aliasing"),
@@ -128,7 +132,8 @@ func TestBodies(t *testing.T) {
 		post("a list", `{"apiVersion":"portolan.dev/v1","kind":"ServiceList","items":[]}`, badRequest, "unknown conversion"),
 		post("an unknown version", `{"apiVersion":"portolan.dev/v9","kind":"Service","metadata":{"name":"x"}}`, badRequest, `no kind "Service"`),
 		post("the internal version", `{"apiVersion":"portolan.dev/__internal","kind":"Service","metadata":{"name":"x"},"spec":{"ports":[{"port":80}]}}`, badRequest, "does not match the expected API version"),
-		post("a version of many parts", `{"apiVersion":"a/b/c/d","kind":"Service","metadata":{"name":"x"}}`, badRequest, "unexpected GroupVersion string"),
+		post("a version of many parts", `{"apiVersion":"a/b/c/d","kind":"Service","metadata":{"name":"x"}}`, badRequest,
+			"unexpected GroupVersion string"),
 	})
 }
 
@@ -155,24 +160,40 @@ func TestValues(t *testing.T) {
 		post("ports that are text", spec(`"ports":"80"`), badRequest, "of type []v1.ServicePort"),
 		post("ports that are an object", spec(`"ports":{"port":80}`), badRequest, "of type []v1.ServicePort"),
 		post("addresses that are numbers", spec(`"clusterIPs":[1]`), badRequest, "of type string"),
-		post("a node port below 0", spec(`"type":"NodePort","ports":[{"port":80,"nodePort":-80}]`), unprocessable, "spec.ports[0].nodePort: Invalid value: -80: provided port is not in the valid range"),
-		post("a node port of 2^31-1", spec(`"type":"NodePort","ports":[{"port":80,"nodePort":2147483647}]`), unprocessable, "spec.ports[0].nodePort: Invalid value: 2147483647: provided port is not in the valid range"),
-		post("a health check port below 0", spec(`"type":"LoadBalancer","externalTrafficPolicy":"Local","healthCheckNodePort":-1,"ports":[{"port":80}]`), unprocessable, "spec.healthCheckNodePort: Invalid value: -1"),
+		post("a node port below 0", spec(`"type":"NodePort","ports":[{"port":80,"nodePort":-80}]`), unprocessable,
+			"spec.ports[0].nodePort: Invalid value: -80: provided port is not in the valid range"),
+		post("a node port of 2^31-1", spec(`"type":"NodePort","ports":[{"port":80,"nodePort":2147483647}]`), unprocessable,
+			"spec.ports[0].nodePort: Invalid value: 2147483647: provided port is not in the valid range"),
+		post("a health check port below 0",
+			spec(`"type":"LoadBalancer","externalTrafficPolicy":"Local","healthCheckNodePort":-1,"ports":[{"port":80}]`), unprocessable,
+			"spec.healthCheckNodePort: Invalid value: -1"),
 		post("a spec that is a list", `{"metadata":{"name":"x"},"spec":[]}`, badRequest, "of type v1.ServiceSpec"),
 		post("a spec that is null", `{"metadata":{"name":"x"},"spec":null}`, unprocessable, "spec.ports: Required value"),
 		post("metadata that are text", `{"metadata":"x"}`, badRequest, "of type v1.ObjectMeta"),
 		post("a time that is none", meta(`"creationTimestamp":"yesterday"`), badRequest, "parsing time"),
-		{"keys that are there twice", http.MethodPost, services + "?fieldValidation=Strict", jsonType, spec(`"ports":[{"port":80,"port":81}],"type":"ClusterIP","type":"NodePort"`), badRequest, `duplicate field "spec.ports[0].port", duplicate field "spec.type"`, nil},
-		{"unknown fields", http.MethodPost, services + "?fieldValidation=Strict", jsonType, spec(many(100_000, `"u#":1`)), badRequest, `unknown field "spec.u1"`, nil},
-		post("a name that is no UTF-8", "{\"metadata\":{\"name\":\"a\xff\"},\"spec\":{\"ports\":[{\"port\":80}]}}", unprocessable, "metadata.name: Invalid value"),
-		post("a name with a NUL", `{"metadata":{"name":"a\u0000b"},"spec":{"ports":[{"port":80}]}}`, unprocessable, "metadata.name: Invalid value"),
-		post("a name of other letters", `{"metadata":{"name":"ä😀"},"spec":{"ports":[{"port":80}]}}`, unprocessable, "metadata.name: Invalid value"),
-		post("a long name", `{"metadata":{"name":"`+strings.Repeat("a", 1<<20)+`"},"spec":{"ports":[{"port":80}]}}`, unprocessable, "must be no more than 63 characters"),
+		{"keys that are there twice", http.MethodPost, services + "?fieldValidation=Strict", jsonType,
+			spec(`"ports":[{"port":80,"port":81}],"type":"ClusterIP","type":"NodePort"`), badRequest,
+			`duplicate field "spec.ports[0].port", duplicate field "spec.type"`, nil},
+		{"unknown fields", http.MethodPost, services + "?fieldValidation=Strict", jsonType, spec(many(100_000, `"u#":1`)), badRequest,
+			`unknown field "spec.u1"`, nil},
+		post("a name that is no UTF-8", "{\"metadata\":{\"name\":\"a\xff\"},\"spec\":{\"ports\":[{\"port\":80}]}}", unprocessable,
+			"metadata.name: Invalid value"),
+		post("a name with a NUL", `{"metadata":{"name":"a\u0000b"},"spec":{"ports":[{"port":80}]}}`, unprocessable,
+			"metadata.name: Invalid value"),
+		post("a name of other letters", `{"metadata":{"name":"ä😀"},"spec":{"ports":[{"port":80}]}}`, unprocessable,
+			"metadata.name: Invalid value"),
+		post("a long name", `{"metadata":{"name":"`+strings.Repeat("a", 1<<20)+`"},"spec":{"ports":[{"port":80}]}}`, unprocessable,
+			"must be no more than 63 characters"),
 		post("labels with half a character", meta(`"labels":{"\ud800":"\udfff"}`), unprocessable, "metadata.labels: Invalid value"),
-		post("a selector that is no UTF-8", spec("\"ports\":[{\"port\":80}],\"selector\":{\"a\xff\":\"b\xfe\"}"), unprocessable, "spec.selector: Invalid value"),
-		{"a long manager", http.MethodPost, services + "?fieldManager=" + strings.Repeat("m", 1000), jsonType, spec(`"ports":[{"port":80}]`), unprocessable, "fieldManager: Too long", nil},
-		{"an odd dry run", http.MethodPost, services + "?dryRun=Some", jsonType, spec(`"ports":[{"port":80}]`), unprocessable, "dryRun: Unsupported value", nil},
-		{"an address with a zone", http.MethodPost, api + "/ipaddresses", jsonType, `{"metadata":{"name":"fe80::1%eth0"},"spec":{"parentRef":{"resource":"a","name":"b"}}}`, unprocessable, "metadata.name: Invalid value", nil},
+		post("a selector that is no UTF-8", spec("\"ports\":[{\"port\":80}],\"selector\":{\"a\xff\":\"b\xfe\"}"), unprocessable,
+			"spec.selector: Invalid value"),
+		{"a long manager", http.MethodPost, services + "?fieldManager=" + strings.Repeat("m", 1000), jsonType, spec(`"ports":[{"port":80}]`),
+			unprocessable, "fieldManager: Too long", nil},
+		{"an odd dry run", http.MethodPost, services + "?dryRun=Some", jsonType, spec(`"ports":[{"port":80}]`), unprocessable,
+			"dryRun: Unsupported value", nil},
+		{"an address with a zone", http.MethodPost, api + "/ipaddresses", jsonType,
+			`{"metadata":{"name":"fe80::1%eth0"},"spec":{"parentRef":{"resource":"a","name":"b"}}}`, unprocessable, "metadata.name: Invalid value",
+			nil},
 	})
 }
 
@@ -184,7 +205,8 @@ func TestPatches(t *testing.T) {
 	}
 	const cannot = "the server rejected our request due to an error in our request"
 	start(t, nil).run(t, []attack{
-		patch("more than 10,000 operations", jsonPatch, "["+many(70_000, `{"op":"test","path":"/kind","value":"a"}`)+"]", tooLarge, "The allowed maximum operations in a JSON patch is 10000"),
+		patch("more than 10,000 operations", jsonPatch, "["+many(70_000, `{"op":"test","path":"/kind","value":"a"}`)+"]", tooLarge,
+			"The allowed maximum operations in a JSON patch is 10000"),
 		patch("copies that grow", jsonPatch, bomb+"]", badRequest, "exceeded max depth"),
 		patch("an operation that there is none of", jsonPatch, `[{"op":"foo"}]`, unprocessable, cannot),
 		patch("an operation that is a number", jsonPatch, `[{"op":1}]`, badRequest, "cannot unmarshal number"),
@@ -203,25 +225,39 @@ func TestPatches(t *testing.T) {
 		patch("an unknown directive", strategic, `{"spec":{"$patch":"explode"}}`, badRequest, "unknown patch type: explode"),
 		patch("a directive that is a number", strategic, `{"spec":{"$patch":1}}`, badRequest, "unknown patch type"),
 		patch("an order that is text", strategic, `{"spec":{"$setElementOrder/ports":"a"}}`, badRequest, "expected a []interface {}"),
-		patch("an order of other items", strategic, `{"spec":{"$setElementOrder/ports":[{"port":1},{"port":1}],"ports":[{"port":9}]}}`, badRequest, "doesn't match $setElementOrder list"),
-		patch("text deleted from a list of objects", strategic, `{"spec":{"$deleteFromPrimitiveList/ports":["a"]}}`, badRequest, "types are not identical"),
+		patch("an order of other items", strategic, `{"spec":{"$setElementOrder/ports":[{"port":1},{"port":1}],"ports":[{"port":9}]}}`,
+			badRequest, "doesn't match $setElementOrder list"),
+		patch("text deleted from a list of objects", strategic, `{"spec":{"$deleteFromPrimitiveList/ports":["a"]}}`, badRequest,
+			"types are not identical"),
 		patch("keys to retain that are text", strategic, `{"spec":{"$retainKeys":"x"}}`, badRequest, "retainKeys"),
 		patch("numbers among ports", strategic, `{"spec":{"ports":[1]}}`, badRequest, "types are not identical"),
 		patch("null among ports", strategic, `{"spec":{"ports":[null]}}`, badRequest, "types are not identical"),
 		patch("a port without its key", strategic, `{"spec":{"ports":[{"name":"a"}]}}`, badRequest, "does not contain declared merge key: port"),
-		patch("a port to delete without its key", strategic, `{"spec":{"ports":[{"$patch":"delete"}]}}`, badRequest, "does not contain declared merge key: port"),
+		patch("a port to delete without its key", strategic, `{"spec":{"ports":[{"$patch":"delete"}]}}`, badRequest,
+			"does not contain declared merge key: port"),
 		patch("a configuration that is garbage", applyPatch, "{{{:::", badRequest, "yaml"),
 		patch("a configuration with tabs", applyPatch, "\t\ta: b", badRequest, "yaml"),
 		patch("a configuration of bytes", applyPatch, "\x00\x01\x02\xff\xfe", badRequest, "control characters are not allowed"),
 		patch("a configuration that is text", applyPatch, "hello", badRequest, "cannot unmarshal string"),
 		patch("two configurations", applyPatch, "a: b\n---\nc: d\n", badRequest, "invalid object type"),
 		patch("an empty configuration", applyPatch, "", badRequest, "invalid object type"),
-		patch("a configuration of another object", applyPatch, `{"apiVersion":"portolan.dev/v1","kind":"Service","metadata":{"name":"other"}}`, badRequest, "does not match the name on the URL"),
-		patch("an unknown field applied", applyPatch, `{"apiVersion":"portolan.dev/v1","kind":"Service","metadata":{"name":"base"},"spec":{"foo":1}}`, badRequest, ".spec.foo: field not declared in schema"),
-		patch("text applied where a list belongs", applyPatch, `{"apiVersion":"portolan.dev/v1","kind":"Service","metadata":{"name":"base"},"spec":{"ports":"a"}}`, badRequest, ".spec.ports: expected list"),
-		patch("a port applied twice", applyPatch, `{"apiVersion":"portolan.dev/v1","kind":"Service","metadata":{"name":"base"},"spec":{"ports":[{"port":80},{"port":80}]}}`, badRequest, "duplicate entries for key"),
-		patch("managed fields applied", applyPatch, `{"apiVersion":"portolan.dev/v1","kind":"Service","metadata":{"name":"base","managedFields":[{}]}}`, badRequest, "metadata.managedFields must be nil"),
-		{"an unknown field applied to the status", http.MethodPatch, base + "/status?fieldManager=m", applyPatch, `{"apiVersion":"portolan.dev/v1","kind":"Service","metadata":{"name":"base"},"status":{"foo":1}}`, badRequest, ".status.foo: field not declared in schema", nil},
+		patch("a configuration of another object", applyPatch, `{"apiVersion":"portolan.dev/v1","kind":"Service","metadata":{"name":"other"}}`,
+			badRequest, "does not match the name on the URL"),
+		patch("an unknown field applied", applyPatch,
+			`{"apiVersion":"portolan.dev/v1","kind":"Service","metadata":{"name":"base"},"spec":{"foo":1}}`, badRequest,
+			".spec.foo: field not declared in schema"),
+		patch("text applied where a list belongs", applyPatch,
+			`{"apiVersion":"portolan.dev/v1","kind":"Service","metadata":{"name":"base"},"spec":{"ports":"a"}}`, badRequest,
+			".spec.ports: expected list"),
+		patch("a port applied twice", applyPatch,
+			`{"apiVersion":"portolan.dev/v1","kind":"Service","metadata":{"name":"base"},"spec":{"ports":[{"port":80},{"port":80}]}}`, badRequest,
+			"duplicate entries for key"),
+		patch("managed fields applied", applyPatch,
+			`{"apiVersion":"portolan.dev/v1","kind":"Service","metadata":{"name":"base","managedFields":[{}]}}`, badRequest,
+			"metadata.managedFields must be nil"),
+		{"an unknown field applied to the status", http.MethodPatch, base + "/status?fieldManager=m", applyPatch,
+			`{"apiVersion":"portolan.dev/v1","kind":"Service","metadata":{"name":"base"},"status":{"foo":1}}`, badRequest,
+			".status.foo: field not declared in schema", nil},
 	})
 }
 
@@ -234,8 +270,10 @@ func TestQueries(t *testing.T) {
 	start(t, nil).run(t, []attack{
 		get("HTML wanted", base, http.StatusNotAcceptable, "Available representations: application/json", "Accept", "text/html"),
 		get("nonsense wanted", base, http.StatusNotAcceptable, "Available representations: application/json", "Accept", ";;;,,,q="),
-		get("10,000 things wanted", base, http.StatusNotAcceptable, "Available representations: application/json", "Accept", strings.Repeat("a/b,", 10_000)),
-		get("100,000 things wanted", base, http.StatusRequestHeaderFieldsTooLarge, "at most 65536 are accepted", "Accept", strings.Repeat("a/b,", 100_000)),
+		get("10,000 things wanted", base, http.StatusNotAcceptable, "Available representations: application/json", "Accept",
+			strings.Repeat("a/b,", 10_000)),
+		get("100,000 things wanted", base, http.StatusRequestHeaderFieldsTooLarge, "at most 65536 are accepted", "Accept",
+			strings.Repeat("a/b,", 100_000)),
 		get("a path upwards", services+"/..%2f..%2fx", http.StatusNotFound, "could not find the requested resource"),
 		get("a NUL", services+"/a%00b", http.StatusNotFound, `"a\x00b" not found`),
 		get("no UTF-8", services+"/%ff%fe", http.StatusNotFound, `"\xff\xfe" not found`),
@@ -252,7 +290,8 @@ func TestQueries(t *testing.T) {
 		get("a timeout that is text", services+"?timeout=abc", badRequest, "invalid timeout"),
 		{"a method that there is none of", "FOO", base, "", "", http.StatusMethodNotAllowed, "does not allow this method", nil},
 		{"a selector that is none, to delete", http.MethodDelete, services + "?labelSelector=)(", "", "", badRequest, "found ')'", nil},
-		{"a policy that there is none of", http.MethodDelete, base + "?propagationPolicy=Foo", "", "", unprocessable, "propagationPolicy: Unsupported value", nil},
+		{"a policy that there is none of", http.MethodDelete, base + "?propagationPolicy=Foo", "", "", unprocessable,
+			"propagationPolicy: Unsupported value", nil},
 	})
 }
 
@@ -269,20 +308,32 @@ func TestMany(t *testing.T) {
 	server.run(t, []attack{
 		post("ports without anything", spec(`"ports":[`+many(n, `{}`)+`]`), unprocessable, "there are more errors, which are not listed"),
 		post("one port many times", spec(`"ports":[`+many(n, `{"port":1}`)+`]`), unprocessable, "there are more errors"),
-		post("node ports beyond the range", spec(`"type":"NodePort","ports":[`+many(n/2, `{"name":"p#","port":#,"nodePort":#}`)+`]`), unprocessable, "provided port is not in the valid range"),
-		post("more node ports than there are", spec(`"type":"NodePort","ports":[`+many(n/2, `{"name":"p#","port":#}`)+`]`), unprocessable, "range is full"),
-		post("protocols", spec(`"type":"NodePort","ports":[`+many(n/2, `{"port":1,"protocol":"#"}`)+`]`), unprocessable, "spec.ports[0].protocol: Unsupported value"),
-		post("protocols on one node port", spec(`"type":"NodePort","ports":[`+many(n/2, `{"port":1,"nodePort":30001,"protocol":"#"}`)+`]`), unprocessable, "spec.ports[0].protocol: Unsupported value"),
-		post("IP families", spec(`"ports":[{"port":80}],"ipFamilies":[`+many(n, `"#"`)+`]`), unprocessable, "spec.ipFamilies[0]: Unsupported value"),
-		post("cluster IPs", spec(`"ports":[{"port":80}],"clusterIP":"1","clusterIPs":[`+many(n, `"#"`)+`]`), unprocessable, "must be a valid IP address"),
-		post("source ranges", spec(`"type":"LoadBalancer","ports":[{"port":80}],"loadBalancerSourceRanges":[`+many(n, `"#"`)+`]`), unprocessable, "must be a valid CIDR value"),
+		post("node ports beyond the range", spec(`"type":"NodePort","ports":[`+many(n/2, `{"name":"p#","port":#,"nodePort":#}`)+`]`),
+			unprocessable, "provided port is not in the valid range"),
+		post("more node ports than there are", spec(`"type":"NodePort","ports":[`+many(n/2, `{"name":"p#","port":#}`)+`]`), unprocessable,
+			"range is full"),
+		post("protocols", spec(`"type":"NodePort","ports":[`+many(n/2, `{"port":1,"protocol":"#"}`)+`]`), unprocessable,
+			"spec.ports[0].protocol: Unsupported value"),
+		post("protocols on one node port", spec(`"type":"NodePort","ports":[`+many(n/2, `{"port":1,"nodePort":30001,"protocol":"#"}`)+`]`),
+			unprocessable, "spec.ports[0].protocol: Unsupported value"),
+		post("IP families", spec(`"ports":[{"port":80}],"ipFamilies":[`+many(n, `"#"`)+`]`), unprocessable,
+			"spec.ipFamilies[0]: Unsupported value"),
+		post("cluster IPs", spec(`"ports":[{"port":80}],"clusterIP":"1","clusterIPs":[`+many(n, `"#"`)+`]`), unprocessable,
+			"must be a valid IP address"),
+		post("source ranges", spec(`"type":"LoadBalancer","ports":[{"port":80}],"loadBalancerSourceRanges":[`+many(n, `"#"`)+`]`), unprocessable,
+			"must be a valid CIDR value"),
 		post("labels", meta(`"labels":{`+many(n/4, `"-#":"a b"`)+`}`), unprocessable, "there are more errors"),
 		post("finalizers", meta(`"finalizers":[`+many(n/4, `"-#"`)+`]`), unprocessable, "there are more errors"),
 		patch("labels by a patch", mergePatch, `{"metadata":{"labels":{`+many(n/4, `"-#":"a b"`)+`}}}`, unprocessable, "there are more errors"),
-		{"endpoints", http.MethodPost, api + "/namespaces/default/endpoints", jsonType, `{"metadata":{"name":"x"},"subsets":[{"addresses":[` + many(n, `{"ip":"#"}`) + `]}]}`, unprocessable, "there are more errors", nil},
-		{"slices", http.MethodPost, api + "/namespaces/default/endpointslices", jsonType, `{"metadata":{"name":"x"},"addressType":"IPv4","endpoints":[{"addresses":[` + many(n, `"#"`) + `]}]}`, unprocessable, "there are more errors", nil},
-		{"ports of a range", http.MethodPost, api + "/nodeportranges", jsonType, `{"metadata":{"name":"x"},"spec":{"ports":[` + many(n, `"1-65535"`) + `]}}`, unprocessable, "there are more errors", nil},
-		{"CIDRs", http.MethodPost, api + "/servicecidrs", jsonType, `{"metadata":{"name":"x"},"spec":{"cidrs":[` + many(n, `"#"`) + `]}}`, unprocessable, "may only hold up to 2 values", nil},
+		{"endpoints", http.MethodPost, api + "/namespaces/default/endpoints", jsonType,
+			`{"metadata":{"name":"x"},"subsets":[{"addresses":[` + many(n, `{"ip":"#"}`) + `]}]}`, unprocessable, "there are more errors", nil},
+		{"slices", http.MethodPost, api + "/namespaces/default/endpointslices", jsonType,
+			`{"metadata":{"name":"x"},"addressType":"IPv4","endpoints":[{"addresses":[` + many(n, `"#"`) + `]}]}`, unprocessable,
+			"there are more errors", nil},
+		{"ports of a range", http.MethodPost, api + "/nodeportranges", jsonType,
+			`{"metadata":{"name":"x"},"spec":{"ports":[` + many(n, `"1-65535"`) + `]}}`, unprocessable, "there are more errors", nil},
+		{"CIDRs", http.MethodPost, api + "/servicecidrs", jsonType, `{"metadata":{"name":"x"},"spec":{"cidrs":[` + many(n, `"#"`) + `]}}`,
+			unprocessable, "may only hold up to 2 values", nil},
 	})
 	runtime.ReadMemStats(&after)
 	if taken := after.TotalAlloc - before.TotalAlloc; taken > most {
@@ -311,7 +362,8 @@ func TestWatchesDropped(t *testing.T) {
 	watch := func() {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, server.Config.Host+services+"?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true", nil)
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet,
+			server.Config.Host+services+"?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true", nil)
 		if err != nil {
 			t.Error(err)
 			return

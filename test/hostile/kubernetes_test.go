@@ -24,7 +24,8 @@ func TestKubernetes(t *testing.T) {
 		}
 		return path
 	}
-	kube, err := upstream.StartKube(t.Context(), upstream.Programs{KubeAPIServer: program("kube-apiserver"), Etcd: program("etcd")}, t.TempDir())
+	kube, err := upstream.StartKube(t.Context(), upstream.Programs{KubeAPIServer: program("kube-apiserver"), Etcd: program("etcd")},
+		t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +38,8 @@ func TestKubernetes(t *testing.T) {
 	for _, kind := range coreKinds {
 		t.Run(kind.kind+" of "+kind.version, func(t *testing.T) {
 			refused := 0
-			for _, a := range append([]attack{{what: "what is right", method: http.MethodPost, path: kind.path, contentType: jsonType, body: kind.object(kind.name(), "", ""), code: http.StatusCreated}}, kind.attacks()...) {
+			for _, a := range append([]attack{{what: "what is right", method: http.MethodPost, path: kind.path, contentType: jsonType,
+				body: kind.object(kind.name(), "", ""), code: http.StatusCreated}}, kind.attacks()...) {
 				// The former takes it longer than a request has, the latter it does.
 				if a.what == "labels without end" || a.what == "what could be read" {
 					continue

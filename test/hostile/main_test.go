@@ -150,7 +150,8 @@ func (s *target) healthy(t testing.TB) {
 	if a := s.send(t, http.MethodGet, "/readyz", "", nil); a.code != http.StatusOK {
 		t.Errorf("the server is not ready: %v", a)
 	}
-	a := s.send(t, http.MethodPost, services+"?dryRun=All", jsonType, []byte(`{"metadata":{"name":"well"},"spec":{"type":"NodePort","ports":[{"port":80}]}}`))
+	a := s.send(t, http.MethodPost, services+"?dryRun=All", jsonType,
+		[]byte(`{"metadata":{"name":"well"},"spec":{"type":"NodePort","ports":[{"port":80}]}}`))
 	if a.code != http.StatusCreated {
 		t.Errorf("the server creates no Service: %v", a)
 	}

@@ -22,7 +22,8 @@ var kinds = []struct {
 }{
 	{"Service", services, "a", "b", `"spec":{"ports":[{"port":80}]}`, true},
 	{"Endpoints", api + "/namespaces/default/endpoints", "a", "b", `"subsets":[]`, false},
-	{"EndpointSlice", api + "/namespaces/default/endpointslices", "a", "b", `"addressType":"IPv4","endpoints":[{"addresses":["10.0.0.1"]}],"ports":[]`, false},
+	{"EndpointSlice", api + "/namespaces/default/endpointslices", "a", "b",
+		`"addressType":"IPv4","endpoints":[{"addresses":["10.0.0.1"]}],"ports":[]`, false},
 	{"ServiceCIDR", api + "/servicecidrs", "a", "b", `"spec":{"cidrs":["10.5.0.0/24"]}`, true},
 	{"IPAddress", api + "/ipaddresses", "10.5.0.1", "10.5.0.2", `"spec":{"parentRef":{"resource":"nodes","name":"n"}}`, false},
 	{"NodePortRange", api + "/nodeportranges", "a", "b", `"spec":{"ports":["80"]}`, true},
@@ -51,7 +52,8 @@ func TestTooLargeForEtcd(t *testing.T) {
 				metadata := marshal(t, map[string]any{"name": name, "ownerReferences": owners})
 				return fmt.Appendf(nil, `{"apiVersion":"portolan.dev/v1","kind":%q,"metadata":%s,%s}`, kind.kind, metadata, kind.body)
 			}
-			if created := server.send(t, http.MethodPost, kind.path, jsonType, object(kind.existing, nil)); created.code != http.StatusCreated && created.code != http.StatusConflict {
+			if created := server.send(t, http.MethodPost, kind.path, jsonType, object(kind.existing, nil)); created.code != http.StatusCreated &&
+				created.code != http.StatusConflict {
 				t.Fatalf("%s: %v", kind.kind, created)
 			}
 			many := owners(size.bytes)
@@ -63,7 +65,8 @@ func TestTooLargeForEtcd(t *testing.T) {
 				if len(body) > 3<<20 {
 					t.Fatalf("%s: %d bytes are above the server's own limit", what, len(body))
 				}
-				server.send(t, method, path, contentType, body).refused(t, what, http.StatusRequestEntityTooLarge, "bytes", "--max-request-bytes", "make the object smaller")
+				server.send(t, method, path, contentType, body).refused(t, what, http.StatusRequestEntityTooLarge, "bytes", "--max-request-bytes",
+					"make the object smaller")
 			}
 			check("create", http.MethodPost, kind.path, jsonType, object(kind.name, many))
 			check("update", http.MethodPut, kind.path+"/"+kind.existing, jsonType, object(kind.existing, many))
@@ -100,14 +103,16 @@ func TestTooLargeHoldsNothing(t *testing.T) {
 		})
 	}
 	for range 5 {
-		server.send(t, http.MethodPost, services, jsonType, service("large", owners(1_700_000))).refused(t, "large", http.StatusRequestEntityTooLarge, "--max-request-bytes")
+		server.send(t, http.MethodPost, services, jsonType, service("large", owners(1_700_000))).refused(t, "large",
+			http.StatusRequestEntityTooLarge, "--max-request-bytes")
 	}
 	for _, name := range []string{"a", "b"} {
 		if created := server.send(t, http.MethodPost, services, jsonType, service(name, nil)); created.code != http.StatusCreated {
 			t.Errorf("%s: %v", name, created)
 		}
 	}
-	server.send(t, http.MethodPost, services, jsonType, service("c", nil)).refused(t, "one more", http.StatusUnprocessableEntity, "range is full")
+	server.send(t, http.MethodPost, services, jsonType, service("c", nil)).refused(t, "one more", http.StatusUnprocessableEntity,
+		"range is full")
 	harness.Verify(t, server.store.Client)
 }
 
@@ -116,7 +121,8 @@ func conditions(size int) (conditions []map[string]string) {
 	const message = 30_000
 	for i := range size / message {
 		conditions = append(conditions, map[string]string{
-			"type": fmt.Sprint("T", i), "status": "True", "reason": "R", "lastTransitionTime": "2026-01-01T00:00:00Z", "message": strings.Repeat("x", message),
+			"type": fmt.Sprint("T", i), "status": "True", "reason": "R", "lastTransitionTime": "2026-01-01T00:00:00Z",
+			"message": strings.Repeat("x", message),
 		})
 	}
 	return conditions

@@ -118,7 +118,9 @@ func TestKindsAreApart(t *testing.T) {
 // requests, and those that keep records of the servers or work on a store as a whole.
 func TestTransactions(t *testing.T) {
 	root := filepath.Join("..", "..")
-	allowed := []string{"pkg/txn", "pkg/standalone/kubernetesservice", "pkg/etcd", "pkg/etcdlock", "pkg/store/migrate", "pkg/store/format", "pkg/store/verify"}
+	allowed := []string{
+		"pkg/txn", "pkg/standalone/kubernetesservice", "pkg/etcd", "pkg/etcdlock", "pkg/store/migrate", "pkg/store/format", "pkg/store/verify",
+	}
 	found := 0
 	for _, dir := range []string{"cmd", "pkg"} {
 		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, entry fs.DirEntry, err error) error {

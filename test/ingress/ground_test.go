@@ -127,7 +127,8 @@ func addUser(t *testing.T, s *harness.Server, dir string) {
 		t.Fatal(err)
 	}
 	out := filepath.Join(dir, dataDir, "traefik.kubeconfig")
-	if _, stderr, err := harness.Command(t, "user", "add", "traefik", "--group="+users.Writers, "--data-dir="+s.DataDir, "--out="+out); err != nil {
+	if _, stderr, err := harness.Command(t, "user", "add", "traefik", "--group="+users.Writers, "--data-dir="+s.DataDir,
+		"--out="+out); err != nil {
 		t.Fatalf("%v: %s", err, stderr)
 	}
 }
@@ -136,7 +137,9 @@ func addUser(t *testing.T, s *harness.Server, dir string) {
 // that had just changed, or knew an Ingress before its Service or its Secret. It
 // tries again with the next event. The last one is about rules for any host, which
 // are meant.
-var passing = []string{"the object has been modified", "service not found", "secret default/host-tls does not exist", "No domain found in rule"}
+var passing = []string{
+	"the object has been modified", "service not found", "secret default/host-tls does not exist", "No domain found in rule",
+}
 
 // expectRead wants Traefik not to complain once it routes, neither of what it
 // reads and writes in Portolan nor of what it makes of that.
@@ -216,7 +219,8 @@ func serve(t *testing.T, address, says string) {
 func (g *ground) setReady(t *testing.T, pod, address string, ready corev1.ConditionStatus) {
 	t.Helper()
 	patch := fmt.Sprintf(`{"status":{"phase":"Running","podIP":%q,"conditions":[{"type":"Ready","status":%q}]}}`, address, ready)
-	if _, err := g.client.CoreV1().Pods(namespace).Patch(t.Context(), pod, types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{}, "status"); err != nil {
+	if _, err := g.client.CoreV1().Pods(namespace).Patch(t.Context(), pod, types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{},
+		"status"); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -250,7 +254,9 @@ func (g *ground) change(t *testing.T, name string, change func(*networkingv1.Ing
 }
 
 func to(host string, paths ...networkingv1.HTTPIngressPath) networkingv1.IngressRule {
-	return networkingv1.IngressRule{Host: host, IngressRuleValue: networkingv1.IngressRuleValue{HTTP: &networkingv1.HTTPIngressRuleValue{Paths: paths}}}
+	return networkingv1.IngressRule{
+		Host: host, IngressRuleValue: networkingv1.IngressRuleValue{HTTP: &networkingv1.HTTPIngressRuleValue{Paths: paths}},
+	}
 }
 
 func prefix(path, service string, port networkingv1.ServiceBackendPort) networkingv1.HTTPIngressPath {

@@ -88,7 +88,8 @@ func TestTraefik(t *testing.T) {
 // Traefik's words: Traefik goes by the longest.
 func byHostAndPath(t *testing.T, g *ground) {
 	g.ingress(t, "routes",
-		to("a.example.com", prefix("/", "hello", number(80)), prefix("/first", "first", named("http")), exact("/exactly-this", "first", number(80))),
+		to("a.example.com", prefix("/", "hello", number(80)), prefix("/first", "first", named("http")),
+			exact("/exactly-this", "first", number(80))),
 		to("b.example.com", prefix("/only/", "first", number(80))),
 		to("*.example.org", prefix("/", "first", number(80))),
 	)
@@ -190,7 +191,9 @@ func expectOnly(t *testing.T, host, want string) {
 
 // classes keep other controllers' Ingresses away.
 func classes(t *testing.T, g *ground) {
-	other := &networkingv1.IngressClass{ObjectMeta: metav1.ObjectMeta{Name: "other"}, Spec: networkingv1.IngressClassSpec{Controller: "example.com/other"}}
+	other := &networkingv1.IngressClass{
+		ObjectMeta: metav1.ObjectMeta{Name: "other"}, Spec: networkingv1.IngressClassSpec{Controller: "example.com/other"},
+	}
 	if _, err := g.client.NetworkingV1().IngressClasses().Create(t.Context(), other, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}

@@ -75,7 +75,8 @@ func TestUnclaimedServicesAreAdopted(t *testing.T) {
 			t.Errorf("%s: the claim on the address is %+v, %v", test.name, claim, err)
 		}
 	}
-	if _, err := servicesOf(replicas[0]).Patch(ctx, "finalizer", types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{}); err != nil {
+	if _, err := servicesOf(replicas[0]).Patch(ctx, "finalizer", types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`),
+		metav1.PatchOptions{}); err != nil {
 		t.Error(err)
 	}
 	deleteAllServices(t, replicas[1])
@@ -94,7 +95,8 @@ func TestServicesThatHoldWhatIsAnothers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reserved := &v1.IPAddress{ObjectMeta: metav1.ObjectMeta{Name: "10.96.5.6"}, Spec: v1.IPAddressSpec{ParentRef: &v1.ParentReference{Resource: "nodes", Name: "router"}}}
+	reserved := &v1.IPAddress{ObjectMeta: metav1.ObjectMeta{Name: "10.96.5.6"},
+		Spec: v1.IPAddressSpec{ParentRef: &v1.ParentReference{Resource: "nodes", Name: "router"}}}
 	if _, err := replicas[0].Client.PortolanV1().IPAddresses().Create(ctx, reserved, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +106,8 @@ func TestServicesThatHoldWhatIsAnothers(t *testing.T) {
 	}
 	const label, spec = `{"metadata":{"labels":{"a":"b"}}}`, `{"spec":{"sessionAffinity":"ClientIP"}}`
 	addressOf := func(address, holder string) string {
-		return fmt.Sprintf(`spec.clusterIPs: Invalid value: ["%s"]: failed to allocate IP %s: provided IP is already allocated by %s`, address, address, holder)
+		return fmt.Sprintf(`spec.clusterIPs: Invalid value: ["%s"]: failed to allocate IP %s: provided IP is already allocated by %s`, address,
+			address, holder)
 	}
 
 	putService(t, store, "same-address", "10.96.5.5", 20501, "")
@@ -137,7 +140,8 @@ func TestServicesThatHoldWhatIsAnothers(t *testing.T) {
 	if err := patch("same-port", label); err != nil {
 		t.Errorf("an update after that: %v", err)
 	}
-	if err := patch("same-address", `{"spec":{"type":"ExternalName","externalName":"a.example","clusterIP":"","clusterIPs":null,"ports":null}}`); err != nil {
+	if err := patch("same-address",
+		`{"spec":{"type":"ExternalName","externalName":"a.example","clusterIP":"","clusterIPs":null,"ports":null}}`); err != nil {
 		t.Errorf("an update that gives the address up: %v", err)
 	}
 	// Deletes, with and without finalizers.

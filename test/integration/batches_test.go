@@ -78,7 +78,8 @@ func onNodePorts(spec *corev1.ServiceSpec) {
 }
 
 // turnOver creates Services and deletes each again when the next one is there.
-func turnOver(ctx context.Context, server *harness.Server, name string, rounds int, change func(*corev1.ServiceSpec), sliceCount int) error {
+func turnOver(ctx context.Context, server *harness.Server, name string, rounds int, change func(*corev1.ServiceSpec),
+	sliceCount int) error {
 	previous := ""
 	for round := range rounds {
 		svc := serviceWith(name)
@@ -267,7 +268,8 @@ func (r *batchReader) listAndWatch(ctx context.Context) (state, string, watch.In
 // before, it begins another.
 func (r *batchReader) watchList(ctx context.Context) (state, string, watch.Interface, error) {
 	for ctx.Err() == nil {
-		w, err := r.watch(ctx, metav1.ListOptions{SendInitialEvents: ptr.To(true), ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan, AllowWatchBookmarks: true})
+		w, err := r.watch(ctx, metav1.ListOptions{SendInitialEvents: ptr.To(true), ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan,
+			AllowWatchBookmarks: true})
 		if err != nil {
 			return nil, "", nil, err
 		}

@@ -44,7 +44,8 @@ func podNamed(name string, change ...func(*corev1.Pod)) *corev1.Pod {
 func makeReady(t *testing.T, client kubernetes.Interface, name, ip string, ready corev1.ConditionStatus) {
 	t.Helper()
 	patch := fmt.Sprintf(`{"status":{"phase":"Running","podIP":%q,"conditions":[{"type":"Ready","status":%q}]}}`, ip, ready)
-	pod, err := client.CoreV1().Pods("default").Patch(t.Context(), name, types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{}, "status")
+	pod, err := client.CoreV1().Pods("default").Patch(t.Context(), name, types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{},
+		"status")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +66,8 @@ func TestPods(t *testing.T) {
 	}
 	container := made.Spec.Containers[0]
 	if made.Status.Phase != corev1.PodPending || made.Generation != 1 || made.Spec.RestartPolicy != corev1.RestartPolicyAlways ||
-		container.ImagePullPolicy != corev1.PullIfNotPresent || container.Ports[0].Protocol != corev1.ProtocolTCP || *made.Spec.TerminationGracePeriodSeconds != 30 {
+		container.ImagePullPolicy != corev1.PullIfNotPresent || container.Ports[0].Protocol != corev1.ProtocolTCP ||
+		*made.Spec.TerminationGracePeriodSeconds != 30 {
 		t.Errorf("made %+v", made)
 	}
 	if _, err := pods.Create(ctx, podNamed("b"), metav1.CreateOptions{}); err != nil {
@@ -73,7 +75,8 @@ func TestPods(t *testing.T) {
 	}
 	makeReady(t, client, "a", "192.0.2.1", corev1.ConditionTrue)
 	for selector, want := range map[string]string{
-		"spec.nodeName=n": "a", "spec.nodeName=": "b", "status.phase=Running": "a", "status.podIP=192.0.2.1": "a", "metadata.name=b": "b", "spec.host=n": "a",
+		"spec.nodeName=n": "a", "spec.nodeName=": "b", "status.phase=Running": "a", "status.podIP=192.0.2.1": "a", "metadata.name=b": "b",
+		"spec.host=n": "a",
 		"status.phase!=Running,spec.hostNetwork=false": "b",
 	} {
 		list, err := pods.List(ctx, metav1.ListOptions{FieldSelector: selector})
@@ -81,7 +84,8 @@ func TestPods(t *testing.T) {
 			t.Errorf("%s: %d, error %v, want %s", selector, len(list.Items), err, want)
 		}
 	}
-	image, err := pods.Patch(ctx, "a", types.StrategicMergePatchType, []byte(`{"spec":{"containers":[{"name":"web","image":"registry.example/web:2"}]},"status":{"phase":"Failed"}}`), metav1.PatchOptions{})
+	image, err := pods.Patch(ctx, "a", types.StrategicMergePatchType,
+		[]byte(`{"spec":{"containers":[{"name":"web","image":"registry.example/web:2"}]},"status":{"phase":"Failed"}}`), metav1.PatchOptions{})
 	if err != nil || image.Generation != 2 || image.Status.Phase != corev1.PodRunning {
 		t.Errorf("another image: %+v, error %v", image, err)
 	}
@@ -90,15 +94,22 @@ func TestPods(t *testing.T) {
 		pod  *corev1.Pod
 		want string
 	}{
-		"no container":     {podNamed("c", func(pod *corev1.Pod) { pod.Spec.Containers = nil }), "spec.containers: Required value"},
-		"no image":         {podNamed("c", func(pod *corev1.Pod) { pod.Spec.Containers[0].Image = "" }), "spec.containers[0].image: Required value"},
-		"a bad name":       {podNamed("C"), "a lowercase RFC 1123 subdomain must consist of"},
-		"a name twice":     {podNamed("c", func(pod *corev1.Pod) { pod.Spec.InitContainers = pod.Spec.Containers }), `spec.initContainers[0].name: Duplicate value: "web"`},
-		"a port's name":    {podNamed("c", func(pod *corev1.Pod) { pod.Spec.Containers[0].Ports[0].Name = "a--b" }), "spec.containers[0].ports[0].name: Invalid value: \"a--b\": must not contain consecutive hyphens"},
-		"a port":           {podNamed("c", func(pod *corev1.Pod) { pod.Spec.Containers[0].Ports[0].ContainerPort = 70000 }), "spec.containers[0].ports[0].containerPort: Invalid value: 70000: must be between 1 and 65535, inclusive"},
-		"a protocol":       {podNamed("c", func(pod *corev1.Pod) { pod.Spec.Containers[0].Ports[0].Protocol = "tcp" }), `spec.containers[0].ports[0].protocol: Unsupported value: "tcp": supported values: "SCTP", "TCP", "UDP"`},
-		"a hostname":       {podNamed("c", func(pod *corev1.Pod) { pod.Spec.Hostname = "A" }), `spec.hostname: Invalid value: "A"`},
-		"a restart policy": {podNamed("c", func(pod *corev1.Pod) { pod.Spec.RestartPolicy = "Never!" }), `spec.restartPolicy: Unsupported value: "Never!": supported values: "Always", "OnFailure", "Never"`},
+		"no container": {podNamed("c", func(pod *corev1.Pod) { pod.Spec.Containers = nil }), "spec.containers: Required value"},
+		"no image": {
+			podNamed("c", func(pod *corev1.Pod) { pod.Spec.Containers[0].Image = "" }), "spec.containers[0].image: Required value",
+		},
+		"a bad name": {podNamed("C"), "a lowercase RFC 1123 subdomain must consist of"},
+		"a name twice": {podNamed("c", func(pod *corev1.Pod) { pod.Spec.InitContainers = pod.Spec.Containers }),
+			`spec.initContainers[0].name: Duplicate value: "web"`},
+		"a port's name": {podNamed("c", func(pod *corev1.Pod) { pod.Spec.Containers[0].Ports[0].Name = "a--b" }),
+			"spec.containers[0].ports[0].name: Invalid value: \"a--b\": must not contain consecutive hyphens"},
+		"a port": {podNamed("c", func(pod *corev1.Pod) { pod.Spec.Containers[0].Ports[0].ContainerPort = 70000 }),
+			"spec.containers[0].ports[0].containerPort: Invalid value: 70000: must be between 1 and 65535, inclusive"},
+		"a protocol": {podNamed("c", func(pod *corev1.Pod) { pod.Spec.Containers[0].Ports[0].Protocol = "tcp" }),
+			`spec.containers[0].ports[0].protocol: Unsupported value: "tcp": supported values: "SCTP", "TCP", "UDP"`},
+		"a hostname": {podNamed("c", func(pod *corev1.Pod) { pod.Spec.Hostname = "A" }), `spec.hostname: Invalid value: "A"`},
+		"a restart policy": {podNamed("c", func(pod *corev1.Pod) { pod.Spec.RestartPolicy = "Never!" }),
+			`spec.restartPolicy: Unsupported value: "Never!": supported values: "Always", "OnFailure", "Never"`},
 	} {
 		if _, err := pods.Create(ctx, test.pod, metav1.CreateOptions{}); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got %v, want %s", what, err, test.want)
@@ -109,11 +120,13 @@ func TestPods(t *testing.T) {
 		`{"status":{"podIP":null,"podIPs":[{"ip":"192.0.2.1"},{"ip":"192.0.2.2"}]}}`: "may specify no more than one IP for each IP family",
 		`{"status":{"conditions":[{"type":"a b","status":"True"}]}}`:                 "status.conditions[0].Type: Invalid value: \"a b\"",
 	} {
-		if _, err := pods.Patch(ctx, "a", types.MergePatchType, []byte(patch), metav1.PatchOptions{}, "status"); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), want) {
+		if _, err := pods.Patch(ctx, "a", types.MergePatchType, []byte(patch), metav1.PatchOptions{}, "status"); !apierrors.IsInvalid(err) ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %s", patch, err, want)
 		}
 	}
-	if _, err := pods.Patch(ctx, "a", types.MergePatchType, []byte(`{"spec":{"hostname":"b"}}`), metav1.PatchOptions{}); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "spec: Forbidden: pod updates may not change fields other than") {
+	if _, err := pods.Patch(ctx, "a", types.MergePatchType, []byte(`{"spec":{"hostname":"b"}}`),
+		metav1.PatchOptions{}); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "spec: Forbidden: pod updates may not change fields other than") {
 		t.Errorf("another hostname: %v", err)
 	}
 	if err := pods.Delete(ctx, "a", metav1.DeleteOptions{}); err != nil {
@@ -155,12 +168,14 @@ func TestNodes(t *testing.T) {
 		`{"spec":{"podCIDR":"203.0.113.0/24","podCIDRs":["203.0.113.0/24"]}}`: `spec.podCIDRs: Forbidden: node updates may not change podCIDR except from "" to valid`,
 		`{"metadata":{"labels":{"a b":"c"}}}`:                                 "metadata.labels: Invalid value",
 	} {
-		if _, err := nodes.Patch(ctx, "n", types.MergePatchType, []byte(patch), metav1.PatchOptions{}); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), want) {
+		if _, err := nodes.Patch(ctx, "n", types.MergePatchType, []byte(patch), metav1.PatchOptions{}); !apierrors.IsInvalid(err) ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %s", patch, err, want)
 		}
 	}
 	node.Name, node.Spec.PodCIDRs, node.Spec.PodCIDR = "m", []string{"192.0.2.0/24", "198.51.100.0/24"}, ""
-	if _, err := nodes.Create(ctx, node, metav1.CreateOptions{}); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "may specify no more than one CIDR for each IP family") {
+	if _, err := nodes.Create(ctx, node, metav1.CreateOptions{}); !apierrors.IsInvalid(err) ||
+		!strings.Contains(err.Error(), "may specify no more than one CIDR for each IP family") {
 		t.Errorf("two of a family: %v", err)
 	}
 }
@@ -188,7 +203,8 @@ func TestControllersWithoutCluster(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i, pod := range []string{"a", "b"} {
-				if _, err := client.CoreV1().Pods("default").Create(ctx, podNamed(pod, func(pod *corev1.Pod) { pod.Spec.NodeName = "n" }), metav1.CreateOptions{}); err != nil {
+				if _, err := client.CoreV1().Pods("default").Create(ctx, podNamed(pod, func(pod *corev1.Pod) { pod.Spec.NodeName = "n" }),
+					metav1.CreateOptions{}); err != nil {
 					t.Fatal(err)
 				}
 				makeReady(t, client, pod, fmt.Sprintf("192.0.2.%d", i+1), corev1.ConditionTrue)
@@ -227,7 +243,8 @@ func TestControllersWithoutCluster(t *testing.T) {
 // clients of this door know it, and who wrote it.
 func expectWriter(t *testing.T, client kubernetes.Interface, service *corev1.Service) {
 	t.Helper()
-	list, err := client.DiscoveryV1().EndpointSlices("default").List(t.Context(), metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + service.Name})
+	list, err := client.DiscoveryV1().EndpointSlices("default").List(t.Context(),
+		metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + service.Name})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +262,8 @@ func expectWriter(t *testing.T, client kubernetes.Interface, service *corev1.Ser
 func expectSlice(t *testing.T, client kubernetes.Interface, want string) {
 	t.Helper()
 	eventually(t, want, func(ctx context.Context) (bool, error) {
-		list, err := client.DiscoveryV1().EndpointSlices("default").List(ctx, metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=web"})
+		list, err := client.DiscoveryV1().EndpointSlices("default").List(ctx,
+			metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=web"})
 		if err != nil || len(list.Items) != 1 || len(list.Items[0].Ports) != 1 {
 			return false, err
 		}
@@ -292,15 +310,18 @@ func TestEvents(t *testing.T) {
 		t.Errorf("a series: %+v, error %v", made, err)
 	}
 	made.Note = "Something else"
-	if _, err := now.Update(ctx, made, metav1.UpdateOptions{}); !apierrors.IsInvalid(err) || !strings.HasPrefix(err.Error(), "Event \"") || !strings.Contains(err.Error(), "message: Invalid value: \"Something else\": field is immutable") {
+	if _, err := now.Update(ctx, made, metav1.UpdateOptions{}); !apierrors.IsInvalid(err) || !strings.HasPrefix(err.Error(), "Event \"") ||
+		!strings.Contains(err.Error(), "message: Invalid value: \"Something else\": field is immutable") {
 		t.Errorf("another note: %v", err)
 	}
 	event.EventTime = metav1.MicroTime{}
-	if _, err := now.Create(ctx, event, metav1.CreateOptions{}); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "eventTime: Required value") {
+	if _, err := now.Create(ctx, event, metav1.CreateOptions{}); !apierrors.IsInvalid(err) ||
+		!strings.Contains(err.Error(), "eventTime: Required value") {
 		t.Errorf("no time: %v", err)
 	}
 	elsewhere := &corev1.Event{ObjectMeta: metav1.ObjectMeta{Name: "a"}, InvolvedObject: corev1.ObjectReference{Namespace: "kube-system"}}
-	if _, err := old.Create(ctx, elsewhere, metav1.CreateOptions{}); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "involvedObject.namespace: Invalid value: \"kube-system\": does not match event.namespace") {
+	if _, err := old.Create(ctx, elsewhere, metav1.CreateOptions{}); !apierrors.IsInvalid(err) ||
+		!strings.Contains(err.Error(), "involvedObject.namespace: Invalid value: \"kube-system\": does not match event.namespace") {
 		t.Errorf("elsewhere: %v", err)
 	}
 	eventually(t, "the event is gone", func(ctx context.Context) (bool, error) {
@@ -314,17 +335,21 @@ func TestLeases(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	leases := coreClient(t, harness.Start(t, nil)).CoordinationV1().Leases("kube-system")
-	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Spec: coordinationv1.LeaseSpec{HolderIdentity: ptr.To("me"), LeaseDurationSeconds: ptr.To[int32](15)}}
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "a"},
+		Spec: coordinationv1.LeaseSpec{HolderIdentity: ptr.To("me"), LeaseDurationSeconds: ptr.To[int32](15)}}
 	made, err := leases.Update(ctx, lease, metav1.UpdateOptions{})
 	if err != nil {
 		t.Fatalf("a PUT makes one: %v", err)
 	}
 	made.Spec.LeaseDurationSeconds = ptr.To[int32](0)
-	if _, err := leases.Update(ctx, made, metav1.UpdateOptions{}); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), `Lease.coordination.k8s.io "a" is invalid: spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0`) {
+	if _, err := leases.Update(ctx, made, metav1.UpdateOptions{}); !apierrors.IsInvalid(err) ||
+		!strings.Contains(err.Error(),
+			`Lease.coordination.k8s.io "a" is invalid: spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0`) {
 		t.Errorf("for no time: %v", err)
 	}
 	made.Spec.LeaseDurationSeconds, made.ResourceVersion = ptr.To[int32](1), ""
-	if _, err := leases.Update(ctx, made, metav1.UpdateOptions{}); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "metadata.resourceVersion: Invalid value") {
+	if _, err := leases.Update(ctx, made, metav1.UpdateOptions{}); !apierrors.IsInvalid(err) ||
+		!strings.Contains(err.Error(), "metadata.resourceVersion: Invalid value") {
 		t.Errorf("at no version: %v", err)
 	}
 }

@@ -48,7 +48,9 @@ func sliceOf(service, name string, change ...func(*v1.EndpointSlice)) *v1.Endpoi
 }
 
 func endpointsNamed(name string) *v1.Endpoints {
-	return &v1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: name}, Subsets: []corev1.EndpointSubset{{Addresses: []corev1.EndpointAddress{{IP: "192.0.2.1"}}}}}
+	return &v1.Endpoints{
+		ObjectMeta: metav1.ObjectMeta{Name: name}, Subsets: []corev1.EndpointSubset{{Addresses: []corev1.EndpointAddress{{IP: "192.0.2.1"}}}},
+	}
 }
 
 // byHand is a slice that no controller of ours wrote.
@@ -157,7 +159,8 @@ func TestDependentsGoInOneTransaction(t *testing.T) {
 	c := creator{t, replicas[0]}
 	other := metav1.NamespaceDefault + "-2"
 	newNamespace(t, coreClient(t, replicas[0]), other)
-	if _, err := replicas[0].Client.PortolanV1().EndpointSlices(other).Create(t.Context(), sliceOf("web", "elsewhere"), metav1.CreateOptions{}); err != nil {
+	if _, err := replicas[0].Client.PortolanV1().EndpointSlices(other).Create(t.Context(), sliceOf("web", "elsewhere"),
+		metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	c.slices(sliceOf("web-2", "anothers"), sliceOf("", "nobodys"),
@@ -178,7 +181,8 @@ func TestDependentsGoInOneTransaction(t *testing.T) {
 		before := revisionOf(t, store)
 		c.deleteService("web")
 		deleted := deletedAt(t, store, before, "services/default/web")
-		want := map[string]int64{"services/default/web": before + 1, "ipaddresses/10.96.5.5": before + 1, "nodeports/20500": before + 1, "endpoints/default/web": before + 1}
+		want := map[string]int64{"services/default/web": before + 1, "ipaddresses/10.96.5.5": before + 1, "nodeports/20500": before + 1,
+			"endpoints/default/web": before + 1}
 		for i := range 5 {
 			want[fmt.Sprint("endpointslices/default/web-", i+1)] = before + 1
 		}
@@ -307,7 +311,8 @@ func TestDependentsWithFinalizers(t *testing.T) {
 		if markedEndpoints.ResourceVersion != at || markedEndpoints.DeletionTimestamp == nil || markedEndpoints.Generation != 0 {
 			t.Errorf("round %d: at revision %s the Endpoints are %+v", round, at, markedEndpoints)
 		}
-		if slice, err := slicesOf(c.server).Get(ctx, "marked-before", metav1.GetOptions{}); err != nil || slice.ResourceVersion != markedBefore.ResourceVersion {
+		if slice, err := slicesOf(c.server).Get(ctx, "marked-before", metav1.GetOptions{}); err != nil ||
+			slice.ResourceVersion != markedBefore.ResourceVersion {
 			t.Errorf("round %d: what was marked already is %+v, %v", round, slice, err)
 		}
 		if deleted := deletedAt(t, store, before, "services/default/web"); deleted["endpointslices/default/goes"] != before+1 {
@@ -486,7 +491,8 @@ func TestSlicesAreNotSelectedByService(t *testing.T) {
 	c := creator{t, harness.Start(t, nil)}
 	for _, selector := range []string{"portolan.dev/service=default/web", "addressType=IPv4"} {
 		_, err := slicesOf(c.server).List(t.Context(), metav1.ListOptions{FieldSelector: selector})
-		if !apierrors.IsBadRequest(err) || !strings.Contains(err.Error(), `is not a known field selector: only "metadata.name", "metadata.namespace"`) {
+		if !apierrors.IsBadRequest(err) ||
+			!strings.Contains(err.Error(), `is not a known field selector: only "metadata.name", "metadata.namespace"`) {
 			t.Errorf("%s: %v", selector, err)
 		}
 	}

@@ -54,7 +54,8 @@ func appliedTwices() []appliedTwice {
 		{
 			networkingv1.GroupName, "/ipaddresses/203.0.113.%s",
 			`"kind":"IPAddress","metadata":{"name":"203.0.113.%s","labels":{"a":"b"}},"spec":{"parentRef":{"resource":"reservations","name":"r"}}`,
-			`"kind":"IPAddress","metadata":{"name":"203.0.113.%s","labels":{"a":"c"}},"spec":{"parentRef":{"resource":"reservations","name":"r"}}`, `.metadata.labels.a`,
+			`"kind":"IPAddress","metadata":{"name":"203.0.113.%s","labels":{"a":"c"}},"spec":{"parentRef":{"resource":"reservations","name":"r"}}`,
+			`.metadata.labels.a`,
 		},
 	}
 }

@@ -78,8 +78,9 @@ func expectOwnKinds(t *testing.T, client discovery.DiscoveryInterface) {
 			kinds, name := extension.GetValue().GetYaml(), definition.GetName()
 			group, known := "", strings.HasPrefix(name, "io.k8s.api.core.v1.")
 			for prefix, other := range map[string]string{
-				"dev.portolan.v1.": v1.GroupName, "io.k8s.api.discovery.v1.": discoveryv1.GroupName, "io.k8s.api.networking.v1.": networkingv1.GroupName,
-				"io.k8s.api.events.v1.": eventsv1.GroupName, "io.k8s.api.coordination.v1.": coordinationv1.GroupName,
+				"dev.portolan.v1.": v1.GroupName, "io.k8s.api.discovery.v1.": discoveryv1.GroupName,
+				"io.k8s.api.networking.v1.": networkingv1.GroupName,
+				"io.k8s.api.events.v1.":     eventsv1.GroupName, "io.k8s.api.coordination.v1.": coordinationv1.GroupName,
 			} {
 				if strings.HasPrefix(name, prefix) {
 					group, known = other, true
@@ -90,7 +91,8 @@ func expectOwnKinds(t *testing.T, client discovery.DiscoveryInterface) {
 				continue
 			}
 			seen++
-			if strings.Count(kinds, "kind:") != 1 || !strings.Contains(kinds, "group: "+group) && group != "" || !strings.Contains(kinds, "version: v1\n") {
+			if strings.Count(kinds, "kind:") != 1 || !strings.Contains(kinds, "group: "+group) && group != "" ||
+				!strings.Contains(kinds, "version: v1\n") {
 				t.Errorf("%s is of the kinds\n%s", name, kinds)
 			}
 		}

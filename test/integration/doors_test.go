@@ -75,7 +75,8 @@ func TestTwoDoors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if made.Spec.ClusterIP == "" || made.Spec.Ports[0].NodePort == 0 || ptr.Deref(made.Spec.InternalTrafficPolicy, "") != corev1.ServiceInternalTrafficPolicyCluster {
+	if made.Spec.ClusterIP == "" || made.Spec.Ports[0].NodePort == 0 ||
+		ptr.Deref(made.Spec.InternalTrafficPolicy, "") != corev1.ServiceInternalTrafficPolicyCluster {
 		t.Errorf("it has no address, no port or no defaults: %+v", made.Spec)
 	}
 	found, err := own.Services("default").Get(ctx, "web", metav1.GetOptions{})
@@ -162,7 +163,9 @@ func TestRangesAtTwoDoors(t *testing.T) {
 	if err != nil || !alike(made, found) || len(found.Status.CIDRs) != 1 || found.Status.CIDRs[0].Capacity != 254 {
 		t.Errorf("error %v, found is %+v", err, found)
 	}
-	made.Status.Conditions = []metav1.Condition{{Type: networkingv1.ServiceCIDRConditionReady, Status: metav1.ConditionFalse, Reason: "Test", LastTransitionTime: metav1.Now()}}
+	made.Status.Conditions = []metav1.Condition{
+		{Type: networkingv1.ServiceCIDRConditionReady, Status: metav1.ConditionFalse, Reason: "Test", LastTransitionTime: metav1.Now()},
+	}
 	if made, err = core.ServiceCIDRs().UpdateStatus(ctx, made, metav1.UpdateOptions{}); err != nil || len(made.Status.Conditions) != 1 {
 		t.Fatalf("error %v, the status is %+v", err, made)
 	}
@@ -174,7 +177,8 @@ func TestRangesAtTwoDoors(t *testing.T) {
 		t.Fatal(err)
 	}
 	held, err := core.IPAddresses().Get(ctx, svc.Spec.ClusterIP, metav1.GetOptions{})
-	if want := (networkingv1.ParentReference{Resource: "services", Namespace: "default", Name: "web"}); err != nil || *held.Spec.ParentRef != want {
+	if want := (networkingv1.ParentReference{Resource: "services", Namespace: "default", Name: "web"}); err != nil ||
+		*held.Spec.ParentRef != want {
 		t.Fatalf("error %v, the holder is %+v", err, held.Spec.ParentRef)
 	}
 	// What was read can be written back with labels.
@@ -188,7 +192,8 @@ func TestRangesAtTwoDoors(t *testing.T) {
 	}
 	full, err := own.IPAddresses().Get(ctx, held.Name, metav1.GetOptions{})
 	if want := (v1.ParentReference{Group: v1.GroupName, Resource: "services", Namespace: "default", Name: "web", UID: svc.UID}); err != nil ||
-		*full.Spec.ParentRef != want || full.Labels["a"] != "b" || full.Labels["c"] != "d" || full.Labels[networkingv1.LabelManagedBy] != v1.ManagedByAllocator {
+		*full.Spec.ParentRef != want || full.Labels["a"] != "b" || full.Labels["c"] != "d" ||
+		full.Labels[networkingv1.LabelManagedBy] != v1.ManagedByAllocator {
 		t.Errorf("error %v, the claim is %+v", err, full)
 	}
 	held.ResourceVersion, held.Spec.ParentRef.Name = "", "other"
@@ -212,7 +217,8 @@ func TestRangesAtTwoDoors(t *testing.T) {
 		if _, err := core.IPAddresses().Update(ctx, read, metav1.UpdateOptions{}); err != nil {
 			t.Errorf("a holder of the group %q: %v", group, err)
 		}
-		if kept, err := own.IPAddresses().Get(ctx, name, metav1.GetOptions{}); err != nil || kept.Spec.ParentRef.Group != group || kept.Labels["a"] != "b" {
+		if kept, err := own.IPAddresses().Get(ctx, name, metav1.GetOptions{}); err != nil || kept.Spec.ParentRef.Group != group ||
+			kept.Labels["a"] != "b" {
 			t.Errorf("error %v, a holder of the group %q is of %+v", err, group, kept.Spec.ParentRef)
 		}
 	}
@@ -224,11 +230,14 @@ func TestRefusalsAreOfTheDoor(t *testing.T) {
 	ctx := t.Context()
 	server := harness.Start(t, func(o *options.Options) { o.ClusterIPRanges = []string{"10.96.0.0/24"} })
 	core, own := coreClient(t, server), server.Client.PortolanV1()
-	holder, err := core.CoreV1().Services("default").Create(ctx, coreService("holder", onNodePort(30000), onAddresses("10.96.0.5")), metav1.CreateOptions{})
+	holder, err := core.CoreV1().Services("default").Create(ctx, coreService("holder", onNodePort(30000), onAddresses("10.96.0.5")),
+		metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := own.ServiceCIDRs().Create(ctx, &v1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: "more"}, Spec: v1.ServiceCIDRSpec{CIDRs: []string{"10.97.0.0/24"}}}, metav1.CreateOptions{}); err != nil {
+	if _, err := own.ServiceCIDRs().Create(ctx,
+		&v1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: "more"},
+			Spec: v1.ServiceCIDRSpec{CIDRs: []string{"10.97.0.0/24"}}}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	other := metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: ptr.To(types.UID("other"))}}
@@ -308,8 +317,9 @@ func expectInUse(t *testing.T, core kubernetes.Interface, own portolanv1.Portola
 			core: func() error {
 				return core.NetworkingV1().IPAddresses().Delete(ctx, address, metav1.DeleteOptions{})
 			},
-			own:  func() error { return own.IPAddresses().Delete(ctx, address, metav1.DeleteOptions{}) },
-			want: `Operation cannot be fulfilled on ipaddresses%s "10.96.0.5": the address is held by services%s/default/holder: `, wantGroup: networkingv1.GroupName, kind: "ipaddresses",
+			own:       func() error { return own.IPAddresses().Delete(ctx, address, metav1.DeleteOptions{}) },
+			want:      `Operation cannot be fulfilled on ipaddresses%s "10.96.0.5": the address is held by services%s/default/holder: `,
+			wantGroup: networkingv1.GroupName, kind: "ipaddresses",
 		},
 		{
 			name: "a range in use",
@@ -366,7 +376,8 @@ func TestDeletionWithoutCollector(t *testing.T) {
 	ctx := t.Context()
 	server := harness.Start(t, nil)
 	services := coreClient(t, server).CoreV1().Services("default")
-	for _, policy := range []metav1.DeletionPropagation{metav1.DeletePropagationForeground, metav1.DeletePropagationOrphan, metav1.DeletePropagationBackground} {
+	for _, policy := range []metav1.DeletionPropagation{metav1.DeletePropagationForeground, metav1.DeletePropagationOrphan,
+		metav1.DeletePropagationBackground} {
 		if _, err := services.Create(ctx, coreService("web"), metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}

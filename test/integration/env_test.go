@@ -104,7 +104,8 @@ export TOAD_SVC_PORT_80_TCP_PROTO='tcp'
 export TOAD_SVC_PORT_80_TCP_PORT='80'
 export TOAD_SVC_PORT_80_TCP_ADDR='10.96.0.7'
 `, "")
-	s.expect(`eval "$(portolan env)"; sh -c 'echo $TOAD_SVC_SERVICE_HOST:$TOAD_SVC_SERVICE_PORT $SIX_PORT'`, "10.96.0.7:80 tcp://[fd00:96::6]:80\n", "")
+	s.expect(`eval "$(portolan env)"; sh -c 'echo $TOAD_SVC_SERVICE_HOST:$TOAD_SVC_SERVICE_PORT $SIX_PORT'`,
+		"10.96.0.7:80 tcp://[fd00:96::6]:80\n", "")
 
 	create("default", "kubernetes", onAddresses("10.96.0.1"))
 	create("team", "1toad", onAddresses("10.96.0.8"))
@@ -112,9 +113,12 @@ export TOAD_SVC_PORT_80_TCP_ADDR='10.96.0.7'
 		return `Left out, as -o ` + format + ` can't say them: ["1TOAD_SERVICE_HOST" "1TOAD_SERVICE_PORT" "1TOAD_SERVICE_PORT_A" "1TOAD_PORT" ` +
 			`"1TOAD_PORT_80_TCP" "1TOAD_PORT_80_TCP_PROTO" "1TOAD_PORT_80_TCP_PORT" "1TOAD_PORT_80_TCP_ADDR"]` + "\n"
 	}
-	s.expect(`set -e; eval "$(portolan env)"; echo $KUBERNETES_SERVICE_HOST $TOAD_SVC_SERVICE_HOST $ELSEWHERE_SERVICE_HOST`, "10.96.0.1 10.96.0.7\n", left("sh"))
-	s.expect(`portolan env -o dotenv >.env; set -a; . ./.env; sh -c 'echo $KUBERNETES_PORT $SIX_PORT'`, "tcp://10.96.0.1:80 tcp://[fd00:96::6]:80\n", left("dotenv"))
-	s.expect(`eval "$(portolan env --namespace=default)"; echo $KUBERNETES_SERVICE_PORT $ELSEWHERE_SERVICE_PORT $TOAD_SVC_SERVICE_PORT`, "80 80\n", "")
+	s.expect(`set -e; eval "$(portolan env)"; echo $KUBERNETES_SERVICE_HOST $TOAD_SVC_SERVICE_HOST $ELSEWHERE_SERVICE_HOST`,
+		"10.96.0.1 10.96.0.7\n", left("sh"))
+	s.expect(`portolan env -o dotenv >.env; set -a; . ./.env; sh -c 'echo $KUBERNETES_PORT $SIX_PORT'`,
+		"tcp://10.96.0.1:80 tcp://[fd00:96::6]:80\n", left("dotenv"))
+	s.expect(`eval "$(portolan env --namespace=default)"; echo $KUBERNETES_SERVICE_PORT $ELSEWHERE_SERVICE_PORT $TOAD_SVC_SERVICE_PORT`,
+		"80 80\n", "")
 	var values map[string]string
 	if out, errOut, err := s.run("portolan env -o json"); err != nil || errOut != "" || json.Unmarshal([]byte(out), &values) != nil ||
 		len(values) != 4*8 || values["1TOAD_SERVICE_HOST"] != "10.96.0.8" || values["KUBERNETES_SERVICE_HOST"] != "10.96.0.1" {

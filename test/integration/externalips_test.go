@@ -50,7 +50,8 @@ func TestExternalIPs(t *testing.T) {
 		t.Fatal(err)
 	}
 	patch := func(addresses string, subresources ...string) error {
-		_, err := denies.Patch(ctx, "x1", types.MergePatchType, []byte(`{"spec":{"externalIPs":`+addresses+`}}`), metav1.PatchOptions{}, subresources...)
+		_, err := denies.Patch(ctx, "x1", types.MergePatchType, []byte(`{"spec":{"externalIPs":`+addresses+`}}`), metav1.PatchOptions{},
+			subresources...)
 		return err
 	}
 	svc.Spec.ExternalIPs = []string{"192.0.2.1", "192.0.2.3"}

@@ -96,9 +96,11 @@ func TestClaimsOfServicesAreGuarded(t *testing.T) {
 			if err := kind.patch(label); err != nil {
 				t.Error(err)
 			}
-			expectConflict(t, "finalizer", kind.patch(`{"metadata":{"finalizers":["example.com/f"]}}`), kind.name, "is held by services", "/default/web")
+			expectConflict(t, "finalizer", kind.patch(`{"metadata":{"finalizers":["example.com/f"]}}`), kind.name, "is held by services",
+				"/default/web")
 		}
-		if _, err := ports.Patch(ctx, "20500", types.MergePatchType, []byte(`{"spec":{"protocols":["UDP"]}}`), metav1.PatchOptions{}); !apierrors.IsInvalid(err) && !apierrors.IsConflict(err) {
+		if _, err := ports.Patch(ctx, "20500", types.MergePatchType, []byte(`{"spec":{"protocols":["UDP"]}}`),
+			metav1.PatchOptions{}); !apierrors.IsInvalid(err) && !apierrors.IsConflict(err) {
 			t.Errorf("edit of the protocols: %v", err)
 		}
 	}
@@ -109,8 +111,9 @@ func TestClaimsOfServicesAreGuarded(t *testing.T) {
 	}
 	// A claim that got a finalizer of somebody's, which earlier releases let pass,
 	// goes with its Service all the same.
-	putStored(t, store, "nodeports/20500", `{"apiVersion":"portolan.dev/v1","kind":"NodePort","metadata":{"name":"20500","uid":"p","finalizers":["example.com/f"]},`+
-		`"spec":{"protocols":["TCP"],"parentRef":{"group":"portolan.dev","resource":"services","namespace":"default","name":"web","uid":"`+string(svc.UID)+`"}}}`)
+	putStored(t, store, "nodeports/20500",
+		`{"apiVersion":"portolan.dev/v1","kind":"NodePort","metadata":{"name":"20500","uid":"p","finalizers":["example.com/f"]},`+
+			`"spec":{"protocols":["TCP"],"parentRef":{"group":"portolan.dev","resource":"services","namespace":"default","name":"web","uid":"`+string(svc.UID)+`"}}}`)
 	if err := servicesOf(replicas[1]).Delete(ctx, "web", metav1.DeleteOptions{}); err != nil {
 		t.Error(err)
 	}
@@ -125,16 +128,20 @@ func TestReservations(t *testing.T) {
 	ref := &v1.ParentReference{Resource: "nodes", Name: "router"}
 	api := replicas[0].Client.PortolanV1()
 	for _, address := range []string{"10.96.0.1", "10.96.0.2", "10.96.0.3"} {
-		if _, err := api.IPAddresses().Create(ctx, &v1.IPAddress{ObjectMeta: metav1.ObjectMeta{Name: address}, Spec: v1.IPAddressSpec{ParentRef: ref}}, metav1.CreateOptions{}); err != nil {
+		if _, err := api.IPAddresses().Create(ctx,
+			&v1.IPAddress{ObjectMeta: metav1.ObjectMeta{Name: address},
+				Spec: v1.IPAddressSpec{ParentRef: ref}}, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for _, port := range []string{"20000", "20001"} {
-		if _, err := api.NodePorts().Create(ctx, &v1.NodePort{ObjectMeta: metav1.ObjectMeta{Name: port}, Spec: v1.NodePortSpec{ParentRef: ref}}, metav1.CreateOptions{}); err != nil {
+		if _, err := api.NodePorts().Create(ctx, &v1.NodePort{ObjectMeta: metav1.ObjectMeta{Name: port}, Spec: v1.NodePortSpec{ParentRef: ref}},
+			metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	forged := &v1.NodePort{ObjectMeta: metav1.ObjectMeta{Name: "20002"}, Spec: v1.NodePortSpec{ParentRef: &v1.ParentReference{Resource: "services", Namespace: "default", Name: "x", UID: "u"}}}
+	forged := &v1.NodePort{ObjectMeta: metav1.ObjectMeta{Name: "20002"},
+		Spec: v1.NodePortSpec{ParentRef: &v1.ParentReference{Resource: "services", Namespace: "default", Name: "x", UID: "u"}}}
 	if _, err := api.NodePorts().Create(ctx, forged, metav1.CreateOptions{}); !apierrors.IsInvalid(err) {
 		t.Errorf("a claim with a uid was taken from a client: %v", err)
 	}
@@ -237,16 +244,20 @@ func TestNodePortRangeInUse(t *testing.T) {
 	}
 	setPorts := func(on int, entries ...string) error {
 		body := fmt.Sprintf(`{"spec":{"ports":["%s"]}}`, strings.Join(entries, `","`))
-		_, err := replicas[on].Client.PortolanV1().NodePortRanges().Patch(ctx, v1.DefaultRangeName, types.MergePatchType, []byte(body), metav1.PatchOptions{})
+		_, err := replicas[on].Client.PortolanV1().NodePortRanges().Patch(ctx, v1.DefaultRangeName, types.MergePatchType, []byte(body),
+			metav1.PatchOptions{})
 		return err
 	}
 	for on := range replicas {
 		for _, entries := range [][]string{{"20000-20007"}, {"20009"}, {"20000-20007", "20009-20019"}} {
-			if err := setPorts(on, entries...); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "20008 is held by services.portolan.dev/default/web") {
+			if err := setPorts(on, entries...); !apierrors.IsInvalid(err) ||
+				!strings.Contains(err.Error(), "20008 is held by services.portolan.dev/default/web") {
 				t.Errorf("range to %v: got %v, want a 422 that names the holder", entries, err)
 			}
 		}
-		expectConflict(t, "delete in use", replicas[on].Client.PortolanV1().NodePortRanges().Delete(ctx, v1.DefaultRangeName, metav1.DeleteOptions{}), "20008", "services.portolan.dev/default/web")
+		expectConflict(t, "delete in use",
+			replicas[on].Client.PortolanV1().NodePortRanges().Delete(ctx, v1.DefaultRangeName,
+				metav1.DeleteOptions{}), "20008", "services.portolan.dev/default/web")
 		for _, entries := range [][]string{{"20000-20019"}, {"20008"}, {"20005-20008", "20020"}, {"20000-20009"}} {
 			if err := setPorts(on, entries...); err != nil {
 				t.Errorf("range to %v: %v", entries, err)
@@ -258,7 +269,8 @@ func TestNodePortRangeInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := servicesOf(replicas[0]).Create(ctx, serviceWith("outside", onNodePort(20001)), metav1.CreateOptions{})
-	expectInvalid(t, "port outside", err, "spec.ports[0].nodePort: Invalid value: 20001: provided port is not in the valid range. The range of valid ports is 20005-20008")
+	expectInvalid(t, "port outside", err,
+		"spec.ports[0].nodePort: Invalid value: 20001: provided port is not in the valid range. The range of valid ports is 20005-20008")
 	if err := servicesOf(replicas[1]).Delete(ctx, "web", metav1.DeleteOptions{}); err != nil {
 		t.Error(err)
 	}
@@ -341,7 +353,8 @@ func TestCreatesAgainstTheDeletionOfTheirRange(t *testing.T) {
 					deleted.Add(1)
 					return true, nil
 				// Both are answers for a client to come back on.
-				case apierrors.IsConflict(err) && strings.Contains(err.Error(), "is held by services.portolan.dev/default/"), apierrors.IsTooManyRequests(err):
+				case apierrors.IsConflict(err) &&
+					strings.Contains(err.Error(), "is held by services.portolan.dev/default/"), apierrors.IsTooManyRequests(err):
 					refused.Add(1)
 					return false, nil
 				}
@@ -361,14 +374,16 @@ func TestCreatesAgainstTheDeletionOfTheirRange(t *testing.T) {
 			}
 			// Until something was created with it there.
 			before := inside.Load()
-			_ = wait.PollUntilContextTimeout(ctx, time.Millisecond, time.Minute, true, func(context.Context) (bool, error) { return inside.Load() > before+10, nil })
+			_ = wait.PollUntilContextTimeout(ctx, time.Millisecond, time.Minute, true,
+				func(context.Context) (bool, error) { return inside.Load() > before+10, nil })
 			other := replicas[1-round%2].Client.PortolanV1()
 			until("ServiceCIDR", func() error { return other.ServiceCIDRs().Delete(ctx, "extra", metav1.DeleteOptions{}) })
 			until("NodePortRange", func() error { return other.NodePortRanges().Delete(ctx, "extra", metav1.DeleteOptions{}) })
 		}
 	})
 	all.Wait()
-	t.Logf("%d creates, %d refused as outside; %d deletions of ranges, %d refused", inside.Load(), outside.Load(), deleted.Load(), refused.Load())
+	t.Logf("%d creates, %d refused as outside; %d deletions of ranges, %d refused", inside.Load(), outside.Load(), deleted.Load(),
+		refused.Load())
 	expectQuiet(t, store)
 	expectAllocated(t, replicas, []int64{0}, 0)
 }
@@ -384,7 +399,8 @@ func TestUnusedRangesGoWhileServicesCome(t *testing.T) {
 	for worker := range 8 {
 		busy.Go(func() {
 			for i := 0; !stop.Load(); i++ {
-				if _, err := servicesOf(replicas[0]).Create(ctx, serviceWith(fmt.Sprintf("s-%d-%d", worker, i), onNodePort(0)), metav1.CreateOptions{}); err != nil {
+				if _, err := servicesOf(replicas[0]).Create(ctx, serviceWith(fmt.Sprintf("s-%d-%d", worker, i), onNodePort(0)),
+					metav1.CreateOptions{}); err != nil {
 					t.Error(err)
 					return
 				}
@@ -394,8 +410,12 @@ func TestUnusedRangesGoWhileServicesCome(t *testing.T) {
 	api := replicas[0].Client.PortolanV1()
 	for i := range 10 {
 		name := fmt.Sprint("unused-", i)
-		cidr := &v1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1.ServiceCIDRSpec{CIDRs: []string{fmt.Sprintf("10.%d.0.0/30", 97+i)}}}
-		ports := &v1.NodePortRange{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1.NodePortRangeSpec{Ports: []string{fmt.Sprint(10000 + i)}, AutoAssign: ptr.To(false)}}
+		cidr := &v1.ServiceCIDR{
+			ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1.ServiceCIDRSpec{CIDRs: []string{fmt.Sprintf("10.%d.0.0/30", 97+i)}},
+		}
+		ports := &v1.NodePortRange{
+			ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1.NodePortRangeSpec{Ports: []string{fmt.Sprint(10000 + i)}, AutoAssign: ptr.To(false)},
+		}
 		if _, err := api.ServiceCIDRs().Create(ctx, cidr, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}

@@ -36,7 +36,8 @@ func TestHeldClaimsBelongToTheServer(t *testing.T) {
 	t.Parallel()
 	store, replicas := harness.Replicas(t, 1, withRanges("20000-20999", "10.96.0.0/16"))
 	ctx, server := t.Context(), replicas[0]
-	if _, err := servicesOf(server).Create(ctx, serviceWith("web", onNodePort(20500), onAddresses("10.96.5.5")), metav1.CreateOptions{}); err != nil {
+	if _, err := servicesOf(server).Create(ctx, serviceWith("web", onNodePort(20500), onAddresses("10.96.5.5")),
+		metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	client := server.Client.PortolanV1().RESTClient()
@@ -48,8 +49,10 @@ func TestHeldClaimsBelongToTheServer(t *testing.T) {
 			// addressOnly is about what the claim on a port doesn't have.
 			addressOnly bool
 		}{
-			{"finalizer", `{"metadata":{"finalizers":["example.com/f"]}}`, `[{"op":"add","path":"/metadata/finalizers","value":["example.com/f"]}]`, false},
-			{"owner", `{"metadata":{"ownerReferences":` + owner + `}}`, `[{"op":"add","path":"/metadata/ownerReferences","value":` + owner + `}]`, false},
+			{"finalizer", `{"metadata":{"finalizers":["example.com/f"]}}`, `[{"op":"add","path":"/metadata/finalizers","value":["example.com/f"]}]`,
+				false},
+			{"owner", `{"metadata":{"ownerReferences":` + owner + `}}`, `[{"op":"add","path":"/metadata/ownerReferences","value":` + owner + `}]`,
+				false},
 			{"label stripped", `{"metadata":{"labels":{"ipaddress.kubernetes.io/managed-by":null}}}`,
 				`[{"op":"remove","path":"/metadata/labels/ipaddress.kubernetes.io~1managed-by"}]`, true},
 			{"labels stripped", `{"metadata":{"labels":null}}`, `[{"op":"remove","path":"/metadata/labels"}]`, true},
@@ -69,15 +72,18 @@ func TestHeldClaimsBelongToTheServer(t *testing.T) {
 			err = client.Put().AbsPath(path).Body(mustMerge(t, before, test.merge)).Do(ctx).Error()
 			expectConflict(t, "put, "+what, err, "while the Service holds")
 		}
-		applied := mustMerge(t, map[string]any{"apiVersion": before["apiVersion"], "kind": before["kind"], "metadata": map[string]any{"name": before["metadata"].(map[string]any)["name"]}},
+		applied := mustMerge(t, map[string]any{"apiVersion": before["apiVersion"], "kind": before["kind"],
+			"metadata": map[string]any{"name": before["metadata"].(map[string]any)["name"]}},
 			`{"metadata":{"finalizers":["example.com/f"]}}`)
 		err := client.Patch(types.ApplyPatchType).AbsPath(path).Param("fieldManager", "x").Param("force", "true").Body(applied).Do(ctx).Error()
 		expectConflict(t, "apply, finalizer of "+path, err, "while the Service holds")
-		for _, policy := range []metav1.DeletionPropagation{metav1.DeletePropagationBackground, metav1.DeletePropagationForeground, metav1.DeletePropagationOrphan} {
+		for _, policy := range []metav1.DeletionPropagation{metav1.DeletePropagationBackground, metav1.DeletePropagationForeground,
+			metav1.DeletePropagationOrphan} {
 			err := client.Delete().AbsPath(path).Body(&metav1.DeleteOptions{PropagationPolicy: &policy}).Do(ctx).Error()
 			expectConflict(t, string(policy)+" delete of "+path, err, "is held by services")
 		}
-		if err := client.Patch(types.MergePatchType).AbsPath(path + "/status").Body([]byte(`{"metadata":{"finalizers":["example.com/f"]}}`)).Do(ctx).Error(); !apierrors.IsNotFound(err) {
+		if err := client.Patch(types.MergePatchType).AbsPath(path +
+			"/status").Body([]byte(`{"metadata":{"finalizers":["example.com/f"]}}`)).Do(ctx).Error(); !apierrors.IsNotFound(err) {
 			t.Errorf("status of %s: %v, want a 404", path, err)
 		}
 		// Labels and annotations of the writer's own are his.
@@ -168,7 +174,8 @@ func TestHostileWriterOfClaims(t *testing.T) {
 	owners.Wait()
 	// Those that are left go while the writers go on.
 	for i := range services {
-		if err := servicesOf(replicas[i%2]).Delete(t.Context(), fmt.Sprintf("svc-%d", i), metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+		if err := servicesOf(replicas[i%2]).Delete(t.Context(), fmt.Sprintf("svc-%d", i), metav1.DeleteOptions{}); err != nil &&
+			!apierrors.IsNotFound(err) {
 			t.Errorf("delete under attack: %v", err)
 		}
 	}
@@ -270,14 +277,18 @@ func (w claimWriter) write(ctx context.Context) {
 		}
 		request = w.client.Put().AbsPath(path).Body(merged)
 	case 1:
-		applied, err := mergePatched(map[string]any{"apiVersion": claim["apiVersion"], "kind": claim["kind"], "metadata": map[string]any{"name": name}}, body)
+		applied, err := mergePatched(map[string]any{"apiVersion": claim["apiVersion"], "kind": claim["kind"],
+			"metadata": map[string]any{"name": name}}, body)
 		if err != nil {
 			w.t.Error(err)
 			return
 		}
-		request = w.client.Patch(types.ApplyPatchType).AbsPath(path).Param("force", "true").Param("fieldManager", fmt.Sprintf("m-%d", n)).Body(applied)
+		request = w.client.Patch(types.ApplyPatchType).AbsPath(path).Param("force", "true").Param("fieldManager",
+			fmt.Sprintf("m-%d", n)).Body(applied)
 	case 2:
-		policies := []metav1.DeletionPropagation{metav1.DeletePropagationBackground, metav1.DeletePropagationForeground, metav1.DeletePropagationOrphan}
+		policies := []metav1.DeletionPropagation{
+			metav1.DeletePropagationBackground, metav1.DeletePropagationForeground, metav1.DeletePropagationOrphan,
+		}
 		request = w.client.Delete().AbsPath(path).Body(&metav1.DeleteOptions{PropagationPolicy: &policies[w.random.IntN(3)]})
 	case 3:
 		request = w.client.Delete().AbsPath(collection)
@@ -289,7 +300,8 @@ func (w claimWriter) write(ctx context.Context) {
 
 // check wants a refusal to be the writer's fault.
 func (w claimWriter) check(ctx context.Context, what string, err error) {
-	known := []func(error) bool{apierrors.IsConflict, apierrors.IsInvalid, apierrors.IsNotFound, apierrors.IsBadRequest, apierrors.IsTooManyRequests}
+	known := []func(error) bool{apierrors.IsConflict, apierrors.IsInvalid, apierrors.IsNotFound, apierrors.IsBadRequest,
+		apierrors.IsTooManyRequests}
 	if err == nil || ctx.Err() != nil || slices.ContainsFunc(known, func(is func(error) bool) bool { return is(err) }) {
 		return
 	}

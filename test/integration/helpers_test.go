@@ -88,7 +88,8 @@ func expectAllocated(t *testing.T, servers []*harness.Server, addresses []int64,
 			if nodePorts, err = server.Client.PortolanV1().NodePortRanges().Get(ctx, v1.DefaultRangeName, metav1.GetOptions{}); err != nil {
 				return false, err
 			}
-			right := len(cidr.Status.CIDRs) == len(addresses) && nodePorts.Status.Allocated == ports && nodePorts.Status.Free == nodePorts.Status.Capacity-ports
+			right := len(cidr.Status.CIDRs) == len(addresses) && nodePorts.Status.Allocated == ports &&
+				nodePorts.Status.Free == nodePorts.Status.Capacity-ports
 			for i := range addresses {
 				usage := cidr.Status.CIDRs[i]
 				right = right && usage.Allocated == addresses[i] && usage.Free == usage.Capacity-addresses[i]
@@ -96,7 +97,8 @@ func expectAllocated(t *testing.T, servers []*harness.Server, addresses []int64,
 			return right, nil
 		})
 		if err != nil {
-			t.Errorf("replica %d says %+v and %+v, want %d addresses and %d ports to be held (%v)", i, cidr.Status.CIDRs, nodePorts.Status, addresses, ports, err)
+			t.Errorf("replica %d says %+v and %+v, want %d addresses and %d ports to be held (%v)", i, cidr.Status.CIDRs, nodePorts.Status,
+				addresses, ports, err)
 		}
 	}
 }

@@ -40,11 +40,13 @@ func TestIngresses(t *testing.T) {
 		t.Errorf("made %+v", made)
 	}
 	made.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{{IP: "192.0.2.1"}}
-	if made, err = ingresses.UpdateStatus(ctx, made, metav1.UpdateOptions{}); err != nil || made.Status.LoadBalancer.Ingress[0].IP != "192.0.2.1" {
+	if made, err = ingresses.UpdateStatus(ctx, made, metav1.UpdateOptions{}); err != nil ||
+		made.Status.LoadBalancer.Ingress[0].IP != "192.0.2.1" {
 		t.Fatalf("its status: %+v, error %v", made, err)
 	}
 	made.Spec.DefaultBackend.Service.Name, made.Status = "other", networkingv1.IngressStatus{}
-	if made, err = ingresses.Update(ctx, made, metav1.UpdateOptions{}); err != nil || made.Generation != 2 || len(made.Status.LoadBalancer.Ingress) != 1 {
+	if made, err = ingresses.Update(ctx, made, metav1.UpdateOptions{}); err != nil || made.Generation != 2 ||
+		len(made.Status.LoadBalancer.Ingress) != 1 {
 		t.Fatalf("its spec: %+v, error %v", made, err)
 	}
 	made.Spec.DefaultBackend.Service.Port.Number = 80
@@ -69,13 +71,16 @@ func TestDefaultIngressClass(t *testing.T) {
 	classes := client.NetworkingV1().IngressClasses()
 	class := &networkingv1.IngressClass{
 		ObjectMeta: metav1.ObjectMeta{Name: "web"},
-		Spec:       networkingv1.IngressClassSpec{Controller: "example.com/a", Parameters: &networkingv1.IngressClassParametersReference{Kind: "Config", Name: "a"}},
+		Spec: networkingv1.IngressClassSpec{
+			Controller: "example.com/a", Parameters: &networkingv1.IngressClassParametersReference{Kind: "Config", Name: "a"},
+		},
 	}
 	made, err := classes.Create(ctx, class, metav1.CreateOptions{})
 	if err != nil || *made.Spec.Parameters.Scope != "Cluster" || made.Generation != 1 {
 		t.Fatalf("made %+v, error %v", made, err)
 	}
-	if _, err := classes.Patch(ctx, "web", types.MergePatchType, []byte(`{"spec":{"controller":"example.com/b"}}`), metav1.PatchOptions{}); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "field is immutable") {
+	if _, err := classes.Patch(ctx, "web", types.MergePatchType, []byte(`{"spec":{"controller":"example.com/b"}}`),
+		metav1.PatchOptions{}); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "field is immutable") {
 		t.Errorf("another controller: %v", err)
 	}
 	expectClass(t, client, nil)
@@ -94,7 +99,8 @@ func TestDefaultIngressClass(t *testing.T) {
 func expectClass(t *testing.T, client kubernetes.Interface, want *string) {
 	t.Helper()
 	eventually(t, "the class "+ptr.Deref(want, "none"), func(ctx context.Context) (bool, error) {
-		made, err := client.NetworkingV1().Ingresses(corev1.NamespaceDefault).Create(ctx, ingressNamed("a"), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		made, err := client.NetworkingV1().Ingresses(corev1.NamespaceDefault).Create(ctx, ingressNamed("a"),
+			metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		return err == nil && ptr.Equal(made.Spec.IngressClassName, want), err
 	})
 }

@@ -47,7 +47,8 @@ func TestKubernetesService(t *testing.T) {
 		if apierrors.IsNotFound(err) {
 			return false, nil
 		}
-		return err == nil && service.Spec.ClusterIP == "10.96.0.1" && service.Spec.Ports[0].Port == 443 && service.Labels["component"] == "apiserver", err
+		return err == nil && service.Spec.ClusterIP == "10.96.0.1" && service.Spec.Ports[0].Port == 443 &&
+			service.Labels["component"] == "apiserver", err
 	})
 	expectServers(t, client, at("192.0.2.1", first), at("192.0.2.2", second))
 	if err := second.Stop(); err != nil {
@@ -113,7 +114,8 @@ func TestKubernetesServiceWithoutAnAddress(t *testing.T) {
 	t.Parallel()
 	etcd := harness.StartEtcd(t)
 	before := coreClient(t, harness.Start(t, harness.On(etcd)))
-	thief, err := before.CoreV1().Services("default").Create(t.Context(), coreService("thief", func(spec *corev1.ServiceSpec) { spec.ClusterIP = "10.96.0.1" }), metav1.CreateOptions{})
+	thief, err := before.CoreV1().Services("default").Create(t.Context(),
+		coreService("thief", func(spec *corev1.ServiceSpec) { spec.ClusterIP = "10.96.0.1" }), metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +130,8 @@ func TestKubernetesServiceWithoutAnAddress(t *testing.T) {
 	}
 	eventually(t, "an event", func(ctx context.Context) (bool, error) {
 		items, err := events(ctx)
-		return len(items) == 1 && strings.Contains(items[0].Message, "10.96.0.1") && strings.Contains(items[0].Message, "--kubernetes-service=false"), err
+		return len(items) == 1 && strings.Contains(items[0].Message, "10.96.0.1") &&
+			strings.Contains(items[0].Message, "--kubernetes-service=false"), err
 	})
 	if err := client.CoreV1().Services("default").Delete(t.Context(), thief.Name, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
@@ -150,7 +153,8 @@ func expectServers(t *testing.T, client kubernetes.Interface, want ...string) {
 		if err != nil {
 			return false, ignoreNotFound(err)
 		}
-		list, err := client.DiscoveryV1().EndpointSlices("default").List(ctx, metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=kubernetes"})
+		list, err := client.DiscoveryV1().EndpointSlices("default").List(ctx,
+			metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=kubernetes"})
 		if err != nil {
 			return false, err
 		}

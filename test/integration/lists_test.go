@@ -76,7 +76,8 @@ func TestListsComeFromTheWatchCache(t *testing.T) {
 		}
 		metrics, err := client.Discovery().RESTClient().Get().AbsPath("/metrics").Do(ctx).Raw()
 		for line := range strings.Lines(string(metrics)) {
-			if strings.HasPrefix(line, "apiserver_watch_cache_consistent_read_total") && strings.Contains(line, `resource="services",success="true"`) {
+			if strings.HasPrefix(line, "apiserver_watch_cache_consistent_read_total") &&
+				strings.Contains(line, `resource="services",success="true"`) {
 				return true, nil
 			}
 		}

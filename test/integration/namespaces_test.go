@@ -24,7 +24,8 @@ const soon = time.Minute
 
 func newNamespace(t *testing.T, client kubernetes.Interface, name string) *corev1.Namespace {
 	t.Helper()
-	namespace, err := client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+	namespace, err := client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}},
+		metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,14 +73,17 @@ func TestNamespaces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if made.Labels[corev1.LabelMetadataName] != made.Name || made.Status.Phase != corev1.NamespaceActive || !slices.Contains(made.Spec.Finalizers, corev1.FinalizerKubernetes) {
+	if made.Labels[corev1.LabelMetadataName] != made.Name || made.Status.Phase != corev1.NamespaceActive ||
+		!slices.Contains(made.Spec.Finalizers, corev1.FinalizerKubernetes) {
 		t.Errorf("made %+v", made)
 	}
 	made.Spec.Finalizers, made.Status.Phase = nil, corev1.NamespaceTerminating
-	if made, err = namespaces.Update(ctx, made, metav1.UpdateOptions{}); err != nil || len(made.Spec.Finalizers) != 1 || made.Status.Phase != corev1.NamespaceActive {
+	if made, err = namespaces.Update(ctx, made, metav1.UpdateOptions{}); err != nil || len(made.Spec.Finalizers) != 1 ||
+		made.Status.Phase != corev1.NamespaceActive {
 		t.Errorf("updated to %+v, error %v", made, err)
 	}
-	applied, err := namespaces.Apply(ctx, applycorev1.Namespace(made.Name).WithLabels(map[string]string{"a": "b"}), metav1.ApplyOptions{FieldManager: "test"})
+	applied, err := namespaces.Apply(ctx, applycorev1.Namespace(made.Name).WithLabels(map[string]string{"a": "b"}),
+		metav1.ApplyOptions{FieldManager: "test"})
 	if err != nil || applied.Labels["a"] != "b" {
 		t.Errorf("applied %+v, error %v", applied, err)
 	}
@@ -90,12 +94,20 @@ func TestNamespaces(t *testing.T) {
 	}{
 		"a bad name":   {create(ctx, client, "a.b"), `Namespace "a.b" is invalid: metadata.name: Invalid value: "a.b": must not contain dots`},
 		"a taken name": {create(ctx, client, "default"), `namespaces "default" already exists`},
-		"a phase": {second(namespaces.Patch(ctx, "default", "application/merge-patch+json", []byte(`{"status":{"phase":"Terminating"}}`), metav1.PatchOptions{}, "status")),
+		"a phase": {second(namespaces.Patch(ctx, "default", "application/merge-patch+json", []byte(`{"status":{"phase":"Terminating"}}`),
+			metav1.PatchOptions{}, "status")),
 			"status.Phase: Invalid value: \"Terminating\": may only be 'Active' if `deletionTimestamp` is empty"},
-		"the end of default":    {namespaces.Delete(ctx, "default", metav1.DeleteOptions{}), `namespaces "default" is forbidden: this namespace may not be deleted`},
-		"another one's UID":     {namespaces.Delete(ctx, made.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions("a")}), "Precondition failed: UID in precondition: a"},
-		"a Service in no place": {second(client.CoreV1().Services("none").Create(ctx, coreService("a"), metav1.CreateOptions{})), `namespaces "none" not found`},
-		"a field":               {second(namespaces.List(ctx, metav1.ListOptions{FieldSelector: "spec.a=b"})), "field label not supported: spec.a"},
+		"the end of default": {
+			namespaces.Delete(ctx, "default", metav1.DeleteOptions{}), `namespaces "default" is forbidden: this namespace may not be deleted`,
+		},
+		"another one's UID": {namespaces.Delete(ctx, made.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions("a")}),
+			"Precondition failed: UID in precondition: a"},
+		"a Service in no place": {
+			second(client.CoreV1().Services("none").Create(ctx, coreService("a"), metav1.CreateOptions{})), `namespaces "none" not found`,
+		},
+		"a field": {
+			second(namespaces.List(ctx, metav1.ListOptions{FieldSelector: "spec.a=b"})), "field label not supported: spec.a",
+		},
 	} {
 		if test.err == nil || !strings.Contains(test.err.Error(), test.want) {
 			t.Errorf("%s: got %v, want %s", what, test.err, test.want)
@@ -160,7 +172,8 @@ func TestNamespaceDeletion(t *testing.T) {
 			"Some content in the namespace has finalizers remaining: example.com/wait in 1 resource instances",
 		}), nil
 	})
-	if _, err := services.Patch(ctx, "kept", "application/merge-patch+json", []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{}); err != nil {
+	if _, err := services.Patch(ctx, "kept", "application/merge-patch+json", []byte(`{"metadata":{"finalizers":null}}`),
+		metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the namespace is gone", gone(client, "team"))

@@ -111,7 +111,8 @@ func TestRefusedReplacesAgainstThieves(t *testing.T) {
 			t.Fatal(err)
 		}
 		label := func() {
-			if _, err := servicesOf(replicas[round%2]).Patch(ctx, name, types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"b"}}}`), metav1.PatchOptions{}); err != nil {
+			if _, err := servicesOf(replicas[round%2]).Patch(ctx, name, types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"b"}}}`),
+				metav1.PatchOptions{}); err != nil {
 				t.Error(err)
 			}
 		}
@@ -168,7 +169,8 @@ func TestRefusedReplacesAgainstThieves(t *testing.T) {
 			t.Errorf("replace (of a stale object: %t): %v", certain, replaceErr)
 		}
 		if portThieves.Load() > mayPort || addressThieves.Load() > mayAddress {
-			t.Errorf("round %d: replace ended with %v, %d got its port and %d its address", round, replaceErr, portThieves.Load(), addressThieves.Load())
+			t.Errorf("round %d: replace ended with %v, %d got its port and %d its address", round, replaceErr, portThieves.Load(),
+				addressThieves.Load())
 		}
 		stolen += int(portThieves.Load() + addressThieves.Load())
 		harness.Verify(t, store.Client)
@@ -184,7 +186,8 @@ func TestDualStackAllOrNothing(t *testing.T) {
 	t.Parallel()
 	store, replicas := harness.Replicas(t, 2, withRanges("20000-20999", "10.96.0.0/24", "fd00:10:96::/112"))
 	ctx := t.Context()
-	if _, err := servicesOf(replicas[0]).Create(ctx, serviceWith("holder", onAddresses("10.96.0.10", "fd00:10:96::10")), metav1.CreateOptions{}); err != nil {
+	if _, err := servicesOf(replicas[0]).Create(ctx, serviceWith("holder", onAddresses("10.96.0.10", "fd00:10:96::10")),
+		metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	for i, addresses := range [][]string{
@@ -216,7 +219,9 @@ func TestDualStackAllOrNothing(t *testing.T) {
 			switch {
 			case err == nil:
 				won.Add(1)
-			case apierrors.IsInvalid(err) && (strings.HasSuffix(withoutHolder(err), addressTaken(&svc.Spec, v4)) || strings.HasSuffix(withoutHolder(err), addressTaken(&svc.Spec, v6))):
+			case apierrors.IsInvalid(err) &&
+				(strings.HasSuffix(withoutHolder(err), addressTaken(&svc.Spec, v4)) ||
+					strings.HasSuffix(withoutHolder(err), addressTaken(&svc.Spec, v6))):
 			default:
 				t.Errorf("create of %s: %v", svc.Name, err)
 			}
@@ -231,7 +236,8 @@ func TestDualStackAllOrNothing(t *testing.T) {
 	deleteAllServices(t, replicas[1])
 	expectAllocated(t, replicas, []int64{0, 0}, 0)
 	for i, addresses := range [][]string{{"10.96.0.11", "fd00:10:96::11"}, {"10.96.0.100", "fd00:10:96::100"}} {
-		if _, err := servicesOf(replicas[i]).Create(ctx, serviceWith(fmt.Sprintf("free-%d", i), onAddresses(addresses...)), metav1.CreateOptions{}); err != nil {
+		if _, err := servicesOf(replicas[i]).Create(ctx, serviceWith(fmt.Sprintf("free-%d", i), onAddresses(addresses...)),
+			metav1.CreateOptions{}); err != nil {
 			t.Error(err)
 		}
 	}
@@ -337,7 +343,8 @@ func TestTinyRange(t *testing.T) {
 		if n < ports {
 			change = append(change, onNodePort(0))
 		}
-		if _, err := servicesOf(replicas[n%2]).Create(ctx, serviceWith(fmt.Sprintf("fill-%d", n), change...), metav1.CreateOptions{}); err != nil {
+		if _, err := servicesOf(replicas[n%2]).Create(ctx, serviceWith(fmt.Sprintf("fill-%d", n), change...),
+			metav1.CreateOptions{}); err != nil {
 			t.Errorf("number %d of %d addresses and %d ports: %v", n+1, addresses, ports, err)
 		}
 	}
@@ -346,7 +353,8 @@ func TestTinyRange(t *testing.T) {
 		_, err := servicesOf(replica).Create(ctx, serviceWith("surplus"), metav1.CreateOptions{})
 		expectInvalid(t, "one too many", err, "failed to allocate a serviceIP: range is full: kubernetes (10.96.0.0/28) holds 14 of 14")
 		_, err = servicesOf(replica).Patch(ctx, "fill-13", types.MergePatchType, []byte(`{"spec":{"type":"NodePort"}}`), metav1.PatchOptions{})
-		expectInvalid(t, "one too many", err, "spec.ports[0].nodePort: Invalid value: 0: failed to allocate a nodePort: range is full: kubernetes (20000-20009) holds 10 of 10")
+		expectInvalid(t, "one too many", err,
+			"spec.ports[0].nodePort: Invalid value: 0: failed to allocate a nodePort: range is full: kubernetes (20000-20009) holds 10 of 10")
 	}
 	harness.Verify(t, store.Client)
 	deleteAllServices(t, replicas[0])
@@ -356,7 +364,8 @@ func TestTinyRange(t *testing.T) {
 
 // tinyRangeRound creates a Service, changes it, and deletes it. Nothing may be
 // refused but for lack of values, or because an explicit one is taken.
-func tinyRangeRound(ctx context.Context, t *testing.T, replicas []*harness.Server, random *rand.Rand, name string, full func(error) bool, created, exhausted, lost *atomic.Int32) {
+func tinyRangeRound(ctx context.Context, t *testing.T, replicas []*harness.Server, random *rand.Rand, name string, full func(error) bool,
+	created, exhausted, lost *atomic.Int32) {
 	on := func() clientv1.ServiceInterface { return servicesOf(replicas[random.IntN(len(replicas))]) }
 	svc := serviceWith(name)
 	explicit := ""
@@ -416,7 +425,8 @@ func TestExplicitValuesHaveOneWinner(t *testing.T) {
 			var all sync.WaitGroup
 			for i := range 6 {
 				all.Go(func() {
-					_, err := servicesOf(replicas[i%2]).Create(ctx, serviceWith(fmt.Sprintf("%s-%d-%d", kind, round, i), want.change), metav1.CreateOptions{})
+					_, err := servicesOf(replicas[i%2]).Create(ctx, serviceWith(fmt.Sprintf("%s-%d-%d", kind, round, i), want.change),
+						metav1.CreateOptions{})
 					if err == nil {
 						won.Add(1)
 						return
@@ -463,10 +473,12 @@ func TestExplicitBesideAutomatic(t *testing.T) {
 		}
 		harness.Verify(t, store.Client)
 		// The same on an update.
-		if _, err := servicesOf(replicas[0]).Patch(ctx, "svc", types.MergePatchType, []byte(`{"spec":{"type":"ClusterIP","externalTrafficPolicy":null}}`), metav1.PatchOptions{}); err != nil {
+		if _, err := servicesOf(replicas[0]).Patch(ctx, "svc", types.MergePatchType,
+			[]byte(`{"spec":{"type":"ClusterIP","externalTrafficPolicy":null}}`), metav1.PatchOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		if updated, err := servicesOf(replicas[0]).Update(ctx, svc, metav1.UpdateOptions{}); err != nil || updated.Spec.Ports[0].NodePort != port {
+		if updated, err := servicesOf(replicas[0]).Update(ctx, svc, metav1.UpdateOptions{}); err != nil ||
+			updated.Spec.Ports[0].NodePort != port {
 			t.Fatalf("round %d: %v", round, err)
 		}
 		if err := servicesOf(replicas[0]).Delete(ctx, "svc", metav1.DeleteOptions{}); err != nil {

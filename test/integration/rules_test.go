@@ -48,7 +48,8 @@ func TestTinyRanges(t *testing.T) {
 				if !slices.Equal(got, want) {
 					t.Errorf("%s addresses are %v, want %v", name, got, want)
 				}
-				if _, err := servicesOf(server).Create(ctx, serviceWith("one-more"), metav1.CreateOptions{}); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "range is full") {
+				if _, err := servicesOf(server).Create(ctx, serviceWith("one-more"), metav1.CreateOptions{}); !apierrors.IsInvalid(err) ||
+					!strings.Contains(err.Error(), "range is full") {
 					t.Errorf("one more: got %v, want a 422 as the range is full", err)
 				}
 				expectAllocated(t, replicas, []int64{int64(len(want))}, 0)
@@ -100,7 +101,8 @@ func TestHugeRanges(t *testing.T) {
 		"fd00:0:0::/112": `must be in canonical form ("fd00::/112")`,
 	} {
 		object := &v1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: "odd"}, Spec: v1.ServiceCIDRSpec{CIDRs: []string{cidr}}}
-		if _, err := cidrs.Create(ctx, object, metav1.CreateOptions{}); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), fmt.Sprintf("spec.cidrs[0]: Invalid value: %q: %s", cidr, text)) {
+		if _, err := cidrs.Create(ctx, object, metav1.CreateOptions{}); !apierrors.IsInvalid(err) ||
+			!strings.Contains(err.Error(), fmt.Sprintf("spec.cidrs[0]: Invalid value: %q: %s", cidr, text)) {
 			t.Errorf("%s: got %v\nwant a 422 with %s", cidr, err, text)
 		}
 	}
@@ -202,10 +204,12 @@ func TestStoredNonsenseStaysUpdatable(t *testing.T) {
 		err  error
 		want string
 	}{
-		"condition":          {service(`{"status":{"conditions":[{"type":"Ready","status":"Foo","reason":"A","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}`, "status"), `status.conditions[0].status: Unsupported value: "Foo": supported values: "False", "True", "Unknown"`},
-		"port":               {service(`{"status":{"loadBalancer":{"ingress":[{"hostname":"a","ports":[{"port":70001,"protocol":"TCP"}]}]}}}`, "status"), `status.loadBalancer.ingress[0].ports[0].port: Invalid value: 70001: must be between 1 and 65535, inclusive`},
-		"cidr condition":     {cidr(`{"status":{"conditions":[{"type":"Ready","status":"foo","reason":"A","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}`, "status"), `status.conditions[0].status: Unsupported value: "foo": supported values: "False", "True", "Unknown"`},
-		"load balancer's IP": {service(`{"spec":{"loadBalancerIP":"other text"}}`), `spec.loadBalancerIP: Invalid value: "other text": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)`},
+		"condition": {service(`{"status":{"conditions":[{"type":"Ready","status":"Foo","reason":"A","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}`, "status"), `status.conditions[0].status: Unsupported value: "Foo": supported values: "False", "True", "Unknown"`},
+		"port": {service(`{"status":{"loadBalancer":{"ingress":[{"hostname":"a","ports":[{"port":70001,"protocol":"TCP"}]}]}}}`,
+			"status"), `status.loadBalancer.ingress[0].ports[0].port: Invalid value: 70001: must be between 1 and 65535, inclusive`},
+		"cidr condition": {cidr(`{"status":{"conditions":[{"type":"Ready","status":"foo","reason":"A","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}`, "status"), `status.conditions[0].status: Unsupported value: "foo": supported values: "False", "True", "Unknown"`},
+		"load balancer's IP": {service(`{"spec":{"loadBalancerIP":"other text"}}`),
+			`spec.loadBalancerIP: Invalid value: "other text": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)`},
 	} {
 		if !apierrors.IsInvalid(test.err) || !strings.Contains(test.err.Error(), test.want) {
 			t.Errorf("%s: got %v\nwant a 422 with %s", what, test.err, test.want)

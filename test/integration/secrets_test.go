@@ -50,21 +50,26 @@ func TestSecrets(t *testing.T) {
 	}
 	defer events.Stop()
 	made.StringData, made.Immutable = map[string]string{"user": "me"}, ptr.To(true)
-	if made, err = secrets.Update(ctx, made, metav1.UpdateOptions{}); err != nil || len(made.Data) != 2 || string(made.Data["user"]) != "me" || made.StringData != nil {
+	if made, err = secrets.Update(ctx, made, metav1.UpdateOptions{}); err != nil || len(made.Data) != 2 || string(made.Data["user"]) != "me" ||
+		made.StringData != nil {
 		t.Fatalf("after more text: %+v, error %v", made, err)
 	}
 	if event := <-events.ResultChan(); event.Type != watch.Modified || len(event.Object.(*corev1.Secret).Data) != 2 {
 		t.Errorf("watched %+v", event)
 	}
 	_, err = secrets.Patch(ctx, "a", types.StrategicMergePatchType, []byte(`{"stringData":{"user":"you"}}`), metav1.PatchOptions{})
-	if want := `Secret "a" is invalid: data: Forbidden: field is immutable when ` + "`immutable` is set"; !apierrors.IsInvalid(err) || err.Error() != want {
+	if want := `Secret "a" is invalid: data: Forbidden: field is immutable when ` + "`immutable` is set"; !apierrors.IsInvalid(err) ||
+		err.Error() != want {
 		t.Errorf("a change of an immutable one: %v", err)
 	}
-	if _, err := secrets.Create(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "b"}, Type: corev1.SecretTypeTLS}, metav1.CreateOptions{}); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "data[tls.crt]: Required value") {
+	if _, err := secrets.Create(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "b"}, Type: corev1.SecretTypeTLS},
+		metav1.CreateOptions{}); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "data[tls.crt]: Required value") {
 		t.Errorf("one without a certificate: %v", err)
 	}
-	expectSecrets(t, "type=kubernetes.io/tls", func(options metav1.ListOptions) (*corev1.SecretList, error) { return secrets.List(ctx, options) })
-	expectSecrets(t, "type=Opaque,metadata.name=a", func(options metav1.ListOptions) (*corev1.SecretList, error) { return secrets.List(ctx, options) }, "a")
+	expectSecrets(t, "type=kubernetes.io/tls",
+		func(options metav1.ListOptions) (*corev1.SecretList, error) { return secrets.List(ctx, options) })
+	expectSecrets(t, "type=Opaque,metadata.name=a",
+		func(options metav1.ListOptions) (*corev1.SecretList, error) { return secrets.List(ctx, options) }, "a")
 	if err := client.CoreV1().Namespaces().Delete(ctx, "team", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -191,8 +196,10 @@ func TestSecretsAreNotTold(t *testing.T) {
 		{"POST", collection + "?fieldValidation=Strict", "application/json", text + `},"other":"` + held + `"}`, 400},
 		{"POST", collection, "application/json", text + `},"data":["` + held + `"]}`, 400},
 		{"POST", collection, "application/json", text + `},"type":"kubernetes.io/tls"}`, 422},
-		{"POST", collection, "application/json", start + `"stringData":{".dockerconfigjson":"` + held + `"},"type":"kubernetes.io/dockerconfigjson"}`, 422},
-		{"POST", collection, "application/json", start + `"stringData":{"tls.crt":"` + held + `","tls.key":"` + held + `"},"metadata":{"name":"b"},"type":"kubernetes.io/tls"}`, 201},
+		{"POST", collection, "application/json",
+			start + `"stringData":{".dockerconfigjson":"` + held + `"},"type":"kubernetes.io/dockerconfigjson"}`, 422},
+		{"POST", collection, "application/json",
+			start + `"stringData":{"tls.crt":"` + held + `","tls.key":"` + held + `"},"metadata":{"name":"b"},"type":"kubernetes.io/tls"}`, 201},
 		{"PUT", one, "application/json", text + `},"type":"example.com/other"}`, 422},
 		{"PATCH", one, merge, `{"stringData":{"more":"` + held + `"}}`, 200},
 		{"PATCH", one, strategic, `{"stringData":{"a b":"` + held + `"}}`, 422},
@@ -204,7 +211,8 @@ func TestSecretsAreNotTold(t *testing.T) {
 		{"PATCH", one + "?fieldManager=one", yaml, text + `}}`, 200},
 		{"PATCH", one + "?fieldManager=two", yaml, start + `"data":{"password":"not base64"}}`, 409},
 		{"PATCH", one + "?fieldManager=two", yaml, start + `"data":["a list"]}`, 400},
-		{"PATCH", one + "?fieldManager=two", yaml, start + `"data":{"password":"` + base64.StdEncoding.EncodeToString([]byte("other")) + `"}}`, 409},
+		{"PATCH", one + "?fieldManager=two", yaml, start + `"data":{"password":"` + base64.StdEncoding.EncodeToString([]byte("other")) + `"}}`,
+			409},
 		{"GET", collection, "", "", 200},
 		{"GET", collection + "?watch=true&timeoutSeconds=1", "", "", 200},
 		{"PATCH", one, merge, `{"immutable":true}`, 200},
@@ -225,7 +233,8 @@ func TestSecretsAreNotTold(t *testing.T) {
 			t.Fatal(err, closed)
 		}
 		if response.StatusCode != test.want || test.want >= 400 && hasHeld(answer) || strings.Contains(response.Header.Get("Warning"), held) {
-			t.Errorf("%s %s %s: %d, %q, warned of %q; want %d", test.method, test.path, test.body, response.StatusCode, answer, response.Header.Get("Warning"), test.want)
+			t.Errorf("%s %s %s: %d, %q, warned of %q; want %d", test.method, test.path, test.body, response.StatusCode, answer,
+				response.Header.Get("Warning"), test.want)
 		}
 	}
 	klog.Flush()

@@ -53,13 +53,15 @@ func TestSecondStart(t *testing.T) {
 	if err == nil || !strings.Contains(text, first.DataDir+" is in use by another process") || contents(t, first.Kubeconfig) != kubeconfig {
 		t.Errorf("a second server: %v, %s\nand the kubeconfig is\n%s", err, text, contents(t, first.Kubeconfig))
 	}
-	if _, text, err := harness.Command(t, "verify", "--data-dir="+first.DataDir); err == nil || !strings.Contains(text, first.DataDir+" is in use by another process") {
+	if _, text, err := harness.Command(t, "verify", "--data-dir="+first.DataDir); err == nil ||
+		!strings.Contains(text, first.DataDir+" is in use by another process") {
 		t.Errorf("verify beside the server: %v\n%s", err, text)
 	}
 	if err := first.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	if text, errors, err := harness.Command(t, "verify", "--data-dir="+first.DataDir); err != nil || !strings.Contains(text, "1 Service, holding 1 address and 1 node port") {
+	if text, errors, err := harness.Command(t, "verify", "--data-dir="+first.DataDir); err != nil ||
+		!strings.Contains(text, "1 Service, holding 1 address and 1 node port") {
 		t.Errorf("verify of the stopped store: %v\n%s%s", err, text, errors)
 	}
 
@@ -81,15 +83,18 @@ func TestSecondStart(t *testing.T) {
 	}
 
 	found, err := servicesOf(second).Get(ctx, "web", metav1.GetOptions{})
-	if err != nil || found.UID != svc.UID || found.ResourceVersion != svc.ResourceVersion || !equality.Semantic.DeepEqual(found.Spec, svc.Spec) {
+	if err != nil || found.UID != svc.UID || found.ResourceVersion != svc.ResourceVersion ||
+		!equality.Semantic.DeepEqual(found.Spec, svc.Spec) {
 		t.Errorf("error %v, the Service is\n%+v\nit was\n%+v", err, found, svc)
 	}
 	cidrs, err := second.Client.PortolanV1().ServiceCIDRs().List(ctx, metav1.ListOptions{})
-	if err != nil || len(cidrs.Items) != 1 || cidrs.Items[0].Name != v1.DefaultRangeName || fmt.Sprint(cidrs.Items[0].Spec.CIDRs) != "[10.96.0.0/24]" {
+	if err != nil || len(cidrs.Items) != 1 || cidrs.Items[0].Name != v1.DefaultRangeName ||
+		fmt.Sprint(cidrs.Items[0].Spec.CIDRs) != "[10.96.0.0/24]" {
 		t.Errorf("error %v, the ServiceCIDRs are %+v", err, cidrs)
 	}
 	ranges, err := second.Client.PortolanV1().NodePortRanges().List(ctx, metav1.ListOptions{})
-	if err != nil || len(ranges.Items) != 1 || ranges.Items[0].Name != v1.DefaultRangeName || fmt.Sprint(ranges.Items[0].Spec.Ports) != "[20000-20009]" {
+	if err != nil || len(ranges.Items) != 1 || ranges.Items[0].Name != v1.DefaultRangeName ||
+		fmt.Sprint(ranges.Items[0].Spec.Ports) != "[20000-20009]" {
 		t.Errorf("error %v, the NodePortRanges are %+v", err, ranges)
 	}
 	expectAllocated(t, []*harness.Server{second}, []int64{1}, 1)
@@ -122,7 +127,8 @@ func TestWhoMayDoWhat(t *testing.T) {
 	t.Parallel()
 	server := harness.Start(t, nil)
 	pki := filepath.Join(server.DataDir, "pki")
-	for _, file := range []string{server.Kubeconfig, filepath.Join(pki, "ca.key"), filepath.Join(pki, "admin.key"), filepath.Join(pki, "serving.key")} {
+	for _, file := range []string{server.Kubeconfig, filepath.Join(pki, "ca.key"), filepath.Join(pki, "admin.key"),
+		filepath.Join(pki, "serving.key")} {
 		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s: mode %v, error %v", file, info.Mode(), err)
 		}

@@ -62,7 +62,8 @@ func TestServiceProxy(t *testing.T) {
 		}
 	}
 	response, _ := c.do(http.MethodGet, "px:80/proxy?a=b", "", nil)
-	if location := response.Header.Get("Location"); response.StatusCode != http.StatusMovedPermanently || location != servicesPath+"px:80/proxy/?a=b" {
+	if location := response.Header.Get("Location"); response.StatusCode != http.StatusMovedPermanently ||
+		location != servicesPath+"px:80/proxy/?a=b" {
 		t.Errorf("without a path: %d to %q", response.StatusCode, location)
 	}
 
@@ -72,16 +73,19 @@ func TestServiceProxy(t *testing.T) {
 		"X-Remote-User": {"secret"}, "X-Remote-Group": {"secret"}, "X-Remote-Extra-Scopes": {"secret"},
 		"Impersonate-User": {"secret"}, "Impersonate-Group": {"system:masters"}, "X-Of-Caller": {"kept"},
 	})
-	if headers := fmt.Sprint(what.Header); strings.Contains(headers, "secret") || what.Header.Get("X-Of-Caller") != "kept" || what.Header.Get("X-Forwarded-Uri") != servicesPath+"px:80/proxy/" {
+	if headers := fmt.Sprint(what.Header); strings.Contains(headers, "secret") || what.Header.Get("X-Of-Caller") != "kept" ||
+		what.Header.Get("X-Forwarded-Uri") != servicesPath+"px:80/proxy/" {
 		t.Errorf("the backend sees %s", headers)
 	}
 
 	response, _ = c.do(http.MethodGet, "px:80/proxy/teapot", "", nil)
-	if response.StatusCode != http.StatusTeapot || response.Header.Get("X-Of-Backend") != "yes" || response.Header.Get("Access-Control-Allow-Origin") != "" {
+	if response.StatusCode != http.StatusTeapot || response.Header.Get("X-Of-Backend") != "yes" ||
+		response.Header.Get("Access-Control-Allow-Origin") != "" {
 		t.Errorf("the backend's answer: %d %v", response.StatusCode, response.Header)
 	}
 	response, _ = c.do(http.MethodGet, "px:80/proxy/redirect", "", nil)
-	if location := response.Header.Get("Location"); response.StatusCode != http.StatusFound || !strings.HasSuffix(location, servicesPath+"px:80/proxy/elsewhere/?a=b") {
+	if location := response.Header.Get("Location"); response.StatusCode != http.StatusFound ||
+		!strings.HasSuffix(location, servicesPath+"px:80/proxy/elsewhere/?a=b") {
 		t.Errorf("a redirect: %d to %q", response.StatusCode, location)
 	}
 	response, _ = c.do(http.MethodGet, "px:80/proxy/abroad", "", nil)
@@ -94,7 +98,8 @@ func TestServiceProxy(t *testing.T) {
 	// A proxied request takes as long as it takes: it has no timeout, and the
 	// backend's parameter of that name is not the server's.
 	for _, id := range []string{"px:80", "https:px:443"} {
-		if response, text := c.do(http.MethodGet, id+"/proxy/slow?timeout=1ms", "", nil); response.StatusCode != http.StatusOK || text != "a while later" {
+		if response, text := c.do(http.MethodGet, id+"/proxy/slow?timeout=1ms", "", nil); response.StatusCode != http.StatusOK ||
+			text != "a while later" {
 			t.Errorf("%s takes its time: %d %s", id, response.StatusCode, text)
 		}
 	}
@@ -121,7 +126,8 @@ func TestServiceProxyRefusals(t *testing.T) {
 	closed.Close()
 	store(t, etcd, "closed", subset("127.0.0.1", "", closedPort))
 	// Loopback is not meant by 0.0.0.0/0, in whatever form it comes.
-	elsewhere := map[string]string{"loopback": "127.0.0.2", "mapped": "::ffff:127.0.0.2", "loopback6": "::1", "name": "localhost", "unspecified": "0.0.0.0", "link": "169.254.169.254"}
+	elsewhere := map[string]string{"loopback": "127.0.0.2", "mapped": "::ffff:127.0.0.2", "loopback6": "::1", "name": "localhost",
+		"unspecified": "0.0.0.0", "link": "169.254.169.254"}
 	for name, ip := range elsewhere {
 		store(t, etcd, name, subset(ip, "", port))
 	}
@@ -135,7 +141,8 @@ func TestServiceProxyRefusals(t *testing.T) {
 	c.refused("nope/proxy/", 404, `services.portolan.dev "nope" not found`)
 	c.refused("https:empty:/proxy/", 503, `no endpoints available for service "empty"`)
 	c.refused("http:waiting:/proxy/", 503, `no endpoints available for service "http:waiting:"`)
-	c.refused("closed/proxy/", 503, fmt.Sprintf("error trying to reach service: dial tcp 127.0.0.1:%d: connect: connection refused", closedPort))
+	c.refused("closed/proxy/", 503,
+		fmt.Sprintf("error trying to reach service: dial tcp 127.0.0.1:%d: connect: connection refused", closedPort))
 	c.refused("px:80/proxy/?dryRun=All", 400, "dryRun is not supported")
 	for name := range elsewhere {
 		c.refused(name+"/proxy/", 503, fmt.Sprintf("no endpoints available for service %q", name)+noCluster)
@@ -278,7 +285,8 @@ func TestServiceProxyToPods(t *testing.T) {
 		}
 		http.NotFound(w, req)
 	}))
-	users, err := datadir.Ensure(t.TempDir(), datadir.Server{URL: "https://" + cluster.Listener.Addr().String(), IPs: []net.IP{net.IPv4(127, 0, 0, 1)}}, time.Now())
+	users, err := datadir.Ensure(t.TempDir(),
+		datadir.Server{URL: "https://" + cluster.Listener.Addr().String(), IPs: []net.IP{net.IPv4(127, 0, 0, 1)}}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -328,7 +336,8 @@ func TestServiceProxyIsPublished(t *testing.T) {
 	for _, resource := range resources.APIResources {
 		if resource.Name == "services/proxy" {
 			found = true
-			if verbs := strings.Join(resource.Verbs, ","); resource.Kind != "ServiceProxyOptions" || !resource.Namespaced || verbs != "create,delete,get,patch,update" {
+			if verbs := strings.Join(resource.Verbs, ","); resource.Kind != "ServiceProxyOptions" || !resource.Namespaced ||
+				verbs != "create,delete,get,patch,update" {
 				t.Errorf("discovery: %+v", resource)
 			}
 		}

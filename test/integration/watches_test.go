@@ -99,7 +99,8 @@ func TestWatchWithInitialEvents(t *testing.T) {
 		}
 	}
 	event := next(t, w)
-	if svc, ok := event.Object.(*v1.Service); !ok || event.Type != watch.Bookmark || svc.Annotations[metav1.InitialEventsAnnotationKey] != "true" {
+	if svc, ok := event.Object.(*v1.Service); !ok || event.Type != watch.Bookmark ||
+		svc.Annotations[metav1.InitialEventsAnnotationKey] != "true" {
 		t.Errorf("got %s of %+v", event.Type, event.Object)
 	}
 }
@@ -122,14 +123,17 @@ func TestPages(t *testing.T) {
 	if err != nil || len(rest.Items) != 3 || rest.Continue != "" || rest.Items[0].Name != "s2" {
 		t.Errorf("the rest: %+v, %v", rest, err)
 	}
-	if _, err := services.List(ctx, metav1.ListOptions{Continue: "none"}); !apierrors.IsBadRequest(err) || !strings.Contains(err.Error(), "continue") {
+	if _, err := services.List(ctx, metav1.ListOptions{Continue: "none"}); !apierrors.IsBadRequest(err) ||
+		!strings.Contains(err.Error(), "continue") {
 		t.Errorf("a token that is none: %v", err)
 	}
-	err = server.Client.PortolanV1().RESTClient().Get().Resource("services").Param("resourceVersion", "999999999").MaxRetries(0).Do(ctx).Error()
+	err = server.Client.PortolanV1().RESTClient().Get().Resource("services").Param("resourceVersion",
+		"999999999").MaxRetries(0).Do(ctx).Error()
 	if !apierrors.IsTimeout(err) || !strings.Contains(err.Error(), "Too large resource version: 999999999, current: ") {
 		t.Errorf("a version that is still to come: %v", err)
 	}
-	if _, err := services.List(ctx, metav1.ListOptions{FieldSelector: "spec.foo=a"}); !apierrors.IsBadRequest(err) || !strings.Contains(err.Error(), "field label not supported: spec.foo") {
+	if _, err := services.List(ctx, metav1.ListOptions{FieldSelector: "spec.foo=a"}); !apierrors.IsBadRequest(err) ||
+		!strings.Contains(err.Error(), "field label not supported: spec.foo") {
 		t.Errorf("a field that is none: %v", err)
 	}
 }
@@ -152,7 +156,8 @@ func TestFormats(t *testing.T) {
 		"application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io": 200,
 		"application/cbor": 406, "text/html": 406,
 	} {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.Config.Host+"/apis/portolan.dev/v1/namespaces/default/services", nil)
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet,
+			server.Config.Host+"/apis/portolan.dev/v1/namespaces/default/services", nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -155,7 +155,8 @@ func (s *store) removeAbandoned(t *testing.T, connection dynamic.Interface) {
 				continue
 			}
 			s.journal.append(t, entry{Event: sent, Key: k, Verb: remove}, nil)
-			if err := connection.Resource(kind.groups[0].WithResource(k.Resource)).Namespace(namespace).Delete(t.Context(), k.Name, metav1.DeleteOptions{}); err != nil {
+			if err := connection.Resource(kind.groups[0].WithResource(k.Resource)).Namespace(namespace).Delete(t.Context(), k.Name,
+				metav1.DeleteOptions{}); err != nil {
 				t.Error(err)
 			}
 			s.journal.append(t, entry{Event: acknowledged, Key: k}, nil)

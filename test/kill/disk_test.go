@@ -67,7 +67,8 @@ func TestSlowDisk(t *testing.T) {
 		disk.Delay(delay)
 		l := &life{servers: []dynamic.Interface{connection}, slow: true}
 		s.write(l, func() { until(l) })
-		t.Logf("syncs of %v: %d writes acknowledged, %d without an answer, %d refused", delay, l.count.Load(), l.unanswered.Load(), l.refused.Load())
+		t.Logf("syncs of %v: %d writes acknowledged, %d without an answer, %d refused", delay, l.count.Load(), l.unanswered.Load(),
+			l.refused.Load())
 		return l
 	}
 	acknowledge := func(writes int64) func(*life) {

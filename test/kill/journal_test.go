@@ -216,7 +216,8 @@ func (r *record) checkObject(object map[string]any) string {
 	if problem == "" {
 		return ""
 	}
-	return fmt.Sprintf("%s after an unanswered %s (%s)\nshown: %s\nacknowledged before: %s", problem, r.doubt.Verb, r.doubt.Op, text(object), text(r.object))
+	return fmt.Sprintf("%s after an unanswered %s (%s)\nshown: %s\nacknowledged before: %s", problem, r.doubt.Verb, r.doubt.Op, text(object),
+		text(r.object))
 }
 
 // strangers are objects that no client has created.

@@ -48,27 +48,37 @@ func TestReplay(t *testing.T) {
 		stored string
 		seen   string
 	}{
-		"as acknowledged":             {created, object("1", 5), "", ""},
-		"acknowledged and lost":       {created, nil, "is stored at 0", "is not as it was acknowledged"},
-		"acknowledged, older":         {append(created[:2:2], begin(replace, "2"), end("2", object("2", 7))), object("1", 5), "is stored at 5", "is not as it was acknowledged"},
-		"acknowledged, changed":       {created, other, "", "is not as it was acknowledged"},
-		"deleted":                     {append(created[:2:2], begin(remove, "2"), end("2", nil)), nil, "", ""},
-		"deleted and back":            {append(created[:2:2], begin(remove, "2"), end("2", nil)), object("1", 5), "was acknowledged to be gone", "is not as it was acknowledged"},
+		"as acknowledged":       {created, object("1", 5), "", ""},
+		"acknowledged and lost": {created, nil, "is stored at 0", "is not as it was acknowledged"},
+		"acknowledged, older": {
+			append(created[:2:2], begin(replace, "2"), end("2", object("2", 7))), object("1", 5), "is stored at 5", "is not as it was acknowledged",
+		},
+		"acknowledged, changed": {created, other, "", "is not as it was acknowledged"},
+		"deleted":               {append(created[:2:2], begin(remove, "2"), end("2", nil)), nil, "", ""},
+		"deleted and back": {
+			append(created[:2:2], begin(remove, "2"), end("2", nil)), object("1", 5), "was acknowledged to be gone", "is not as it was acknowledged",
+		},
 		"unanswered create, done":     {[]line{begin(create, "1"), lost("1")}, object("1", 5), "", ""},
 		"unanswered create, not done": {[]line{begin(create, "1"), lost("1")}, nil, "", ""},
 		"no end of a create, done":    {[]line{begin(create, "1")}, object("1", 5), "", ""},
 		"unanswered update, done":     {append(created[:2:2], begin(replace, "2"), lost("2")), object("2", 7), "", ""},
 		"unanswered update, not done": {append(created[:2:2], begin(replace, "2"), lost("2")), object("1", 5), "", ""},
 		"unanswered update, gone":     {append(created[:2:2], begin(replace, "2"), lost("2")), nil, "is gone", "is gone"},
-		"unanswered update, older":    {append(created[:2:2], begin(replace, "2"), lost("2")), object("1", 4), "is stored at revision 4", "is neither"},
+		"unanswered update, older": {
+			append(created[:2:2], begin(replace, "2"), lost("2")), object("1", 4), "is stored at revision 4", "is neither",
+		},
 		"unanswered update, in part":  {append(created[:2:2], begin(replace, "2"), lost("2")), other, "", "is neither"},
 		"unanswered update, another":  {append(created[:2:2], begin(replace, "2"), lost("2")), another, "", "is another object"},
 		"unanswered delete, done":     {append(created[:2:2], begin(remove, "2"), lost("2")), nil, "", ""},
 		"unanswered delete, not done": {append(created[:2:2], begin(remove, "2"), lost("2")), object("1", 5), "", ""},
-		"unanswered delete, a change": {append(created[:2:2], begin(remove, "2"), lost("2")), object("2", 7), "is stored at revision 7", "is neither"},
-		"refused update, as before":   {append(created[:2:2], begin(replace, "2"), no("2")), object("1", 5), "", ""},
-		"refused update, done":        {append(created[:2:2], begin(replace, "2"), no("2")), object("2", 7), "is stored at 7", "is not as it was"},
-		"what nobody wrote":           {nil, object("1", 5), "nobody created it", "nobody created it"},
+		"unanswered delete, a change": {
+			append(created[:2:2], begin(remove, "2"), lost("2")), object("2", 7), "is stored at revision 7", "is neither",
+		},
+		"refused update, as before": {append(created[:2:2], begin(replace, "2"), no("2")), object("1", 5), "", ""},
+		"refused update, done": {
+			append(created[:2:2], begin(replace, "2"), no("2")), object("2", 7), "is stored at 7", "is not as it was",
+		},
+		"what nobody wrote": {nil, object("1", 5), "nobody created it", "nobody created it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -114,7 +114,8 @@ func setType(c *client, spec *corev1.ServiceSpec) {
 }
 
 func policy(c *client) *corev1.IPFamilyPolicy {
-	return ptr.To([]corev1.IPFamilyPolicy{corev1.IPFamilyPolicySingleStack, corev1.IPFamilyPolicyPreferDualStack, corev1.IPFamilyPolicyRequireDualStack}[c.random.IntN(3)])
+	return ptr.To([]corev1.IPFamilyPolicy{corev1.IPFamilyPolicySingleStack, corev1.IPFamilyPolicyPreferDualStack,
+		corev1.IPFamilyPolicyRequireDualStack}[c.random.IntN(3)])
 }
 
 func staticPort(c *client, slot int) int32 {

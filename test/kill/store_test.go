@@ -185,7 +185,8 @@ func expectAllFree(t *testing.T, connection dynamic.Interface) {
 	inGroup := func(resource string) dynamic.NamespaceableResourceInterface {
 		return connection.Resource(v1.SchemeGroupVersion.WithResource(resource))
 	}
-	if err := inGroup("services").Namespace(namespace).DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
+	if err := inGroup("services").Namespace(namespace).DeleteCollection(t.Context(), metav1.DeleteOptions{},
+		metav1.ListOptions{}); err != nil {
 		t.Error(err)
 	}
 	for _, resource := range []string{"ipaddresses", "nodeports"} {

@@ -36,12 +36,14 @@ func TestCore(t *testing.T) {
 	k.expect(k.run("apply", "--server-side", "--force-conflicts", "-f", toad), "service/toad-svc serverside-applied")
 	k.expect(k.run("apply", "-f", toad), "service/toad-svc configured")
 	k.expect(k.run("describe", "svc", "toad-svc"), "Session Affinity:         None", "Endpoints:                <none>")
-	k.expect(k.run("explain", "svc.spec.externalTrafficPolicy"), "KIND:       Service", "VERSION:    v1", "FIELD: externalTrafficPolicy <string>")
+	k.expect(k.run("explain", "svc.spec.externalTrafficPolicy"), "KIND:       Service", "VERSION:    v1",
+		"FIELD: externalTrafficPolicy <string>")
 	k.expect(k.run("explain", "ip.spec.parentRef"), "GROUP:      networking.k8s.io")
 	k.expect(k.run("api-resources", "--no-headers"), "svc ", "ep ", "ip ", "psvc ", "pep ")
 	k.expect(k.run("get", "servicecidrs"), "NAME         CIDRS          AGE\n", "kubernetes   10.96.0.0/12   ")
 	k.expect(k.run("get", "ip"), "services/default/toad-svc ")
-	k.run("patch", "svc", "toad-loadbalancer", "--subresource=status", "--type=merge", "-p", `{"status":{"loadBalancer":{"ingress":[{"ip":"130.211.53.173"}]}}}`)
+	k.run("patch", "svc", "toad-loadbalancer", "--subresource=status", "--type=merge", "-p",
+		`{"status":{"loadBalancer":{"ingress":[{"ip":"130.211.53.173"}]}}}`)
 	if row := rows(k.run("get", "svc"))["toad-loadbalancer"]; row[3] != "130.211.53.173" {
 		t.Errorf("after its status is set: %v", row)
 	}
@@ -78,7 +80,8 @@ func TestCoreCommands(t *testing.T) {
 	k.expect(k.run("get", "ep"), deprecated, "external-service   11.11.11.11:80,22.22.22.22:80   ")
 	slices := coreExamples + "external-endpointslices.yaml"
 	k.expect(k.run("create", "-f", slices), "endpointslice.discovery.k8s.io/external-database-1 created")
-	if row := rows(k.run("get", "endpointslices"))["external-database-1"]; len(row) < 4 || strings.Join(row[1:4], " ") != "IPv4 5432 11.11.11.11,22.22.22.22" {
+	if row := rows(k.run("get", "endpointslices"))["external-database-1"]; len(row) < 4 ||
+		strings.Join(row[1:4], " ") != "IPv4 5432 11.11.11.11,22.22.22.22" {
 		t.Errorf("got %v", row)
 	}
 	k.expect(k.run("describe", "svc", "external-database"), "11.11.11.11:5432,22.22.22.22:5432")
@@ -131,7 +134,8 @@ func TestPodsAndNodes(t *testing.T) {
 	k.expect(k.run("describe", "pod", "web"), "Running", "192.0.2.1", "8080/TCP")
 	k.expect(k.run("describe", "node", "node-1"), "Roles:              worker", "Unschedulable:      true")
 	k.expect(k.run("events", "--for=service/web"), "Why")
-	for _, field := range []string{"pod.spec.containers.ports", "node.status.addresses", "event.involvedObject", "lease.spec.holderIdentity", "events.regarding --api-version=events.k8s.io/v1"} {
+	for _, field := range []string{"pod.spec.containers.ports", "node.status.addresses", "event.involvedObject", "lease.spec.holderIdentity",
+		"events.regarding --api-version=events.k8s.io/v1"} {
 		k.expect(k.run(append([]string{"explain"}, strings.Fields(field)...)...), "FIELD: ")
 	}
 	k.expect(k.run("get", "all"), "pod/web ", "service/web ")
@@ -148,14 +152,18 @@ func TestIngresses(t *testing.T) {
 		t.Fatal(err)
 	}
 	k.expect(k.run("create", "-f", class), "ingressclass.networking.k8s.io/web created")
-	k.expect(k.run("get", "ingressclasses"), "NAME            CONTROLLER                PARAMETERS             AGE\n", "web (default)   example.com/web-ingress   Config.example.com/a   ")
-	k.expect(k.run("create", "ingress", "toad", "--class=web", "--rule=toad.example.com/a*=toad:http,tls=toad-tls", "--default-backend=other:80"), "ingress.networking.k8s.io/toad created")
-	k.expect(k.run("get", "ing"), "NAME   CLASS   HOSTS              ADDRESS   PORTS     AGE\n", "toad   web     toad.example.com             80, 443   ")
+	k.expect(k.run("get", "ingressclasses"), "NAME            CONTROLLER                PARAMETERS             AGE\n",
+		"web (default)   example.com/web-ingress   Config.example.com/a   ")
+	k.expect(k.run("create", "ingress", "toad", "--class=web", "--rule=toad.example.com/a*=toad:http,tls=toad-tls",
+		"--default-backend=other:80"), "ingress.networking.k8s.io/toad created")
+	k.expect(k.run("get", "ing"), "NAME   CLASS   HOSTS              ADDRESS   PORTS     AGE\n",
+		"toad   web     toad.example.com             80, 443   ")
 	k.run("patch", "ing", "toad", "--subresource=status", "--type=merge", "-p", `{"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.1"}]}}}`)
 	if row := rows(k.run("get", "ing"))["toad"]; row[3] != "192.0.2.1" {
 		t.Errorf("after its status is set: %v", row)
 	}
-	k.expect(k.run("describe", "ing", "toad"), "Address:          192.0.2.1", "Ingress Class:    web", "toad-tls terminates toad.example.com", "/a   toad:http (")
+	k.expect(k.run("describe", "ing", "toad"), "Address:          192.0.2.1", "Ingress Class:    web", "toad-tls terminates toad.example.com",
+		"/a   toad:http (")
 	k.expect(k.run("apply", "--server-side", "--dry-run=server", "-f", class), "ingressclass.networking.k8s.io/web serverside-applied")
 	k.expect(k.run("explain", "ing.spec.rules.http.paths.pathType"), "GROUP:      networking.k8s.io", "FIELD: pathType <string>")
 	k.expect(k.run("explain", "ingressclass.spec.parameters"), "FIELD: parameters <IngressClassParametersReference>")
@@ -202,13 +210,15 @@ func TestNamespaces(t *testing.T) {
 			t.Errorf("%s: %v", name, row)
 		}
 	}
-	k.expect(k.fail("create", "service", "clusterip", "a", "--tcp=80", "-n", "team"), `error: failed to create ClusterIP service: namespaces "team" not found`)
+	k.expect(k.fail("create", "service", "clusterip", "a", "--tcp=80", "-n", "team"),
+		`error: failed to create ClusterIP service: namespaces "team" not found`)
 	k.expect(k.run("create", "namespace", "team"), "namespace/team created")
 	k.expect(k.run("create", "service", "clusterip", "a", "--tcp=80", "-n", "team"), "service/a created")
 	k.expect(k.run("describe", "ns", "team"), "Labels:       kubernetes.io/metadata.name=team\n", "Status:       Active\n")
 	k.expect(k.run("label", "ns", "team", "a=b"), "namespace/team labeled")
 	k.expect(k.run("explain", "namespace.spec.finalizers"), "KIND:       Namespace", "FIELD: finalizers <[]string>")
-	k.expect(k.fail("delete", "ns", "default"), `Error from server (Forbidden): namespaces "default" is forbidden: this namespace may not be deleted`)
+	k.expect(k.fail("delete", "ns", "default"),
+		`Error from server (Forbidden): namespaces "default" is forbidden: this namespace may not be deleted`)
 	k.expect(k.run("delete", "ns", "team"), `namespace "team" deleted`)
 	k.expect(k.fail("get", "ns", "team"), `Error from server (NotFound): namespaces "team" not found`)
 	k.expect(k.run("get", "svc,psvc,ip", "-A"), "No resources found")

@@ -132,7 +132,8 @@ func TestServices(t *testing.T) {
 	k.run("create", "-f", "artifacts/examples/toad.yaml")
 
 	table := k.run("get", "psvc")
-	if header := strings.Fields(strings.SplitN(table, "\n", 2)[0]); strings.Join(header, " ") != "NAME TYPE CLUSTER-IP EXTERNAL-IP PORT(S) AGE" {
+	if header := strings.Fields(strings.SplitN(table, "\n", 2)[0]); strings.Join(header,
+		" ") != "NAME TYPE CLUSTER-IP EXTERNAL-IP PORT(S) AGE" {
 		t.Errorf("header: %v", header)
 	}
 	services := rows(table)
@@ -219,7 +220,8 @@ func TestServiceProxy(t *testing.T) {
 	k.apply(`{"apiVersion":"portolan.dev/v1","kind":"Endpoints","metadata":{"name":"px"},"subsets":[{"addresses":[{"ip":"127.0.0.1"}],"ports":[{"port":`+port+`}]}]}`, true)
 	k.apply(`{"apiVersion":"portolan.dev/v1","kind":"Service","metadata":{"name":"px"},"spec":{"ports":[{"port":80}]}}`, true)
 	proxy := "/apis/portolan.dev/v1/namespaces/default/services/px:80/proxy"
-	for _, got := range []string{k.run("get", "--raw", proxy+"/a/?b=c"), k.run("get", "--raw", strings.Replace(proxy, ":80", "", 1)+"/a/?b=c")} {
+	for _, got := range []string{k.run("get", "--raw", proxy+"/a/?b=c"),
+		k.run("get", "--raw", strings.Replace(proxy, ":80", "", 1)+"/a/?b=c")} {
 		if got != "GET /a/?b=c " {
 			t.Errorf("got %q", got)
 		}
@@ -260,7 +262,8 @@ func (k *kubectl) apply(manifest string, succeeds bool) string {
 func TestVerbs(t *testing.T) {
 	t.Parallel()
 	k := start(t)
-	k.expect(k.run("api-resources", "--api-group=portolan.dev"), "psvc", "pep", "EndpointSlice", "ServiceCIDR", "IPAddress", "NodePortRange", "NodePort")
+	k.expect(k.run("api-resources", "--api-group=portolan.dev"), "psvc", "pep", "EndpointSlice", "ServiceCIDR", "IPAddress", "NodePortRange",
+		"NodePort")
 	k.expect(k.run("explain", "psvc.spec.externalTrafficPolicy"), "FIELD: externalTrafficPolicy <string>")
 	k.expect(k.run("explain", "nodeportranges.spec.autoAssign"), "Defaults to true")
 

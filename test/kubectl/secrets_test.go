@@ -27,7 +27,8 @@ func TestSecrets(t *testing.T) {
 	in := func(name string) string { return filepath.Join(dir, name) }
 	k.expect(k.run("create", "secret", "generic", "a", "--from-literal=user=me", "--from-literal=password=hunter2"), "secret/a created")
 	k.expect(k.run("create", "secret", "tls", "toad-tls", "--cert="+in("tls.crt"), "--key="+in("tls.key")), "secret/toad-tls created")
-	k.expect(k.run("create", "secret", "docker-registry", "pull", "--docker-server=registry.example", "--docker-username=me", "--docker-password=hunter2"), "secret/pull created")
+	k.expect(k.run("create", "secret", "docker-registry", "pull", "--docker-server=registry.example", "--docker-username=me",
+		"--docker-password=hunter2"), "secret/pull created")
 	k.expect(k.run("apply", "-f", in("secret.yaml")), "secret/text created")
 	k.expect(k.run("apply", "-f", in("secret.yaml")), "secret/text ")
 	k.expect(k.run("apply", "--server-side", "--force-conflicts", "-f", in("secret.yaml")), "secret/text serverside-applied")

@@ -182,7 +182,8 @@ func TestArtifacts(t *testing.T) {
 func used(t *testing.T) versioned.Interface {
 	t.Helper()
 	ctx := t.Context()
-	server := harness.Spawn(t, t.TempDir(), "--service-node-port-range=20000-20001", "--service-cluster-ip-range=10.96.0.0/29", "--controllers")
+	server := harness.Spawn(t, t.TempDir(), "--service-node-port-range=20000-20001", "--service-cluster-ip-range=10.96.0.0/29",
+		"--controllers")
 	server.WaitReady(t)
 	client := server.Client(t)
 	services := client.PortolanV1().Services("default")
@@ -199,7 +200,8 @@ func used(t *testing.T) versioned.Interface {
 			t.Fatalf("%+v: %v", svc, err)
 		}
 	}
-	if _, err := services.Patch(ctx, "a", types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"b"}}}`), metav1.PatchOptions{}); err != nil {
+	if _, err := services.Patch(ctx, "a", types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"b"}}}`),
+		metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := services.Delete(ctx, "a", metav1.DeleteOptions{}); err != nil {

@@ -94,11 +94,15 @@ func TestRanges(t *testing.T) {
 
 	cidrs, portRanges := second.Client.PortolanV1().ServiceCIDRs(), second.Client.PortolanV1().NodePortRanges()
 	for name, cidr := range map[string]string{"twin": "10.96.0.0/24", "more": "10.97.0.0/28"} {
-		if _, err := cidrs.Create(ctx, &v1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1.ServiceCIDRSpec{CIDRs: []string{cidr}}}, metav1.CreateOptions{}); err != nil {
+		if _, err := cidrs.Create(ctx,
+			&v1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: name},
+				Spec: v1.ServiceCIDRSpec{CIDRs: []string{cidr}}}, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	wellKnown := &v1.NodePortRange{ObjectMeta: metav1.ObjectMeta{Name: "well-known"}, Spec: v1.NodePortRangeSpec{Ports: []string{"80", "443"}, AutoAssign: ptr.To(false)}}
+	wellKnown := &v1.NodePortRange{
+		ObjectMeta: metav1.ObjectMeta{Name: "well-known"}, Spec: v1.NodePortRangeSpec{Ports: []string{"80", "443"}, AutoAssign: ptr.To(false)},
+	}
 	if _, err := portRanges.Create(ctx, wellKnown, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +138,9 @@ const (
 	portLost      = "portolan_nodeport_allocator_lost_picks_total"
 )
 
-var counters = []string{addressTotal, addressErrors, addressTimes, portTotal, portErrors, transactions, attempts, operations, addressLost, portLost}
+var counters = []string{
+	addressTotal, addressErrors, addressTimes, portTotal, portErrors, transactions, attempts, operations, addressLost, portLost,
+}
 
 // untouched are the counters of a server that has done nothing.
 func untouched() map[string]float64 {
@@ -168,9 +174,11 @@ func TestCounters(t *testing.T) {
 	ok := func(err error) bool { return err == nil }
 
 	var (
-		static, dynamic       = fmt.Sprintf("%s{cidr=%q, scope=\"static\"}", addressTotal, cidr), fmt.Sprintf("%s{cidr=%q, scope=\"dynamic\"}", addressTotal, cidr)
-		times                 = fmt.Sprintf("%s{cidr=%q}", addressTimes, cidr)
-		taken, full           = fmt.Sprintf("%s{cidr=%q, scope=\"static\"}", addressErrors, cidr), fmt.Sprintf("%s{cidr=%q, scope=\"dynamic\"}", addressErrors, cidr)
+		static, dynamic = fmt.Sprintf("%s{cidr=%q, scope=\"static\"}", addressTotal, cidr), fmt.Sprintf("%s{cidr=%q, scope=\"dynamic\"}",
+			addressTotal, cidr)
+		times       = fmt.Sprintf("%s{cidr=%q}", addressTimes, cidr)
+		taken, full = fmt.Sprintf("%s{cidr=%q, scope=\"static\"}", addressErrors, cidr), fmt.Sprintf("%s{cidr=%q, scope=\"dynamic\"}",
+			addressErrors, cidr)
 		outside               = addressErrors + `{cidr="", scope="static"}`
 		staticP, dynamicP     = portTotal + `{scope="static"}`, portTotal + `{scope="dynamic"}`
 		takenPort, fullPorts  = portErrors + `{scope="static"}`, portErrors + `{scope="dynamic"}`
@@ -185,19 +193,27 @@ func TestCounters(t *testing.T) {
 		counts []string
 	}{
 		{"nothing", func() error { return nil }, ok, nil},
-		{"both named", func() error { return create(service("b", "10.96.0.3", 20002)) }, ok, []string{static, times, staticP, committed, attempts, operations}},
-		{"both picked", func() error { return create(service("a", "", 0)) }, ok, []string{dynamic, times, dynamicP, committed, attempts, operations}},
+		{"both named", func() error { return create(service("b", "10.96.0.3", 20002)) }, ok,
+			[]string{static, times, staticP, committed, attempts, operations}},
+		{"both picked", func() error { return create(service("a", "", 0)) }, ok,
+			[]string{dynamic, times, dynamicP, committed, attempts, operations}},
 		{"a label", func() error { return patch("b", `{"metadata":{"labels":{"a":"b"}}}`) }, ok, []string{committed, attempts, operations}},
-		{"a name that exists, with values that are taken", func() error { return create(service("a", "10.96.0.3", 20002)) }, apierrors.IsAlreadyExists, []string{objConflict, attempts, operations}},
+		{"a name that exists, with values that are taken", func() error { return create(service("a", "10.96.0.3", 20002)) },
+			apierrors.IsAlreadyExists, []string{objConflict, attempts, operations}},
 		{"a name that exists, with a port outside", func() error { return create(service("a", "", 100)) }, apierrors.IsAlreadyExists, nil},
-		{"a name that exists, with an address outside", func() error { return create(service("a", "10.97.0.3", -1)) }, apierrors.IsAlreadyExists, []string{attempts}},
-		{"an address that is taken", func() error { return create(service("c", "10.96.0.3", -1)) }, apierrors.IsInvalid, []string{taken, conflict, attempts, operations}},
+		{"a name that exists, with an address outside", func() error { return create(service("a", "10.97.0.3", -1)) }, apierrors.IsAlreadyExists,
+			[]string{attempts}},
+		{"an address that is taken", func() error { return create(service("c", "10.96.0.3", -1)) }, apierrors.IsInvalid,
+			[]string{taken, conflict, attempts, operations}},
 		{"an address outside", func() error { return create(service("c", "10.97.0.3", -1)) }, apierrors.IsInvalid, []string{outside, attempts}},
-		{"a port that is taken", func() error { return create(service("c", "", 20002)) }, apierrors.IsInvalid, []string{takenPort, conflict, attempts, operations}},
+		{"a port that is taken", func() error { return create(service("c", "", 20002)) }, apierrors.IsInvalid,
+			[]string{takenPort, conflict, attempts, operations}},
 		{"a port outside", func() error { return create(service("c", "", 100)) }, apierrors.IsInvalid, []string{takenPort}},
-		{"an update to a port that is taken", func() error { return patch("a", moveTo(20002)) }, apierrors.IsInvalid, []string{takenPort, conflict, attempts, operations}},
+		{"an update to a port that is taken", func() error { return patch("a", moveTo(20002)) }, apierrors.IsInvalid,
+			[]string{takenPort, conflict, attempts, operations}},
 		{"an update to a port outside", func() error { return patch("a", moveTo(100)) }, apierrors.IsInvalid, []string{takenPort}},
-		{"the last port", func() error { return create(service("d", "", 0)) }, ok, []string{dynamic, times, dynamicP, committed, attempts, operations}},
+		{"the last port", func() error { return create(service("d", "", 0)) }, ok,
+			[]string{dynamic, times, dynamicP, committed, attempts, operations}},
 		{"no port left", func() error { return create(service("e", "", 0)) }, apierrors.IsInvalid, []string{fullPorts}},
 		{"a name that exists when there is no port left", func() error { return create(service("a", "", 0)) }, apierrors.IsAlreadyExists, nil},
 		{"an update when there is no port left", func() error {
@@ -206,9 +222,11 @@ func TestCounters(t *testing.T) {
 			}
 			return patch("e", `{"spec":{"type":"NodePort"}}`)
 		}, apierrors.IsInvalid, []string{dynamic, times, fullPorts, committed, attempts, operations}},
-		{"a value of its own", func() error { return patch("d", `{"spec":{"sessionAffinity":"ClientIP"}}`) }, ok, []string{committed, attempts, operations}},
+		{"a value of its own", func() error { return patch("d", `{"spec":{"sessionAffinity":"ClientIP"}}`) }, ok,
+			[]string{committed, attempts, operations}},
 		{"a dry run", func() error { return create(service("f", "", -1), metav1.DryRunAll) }, ok, nil},
-		{"a dry run with a value that is taken", func() error { return create(service("f", "10.96.0.3", -1), metav1.DryRunAll) }, apierrors.IsInvalid, nil},
+		{"a dry run with a value that is taken", func() error { return create(service("f", "10.96.0.3", -1), metav1.DryRunAll) },
+			apierrors.IsInvalid, nil},
 		{"a dry run with a port outside", func() error { return create(service("f", "", 100), metav1.DryRunAll) }, apierrors.IsInvalid, nil},
 		{"a dry run when there is no port left", func() error { return create(service("f", "", 0), metav1.DryRunAll) }, apierrors.IsInvalid, nil},
 		{"a dry run of an update", func() error { return patch("a", moveTo(20002), metav1.DryRunAll) }, apierrors.IsInvalid, nil},
@@ -324,7 +342,8 @@ func TestIndexFollows(t *testing.T) {
 	for _, class := range []string{"IPv4", "Port"} {
 		label := fmt.Sprintf("{class=%q}", class)
 		for name, want := range map[string]float64{
-			"portolan_allocation_index_revision": revision, "portolan_allocation_index_awaiting_seconds": 0, "portolan_allocation_index_lag_seconds_count": 1,
+			"portolan_allocation_index_revision": revision, "portolan_allocation_index_awaiting_seconds": 0,
+			"portolan_allocation_index_lag_seconds_count": 1,
 		} {
 			series := name + label
 			got := own(t, server, name)

@@ -171,7 +171,8 @@ func awaitLocal(address netip.Addr) error {
 		select {
 		case <-ticker.C:
 		case <-timeout.C:
-			return errors.Join(fmt.Errorf("the new address %s is not the machine's own after %v: its routes are %v", address, routeTimeout, routes), err)
+			return errors.Join(fmt.Errorf("the new address %s is not the machine's own after %v: its routes are %v", address, routeTimeout, routes),
+				err)
 		}
 	}
 }

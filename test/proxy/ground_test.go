@@ -207,7 +207,8 @@ func (g *ground) setReady(t *testing.T, app, name string, ready corev1.Condition
 	addresses := g.pods[name].addresses
 	patch := fmt.Sprintf(`{"status":{"phase":"Running","podIP":%q,"podIPs":[{"ip":%q},{"ip":%q}],"conditions":[{"type":"Ready","status":%q}]}}`,
 		addresses[0], addresses[0], addresses[1], ready)
-	_, err := g.client.CoreV1().Pods(namespace).Patch(t.Context(), app+"-"+name, types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{}, "status")
+	_, err := g.client.CoreV1().Pods(namespace).Patch(t.Context(), app+"-"+name, types.StrategicMergePatchType, []byte(patch),
+		metav1.PatchOptions{}, "status")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +228,8 @@ func (g *ground) service(t *testing.T, app string, change func(*corev1.ServiceSp
 	if change != nil {
 		change(&spec)
 	}
-	svc, err := g.client.CoreV1().Services(namespace).Create(t.Context(), &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: app}, Spec: spec}, metav1.CreateOptions{})
+	svc, err := g.client.CoreV1().Services(namespace).Create(t.Context(),
+		&corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: app}, Spec: spec}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -122,7 +122,8 @@ func (s *side) endpoints(store *clientv3.Client, name string, subsets []corev1.E
 func (s *side) answer(method, path, body string, header http.Header) []string {
 	s.t.Helper()
 	response, text := s.do(method, services+path, strings.NewReader(body), header)
-	for _, name := range []string{"Date", "Audit-Id", "Content-Length", "X-Kubernetes-Pf-Flowschema-Uid", "X-Kubernetes-Pf-Prioritylevel-Uid"} {
+	for _, name := range []string{"Date", "Audit-Id", "Content-Length", "X-Kubernetes-Pf-Flowschema-Uid",
+		"X-Kubernetes-Pf-Prioritylevel-Uid"} {
 		response.Header.Del(name)
 	}
 	if strings.HasPrefix(text, "Client sent an HTTP request to an HTTPS server") {
@@ -151,7 +152,8 @@ func (s *side) common(text string) string {
 // startBoth starts both servers with the same objects and backends.
 func startBoth(t *testing.T) (theirs, ours *side) {
 	t.Helper()
-	kube, err := upstream.StartKube(t.Context(), upstream.Programs{KubeAPIServer: program(t, "kube-apiserver"), Etcd: program(t, "etcd")}, t.TempDir())
+	kube, err := upstream.StartKube(t.Context(), upstream.Programs{KubeAPIServer: program(t, "kube-apiserver"), Etcd: program(t, "etcd")},
+		t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,31 +200,40 @@ func TestSameAnswers(t *testing.T) {
 		}
 	}
 	for _, name := range []string{
-		"web", "web:", "web:http", "web:80", "web:443", "web:81", "web:none", "web:8080", "web:also", "http:web:http", "http:web:80", ":web:http", "https:web:https", "https:web:443",
-		"http:web:", "https:web:http", "web:https", "http:web", "ftp:web:80", "HTTP:web:80", ":web", ":", "::", "a:b:c:d", "http::80", "web:+80", "web:080", "web:-1", "web:99999999999999999999",
-		"web%3Ahttp", "web:HTTP", "WEB", "bare", "bare:", "bare:80", "http:bare:", "https:bare:", "headless", "headless:80", "udp:53", "udp:dns", "udp:dns-tcp", "mixed",
-		"closed", "waiting", "http:waiting:", "portless", "empty", "https:empty:", "empty:80", "abroad", "http:abroad:", "external", "external:80", "alone", "alone:80", "slices", "slices:80", "none", "none:80",
+		"web", "web:", "web:http", "web:80", "web:443", "web:81", "web:none", "web:8080", "web:also", "http:web:http", "http:web:80", ":web:http",
+		"https:web:https", "https:web:443",
+		"http:web:", "https:web:http", "web:https", "http:web", "ftp:web:80", "HTTP:web:80", ":web", ":", "::", "a:b:c:d", "http::80", "web:+80",
+		"web:080", "web:-1", "web:99999999999999999999",
+		"web%3Ahttp", "web:HTTP", "WEB", "bare", "bare:", "bare:80", "http:bare:", "https:bare:", "headless", "headless:80", "udp:53", "udp:dns",
+		"udp:dns-tcp", "mixed",
+		"closed", "waiting", "http:waiting:", "portless", "empty", "https:empty:", "empty:80", "abroad", "http:abroad:", "external",
+		"external:80", "alone", "alone:80", "slices", "slices:80", "none", "none:80",
 	} {
 		for _, path := range []string{"/proxy/", "/proxy/a/b?c=d", "/proxy"} {
 			compare(http.MethodGet, name+path, "", nil)
 		}
 	}
-	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodHead, http.MethodOptions, http.MethodTrace, "LIST"} {
-		for _, path := range []string{"", "/", "/a/?b=c&b=d", "/a//b/../c/", "/a%20b%2Fc", "/?path=/other", "/teapot", "/redirect", "/relative", "/abroad", "/html", "/?dryRun=All", "/?timeout=1ms"} {
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodHead,
+		http.MethodOptions, http.MethodTrace, "LIST"} {
+		for _, path := range []string{"", "/", "/a/?b=c&b=d", "/a//b/../c/", "/a%20b%2Fc", "/?path=/other", "/teapot", "/redirect", "/relative",
+			"/abroad", "/html", "/?dryRun=All", "/?timeout=1ms"} {
 			compare(method, "web:80/proxy"+path, "body", nil)
 			compare(method, "https:web:443/proxy"+path, "body", nil)
 		}
 		compare(method, "web/none", "", nil)
 	}
 	for _, header := range []http.Header{
-		{"Authorization": {"Bearer secret"}}, {"Cookie": {"a=b"}}, {"Proxy-Authorization": {"Basic secret"}}, {"Te": {"trailers"}}, {"Expect": {"100-continue"}},
+		{"Authorization": {"Bearer secret"}}, {"Cookie": {"a=b"}}, {"Proxy-Authorization": {"Basic secret"}}, {"Te": {"trailers"}}, {
+			"Expect": {"100-continue"},
+		},
 		{"X-Remote-User": {"eve"}, "X-Remote-Group": {"system:masters"}}, {"X-Forwarded-For": {"1.2.3.4"}, "X-Forwarded-Host": {"a"}},
 		{"Accept": {"text/html"}, "Accept-Encoding": {"gzip"}, "Origin": {"https://elsewhere"}, "User-Agent": {"other"}, "Range": {"bytes=0-1"}},
 	} {
 		compare(http.MethodPost, "web:80/proxy/headers", "body", header)
 		compare(http.MethodGet, "https:web:443/proxy/headers", "", header)
 	}
-	for _, path := range []string{"web:80/proxy/", "web:80/proxy/teapot", "web:80/proxy/redirect", "https:web:443/proxy/teapot", "closed/proxy/", "empty/proxy/", "web:81/proxy/"} {
+	for _, path := range []string{"web:80/proxy/", "web:80/proxy/teapot", "web:80/proxy/redirect", "https:web:443/proxy/teapot",
+		"closed/proxy/", "empty/proxy/", "web:81/proxy/"} {
 		compare(http.MethodGet, path, "", http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}})
 	}
 	t.Logf("%d requests were compared", compared)
@@ -235,10 +246,13 @@ func sameOutput(t *testing.T, theirs, ours *side) {
 	t.Helper()
 	for _, args := range []string{
 		"cluster-info",
-		"get --raw " + services + "web:http/proxy/html", "get --raw " + services + "https:web:443/proxy/html", "get --raw " + services + "web:80/proxy/redirect",
-		"get --raw " + services + "web:80/proxy/teapot", "get --raw " + services + "web:81/proxy/", "get --raw " + services + "web/proxy/", "get --raw " + services + "none:80/proxy/",
+		"get --raw " + services + "web:http/proxy/html", "get --raw " + services + "https:web:443/proxy/html",
+		"get --raw " + services + "web:80/proxy/redirect",
+		"get --raw " + services + "web:80/proxy/teapot", "get --raw " + services + "web:81/proxy/", "get --raw " + services + "web/proxy/",
+		"get --raw " + services + "none:80/proxy/",
 		"get --raw " + services + "closed/proxy/", "get --raw " + services + "ftp:web:80/proxy/", "get --raw " + services + "abroad/proxy/",
-		"create --raw " + services + "web:80/proxy/sum -f ../../go.mod", "replace --raw " + services + "web:80/proxy/sum -f ../../go.mod", "delete --raw " + services + "web:80/proxy/sum",
+		"create --raw " + services + "web:80/proxy/sum -f ../../go.mod", "replace --raw " + services + "web:80/proxy/sum -f ../../go.mod",
+		"delete --raw " + services + "web:80/proxy/sum",
 	} {
 		want, got := theirs.output(args), ours.output(args)
 		if got != want {
@@ -276,7 +290,8 @@ func sameDescription(t *testing.T, theirs, ours *side) {
 				all = append(all, resource)
 			}
 		}
-		for _, path := range []string{"/api/v1/namespaces/{namespace}/services/{name}/proxy", "/api/v1/namespaces/{namespace}/services/{name}/proxy/{path}"} {
+		for _, path := range []string{"/api/v1/namespaces/{namespace}/services/{name}/proxy",
+			"/api/v1/namespaces/{namespace}/services/{name}/proxy/{path}"} {
 			all = append(all, published.Paths[path])
 		}
 		text, err := json.Marshal(all)

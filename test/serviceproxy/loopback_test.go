@@ -192,7 +192,8 @@ func TestPods(t *testing.T) {
 	status("False")
 	c.await(path, 503, `no endpoints available for service \"web:http\"`)
 	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, patience, true, func(context.Context) (bool, error) {
-		addresses := strings.Fields(k.run("get", "endpointslices", "-o", `jsonpath={.items[?(@.metadata.labels.kubernetes\.io/service-name=="web")].endpoints[*].addresses[0]}`))
+		addresses := strings.Fields(k.run("get", "endpointslices", "-o",
+			`jsonpath={.items[?(@.metadata.labels.kubernetes\.io/service-name=="web")].endpoints[*].addresses[0]}`))
 		return len(addresses) == 2, nil
 	})
 	if err != nil {

@@ -59,7 +59,8 @@ func (m *member) start(t *testing.T, dir string) {
 	}
 	<-m.etcd.Server.ReadyNotify()
 	m.URL = "http://" + m.etcd.Clients[0].Addr().String()
-	if m.Client, err = clientv3.New(clientv3.Config{Endpoints: []string{m.URL}, DialTimeout: convergeTimeout, Logger: zap.NewNop()}); err != nil {
+	if m.Client, err = clientv3.New(clientv3.Config{Endpoints: []string{m.URL}, DialTimeout: convergeTimeout,
+		Logger: zap.NewNop()}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -296,7 +297,8 @@ func waitForNames(t *testing.T, informer cache.SharedIndexInformer, list *v1.Ser
 
 func waitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, convergeTimeout, true, func(context.Context) (bool, error) { return done(), nil })
+	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, convergeTimeout, true,
+		func(context.Context) (bool, error) { return done(), nil })
 	if err != nil {
 		t.Fatalf("%s: %v", what, err)
 	}

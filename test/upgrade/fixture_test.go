@@ -335,11 +335,13 @@ func createObjects(t *testing.T, config *rest.Config) {
 	}
 	services := on(t, config, served{"services", &unstructured.Unstructured{}})
 	apply := `{"apiVersion":"portolan.dev/v1","kind":"Service","metadata":{"name":"web","labels":{"example.com/applied":"yes"}},"spec":{"ports":[{"name":"extra","port":81,"protocol":"TCP"}]}}`
-	if _, err := services.Patch(t.Context(), "web", types.ApplyPatchType, []byte(apply), metav1.PatchOptions{FieldManager: "applier"}); err != nil {
+	if _, err := services.Patch(t.Context(), "web", types.ApplyPatchType, []byte(apply),
+		metav1.PatchOptions{FieldManager: "applier"}); err != nil {
 		t.Fatal(err)
 	}
 	status := `{"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.9","ipMode":"VIP","ports":[{"port":443,"protocol":"TCP"}]}]},"conditions":[{"type":"example.com/Ready","status":"True","reason":"Made","message":"it is there","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}`
-	if _, err := services.Patch(t.Context(), "balanced", types.MergePatchType, []byte(status), metav1.PatchOptions{FieldManager: "balancer"}, "status"); err != nil {
+	if _, err := services.Patch(t.Context(), "balanced", types.MergePatchType, []byte(status), metav1.PatchOptions{FieldManager: "balancer"},
+		"status"); err != nil {
 		t.Fatal(err)
 	}
 	// It goes on to hold what it claims, and its slice is marked with it.

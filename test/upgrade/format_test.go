@@ -92,7 +92,8 @@ func TestReplicasWriteOneRecord(t *testing.T) {
 	t.Parallel()
 	store, replicas := harness.Replicas(t, 2, nil)
 	record, err := store.Client.Get(t.Context(), formatKey)
-	if err != nil || len(record.Kvs) != 1 || record.Kvs[0].Version != 1 || !strings.HasPrefix(string(record.Kvs[0].Value), `{"format":1,"release":"`) {
+	if err != nil || len(record.Kvs) != 1 || record.Kvs[0].Version != 1 ||
+		!strings.HasPrefix(string(record.Kvs[0].Value), `{"format":1,"release":"`) {
 		t.Errorf("%v, %v", record, err)
 	}
 	if report := harness.Check(t, store.Client); report.Err() != nil || report.Unreadable > 0 {

@@ -38,7 +38,9 @@ func newShell(t *testing.T, dir string, env ...string) *shell {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &shell{t: t, dir: dir, env: append(os.Environ(), append(env, "HOME="+dir, "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))...)}
+	s := &shell{
+		t: t, dir: dir, env: append(os.Environ(), append(env, "HOME="+dir, "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))...),
+	}
 	for _, page := range pages {
 		text, err := os.ReadFile(page)
 		if err != nil {

@@ -119,11 +119,13 @@ func TestGroups(t *testing.T) {
 			if err == nil {
 				watch.Stop()
 			}
-			for _, path := range []string{"/api/v1/services", "/api/v1/namespaces", "/apis/portolan.dev/v1/nodeports", "/apis", "/openapi/v3", "/version"} {
+			for _, path := range []string{"/api/v1/services", "/api/v1/namespaces", "/apis/portolan.dev/v1/nodeports", "/apis", "/openapi/v3",
+				"/version"} {
 				get(path, test.read)
 			}
 			get("/api/v1/secrets", test.secrets)
-			expect("watch Secrets", raw.Get().AbsPath("/api/v1/secrets").Param("watch", "true").Param("timeoutSeconds", "1").Do(t.Context()).Error(), test.secrets)
+			expect("watch Secrets", raw.Get().AbsPath("/api/v1/secrets").Param("watch", "true").Param("timeoutSeconds", "1").Do(t.Context()).Error(),
+				test.secrets)
 			get("/metrics", test.metrics)
 			get("/apis/portolan.dev/v1/namespaces/default/services/web/proxy/", test.proxied)
 
@@ -131,8 +133,10 @@ func TestGroups(t *testing.T) {
 			expect("create", err, test.write)
 			expect("delete", services.Delete(t.Context(), name, metav1.DeleteOptions{}), test.write)
 			body := []byte(`{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"` + name + `"}}`)
-			expect("create a namespace", raw.Post().AbsPath("/api/v1/namespaces").SetHeader("Content-Type", "application/json").Body(body).Do(t.Context()).Error(), test.write)
-			expect("impersonate", clientOf(t, as(config, "root")).Discovery().RESTClient().Get().AbsPath("/api").Do(t.Context()).Error(), test.metrics)
+			expect("create a namespace", raw.Post().AbsPath("/api/v1/namespaces").SetHeader("Content-Type",
+				"application/json").Body(body).Do(t.Context()).Error(), test.write)
+			expect("impersonate", clientOf(t, as(config, "root")).Discovery().RESTClient().Get().AbsPath("/api").Do(t.Context()).Error(),
+				test.metrics)
 		})
 	}
 }
@@ -161,7 +165,8 @@ func TestKubectl(t *testing.T) {
 		{"api-resources --api-group=portolan.dev", "nodeportranges", false},
 		{"explain service.spec", "clusterIP", false},
 		{"get namespaces", "default", false},
-		{"create service clusterip web --tcp=80", `services is forbidden: User "ann" cannot create resource "services" in API group "" in the namespace "default"`, true},
+		{"create service clusterip web --tcp=80",
+			`services is forbidden: User "ann" cannot create resource "services" in API group "" in the namespace "default"`, true},
 	} {
 		kubectl := exec.CommandContext(t.Context(), binary, strings.Fields(test.line)...)
 		kubectl.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "HOME="+s.DataDir)

@@ -53,14 +53,16 @@ func (c caller) list() int {
 func (c caller) create() int {
 	c.t.Helper()
 	client := clientOf(c.t, c.server.As(&rest.Config{BearerToken: c.token}))
-	_, err := client.PortolanV1().Services("default").Create(c.t.Context(), service("new"), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	_, err := client.PortolanV1().Services("default").Create(c.t.Context(), service("new"),
+		metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	return code(c.t, err)
 }
 
 // eventually waits until something is as it should be.
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, timeout, true, func(context.Context) (bool, error) { return done(), nil })
+	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, timeout, true,
+		func(context.Context) (bool, error) { return done(), nil })
 	if err != nil {
 		t.Fatalf("%s: %v", what, err)
 	}
@@ -69,7 +71,8 @@ func eventually(t *testing.T, what string, done func() bool) {
 func TestTokenFile(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "tokens.csv")
-	writeFile(t, file, fmt.Sprintf("ann-token,ann,1,\"people,%s\"\nwill-token,will,2,%s\nned-token,ned,3\nroot-token,root,4,system:masters\n", users.Readers, users.Writers))
+	writeFile(t, file, fmt.Sprintf("ann-token,ann,1,\"people,%s\"\nwill-token,will,2,%s\nned-token,ned,3\nroot-token,root,4,system:masters\n",
+		users.Readers, users.Writers))
 	s := harness.Start(t, func(o *options.Options) { o.Users.TokenAuthFile = file })
 	for name, test := range map[string]struct {
 		token                string
@@ -111,7 +114,9 @@ func TestJWT(t *testing.T) {
 	writeFile(t, file, authentication(first.config()))
 	s := harness.Start(t, func(o *options.Options) { o.Users.AuthenticationConfig = file })
 	by := func(i *issuer, change func(claims)) caller {
-		c := claims{"iss": i.url, "aud": "portolan", "sub": "ann", "roles": []string{users.Readers}, "staff": true, "exp": time.Now().Add(time.Hour).Unix()}
+		c := claims{
+			"iss": i.url, "aud": "portolan", "sub": "ann", "roles": []string{users.Readers}, "staff": true, "exp": time.Now().Add(time.Hour).Unix(),
+		}
 		if change != nil {
 			change(c)
 		}

@@ -89,7 +89,8 @@ func TestWebhook(t *testing.T) {
 	h := newHook(t)
 	dir := t.TempDir()
 	tokens, file := filepath.Join(dir, "tokens.csv"), filepath.Join(dir, "authorization.yaml")
-	writeFile(t, tokens, fmt.Sprintf("ann,ann,1\nbob,bob,2,%[1]s\nmallory,mallory,3\nwill,will,4,%[1]s\nroot,root,5,system:masters\n", users.Writers))
+	writeFile(t, tokens, fmt.Sprintf("ann,ann,1\nbob,bob,2,%[1]s\nmallory,mallory,3\nwill,will,4,%[1]s\nroot,root,5,system:masters\n",
+		users.Writers))
 	writeFile(t, file, authorization(fmt.Sprintf(webhookFormat, h.file)+groupsAuthorizer))
 	s := harness.Start(t, func(o *options.Options) { o.Users.TokenAuthFile, o.Users.AuthorizationConfig = tokens, file })
 	expect := func(name string, list, create int) {

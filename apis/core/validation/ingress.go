@@ -36,7 +36,8 @@ func ValidateIngressCreate(ingress *networkingv1.Ingress) field.ErrorList {
 	errs := validateIngress(ingress)
 	class, annotated := ingress.Annotations[AnnotationIngressClass]
 	if name := ingress.Spec.IngressClassName; annotated && name != nil && *name != class {
-		errs = append(errs, field.Invalid(field.NewPath("annotations").Child(AnnotationIngressClass), class, "must match `ingressClassName` when both are specified"))
+		errs = append(errs, field.Invalid(field.NewPath("annotations").Child(AnnotationIngressClass), class,
+			"must match `ingressClassName` when both are specified"))
 	}
 	return portolanvalidation.Bounded(errs)
 }

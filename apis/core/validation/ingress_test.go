@@ -14,7 +14,9 @@ import (
 
 // newIngress has a rule with a host and a path, and a default backend.
 func newIngress(changes ...func(*networkingv1.Ingress)) *networkingv1.Ingress {
-	backend := networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{Name: "web", Port: networkingv1.ServiceBackendPort{Number: 80}}}
+	backend := networkingv1.IngressBackend{
+		Service: &networkingv1.IngressServiceBackend{Name: "web", Port: networkingv1.ServiceBackendPort{Number: 80}},
+	}
 	ingress := &networkingv1.Ingress{
 		ObjectMeta: metav1.ObjectMeta{Name: "a", Namespace: "b", ResourceVersion: "1"},
 		Spec: networkingv1.IngressSpec{
@@ -85,9 +87,12 @@ func TestIngressPaths(t *testing.T) {
 		{networkingv1.PathTypePrefix, "", []string{first + `.path: Invalid value: "": must be an absolute path`}},
 		{networkingv1.PathTypeExact, "a", []string{first + `.path: Invalid value: "a": must be an absolute path`}},
 		{networkingv1.PathTypeExact, "/a//b/./c/../d/%2f/%2F/.", []string{
-			first + `.path: Invalid value: "/a//b/./c/../d/%2f/%2F/.": must not contain '//'`, first + `.path: Invalid value: "/a//b/./c/../d/%2f/%2F/.": must not contain '/./'`,
-			first + `.path: Invalid value: "/a//b/./c/../d/%2f/%2F/.": must not contain '/../'`, first + `.path: Invalid value: "/a//b/./c/../d/%2f/%2F/.": must not contain '%2f'`,
-			first + `.path: Invalid value: "/a//b/./c/../d/%2f/%2F/.": must not contain '%2F'`, first + `.path: Invalid value: "/a//b/./c/../d/%2f/%2F/.": cannot end with '/.'`,
+			first + `.path: Invalid value: "/a//b/./c/../d/%2f/%2F/.": must not contain '//'`,
+			first + `.path: Invalid value: "/a//b/./c/../d/%2f/%2F/.": must not contain '/./'`,
+			first + `.path: Invalid value: "/a//b/./c/../d/%2f/%2F/.": must not contain '/../'`,
+			first + `.path: Invalid value: "/a//b/./c/../d/%2f/%2F/.": must not contain '%2f'`,
+			first + `.path: Invalid value: "/a//b/./c/../d/%2f/%2F/.": must not contain '%2F'`,
+			first + `.path: Invalid value: "/a//b/./c/../d/%2f/%2F/.": cannot end with '/.'`,
 		}},
 		{networkingv1.PathTypePrefix, "/..", []string{first + `.path: Invalid value: "/..": cannot end with '/..'`}},
 		{networkingv1.PathTypeImplementationSpecific, "", nil},
@@ -105,38 +110,56 @@ func TestIngressCreate(t *testing.T) {
 		change func(*networkingv1.Ingress)
 		want   []string
 	}{
-		"as it is":         {func(*networkingv1.Ingress) {}, nil},
-		"no rules":         {specified(func(s *networkingv1.IngressSpec) { s.Rules = nil }), nil},
-		"nothing":          {specified(func(s *networkingv1.IngressSpec) { s.Rules, s.DefaultBackend = nil, nil }), []string{"spec: Invalid value: null: either `defaultBackend` or `rules` must be specified"}},
-		"no HTTP":          {specified(func(s *networkingv1.IngressSpec) { s.Rules[0].HTTP = nil }), nil},
-		"no paths":         {specified(func(s *networkingv1.IngressSpec) { s.Rules[0].HTTP.Paths = nil }), []string{"spec.rules[0].http.paths: Required value"}},
-		"no type":          {specified(func(s *networkingv1.IngressSpec) { s.Rules[0].HTTP.Paths[0].PathType = nil }), []string{first + ".pathType: Required value: pathType must be specified"}},
-		"any host":         {hosted(""), nil},
-		"a wildcard":       {hosted("*.example.com"), nil},
-		"one further down": {hosted("a.*.com"), []string{`spec.rules[0].host: Invalid value: "a.*.com": a wildcard DNS-1123 subdomain must start with '*.'`}},
+		"as it is": {func(*networkingv1.Ingress) {}, nil},
+		"no rules": {specified(func(s *networkingv1.IngressSpec) { s.Rules = nil }), nil},
+		"nothing": {specified(func(s *networkingv1.IngressSpec) { s.Rules, s.DefaultBackend = nil, nil }),
+			[]string{"spec: Invalid value: null: either `defaultBackend` or `rules` must be specified"}},
+		"no HTTP": {specified(func(s *networkingv1.IngressSpec) { s.Rules[0].HTTP = nil }), nil},
+		"no paths": {
+			specified(func(s *networkingv1.IngressSpec) { s.Rules[0].HTTP.Paths = nil }), []string{"spec.rules[0].http.paths: Required value"},
+		},
+		"no type": {specified(func(s *networkingv1.IngressSpec) { s.Rules[0].HTTP.Paths[0].PathType = nil }),
+			[]string{first + ".pathType: Required value: pathType must be specified"}},
+		"any host":   {hosted(""), nil},
+		"a wildcard": {hosted("*.example.com"), nil},
+		"one further down": {
+			hosted("a.*.com"), []string{`spec.rules[0].host: Invalid value: "a.*.com": a wildcard DNS-1123 subdomain must start with '*.'`},
+		},
 		"an address": {hosted("192.0.2.1"), []string{
 			`spec.rules[0].host: Invalid value: "192.0.2.1": must be a DNS name, not an IP address`,
 		}},
-		"a port":          {hosted("a:80"), []string{`spec.rules[0].host: Invalid value: "a:80": a lowercase RFC 1123 subdomain`}},
-		"a named port":    {portOf("http", 0), nil},
-		"two ports":       {portOf("http", 80), []string{`spec.defaultBackend: Invalid value: "": cannot set both port name & port number`}},
-		"no port":         {portOf("", 0), []string{"spec.defaultBackend: Required value: port name or number is required"}},
-		"no such port":    {portOf("", 70000), []string{"spec.defaultBackend.service.port.number: Invalid value: 70000: must be between 1 and 65535, inclusive"}},
-		"no such name":    {portOf("80", 0), []string{`spec.defaultBackend.service.port.name: Invalid value: "80": must contain at least one letter`}},
-		"no service":      {backed(func(b *networkingv1.IngressBackend) { b.Service = nil }), []string{`spec.defaultBackend: Invalid value: "": resource or service backend is required`}},
-		"no name":         {backed(func(b *networkingv1.IngressBackend) { b.Service.Name = "" }), []string{"spec.defaultBackend.service.name: Required value"}},
-		"a relaxed name":  {backed(func(b *networkingv1.IngressBackend) { b.Service.Name = "1a" }), nil},
-		"not a name":      {backed(func(b *networkingv1.IngressBackend) { b.Service.Name = "a.b" }), []string{`spec.defaultBackend.service.name: Invalid value: "a.b": must not contain dots`}},
-		"a resource, too": {backed(func(b *networkingv1.IngressBackend) { b.Resource = &corev1.TypedLocalObjectReference{} }), []string{`spec.defaultBackend: Invalid value: "": cannot set both resource and service backends`}},
+		"a port":       {hosted("a:80"), []string{`spec.rules[0].host: Invalid value: "a:80": a lowercase RFC 1123 subdomain`}},
+		"a named port": {portOf("http", 0), nil},
+		"two ports":    {portOf("http", 80), []string{`spec.defaultBackend: Invalid value: "": cannot set both port name & port number`}},
+		"no port":      {portOf("", 0), []string{"spec.defaultBackend: Required value: port name or number is required"}},
+		"no such port": {
+			portOf("", 70000), []string{"spec.defaultBackend.service.port.number: Invalid value: 70000: must be between 1 and 65535, inclusive"},
+		},
+		"no such name": {
+			portOf("80", 0), []string{`spec.defaultBackend.service.port.name: Invalid value: "80": must contain at least one letter`},
+		},
+		"no service": {backed(func(b *networkingv1.IngressBackend) { b.Service = nil }),
+			[]string{`spec.defaultBackend: Invalid value: "": resource or service backend is required`}},
+		"no name": {
+			backed(func(b *networkingv1.IngressBackend) { b.Service.Name = "" }), []string{"spec.defaultBackend.service.name: Required value"},
+		},
+		"a relaxed name": {backed(func(b *networkingv1.IngressBackend) { b.Service.Name = "1a" }), nil},
+		"not a name": {backed(func(b *networkingv1.IngressBackend) { b.Service.Name = "a.b" }),
+			[]string{`spec.defaultBackend.service.name: Invalid value: "a.b": must not contain dots`}},
+		"a resource, too": {backed(func(b *networkingv1.IngressBackend) { b.Resource = &corev1.TypedLocalObjectReference{} }),
+			[]string{`spec.defaultBackend: Invalid value: "": cannot set both resource and service backends`}},
 		"a resource": {backed(func(b *networkingv1.IngressBackend) {
 			b.Service, b.Resource = nil, &corev1.TypedLocalObjectReference{APIGroup: ptr.To("A"), Kind: "a/b"}
 		}), []string{
-			`spec.defaultBackend.resource.apiGroup: Invalid value: "A"`, `spec.defaultBackend.resource.kind: Invalid value: "a/b": may not contain '/'`, "spec.defaultBackend.resource.name: Required value",
+			`spec.defaultBackend.resource.apiGroup: Invalid value: "A"`,
+			`spec.defaultBackend.resource.kind: Invalid value: "a/b": may not contain '/'`, "spec.defaultBackend.resource.name: Required value",
 		}},
 		"TLS": {specified(func(s *networkingv1.IngressSpec) {
 			s.TLS = []networkingv1.IngressTLS{{Hosts: []string{"a", "*.a", "A"}, SecretName: "a.b"}, {SecretName: "A"}}
 		}), []string{`spec.tls[0].hosts[2]: Invalid value: "A"`, `spec.tls[1].secretName: Invalid value: "A"`}},
-		"no class name": {specified(func(s *networkingv1.IngressSpec) { s.IngressClassName = ptr.To("") }), []string{`spec.ingressClassName: Invalid value: ""`}},
+		"no class name": {
+			specified(func(s *networkingv1.IngressSpec) { s.IngressClassName = ptr.To("") }), []string{`spec.ingressClassName: Invalid value: ""`},
+		},
 		"two classes": {func(ingress *networkingv1.Ingress) {
 			ingress.Annotations, ingress.Spec.IngressClassName = map[string]string{AnnotationIngressClass: "a"}, ptr.To("b")
 		}, []string{"annotations.kubernetes.io/ingress.class: Invalid value: \"a\": must match `ingressClassName` when both are specified"}},
@@ -168,14 +191,21 @@ func TestIngressUpdate(t *testing.T) {
 		after, before *networkingv1.Ingress
 		want          []string
 	}{
-		"an address":          {at(networkingv1.IngressLoadBalancerIngress{IP: "192.0.2.1"}, networkingv1.IngressLoadBalancerIngress{IP: "2001:db8::1"}), at(), nil},
-		"an odd one":          {at(odd), at(), []string{path + `.ip: Invalid value: "192.0.2.01": must not have leading 0s`}},
-		"an odd one, stored":  {at(odd), at(networkingv1.IngressLoadBalancerIngress{IP: "192.0.2.1"}, odd), nil},
-		"none":                {at(networkingv1.IngressLoadBalancerIngress{}), at(), nil},
-		"not an address":      {at(networkingv1.IngressLoadBalancerIngress{IP: "a"}), at(), []string{path + `.ip: Invalid value: "a": must be a valid IP address`}},
-		"a name":              {at(networkingv1.IngressLoadBalancerIngress{Hostname: "a.example.com"}), at(), nil},
-		"an address's a name": {at(networkingv1.IngressLoadBalancerIngress{Hostname: "192.0.2.1"}), at(), []string{path + `.hostname: Invalid value: "192.0.2.1": must be a DNS name, not an IP address`}},
-		"not a name":          {at(networkingv1.IngressLoadBalancerIngress{Hostname: "A"}), at(), []string{path + `.hostname: Invalid value: "A"`}},
+		"an address": {
+			at(networkingv1.IngressLoadBalancerIngress{IP: "192.0.2.1"}, networkingv1.IngressLoadBalancerIngress{IP: "2001:db8::1"}), at(), nil,
+		},
+		"an odd one":         {at(odd), at(), []string{path + `.ip: Invalid value: "192.0.2.01": must not have leading 0s`}},
+		"an odd one, stored": {at(odd), at(networkingv1.IngressLoadBalancerIngress{IP: "192.0.2.1"}, odd), nil},
+		"none":               {at(networkingv1.IngressLoadBalancerIngress{}), at(), nil},
+		"not an address": {
+			at(networkingv1.IngressLoadBalancerIngress{IP: "a"}), at(), []string{path + `.ip: Invalid value: "a": must be a valid IP address`},
+		},
+		"a name": {at(networkingv1.IngressLoadBalancerIngress{Hostname: "a.example.com"}), at(), nil},
+		"an address's a name": {at(networkingv1.IngressLoadBalancerIngress{Hostname: "192.0.2.1"}), at(),
+			[]string{path + `.hostname: Invalid value: "192.0.2.1": must be a DNS name, not an IP address`}},
+		"not a name": {
+			at(networkingv1.IngressLoadBalancerIngress{Hostname: "A"}), at(), []string{path + `.hostname: Invalid value: "A"`},
+		},
 	} {
 		expectErrors(t, name, ValidateIngressStatusUpdate(test.after, test.before), test.want...)
 	}
@@ -184,10 +214,12 @@ func TestIngressUpdate(t *testing.T) {
 // TestIngressClass is what a class may be, and become.
 func TestIngressClass(t *testing.T) {
 	class := func(controller string, parameters *networkingv1.IngressClassParametersReference) *networkingv1.IngressClass {
-		return &networkingv1.IngressClass{ObjectMeta: metav1.ObjectMeta{Name: "a", ResourceVersion: "1"}, Spec: networkingv1.IngressClassSpec{Controller: controller, Parameters: parameters}}
+		return &networkingv1.IngressClass{ObjectMeta: metav1.ObjectMeta{Name: "a", ResourceVersion: "1"},
+			Spec: networkingv1.IngressClassSpec{Controller: controller, Parameters: parameters}}
 	}
 	refer := func(scope, namespace *string) *networkingv1.IngressClass {
-		return class("example.com/a", &networkingv1.IngressClassParametersReference{Kind: "Config", Name: "a", Scope: scope, Namespace: namespace})
+		return class("example.com/a", &networkingv1.IngressClassParametersReference{Kind: "Config", Name: "a", Scope: scope,
+			Namespace: namespace})
 	}
 	for name, test := range map[string]struct {
 		class *networkingv1.IngressClass
@@ -201,15 +233,22 @@ func TestIngressClass(t *testing.T) {
 		"of nothing": {class("example.com/a", &networkingv1.IngressClassParametersReference{}), []string{
 			"spec.parameters.kind: Required value", "spec.parameters.name: Required value", "spec.parameters.scope: Required value",
 		}},
-		"the cluster's":           {refer(ptr.To("Cluster"), nil), nil},
-		"both":                    {refer(ptr.To("Cluster"), ptr.To("b")), []string{"spec.parameters.namespace: Forbidden: `parameters.scope` is set to 'Cluster'"}},
-		"a namespace's":           {refer(ptr.To("Namespace"), ptr.To("b")), nil},
-		"nobody's":                {refer(ptr.To("Namespace"), nil), []string{"spec.parameters.namespace: Required value: `parameters.scope` is set to 'Namespace'"}},
-		"of no possible name":     {refer(ptr.To("Namespace"), ptr.To("B")), []string{`spec.parameters.namespace: Invalid value: "B"`}},
-		"something that isn't it": {refer(ptr.To("World"), nil), []string{`spec.parameters.scope: Unsupported value: "World": supported values: "Cluster", "Namespace"`}},
+		"the cluster's": {refer(ptr.To("Cluster"), nil), nil},
+		"both": {
+			refer(ptr.To("Cluster"), ptr.To("b")), []string{"spec.parameters.namespace: Forbidden: `parameters.scope` is set to 'Cluster'"},
+		},
+		"a namespace's": {refer(ptr.To("Namespace"), ptr.To("b")), nil},
+		"nobody's": {
+			refer(ptr.To("Namespace"), nil), []string{"spec.parameters.namespace: Required value: `parameters.scope` is set to 'Namespace'"},
+		},
+		"of no possible name": {refer(ptr.To("Namespace"), ptr.To("B")), []string{`spec.parameters.namespace: Invalid value: "B"`}},
+		"something that isn't it": {
+			refer(ptr.To("World"), nil), []string{`spec.parameters.scope: Unsupported value: "World": supported values: "Cluster", "Namespace"`},
+		},
 	} {
 		expectErrors(t, name, ValidateIngressClass(test.class), test.want...)
 	}
-	expectErrors(t, "another controller", ValidateIngressClassUpdate(class("example.com/b", nil), class("example.com/a", nil)), `spec.controller: Invalid value: "example.com/b": field is immutable`)
+	expectErrors(t, "another controller", ValidateIngressClassUpdate(class("example.com/b", nil), class("example.com/a", nil)),
+		`spec.controller: Invalid value: "example.com/b": field is immutable`)
 	expectErrors(t, "parameters", ValidateIngressClassUpdate(refer(ptr.To("Cluster"), nil), class("example.com/a", nil)))
 }

@@ -15,7 +15,9 @@ import (
 // maxControllerLength is upstream's.
 const maxControllerLength = 250
 
-var parameterScopes = []string{networkingv1.IngressClassParametersReferenceScopeCluster, networkingv1.IngressClassParametersReferenceScopeNamespace}
+var parameterScopes = []string{
+	networkingv1.IngressClassParametersReferenceScopeCluster, networkingv1.IngressClassParametersReferenceScopeNamespace,
+}
 
 // ValidateIngressClass returns what is wrong with an IngressClass.
 func ValidateIngressClass(class *networkingv1.IngressClass) field.ErrorList {

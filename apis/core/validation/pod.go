@@ -59,7 +59,8 @@ func ValidatePod(pod *corev1.Pod) field.ErrorList {
 		}
 	}
 	for i, gate := range spec.ReadinessGates {
-		errs = append(errs, invalid(specPath.Child("readinessGates").Index(i).Child("conditionType"), gate.ConditionType, utilvalidation.IsQualifiedName(string(gate.ConditionType)))...)
+		errs = append(errs, invalid(specPath.Child("readinessGates").Index(i).Child("conditionType"), gate.ConditionType,
+			utilvalidation.IsQualifiedName(string(gate.ConditionType)))...)
 	}
 	return portolanvalidation.Bounded(errs)
 }
@@ -123,7 +124,8 @@ func ValidatePodUpdate(pod, old *corev1.Pod) field.ErrorList {
 	errs := portolanvalidation.ValidateObjectMetaUpdate(&pod.ObjectMeta, &old.ObjectMeta, metadataPath)
 	errs = append(errs, sameContainers(pod.Spec.Containers, old.Spec.Containers, specPath.Child("containers"))...)
 	errs = append(errs, sameContainers(pod.Spec.InitContainers, old.Spec.InitContainers, specPath.Child("initContainers"))...)
-	errs = append(errs, earlierDeadline(pod.Spec.ActiveDeadlineSeconds, old.Spec.ActiveDeadlineSeconds, specPath.Child("activeDeadlineSeconds"))...)
+	errs = append(errs, earlierDeadline(pod.Spec.ActiveDeadlineSeconds, old.Spec.ActiveDeadlineSeconds,
+		specPath.Child("activeDeadlineSeconds"))...)
 	if len(errs) > 0 {
 		return portolanvalidation.Bounded(errs)
 	}
@@ -183,7 +185,8 @@ func ValidatePodStatusUpdate(pod, old *corev1.Pod) field.ErrorList {
 		case corev1.PodScheduled, corev1.PodReady, corev1.PodInitialized:
 		default:
 			// The capital letter is upstream's.
-			errs = append(errs, invalid(statusPath.Child("conditions").Index(i).Child("Type"), string(condition.Type), utilvalidation.IsQualifiedName(string(condition.Type)))...)
+			errs = append(errs, invalid(statusPath.Child("conditions").Index(i).Child("Type"), string(condition.Type),
+				utilvalidation.IsQualifiedName(string(condition.Type)))...)
 		}
 	}
 	if name := pod.Status.NominatedNodeName; name != "" && name != old.Status.NominatedNodeName {

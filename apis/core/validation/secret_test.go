@@ -12,7 +12,9 @@ import (
 
 // newSecret is one of a type with some values, given as keys and what they hold.
 func newSecret(kind corev1.SecretType, pairs ...string) *corev1.Secret {
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "a", Namespace: "b", ResourceVersion: "1"}, Type: kind, Data: map[string][]byte{}}
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: "a", Namespace: "b", ResourceVersion: "1"}, Type: kind, Data: map[string][]byte{},
+	}
 	for i := 0; i < len(pairs); i += 2 {
 		secret.Data[pairs[i]] = []byte(pairs[i+1])
 	}
@@ -25,11 +27,15 @@ func TestSecret(t *testing.T) {
 		secret *corev1.Secret
 		want   []string
 	}{
-		"nothing":         {newSecret(""), nil},
-		"any key":         {newSecret(corev1.SecretTypeOpaque, "a", "", "A_b-c.d", "x", ".a", "y"), nil},
-		"bad keys":        {newSecret("", "a b", "hunter2", "..", "hunter2"), []string{`data[..]: Invalid value: ".."`, `data[a b]: Invalid value: "a b"`}},
+		"nothing": {newSecret(""), nil},
+		"any key": {newSecret(corev1.SecretTypeOpaque, "a", "", "A_b-c.d", "x", ".a", "y"), nil},
+		"bad keys": {
+			newSecret("", "a b", "hunter2", "..", "hunter2"), []string{`data[..]: Invalid value: ".."`, `data[a b]: Invalid value: "a b"`},
+		},
 		"as much as fits": {newSecret("", "a", strings.Repeat("x", corev1.MaxSecretSize-1), "b", "y"), nil},
-		"too much":        {newSecret("", "a", strings.Repeat("x", corev1.MaxSecretSize), "b", "y"), []string{"data: Too long: may not be more than 1048576 bytes"}},
+		"too much": {
+			newSecret("", "a", strings.Repeat("x", corev1.MaxSecretSize), "b", "y"), []string{"data: Too long: may not be more than 1048576 bytes"},
+		},
 		"a type of its own": {
 			newSecret("example.com/a"), nil,
 		},
@@ -51,10 +57,12 @@ func TestSecretTypes(t *testing.T) {
 		{newSecret(corev1.SecretTypeServiceAccountToken), []string{"metadata.annotations[kubernetes.io/service-account.name]: Required value"}},
 		{newSecret(corev1.SecretTypeDockercfg), []string{"data[.dockercfg]: Required value"}},
 		{newSecret(corev1.SecretTypeDockercfg, ".dockercfg", "{}"), nil},
-		{newSecret(corev1.SecretTypeDockercfg, ".dockercfg", `"hunter2"`), []string{"data[.dockercfg]" + redacted + "json: cannot unmarshal string"}},
+		{newSecret(corev1.SecretTypeDockercfg, ".dockercfg", `"hunter2"`),
+			[]string{"data[.dockercfg]" + redacted + "json: cannot unmarshal string"}},
 		{newSecret(corev1.SecretTypeDockerConfigJson), []string{"data[.dockerconfigjson]: Required value"}},
 		{newSecret(corev1.SecretTypeDockerConfigJson, ".dockerconfigjson", `{"auths":{}}`), nil},
-		{newSecret(corev1.SecretTypeDockerConfigJson, ".dockerconfigjson", "{"), []string{"data[.dockerconfigjson]" + redacted + "unexpected end of JSON input"}},
+		{newSecret(corev1.SecretTypeDockerConfigJson, ".dockerconfigjson", "{"),
+			[]string{"data[.dockerconfigjson]" + redacted + "unexpected end of JSON input"}},
 		{newSecret(corev1.SecretTypeBasicAuth), []string{"data[username]: Required value", "data[password]: Required value"}},
 		{newSecret(corev1.SecretTypeBasicAuth, "username", ""), nil},
 		{newSecret(corev1.SecretTypeBasicAuth, "password", ""), nil},
@@ -90,9 +98,10 @@ func TestSecretUpdate(t *testing.T) {
 		old, secret *corev1.Secret
 		want        []string
 	}{
-		"what it holds":            {newSecret("", "a", "x"), newSecret("", "b", "y"), nil},
-		"another type":             {newSecret(""), newSecret("Opaque"), []string{`type: Invalid value: "Opaque": field is immutable`}},
-		"no longer what it was":    {newSecret(corev1.SecretTypeSSHAuth, "ssh-privatekey", "x"), newSecret(corev1.SecretTypeSSHAuth), []string{"data[ssh-privatekey]: Required value"}},
+		"what it holds": {newSecret("", "a", "x"), newSecret("", "b", "y"), nil},
+		"another type":  {newSecret(""), newSecret("Opaque"), []string{`type: Invalid value: "Opaque": field is immutable`}},
+		"no longer what it was": {newSecret(corev1.SecretTypeSSHAuth, "ssh-privatekey", "x"), newSecret(corev1.SecretTypeSSHAuth),
+			[]string{"data[ssh-privatekey]: Required value"}},
 		"to immutable":             {fixed(nil), fixed(ptr.To(true), "a", "x"), nil},
 		"from not immutable":       {fixed(ptr.To(false)), fixed(nil, "a", "x"), nil},
 		"nothing":                  {fixed(ptr.To(true), "a", "x"), fixed(ptr.To(true), "a", "x"), nil},

@@ -39,26 +39,38 @@ func TestEndpoints(t *testing.T) {
 		in   *v1.Endpoints
 		want []cause
 	}{
-		"dots in name":    {newEndpoints("a.b"), nil},
-		"bad name":        {newEndpoints("A"), causes(iv("metadata.name", subdomain))},
-		"no subsets":      {newEndpoints("a"), nil},
-		"no ports":        {newEndpoints("a", ready(address{IP: "192.0.2.1"})), nil},
-		"not ready only":  {newEndpoints("a", corev1.EndpointSubset{NotReadyAddresses: []address{{IP: "192.0.2.1"}}}), nil},
-		"no addresses":    {newEndpoints("a", ready()), causes(cause{"Required", "subsets[0]", "must specify `addresses` or `notReadyAddresses`"})},
-		"no IP":           {newEndpoints("a", ready(address{IP: "foo"})), causes(iv(ip, badIP), iv(ip, "must be a valid IP address"))},
-		"leading zeros":   {newEndpoints("a", ready(address{IP: "192.0.02.1"})), causes(iv(ip, "must not have leading 0s"))},
-		"mapped":          {newEndpoints("a", ready(address{IP: "::ffff:192.0.2.1"})), causes(iv(ip, "must not be an IPv4-mapped IPv6 address"))},
-		"unspecified":     {newEndpoints("a", ready(address{IP: "0.0.0.0"})), causes(iv(ip, "may not be unspecified (0.0.0.0)"))},
-		"loopback":        {newEndpoints("a", ready(address{IP: "127.0.0.1"})), causes(iv(ip, loopback))},
-		"not ready":       {newEndpoints("a", corev1.EndpointSubset{NotReadyAddresses: []address{{IP: "::1"}}}), causes(iv("subsets[0].notReadyAddresses[0].ip", loopback))},
+		"dots in name":   {newEndpoints("a.b"), nil},
+		"bad name":       {newEndpoints("A"), causes(iv("metadata.name", subdomain))},
+		"no subsets":     {newEndpoints("a"), nil},
+		"no ports":       {newEndpoints("a", ready(address{IP: "192.0.2.1"})), nil},
+		"not ready only": {newEndpoints("a", corev1.EndpointSubset{NotReadyAddresses: []address{{IP: "192.0.2.1"}}}), nil},
+		"no addresses": {
+			newEndpoints("a", ready()), causes(cause{"Required", "subsets[0]", "must specify `addresses` or `notReadyAddresses`"}),
+		},
+		"no IP":         {newEndpoints("a", ready(address{IP: "foo"})), causes(iv(ip, badIP), iv(ip, "must be a valid IP address"))},
+		"leading zeros": {newEndpoints("a", ready(address{IP: "192.0.02.1"})), causes(iv(ip, "must not have leading 0s"))},
+		"mapped":        {newEndpoints("a", ready(address{IP: "::ffff:192.0.2.1"})), causes(iv(ip, "must not be an IPv4-mapped IPv6 address"))},
+		"unspecified":   {newEndpoints("a", ready(address{IP: "0.0.0.0"})), causes(iv(ip, "may not be unspecified (0.0.0.0)"))},
+		"loopback":      {newEndpoints("a", ready(address{IP: "127.0.0.1"})), causes(iv(ip, loopback))},
+		"not ready": {newEndpoints("a", corev1.EndpointSubset{NotReadyAddresses: []address{{IP: "::1"}}}),
+			causes(iv("subsets[0].notReadyAddresses[0].ip", loopback))},
 		"other multicast": {newEndpoints("a", ready(address{IP: "239.1.1.1"})), nil},
-		"hostname":        {newEndpoints("a", ready(address{IP: "192.0.2.1", Hostname: "A"})), causes(iv("subsets[0].addresses[0].hostname", label1123))},
-		"nodeName":        {newEndpoints("a", ready(address{IP: "192.0.2.1", NodeName: ptr.To("A")})), causes(iv("subsets[0].addresses[0].nodeName", subdomain))},
-		"port":            {newEndpoints("a", withPorts(corev1.EndpointPort{Port: 0}, corev1.EndpointPort{Name: "b", Port: 65536})), causes(rq("subsets[0].ports[0].name"), iv("subsets[0].ports[0].port", badPort), iv("subsets[0].ports[1].port", badPort))},
-		"protocol":        {newEndpoints("a", withPorts(corev1.EndpointPort{Port: 1, Protocol: "Foo"})), causes(ns("subsets[0].ports[0].protocol", `"SCTP", "TCP", "UDP"`))},
-		"name":            {newEndpoints("a", withPorts(corev1.EndpointPort{Name: "A", Port: 1})), causes(iv("subsets[0].ports[0].name", label1123))},
-		"appProtocol":     {newEndpoints("a", withPorts(corev1.EndpointPort{Port: 1, AppProtocol: ptr.To("a b")})), causes(iv("subsets[0].ports[0].appProtocol", qname))},
-		"same name":       {newEndpoints("a", withPorts(corev1.EndpointPort{Name: "a", Port: 1}, corev1.EndpointPort{Name: "a", Port: 2})), nil},
+		"hostname": {
+			newEndpoints("a", ready(address{IP: "192.0.2.1", Hostname: "A"})), causes(iv("subsets[0].addresses[0].hostname", label1123)),
+		},
+		"nodeName": {
+			newEndpoints("a", ready(address{IP: "192.0.2.1", NodeName: ptr.To("A")})), causes(iv("subsets[0].addresses[0].nodeName", subdomain)),
+		},
+		"port": {newEndpoints("a", withPorts(corev1.EndpointPort{Port: 0}, corev1.EndpointPort{Name: "b", Port: 65536})),
+			causes(rq("subsets[0].ports[0].name"), iv("subsets[0].ports[0].port", badPort), iv("subsets[0].ports[1].port", badPort))},
+		"protocol": {newEndpoints("a", withPorts(corev1.EndpointPort{Port: 1, Protocol: "Foo"})),
+			causes(ns("subsets[0].ports[0].protocol", `"SCTP", "TCP", "UDP"`))},
+		"name": {
+			newEndpoints("a", withPorts(corev1.EndpointPort{Name: "A", Port: 1})), causes(iv("subsets[0].ports[0].name", label1123)),
+		},
+		"appProtocol": {newEndpoints("a", withPorts(corev1.EndpointPort{Port: 1, AppProtocol: ptr.To("a b")})),
+			causes(iv("subsets[0].ports[0].appProtocol", qname))},
+		"same name": {newEndpoints("a", withPorts(corev1.EndpointPort{Name: "a", Port: 1}, corev1.EndpointPort{Name: "a", Port: 2})), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			expect(t, validation.ValidateEndpointsCreate(tc.in), tc.want...)

@@ -140,7 +140,8 @@ func validateSliceProtocol(protocol *corev1.Protocol, path *field.Path) field.Er
 	return validateProtocol(ptr.Deref(protocol, ""), path)
 }
 
-func validateSliceEndpoints(endpoints []discoveryv1.Endpoint, addressType discoveryv1.AddressType, loopback []netip.Prefix, path *field.Path) field.ErrorList {
+func validateSliceEndpoints(endpoints []discoveryv1.Endpoint, addressType discoveryv1.AddressType, loopback []netip.Prefix,
+	path *field.Path) field.ErrorList {
 	if len(endpoints) > maxSliceEndpoints {
 		return field.ErrorList{field.TooMany(path, len(endpoints), maxSliceEndpoints)}
 	}

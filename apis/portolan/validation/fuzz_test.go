@@ -59,7 +59,8 @@ func fill(data []byte, obj any) {
 
 // checkNoOp checks that no pair of objects makes a rule panic, and that what may
 // be created may be written back as it is.
-func checkNoOp[T interface{ DeepCopy() T }](t *testing.T, data, other []byte, newObject func() T, create func(T) field.ErrorList, updates ...func(T, T) field.ErrorList) {
+func checkNoOp[T interface{ DeepCopy() T }](t *testing.T, data, other []byte, newObject func() T, create func(T) field.ErrorList,
+	updates ...func(T, T) field.ErrorList) {
 	t.Helper()
 	obj, old := newObject(), newObject()
 	fill(data, obj)
@@ -109,10 +110,14 @@ func FuzzValidation(f *testing.F) {
 					return validation.ValidateEndpointSliceUpdate(s, old, loopback...)
 				})
 		}
-		checkNoOp(t, data, other, func() *v1.ServiceCIDR { return &v1.ServiceCIDR{} }, validation.ValidateServiceCIDRCreate, validation.ValidateServiceCIDRUpdate, validation.ValidateServiceCIDRStatusUpdate)
-		checkNoOp(t, data, other, func() *v1.IPAddress { return &v1.IPAddress{} }, validation.ValidateIPAddressCreate, validation.ValidateIPAddressUpdate)
-		checkNoOp(t, data, other, func() *v1.NodePortRange { return &v1.NodePortRange{} }, validation.ValidateNodePortRangeCreate, validation.ValidateNodePortRangeUpdate, validation.ValidateNodePortRangeStatusUpdate)
-		checkNoOp(t, data, other, func() *v1.NodePort { return &v1.NodePort{} }, validation.ValidateNodePortCreate, validation.ValidateNodePortUpdate)
+		checkNoOp(t, data, other, func() *v1.ServiceCIDR { return &v1.ServiceCIDR{} }, validation.ValidateServiceCIDRCreate,
+			validation.ValidateServiceCIDRUpdate, validation.ValidateServiceCIDRStatusUpdate)
+		checkNoOp(t, data, other, func() *v1.IPAddress { return &v1.IPAddress{} }, validation.ValidateIPAddressCreate,
+			validation.ValidateIPAddressUpdate)
+		checkNoOp(t, data, other, func() *v1.NodePortRange { return &v1.NodePortRange{} }, validation.ValidateNodePortRangeCreate,
+			validation.ValidateNodePortRangeUpdate, validation.ValidateNodePortRangeStatusUpdate)
+		checkNoOp(t, data, other, func() *v1.NodePort { return &v1.NodePort{} }, validation.ValidateNodePortCreate,
+			validation.ValidateNodePortUpdate)
 
 		service, slice := &v1.Service{}, &v1.EndpointSlice{}
 		fill(data, service)

@@ -12,7 +12,9 @@ import (
 func nodePort(name string, protocols ...corev1.Protocol) *v1.NodePort {
 	return &v1.NodePort{
 		ObjectMeta: metav1.ObjectMeta{Name: name, ResourceVersion: "1"},
-		Spec:       v1.NodePortSpec{Protocols: protocols, ParentRef: &v1.ParentReference{Resource: "services", Namespace: "default", Name: "web"}},
+		Spec: v1.NodePortSpec{
+			Protocols: protocols, ParentRef: &v1.ParentReference{Resource: "services", Namespace: "default", Name: "web"},
+		},
 	}
 }
 
@@ -34,9 +36,11 @@ func TestNodePortCreate(t *testing.T) {
 		"no number":     {nodePort("http"), []string{`metadata.name: Invalid value: "http": ` + outOfRange}},
 		"not canonical": {nodePort("080"), []string{`metadata.name: Invalid value: "080": must be in canonical form ("80")`}},
 		"signed":        {nodePort("+80"), []string{`metadata.name: Invalid value: "+80": must be in canonical form ("80")`}},
-		"protocols":     {nodePort("80", "TCP", "tcp", "TCP"), []string{`spec.protocols[1]: Unsupported value: "tcp": supported values: "SCTP", "TCP", "UDP"`, `spec.protocols[2]: Duplicate value: "TCP"`}},
-		"no parentRef":  {without, []string{`spec.parentRef: Required value`}},
-		"uid":           {foreign, []string{`spec.parentRef.uid: Forbidden: is set by the server for the Service that holds the claim`}},
+		"protocols": {nodePort("80", "TCP", "tcp", "TCP"),
+			[]string{`spec.protocols[1]: Unsupported value: "tcp": supported values: "SCTP", "TCP", "UDP"`,
+				`spec.protocols[2]: Duplicate value: "TCP"`}},
+		"no parentRef": {without, []string{`spec.parentRef: Required value`}},
+		"uid":          {foreign, []string{`spec.parentRef.uid: Forbidden: is set by the server for the Service that holds the claim`}},
 	} {
 		t.Run(name, func(t *testing.T) { checkErrors(t, ValidateNodePortCreate(test.port), test.want) })
 	}
@@ -55,8 +59,10 @@ func TestNodePortUpdate(t *testing.T) {
 	}{
 		"reservation's protocols": {port: nodePort("80", "UDP"), old: nodePort("80", "TCP")},
 		"held, as it was":         {port: held(nodePort("80", "TCP")), old: held(nodePort("80", "TCP"))},
-		"held, protocols":         {held(nodePort("80", "UDP")), held(nodePort("80", "TCP")), []string{`spec.protocols: Forbidden: are set by the server for the Service that holds the claim`}},
-		"holder":                  {moved, nodePort("80"), []string{`spec.parentRef: Invalid value: {"Group":"","Resource":"services","Namespace":"other","Name":"web"}: field is immutable`}},
+		"held, protocols": {held(nodePort("80", "UDP")), held(nodePort("80", "TCP")),
+			[]string{`spec.protocols: Forbidden: are set by the server for the Service that holds the claim`}},
+		"holder": {moved, nodePort("80"),
+			[]string{`spec.parentRef: Invalid value: {"Group":"","Resource":"services","Namespace":"other","Name":"web"}: field is immutable`}},
 	} {
 		t.Run(name, func(t *testing.T) { checkErrors(t, ValidateNodePortUpdate(test.port, test.old), test.want) })
 	}

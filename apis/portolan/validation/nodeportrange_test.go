@@ -18,18 +18,21 @@ func TestNodePortRange(t *testing.T) {
 	for name, test := range map[string]struct {
 		ports, want []string
 	}{
-		"one":           {ports: []string{"443"}},
-		"mixed":         {ports: []string{"30000-32767", "80", "443"}},
-		"adjacent":      {ports: []string{"80-89", "90-99"}},
-		"none":          {nil, []string{`spec.ports: Required value: at least one port or range of ports is required`}},
-		"malformed":     {[]string{"80", "http"}, []string{`spec.ports[1]: Invalid value: "http": must be a port, such as "443", or a range of ports, such as "30000-32767"`}},
+		"one":      {ports: []string{"443"}},
+		"mixed":    {ports: []string{"30000-32767", "80", "443"}},
+		"adjacent": {ports: []string{"80-89", "90-99"}},
+		"none":     {nil, []string{`spec.ports: Required value: at least one port or range of ports is required`}},
+		"malformed": {[]string{"80", "http"},
+			[]string{`spec.ports[1]: Invalid value: "http": must be a port, such as "443", or a range of ports, such as "30000-32767"`}},
 		"out of bounds": {[]string{"0-70000"}, []string{`spec.ports[0]: Invalid value: "0-70000": must be between 1 and 65535, inclusive`}},
 		"upside down":   {[]string{"90-80"}, []string{`spec.ports[0]: Invalid value: "90-80": the first port must not be above the last`}},
 		"twice":         {[]string{"80", "443", "80"}, []string{`spec.ports[2]: Duplicate value: "80"`}},
 		"twice, spelt":  {[]string{"80-80", "80"}, []string{`spec.ports[1]: Duplicate value: "80"`}},
 		"overlap":       {[]string{"80-90", "90-99"}, []string{`spec.ports[1]: Invalid value: "90-99": must not overlap "80-90"`}},
 		"overlap below": {[]string{"90-99", "80-90"}, []string{`spec.ports[1]: Invalid value: "80-90": must not overlap "90-99"`}},
-		"within":        {[]string{"1-100", "5", "50-60"}, []string{`spec.ports[1]: Invalid value: "5": must not overlap "1-100"`, `spec.ports[2]: Invalid value: "50-60": must not overlap "1-100"`}},
+		"within": {[]string{"1-100", "5", "50-60"},
+			[]string{`spec.ports[1]: Invalid value: "5": must not overlap "1-100"`,
+				`spec.ports[2]: Invalid value: "50-60": must not overlap "1-100"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			checkErrors(t, ValidateNodePortRangeCreate(portRange(test.ports...)), test.want)

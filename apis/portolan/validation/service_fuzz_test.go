@@ -36,7 +36,8 @@ func FuzzService(f *testing.F) {
 
 // FuzzServiceText does the same with arbitrary text where text is checked.
 func FuzzServiceText(f *testing.F) {
-	for _, text := range []string{"", ".", "None", "10.0.0.1", "::ffff:1.2.3.4", "10.0.0.0/8", " ", "a/b/c", "80", "-", "\x00", "fe80::1%eth0"} {
+	for _, text := range []string{"", ".", "None", "10.0.0.1", "::ffff:1.2.3.4", "10.0.0.0/8", " ", "a/b/c", "80", "-", "\x00",
+		"fe80::1%eth0"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -60,7 +61,8 @@ func FuzzServiceText(f *testing.F) {
 		endpoints := newEndpoints(text, ready(corev1.EndpointAddress{IP: text, Hostname: text, NodeName: &text}))
 		validation.ValidateEndpointsCreate(endpoints)
 		validation.EndpointsWarnings(endpoints)
-		if errs := validation.ValidateEndpointsUpdate(endpoints.DeepCopy(), endpoints); len(errs) > 0 && len(validation.ValidateEndpointsCreate(endpoints)) == 0 {
+		if errs := validation.ValidateEndpointsUpdate(endpoints.DeepCopy(), endpoints); len(errs) > 0 &&
+			len(validation.ValidateEndpointsCreate(endpoints)) == 0 {
 			t.Errorf("valid Endpoints can't be written back: %v", errs)
 		}
 	})
@@ -94,7 +96,8 @@ func randomService(r *rand.Rand) *v1.Service {
 
 var mutations = []func(*rand.Rand, *corev1.ServiceSpec, *corev1.ServiceStatus){
 	func(r *rand.Rand, spec *corev1.ServiceSpec, _ *corev1.ServiceStatus) {
-		spec.Type = pick(r, corev1.ServiceTypeClusterIP, corev1.ServiceTypeNodePort, corev1.ServiceTypeLoadBalancer, corev1.ServiceTypeExternalName, "Foo")
+		spec.Type = pick(r, corev1.ServiceTypeClusterIP, corev1.ServiceTypeNodePort, corev1.ServiceTypeLoadBalancer,
+			corev1.ServiceTypeExternalName, "Foo")
 	},
 	func(r *rand.Rand, spec *corev1.ServiceSpec, _ *corev1.ServiceStatus) {
 		spec.ClusterIPs = pick(r, nil, []string{"10.0.0.1"}, []string{"None"}, []string{"10.0.0.1", "fd00::1"}, []string{"fd00::1", "10.0.0.1"},
@@ -105,8 +108,10 @@ var mutations = []func(*rand.Rand, *corev1.ServiceSpec, *corev1.ServiceStatus){
 		}
 	},
 	func(r *rand.Rand, spec *corev1.ServiceSpec, _ *corev1.ServiceStatus) {
-		spec.IPFamilies = pick(r, nil, []corev1.IPFamily{ip4}, []corev1.IPFamily{ip6}, []corev1.IPFamily{ip4, ip6}, []corev1.IPFamily{ip6, ip4}, []corev1.IPFamily{ip4, ip4, "Foo"})
-		spec.IPFamilyPolicy = pick(r, nil, ptr.To(corev1.IPFamilyPolicySingleStack), ptr.To(corev1.IPFamilyPolicyPreferDualStack), ptr.To(corev1.IPFamilyPolicyRequireDualStack), ptr.To(corev1.IPFamilyPolicy("Foo")))
+		spec.IPFamilies = pick(r, nil, []corev1.IPFamily{ip4}, []corev1.IPFamily{ip6}, []corev1.IPFamily{ip4, ip6}, []corev1.IPFamily{ip6, ip4},
+			[]corev1.IPFamily{ip4, ip4, "Foo"})
+		spec.IPFamilyPolicy = pick(r, nil, ptr.To(corev1.IPFamilyPolicySingleStack), ptr.To(corev1.IPFamilyPolicyPreferDualStack),
+			ptr.To(corev1.IPFamilyPolicyRequireDualStack), ptr.To(corev1.IPFamilyPolicy("Foo")))
 	},
 	func(r *rand.Rand, spec *corev1.ServiceSpec, _ *corev1.ServiceStatus) {
 		spec.ExternalName = pick(r, "", "example.com", "a.", "A")
@@ -116,7 +121,8 @@ var mutations = []func(*rand.Rand, *corev1.ServiceSpec, *corev1.ServiceStatus){
 	},
 	func(r *rand.Rand, spec *corev1.ServiceSpec, _ *corev1.ServiceStatus) {
 		spec.ExternalTrafficPolicy = pick(r, "", corev1.ServiceExternalTrafficPolicyCluster, corev1.ServiceExternalTrafficPolicyLocal, "Foo")
-		spec.InternalTrafficPolicy = pick(r, nil, ptr.To(corev1.ServiceInternalTrafficPolicyCluster), ptr.To(corev1.ServiceInternalTrafficPolicy("Foo")))
+		spec.InternalTrafficPolicy = pick(r, nil, ptr.To(corev1.ServiceInternalTrafficPolicyCluster),
+			ptr.To(corev1.ServiceInternalTrafficPolicy("Foo")))
 	},
 	func(r *rand.Rand, spec *corev1.ServiceSpec, _ *corev1.ServiceStatus) {
 		spec.HealthCheckNodePort = pick[int32](r, 0, 30100, 30101, 30053, -1)
@@ -131,13 +137,15 @@ var mutations = []func(*rand.Rand, *corev1.ServiceSpec, *corev1.ServiceStatus){
 	},
 	func(r *rand.Rand, spec *corev1.ServiceSpec, _ *corev1.ServiceStatus) {
 		spec.SessionAffinity = pick(r, "", corev1.ServiceAffinityNone, corev1.ServiceAffinityClientIP, "Foo")
-		spec.SessionAffinityConfig = pick(r, nil, &corev1.SessionAffinityConfig{}, &corev1.SessionAffinityConfig{ClientIP: &corev1.ClientIPConfig{TimeoutSeconds: ptr.To(pick[int32](r, 0, 1))}})
+		spec.SessionAffinityConfig = pick(r, nil, &corev1.SessionAffinityConfig{},
+			&corev1.SessionAffinityConfig{ClientIP: &corev1.ClientIPConfig{TimeoutSeconds: ptr.To(pick[int32](r, 0, 1))}})
 	},
 	func(r *rand.Rand, spec *corev1.ServiceSpec, _ *corev1.ServiceStatus) {
 		spec.Ports = nil
 		for range r.IntN(4) {
 			spec.Ports = append(spec.Ports, corev1.ServicePort{
-				Name: pick(r, "", "a", "b", "c", "A"), Port: pick[int32](r, 0, 80, 81, 82, 70000), Protocol: pick(r, "", corev1.ProtocolTCP, corev1.ProtocolUDP, "Foo"),
+				Name: pick(r, "", "a", "b", "c", "A"), Port: pick[int32](r, 0, 80, 81, 82, 70000),
+				Protocol:   pick(r, "", corev1.ProtocolTCP, corev1.ProtocolUDP, "Foo"),
 				TargetPort: pick(r, intstr.FromInt32(0), intstr.FromString("http"), intstr.FromString("80"), intstr.IntOrString{Type: 7}),
 				NodePort:   pick[int32](r, 0, 30001, 30002, -5), AppProtocol: pick(r, nil, ptr.To("http"), ptr.To("a b")),
 			})
@@ -149,6 +157,8 @@ var mutations = []func(*rand.Rand, *corev1.ServiceSpec, *corev1.ServiceStatus){
 		}
 	},
 	func(r *rand.Rand, _ *corev1.ServiceSpec, status *corev1.ServiceStatus) {
-		status.LoadBalancer.Ingress = pick(r, nil, []corev1.LoadBalancerIngress{{}}, []corev1.LoadBalancerIngress{{IP: "192.0.02.1", IPMode: ptr.To(corev1.LoadBalancerIPMode("Foo"))}}, []corev1.LoadBalancerIngress{{Hostname: "1.2.3.4"}})
+		status.LoadBalancer.Ingress = pick(r, nil, []corev1.LoadBalancerIngress{{}},
+			[]corev1.LoadBalancerIngress{{IP: "192.0.02.1",
+				IPMode: ptr.To(corev1.LoadBalancerIPMode("Foo"))}}, []corev1.LoadBalancerIngress{{Hostname: "1.2.3.4"}})
 	},
 }

@@ -21,7 +21,9 @@ var (
 
 var (
 	ipFamilies       = []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}
-	ipFamilyPolicies = []corev1.IPFamilyPolicy{corev1.IPFamilyPolicyPreferDualStack, corev1.IPFamilyPolicyRequireDualStack, corev1.IPFamilyPolicySingleStack}
+	ipFamilyPolicies = []corev1.IPFamilyPolicy{
+		corev1.IPFamilyPolicyPreferDualStack, corev1.IPFamilyPolicyRequireDualStack, corev1.IPFamilyPolicySingleStack,
+	}
 )
 
 // ValidateServiceClusterIPs checks that clusterIP, clusterIPs, ipFamilies and
@@ -122,7 +124,8 @@ func validateIPsMatchFamilies(service *v1.Service) field.ErrorList {
 			continue
 		}
 		if netutils.IsIPv6String(ip) != (families[i] == corev1.IPv6Protocol) {
-			errs = append(errs, field.Invalid(clusterIPsPath.Index(i), ip, fmt.Sprintf("expected an %s value as indicated by `ipFamilies[%d]`", families[i], i)))
+			errs = append(errs, field.Invalid(clusterIPsPath.Index(i), ip,
+				fmt.Sprintf("expected an %s value as indicated by `ipFamilies[%d]`", families[i], i)))
 		}
 	}
 	return errs
@@ -150,7 +153,8 @@ func validateClusterIPsUpdate(service, old *v1.Service) field.ErrorList {
 		}
 	}
 	if len(ips) == 1 && len(oldIPs) > 1 && ptr.Deref(service.Spec.IPFamilyPolicy, "") != corev1.IPFamilyPolicySingleStack {
-		errs = append(errs, field.Invalid(ipFamilyPolicyPath, service.Spec.IPFamilyPolicy, "must be set to 'SingleStack' when releasing the secondary clusterIP"))
+		errs = append(errs, field.Invalid(ipFamilyPolicyPath, service.Spec.IPFamilyPolicy,
+			"must be set to 'SingleStack' when releasing the secondary clusterIP"))
 	}
 	return errs
 }
@@ -178,7 +182,8 @@ func validateIPFamiliesUpdate(service, old *v1.Service) field.ErrorList {
 		}
 	}
 	if len(families) == 1 && len(oldFamilies) > 1 && ptr.Deref(service.Spec.IPFamilyPolicy, "") != corev1.IPFamilyPolicySingleStack {
-		errs = append(errs, field.Invalid(ipFamilyPolicyPath, service.Spec.IPFamilyPolicy, "must be set to 'SingleStack' when releasing the secondary ipFamily"))
+		errs = append(errs, field.Invalid(ipFamilyPolicyPath, service.Spec.IPFamilyPolicy,
+			"must be set to 'SingleStack' when releasing the secondary ipFamily"))
 	}
 	return errs
 }

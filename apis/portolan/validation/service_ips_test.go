@@ -80,29 +80,39 @@ func TestServiceUpdateIPs(t *testing.T) {
 		before, after []tweak
 		want          []cause
 	}{
-		"no change":                     {nil, nil, nil},
-		"name is not checked":           {[]tweak{named("A.b")}, []tweak{named("A.b")}, nil},
-		"changed":                       {nil, []tweak{ips("10.0.0.2")}, causes(iv("spec.clusterIPs[0]", once))},
-		"to None":                       {nil, []tweak{headless}, causes(iv("spec.clusterIPs[0]", once))},
-		"from None":                     {[]tweak{headless}, nil, causes(iv("spec.clusterIPs[0]", once))},
-		"second changed":                {[]tweak{dualStack}, []tweak{dualStack, ips("10.0.0.1", "fd00::2")}, causes(iv("spec.clusterIPs[1]", once))},
-		"given one":                     {[]tweak{ips()}, nil, nil},
-		"unset":                         {nil, []tweak{ips()}, causes(iv("spec.clusterIPs[0]", "primary clusterIP can not be unset"))},
-		"to ExternalName":               {nil, []tweak{externalName}, nil},
-		"from ExternalName":             {[]tweak{externalName}, nil, nil},
-		"headless to NodePort":          {[]tweak{headless}, []tweak{headless, nodePort}, causes(iv("spec.clusterIPs[0]", "may not be set to 'None' for NodePort services"))},
-		"upgrade":                       {nil, []tweak{dualStack}, nil},
-		"upgrade, first changed":        {nil, []tweak{dualStack, ips("10.0.0.2", "fd00::1")}, causes(iv("spec.clusterIPs[0]", once))},
-		"downgrade":                     {[]tweak{dualStack}, nil, nil},
-		"downgrade, not asked":          {[]tweak{dualStack}, []tweak{policy("PreferDualStack")}, causes(iv("spec.ipFamilyPolicy", releaseIP), iv("spec.ipFamilyPolicy", releaseFamily))},
-		"families swapped":              {[]tweak{dualStack}, []tweak{dualStack, families(ip6, ip4)}, causes(iv("spec.ipFamilies[0]", once), iv("spec.ipFamilies[0]", once), iv("spec.clusterIPs[0]", "expected an IPv6 value as indicated by `ipFamilies[0]`"), iv("spec.clusterIPs[1]", "expected an IPv4 value as indicated by `ipFamilies[1]`"))},
-		"headless":                      {[]tweak{headless}, []tweak{headless, families(ip6)}, nil},
-		"stored leading zeros":          {legacy, legacy, nil},
-		"stored mapped":                 {mapped, mapped, nil},
-		"stored":                        {[]tweak{externalIPs("192.0.02.1")}, []tweak{externalIPs("192.0.02.1")}, nil},
-		"stored, elsewhere":             {[]tweak{externalIPs("192.0.02.1")}, []tweak{externalIPs("192.0.2.9", "192.0.02.1")}, nil},
-		"new":                           {[]tweak{externalIPs("192.0.02.1")}, []tweak{externalIPs("192.0.02.1", "192.0.02.2")}, causes(iv("spec.externalIPs[1]", "must not have leading 0s"))},
-		"families unset with addresses": {nil, []tweak{ips(), families()}, causes(iv("spec.clusterIPs[0]", "primary clusterIP can not be unset"), iv("spec.ipFamilies[0]", "primary ipFamily can not be unset"))},
+		"no change":           {nil, nil, nil},
+		"name is not checked": {[]tweak{named("A.b")}, []tweak{named("A.b")}, nil},
+		"changed":             {nil, []tweak{ips("10.0.0.2")}, causes(iv("spec.clusterIPs[0]", once))},
+		"to None":             {nil, []tweak{headless}, causes(iv("spec.clusterIPs[0]", once))},
+		"from None":           {[]tweak{headless}, nil, causes(iv("spec.clusterIPs[0]", once))},
+		"second changed": {
+			[]tweak{dualStack}, []tweak{dualStack, ips("10.0.0.1", "fd00::2")}, causes(iv("spec.clusterIPs[1]", once)),
+		},
+		"given one":         {[]tweak{ips()}, nil, nil},
+		"unset":             {nil, []tweak{ips()}, causes(iv("spec.clusterIPs[0]", "primary clusterIP can not be unset"))},
+		"to ExternalName":   {nil, []tweak{externalName}, nil},
+		"from ExternalName": {[]tweak{externalName}, nil, nil},
+		"headless to NodePort": {
+			[]tweak{headless}, []tweak{headless, nodePort}, causes(iv("spec.clusterIPs[0]", "may not be set to 'None' for NodePort services")),
+		},
+		"upgrade":                {nil, []tweak{dualStack}, nil},
+		"upgrade, first changed": {nil, []tweak{dualStack, ips("10.0.0.2", "fd00::1")}, causes(iv("spec.clusterIPs[0]", once))},
+		"downgrade":              {[]tweak{dualStack}, nil, nil},
+		"downgrade, not asked": {[]tweak{dualStack}, []tweak{policy("PreferDualStack")},
+			causes(iv("spec.ipFamilyPolicy", releaseIP), iv("spec.ipFamilyPolicy", releaseFamily))},
+		"families swapped": {[]tweak{dualStack}, []tweak{dualStack, families(ip6, ip4)},
+			causes(iv("spec.ipFamilies[0]", once), iv("spec.ipFamilies[0]", once),
+				iv("spec.clusterIPs[0]", "expected an IPv6 value as indicated by `ipFamilies[0]`"),
+				iv("spec.clusterIPs[1]", "expected an IPv4 value as indicated by `ipFamilies[1]`"))},
+		"headless":             {[]tweak{headless}, []tweak{headless, families(ip6)}, nil},
+		"stored leading zeros": {legacy, legacy, nil},
+		"stored mapped":        {mapped, mapped, nil},
+		"stored":               {[]tweak{externalIPs("192.0.02.1")}, []tweak{externalIPs("192.0.02.1")}, nil},
+		"stored, elsewhere":    {[]tweak{externalIPs("192.0.02.1")}, []tweak{externalIPs("192.0.2.9", "192.0.02.1")}, nil},
+		"new": {[]tweak{externalIPs("192.0.02.1")}, []tweak{externalIPs("192.0.02.1", "192.0.02.2")},
+			causes(iv("spec.externalIPs[1]", "must not have leading 0s"))},
+		"families unset with addresses": {nil, []tweak{ips(), families()},
+			causes(iv("spec.clusterIPs[0]", "primary clusterIP can not be unset"), iv("spec.ipFamilies[0]", "primary ipFamily can not be unset"))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before, after := newService(tc.before...), newService(tc.after...)
@@ -124,7 +134,8 @@ func TestServiceLoadBalancer(t *testing.T) {
 	const annotated = "metadata.annotations[" + key + "]"
 	const first, all = "spec.LoadBalancerSourceRanges[0]", "spec.LoadBalancerSourceRanges"
 	runOnCreate(t, []rule{
-		breaks("allocation for another type", causes(fb("spec.allocateLoadBalancerNodePorts", onlyLB)), spec(func(s *corev1.ServiceSpec) { s.AllocateLoadBalancerNodePorts = ptr.To(true) })),
+		breaks("allocation for another type", causes(fb("spec.allocateLoadBalancerNodePorts", onlyLB)),
+			spec(func(s *corev1.ServiceSpec) { s.AllocateLoadBalancerNodePorts = ptr.To(true) })),
 		breaks("class for another type", causes(fb("spec.loadBalancerClass", onlyLB)), class("c/x")),
 		breaks("bad", causes(iv("spec.loadBalancerClass", qname)), loadBalancer, class("a b")),
 		breaks("for another type", causes(fb(all, onlyLB)), ranges("10.0.0.0/8")),
@@ -141,7 +152,8 @@ func TestServiceLoadBalancer(t *testing.T) {
 		fine("loadBalancerIP", loadBalancer, loadBalancerIP("192.0.2.1")),
 		fine("loadBalancerIP of another type", loadBalancerIP("2001:DB8::1")),
 		breaks("loadBalancerIP that is none", causes(iv("spec.loadBalancerIP", badIP)), loadBalancer, loadBalancerIP("garbage")),
-		breaks("loadBalancerIP with leading zeros", causes(iv("spec.loadBalancerIP", "must not have leading 0s")), loadBalancer, loadBalancerIP("192.0.02.1")),
+		breaks("loadBalancerIP with leading zeros", causes(iv("spec.loadBalancerIP", "must not have leading 0s")), loadBalancer,
+			loadBalancerIP("192.0.02.1")),
 	})
 	t.Run("without defaults", func(t *testing.T) {
 		s := newService(loadBalancer)
@@ -153,21 +165,34 @@ func TestServiceLoadBalancer(t *testing.T) {
 		before, after []tweak
 		want          []cause
 	}{
-		"change":                          {[]tweak{loadBalancer, class("c/x")}, []tweak{loadBalancer, class("c/y")}, changed},
-		"unset":                           {[]tweak{loadBalancer, class("c/x")}, []tweak{loadBalancer}, changed},
-		"set later":                       {[]tweak{loadBalancer}, []tweak{loadBalancer, class("c/x")}, changed},
-		"set with the type":               {nil, []tweak{loadBalancer, class("c/x")}, nil},
-		"stored":                          {[]tweak{loadBalancer, ranges("010.0.0.0/8 ")}, []tweak{loadBalancer, ranges(" 010.0.0.0/8")}, nil},
-		"stored annotation":               {[]tweak{loadBalancer, annotation(key, "010.0.0.0/8")}, []tweak{loadBalancer, annotation(key, "010.0.0.0/8")}, nil},
-		"changed":                         {[]tweak{loadBalancer, annotation(key, "010.0.0.0/8")}, []tweak{loadBalancer, annotation(key, "010.0.0.0/8,10.0.0.0/8")}, causes(iv(annotated, "must not have leading 0s in IP or prefix length"))},
-		"changed health check port":       {[]tweak{loadBalancer, local, healthCheck(30100)}, []tweak{loadBalancer, local, healthCheck(30101)}, causes(fb("spec.healthCheckNodePort", "field is immutable"))},
-		"a port takes the health check's": {[]tweak{loadBalancer, local, healthCheck(30100)}, []tweak{loadBalancer, local, healthCheck(30100), ports(port("", 80, "", 30100))}, causes(iv("spec.ports[0].nodePort", "provided port is already allocated"))},
-		"no longer needed":                {[]tweak{loadBalancer, local, healthCheck(30100)}, []tweak{loadBalancer}, nil},
-		"needed from now on":              {[]tweak{loadBalancer}, []tweak{loadBalancer, local, healthCheck(30101)}, nil},
-		"loadBalancerIP stored":           {[]tweak{loadBalancer, loadBalancerIP("a b")}, []tweak{loadBalancer, loadBalancerIP("a b"), externalIPs("192.0.2.1")}, nil},
-		"loadBalancerIP removed":          {[]tweak{loadBalancer, loadBalancerIP("a b")}, []tweak{loadBalancer}, nil},
-		"loadBalancerIP changed":          {[]tweak{loadBalancer, loadBalancerIP("a b")}, []tweak{loadBalancer, loadBalancerIP("a c")}, causes(iv("spec.loadBalancerIP", badIP))},
-		"left over is refused":            {[]tweak{loadBalancer}, []tweak{spec(func(s *corev1.ServiceSpec) { s.AllocateLoadBalancerNodePorts = ptr.To(false) })}, causes(fb("spec.allocateLoadBalancerNodePorts", onlyLB))},
+		"change":            {[]tweak{loadBalancer, class("c/x")}, []tweak{loadBalancer, class("c/y")}, changed},
+		"unset":             {[]tweak{loadBalancer, class("c/x")}, []tweak{loadBalancer}, changed},
+		"set later":         {[]tweak{loadBalancer}, []tweak{loadBalancer, class("c/x")}, changed},
+		"set with the type": {nil, []tweak{loadBalancer, class("c/x")}, nil},
+		"stored":            {[]tweak{loadBalancer, ranges("010.0.0.0/8 ")}, []tweak{loadBalancer, ranges(" 010.0.0.0/8")}, nil},
+		"stored annotation": {
+			[]tweak{loadBalancer, annotation(key, "010.0.0.0/8")}, []tweak{loadBalancer, annotation(key, "010.0.0.0/8")}, nil,
+		},
+		"changed": {[]tweak{loadBalancer, annotation(key, "010.0.0.0/8")},
+			[]tweak{loadBalancer, annotation(key, "010.0.0.0/8,10.0.0.0/8")},
+			causes(iv(annotated, "must not have leading 0s in IP or prefix length"))},
+		"changed health check port": {[]tweak{loadBalancer, local, healthCheck(30100)}, []tweak{loadBalancer, local, healthCheck(30101)},
+			causes(fb("spec.healthCheckNodePort", "field is immutable"))},
+		"a port takes the health check's": {[]tweak{loadBalancer, local, healthCheck(30100)},
+			[]tweak{loadBalancer, local, healthCheck(30100), ports(port("", 80, "", 30100))},
+			causes(iv("spec.ports[0].nodePort", "provided port is already allocated"))},
+		"no longer needed":   {[]tweak{loadBalancer, local, healthCheck(30100)}, []tweak{loadBalancer}, nil},
+		"needed from now on": {[]tweak{loadBalancer}, []tweak{loadBalancer, local, healthCheck(30101)}, nil},
+		"loadBalancerIP stored": {
+			[]tweak{loadBalancer, loadBalancerIP("a b")}, []tweak{loadBalancer, loadBalancerIP("a b"), externalIPs("192.0.2.1")}, nil,
+		},
+		"loadBalancerIP removed": {[]tweak{loadBalancer, loadBalancerIP("a b")}, []tweak{loadBalancer}, nil},
+		"loadBalancerIP changed": {
+			[]tweak{loadBalancer, loadBalancerIP("a b")}, []tweak{loadBalancer, loadBalancerIP("a c")}, causes(iv("spec.loadBalancerIP", badIP)),
+		},
+		"left over is refused": {[]tweak{loadBalancer},
+			[]tweak{spec(func(s *corev1.ServiceSpec) { s.AllocateLoadBalancerNodePorts = ptr.To(false) })},
+			causes(fb("spec.allocateLoadBalancerNodePorts", onlyLB))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			expect(t, validation.ValidateServiceUpdate(newService(tc.after...), newService(tc.before...)), tc.want...)
@@ -200,32 +225,51 @@ func TestServiceStatus(t *testing.T) {
 		before, after []tweak
 		want          []cause
 	}{
-		"ingress of another type": {nil, []tweak{status(in{IP: "192.0.2.1"})}, causes(fb("status.loadBalancer.ingress", "may only be used when `spec.type` is 'LoadBalancer'"))},
-		"valid":                   {nil, []tweak{loadBalancer, status(in{IP: "192.0.2.1"}, in{Hostname: "a.example"})}, nil},
-		"not an address":          {nil, []tweak{loadBalancer, status(in{IP: "foo"})}, causes(iv(path+".ip", badIP))},
-		"leading zero":            {nil, []tweak{loadBalancer, status(in{IP: "192.0.02.1"})}, causes(iv(path+".ip", "must not have leading 0s"))},
-		"stored":                  {[]tweak{loadBalancer, status(in{IP: "192.0.02.1"})}, []tweak{loadBalancer, status(in{IP: "192.0.02.1"})}, nil},
-		"not a hostname":          {nil, []tweak{loadBalancer, status(in{Hostname: "A"})}, causes(iv(path+".hostname", subdomain))},
-		"address":                 {nil, []tweak{loadBalancer, status(in{Hostname: "192.0.2.1"})}, causes(iv(path+".hostname", "must be a DNS name, not an IP address"))},
-		"without ip":              {nil, []tweak{loadBalancer, status(in{Hostname: "a", IPMode: ptr.To(corev1.LoadBalancerIPModeVIP)})}, causes(fb(path+".ipMode", "may not be specified when `ip` is not set"))},
-		"bad":                     {nil, []tweak{loadBalancer, status(in{IP: "192.0.2.1", IPMode: ptr.To(corev1.LoadBalancerIPMode("Foo"))})}, causes(ns(path+".ipMode", `"Proxy", "VIP"`))},
-		"ports":                   {nil, []tweak{loadBalancer, status(in{Hostname: "a", Ports: []corev1.PortStatus{{Port: 80, Protocol: "TCP"}, {Port: 80, Protocol: "UDP", Error: ptr.To("example.com/Oh")}}})}, nil},
-		"bad ports": {nil, []tweak{loadBalancer, status(in{Hostname: "a", Ports: []corev1.PortStatus{{Port: 70000, Protocol: "TCP"}, {Port: 0}, {Port: 1, Protocol: "tcp", Error: ptr.To("a b")}}})},
+		"ingress of another type": {nil, []tweak{status(in{IP: "192.0.2.1"})},
+			causes(fb("status.loadBalancer.ingress", "may only be used when `spec.type` is 'LoadBalancer'"))},
+		"valid":          {nil, []tweak{loadBalancer, status(in{IP: "192.0.2.1"}, in{Hostname: "a.example"})}, nil},
+		"not an address": {nil, []tweak{loadBalancer, status(in{IP: "foo"})}, causes(iv(path+".ip", badIP))},
+		"leading zero":   {nil, []tweak{loadBalancer, status(in{IP: "192.0.02.1"})}, causes(iv(path+".ip", "must not have leading 0s"))},
+		"stored": {
+			[]tweak{loadBalancer, status(in{IP: "192.0.02.1"})}, []tweak{loadBalancer, status(in{IP: "192.0.02.1"})}, nil,
+		},
+		"not a hostname": {nil, []tweak{loadBalancer, status(in{Hostname: "A"})}, causes(iv(path+".hostname", subdomain))},
+		"address": {
+			nil, []tweak{loadBalancer, status(in{Hostname: "192.0.2.1"})}, causes(iv(path+".hostname", "must be a DNS name, not an IP address")),
+		},
+		"without ip": {nil, []tweak{loadBalancer, status(in{Hostname: "a", IPMode: ptr.To(corev1.LoadBalancerIPModeVIP)})},
+			causes(fb(path+".ipMode", "may not be specified when `ip` is not set"))},
+		"bad": {nil, []tweak{loadBalancer, status(in{IP: "192.0.2.1", IPMode: ptr.To(corev1.LoadBalancerIPMode("Foo"))})},
+			causes(ns(path+".ipMode", `"Proxy", "VIP"`))},
+		"ports": {nil,
+			[]tweak{loadBalancer, status(in{Hostname: "a",
+				Ports: []corev1.PortStatus{{Port: 80, Protocol: "TCP"}, {Port: 80, Protocol: "UDP", Error: ptr.To("example.com/Oh")}}})}, nil},
+		"bad ports": {nil, []tweak{loadBalancer,
+			status(in{Hostname: "a", Ports: []corev1.PortStatus{{Port: 70000, Protocol: "TCP"}, {Port: 0},
+				{Port: 1, Protocol: "tcp", Error: ptr.To("a b")}}})},
 			causes(iv(path+".ports[0].port", badPort), iv(path+".ports[1].port", badPort), rq(path+".ports[1].protocol"),
 				ns(path+".ports[2].protocol", `"SCTP", "TCP", "UDP"`), iv(path+".ports[2].error", qname))},
 		"bad ports stored": {[]tweak{loadBalancer, status(in{Hostname: "a", Ports: []corev1.PortStatus{{Port: 70000, Error: ptr.To("")}}})},
 			[]tweak{loadBalancer, status(in{Hostname: "b", Ports: []corev1.PortStatus{{Port: 70000, Error: ptr.To("")}}})}, nil},
 		"bad ports changed": {[]tweak{loadBalancer, status(in{Hostname: "a", Ports: []corev1.PortStatus{{Port: 70000, Protocol: "TCP"}}})},
-			[]tweak{loadBalancer, status(in{Hostname: "a", Ports: []corev1.PortStatus{{Port: 70001, Protocol: "TCP"}}})}, causes(iv(path+".ports[0].port", badPort))},
-		"conditions":               {nil, []tweak{conditions(goodCondition)}, nil},
-		"condition without a time": {nil, []tweak{conditions(metav1.Condition{Type: "Ready", Status: metav1.ConditionTrue, Reason: "Fine"})}, nil},
-		"bad condition": {nil, []tweak{conditions(goodCondition, metav1.Condition{Type: "a b", Status: "Foo", Reason: "-", ObservedGeneration: -1})},
+			[]tweak{loadBalancer, status(in{Hostname: "a", Ports: []corev1.PortStatus{{Port: 70001, Protocol: "TCP"}}})},
+			causes(iv(path+".ports[0].port", badPort))},
+		"conditions": {nil, []tweak{conditions(goodCondition)}, nil},
+		"condition without a time": {
+			nil, []tweak{conditions(metav1.Condition{Type: "Ready", Status: metav1.ConditionTrue, Reason: "Fine"})}, nil,
+		},
+		"bad condition": {nil, []tweak{conditions(goodCondition,
+			metav1.Condition{Type: "a b", Status: "Foo", Reason: "-", ObservedGeneration: -1})},
 			causes(iv("status.conditions[1].type", qname), ns("status.conditions[1].status", `"False", "True", "Unknown"`),
 				iv("status.conditions[1].observedGeneration", "must be greater than or equal to zero"), iv("status.conditions[1].reason", badReason))},
-		"bad condition stored":         {[]tweak{conditions(badCondition)}, []tweak{conditions(goodCondition, badCondition)}, nil},
-		"bad conditions of one type":   {[]tweak{conditions(badCondition, badCondition)}, []tweak{conditions(badCondition, goodCondition, badCondition)}, nil},
-		"condition there twice":        {nil, []tweak{conditions(goodCondition, goodCondition)}, causes(dp("status.conditions[1]"))},
-		"stored condition comes again": {[]tweak{conditions(goodCondition)}, []tweak{conditions(goodCondition, goodCondition)}, causes(dp("status.conditions[1]"))},
+		"bad condition stored": {[]tweak{conditions(badCondition)}, []tweak{conditions(goodCondition, badCondition)}, nil},
+		"bad conditions of one type": {
+			[]tweak{conditions(badCondition, badCondition)}, []tweak{conditions(badCondition, goodCondition, badCondition)}, nil,
+		},
+		"condition there twice": {nil, []tweak{conditions(goodCondition, goodCondition)}, causes(dp("status.conditions[1]"))},
+		"stored condition comes again": {
+			[]tweak{conditions(goodCondition)}, []tweak{conditions(goodCondition, goodCondition)}, causes(dp("status.conditions[1]")),
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			expect(t, validation.ValidateServiceStatusUpdate(newService(tc.after...), newService(tc.before...)), tc.want...)
@@ -234,6 +278,7 @@ func TestServiceStatus(t *testing.T) {
 	t.Run("without defaults", func(t *testing.T) {
 		s := newService(loadBalancer)
 		s.Status.LoadBalancer.Ingress = []in{{IP: "192.0.2.1"}}
-		expect(t, validation.ValidateServiceStatusUpdate(s, newService(loadBalancer)), cause{"Required", path + ".ipMode", "must be specified when `ip` is set"})
+		expect(t, validation.ValidateServiceStatusUpdate(s, newService(loadBalancer)),
+			cause{"Required", path + ".ipMode", "must be specified when `ip` is set"})
 	})
 }

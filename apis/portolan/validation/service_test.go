@@ -72,7 +72,8 @@ func TestServicePorts(t *testing.T) {
 		breaks("lower case", causes(ns("spec.ports[0].protocol", `"SCTP", "TCP", "UDP"`)), ports(port("", 80, "tcp", 0))),
 		fine("SCTP", ports(port("", 80, "SCTP", 0))),
 		breaks("target out of range", causes(iv(to, badPort)), target(intstr.FromInt32(65536))),
-		breaks("upper case", causes(iv(to, "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)"), iv(to, "must contain at least one letter (a-z)")), target(intstr.FromString("HTTP"))),
+		breaks("upper case", causes(iv(to, "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)"),
+			iv(to, "must contain at least one letter (a-z)")), target(intstr.FromString("HTTP"))),
 		breaks("number", causes(iv(to, "must contain at least one letter (a-z)")), target(intstr.FromString("80"))),
 		breaks("hyphens", causes(iv(to, "must not contain consecutive hyphens")), target(intstr.FromString("a--b"))),
 		breaks("long", causes(iv(to, "must be no more than 15 characters")), target(intstr.FromString(strings.Repeat("a", 16)))),
@@ -80,7 +81,8 @@ func TestServicePorts(t *testing.T) {
 		breaks("appProtocol", causes(iv("spec.ports[0].appProtocol", qname)), app("a b")),
 		fine("prefixed", app("kubernetes.io/h2c")),
 		breaks("node port of a ClusterIP", causes(fb("spec.ports[0].nodePort", notForClusterIP)), ports(port("", 80, "", 30001))),
-		breaks("node port of an ExternalName", causes(fb("spec.ports[0].nodePort", notForExternalName)), externalName, ports(port("", 80, "", 30001))),
+		breaks("node port of an ExternalName", causes(fb("spec.ports[0].nodePort", notForExternalName)), externalName,
+			ports(port("", 80, "", 30001))),
 		breaks("node port twice", causes(dp("spec.ports[1].nodePort")), nodePort, ports(port("a", 80, "", 30001), port("b", 81, "", 30001))),
 		fine("C10 other protocol", nodePort, ports(port("a", 80, "", 30001), port("b", 81, "UDP", 30001))),
 		fine("open node port", nodePort),
@@ -117,7 +119,8 @@ func TestServiceTypeAndSelector(t *testing.T) {
 	}
 	name := func(name string) tweak { return func(s *v1.Service) { s.Spec.ExternalName = name } }
 	runOnCreate(t, []rule{
-		breaks("unknown", causes(ns("spec.type", `"ClusterIP", "ExternalName", "LoadBalancer", "NodePort"`)), spec(func(s *corev1.ServiceSpec) { s.Type = "Foo" })),
+		breaks("unknown", causes(ns("spec.type", `"ClusterIP", "ExternalName", "LoadBalancer", "NodePort"`)),
+			spec(func(s *corev1.ServiceSpec) { s.Type = "Foo" })),
 		breaks("key", causes(iv("spec.selector", qname)), selector(map[string]string{"a b": ""})),
 		breaks("value", causes(iv("spec.selector", badValue)), selector(map[string]string{"a": "b c"})),
 		fine("empty", selector(map[string]string{})),
@@ -134,7 +137,8 @@ func TestServiceTypeAndSelector(t *testing.T) {
 		breaks("families", causes(fb("spec.ipFamilies", notForExternalName)), externalName, families(corev1.IPv4Protocol)),
 		breaks("policy", causes(fb("spec.ipFamilyPolicy", notForExternalName)), externalName, policy(corev1.IPFamilyPolicySingleStack)),
 		fine("name on another type", name("anything goes")),
-		breaks("traffic policy of an ExternalName", causes(iv("spec.externalTrafficPolicy", "may only be set for externally-accessible services")), externalName, local),
+		breaks("traffic policy of an ExternalName",
+			causes(iv("spec.externalTrafficPolicy", "may only be set for externally-accessible services")), externalName, local),
 		breaks("NodePort", causes(iv("spec.clusterIPs[0]", "may not be set to 'None' for NodePort services")), nodePort, ips("None")),
 		breaks("LoadBalancer", causes(iv("spec.clusterIPs[0]", "may not be set to 'None' for LoadBalancer services")), loadBalancer, ips("None")),
 	})
@@ -150,7 +154,8 @@ func TestServiceSessionAffinity(t *testing.T) {
 		})
 	}
 	runOnCreate(t, []rule{
-		breaks("unknown", causes(ns("spec.sessionAffinity", `"ClientIP", "None"`)), spec(func(s *corev1.ServiceSpec) { s.SessionAffinity = "Foo" })),
+		breaks("unknown", causes(ns("spec.sessionAffinity", `"ClientIP", "None"`)),
+			spec(func(s *corev1.ServiceSpec) { s.SessionAffinity = "Foo" })),
 		breaks("0", causes(iv(path, outOfRange)), clientIP(0)),
 		breaks("86401", causes(iv(path, outOfRange)), clientIP(86401)),
 		fine("86400", clientIP(86400)),
@@ -160,11 +165,15 @@ func TestServiceSessionAffinity(t *testing.T) {
 		config   *corev1.SessionAffinityConfig
 		want     cause
 	}{
-		"unset":      {"", nil, rq("spec.sessionAffinity")},
-		"None":       {"None", &corev1.SessionAffinityConfig{}, fb("spec.sessionAffinityConfig", "must not be set when session affinity is None")},
-		"no config":  {"ClientIP", nil, cause{"Required", "spec.sessionAffinityConfig", "when session affinity type is ClientIP"}},
-		"no IP":      {"ClientIP", &corev1.SessionAffinityConfig{}, cause{"Required", "spec.sessionAffinityConfig.clientIP", "when session affinity type is ClientIP"}},
-		"no timeout": {"ClientIP", &corev1.SessionAffinityConfig{ClientIP: &corev1.ClientIPConfig{}}, cause{"Required", path, "when session affinity type is ClientIP"}},
+		"unset": {"", nil, rq("spec.sessionAffinity")},
+		"None": {
+			"None", &corev1.SessionAffinityConfig{}, fb("spec.sessionAffinityConfig", "must not be set when session affinity is None"),
+		},
+		"no config": {"ClientIP", nil, cause{"Required", "spec.sessionAffinityConfig", "when session affinity type is ClientIP"}},
+		"no IP": {"ClientIP", &corev1.SessionAffinityConfig{},
+			cause{"Required", "spec.sessionAffinityConfig.clientIP", "when session affinity type is ClientIP"}},
+		"no timeout": {"ClientIP", &corev1.SessionAffinityConfig{ClientIP: &corev1.ClientIPConfig{}},
+			cause{"Required", path, "when session affinity type is ClientIP"}},
 	} {
 		t.Run("without defaults/"+name, func(t *testing.T) {
 			s := newService()
@@ -192,14 +201,16 @@ func TestServiceTraffic(t *testing.T) {
 		breaks("bad", causes(ns("spec.externalTrafficPolicy", `"Cluster", "Local"`)), nodePort, etp("Foo")),
 		breaks("bad", causes(ns("spec.internalTrafficPolicy", `"Cluster", "Local"`)), itp("Foo")),
 		fine("ExternalName", externalName, itp("Local")),
-		breaks("unknown distribution", causes(ns("spec.trafficDistribution", `"PreferClose", "PreferSameZone", "PreferSameNode"`)), distribution("Foo")),
+		breaks("unknown distribution", causes(ns("spec.trafficDistribution", `"PreferClose", "PreferSameZone", "PreferSameNode"`)),
+			distribution("Foo")),
 		fine("PreferSameNode", distribution("PreferSameNode")),
 		breaks("Cluster", causes(iv(hc, notNeeded)), loadBalancer, healthCheck(30100)),
 		breaks("NodePort", causes(iv(hc, notNeeded)), nodePort, local, healthCheck(30100)),
 		breaks("ExternalName", causes(iv(hc, notNeeded)), externalName, healthCheck(30100)),
 		fine("local", loadBalancer, local, healthCheck(30100)),
 		fine("none", loadBalancer, local),
-		breaks("own node port", causes(iv(hc, "provided port is already allocated")), loadBalancer, local, healthCheck(30001), ports(port("", 80, "", 30001))),
+		breaks("own node port", causes(iv(hc, "provided port is already allocated")), loadBalancer, local, healthCheck(30001),
+			ports(port("", 80, "", 30001))),
 		breaks("no port number", causes(iv(hc, badPort)), loadBalancer, local, healthCheck(70000)),
 	})
 	t.Run("without defaults", func(t *testing.T) {

@@ -75,7 +75,8 @@ func validateCIDRs(cidrs, stored []string) field.ErrorList {
 	if len(cidrs) == 2 {
 		family := netutils.IPFamilyOfCIDRString(cidrs[0])
 		if family != netutils.IPFamilyUnknown && family == netutils.IPFamilyOfCIDRString(cidrs[1]) {
-			errs = append(errs, field.Invalid(cidrsPath, cidrs, "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64"))
+			errs = append(errs, field.Invalid(cidrsPath, cidrs,
+				"may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64"))
 		}
 	}
 	return errs

@@ -41,7 +41,9 @@ func newPlugin(t *testing.T, classes ...*networkingv1.IngressClass) *Plugin {
 
 func class(name, mark string, second int64) *networkingv1.IngressClass {
 	return &networkingv1.IngressClass{ObjectMeta: metav1.ObjectMeta{
-		Name: name, CreationTimestamp: metav1.NewTime(time.Unix(second, 0)), Annotations: map[string]string{networkingv1.AnnotationIsDefaultIngressClass: mark},
+		Name: name, CreationTimestamp: metav1.NewTime(time.Unix(second, 0)), Annotations: map[string]string{
+			networkingv1.AnnotationIsDefaultIngressClass: mark,
+		},
 	}}
 }
 
@@ -67,10 +69,11 @@ func TestAdmit(t *testing.T) {
 		"a default":      {one, ingresses, "", networkingv1.Ingress{}, ptr.To("c")},
 		"the newest":     {several, ingresses, "", networkingv1.Ingress{}, ptr.To("d")},
 		"one of its own": {one, ingresses, "", networkingv1.Ingress{Spec: networkingv1.IngressSpec{IngressClassName: ptr.To("a")}}, ptr.To("a")},
-		"annotated":      {one, ingresses, "", networkingv1.Ingress{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{validation.AnnotationIngressClass: ""}}}, nil},
-		"a status":       {one, ingresses, "status", networkingv1.Ingress{}, nil},
-		"another's":      {one, schema.GroupResource{Group: "extensions", Resource: "ingresses"}, "", networkingv1.Ingress{}, nil},
-		"another kind":   {one, corev1.Resource("services"), "", networkingv1.Ingress{}, nil},
+		"annotated": {one, ingresses, "",
+			networkingv1.Ingress{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{validation.AnnotationIngressClass: ""}}}, nil},
+		"a status":     {one, ingresses, "status", networkingv1.Ingress{}, nil},
+		"another's":    {one, schema.GroupResource{Group: "extensions", Resource: "ingresses"}, "", networkingv1.Ingress{}, nil},
+		"another kind": {one, corev1.Resource("services"), "", networkingv1.Ingress{}, nil},
 	} {
 		plugin := newPlugin(t, test.classes...)
 		if err := plugin.Admit(t.Context(), attributes(test.resource, test.subresource, &test.ingress), nil); err != nil {

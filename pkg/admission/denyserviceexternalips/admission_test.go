@@ -29,20 +29,24 @@ func TestValidate(t *testing.T) {
 		before      *v1.Service
 		want        string
 	}{
-		"create with none":               {services, "", withExternalIPs(), nil, ""},
-		"create with one":                {services, "", withExternalIPs("192.0.2.1"), nil, denied},
-		"the first on update":            {services, "", withExternalIPs("192.0.2.1"), withExternalIPs(), denied},
-		"one more on update":             {services, "", withExternalIPs("192.0.2.1", "192.0.2.2"), withExternalIPs("192.0.2.1"), denied},
-		"another on update":              {services, "", withExternalIPs("192.0.2.2"), withExternalIPs("192.0.2.1"), denied},
-		"another notation":               {services, "", withExternalIPs("2001:db8::0"), withExternalIPs("2001:db8::"), denied},
-		"the same on update":             {services, "", withExternalIPs("192.0.2.1"), withExternalIPs("192.0.2.1"), ""},
-		"in another order":               {services, "", withExternalIPs("192.0.2.2", "192.0.2.1"), withExternalIPs("192.0.2.1", "192.0.2.2"), ""},
-		"twice what was there once":      {services, "", withExternalIPs("192.0.2.1", "192.0.2.1"), withExternalIPs("192.0.2.1"), ""},
-		"one less":                       {services, "", withExternalIPs("192.0.2.2"), withExternalIPs("192.0.2.1", "192.0.2.2"), ""},
-		"all removed":                    {services, "", withExternalIPs(), withExternalIPs("192.0.2.1"), ""},
-		"the status":                     {services, "status", withExternalIPs("192.0.2.1"), withExternalIPs(), ""},
-		"another resource":               {v1.Resource("endpoints"), "", &v1.Endpoints{}, nil, ""},
-		"another group's Service":        {schema.GroupResource{Group: "serving.example", Resource: "services"}, "", withExternalIPs("192.0.2.1"), nil, ""},
+		"create with none":    {services, "", withExternalIPs(), nil, ""},
+		"create with one":     {services, "", withExternalIPs("192.0.2.1"), nil, denied},
+		"the first on update": {services, "", withExternalIPs("192.0.2.1"), withExternalIPs(), denied},
+		"one more on update":  {services, "", withExternalIPs("192.0.2.1", "192.0.2.2"), withExternalIPs("192.0.2.1"), denied},
+		"another on update":   {services, "", withExternalIPs("192.0.2.2"), withExternalIPs("192.0.2.1"), denied},
+		"another notation":    {services, "", withExternalIPs("2001:db8::0"), withExternalIPs("2001:db8::"), denied},
+		"the same on update":  {services, "", withExternalIPs("192.0.2.1"), withExternalIPs("192.0.2.1"), ""},
+		"in another order": {
+			services, "", withExternalIPs("192.0.2.2", "192.0.2.1"), withExternalIPs("192.0.2.1", "192.0.2.2"), "",
+		},
+		"twice what was there once": {services, "", withExternalIPs("192.0.2.1", "192.0.2.1"), withExternalIPs("192.0.2.1"), ""},
+		"one less":                  {services, "", withExternalIPs("192.0.2.2"), withExternalIPs("192.0.2.1", "192.0.2.2"), ""},
+		"all removed":               {services, "", withExternalIPs(), withExternalIPs("192.0.2.1"), ""},
+		"the status":                {services, "status", withExternalIPs("192.0.2.1"), withExternalIPs(), ""},
+		"another resource":          {v1.Resource("endpoints"), "", &v1.Endpoints{}, nil, ""},
+		"another group's Service": {
+			schema.GroupResource{Group: "serving.example", Resource: "services"}, "", withExternalIPs("192.0.2.1"), nil, "",
+		},
 		"something that isn't a Service": {services, "", &v1.IPAddress{}, nil, "a Service was expected, not *v1.IPAddress"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -63,7 +67,8 @@ func TestValidate(t *testing.T) {
 }
 
 func TestVerbs(t *testing.T) {
-	for operation, want := range map[admission.Operation]bool{admission.Create: true, admission.Update: true, admission.Delete: false, admission.Connect: false} {
+	for operation, want := range map[admission.Operation]bool{admission.Create: true, admission.Update: true, admission.Delete: false,
+		admission.Connect: false} {
 		if got := New().Handles(operation); got != want {
 			t.Errorf("handles %s: %v", operation, got)
 		}

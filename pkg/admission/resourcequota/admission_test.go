@@ -81,7 +81,8 @@ func (f framework) Initialize(plugin admission.Interface) {
 	p.SetDrainedNotification(f.drained)
 }
 
-func newAttributes(group, resource, subresource, namespace string, operation admission.Operation, dryRun bool, object runtime.Object) admission.Attributes {
+func newAttributes(group, resource, subresource, namespace string, operation admission.Operation, dryRun bool,
+	object runtime.Object) admission.Attributes {
 	var old runtime.Object
 	if operation == admission.Update {
 		old = object
@@ -110,8 +111,10 @@ func TestCounts(t *testing.T) {
 			if err := plugin.Validate(t.Context(), create(name, object), nil); err != nil || used(count) != 1 {
 				t.Fatalf("%v, %d are used", err, used(count))
 			}
-			want := name + `.portolan.dev "any" is forbidden: exceeded quota: quota, requested: ` + string(count) + `=1, used: ` + string(count) + `=1, limited: ` + string(count) + `=1`
-			if err := plugin.Validate(t.Context(), create(name, object), nil); !apierrors.IsForbidden(err) || err.Error() != want || used(count) != 1 {
+			want := name + `.portolan.dev "any" is forbidden: exceeded quota: quota, requested: ` + string(count) + `=1, used: ` + string(count) +
+				`=1, limited: ` + string(count) + `=1`
+			if err := plugin.Validate(t.Context(), create(name, object), nil); !apierrors.IsForbidden(err) || err.Error() != want ||
+				used(count) != 1 {
 				t.Errorf("got %v, %d are used\nwant %s", err, used(count), want)
 			}
 		})
@@ -122,7 +125,8 @@ func TestCounts(t *testing.T) {
 // quotas say, and so does what only the cluster's own names limit.
 func TestNotCounted(t *testing.T) {
 	t.Parallel()
-	limits := []corev1.ResourceName{"count/services.portolan.dev", "count/ipaddresses.portolan.dev", "count/services", "services", "services.nodeports", "services.loadbalancers"}
+	limits := []corev1.ResourceName{"count/services.portolan.dev", "count/ipaddresses.portolan.dev", "count/services", "services",
+		"services.nodeports", "services.loadbalancers"}
 	svc := &v1.Service{Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, Ports: []corev1.ServicePort{{Port: 80}}}}
 	for name, a := range map[string]admission.Attributes{
 		"update":             newAttributes(v1.GroupName, "services", "", "team", admission.Update, false, svc),

@@ -83,7 +83,8 @@ func TestPortSpansRefuses(t *testing.T) {
 }
 
 func FuzzPortSpans(f *testing.F) {
-	for _, seed := range []string{"443", "30000-32767", "1-65535", "80,81-90", "80-90,85", "0", "9-8", "080", "-", "", "1-2-3", "99999999999999999999"} {
+	for _, seed := range []string{"443", "30000-32767", "1-65535", "80,81-90", "80-90,85", "0", "9-8", "080", "-", "", "1-2-3",
+		"99999999999999999999"} {
 		f.Add(seed, false, int32(0))
 		f.Add(seed, true, int32(7))
 	}

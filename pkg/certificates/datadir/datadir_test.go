@@ -34,7 +34,8 @@ func ensure(t *testing.T, dir string, server Server, now time.Time) Files {
 func contents(t *testing.T, dir string) map[string][]byte {
 	t.Helper()
 	read := map[string][]byte{}
-	for _, name := range []string{"pki/ca.crt", "pki/ca.key", "pki/serving.crt", "pki/serving.key", "pki/admin.crt", "pki/admin.key", "admin.kubeconfig"} {
+	for _, name := range []string{"pki/ca.crt", "pki/ca.key", "pki/serving.crt", "pki/serving.key", "pki/admin.crt", "pki/admin.key",
+		"admin.kubeconfig"} {
 		data, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)
@@ -113,9 +114,11 @@ func TestRenewal(t *testing.T) {
 		"long expired":           {2 * lifetime, localhost, []string{"pki/serving", "pki/admin", "admin.kubeconfig"}},
 		"another IP":             {0, Server{URL: localhost.URL, IPs: []net.IP{net.IPv4(10, 0, 0, 1)}}, []string{"pki/serving"}},
 		"another name":           {0, Server{URL: localhost.URL, Names: []string{"portolan.example"}}, []string{"pki/serving"}},
-		"an IPv6 address more":   {0, Server{URL: localhost.URL, IPs: append([]net.IP{net.ParseIP("fd00::1")}, localhost.IPs...)}, []string{"pki/serving"}},
-		"fewer":                  {0, Server{URL: localhost.URL, Names: localhost.Names}, nil},
-		"another URL":            {0, Server{URL: "https://localhost:7443", IPs: localhost.IPs}, []string{"admin.kubeconfig"}},
+		"an IPv6 address more": {
+			0, Server{URL: localhost.URL, IPs: append([]net.IP{net.ParseIP("fd00::1")}, localhost.IPs...)}, []string{"pki/serving"},
+		},
+		"fewer":       {0, Server{URL: localhost.URL, Names: localhost.Names}, nil},
+		"another URL": {0, Server{URL: "https://localhost:7443", IPs: localhost.IPs}, []string{"admin.kubeconfig"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -147,9 +150,13 @@ func TestRefuses(t *testing.T) {
 		later time.Duration
 		want  string
 	}{
-		"an expired authority":                     {func(string) error { return nil }, authorityLifetime + time.Hour, "has expired: remove"},
-		"a spoilt authority":                       {func(dir string) error { return os.WriteFile(filepath.Join(dir, "pki/ca.crt"), []byte("x"), 0o600) }, 0, "ca.crt"},
-		"a spoilt key":                             {func(dir string) error { return os.WriteFile(filepath.Join(dir, "pki/serving.key"), []byte("x"), 0o600) }, 0, "serving.key"},
+		"an expired authority": {func(string) error { return nil }, authorityLifetime + time.Hour, "has expired: remove"},
+		"a spoilt authority": {
+			func(dir string) error { return os.WriteFile(filepath.Join(dir, "pki/ca.crt"), []byte("x"), 0o600) }, 0, "ca.crt",
+		},
+		"a spoilt key": {
+			func(dir string) error { return os.WriteFile(filepath.Join(dir, "pki/serving.key"), []byte("x"), 0o600) }, 0, "serving.key",
+		},
 		"an authority whose key is kept elsewhere": {func(dir string) error { return os.Remove(filepath.Join(dir, "pki/ca.key")) }, 0, "ca.key"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -109,12 +109,15 @@ func TestAddUserRefuses(t *testing.T) {
 		later time.Duration
 		want  string
 	}{
-		"a bad name":           {User{}, nil, 0, "must not be empty"},
-		"no data directory":    {ann, os.RemoveAll, 0, "is not the data directory of a server without a cluster, or it has not been started yet"},
-		"no server in it":      {ann, func(dir string) error { return os.WriteFile(filepath.Join(dir, adminKubeconfig), nil, 0o600) }, 0, "doesn't say where the server is"},
+		"a bad name":        {User{}, nil, 0, "must not be empty"},
+		"no data directory": {ann, os.RemoveAll, 0, "is not the data directory of a server without a cluster, or it has not been started yet"},
+		"no server in it": {ann, func(dir string) error { return os.WriteFile(filepath.Join(dir, adminKubeconfig), nil, 0o600) }, 0,
+			"doesn't say where the server is"},
 		"no key":               {ann, func(dir string) error { return os.Remove(filepath.Join(dir, "pki/ca.key")) }, 0, "ca.key"},
 		"an expired authority": {ann, nil, authorityLifetime + time.Hour, "has expired: remove"},
-		"an existing file":     {ann, func(dir string) error { return os.WriteFile(filepath.Join(dir, "ann"), []byte("x"), 0o600) }, 0, "file exists"},
+		"an existing file": {
+			ann, func(dir string) error { return os.WriteFile(filepath.Join(dir, "ann"), []byte("x"), 0o600) }, 0, "file exists",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

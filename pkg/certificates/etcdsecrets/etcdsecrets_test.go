@@ -97,7 +97,8 @@ func (w *world) verify(name, by, host string, usages ...x509.ExtKeyUsage) {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(w.secret(by).Data["ca.crt"])
 	for _, usage := range usages {
-		if _, err := pair.Cert.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: w.now, DNSName: host, KeyUsages: []x509.ExtKeyUsage{usage}}); err != nil {
+		if _, err := pair.Cert.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: w.now, DNSName: host,
+			KeyUsages: []x509.ExtKeyUsage{usage}}); err != nil {
 			w.t.Errorf("%s at %s: %v", name, w.now, err)
 		}
 	}
@@ -135,7 +136,8 @@ func TestMadeOnce(t *testing.T) {
 	if err != nil || len(client.Cert.DNSNames)+len(client.Cert.IPAddresses) > 0 || len(client.Cert.ExtKeyUsage) != 1 {
 		t.Errorf("the client's certificate: %+v, %v", client.Cert, err)
 	}
-	if w.secret(ServerSecret).Type != corev1.SecretTypeTLS || w.secret(AuthoritySecret).Data["ca.key"] == nil || w.secret(ServerSecret).Data["ca.key"] != nil {
+	if w.secret(ServerSecret).Type != corev1.SecretTypeTLS || w.secret(AuthoritySecret).Data["ca.key"] == nil ||
+		w.secret(ServerSecret).Data["ca.key"] != nil {
 		t.Error("keys are where they should not be")
 	}
 
@@ -181,7 +183,8 @@ func TestDecades(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := pair.Cert.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: w.now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
+			if _, err := pair.Cert.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: w.now,
+				KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
 				t.Fatalf("%s: %s: %v", w.now, name, err)
 			}
 		}
@@ -204,7 +207,8 @@ func TestRenewal(t *testing.T) {
 	w.now = epoch.Add(244 * day)
 	w.expect(authorityLeft, serverSecret+renewed, peerSecret+"made, ", clientSecret+renewed)
 	w.now = epoch.Add(10 * year * 2 / 3)
-	w.expect(authorityMade, serverSecret+"made anew, since it has expired", peerSecret+"made anew", clientSecret+"made anew", restartMembers+"2037-")
+	w.expect(authorityMade, serverSecret+"made anew, since it has expired", peerSecret+"made anew", clientSecret+"made anew",
+		restartMembers+"2037-")
 }
 
 // TestLostAuthority wants members that run to go on trusting each other.
@@ -254,7 +258,8 @@ func TestLeftAlone(t *testing.T) {
 			if said, err := w.ensure(); err == nil || !strings.HasPrefix(err.Error(), test.want) {
 				t.Errorf("%v\n%s", err, said)
 			}
-			if after := w.secret(test.secret); !after.DeepCopy().ObjectMeta.CreationTimestamp.Equal(&spoilt.CreationTimestamp) || !bytes.Equal(after.Data["tls.crt"], spoilt.Data["tls.crt"]) {
+			if after := w.secret(test.secret); !after.DeepCopy().ObjectMeta.CreationTimestamp.Equal(&spoilt.CreationTimestamp) ||
+				!bytes.Equal(after.Data["tls.crt"], spoilt.Data["tls.crt"]) {
 				t.Error("it was overwritten")
 			}
 		})

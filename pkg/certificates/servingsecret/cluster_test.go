@@ -64,7 +64,8 @@ func apiService(namespace, name string) *unstructured.Unstructured {
 }
 
 func (c *cluster) config(policy certificates.Policy, clock *testingclock.FakeClock) Config {
-	config, err := NewConfig(&rest.Config{Host: "http://cluster", Transport: c, QPS: -1, ContentConfig: rest.ContentConfig{ContentType: runtime.ContentTypeJSON}},
+	config, err := NewConfig(&rest.Config{Host: "http://cluster", Transport: c, QPS: -1,
+		ContentConfig: rest.ContentConfig{ContentType: runtime.ContentTypeJSON}},
 		namespace, secret, service)
 	if err != nil {
 		c.t.Fatal(err)
@@ -95,7 +96,8 @@ func (c *cluster) RoundTrip(req *http.Request) (*http.Response, error) {
 		} else if status == 409 {
 			reason = metav1.StatusReasonConflict
 		}
-		body = &metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: metav1.StatusFailure, Code: int32(status), Reason: reason, Message: fmt.Sprint("status ", status)}
+		body = &metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: metav1.StatusFailure, Code: int32(status),
+			Reason: reason, Message: fmt.Sprint("status ", status)}
 	}
 	data, err := json.Marshal(body)
 	return &http.Response{

@@ -199,9 +199,11 @@ func (k *Keeper) write(ctx context.Context, read *corev1.Secret, data map[string
 	secrets := k.config.Client.CoreV1().Secrets(k.config.Namespace)
 	if read == nil {
 		_, err := secrets.Create(ctx, &corev1.Secret{
-			ObjectMeta: metav1.ObjectMeta{Namespace: k.config.Namespace, Name: k.config.Name, Labels: map[string]string{"app.kubernetes.io/name": "portolan"}},
-			Type:       corev1.SecretTypeTLS,
-			Data:       data,
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: k.config.Namespace, Name: k.config.Name, Labels: map[string]string{"app.kubernetes.io/name": "portolan"},
+			},
+			Type: corev1.SecretTypeTLS,
+			Data: data,
 		}, metav1.CreateOptions{})
 		return err
 	}

@@ -136,7 +136,8 @@ func TestDeletedSecretIsMadeAgain(t *testing.T) {
 
 	// One with nothing in it is the same as none, but for somebody who starts.
 	for _, value := range [][]byte{nil, {}} {
-		c.secret = &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: secret, ResourceVersion: "7"}, Type: corev1.SecretTypeTLS, Data: map[string][]byte{"tls.crt": value, "tls.key": value}}
+		c.secret = &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: secret, ResourceVersion: "7"}, Type: corev1.SecretTypeTLS,
+			Data: map[string][]byte{"tls.crt": value, "tls.key": value}}
 		if err := k.RunOnce(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -183,8 +184,12 @@ func TestRubbish(t *testing.T) {
 		"no authority":            {map[string][]byte{"ca.crt": nil}, "ca.crt and ca.key: certificate: "},
 		"not PEM":                 {map[string][]byte{"tls.crt": []byte("x")}, "tls.crt and tls.key: certificate: "},
 		"no key":                  {map[string][]byte{"tls.key": nil}, "tls.crt and tls.key: key: "},
-		"another's key":           {map[string][]byte{"tls.key": stranger.secret.Data["tls.key"]}, "tls.crt and tls.key: the certificate is not the key's"},
-		"another authority's key": {map[string][]byte{"ca.key": stranger.secret.Data["ca.key"]}, "ca.crt and ca.key: the certificate is not the key's"},
+		"another's key": {
+			map[string][]byte{"tls.key": stranger.secret.Data["tls.key"]}, "tls.crt and tls.key: the certificate is not the key's",
+		},
+		"another authority's key": {
+			map[string][]byte{"ca.key": stranger.secret.Data["ca.key"]}, "ca.crt and ca.key: the certificate is not the key's",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -226,11 +231,12 @@ func TestAPIService(t *testing.T) {
 		want   string
 		writes []string
 	}{
-		"no bundle":     {set("", "spec", "caBundle"), "", []string{published}},
-		"another's":     {set(base64.StdEncoding.EncodeToString([]byte("x")), "spec", "caBundle"), "", []string{published}},
-		"none":          {func(*unstructured.Unstructured) *unstructured.Unstructured { return nil }, "there is none", nil},
-		"unverified":    {set(true, "spec", "insecureSkipTLSVerify"), "it sets insecureSkipTLSVerify", nil},
-		"cert-manager":  {set("portolan/x", "metadata", "annotations", "cert-manager.io/inject-ca-from"), "its annotation cert-manager.io/inject-ca-from leaves it to cert-manager", nil},
+		"no bundle":  {set("", "spec", "caBundle"), "", []string{published}},
+		"another's":  {set(base64.StdEncoding.EncodeToString([]byte("x")), "spec", "caBundle"), "", []string{published}},
+		"none":       {func(*unstructured.Unstructured) *unstructured.Unstructured { return nil }, "there is none", nil},
+		"unverified": {set(true, "spec", "insecureSkipTLSVerify"), "it sets insecureSkipTLSVerify", nil},
+		"cert-manager": {set("portolan/x", "metadata", "annotations", "cert-manager.io/inject-ca-from"),
+			"its annotation cert-manager.io/inject-ca-from leaves it to cert-manager", nil},
 		"another's own": {set("elsewhere", "spec", "service", "namespace"), "its Service is elsewhere/portolan and not portolan/portolan", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -253,7 +259,8 @@ func TestAPIService(t *testing.T) {
 			if k.remark != test.want {
 				t.Errorf("left alone because %q, want %q", k.remark, test.want)
 			}
-			if want := c.secret.Data["ca.crt"]; test.want == "" && !bytes.Equal(c.caBundle(), want) || test.want != "" && !bytes.Equal(c.caBundle(), before) {
+			if want := c.secret.Data["ca.crt"]; test.want == "" && !bytes.Equal(c.caBundle(), want) ||
+				test.want != "" && !bytes.Equal(c.caBundle(), before) {
 				t.Errorf("the caBundle is\n%s\nthe Secret's is\n%s", c.caBundle(), want)
 			}
 			// It comes back.
@@ -338,7 +345,8 @@ func TestStartWaitsForCluster(t *testing.T) {
 	start(t, c)
 	ctx, cancel := context.WithCancel(t.Context())
 	c.before = func(*http.Request) int { cancel(); return http.StatusForbidden }
-	if _, err := New(ctx, c.config(brief, testingclock.NewFakeClock(epoch))); err == nil || !strings.Contains(err.Error(), "serving certificate: secret portolan/portolan-serving: ") {
+	if _, err := New(ctx, c.config(brief, testingclock.NewFakeClock(epoch))); err == nil ||
+		!strings.Contains(err.Error(), "serving certificate: secret portolan/portolan-serving: ") {
 		t.Errorf("got %v", err)
 	}
 }

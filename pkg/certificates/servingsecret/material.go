@@ -81,7 +81,8 @@ func (m material) data() (map[string][]byte, error) {
 
 // renewed is the material as it should be at a time, with a line for each change
 // that was made to it; none means that nothing is due.
-func (m material) renewed(policy certificates.Policy, wanted x509.Certificate, now time.Time, published certificates.Published) (material, []string, error) {
+func (m material) renewed(policy certificates.Policy, wanted x509.Certificate, now time.Time, published certificates.Published) (material,
+	[]string, error) {
 	next := material{serving: m.serving}
 	var changes []string
 	var err error
@@ -98,7 +99,8 @@ func (m material) renewed(policy certificates.Policy, wanted x509.Certificate, n
 		if next.serving, err = signer.Issue(wanted, now, policy.Certificate); err != nil {
 			return m, nil, err
 		}
-		changes = append(changes, fmt.Sprintf("the serving certificate has been made anew (%s), good until %s", due, next.serving.Cert.NotAfter.Format(time.RFC3339)))
+		changes = append(changes, fmt.Sprintf("the serving certificate has been made anew (%s), good until %s", due,
+			next.serving.Cert.NotAfter.Format(time.RFC3339)))
 	}
 	return next, changes, nil
 }

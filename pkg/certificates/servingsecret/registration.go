@@ -119,6 +119,7 @@ func (r registration) publish(ctx context.Context, client dynamic.Interface, aut
 	if patch == nil || err != nil {
 		return false, err
 	}
-	_, err = client.Resource(apiServices).Patch(ctx, apiServiceName, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "portolan"})
+	_, err = client.Resource(apiServices).Patch(ctx, apiServiceName, types.MergePatchType, patch,
+		metav1.PatchOptions{FieldManager: "portolan"})
 	return err == nil, err
 }

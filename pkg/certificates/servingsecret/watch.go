@@ -46,7 +46,8 @@ func (k *Keeper) Run(ctx context.Context, _ int) {
 		if err := k.RunOnce(ctx); err == nil {
 			delay = firstRetry
 		} else if ctx.Err() == nil {
-			klog.FromContext(ctx).Error(err, "The serving certificate's Secret or APIService is not as it should be; what was served still is", "retryIn", delay)
+			klog.FromContext(ctx).Error(err, "The serving certificate's Secret or APIService is not as it should be; what was served still is",
+				"retryIn", delay)
 			retry = k.config.Clock.After(delay)
 			delay = min(2*delay, lastRetry)
 		}

@@ -91,7 +91,8 @@ func New(c Config) (*Controller, error) {
 	}
 	controller.loop = reconcile.New("endpoint_slice", controller.sync)
 	var err error
-	controller.slices, err = slicetracker.NewSlices(c.Informers.Discovery().V1().EndpointSlices(), ManagedBy, c.BatchPeriod, controller.loop.Add)
+	controller.slices, err = slicetracker.NewSlices(c.Informers.Discovery().V1().EndpointSlices(), ManagedBy, c.BatchPeriod,
+		controller.loop.Add)
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +197,8 @@ func (c *Controller) cleanUp(ctx context.Context, name types.NamespacedName) err
 		return err
 	}
 	for _, slice := range left {
-		err := c.client.DiscoveryV1().EndpointSlices(name.Namespace).Delete(ctx, slice.Name, *metav1.NewPreconditionDeleteOptions(string(slice.UID)))
+		err := c.client.DiscoveryV1().EndpointSlices(name.Namespace).Delete(ctx, slice.Name,
+			*metav1.NewPreconditionDeleteOptions(string(slice.UID)))
 		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 			return err
 		}

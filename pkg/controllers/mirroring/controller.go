@@ -72,7 +72,8 @@ func New(c Config) (*Controller, error) {
 	}
 	controller.loop = reconcile.New("endpoint_slice_mirroring", controller.sync)
 	var err error
-	controller.slices, err = slicetracker.NewSlices(c.Informers.Discovery().V1().EndpointSlices(), rules.MirroredBy, c.BatchPeriod, controller.loop.Add)
+	controller.slices, err = slicetracker.NewSlices(c.Informers.Discovery().V1().EndpointSlices(), rules.MirroredBy, c.BatchPeriod,
+		controller.loop.Add)
 	if err != nil {
 		return nil, err
 	}
@@ -240,7 +241,8 @@ func ignoreNotFound(err error) error {
 }
 
 func (c *Controller) delete(ctx context.Context, slice *discoveryv1.EndpointSlice) error {
-	err := c.client.DiscoveryV1().EndpointSlices(slice.Namespace).Delete(ctx, slice.Name, *metav1.NewPreconditionDeleteOptions(string(slice.UID)))
+	err := c.client.DiscoveryV1().EndpointSlices(slice.Namespace).Delete(ctx, slice.Name,
+		*metav1.NewPreconditionDeleteOptions(string(slice.UID)))
 	if apierrors.IsConflict(err) {
 		return nil
 	}

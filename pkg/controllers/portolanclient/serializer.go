@@ -70,7 +70,8 @@ type ownerDecoder struct {
 	runtime.Decoder
 }
 
-func (d ownerDecoder) Decode(data []byte, defaults *schema.GroupVersionKind, into runtime.Object) (runtime.Object, *schema.GroupVersionKind, error) {
+func (d ownerDecoder) Decode(data []byte, defaults *schema.GroupVersionKind, into runtime.Object) (runtime.Object, *schema.GroupVersionKind,
+	error) {
 	obj, kind, err := d.Decoder.Decode(data, defaults, into)
 	switch decoded := obj.(type) {
 	case *discoveryv1.EndpointSlice:

@@ -23,7 +23,9 @@ func TestSerializer(t *testing.T) {
 		{APIVersion: "v1", Kind: "Pod", Name: "web", UID: "2"},
 		{APIVersion: "apps/v1", Kind: "Service", Name: "web", UID: "3"},
 	}
-	slice := &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Name: "web-1", OwnerReferences: owners}, AddressType: discoveryv1.AddressTypeIPv4}
+	slice := &discoveryv1.EndpointSlice{
+		ObjectMeta: metav1.ObjectMeta{Name: "web-1", OwnerReferences: owners}, AddressType: discoveryv1.AddressTypeIPv4,
+	}
 	before := slice.DeepCopy()
 	ours := runtime.NewScheme()
 	if err := v1.AddToScheme(ours); err != nil {

@@ -35,7 +35,8 @@ var ignoringVersions = conversion.EqualitiesOrDie(
 // what is stored, nil if there is none; it is not changed. Trigger is when what
 // led to a change happened; zero if that isn't known. Changed is false if what
 // is stored will do: then only the time of the change would differ.
-func Desired(service *corev1.Service, pods []*corev1.Pod, current *corev1.Endpoints, trigger time.Time) (desired *corev1.Endpoints, changed bool) {
+func Desired(service *corev1.Service, pods []*corev1.Pod, current *corev1.Endpoints, trigger time.Time) (desired *corev1.Endpoints,
+	changed bool) {
 	subsets, over := truncate(Subsets(service, pods))
 	if current == nil {
 		desired = &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: service.Name, Namespace: service.Namespace}}

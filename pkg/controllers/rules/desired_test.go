@@ -31,7 +31,9 @@ func newPod(name string, ready bool, change func(*corev1.Pod), ips ...string) *c
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "shop", UID: types.UID(name)},
 		Spec:       corev1.PodSpec{NodeName: "node"},
-		Status:     corev1.PodStatus{Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionFalse}}},
+		Status: corev1.PodStatus{
+			Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionFalse}},
+		},
 	}
 	if ready {
 		pod.Status.Conditions[0].Status = corev1.ConditionTrue
@@ -79,7 +81,9 @@ func terminating(pod *corev1.Pod) { pod.DeletionTimestamp = ptr.To(metav1.Now())
 
 // named has a port named web in a container, in a sidecar, or in what is neither.
 func named(container, sidecar bool) func(*corev1.Pod) {
-	port := []corev1.ContainerPort{{Name: "web", ContainerPort: 9000, Protocol: corev1.ProtocolUDP}, {Name: "web", ContainerPort: 9090, Protocol: corev1.ProtocolTCP}}
+	port := []corev1.ContainerPort{
+		{Name: "web", ContainerPort: 9000, Protocol: corev1.ProtocolUDP}, {Name: "web", ContainerPort: 9090, Protocol: corev1.ProtocolTCP},
+	}
 	return func(pod *corev1.Pod) {
 		pod.Spec.Containers = []corev1.Container{{}}
 		pod.Spec.InitContainers = []corev1.Container{{Ports: port}}
@@ -202,18 +206,21 @@ func TestDesired(t *testing.T) {
 			e.Subsets = append(e.Subsets, e.Subsets...)
 			e.Subsets[0].Addresses[0].TargetRef.ResourceVersion = "3"
 		}},
-		"an address":          {pods: []*corev1.Pod{newPod("a", true, nil, "10.0.0.2")}, changed: true},
-		"no address":          {changed: true, check: func(e *corev1.Endpoints) bool { return len(e.Subsets) == 0 }},
-		"readiness":           {pods: []*corev1.Pod{newPod("a", false, nil, "10.0.0.1")}, changed: true},
-		"a label of theirs":   {pods: pods, stored: func(e *corev1.Endpoints) { e.Labels["x"] = "y" }, changed: true, check: func(e *corev1.Endpoints) bool { return len(e.Labels) == 2 }},
-		"a label goes":        {pods: pods, stored: func(e *corev1.Endpoints) { delete(e.Labels, "team") }, changed: true},
-		"other annotations":   {pods: pods, stored: func(e *corev1.Endpoints) { e.Annotations["x"] = "y" }},
-		"over capacity once":  {pods: pods, stored: func(e *corev1.Endpoints) { e.Annotations[corev1.EndpointsOverCapacity] = truncated }, changed: true, check: func(e *corev1.Endpoints) bool { return e.Annotations[corev1.EndpointsOverCapacity] == "" }},
+		"an address": {pods: []*corev1.Pod{newPod("a", true, nil, "10.0.0.2")}, changed: true},
+		"no address": {changed: true, check: func(e *corev1.Endpoints) bool { return len(e.Subsets) == 0 }},
+		"readiness":  {pods: []*corev1.Pod{newPod("a", false, nil, "10.0.0.1")}, changed: true},
+		"a label of theirs": {pods: pods, stored: func(e *corev1.Endpoints) { e.Labels["x"] = "y" }, changed: true,
+			check: func(e *corev1.Endpoints) bool { return len(e.Labels) == 2 }},
+		"a label goes":      {pods: pods, stored: func(e *corev1.Endpoints) { delete(e.Labels, "team") }, changed: true},
+		"other annotations": {pods: pods, stored: func(e *corev1.Endpoints) { e.Annotations["x"] = "y" }},
+		"over capacity once": {pods: pods, stored: func(e *corev1.Endpoints) { e.Annotations[corev1.EndpointsOverCapacity] = truncated },
+			changed: true, check: func(e *corev1.Endpoints) bool { return e.Annotations[corev1.EndpointsOverCapacity] == "" }},
 		"the Service's label": {pods: pods, service: func(s *corev1.Service) { s.Labels["team"] = "b" }, changed: true},
-		"headless": {pods: pods, service: func(s *corev1.Service) { s.Spec.ClusterIP = corev1.ClusterIPNone }, changed: true, check: func(e *corev1.Endpoints) bool {
-			value, there := e.Labels[corev1.IsHeadlessService]
-			return there && value == ""
-		}},
+		"headless": {pods: pods, service: func(s *corev1.Service) { s.Spec.ClusterIP = corev1.ClusterIPNone }, changed: true,
+			check: func(e *corev1.Endpoints) bool {
+				value, there := e.Labels[corev1.IsHeadlessService]
+				return there && value == ""
+			}},
 		"the label headless of a Service that isn't": {pods: pods, service: func(s *corev1.Service) { s.Labels[corev1.IsHeadlessService] = "" }},
 	}
 	for name, test := range tests {
@@ -254,7 +261,9 @@ func TestOverCapacity(t *testing.T) {
 	}
 	port := func(number int32) func(*corev1.Pod) {
 		return func(p *corev1.Pod) {
-			p.Spec.Containers = []corev1.Container{{Ports: []corev1.ContainerPort{{Name: "web", ContainerPort: number, Protocol: corev1.ProtocolTCP}}}}
+			p.Spec.Containers = []corev1.Container{
+				{Ports: []corev1.ContainerPort{{Name: "web", ContainerPort: number, Protocol: corev1.ProtocolTCP}}},
+			}
 		}
 	}
 	everyFourth := func(i int, p *corev1.Pod) { port(map[bool]int32{true: 1000, false: 2000}[i%4 == 0])(p) }

@@ -39,8 +39,10 @@ func TestMirror(t *testing.T) {
 	}{
 		"nothing": {},
 		"both families, ready and not": {
-			subsets: []corev1.EndpointSubset{{Addresses: addresses(at("10.0.0.2"), at("2001:DB8::1")), NotReadyAddresses: addresses(at("10.0.0.1")), Ports: ports(http)}},
-			want:    "IPv4 http:80 -10.0.0.1 10.0.0.2; IPv6 http:80 2001:db8::1",
+			subsets: []corev1.EndpointSubset{
+				{Addresses: addresses(at("10.0.0.2"), at("2001:DB8::1")), NotReadyAddresses: addresses(at("10.0.0.1")), Ports: ports(http)},
+			},
+			want: "IPv4 http:80 -10.0.0.1 10.0.0.2; IPv6 http:80 2001:db8::1",
 		},
 		"a slice for each set of ports": {
 			subsets: []corev1.EndpointSubset{
@@ -117,7 +119,8 @@ func TestMirrorChanges(t *testing.T) {
 	}
 	stored := made.Create
 	for i, slice := range stored {
-		if slice.Labels["team"] != "a" || slice.Labels[discoveryv1.LabelServiceName] != "web" || slice.Labels[discoveryv1.LabelManagedBy] != MirroredBy ||
+		if slice.Labels["team"] != "a" || slice.Labels[discoveryv1.LabelServiceName] != "web" ||
+			slice.Labels[discoveryv1.LabelManagedBy] != MirroredBy ||
 			len(slice.Annotations) != 1 || slice.GenerateName != "web-" || slice.Namespace != "shop" {
 			t.Errorf("metadata %v", slice.ObjectMeta)
 		}

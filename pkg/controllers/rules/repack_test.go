@@ -90,7 +90,9 @@ func repackTests() map[string]repackTest {
 				{Addresses: addresses(corev1.EndpointAddress{IP: "10.0.0.1", Hostname: "first"}), Ports: ports(http)},
 				{Addresses: addresses(corev1.EndpointAddress{IP: "10.0.0.1", Hostname: "second"}), Ports: ports(https)},
 			},
-			want: []corev1.EndpointSubset{{Addresses: addresses(corev1.EndpointAddress{IP: "10.0.0.1", Hostname: "first"}), Ports: ports(http, https)}},
+			want: []corev1.EndpointSubset{
+				{Addresses: addresses(corev1.EndpointAddress{IP: "10.0.0.1", Hostname: "first"}), Ports: ports(http, https)},
+			},
 		},
 		"ports are compared by value": {
 			subsets: []corev1.EndpointSubset{

@@ -41,12 +41,15 @@ func TestUsable(t *testing.T) {
 		"multicast":           {ips("224.0.0.1"), " node host 80", []string{"status.podIPs[0].ip: "}},
 		"not an address":      {ips("here"), " node host 80", []string{"status.podIPs[0].ip: "}},
 		"both":                {ips("127.0.0.2", "fe80::1"), " node host 80", []string{"status.podIPs[0].ip: ", "status.podIPs[1].ip: "}},
-		"podIP alone":         {func(p *corev1.Pod) { p.Status.PodIP, p.Status.PodIPs = "127.0.0.2", nil }, " node host 80", []string{"status.podIP: "}},
-		"a node's name":       {func(p *corev1.Pod) { p.Spec.NodeName = "A b" }, "10.0.0.1 2001:db8::1  host 80", []string{"spec.nodeName: "}},
-		"a hostname":          {func(p *corev1.Pod) { p.Spec.Hostname = "a.b" }, "10.0.0.1 2001:db8::1 node  80", []string{"spec.hostname: "}},
+		"podIP alone": {
+			func(p *corev1.Pod) { p.Status.PodIP, p.Status.PodIPs = "127.0.0.2", nil }, " node host 80", []string{"status.podIP: "},
+		},
+		"a node's name": {func(p *corev1.Pod) { p.Spec.NodeName = "A b" }, "10.0.0.1 2001:db8::1  host 80", []string{"spec.nodeName: "}},
+		"a hostname":    {func(p *corev1.Pod) { p.Spec.Hostname = "a.b" }, "10.0.0.1 2001:db8::1 node  80", []string{"spec.hostname: "}},
 		"ports": {func(p *corev1.Pod) {
 			p.Spec.Containers[0].Ports = []corev1.ContainerPort{{ContainerPort: 0}, {ContainerPort: 80}, {ContainerPort: 65536}}
-		}, "10.0.0.1 2001:db8::1 node host 80", []string{"spec.containers[0].ports[0].containerPort: ", "spec.containers[0].ports[2].containerPort: "}},
+		}, "10.0.0.1 2001:db8::1 node host 80", []string{"spec.containers[0].ports[0].containerPort: ",
+			"spec.containers[0].ports[2].containerPort: "}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

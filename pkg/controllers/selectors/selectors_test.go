@@ -29,7 +29,8 @@ func newIndex(t *testing.T, selectors map[string]map[string]string, pods ...*cor
 	}
 	for name, selector := range selectors {
 		for _, namespace := range []string{"shop", "other"} {
-			add(index.services, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace}, Spec: corev1.ServiceSpec{Selector: selector}})
+			add(index.services, &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace},
+				Spec: corev1.ServiceSpec{Selector: selector}})
 		}
 	}
 	for _, pod := range pods {

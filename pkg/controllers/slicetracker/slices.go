@@ -44,7 +44,8 @@ type Slices struct {
 // NewSlices follows the slices that are managed by a controller. Changed is
 // called with the key of the Service when somebody else has written one, or taken
 // it away: a while later, batch at least.
-func NewSlices(informer discoveryinformers.EndpointSliceInformer, managedBy string, batch time.Duration, changed func(key string)) (*Slices, error) {
+func NewSlices(informer discoveryinformers.EndpointSliceInformer, managedBy string, batch time.Duration, changed func(key string)) (*Slices,
+	error) {
 	s := &Slices{
 		Tracker:     util.NewEndpointSliceTracker(),
 		managedBy:   managedBy,
@@ -91,7 +92,8 @@ func NewSlices(informer discoveryinformers.EndpointSliceInformer, managedBy stri
 
 func always(*discoveryv1.EndpointSlice) bool { return true }
 
-func (s *Slices) updated(old, new *discoveryv1.EndpointSlice, later func(*discoveryv1.EndpointSlice, func(*discoveryv1.EndpointSlice) bool)) {
+func (s *Slices) updated(old, new *discoveryv1.EndpointSlice,
+	later func(*discoveryv1.EndpointSlice, func(*discoveryv1.EndpointSlice) bool)) {
 	switch {
 	case old.Labels[discoveryv1.LabelServiceName] != new.Labels[discoveryv1.LabelServiceName]:
 		later(old, always)

@@ -51,7 +51,8 @@ func TestAdmit(t *testing.T) {
 			if errors.As(err, &full) != test.full {
 				t.Fatalf("got %v", err)
 			}
-			if full != nil && (full.InUse != test.inUse || full.Quota != test.quota || !strings.Contains(err.Error(), "--embedded-etcd-quota-bytes")) {
+			if full != nil && (full.InUse != test.inUse || full.Quota != test.quota ||
+				!strings.Contains(err.Error(), "--embedded-etcd-quota-bytes")) {
 				t.Errorf("got %+v: %v", full, err)
 			}
 		})
@@ -119,7 +120,8 @@ func TestFull(t *testing.T) {
 
 func TestText(t *testing.T) {
 	t.Parallel()
-	for bytes, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 1536: "1.5 KiB", MinBytes: "16.0 MiB", DefaultBytes: "8.0 GiB", 5 << 50: "5120.0 TiB"} {
+	for bytes, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 1536: "1.5 KiB", MinBytes: "16.0 MiB",
+		DefaultBytes: "8.0 GiB", 5 << 50: "5120.0 TiB"} {
 		if got := Text(bytes); got != want {
 			t.Errorf("%d: %q, want %q", bytes, got, want)
 		}

@@ -38,7 +38,8 @@ func TestPutCreatesAndKeepsOrder(t *testing.T) {
 		if !created {
 			endpoints.Labels["a"] = "b"
 		}
-		got, wasCreated, err := store.Update(ctx, "web", rest.DefaultUpdatedObjectInfo(endpoints), rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
+		got, wasCreated, err := store.Update(ctx, "web", rest.DefaultUpdatedObjectInfo(endpoints), rest.ValidateAllObjectFunc,
+			rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
 		if err != nil || wasCreated != created {
 			t.Fatalf("created %v, error %v", wasCreated, err)
 		}
@@ -60,7 +61,8 @@ func TestResourceVersionsThatAreNone(t *testing.T) {
 		return err
 	}
 	update := func(version string) error {
-		_, _, err := store.Update(ctx, "web", rest.DefaultUpdatedObjectInfo(versioned(version)), rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
+		_, _, err := store.Update(ctx, "web", rest.DefaultUpdatedObjectInfo(versioned(version)), rest.ValidateAllObjectFunc,
+			rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
 		return err
 	}
 	if err := create("5"); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "metadata.resourceVersion: Forbidden") {

@@ -57,7 +57,8 @@ func (s Store) Watch(ctx context.Context, options *metainternalversion.ListOptio
 }
 
 // Create implements rest.Creater.
-func (s Store) Create(ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc, options *metav1.CreateOptions) (runtime.Object, error) {
+func (s Store) Create(ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc,
+	options *metav1.CreateOptions) (runtime.Object, error) {
 	if options != nil && dryrun.IsDryRun(options.DryRun) {
 		ctx, options = txn.WithDryRun(ctx), options.DeepCopy()
 		options.DryRun = nil
@@ -69,7 +70,8 @@ func (s Store) Create(ctx context.Context, obj runtime.Object, validate rest.Val
 }
 
 // Update implements rest.Updater.
-func (s Store) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, create rest.ValidateObjectFunc, update rest.ValidateObjectUpdateFunc,
+func (s Store) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, create rest.ValidateObjectFunc,
+	update rest.ValidateObjectUpdateFunc,
 	forceAllowCreate bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
 	if options != nil && dryrun.IsDryRun(options.DryRun) {
 		ctx, options = txn.WithDryRun(ctx), options.DeepCopy()
@@ -79,13 +81,15 @@ func (s Store) Update(ctx context.Context, name string, info rest.UpdatedObjectI
 }
 
 // Delete implements rest.GracefulDeleter.
-func (s Store) Delete(ctx context.Context, name string, validate rest.ValidateObjectFunc, options *metav1.DeleteOptions) (runtime.Object, bool, error) {
+func (s Store) Delete(ctx context.Context, name string, validate rest.ValidateObjectFunc, options *metav1.DeleteOptions) (runtime.Object,
+	bool, error) {
 	ctx, options = reallyDelete(ctx, options)
 	return s.Store.Delete(ctx, name, validate, options)
 }
 
 // DeleteCollection implements rest.CollectionDeleter.
-func (s Store) DeleteCollection(ctx context.Context, validate rest.ValidateObjectFunc, options *metav1.DeleteOptions, list *metainternalversion.ListOptions) (runtime.Object, error) {
+func (s Store) DeleteCollection(ctx context.Context, validate rest.ValidateObjectFunc, options *metav1.DeleteOptions,
+	list *metainternalversion.ListOptions) (runtime.Object, error) {
 	ctx, options = reallyDelete(ctx, options)
 	return s.Store.DeleteCollection(ctx, validate, options, list)
 }

@@ -27,7 +27,8 @@ const (
 //
 // Rows carry their object; the request handler decides how much of it the client
 // gets (includeObject). Cells are never cut short.
-func NewTable[T runtime.Object](resource schema.GroupResource, columns []metav1.TableColumnDefinition, cells func(T) []any) rest.TableConvertor {
+func NewTable[T runtime.Object](resource schema.GroupResource, columns []metav1.TableColumnDefinition,
+	cells func(T) []any) rest.TableConvertor {
 	return convertor[T]{columns: columns, cells: cells, other: rest.NewDefaultTableConvertor(resource)}
 }
 

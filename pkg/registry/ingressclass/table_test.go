@@ -18,10 +18,11 @@ func TestTable(t *testing.T) {
 		}
 	}
 	for want, class := range map[string]networkingv1.IngressClass{
-		"a|example.com/a|<none>":                   class("yes", nil),
-		"a (default)|example.com/a|<none>":         class("true", nil),
-		"a|example.com/a|Config/b":                 class("", &networkingv1.IngressClassParametersReference{Kind: "Config", Name: "b"}),
-		"a|example.com/a|Config.k8s.example.com/b": class("", &networkingv1.IngressClassParametersReference{APIGroup: ptr.To("k8s.example.com"), Kind: "Config", Name: "b"}),
+		"a|example.com/a|<none>":           class("yes", nil),
+		"a (default)|example.com/a|<none>": class("true", nil),
+		"a|example.com/a|Config/b":         class("", &networkingv1.IngressClassParametersReference{Kind: "Config", Name: "b"}),
+		"a|example.com/a|Config.k8s.example.com/b": class("",
+			&networkingv1.IngressClassParametersReference{APIGroup: ptr.To("k8s.example.com"), Kind: "Config", Name: "b"}),
 	} {
 		table, err := TableConvertor.ConvertToTable(t.Context(), &class, nil)
 		if err != nil {

@@ -72,7 +72,8 @@ func TestHeldAddresses(t *testing.T) {
 
 	labelled := newAddress("10.96.0.10", "")
 	labelled.Labels = map[string]string{"a": "b"}
-	got, _, err := r.Update(ctx, labelled.Name, rest.DefaultUpdatedObjectInfo(labelled), rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
+	got, _, err := r.Update(ctx, labelled.Name, rest.DefaultUpdatedObjectInfo(labelled), rest.ValidateAllObjectFunc,
+		rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
 	if err != nil {
 		t.Fatalf("label of a claim whose holder's UID the client does not know: %v", err)
 	}
@@ -100,11 +101,13 @@ func TestDeleteCollectionStopsAtAHeldAddress(t *testing.T) {
 
 func TestReservations(t *testing.T) {
 	r, ctx := newStore(t), registrytest.ClusterScoped(t)
-	if _, err := r.Create(ctx, newAddress("10.96.0.1", "forged"), rest.ValidateAllObjectFunc, &metav1.CreateOptions{}); !apierrors.IsInvalid(err) {
+	if _, err := r.Create(ctx, newAddress("10.96.0.1", "forged"), rest.ValidateAllObjectFunc,
+		&metav1.CreateOptions{}); !apierrors.IsInvalid(err) {
 		t.Errorf("a client's UID: got %v", err)
 	}
 	address := newAddress("10.96.0.1", "")
-	if _, _, err := r.Update(ctx, address.Name, rest.DefaultUpdatedObjectInfo(address), rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{}); !apierrors.IsNotFound(err) {
+	if _, _, err := r.Update(ctx, address.Name, rest.DefaultUpdatedObjectInfo(address), rest.ValidateAllObjectFunc,
+		rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("put of a missing one: got %v, want 404", err)
 	}
 	if _, err := r.Create(ctx, address, rest.ValidateAllObjectFunc, &metav1.CreateOptions{}); err != nil {

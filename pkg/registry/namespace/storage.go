@@ -63,7 +63,8 @@ func DeleteDuringUpdate(ctx context.Context, key string, object, existing runtim
 // the last finalizer is removed. Who deletes it again and finds no finalizers
 // removes it. Nothing here collects garbage, so how dependents are to go, as
 // the options may say, makes no difference.
-func (r *REST) Delete(ctx context.Context, name string, validate rest.ValidateObjectFunc, options *metav1.DeleteOptions) (runtime.Object, bool, error) {
+func (r *REST) Delete(ctx context.Context, name string, validate rest.ValidateObjectFunc, options *metav1.DeleteOptions) (runtime.Object,
+	bool, error) {
 	found, err := r.Get(ctx, name, &metav1.GetOptions{})
 	if err != nil {
 		return nil, false, err
@@ -114,24 +115,26 @@ func preconditionsOf(namespace *corev1.Namespace, options *metav1.DeleteOptions)
 }
 
 // mark begins the end of a Namespace.
-func (r *REST) mark(ctx context.Context, name string, validate rest.ValidateObjectFunc, preconditions storage.Preconditions) (runtime.Object, error) {
+func (r *REST) mark(ctx context.Context, name string, validate rest.ValidateObjectFunc,
+	preconditions storage.Preconditions) (runtime.Object, error) {
 	key, err := r.generic.KeyFunc(ctx, name)
 	if err != nil {
 		return nil, err
 	}
 	marked := r.New()
-	err = r.generic.Storage.GuaranteedUpdate(ctx, key, marked, false, &preconditions, storage.SimpleUpdate(func(existing runtime.Object) (runtime.Object, error) {
-		if err := validate(ctx, existing); err != nil {
-			return nil, err
-		}
-		namespace := existing.(*corev1.Namespace)
-		if namespace.DeletionTimestamp.IsZero() {
-			now := metav1.Now()
-			namespace.DeletionTimestamp = &now
-		}
-		namespace.Status.Phase = corev1.NamespaceTerminating
-		return namespace, nil
-	}), false, nil)
+	err = r.generic.Storage.GuaranteedUpdate(ctx, key, marked, false, &preconditions,
+		storage.SimpleUpdate(func(existing runtime.Object) (runtime.Object, error) {
+			if err := validate(ctx, existing); err != nil {
+				return nil, err
+			}
+			namespace := existing.(*corev1.Namespace)
+			if namespace.DeletionTimestamp.IsZero() {
+				now := metav1.Now()
+				namespace.DeletionTimestamp = &now
+			}
+			namespace.Status.Phase = corev1.NamespaceTerminating
+			return namespace, nil
+		}), false, nil)
 	if err == nil {
 		return marked, nil
 	}
@@ -167,7 +170,8 @@ func (r *FinalizeREST) New() runtime.Object { return r.rest.New() }
 func (*FinalizeREST) Destroy() {}
 
 // Update implements rest.Updater.
-func (r *FinalizeREST) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, create rest.ValidateObjectFunc, update rest.ValidateObjectUpdateFunc, force bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
+func (r *FinalizeREST) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, create rest.ValidateObjectFunc,
+	update rest.ValidateObjectUpdateFunc, force bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
 	return r.rest.Update(ctx, name, info, create, update, force, options)
 }
 

@@ -56,8 +56,10 @@ func TestHeldPort(t *testing.T) {
 		checkHeld("delete", err)
 		_, err = r.DeleteCollection(ctx, rest.ValidateAllObjectFunc, &metav1.DeleteOptions{DryRun: dryRun}, &metainternalversion.ListOptions{})
 		checkHeld("deletecollection", err)
-		for name, change := range map[string]*v1.NodePort{"protocols": newPort("30080", "", "UDP"), "holder's UID": newPort("30080", "other", "TCP")} {
-			_, _, err := r.Update(ctx, "30080", rest.DefaultUpdatedObjectInfo(change), rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{DryRun: dryRun})
+		for name, change := range map[string]*v1.NodePort{"protocols": newPort("30080", "", "UDP"),
+			"holder's UID": newPort("30080", "other", "TCP")} {
+			_, _, err := r.Update(ctx, "30080", rest.DefaultUpdatedObjectInfo(change), rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc,
+				false, &metav1.UpdateOptions{DryRun: dryRun})
 			if !apierrors.IsInvalid(err) {
 				t.Errorf("%s: got %v, want 422", name, err)
 			}
@@ -68,7 +70,8 @@ func TestHeldPort(t *testing.T) {
 func TestReservation(t *testing.T) {
 	r, ctx := newStore(t), registrytest.ClusterScoped(t)
 	update := func(port *v1.NodePort) error {
-		_, _, err := r.Update(ctx, port.Name, rest.DefaultUpdatedObjectInfo(port), rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
+		_, _, err := r.Update(ctx, port.Name, rest.DefaultUpdatedObjectInfo(port), rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc,
+			false, &metav1.UpdateOptions{})
 		return err
 	}
 	if err := update(newPort("80", "", "TCP")); !apierrors.IsNotFound(err) {
@@ -86,7 +89,8 @@ func TestReservation(t *testing.T) {
 }
 
 func TestTable(t *testing.T) {
-	table, err := nodeport.TableConvertor.ConvertToTable(t.Context(), &v1.NodePortList{Items: []v1.NodePort{*newPort("80", "", "TCP", "UDP"), {}}}, nil)
+	table, err := nodeport.TableConvertor.ConvertToTable(t.Context(),
+		&v1.NodePortList{Items: []v1.NodePort{*newPort("80", "", "TCP", "UDP"), {}}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,9 @@ func newRange(ports ...string) *v1.NodePortRange {
 	return &v1.NodePortRange{
 		ObjectMeta: metav1.ObjectMeta{Name: "low"},
 		Spec:       v1.NodePortRangeSpec{Ports: ports, AutoAssign: ptr.To(false)},
-		Status:     v1.NodePortRangeStatus{Conditions: []metav1.Condition{{Type: "Ready", Status: "True", Reason: "Ready", LastTransitionTime: metav1.Now()}}, Capacity: 1},
+		Status: v1.NodePortRangeStatus{
+			Conditions: []metav1.Condition{{Type: "Ready", Status: "True", Reason: "Ready", LastTransitionTime: metav1.Now()}}, Capacity: 1,
+		},
 	}
 }
 
@@ -78,13 +80,15 @@ func TestFigures(t *testing.T) {
 
 	shrunk := newRange("80", "443")
 	shrunk.Spec.AutoAssign = ptr.To(true)
-	updated, _, err := store.Update(ctx, "low", rest.DefaultUpdatedObjectInfo(shrunk), rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
+	updated, _, err := store.Update(ctx, "low", rest.DefaultUpdatedObjectInfo(shrunk), rest.ValidateAllObjectFunc,
+		rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
 	if ports := checkFigures(t, "update", updated, err); len(ports.Spec.Ports) != 2 || !*ports.Spec.AutoAssign {
 		t.Errorf("update: got %+v", ports.Spec)
 	}
 	checkWatch("watch of the update")
 
-	updated, _, err = status.Update(ctx, "low", rest.DefaultUpdatedObjectInfo(newRange("1-1000")), rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
+	updated, _, err = status.Update(ctx, "low", rest.DefaultUpdatedObjectInfo(newRange("1-1000")), rest.ValidateAllObjectFunc,
+		rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
 	if ports := checkFigures(t, "update of the status", updated, err); len(ports.Spec.Ports) != 2 || len(ports.Status.Conditions) != 1 {
 		t.Errorf("update of the status: got %+v", ports)
 	}
@@ -112,10 +116,12 @@ func TestPutDoesNotCreate(t *testing.T) {
 	store, status := newStore(t)
 	ctx := registrytest.ClusterScoped(t)
 	info := rest.DefaultUpdatedObjectInfo(newRange("80"))
-	if _, _, err := store.Update(ctx, "low", info, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{}); !apierrors.IsNotFound(err) {
+	if _, _, err := store.Update(ctx, "low", info, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false,
+		&metav1.UpdateOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("got %v, want 404", err)
 	}
-	if _, _, err := status.Update(ctx, "low", info, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, true, &metav1.UpdateOptions{}); !apierrors.IsNotFound(err) {
+	if _, _, err := status.Update(ctx, "low", info, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, true,
+		&metav1.UpdateOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("status: got %v, want 404", err)
 	}
 }

@@ -11,12 +11,16 @@ import (
 )
 
 func ended(name, reason string, code int32) corev1.ContainerStatus {
-	return corev1.ContainerStatus{Name: name, State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: reason, ExitCode: code}}}
+	return corev1.ContainerStatus{
+		Name: name, State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: reason, ExitCode: code}},
+	}
 }
 
 func running(name string, ready bool, restarts int32) corev1.ContainerStatus {
 	status := corev1.ContainerStatus{
-		Name: name, Ready: ready, Started: ptr.To(true), RestartCount: restarts, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}},
+		Name: name, Ready: ready, Started: ptr.To(true), RestartCount: restarts, State: corev1.ContainerState{
+			Running: &corev1.ContainerStateRunning{},
+		},
 	}
 	if restarts > 0 {
 		status.LastTerminationState.Terminated = &corev1.ContainerStateTerminated{FinishedAt: metav1.NewTime(time.Now().Add(-3 * time.Hour))}
@@ -53,7 +57,8 @@ func TestTable(t *testing.T) {
 		"a sidecar": {corev1.Pod{Spec: sidecar, Status: corev1.PodStatus{Phase: corev1.PodRunning,
 			InitContainerStatuses: []corev1.ContainerStatus{ended("i", "Completed", 0), running("s", true, 2)},
 			ContainerStatuses:     []corev1.ContainerStatus{running("a", true, 0)}}}, "2/2 Running 2 (3h ago)"},
-		"going": {corev1.Pod{ObjectMeta: metav1.ObjectMeta{DeletionTimestamp: &metav1.Time{}}, Spec: two, Status: corev1.PodStatus{Phase: corev1.PodRunning}}, "0/2 Terminating 0"},
+		"going": {corev1.Pod{ObjectMeta: metav1.ObjectMeta{DeletionTimestamp: &metav1.Time{}}, Spec: two,
+			Status: corev1.PodStatus{Phase: corev1.PodRunning}}, "0/2 Terminating 0"},
 	} {
 		table, err := TableConvertor.ConvertToTable(t.Context(), &test.pod, nil)
 		if err != nil {

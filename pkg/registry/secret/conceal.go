@@ -27,7 +27,8 @@ type REST struct {
 func Serve(store generic.Store) rest.Storage { return &REST{store} }
 
 // Update implements rest.Updater.
-func (r *REST) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, create rest.ValidateObjectFunc, update rest.ValidateObjectUpdateFunc,
+func (r *REST) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, create rest.ValidateObjectFunc,
+	update rest.ValidateObjectUpdateFunc,
 	forceAllowCreate bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
 	return r.Store.Update(ctx, name, concealed{info}, create, update, forceAllowCreate, options)
 }

@@ -12,8 +12,10 @@ import (
 // TestTable looks at all cells but the age: what a Secret holds is in none.
 func TestTable(t *testing.T) {
 	for want, secret := range map[string]*corev1.Secret{
-		"a|Opaque|0":            {Type: corev1.SecretTypeOpaque},
-		"a|kubernetes.io/tls|2": {Type: corev1.SecretTypeTLS, Data: map[string][]byte{"tls.crt": []byte("hunter2"), "tls.key": []byte("hunter2")}},
+		"a|Opaque|0": {Type: corev1.SecretTypeOpaque},
+		"a|kubernetes.io/tls|2": {
+			Type: corev1.SecretTypeTLS, Data: map[string][]byte{"tls.crt": []byte("hunter2"), "tls.key": []byte("hunter2")},
+		},
 	} {
 		secret.ObjectMeta = metav1.ObjectMeta{Name: "a"}
 		table, err := TableConvertor.ConvertToTable(t.Context(), secret, nil)
@@ -34,7 +36,9 @@ func TestTable(t *testing.T) {
 func TestWarnings(t *testing.T) {
 	for want, secret := range map[string]*corev1.Secret{
 		"": {Type: corev1.SecretTypeOpaque},
-		"tls: failed to find any PEM data in certificate input": {Type: corev1.SecretTypeTLS, Data: map[string][]byte{"tls.crt": []byte("hunter2"), "tls.key": []byte("hunter2")}},
+		"tls: failed to find any PEM data in certificate input": {
+			Type: corev1.SecretTypeTLS, Data: map[string][]byte{"tls.crt": []byte("hunter2"), "tls.key": []byte("hunter2")},
+		},
 	} {
 		strategy := strategy{}
 		created, updated := strategy.WarningsOnCreate(t.Context(), secret), strategy.WarningsOnUpdate(t.Context(), secret, secret)

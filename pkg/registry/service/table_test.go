@@ -16,7 +16,8 @@ func TestTableColumns(t *testing.T) {
 	}
 	want := []string{"Name", "Type", "Cluster-IP", "External-IP", "Port(s)", "Age", "Selector"}
 	for i, column := range table.ColumnDefinitions {
-		if column.Name != want[i] || column.Description == "" || (column.Priority == 1) != (column.Name == "Selector") || (column.Format == "name") != (i == 0) {
+		if column.Name != want[i] || column.Description == "" || (column.Priority == 1) != (column.Name == "Selector") ||
+			(column.Format == "name") != (i == 0) {
 			t.Errorf("column %d: %+v", i, column)
 		}
 	}
@@ -46,7 +47,9 @@ func TestTableCells(t *testing.T) {
 			want: [6]string{"ClusterIP", "None", "2.2.2.2,1.1.1.1", "<none>", "<unknown>", "<none>"},
 		},
 		"node port": {
-			spec: corev1.ServiceSpec{Type: "NodePort", ClusterIPs: []string{"10.96.0.1"}, Ports: []corev1.ServicePort{{Port: 80, NodePort: 30018, Protocol: "TCP"}}},
+			spec: corev1.ServiceSpec{
+				Type: "NodePort", ClusterIPs: []string{"10.96.0.1"}, Ports: []corev1.ServicePort{{Port: 80, NodePort: 30018, Protocol: "TCP"}},
+			},
 			want: [6]string{"NodePort", "10.96.0.1", "<none>", "80:30018/TCP", "<unknown>", "<none>"},
 		},
 		"load balancer, pending": {
@@ -54,9 +57,10 @@ func TestTableCells(t *testing.T) {
 			want: [6]string{"LoadBalancer", "10.96.0.1", "<pending>", "<none>", "<unknown>", "<none>"},
 		},
 		"load balancer": {
-			spec:   corev1.ServiceSpec{Type: "LoadBalancer", ExternalIPs: []string{"1.1.1.1"}},
-			status: ingress(corev1.LoadBalancerIngress{Hostname: "lb.example.com"}, corev1.LoadBalancerIngress{IP: "5.5.5.5", Hostname: "not.shown"}, corev1.LoadBalancerIngress{IP: "4.4.4.4"}, corev1.LoadBalancerIngress{IP: "5.5.5.5"}, corev1.LoadBalancerIngress{}),
-			want:   [6]string{"LoadBalancer", "<none>", "4.4.4.4,5.5.5.5,lb.example.com,1.1.1.1", "<none>", "<unknown>", "<none>"},
+			spec: corev1.ServiceSpec{Type: "LoadBalancer", ExternalIPs: []string{"1.1.1.1"}},
+			status: ingress(corev1.LoadBalancerIngress{Hostname: "lb.example.com"}, corev1.LoadBalancerIngress{IP: "5.5.5.5", Hostname: "not.shown"},
+				corev1.LoadBalancerIngress{IP: "4.4.4.4"}, corev1.LoadBalancerIngress{IP: "5.5.5.5"}, corev1.LoadBalancerIngress{}),
+			want: [6]string{"LoadBalancer", "<none>", "4.4.4.4,5.5.5.5,lb.example.com,1.1.1.1", "<none>", "<unknown>", "<none>"},
 		},
 		"external name": {
 			spec: corev1.ServiceSpec{Type: "ExternalName", ExternalName: "db.example.com"},

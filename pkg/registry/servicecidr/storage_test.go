@@ -50,7 +50,8 @@ func checkFigures(t *testing.T, what string, object any) {
 	if !ok {
 		t.Fatalf("%s: got a %T", what, object)
 	}
-	if got := cidr.Status.CIDRs; len(got) != len(cidr.Spec.CIDRs) || got[0] != (v1.CIDRUsage{CIDR: "10.0.0.0/24", Capacity: 254, Allocated: 4, Free: 250}) {
+	if got := cidr.Status.CIDRs; len(got) != len(cidr.Spec.CIDRs) ||
+		got[0] != (v1.CIDRUsage{CIDR: "10.0.0.0/24", Capacity: 254, Allocated: 4, Free: 250}) {
 		t.Errorf("%s: got figures %v", what, got)
 	}
 }
@@ -120,11 +121,13 @@ func TestFigures(t *testing.T) {
 	checkFigures(t, "second watch", nextEvent(t, second, watch.Added))
 	// Not what the client says of it.
 	if conditions := created.(*v1.ServiceCIDR).Status.Conditions; len(conditions) != 1 || conditions[0].Type != v1.ServiceCIDRConditionReady ||
-		conditions[0].Status != metav1.ConditionTrue || conditions[0].Message != "Kubernetes Service CIDR is ready" || conditions[0].LastTransitionTime.IsZero() {
+		conditions[0].Status != metav1.ConditionTrue || conditions[0].Message != "Kubernetes Service CIDR is ready" ||
+		conditions[0].LastTransitionTime.IsZero() {
 		t.Errorf("create set conditions: %v", conditions)
 	}
 
-	updated, _, err := store.Update(ctx, "extra", rest.DefaultUpdatedObjectInfo(newCIDR("10.0.0.0/24", "fd00::/112")), rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
+	updated, _, err := store.Update(ctx, "extra", rest.DefaultUpdatedObjectInfo(newCIDR("10.0.0.0/24", "fd00::/112")),
+		rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +136,8 @@ func TestFigures(t *testing.T) {
 
 	changed := newCIDR("10.9.0.0/24")
 	changed.Labels = map[string]string{"a": "b"}
-	updated, _, err = status.Update(ctx, "extra", rest.DefaultUpdatedObjectInfo(changed), rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, true, &metav1.UpdateOptions{})
+	updated, _, err = status.Update(ctx, "extra", rest.DefaultUpdatedObjectInfo(changed), rest.ValidateAllObjectFunc,
+		rest.ValidateAllObjectUpdateFunc, true, &metav1.UpdateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,10 +167,12 @@ func TestPutDoesNotCreate(t *testing.T) {
 	store, status := newStore(t)
 	ctx := registrytest.ClusterScoped(t)
 	info := rest.DefaultUpdatedObjectInfo(newCIDR("10.0.0.0/24"))
-	if _, _, err := store.Update(ctx, "extra", info, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{}); !apierrors.IsNotFound(err) {
+	if _, _, err := store.Update(ctx, "extra", info, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false,
+		&metav1.UpdateOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("got %v, want 404", err)
 	}
-	if _, _, err := status.Update(ctx, "extra", info, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, true, &metav1.UpdateOptions{}); !apierrors.IsNotFound(err) {
+	if _, _, err := status.Update(ctx, "extra", info, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, true,
+		&metav1.UpdateOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("status: got %v, want 404", err)
 	}
 }
@@ -184,7 +190,9 @@ func TestResetFields(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	dual := newCIDR("10.0.0.0/24", "fd00::/112")
-	dual.Status.CIDRs = []v1.CIDRUsage{{CIDR: "fd00::/112", Capacity: 65535, Allocated: 5, Free: 65530}, {CIDR: "10.0.0.0/24", Capacity: 254, Allocated: 4, Free: 250}}
+	dual.Status.CIDRs = []v1.CIDRUsage{
+		{CIDR: "fd00::/112", Capacity: 65535, Allocated: 5, Free: 65530}, {CIDR: "10.0.0.0/24", Capacity: 254, Allocated: 4, Free: 250},
+	}
 	partly := newCIDR("10.0.0.0/24", "fd00::/112")
 	table, err := servicecidr.TableConvertor.ConvertToTable(t.Context(), &v1.ServiceCIDRList{Items: []v1.ServiceCIDR{*dual, *partly}}, nil)
 	if err != nil {

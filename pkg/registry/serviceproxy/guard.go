@@ -119,7 +119,8 @@ func within(inner, outer netip.Prefix) bool {
 
 // choose returns the first of the candidates that may be reached. It is not
 // valid where there is none; some says whether there were candidates.
-func (g *Guard) choose(ctx context.Context, namespace string, candidates iter.Seq2[*corev1.EndpointAddress, uint16]) (chosen netip.AddrPort, some bool, err error) {
+func (g *Guard) choose(ctx context.Context, namespace string, candidates iter.Seq2[*corev1.EndpointAddress, uint16]) (chosen netip.AddrPort,
+	some bool, err error) {
 	own, err := g.Own()
 	if err != nil {
 		return netip.AddrPort{}, false, fmt.Errorf("the server's own addresses: %w", err)

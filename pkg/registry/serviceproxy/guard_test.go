@@ -74,7 +74,8 @@ func TestTrust(t *testing.T) {
 
 // TestLoopback finds the networks that hold nothing but loopback.
 func TestLoopback(t *testing.T) {
-	allowed := prefixes("0.0.0.0/0", "126.0.0.0/7", "127.0.0.0/8", "127.0.0.1/32", "169.254.0.0/16", "::/0", "::/127", "::1/128", "fe80::/10", "10.0.0.0/8")
+	allowed := prefixes("0.0.0.0/0", "126.0.0.0/7", "127.0.0.0/8", "127.0.0.1/32", "169.254.0.0/16", "::/0", "::/127", "::1/128", "fe80::/10",
+		"10.0.0.0/8")
 	guard := &Guard{Allowed: allowed}
 	if got, want := guard.Loopback(), prefixes("127.0.0.0/8", "127.0.0.1/32", "::1/128"); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
@@ -143,7 +144,8 @@ func TestPodsVouch(t *testing.T) {
 		{"another namespace", ofPodNamed("10.1.2.3", "kube-system", "web"), "", 0},
 		{"no namespace", ofPodNamed("10.1.2.3", "", "web"), "", 0},
 		{"no target", corev1.EndpointAddress{IP: "10.1.2.3"}, "", 0},
-		{"a target of another kind", corev1.EndpointAddress{IP: "10.1.2.3", TargetRef: &corev1.ObjectReference{Kind: "Node", Namespace: "default", Name: "web"}}, "", 0},
+		{"a target of another kind", corev1.EndpointAddress{IP: "10.1.2.3",
+			TargetRef: &corev1.ObjectReference{Kind: "Node", Namespace: "default", Name: "web"}}, "", 0},
 		{"loopback", ofPodNamed("127.0.0.1", "default", "local"), "", 0},
 		{"loopback as IPv6", ofPodNamed("::ffff:127.0.0.1", "default", "local"), "", 0},
 		{"the server's own", ofPodNamed("10.0.0.5", "default", "local"), "", 0},
@@ -171,7 +173,8 @@ func TestChoice(t *testing.T) {
 	if got := choose(t, guard, addresses("10.1.2.8", "127.0.0.1")...); got != "" || asked != 0 {
 		t.Errorf("nobody vouches: %q, asked for %d Pods", got, asked)
 	}
-	if got := choose(t, guard, ofPodNamed("10.1.2.9", "default", "web"), ofPodNamed("10.1.2.3", "default", "web")); got != "10.1.2.3:80" || asked != 2 {
+	if got := choose(t, guard, ofPodNamed("10.1.2.9", "default", "web"), ofPodNamed("10.1.2.3", "default", "web")); got != "10.1.2.3:80" ||
+		asked != 2 {
 		t.Errorf("the second is good: %q, asked for %d Pods", got, asked)
 	}
 	if got := choose(t, guard); got != "" {
@@ -196,8 +199,11 @@ func TestChoice(t *testing.T) {
 		t.Errorf("without a cluster: %q", got)
 	}
 	blind := &Guard{Own: func() ([]netip.Addr, error) { return nil, errors.New("no netlink") }, Pods: cluster(&asked)}
-	subsets := []corev1.EndpointSubset{{Addresses: []corev1.EndpointAddress{ofPodNamed("10.1.2.3", "default", "web")}, Ports: []corev1.EndpointPort{{Port: 80}}}}
-	if chosen, _, err := blind.choose(t.Context(), "default", candidates(subsets, "", func(int) int { return 0 })); err == nil || chosen.IsValid() {
+	subsets := []corev1.EndpointSubset{
+		{Addresses: []corev1.EndpointAddress{ofPodNamed("10.1.2.3", "default", "web")}, Ports: []corev1.EndpointPort{{Port: 80}}},
+	}
+	if chosen, _, err := blind.choose(t.Context(), "default", candidates(subsets, "", func(int) int { return 0 })); err == nil ||
+		chosen.IsValid() {
 		t.Errorf("without its own addresses: %v, error %v", chosen, err)
 	}
 }

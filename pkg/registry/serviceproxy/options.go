@@ -16,8 +16,9 @@ import (
 func AddToScheme(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(v1.SchemeGroupVersion, &corev1.ServiceProxyOptions{})
 	scheme.AddKnownTypes(corev1.SchemeGroupVersion, &corev1.ServiceProxyOptions{})
-	return scheme.AddConversionFunc((*url.Values)(nil), (*corev1.ServiceProxyOptions)(nil), func(query, options any, _ conversion.Scope) error {
-		options.(*corev1.ServiceProxyOptions).Path = query.(*url.Values).Get("path")
-		return nil
-	})
+	return scheme.AddConversionFunc((*url.Values)(nil), (*corev1.ServiceProxyOptions)(nil),
+		func(query, options any, _ conversion.Scope) error {
+			options.(*corev1.ServiceProxyOptions).Path = query.(*url.Values).Get("path")
+			return nil
+		})
 }

@@ -58,7 +58,8 @@ func TestCandidates(t *testing.T) {
 	subsets := []corev1.EndpointSubset{
 		{Addresses: addresses("a", "b", "c"), Ports: []corev1.EndpointPort{{Name: "web", Port: 8080}, {Name: "tls", Port: 8443}}},
 		{NotReadyAddresses: addresses("waiting"), Ports: []corev1.EndpointPort{{Name: "web", Port: 8080}}},
-		{Addresses: addresses("d"), Ports: []corev1.EndpointPort{{Name: "web", Port: 9090}, {Name: "huge", Port: 65536 + 80}, {Name: "none", Port: 0}}},
+		{Addresses: addresses("d"), Ports: []corev1.EndpointPort{{Name: "web", Port: 9090}, {Name: "huge", Port: 65536 + 80},
+			{Name: "none", Port: 0}}},
 		{Addresses: addresses("e"), Ports: []corev1.EndpointPort{{Port: 7070}}},
 		{Addresses: addresses("f")},
 	}

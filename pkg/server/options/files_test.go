@@ -78,8 +78,10 @@ func TestCertificateFlags(t *testing.T) {
 		{map[string]string{"tls-cert-file": garbage}, "--tls-cert-file has no key: name its file with --tls-private-key-file"},
 		{map[string]string{"tls-private-key-file": garbage}, "--tls-private-key-file has no certificate: name its file with --tls-cert-file"},
 		{map[string]string{"etcd-certfile": garbage}, "--etcd-certfile has no key: name its file with --etcd-keyfile"},
-		{map[string]string{"tls-cert-file": garbage, "tls-private-key-file": garbage}, "--tls-cert-file: " + garbage + " and " + garbage + " are not a certificate and its key in PEM: "},
-		{map[string]string{"tls-sni-cert-key": garbage + "," + garbage}, "--tls-sni-cert-key: " + garbage + " and " + garbage + " are not a certificate and its key in PEM: "},
+		{map[string]string{"tls-cert-file": garbage, "tls-private-key-file": garbage},
+			"--tls-cert-file: " + garbage + " and " + garbage + " are not a certificate and its key in PEM: "},
+		{map[string]string{"tls-sni-cert-key": garbage + "," + garbage},
+			"--tls-sni-cert-key: " + garbage + " and " + garbage + " are not a certificate and its key in PEM: "},
 		{map[string]string{"data-dir": garbage}, "--data-dir: " + garbage + " is a file, not a directory"},
 	} {
 		o := New()

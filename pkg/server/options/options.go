@@ -293,7 +293,8 @@ func (o *Options) pluginErrors() []error {
 		case admission.NeedCore().Has(name):
 			errs = append(errs, fmt.Errorf("--enable-admission-plugins: %s is about what is served with --serve-core alone", name))
 		default:
-			errs = append(errs, fmt.Errorf("--enable-admission-plugins: %s asks a cluster's API server: name one with --kubeconfig or --in-cluster", name))
+			errs = append(errs, fmt.Errorf("--enable-admission-plugins: %s asks a cluster's API server: name one with --kubeconfig or --in-cluster",
+				name))
 		}
 	}
 	return errs

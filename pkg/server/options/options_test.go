@@ -53,40 +53,60 @@ func TestValidate(t *testing.T) {
 		change func(*Options)
 		want   string
 	}{
-		"both families":      {func(o *Options) { o.ClusterIPRanges = []string{"10.0.0.0/24", "fd00::/112"} }, ""},
-		"no CIDR":            {func(o *Options) { o.ClusterIPRanges = nil }, "--service-cluster-ip-range must contain at least one valid cidr"},
-		"three CIDRs":        {func(o *Options) { o.ClusterIPRanges = []string{"10.0.0.0/24", "fd00::/112", "10.1.0.0/24"} }, "--service-cluster-ip-range must not contain more than two entries"},
-		"two of a family":    {func(o *Options) { o.ClusterIPRanges = []string{"10.0.0.0/24", "10.1.0.0/24"} }, "--service-cluster-ip-range[0] and --service-cluster-ip-range[1] must be of different IP family"},
-		"no prefix length":   {func(o *Options) { o.ClusterIPRanges = []string{"10.0.0.0"} }, "--service-cluster-ip-range: 10.0.0.0 has no prefix length, such as the /12 of 10.96.0.0/12"},
-		"special addresses":  {func(o *Options) { o.ClusterIPRanges = []string{"0.0.0.0/0"} }, `--service-cluster-ip-range: Invalid value: "0.0.0.0/0": must not overlap the loopback range (127.0.0.0/8)`},
-		"not canonical":      {func(o *Options) { o.ClusterIPRanges = []string{"FD00::/112"} }, `--service-cluster-ip-range: Invalid value: "FD00::/112": must be in canonical form ("fd00::/112")`},
-		"host bits":          {func(o *Options) { o.ClusterIPRanges = []string{"10.0.0.5/24"} }, "--service-cluster-ip-range: 10.0.0.5/24 has bits set beyond the prefix length: 10.0.0.0/24 is meant"},
-		"a single port":      {func(o *Options) { o.NodePortRanges = []string{"443", "30000-30099"} }, ""},
-		"no ports":           {func(o *Options) { o.NodePortRanges = nil }, "--service-node-port-range: at least one port or range of ports is required"},
-		"ports upside down":  {func(o *Options) { o.NodePortRanges = []string{"9-8"} }, `--service-node-port-range: ports "9-8": the first port must not be above the last`},
-		"ports that overlap": {func(o *Options) { o.NodePortRanges = []string{"80-90", "85"} }, `--service-node-port-range: ports "85": overlap "80-90"`},
+		"both families": {func(o *Options) { o.ClusterIPRanges = []string{"10.0.0.0/24", "fd00::/112"} }, ""},
+		"no CIDR":       {func(o *Options) { o.ClusterIPRanges = nil }, "--service-cluster-ip-range must contain at least one valid cidr"},
+		"three CIDRs": {func(o *Options) { o.ClusterIPRanges = []string{"10.0.0.0/24", "fd00::/112", "10.1.0.0/24"} },
+			"--service-cluster-ip-range must not contain more than two entries"},
+		"two of a family": {func(o *Options) { o.ClusterIPRanges = []string{"10.0.0.0/24", "10.1.0.0/24"} },
+			"--service-cluster-ip-range[0] and --service-cluster-ip-range[1] must be of different IP family"},
+		"no prefix length": {func(o *Options) { o.ClusterIPRanges = []string{"10.0.0.0"} },
+			"--service-cluster-ip-range: 10.0.0.0 has no prefix length, such as the /12 of 10.96.0.0/12"},
+		"special addresses": {func(o *Options) { o.ClusterIPRanges = []string{"0.0.0.0/0"} },
+			`--service-cluster-ip-range: Invalid value: "0.0.0.0/0": must not overlap the loopback range (127.0.0.0/8)`},
+		"not canonical": {func(o *Options) { o.ClusterIPRanges = []string{"FD00::/112"} },
+			`--service-cluster-ip-range: Invalid value: "FD00::/112": must be in canonical form ("fd00::/112")`},
+		"host bits": {func(o *Options) { o.ClusterIPRanges = []string{"10.0.0.5/24"} },
+			"--service-cluster-ip-range: 10.0.0.5/24 has bits set beyond the prefix length: 10.0.0.0/24 is meant"},
+		"a single port": {func(o *Options) { o.NodePortRanges = []string{"443", "30000-30099"} }, ""},
+		"no ports": {
+			func(o *Options) { o.NodePortRanges = nil }, "--service-node-port-range: at least one port or range of ports is required",
+		},
+		"ports upside down": {func(o *Options) { o.NodePortRanges = []string{"9-8"} },
+			`--service-node-port-range: ports "9-8": the first port must not be above the last`},
+		"ports that overlap": {
+			func(o *Options) { o.NodePortRanges = []string{"80-90", "85"} }, `--service-node-port-range: ports "85": overlap "80-90"`,
+		},
 		"endpoints": {func(o *Options) {
 			o.ServiceProxyAllowCIDRs = []string{"10.0.0.0/8", "127.0.0.1/32", "fd00::/8", "0.0.0.0/0"}
 		}, ""},
-		"endpoints, no prefix length": {func(o *Options) { o.ServiceProxyAllowCIDRs = []string{"10.0.0.0/8", "10.0.0.1"} }, "--service-proxy-allow-cidrs: 10.0.0.1 has no prefix length"},
-		"endpoints, host bits":        {func(o *Options) { o.ServiceProxyAllowCIDRs = []string{"10.0.0.1/8"} }, "--service-proxy-allow-cidrs: 10.0.0.1/8 has bits set beyond the prefix length: 10.0.0.0/8 is meant"},
-		"endpoints by name":           {func(o *Options) { o.ServiceProxyAllowCIDRs = []string{"localhost/32"} }, `--service-proxy-allow-cidrs: "localhost/32" is not a CIDR, such as 10.96.0.0/12`},
-		"endpoints, IPv4 as IPv6":     {func(o *Options) { o.ServiceProxyAllowCIDRs = []string{"::ffff:10.0.0.0/104"} }, "--service-proxy-allow-cidrs: ::ffff:10.0.0.0/104 holds IPv4 addresses in the form of IPv6 ones: list them as IPv4"},
-		"no directory":                {func(o *Options) { o.DataDir = "" }, "--data-dir must not be empty"},
-		"an external etcd":            {func(o *Options) { o.Etcd.StorageConfig.Transport.ServerList = []string{"http://127.0.0.1:2379"} }, ""},
-		"a quota":                     {func(o *Options) { o.EmbeddedQuotaBytes = 16 << 20 }, ""},
-		"no quota":                    {func(o *Options) { o.EmbeddedQuotaBytes = 0 }, "--embedded-etcd-quota-bytes: 0 is not a number of bytes from 16777216 (16.0 MiB) to 68719476736 (64.0 GiB)"},
-		"a negative quota":            {func(o *Options) { o.EmbeddedQuotaBytes = -1 }, "--embedded-etcd-quota-bytes: -1 is not"},
-		"too large a quota":           {func(o *Options) { o.EmbeddedQuotaBytes = 64<<30 + 1 }, "--embedded-etcd-quota-bytes: 68719476737 is not"},
+		"endpoints, no prefix length": {func(o *Options) { o.ServiceProxyAllowCIDRs = []string{"10.0.0.0/8", "10.0.0.1"} },
+			"--service-proxy-allow-cidrs: 10.0.0.1 has no prefix length"},
+		"endpoints, host bits": {func(o *Options) { o.ServiceProxyAllowCIDRs = []string{"10.0.0.1/8"} },
+			"--service-proxy-allow-cidrs: 10.0.0.1/8 has bits set beyond the prefix length: 10.0.0.0/8 is meant"},
+		"endpoints by name": {func(o *Options) { o.ServiceProxyAllowCIDRs = []string{"localhost/32"} },
+			`--service-proxy-allow-cidrs: "localhost/32" is not a CIDR, such as 10.96.0.0/12`},
+		"endpoints, IPv4 as IPv6": {func(o *Options) { o.ServiceProxyAllowCIDRs = []string{"::ffff:10.0.0.0/104"} },
+			"--service-proxy-allow-cidrs: ::ffff:10.0.0.0/104 holds IPv4 addresses in the form of IPv6 ones: list them as IPv4"},
+		"no directory":     {func(o *Options) { o.DataDir = "" }, "--data-dir must not be empty"},
+		"an external etcd": {func(o *Options) { o.Etcd.StorageConfig.Transport.ServerList = []string{"http://127.0.0.1:2379"} }, ""},
+		"a quota":          {func(o *Options) { o.EmbeddedQuotaBytes = 16 << 20 }, ""},
+		"no quota": {func(o *Options) { o.EmbeddedQuotaBytes = 0 },
+			"--embedded-etcd-quota-bytes: 0 is not a number of bytes from 16777216 (16.0 MiB) to 68719476736 (64.0 GiB)"},
+		"a negative quota": {func(o *Options) { o.EmbeddedQuotaBytes = -1 }, "--embedded-etcd-quota-bytes: -1 is not"},
+		"too large a quota": {
+			func(o *Options) { o.EmbeddedQuotaBytes = 64<<30 + 1 }, "--embedded-etcd-quota-bytes: 68719476737 is not",
+		},
 		"a quota of an external etcd": {func(o *Options) {
 			o.EmbeddedQuotaBytes, o.Etcd.StorageConfig.Transport.ServerList = 16<<20, []string{"http://127.0.0.1:2379"}
 		}, "--embedded-etcd-quota-bytes limits the embedded etcd, and --etcd-servers names an external one"},
-		"another storage":            {func(o *Options) { o.Etcd.StorageConfig.Type = "etcd2" }, "--storage-backend"},
-		"a bad port":                 {func(o *Options) { o.SecureServing.BindPort = 70000 }, "--secure-port 70000 must be between 1 and 65535"},
-		"no port":                    {func(o *Options) { o.SecureServing.BindPort = 0 }, "--secure-port 0 must be between 1 and 65535"},
-		"a plugin of the core paths": {func(o *Options) { o.ServeCore, o.Admission.EnablePlugins = new(bool), []string{"DefaultIngressClass"} }, "--enable-admission-plugins: DefaultIngressClass is about what is served with --serve-core alone"},
-		"a cluster's plugin":         {func(o *Options) { o.Admission.EnablePlugins = []string{"ResourceQuota"} }, "--enable-admission-plugins: ResourceQuota asks a cluster's API server: name one with --kubeconfig or --in-cluster"},
-		"namespaces of its own":      {func(o *Options) { o.Admission.EnablePlugins = []string{"NamespaceLifecycle"} }, ""},
+		"another storage": {func(o *Options) { o.Etcd.StorageConfig.Type = "etcd2" }, "--storage-backend"},
+		"a bad port":      {func(o *Options) { o.SecureServing.BindPort = 70000 }, "--secure-port 70000 must be between 1 and 65535"},
+		"no port":         {func(o *Options) { o.SecureServing.BindPort = 0 }, "--secure-port 0 must be between 1 and 65535"},
+		"a plugin of the core paths": {func(o *Options) { o.ServeCore, o.Admission.EnablePlugins = new(bool), []string{"DefaultIngressClass"} },
+			"--enable-admission-plugins: DefaultIngressClass is about what is served with --serve-core alone"},
+		"a cluster's plugin": {func(o *Options) { o.Admission.EnablePlugins = []string{"ResourceQuota"} },
+			"--enable-admission-plugins: ResourceQuota asks a cluster's API server: name one with --kubeconfig or --in-cluster"},
+		"namespaces of its own": {func(o *Options) { o.Admission.EnablePlugins = []string{"NamespaceLifecycle"} }, ""},
 		"no namespaces": {func(o *Options) {
 			o.Admission.EnablePlugins, o.ServeCore = []string{"NamespaceLifecycle"}, ptr.To(false)
 		}, "--enable-admission-plugins: NamespaceLifecycle asks"},
@@ -99,7 +119,9 @@ func TestValidate(t *testing.T) {
 		"two clusters": {func(o *Options) {
 			o.ServiceAccount, o.CoreAPI.CoreAPIKubeconfigPath = true, "somewhere"
 		}, "--kubeconfig and --in-cluster: only one of them can say where the cluster is"},
-		"a plugin nobody knows": {func(o *Options) { o.Admission.EnablePlugins = []string{"Nobody"} }, `enable-admission-plugins plugin "Nobody" is unknown`},
+		"a plugin nobody knows": {
+			func(o *Options) { o.Admission.EnablePlugins = []string{"Nobody"} }, `enable-admission-plugins plugin "Nobody" is unknown`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := New()
@@ -133,7 +155,8 @@ func TestFlags(t *testing.T) {
 	o := New()
 	var sets cliflag.NamedFlagSets
 	o.AddFlags(&sets)
-	sections := []string{"portolan", "serving", "users", "authentication", "authorization", "etcd", "admission", "cluster", "controllers", "requests", "audit", "features", "tracing", "metrics", "logs"}
+	sections := []string{"portolan", "serving", "users", "authentication", "authorization", "etcd", "admission", "cluster", "controllers",
+		"requests", "audit", "features", "tracing", "metrics", "logs"}
 	if !slices.Equal(sets.Order, sections) {
 		t.Errorf("sections %v, want %v", sets.Order, sections)
 	}
@@ -157,8 +180,9 @@ func TestFlags(t *testing.T) {
 	for flag, section := range map[string]string{
 		"data-dir": "portolan", "service-cluster-ip-range": "portolan", "service-node-port-range": "portolan", "secure-port": "serving",
 		"client-ca-file": "authentication", "authentication-kubeconfig": "authentication", "requestheader-client-ca-file": "authentication",
-		"authorization-kubeconfig": "authorization", "authorization-always-allow-paths": "authorization", "enable-priority-and-fairness": "features",
-		"etcd-servers": "etcd", "enable-admission-plugins": "admission", "kubeconfig": "cluster",
+		"authorization-kubeconfig": "authorization", "authorization-always-allow-paths": "authorization",
+		"enable-priority-and-fairness": "features",
+		"etcd-servers":                 "etcd", "enable-admission-plugins": "admission", "kubeconfig": "cluster",
 		"in-cluster": "cluster",
 	} {
 		if sectionOf[flag] != section {

@@ -23,7 +23,9 @@ func (o *Options) quotaErrors() []error {
 		return []error{fmt.Errorf("--%s: %d is not a number of bytes from %d (%s) to %d (%s)", quotaFlag, bytes,
 			int64(quota.MinBytes), quota.Text(quota.MinBytes), int64(quota.MaxBytes), quota.Text(quota.MaxBytes))}
 	case bytes != quota.DefaultBytes && !o.Embedded():
-		return []error{fmt.Errorf("--%s limits the embedded etcd, and --etcd-servers names an external one: set --quota-backend-bytes of that", quotaFlag)}
+		return []error{
+			fmt.Errorf("--%s limits the embedded etcd, and --etcd-servers names an external one: set --quota-backend-bytes of that", quotaFlag),
+		}
 	}
 	return nil
 }

@@ -73,11 +73,14 @@ func (o *Options) servingSecretErrors() []error {
 	}
 	var errs []error
 	namespace, name := o.ServingSecretName()
-	if problems := append(validation.ValidateNamespaceName(namespace, false), validation.NameIsDNSSubdomain(name, false)...); len(problems) > 0 {
-		errs = append(errs, fmt.Errorf("--%s: %q is not the NAMESPACE/NAME of a Secret: %s", servingSecretFlag, o.ServingSecret, strings.Join(problems, ", ")))
+	if problems := append(validation.ValidateNamespaceName(namespace, false),
+		validation.NameIsDNSSubdomain(name, false)...); len(problems) > 0 {
+		errs = append(errs, fmt.Errorf("--%s: %q is not the NAMESPACE/NAME of a Secret: %s", servingSecretFlag, o.ServingSecret,
+			strings.Join(problems, ", ")))
 	}
 	if problems := validation.NameIsDNS1035Label(o.ServingServiceName(), false); len(problems) > 0 {
-		errs = append(errs, fmt.Errorf("--%s: %q is not the name of a Service: %s", servingServiceFlag, o.ServingService, strings.Join(problems, ", ")))
+		errs = append(errs, fmt.Errorf("--%s: %q is not the name of a Service: %s", servingServiceFlag, o.ServingService,
+			strings.Join(problems, ", ")))
 	}
 	if o.SecureServing.ServerCert.CertKey.CertFile != "" || o.SecureServing.ServerCert.CertKey.KeyFile != "" {
 		errs = append(errs, fmt.Errorf("--%s and --tls-cert-file: only one of them can say where the certificate is", servingSecretFlag))

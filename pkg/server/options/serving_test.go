@@ -11,15 +11,25 @@ func TestServingSecret(t *testing.T) {
 		change          func(*Options)
 		want            string
 	}{
-		"in a cluster":              {"portolan/portolan-serving", "", func(o *Options) { o.ServiceAccount = true }, ""},
-		"of another Service":        {"a/b.c", "portolan2", func(o *Options) { o.ServiceAccount = true }, ""},
-		"without a cluster":         {"portolan/portolan-serving", "", func(*Options) {}, "--serving-secret is kept in a cluster: name that with --kubeconfig or --in-cluster"},
-		"no namespace":              {"portolan-serving", "", func(o *Options) { o.ServiceAccount = true }, `--serving-secret: "portolan-serving" is not the NAMESPACE/NAME of a Secret: `},
-		"not a name":                {"portolan/a/b", "", func(o *Options) { o.ServiceAccount = true }, `--serving-secret: "portolan/a/b" is not the NAMESPACE/NAME of a Secret: `},
-		"not a Service":             {"a/b", "1.2", func(o *Options) { o.ServiceAccount = true }, `--serving-service: "1.2" is not the name of a Service: `},
-		"a Service without Secret":  {"", "portolan", func(*Options) {}, "--serving-service is for the certificate of --serving-secret, which is not set"},
-		"files and a Secret":        {"a/b", "", func(o *Options) { o.ServiceAccount, o.SecureServing.ServerCert.CertKey.CertFile = true, "x" }, "--serving-secret and --tls-cert-file: only one of them can say where the certificate is"},
-		"a key's file and a Secret": {"a/b", "", func(o *Options) { o.ServiceAccount, o.SecureServing.ServerCert.CertKey.KeyFile = true, "x" }, "--serving-secret and --tls-cert-file"},
+		"in a cluster":       {"portolan/portolan-serving", "", func(o *Options) { o.ServiceAccount = true }, ""},
+		"of another Service": {"a/b.c", "portolan2", func(o *Options) { o.ServiceAccount = true }, ""},
+		"without a cluster": {
+			"portolan/portolan-serving", "", func(*Options) {}, "--serving-secret is kept in a cluster: name that with --kubeconfig or --in-cluster",
+		},
+		"no namespace": {"portolan-serving", "", func(o *Options) { o.ServiceAccount = true },
+			`--serving-secret: "portolan-serving" is not the NAMESPACE/NAME of a Secret: `},
+		"not a name": {"portolan/a/b", "", func(o *Options) { o.ServiceAccount = true },
+			`--serving-secret: "portolan/a/b" is not the NAMESPACE/NAME of a Secret: `},
+		"not a Service": {
+			"a/b", "1.2", func(o *Options) { o.ServiceAccount = true }, `--serving-service: "1.2" is not the name of a Service: `,
+		},
+		"a Service without Secret": {
+			"", "portolan", func(*Options) {}, "--serving-service is for the certificate of --serving-secret, which is not set",
+		},
+		"files and a Secret": {"a/b", "", func(o *Options) { o.ServiceAccount, o.SecureServing.ServerCert.CertKey.CertFile = true, "x" },
+			"--serving-secret and --tls-cert-file: only one of them can say where the certificate is"},
+		"a key's file and a Secret": {"a/b", "", func(o *Options) { o.ServiceAccount, o.SecureServing.ServerCert.CertKey.KeyFile = true, "x" },
+			"--serving-secret and --tls-cert-file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := New()

@@ -100,7 +100,8 @@ func (c Config) keepEndpoints(ctx context.Context, ipv4 bool) error {
 	if apierrors.IsNotFound(err) {
 		// Slices are written as well: nothing is to be mirrored.
 		labels := map[string]string{discoveryv1.LabelSkipMirror: "true"}
-		_, err = endpoints.Create(ctx, &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}, Subsets: subsets}, metav1.CreateOptions{})
+		_, err = endpoints.Create(ctx, &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}, Subsets: subsets},
+			metav1.CreateOptions{})
 		return err
 	}
 	if equality.Semantic.DeepEqual(stored.Subsets, subsets) {

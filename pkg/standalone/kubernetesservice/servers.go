@@ -42,7 +42,8 @@ func (c Config) tell(ctx context.Context, session *concurrency.Session) (*concur
 	}
 	// A session's context ends its lease's renewal. It is to be given back after
 	// the server's own has ended.
-	session, err = concurrency.NewSession(c.Etcd, concurrency.WithTTL(silence), concurrency.WithLease(lease.ID), concurrency.WithContext(context.WithoutCancel(ctx)))
+	session, err = concurrency.NewSession(c.Etcd, concurrency.WithTTL(silence), concurrency.WithLease(lease.ID),
+		concurrency.WithContext(context.WithoutCancel(ctx)))
 	if err != nil || session == nil {
 		return nil, fmt.Errorf("renewal of the lease of the server's address: %w", err)
 	}

@@ -49,7 +49,8 @@ func (l leftover) conditions() []corev1.NamespaceCondition {
 		condition(corev1.NamespaceContentRemaining, "ContentRemoved", "All content successfully removed",
 			"SomeResourcesRemain", told("Some resources are remaining: ", counts(l.objects, "%s has %d resource instances"))),
 		condition(corev1.NamespaceFinalizersRemaining, "ContentHasNoFinalizers", "All content-preserving finalizers finished",
-			"SomeFinalizersRemain", told("Some content in the namespace has finalizers remaining: ", counts(l.finalizers, "%s in %d resource instances"))),
+			"SomeFinalizersRemain", told("Some content in the namespace has finalizers remaining: ",
+				counts(l.finalizers, "%s in %d resource instances"))),
 	}
 }
 

@@ -47,7 +47,8 @@ type Deletion struct {
 }
 
 // NewDeletion makes a controller that is told of namespaces by an informer.
-func NewDeletion(namespaces corev1client.NamespaceInterface, informer corev1informers.NamespaceInformer, resources []registry.NamespacedResource) (*Deletion, error) {
+func NewDeletion(namespaces corev1client.NamespaceInterface, informer corev1informers.NamespaceInformer,
+	resources []registry.NamespacedResource) (*Deletion, error) {
 	d := &Deletion{
 		namespaces: namespaces,
 		resources:  resources,
@@ -156,7 +157,8 @@ func (d *Deletion) empty(ctx context.Context, name string) leftover {
 
 func deleteAll(ctx context.Context, resource registry.NamespacedResource, left *leftover) error {
 	background := metav1.DeletePropagationBackground
-	_, err := resource.Objects.DeleteCollection(ctx, rest.ValidateAllObjectFunc, &metav1.DeleteOptions{PropagationPolicy: &background}, &metainternalversion.ListOptions{})
+	_, err := resource.Objects.DeleteCollection(ctx, rest.ValidateAllObjectFunc, &metav1.DeleteOptions{PropagationPolicy: &background},
+		&metainternalversion.ListOptions{})
 	if err != nil {
 		return err
 	}

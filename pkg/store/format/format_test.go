@@ -104,7 +104,8 @@ func TestRaise(t *testing.T) {
 func TestRefused(t *testing.T) {
 	s := startStore(t)
 	for value, want := range map[string]string{
-		newer:          newerError + version.Release() + ", which knows no format above 1: run v9.0.0 or a later release, or restore a backup of before",
+		newer: newerError + version.Release() +
+			", which knows no format above 1: run v9.0.0 or a later release, or restore a backup of before",
 		"":             "the record of the store's format, /registry/portolan.dev/format, can't be read: unexpected end of JSON input",
 		`{"format":0}`: "the record of the store's format, /registry/portolan.dev/format, says that it is 0, which is none",
 	} {

@@ -28,7 +28,8 @@ func TestSave(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "snapshot.db")
 	// Pieces of any size have the same checksum.
 	for name, reader := range map[string]io.Reader{
-		"whole": bytes.NewReader(whole()), "halves": iotest.HalfReader(bytes.NewReader(whole())), "bytes": iotest.OneByteReader(bytes.NewReader(whole())),
+		"whole": bytes.NewReader(whole()), "halves": iotest.HalfReader(bytes.NewReader(whole())),
+		"bytes": iotest.OneByteReader(bytes.NewReader(whole())),
 	} {
 		size, err := Save(t.Context(), path, from(reader))
 		if err != nil || size != int64(len(whole())) {

@@ -40,7 +40,8 @@ type Repair struct {
 func MakePlan(contents Contents) Plan {
 	p := &planner{checker: newChecker(contents), uids: map[types.UID]int{}}
 	if n := len(contents.Unreadable); n > 0 {
-		p.left("%s can't be read, and may hold anything: make them readable (--encryption-provider-config), or delete them, and repair then", count(n, "object"))
+		p.left("%s can't be read, and may hold anything: make them readable (--encryption-provider-config), or delete them, and repair then",
+			count(n, "object"))
 		return p.plan
 	}
 	for _, owner := range p.owners {
@@ -88,7 +89,8 @@ func (p *planner) repair(key string) {
 	case claimed && !reserved && !cl.namesService():
 		p.left("%s is held by %s, which is no Service: delete it from etcd by hand", key, cl.holder())
 	case len(holders) == 1 && reserved:
-		p.left("%s holds %s, but %s is a reservation: delete that and repair again, or give the Service another value", holders[0], p.owners[holders[0]].held[key].text, key)
+		p.left("%s holds %s, but %s is a reservation: delete that and repair again, or give the Service another value", holders[0],
+			p.owners[holders[0]].held[key].text, key)
 	case len(holders) == 1 && !claimed:
 		p.claimFor(holders[0], key, "make %s: %s holds it")
 	case len(holders) == 1 && !p.isClaimOf(cl, holders[0]):

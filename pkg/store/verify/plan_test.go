@@ -24,14 +24,17 @@ func TestPlan(t *testing.T) {
 		repairs []string
 		left    []string
 	}{
-		"sound":                  {func(*Contents) {}, nil, nil},
-		"address without claim":  {drop("10.96.0.5"), []string{"make ipaddresses/10.96.0.5: services/default/web holds it"}, nil},
-		"IPv6 without claim":     {drop("fd00::5"), []string{"make ipaddresses/fd00::5: services/default/web holds it"}, nil},
-		"port without claim":     {drop("30080"), []string{"make nodeports/30080: services/default/web holds it"}, nil},
-		"check port, no claim":   {drop("30090"), []string{"make nodeports/30090: services/default/web holds it"}, nil},
-		"other protocols":        {func(c *Contents) { c.NodePorts[0].Spec.Protocols = nil }, []string{"write the protocols of nodeports/30080 as services/default/web serves them"}, nil},
-		"claim without Service":  {func(c *Contents) { c.NodePorts = append(c.NodePorts, newPort("30001", heldBy("gone"))) }, []string{"delete nodeports/30001: services/default/gone (uid uid-gone) doesn't hold it"}, nil},
-		"claim of more than has": {func(c *Contents) { c.IPAddresses = append(c.IPAddresses, newAddress("10.96.0.9", heldBy("web"))) }, []string{"delete ipaddresses/10.96.0.9: services/default/web (uid uid-web) doesn't hold it"}, nil},
+		"sound":                 {func(*Contents) {}, nil, nil},
+		"address without claim": {drop("10.96.0.5"), []string{"make ipaddresses/10.96.0.5: services/default/web holds it"}, nil},
+		"IPv6 without claim":    {drop("fd00::5"), []string{"make ipaddresses/fd00::5: services/default/web holds it"}, nil},
+		"port without claim":    {drop("30080"), []string{"make nodeports/30080: services/default/web holds it"}, nil},
+		"check port, no claim":  {drop("30090"), []string{"make nodeports/30090: services/default/web holds it"}, nil},
+		"other protocols": {func(c *Contents) { c.NodePorts[0].Spec.Protocols = nil },
+			[]string{"write the protocols of nodeports/30080 as services/default/web serves them"}, nil},
+		"claim without Service": {func(c *Contents) { c.NodePorts = append(c.NodePorts, newPort("30001", heldBy("gone"))) },
+			[]string{"delete nodeports/30001: services/default/gone (uid uid-gone) doesn't hold it"}, nil},
+		"claim of more than has": {func(c *Contents) { c.IPAddresses = append(c.IPAddresses, newAddress("10.96.0.9", heldBy("web"))) },
+			[]string{"delete ipaddresses/10.96.0.9: services/default/web (uid uid-web) doesn't hold it"}, nil},
 		"claim of a Service before it": {func(c *Contents) { c.IPAddresses[0].Spec.ParentRef.UID = "old" },
 			[]string{"give ipaddresses/10.96.0.5 to services/default/web, which holds it"}, nil},
 		"claim of another that is gone": {func(c *Contents) { c.IPAddresses[0].Spec.ParentRef = heldBy("gone") },
@@ -94,7 +97,8 @@ func versions(contents *Contents) {
 
 func carryOut(contents *Contents, repair Repair) {
 	_, name, _ := strings.Cut(repair.key, "/")
-	contents.IPAddresses = slices.DeleteFunc(contents.IPAddresses, func(a v1.IPAddress) bool { return keyOf(ipAddresses, "", a.Name) == repair.key })
+	contents.IPAddresses = slices.DeleteFunc(contents.IPAddresses,
+		func(a v1.IPAddress) bool { return keyOf(ipAddresses, "", a.Name) == repair.key })
 	contents.NodePorts = slices.DeleteFunc(contents.NodePorts, func(p v1.NodePort) bool { return keyOf(nodePorts, "", p.Name) == repair.key })
 	switch claim := repair.claim.(type) {
 	case *v1.IPAddress:

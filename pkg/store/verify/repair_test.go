@@ -22,7 +22,8 @@ func TestRepairOfWhatHasChanged(t *testing.T) {
 	defer store.Close()
 	put := func(key string, object runtime.Object) {
 		t.Helper()
-		object.GetObjectKind().SetGroupVersionKind(v1.SchemeGroupVersion.WithKind(map[bool]string{true: "Service", false: "IPAddress"}[key[:1] == "s"]))
+		object.GetObjectKind().SetGroupVersionKind(v1.SchemeGroupVersion.WithKind(map[bool]string{true: "Service",
+			false: "IPAddress"}[key[:1] == "s"]))
 		value, err := json.Marshal(object)
 		if err != nil {
 			t.Fatal(err)
@@ -31,10 +32,11 @@ func TestRepairOfWhatHasChanged(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	repairer := Repairer{KV: store.Client, Prefix: "/registry", Encode: func(_ context.Context, _, _ string, object runtime.Object) ([]byte, error) {
-		object.GetObjectKind().SetGroupVersionKind(v1.SchemeGroupVersion.WithKind("IPAddress"))
-		return json.Marshal(object)
-	}}
+	repairer := Repairer{KV: store.Client, Prefix: "/registry",
+		Encode: func(_ context.Context, _, _ string, object runtime.Object) ([]byte, error) {
+			object.GetObjectKind().SetGroupVersionKind(v1.SchemeGroupVersion.WithKind("IPAddress"))
+			return json.Marshal(object)
+		}}
 	plan := func(want int) []Repair {
 		t.Helper()
 		contents, err := Read(t.Context(), store.Client, "/registry")

@@ -10,7 +10,8 @@ import (
 func (r Report) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Checked at revision %d:\n", r.Revision)
-	fmt.Fprintf(&b, "  %s, holding %s and %s\n", count(r.Services, "Service"), count(r.AddressesHeld, "address"), count(r.PortsHeld, "node port"))
+	fmt.Fprintf(&b, "  %s, holding %s and %s\n", count(r.Services, "Service"), count(r.AddressesHeld, "address"),
+		count(r.PortsHeld, "node port"))
 	fmt.Fprintf(&b, "  %s (%s)\n", count(r.IPAddresses, "IPAddress"), count(r.ReservedAddresses, "reservation"))
 	fmt.Fprintf(&b, "  %s (%s)\n", count(r.NodePorts, "NodePort"), count(r.ReservedPorts, "reservation"))
 	fmt.Fprintf(&b, "  %s and %s\n", count(r.ServiceCIDRs, "ServiceCIDR"), count(r.NodePortRanges, "NodePortRange"))

@@ -114,28 +114,32 @@ func TestCheckServices(t *testing.T) {
 		{name: "port not claimed", change: func(c *Contents) { c.NodePorts = c.NodePorts[1:] }, violations: []string{
 			"services/default/web holds node port 30080, but nodeports/30080 does not exist",
 		}},
-		{name: "health check port not claimed", change: func(c *Contents) { c.NodePorts = slices.Delete(c.NodePorts, 1, 2) }, violations: []string{
-			"services/default/web holds node port 30090, but nodeports/30090 does not exist",
-		}},
+		{name: "health check port not claimed", change: func(c *Contents) { c.NodePorts = slices.Delete(c.NodePorts, 1, 2) },
+			violations: []string{
+				"services/default/web holds node port 30090, but nodeports/30090 does not exist",
+			}},
 		{name: "claimed for another", change: func(c *Contents) { c.IPAddresses[0].Spec.ParentRef = heldBy("headless") }, violations: []string{
 			"ipaddresses/10.96.0.5 is held by services/default/headless (uid uid-headless), which does not hold it",
 			"services/default/web holds 10.96.0.5, but ipaddresses/10.96.0.5 is held by services/default/headless (uid uid-headless)",
 		}},
-		{name: "claimed for an earlier one of the same name", change: func(c *Contents) { c.IPAddresses[0].Spec.ParentRef.UID = "old" }, violations: []string{
-			"ipaddresses/10.96.0.5 is held by services/default/web (uid old), which does not exist: the uid of services/default/web is uid-web",
-			"services/default/web holds 10.96.0.5, but ipaddresses/10.96.0.5 is held by services/default/web (uid old)",
-		}},
-		{name: "claim names another with the same uid", change: func(c *Contents) { c.IPAddresses[0].Spec.ParentRef.Name = "renamed" }, violations: []string{
-			"ipaddresses/10.96.0.5 is held by services/default/renamed (uid uid-web), which does not exist",
-			"services/default/web holds 10.96.0.5, but ipaddresses/10.96.0.5 is held by services/default/renamed (uid uid-web)",
-		}},
+		{name: "claimed for an earlier one of the same name", change: func(c *Contents) { c.IPAddresses[0].Spec.ParentRef.UID = "old" },
+			violations: []string{
+				"ipaddresses/10.96.0.5 is held by services/default/web (uid old), which does not exist: the uid of services/default/web is uid-web",
+				"services/default/web holds 10.96.0.5, but ipaddresses/10.96.0.5 is held by services/default/web (uid old)",
+			}},
+		{name: "claim names another with the same uid", change: func(c *Contents) { c.IPAddresses[0].Spec.ParentRef.Name = "renamed" },
+			violations: []string{
+				"ipaddresses/10.96.0.5 is held by services/default/renamed (uid uid-web), which does not exist",
+				"services/default/web holds 10.96.0.5, but ipaddresses/10.96.0.5 is held by services/default/renamed (uid uid-web)",
+			}},
 		{name: "held value is reserved", change: func(c *Contents) { c.IPAddresses[0].Spec.ParentRef.UID = "" }, violations: []string{
 			"services/default/web holds 10.96.0.5, but ipaddresses/10.96.0.5 is a reservation, held by no Service",
 		}},
-		{name: "held twice", change: func(c *Contents) { c.Services = append(c.Services, newService("other", "10.96.0.5")) }, violations: []string{
-			"10.96.0.5 is held by both services/default/other and services/default/web",
-			"services/default/other holds 10.96.0.5, but ipaddresses/10.96.0.5 is held by services/default/web (uid uid-web)",
-		}},
+		{name: "held twice", change: func(c *Contents) { c.Services = append(c.Services, newService("other", "10.96.0.5")) },
+			violations: []string{
+				"10.96.0.5 is held by both services/default/other and services/default/web",
+				"services/default/other holds 10.96.0.5, but ipaddresses/10.96.0.5 is held by services/default/web (uid uid-web)",
+			}},
 		{name: "held three times, unclaimed, in two spellings", change: func(c *Contents) {
 			c.IPAddresses = slices.Delete(c.IPAddresses, 1, 2)
 			c.Services = append(c.Services, newService("a", "fd00:0::5"), newService("b", "FD00::5"))
@@ -154,9 +158,10 @@ func TestCheckServices(t *testing.T) {
 		{name: "no address", change: func(c *Contents) { c.Services = append(c.Services, newService("bare")) }, warnings: []string{
 			"services/default/bare needs a cluster IP and has none",
 		}},
-		{name: "terminating", change: func(c *Contents) { c.Services[0].DeletionTimestamp = &metav1.Time{}; c.IPAddresses = c.IPAddresses[1:] }, violations: []string{
-			"services/default/web holds 10.96.0.5, but ipaddresses/10.96.0.5 does not exist",
-		}},
+		{name: "terminating", change: func(c *Contents) { c.Services[0].DeletionTimestamp = &metav1.Time{}; c.IPAddresses = c.IPAddresses[1:] },
+			violations: []string{
+				"services/default/web holds 10.96.0.5, but ipaddresses/10.96.0.5 does not exist",
+			}},
 	} {
 		t.Run(test.name, test.run)
 	}
@@ -187,7 +192,8 @@ func TestCheckClaims(t *testing.T) {
 			"nodeports/30090 is claimed for TCP, but services/default/web serves no protocol there",
 		}},
 		{name: "names that are not canonical", change: func(c *Contents) {
-			c.IPAddresses = append(c.IPAddresses, newAddress("FD00::5", gone), newAddress("::ffff:10.96.0.5", nil), newAddress("010.96.0.005", nil), newAddress("web", nil))
+			c.IPAddresses = append(c.IPAddresses, newAddress("FD00::5", gone), newAddress("::ffff:10.96.0.5", nil), newAddress("010.96.0.005", nil),
+				newAddress("web", nil))
 			c.NodePorts = append(c.NodePorts, newPort("030080", gone), newPort("65536", nil), newPort("http", nil))
 		}, violations: []string{
 			"ipaddresses/010.96.0.005 is not the canonical name of the claim on 10.96.0.5",
@@ -222,7 +228,9 @@ func TestCheckRanges(t *testing.T) {
 		}},
 		{name: "ranges that can't be read", change: func(c *Contents) {
 			c.ServiceCIDRs, c.NodePortRanges = nil, nil
-			c.Unreadable = []Unreadable{{Key: "servicecidrs/kubernetes", Reason: "is broken"}, {Key: "nodeportranges/kubernetes", Reason: "is broken"}}
+			c.Unreadable = []Unreadable{
+				{Key: "servicecidrs/kubernetes", Reason: "is broken"}, {Key: "nodeportranges/kubernetes", Reason: "is broken"},
+			}
 		}, violations: []string{"nodeportranges/kubernetes is broken", "servicecidrs/kubernetes is broken"}},
 	} {
 		t.Run(test.name, test.run)
