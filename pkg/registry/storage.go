@@ -101,11 +101,17 @@ func (s *Storage) NamespacedResources() []NamespacedResource {
 	return resources
 }
 
-// Groups returns the API groups that the generic server installs: portolan.dev, core
-// v1, which is nil for a server without the core API groups, and the other core API
-// groups.
-func (s *Storage) Groups(scheme *runtime.Scheme, codecs serializer.CodecFactory) (own, legacy *genericapiserver.APIGroupInfo,
-	others []*genericapiserver.APIGroupInfo) {
+// Groups are the API groups that a server installs.
+type Groups struct {
+	Portolan *genericapiserver.APIGroupInfo
+	// CoreV1 is nil for a server without the core API groups.
+	CoreV1 *genericapiserver.APIGroupInfo
+	// Others are the other core API groups.
+	Others []*genericapiserver.APIGroupInfo
+}
+
+// Groups returns the API groups that serve the stores.
+func (s *Storage) Groups(scheme *runtime.Scheme, codecs serializer.CodecFactory) (groups Groups) {
 	resources := map[schema.GroupVersion]map[string]rest.Storage{}
 	var order []schema.GroupVersion
 	for _, r := range s.rows {
@@ -129,14 +135,14 @@ func (s *Storage) Groups(scheme *runtime.Scheme, codecs serializer.CodecFactory)
 		info.VersionedResourcesStorageMap[version.Version] = resources[version]
 		switch version.Group {
 		case v1.GroupName:
-			own = &info
+			groups.Portolan = &info
 		case corev1.GroupName:
-			legacy = &info
+			groups.CoreV1 = &info
 		default:
-			others = append(others, &info)
+			groups.Others = append(groups.Others, &info)
 		}
 	}
-	return own, legacy, others
+	return groups
 }
 
 // serve adds the storage of a kind, as a group serves it, to the group's resources.

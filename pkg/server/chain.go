@@ -11,6 +11,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/callers"
 	"github.com/portolan-dev/portolan/pkg/claims"
 	"github.com/portolan-dev/portolan/pkg/registry/service"
+	"github.com/portolan-dev/portolan/pkg/server/auth"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 )
 
@@ -32,11 +33,11 @@ func (c *Config) setHandlerChain(o *options.Options) {
 		// Completing the configuration has put the server's own token in front.
 		watched := *generic
 		watched.Authentication.Authenticator = connections.Watched(generic.Authentication.Authenticator)
-		asked := "the authorization webhook"
+		backend := "the authorization webhook"
 		if o.InCluster() {
-			asked = "the cluster's API server"
+			backend = "the cluster's API server"
 		}
-		handler := withUndecided(buildChain(inner, &watched), generic.Serializer, asked)
+		handler := auth.WithServiceUnavailable(buildChain(inner, &watched), generic.Serializer, backend)
 		return callers.WithLimits(handler, callers.Limits{
 			Serializer: generic.Serializer, Resolver: generic.RequestInfoResolver, LongRunning: generic.LongRunningFunc,
 		})

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"k8s.io/apiserver/pkg/admission"
-	"k8s.io/apiserver/pkg/endpoints/openapi"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/storage/etcd3"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
@@ -17,7 +16,6 @@ import (
 	"k8s.io/component-base/tracing"
 	"k8s.io/utils/clock"
 
-	generatedopenapi "github.com/portolan-dev/portolan/generated/openapi"
 	"github.com/portolan-dev/portolan/pkg/admission/initializer"
 	"github.com/portolan-dev/portolan/pkg/allocation"
 	"github.com/portolan-dev/portolan/pkg/callers"
@@ -27,6 +25,8 @@ import (
 	"github.com/portolan-dev/portolan/pkg/flowcontrol"
 	"github.com/portolan-dev/portolan/pkg/metrics"
 	"github.com/portolan-dev/portolan/pkg/registry"
+	"github.com/portolan-dev/portolan/pkg/server/apigroups"
+	"github.com/portolan-dev/portolan/pkg/server/auth"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 	portolanstorage "github.com/portolan-dev/portolan/pkg/storage"
 	"github.com/portolan-dev/portolan/pkg/txn"
@@ -39,8 +39,8 @@ const informerResync = 10 * time.Minute
 // NewConfig turns options into the configuration of a server on a store. What it
 // reads goes on being followed until the context ends.
 func NewConfig(ctx context.Context, o *options.Options, store *etcd.Store, files datadir.Files) (*Config, error) {
-	scheme := NewScheme()
-	codecs := NewCodecs(scheme)
+	scheme := apigroups.NewScheme()
+	codecs := apigroups.NewCodecs(scheme)
 	config := &Config{
 		Generic: genericapiserver.NewRecommendedConfig(codecs),
 		Extra: ExtraConfig{
@@ -56,7 +56,7 @@ func NewConfig(ctx context.Context, o *options.Options, store *etcd.Store, files
 			Synced: &SyncedFunc{},
 		},
 	}
-	config.setOpenAPI()
+	apigroups.SetOpenAPI(&config.Generic.Config, scheme)
 	if err := config.applyServing(ctx, o, files); err != nil {
 		return nil, err
 	}
@@ -75,17 +75,6 @@ func NewConfig(ctx context.Context, o *options.Options, store *etcd.Store, files
 	}
 	config.setHandlerChain(o)
 	return config, nil
-}
-
-func (c *Config) setOpenAPI() {
-	definitions := openapi.NewDefinitionNamer(c.Extra.Scheme)
-	const title = "Portolan"
-	c.Generic.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(generatedopenapi.GetOpenAPIDefinitions, definitions)
-	c.Generic.OpenAPIConfig.Info.Title = title
-	c.Generic.OpenAPIConfig.GetDefinitionName = externalKinds(definitions.GetDefinitionName)
-	c.Generic.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(generatedopenapi.GetOpenAPIDefinitions, definitions)
-	c.Generic.OpenAPIV3Config.Info.Title = title
-	c.Generic.OpenAPIV3Config.GetDefinitionName = externalKinds(definitions.GetDefinitionName)
 }
 
 // applyServing sets up what has to do with requests: TLS, who may do what,
@@ -112,7 +101,7 @@ func (c *Config) applyServing(ctx context.Context, o *options.Options, files dat
 	connections := callers.NewConnections(generic.SecureServing.Listener, o.Connections.MaxUnauthenticated,
 		o.Connections.UnauthenticatedTimeout)
 	generic.SecureServing.Listener, c.Extra.Connections = connections, connections
-	if err := c.applyAuth(ctx, o, files.CACert); err != nil {
+	if err := auth.ApplyTo(ctx, generic, o, files.CACert); err != nil {
 		return err
 	}
 	if err := o.Audit.ApplyTo(generic); err != nil {
@@ -143,7 +132,7 @@ func (c *Config) applyStorage(o *options.Options) error {
 		Space:     room,
 		Observe:   observed.Transaction,
 	}
-	ledger, err := claims.NewLedger(index, txn.Decorate(client, room, nil).Kubernetes, getter, c.mayRead, observed)
+	ledger, err := claims.NewLedger(index, txn.Decorate(client, room, nil).Kubernetes, getter, auth.MayRead(c.Generic.Authorization.Authorizer), observed)
 	if err != nil {
 		return err
 	}
@@ -181,7 +170,7 @@ func (c *Config) applyCluster(o *options.Options) error {
 	switch {
 	case o.InCluster():
 		generic.SharedInformerFactory = informers
-		o.Admission.Decorators = append(o.Admission.Decorators, admission.DecoratorFunc(noteUnadmitted))
+		o.Admission.Decorators = append(o.Admission.Decorators, admission.DecoratorFunc(auth.ObserveAdmission))
 	case o.Core():
 		c.Extra.Core = newCoreConfig(o, client, informers, c.Extra.Store)
 	}

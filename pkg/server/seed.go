@@ -31,10 +31,9 @@ type Seeds struct {
 	NamedCIDRs, NamedPorts bool
 }
 
-// Plant creates the first ServiceCIDR and the first NodePortRange where there
-// is none. Where there are some they rule, and flags that say otherwise are
-// warned of.
-func (s Seeds) Plant(ctx context.Context, storage *registry.Storage) error {
+// EnsureDefaultRanges creates the first ServiceCIDR and the first NodePortRange if the
+// store has none. If it has some, it logs a warning about flags that differ from them.
+func (s Seeds) EnsureDefaultRanges(ctx context.Context, storage *registry.Storage) error {
 	ctx = genericrequest.WithNamespace(ctx, metav1.NamespaceNone)
 	cidrStore, rangeStore := storage.Store(v1.Resource("servicecidrs")), storage.Store(v1.Resource("nodeportranges"))
 	cidrs, err := list[*v1.ServiceCIDRList](ctx, cidrStore)

@@ -26,6 +26,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/metrics"
 	"github.com/portolan-dev/portolan/pkg/registry"
 	"github.com/portolan-dev/portolan/pkg/registry/serviceproxy"
+	"github.com/portolan-dev/portolan/pkg/server/apigroups"
 	"github.com/portolan-dev/portolan/pkg/store/snapshot"
 )
 
@@ -108,7 +109,8 @@ func (c CompletedConfig) New() (*Server, error) {
 	if err := c.addCore(generic, storage); err != nil {
 		return nil, err
 	}
-	if err := c.installGroups(generic, storage); err != nil {
+	groups := storage.Groups(c.Extra.Scheme, c.Extra.Codecs)
+	if err := apigroups.Install(generic, c.Generic.OpenAPIV3Config, groups); err != nil {
 		return nil, err
 	}
 	feed := storage.NewFeed(c.Extra.Ledger)
@@ -118,7 +120,7 @@ func (c CompletedConfig) New() (*Server, error) {
 		return nil
 	})
 	generic.AddPostStartHookOrDie("portolan-seed-ranges", func(hook genericapiserver.PostStartHookContext) error {
-		return c.Extra.Seeds.Plant(hook, storage)
+		return c.Extra.Seeds.EnsureDefaultRanges(hook, storage)
 	})
 	var source snapshot.Source
 	if c.Extra.Store.Embedded() {

@@ -14,6 +14,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/registry"
+	"github.com/portolan-dev/portolan/pkg/server/apigroups"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 	portolanstorage "github.com/portolan-dev/portolan/pkg/storage"
 )
@@ -21,8 +22,8 @@ import (
 // StoredResources says how a server with the given options stores each
 // resource, by its name, for what works on a store without a server.
 func StoredResources(o *options.Options) (map[string]portolanstorage.Resource, error) {
-	scheme := NewScheme()
-	codecs := NewCodecs(scheme)
+	scheme := apigroups.NewScheme()
+	codecs := apigroups.NewCodecs(scheme)
 	config := &Config{
 		Generic: genericapiserver.NewRecommendedConfig(codecs),
 		Extra:   ExtraConfig{Scheme: scheme, Codecs: codecs},

@@ -1,4 +1,4 @@
-package server
+package auth
 
 import (
 	"context"
@@ -14,6 +14,8 @@ import (
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
+
+	"github.com/portolan-dev/portolan/pkg/server/apigroups"
 )
 
 var (
@@ -23,10 +25,10 @@ var (
 	errInternal  = apierrors.NewInternalError(errors.New("out of order"))
 )
 
-func TestUnaskedAndAway(t *testing.T) {
+func TestReviewFailedAndUnreachable(t *testing.T) {
 	for name, test := range map[string]struct {
-		err           error
-		unasked, away bool
+		err                       error
+		reviewFailed, unreachable bool
 	}{
 		"no error":       {nil, false, false},
 		"an answer":      {errBadToken, false, false},
@@ -38,21 +40,20 @@ func TestUnaskedAndAway(t *testing.T) {
 		"no time":        {context.DeadlineExceeded, true, true},
 		"client is gone": {context.Canceled, false, false},
 	} {
-		if got := unasked(test.err); got != test.unasked {
-			t.Errorf("%s: unasked %t", name, got)
+		if got := reviewFailed(test.err); got != test.reviewFailed {
+			t.Errorf("%s: reviewFailed is %t", name, got)
 		}
-		if got := away(test.err); got != test.away {
-			t.Errorf("%s: away %t", name, got)
+		if got := unreachable(test.err); got != test.unreachable {
+			t.Errorf("%s: unreachable is %t", name, got)
 		}
 	}
 }
 
-func TestUndecided(t *testing.T) {
+func TestWithServiceUnavailable(t *testing.T) {
 	token := func(err error) func(context.Context) {
 		return func(ctx context.Context) {
-			source := noteUnasked(authenticator.RequestFunc(func(*http.Request) (*authenticator.Response, bool, error) {
-				return nil, err == nil,
-					err
+			source := observeTokenReviews(authenticator.RequestFunc(func(*http.Request) (*authenticator.Response, bool, error) {
+				return nil, err == nil, err
 			}))
 			if _, _, got := source.AuthenticateRequest((&http.Request{}).WithContext(ctx)); !errors.Is(got, err) {
 				t.Errorf("the error is %v, want %v", got, err)
@@ -61,7 +62,7 @@ func TestUndecided(t *testing.T) {
 	}
 	review := func(decision authorizer.Decision, err error) func(context.Context) {
 		return func(ctx context.Context) {
-			got, _, gotErr := noteUnanswered(authorizer.AuthorizerFunc(func(context.Context, authorizer.Attributes) (authorizer.Decision, string,
+			got, _, gotErr := observeAccessReviews(authorizer.AuthorizerFunc(func(context.Context, authorizer.Attributes) (authorizer.Decision, string,
 				error) {
 				return decision, "", err
 			})).Authorize(ctx, authorizer.AttributesRecord{})
@@ -72,7 +73,7 @@ func TestUndecided(t *testing.T) {
 	}
 	admit := func(err error) func(context.Context) {
 		return func(ctx context.Context) {
-			if got := noted(ctx, err); !errors.Is(got, err) {
+			if got := observeAdmissionError(ctx, err); !errors.Is(got, err) {
 				t.Errorf("the error is %v, want %v", got, err)
 			}
 		}
@@ -81,18 +82,18 @@ func TestUndecided(t *testing.T) {
 		what       func(context.Context)
 		code, want int
 	}{
-		"a bad token":                   {token(errBadToken), 401, 401},
-		"a token not asked for":         {token(errRefused), 401, 503},
-		"another source knows the user": {token(errRefused), 200, 200},
-		"forbidden":                     {review(authorizer.DecisionNoOpinion, nil), 403, 403},
-		"denied, with an error":         {review(authorizer.DecisionDeny, errRefused), 500, 500},
-		"not asked":                     {review(authorizer.DecisionNoOpinion, errRefused), 500, 503},
-		"impersonation, not asked":      {review(authorizer.DecisionNoOpinion, errRefused), 403, 503},
-		"another mode allows it":        {review(authorizer.DecisionNoOpinion, errRefused), 201, 201},
-		"a conflict besides":            {review(authorizer.DecisionNoOpinion, errRefused), 409, 409},
-		"no quota left":                 {admit(errForbidden), 403, 403},
-		"quota not asked":               {admit(errRefused), 500, 503},
-		"namespace not asked":           {admit(errInternal), 500, 503},
+		"a bad token":                        {token(errBadToken), 401, 401},
+		"a token that could not be reviewed": {token(errRefused), 401, 503},
+		"another source knows the user":      {token(errRefused), 200, 200},
+		"forbidden":                          {review(authorizer.DecisionNoOpinion, nil), 403, 403},
+		"denied, with an error":              {review(authorizer.DecisionDeny, errRefused), 500, 500},
+		"rights not reviewed":                {review(authorizer.DecisionNoOpinion, errRefused), 500, 503},
+		"impersonation, not reviewed":        {review(authorizer.DecisionNoOpinion, errRefused), 403, 503},
+		"another authorizer allows it":       {review(authorizer.DecisionNoOpinion, errRefused), 201, 201},
+		"a conflict as well":                 {review(authorizer.DecisionNoOpinion, errRefused), 409, 409},
+		"no quota is left":                   {admit(errForbidden), 403, 403},
+		"quota not checked":                  {admit(errRefused), 500, 503},
+		"namespace not checked":              {admit(errInternal), 500, 503},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inner := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -101,7 +102,7 @@ func TestUndecided(t *testing.T) {
 			})
 			recorder := httptest.NewRecorder()
 			req := httptest.NewRequest(http.MethodGet, "/apis", nil)
-			withUndecided(inner, NewCodecs(NewScheme()), "the cluster's API server").ServeHTTP(recorder, req)
+			WithServiceUnavailable(inner, apigroups.NewCodecs(apigroups.NewScheme()), "the cluster's API server").ServeHTTP(recorder, req)
 			body, replaced := recorder.Body.String(), test.want == http.StatusServiceUnavailable
 			if recorder.Code != test.want || strings.Contains(body, "of the framework") == replaced {
 				t.Errorf("got %d %s", recorder.Code, body)

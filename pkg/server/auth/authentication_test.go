@@ -1,4 +1,4 @@
-package server
+package auth
 
 import (
 	"crypto/tls"
@@ -21,7 +21,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/server/options"
 )
 
-// authorityFile makes an authority and a file of it.
+// authorityFile makes a certificate authority, and a provider that reads it from a file.
 func authorityFile(t *testing.T, name string) (certificates.Pair, dynamiccertificates.CAContentProvider) {
 	t.Helper()
 	authority, err := certificates.NewAuthority(name, time.Now(), time.Hour)
@@ -39,18 +39,18 @@ func authorityFile(t *testing.T, name string) (certificates.Pair, dynamiccertifi
 	return authority, content
 }
 
-// TestCertificateOfFrontIsNotRemembered has users behind one certificate: each
-// request counts for itself. The worst case is that the same authority signs the
+// TestRequestHeadersAreNotCached sends requests of several users with the one
+// certificate of an aggregation layer. In the worst case the same authority signs the
 // certificates of users too.
-func TestCertificateOfFrontIsNotRemembered(t *testing.T) {
+func TestRequestHeadersAreNotCached(t *testing.T) {
 	authority, content := authorityFile(t, "both")
-	everybody, err := path.NewAuthorizer([]string{"/readyz"})
+	alwaysAllowed, err := path.NewAuthorizer([]string{"/readyz"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	config := &genericapiserver.Config{SecureServing: &genericapiserver.SecureServingInfo{}}
-	err = applyAuthentication(config, options.New(), identities{
-		front: &authenticatorfactory.RequestHeaderConfig{
+	err = applyAuthentication(config, options.New(), userSources{
+		requestHeader: &authenticatorfactory.RequestHeaderConfig{
 			CAContentProvider:   content,
 			UsernameHeaders:     headerrequest.StaticStringSlice{"X-Remote-User"},
 			UIDHeaders:          headerrequest.StaticStringSlice{},
@@ -58,8 +58,8 @@ func TestCertificateOfFrontIsNotRemembered(t *testing.T) {
 			ExtraHeaderPrefixes: headerrequest.StaticStringSlice{},
 			AllowedClientNames:  headerrequest.StaticStringSlice{"front"},
 		},
-		authorities: []dynamiccertificates.CAContentProvider{content},
-	}, everybody)
+		clientCAs: []dynamiccertificates.CAContentProvider{content},
+	}, alwaysAllowed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func TestCertificateOfFrontIsNotRemembered(t *testing.T) {
 		{front, "root", "/", "root"},
 		{front, "ann", "/", "ann"},
 		{front, "root", "/", "root"},
-		// It is a user's certificate as well.
+		// Without headers it is a user's certificate as well.
 		{front, "", "/", "front"},
 		{front, "ann", "/", "ann"},
 		{ann, "root", "/", "ann"},
@@ -102,7 +102,7 @@ func TestCertificateOfFrontIsNotRemembered(t *testing.T) {
 			user = response.User.GetName()
 		}
 		if user != step.user {
-			t.Errorf("%d: taken for %q, want %q", i, user, step.user)
+			t.Errorf("%d: authenticated as %q, want %q", i, user, step.user)
 		}
 	}
 }

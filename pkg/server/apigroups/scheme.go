@@ -1,4 +1,4 @@
-package server
+package apigroups
 
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,15 +12,15 @@ import (
 	"github.com/portolan-dev/portolan/pkg/registry/serviceproxy"
 )
 
-// NewScheme makes a scheme with all kinds, in every API group that serves them.
+// NewScheme returns a scheme with all kinds, in every API group that serves them.
 func NewScheme() *runtime.Scheme {
 	scheme := runtime.NewScheme()
 	utilruntime.Must(v1.AddToScheme(scheme))
 	utilruntime.Must(core.AddToScheme(scheme))
 	utilruntime.Must(serviceproxy.AddToScheme(scheme))
 	utilruntime.Must(scheme.SetVersionPriority(v1.SchemeGroupVersion))
-	// The generic server decodes its options and encodes its errors as kinds
-	// of the core group's v1.
+	// The generic server decodes options and encodes errors as kinds of the core group's
+	// v1.
 	unversioned := schema.GroupVersion{Version: "v1"}
 	metav1.AddToGroupVersion(scheme, unversioned)
 	scheme.AddUnversionedTypes(unversioned,
@@ -28,7 +28,7 @@ func NewScheme() *runtime.Scheme {
 	return scheme
 }
 
-// NewCodecs makes the codecs of a scheme.
+// NewCodecs returns the codecs of a scheme.
 func NewCodecs(scheme *runtime.Scheme) serializer.CodecFactory {
 	return serializer.NewCodecFactory(scheme)
 }

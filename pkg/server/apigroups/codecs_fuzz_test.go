@@ -1,4 +1,4 @@
-package server
+package apigroups
 
 import (
 	"bytes"
@@ -19,9 +19,9 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// FuzzDecode decodes anything as requests are decoded: from JSON, YAML and
-// protobuf, strictly and not. What could be decoded is encoded as the store
-// does it, and has to come back the same.
+// FuzzDecode decodes arbitrary bytes as requests are decoded: from JSON, YAML and
+// protobuf, strictly and not. A decoded object must survive being encoded and decoded as
+// the store does it.
 func FuzzDecode(f *testing.F) {
 	codecs := NewCodecs(NewScheme())
 	protobuf, _ := runtime.SerializerInfoForMediaType(codecs.SupportedMediaTypes(), runtime.ContentTypeProtobuf)
@@ -66,18 +66,18 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// store is how the kinds of a package are read from the store, and written.
+// store has the codec of the stored kinds of a package.
 type store struct {
 	runtime.Decoder
 	runtime.Encoder
 }
 
-// packageOf returns the package of an object's type. Kinds of the core API groups become
-// kinds of portolan.dev where it has them.
+// packageOf returns the package of an object's type. Kinds of the core API groups decode
+// to kinds of portolan.dev where it has them.
 func packageOf(obj runtime.Object) string { return reflect.TypeOf(obj).Elem().PkgPath() }
 
-// checkStored is for the kinds that are stored, and their lists; the codecs know
-// options as well.
+// checkStored checks objects of stored kinds, and their lists. The codecs also decode
+// options, which it ignores.
 func checkStored(t *testing.T, stores map[string]store, obj runtime.Object) {
 	t.Helper()
 	store, ok := stores[packageOf(obj)]
@@ -124,12 +124,12 @@ var odd = []string{
 	`{"apiVersion":"discovery.k8s.io/v1","kind":"EndpointSlice","addressType":"FQDN","endpoints":[{}],"ports":[{}]}`,
 }
 
-// examples are the documents of the examples.
+// examples returns the documents of artifacts/examples that are for this server.
 func examples(f *testing.F) (documents [][]byte) {
 	f.Helper()
-	files, err := filepath.Glob(filepath.Join("..", "..", "artifacts", "examples", "*.yaml"))
+	files, err := filepath.Glob(filepath.Join("..", "..", "..", "artifacts", "examples", "*.yaml"))
 	if err != nil || len(files) == 0 {
-		f.Fatalf("there are no examples, error %v", err)
+		f.Fatalf("found no examples, error %v", err)
 	}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
@@ -143,7 +143,7 @@ func examples(f *testing.F) (documents [][]byte) {
 			if err != nil {
 				break
 			}
-			// Some examples are for the cluster around the server.
+			// Other examples are for the cluster.
 			if bytes.Contains(document[:n], []byte("apiVersion: "+v1.GroupName+"/")) {
 				documents = append(documents, document[:n])
 			}

@@ -1,0 +1,104 @@
+// Package auth decides who a caller is and what it may do.
+//
+// A server beside a cluster asks the cluster: the aggregation layer names users in
+// headers, the cluster's certificate authority signs client certificates, TokenReviews
+// authenticate tokens and SubjectAccessReviews authorize requests (cluster.go). If the
+// cluster cannot be asked, the answer is a 503 instead of the framework's 401, 403 or
+// 500 (unavailable.go).
+//
+// A standalone server knows the holders of client certificates of its own authority and
+// the tokens of the files that its flags name (package users).
+//
+// In either case members of system:masters may do everything, and the paths of
+// --authorization-always-allow-paths are open to all callers.
+package auth
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apiserver/pkg/apis/apiserver"
+	"k8s.io/apiserver/pkg/authentication/authenticator"
+	"k8s.io/apiserver/pkg/authentication/authenticatorfactory"
+	"k8s.io/apiserver/pkg/authentication/token/tokenfile"
+	"k8s.io/apiserver/pkg/authorization/path"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/server/dynamiccertificates"
+	authenticationv1 "k8s.io/client-go/kubernetes/typed/authentication/v1"
+
+	"github.com/portolan-dev/portolan/pkg/server/options"
+	"github.com/portolan-dev/portolan/pkg/users"
+)
+
+// userSources are what callers are authenticated with.
+type userSources struct {
+	// requestHeader configures the aggregation layer, which authenticates itself with a
+	// client certificate and names users in headers. Nil trusts no headers.
+	requestHeader *authenticatorfactory.RequestHeaderConfig
+	// clientCAs sign the client certificates of users.
+	clientCAs []dynamiccertificates.CAContentProvider
+	// tokenReviews authenticates bearer tokens. It may be nil.
+	tokenReviews authenticationv1.AuthenticationV1Interface
+	// tokens authenticate bearer tokens locally.
+	tokens []authenticator.Token
+	// anonymous configures anonymous requests. Nil allows them on the always allowed
+	// paths.
+	anonymous *apiserver.AnonymousAuthConfig
+}
+
+// ApplyTo sets up authentication and authorization, and describes them in the OpenAPI
+// documents. ownCA is the file of a standalone server's certificate authority.
+func ApplyTo(ctx context.Context, config *genericapiserver.Config, o *options.Options, ownCA string) error {
+	alwaysAllowed, err := path.NewAuthorizer(o.Authorization.AlwaysAllowPaths)
+	if err != nil {
+		return fmt.Errorf("--authorization-always-allow-paths: %w", err)
+	}
+	var sources userSources
+	if o.InCluster() {
+		sources, err = clusterSources(config, o)
+	} else {
+		sources, err = standaloneSources(ctx, config, o, ownCA)
+	}
+	if err != nil {
+		return err
+	}
+	if file := o.Authentication.ClientCert.ClientCA; file != "" {
+		authority, err := dynamiccertificates.NewDynamicCAContentFromFile("client-ca-file", file)
+		if err != nil {
+			return err
+		}
+		sources.clientCAs = append(sources.clientCAs, authority)
+	}
+	if err := applyAuthentication(config, o, sources, alwaysAllowed); err != nil {
+		return err
+	}
+	describeAuthentication(config, sources.tokenReviews != nil || len(sources.tokens) > 0)
+	return applyAuthorization(ctx, config, o, alwaysAllowed)
+}
+
+// standaloneSources returns the sources of a server without a cluster: its own
+// certificate authority and the files that the flags name.
+func standaloneSources(ctx context.Context, config *genericapiserver.Config, o *options.Options,
+	caFile string) (sources userSources, err error) {
+	authority, err := dynamiccertificates.NewDynamicCAContentFromFile("own-ca", caFile)
+	if err != nil {
+		return sources, err
+	}
+	sources.clientCAs = append(sources.clientCAs, authority)
+	if file := o.Users.TokenAuthFile; file != "" {
+		tokens, err := tokenfile.NewCSV(file)
+		if err != nil {
+			return sources, fmt.Errorf("--token-auth-file: %w", err)
+		}
+		sources.tokens = append(sources.tokens, tokens)
+	}
+	if file := o.Users.AuthenticationConfig; file != "" {
+		issued, err := users.NewAuthentication(ctx, file, config.APIServerID)
+		if err != nil {
+			return sources, fmt.Errorf("--authentication-config: %w", err)
+		}
+		sources.tokens = append(sources.tokens, issued)
+		sources.anonymous = issued.Anonymous
+	}
+	return sources, nil
+}
