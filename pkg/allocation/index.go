@@ -254,7 +254,7 @@ func (p *pool) drop(number space.Number) {
 }
 
 // Doubt gives back a picked value of which nobody knows whether it was
-// claimed: the request for it timed out or was cancelled. It stays out of
+// claimed: the request for it timed out or was canceled. It stays out of
 // picks for a minute, unless the watch reports the claim before.
 func (x *Index) Doubt(value Value) {
 	p := &x.pools[value.Class]

@@ -120,7 +120,7 @@ func TestGuardAsksAdmissionFirst(t *testing.T) {
 
 func TestGuardUpdate(t *testing.T) {
 	deleting := func(object metav1.Object) { object.SetDeletionTimestamp(&metav1.Time{}) }
-	labelled := func(object metav1.Object) {
+	labeled := func(object metav1.Object) {
 		labels := map[string]string{"a": "b"}
 		maps.Copy(labels, object.GetLabels())
 		object.SetLabels(labels)
@@ -146,7 +146,7 @@ func TestGuardUpdate(t *testing.T) {
 		m.OwnerReferences = append(m.OwnerReferences, metav1.OwnerReference{APIVersion: "v1", Kind: "Pod", Name: "p", UID: "p"})
 	})
 	stripped := metadata(func(m *metav1.ObjectMeta) { m.Labels = nil })
-	relabelled := metadata(func(m *metav1.ObjectMeta) { m.Labels[v1.LabelIPFamily] = "IPv6" })
+	relabeled := metadata(func(m *metav1.ObjectMeta) { m.Labels[v1.LabelIPFamily] = "IPv6" })
 	annotated := func(size int) func(metav1.Object) {
 		return metadata(func(m *metav1.ObjectMeta) { m.Annotations = map[string]string{"a": strings.Repeat("x", size)} })
 	}
@@ -167,11 +167,11 @@ func TestGuardUpdate(t *testing.T) {
 		change func(metav1.Object)
 		want   string
 	}{
-		"held address, label":     {object: guardedAddress("u"), change: labelled},
+		"held address, label":     {object: guardedAddress("u"), change: labeled},
 		"held address, spec":      {guardedAddress("u"), moved, addressConflict + "the address follows the Service, change that instead"},
 		"held address, deletion":  {guardedAddress("u"), deleting, addressConflict + "delete the Service, or take the address from it, instead"},
-		"deleted before the hold": {object: terminating, change: labelled},
-		"held port, label":        {object: guardedPort("u"), change: labelled},
+		"deleted before the hold": {object: terminating, change: labeled},
+		"held port, label":        {object: guardedPort("u"), change: labeled},
 		"held port, spec":         {guardedPort("u"), moved, portConflict + "the port follows the Service, change that instead"},
 		"held port, deletion":     {guardedPort("u"), deleting, portConflict + "delete the Service, or take the port from it, instead"},
 		"held address, finalizer": {guardedAddress("u"), finalized, addressConflict + finalizerText + "address"},
@@ -180,7 +180,7 @@ func TestGuardUpdate(t *testing.T) {
 		"held port, owner":        {guardedPort("u"), owned, portConflict + ownerText + "port"},
 		"held address, label stripped": {guardedAddress("u"), stripped,
 			addressConflict + `metadata.labels["ipaddress.kubernetes.io/ip-family"] must be "IPv4" while the Service holds the address`},
-		"held address, label changed": {guardedAddress("u"), relabelled,
+		"held address, label changed": {guardedAddress("u"), relabeled,
 			addressConflict + `metadata.labels["ipaddress.kubernetes.io/ip-family"] must be "IPv4" while the Service holds the address`},
 		"held address, annotation": {object: guardedAddress("u"), change: annotated(9000)},
 		"held port, annotation":    {object: guardedPort("u"), change: annotated(3000)},

@@ -374,7 +374,7 @@ func (s silentTxn) Commit() (*clientv3.TxnResponse, error) {
 }
 
 func TestNoAnswerIsUnknown(t *testing.T) {
-	t.Run("cancelled before", func(t *testing.T) {
+	t.Run("canceled before", func(t *testing.T) {
 		s := newStore(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -488,10 +488,10 @@ func TestObserver(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect("a delete", "committed 1")
-	cancelled, cancel := context.WithCancel(t.Context())
+	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, _ = s.optimisticPut(cancelled, &txn.Plan{}, put.Revision, "v")
-	expect("a request that was cancelled", "unknown 1")
+	_, _ = s.optimisticPut(canceled, &txn.Plan{}, put.Revision, "v")
+	expect("a request that was canceled", "unknown 1")
 
 	s.decorated = txn.Decorate(startDefaultEtcd(t), nil, observe).Kubernetes
 	_, _ = s.optimisticPut(t.Context(), claimsOf(128), 0, "v")

@@ -47,7 +47,7 @@ func TestCluster(t *testing.T) {
 			"discovery":           testDiscovery,
 			"protobuf":            testProtobuf,
 			"service proxy":       testServiceProxy,
-			"labelled away":       testLabelledAway,
+			"labeled away":        testLabeledAway,
 			"rolling labels":      testRollingLabels,
 			"clients":             testClients,
 			"audit":               testAudit,

@@ -48,9 +48,9 @@ func (g *ground) createPod(t *testing.T, namespace, name, address string, labels
 	}
 }
 
-// testLabelledAway takes a Pod out of a Service by its label and puts it back,
+// testLabeledAway takes a Pod out of a Service by its label and puts it back,
 // and sees both as whoever debugs a Pod does.
-func testLabelledAway(t *testing.T, g *ground) {
+func testLabeledAway(t *testing.T, g *ground) {
 	ns := g.newNamespace(t, "labels")
 	g.createService(t, ns, newService("web"))
 	k := g.as(t, g.kubeconfig).with("-n", ns)

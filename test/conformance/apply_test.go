@@ -11,8 +11,8 @@ import (
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 )
 
-func applies() behaviours {
-	return behaviours{
+func applies() behaviors {
+	return behaviors{
 		"makes what is not there":         applyCreates,
 		"of a status":                     applyStatus,
 		"removes what is no longer there": applyRemoves,

@@ -13,8 +13,8 @@ import (
 	"k8s.io/client-go/discovery"
 )
 
-func discoveries() behaviours {
-	return behaviours{
+func discoveries() behaviors {
+	return behaviors{
 		"resources":          resourcesServed,
 		"aggregated":         aggregatedDiscovery,
 		"aggregated, raw":    rawAggregatedDiscovery,

@@ -4,7 +4,7 @@
 // are served beside them. Their sources are test/e2e of Kubernetes 1.36; the words
 // are our own.
 //
-// Each behaviour is a function that is run for a Portolan without a cluster, and,
+// Each behavior is a function that is run for a Portolan without a cluster, and,
 // with the tag e2e, for a kube-apiserver 1.36 with kube-controller-manager: that
 // says whether a test asks what upstream does. Where the two differ on purpose
 // (package test/defects has a list) nothing is asked here.

@@ -16,8 +16,8 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-func endpoints() behaviours {
-	return behaviours{
+func endpoints() behaviors {
+	return behaviors{
 		"lifecycle":                     endpointsLifecycle,
 		"of a selector without Pods":    endpointsOfNoPods,
 		"of Pods":                       endpointsOfPods,

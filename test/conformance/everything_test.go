@@ -1,8 +1,8 @@
 package conformance
 
 // everything is the table of contents: what is looked at, by subject.
-func everything() map[string]behaviours {
-	return map[string]behaviours{
+func everything() map[string]behaviors {
+	return map[string]behaviors{
 		"applies":    applies(),
 		"discovery":  discoveries(),
 		"endpoints":  endpoints(),
@@ -20,9 +20,9 @@ func everything() map[string]behaviours {
 	}
 }
 
-// first are the behaviours that begin with what others would notice, one by one.
-func first() behaviours {
-	return behaviours{
+// first are the behaviors that begin with what others would notice, one by one.
+func first() behaviors {
+	return behaviors{
 		"a token that has expired":    expiredToken,
 		"a ServiceCIDR":               rangeLifecycle,
 		"the status of a ServiceCIDR": rangeStatus,

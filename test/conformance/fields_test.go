@@ -13,8 +13,8 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-func fields() behaviours {
-	return behaviours{
+func fields() behaviors {
+	return behaviors{
 		"unknown and twice":        unknownFields,
 		"of metadata":              unknownMetadata,
 		"in patches":               unknownFieldsInPatches,

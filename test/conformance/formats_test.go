@@ -19,8 +19,8 @@ const (
 	inProtobuf = "application/vnd.kubernetes.protobuf"
 )
 
-func formats() behaviours {
-	all := behaviours{
+func formats() behaviors {
+	all := behaviors{
 		"what is sent":           whatIsSent,
 		"patches of no type":     unknownPatches,
 		"refusals in protobuf":   refusalInProtobuf,
@@ -233,7 +233,7 @@ func writesAnswered(w *world) {
 			{"delete", http.MethodDelete, path + "/" + name, inJSON, nil, http.StatusOK, deleted},
 			{"apply", http.MethodPatch, path + "/" + name + "?fieldManager=m", "application/apply-patch+yaml", raw, http.StatusCreated, own},
 			{"apply again", http.MethodPatch, path + "/" + name + "?fieldManager=m", "application/apply-patch+yaml", raw, http.StatusOK, own},
-			{"delete all", http.MethodDelete, path + "?labelSelector=behaviour%3D" + w.namespace, inJSON, nil, http.StatusOK, list},
+			{"delete all", http.MethodDelete, path + "?labelSelector=behavior%3D" + w.namespace, inJSON, nil, http.StatusOK, list},
 			{"patch of nothing", http.MethodPatch, path + "/" + name, "application/merge-patch+json", patch, http.StatusNotFound, status},
 			{"delete of nothing", http.MethodDelete, path + "/" + name, inJSON, nil, http.StatusNotFound, status},
 		} {

@@ -19,7 +19,7 @@ type kind struct {
 	// object is what it needs beside its metadata, and named what its nth is
 	// called where not any name will do.
 	object string
-	named  func(behaviour string, n int) string
+	named  func(behavior string, n int) string
 }
 
 // kinds are those whose objects are nobody's but their makers'.
@@ -57,10 +57,10 @@ func kindNamed(id string) kind {
 	return all[slices.IndexFunc(all, func(k kind) bool { return k.id() == id })]
 }
 
-// addressOf is an address that no other behaviour names, outside all ranges.
-func addressOf(behaviour string, n int) string {
+// addressOf is an address that no other behavior names, outside all ranges.
+func addressOf(behavior string, n int) string {
 	sum := fnv.New32a()
-	if _, err := sum.Write([]byte(behaviour)); err != nil {
+	if _, err := sum.Write([]byte(behavior)); err != nil {
 		return ""
 	}
 	return fmt.Sprintf("2001:db8:%x:%x::%x", sum.Sum32()>>16|0x1000, sum.Sum32()&0xffff|0x1000, n+1)
@@ -69,10 +69,10 @@ func addressOf(behaviour string, n int) string {
 // id is how a kind is called where resources of two groups are.
 func (k kind) id() string { return k.GroupResource().String() }
 
-// label selects what a behaviour has made, among all there is.
-func (w *world) label() string { return "behaviour=" + w.namespace }
+// label selects what a behavior has made, among all there is.
+func (w *world) label() string { return "behavior=" + w.namespace }
 
-// resource is a client of a kind, in the behaviour's namespace if there is one.
+// resource is a client of a kind, in the behavior's namespace if there is one.
 func (w *world) resource(k kind) dynamic.ResourceInterface {
 	if k.namespaced {
 		return w.dynamic.Resource(k.GroupVersionResource).Namespace(w.namespace)
@@ -80,7 +80,7 @@ func (w *world) resource(k kind) dynamic.ResourceInterface {
 	return w.dynamic.Resource(k.GroupVersionResource)
 }
 
-// object is the behaviour's nth of a kind.
+// object is the behavior's nth of a kind.
 func (w *world) object(k kind, n int) *unstructured.Unstructured {
 	w.Helper()
 	obj := &unstructured.Unstructured{}
@@ -92,7 +92,7 @@ func (w *world) object(k kind, n int) *unstructured.Unstructured {
 	if k.named != nil {
 		obj.SetName(k.named(w.namespace, n))
 	}
-	obj.SetLabels(map[string]string{"behaviour": w.namespace})
+	obj.SetLabels(map[string]string{"behavior": w.namespace})
 	for _, field := range []string{"involvedObject", "regarding"} {
 		if _, found := obj.Object[field]; found {
 			if err := unstructured.SetNestedField(obj.Object, w.namespace, field, "namespace"); err != nil {

@@ -14,8 +14,8 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-func lists() behaviours {
-	return behaviours{
+func lists() behaviors {
+	return behaviors{
 		"in chunks":                  listInChunks,
 		"chunks of a selection":      chunksOfASelection,
 		"at a version":               listAtAVersion,

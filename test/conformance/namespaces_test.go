@@ -14,8 +14,8 @@ import (
 	clientcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 )
 
-func namespaces() behaviours {
-	return behaviours{
+func namespaces() behaviors {
+	return behaviors{
 		"patch and update":         namespaceChanges,
 		"status":                   namespaceStatus,
 		"finalizers":               namespaceFinalizers,
@@ -32,7 +32,7 @@ func (w *world) namespaces() clientcorev1.NamespaceInterface { return w.client.C
 func (w *world) another(suffix string) *corev1.Namespace {
 	w.Helper()
 	made, err := w.namespaces().Create(w.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
-		Name: w.namespace + suffix, Labels: map[string]string{"behaviour": w.namespace},
+		Name: w.namespace + suffix, Labels: map[string]string{"behavior": w.namespace},
 	}}, metav1.CreateOptions{})
 	w.ok("create", err)
 	return made

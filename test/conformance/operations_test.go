@@ -15,8 +15,8 @@ import (
 // operations: "should support creating EndpointSlice API operations", "should
 // support IPAddress API operations", "should test the lifecycle of an Endpoint"
 // and "should delete a collection of events" ask the same of several kinds.
-func operations() behaviours {
-	all := behaviours{}
+func operations() behaviors {
+	all := behaviors{}
 	for _, k := range kinds() {
 		all[k.id()] = func(w *world) { apiOperations(w, k) }
 		all[k.id()+" by a generated name"] = func(w *world) { generatedName(w, k) }

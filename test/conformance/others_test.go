@@ -18,8 +18,8 @@ import (
 )
 
 // others are the kinds that Services have no use for, but what is around them has.
-func others() behaviours {
-	return behaviours{
+func others() behaviors {
+	return behaviors{
 		"an event, in both its groups": eventLifecycle,
 		"an event of old":              oldEvent,
 		"an event that can't be":       refusedEvent,

@@ -12,8 +12,8 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-func pods() behaviours {
-	return behaviours{
+func pods() behaviors {
+	return behaviors{
 		"lifecycle":                podLifecycle,
 		"status":                   podStatus,
 		"generation":               podGeneration,

@@ -15,8 +15,8 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-func ranges() behaviours {
-	return behaviours{
+func ranges() behaviors {
+	return behaviors{
 		"the server's own":                   defaultRange,
 		"what a ServiceCIDR may be":          whatRangesAre,
 		"what an IPAddress may be":           whatAddressesAre,
@@ -33,7 +33,7 @@ func ranges() behaviours {
 func (w *world) createRange(name string, cidrs ...string) *networkingv1.ServiceCIDR {
 	w.Helper()
 	made, err := w.client.NetworkingV1().ServiceCIDRs().Create(w.Context(), &networkingv1.ServiceCIDR{
-		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"behaviour": w.namespace}}, Spec: networkingv1.ServiceCIDRSpec{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"behavior": w.namespace}}, Spec: networkingv1.ServiceCIDRSpec{
 			CIDRs: cidrs,
 		},
 	}, metav1.CreateOptions{})

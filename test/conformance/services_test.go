@@ -14,8 +14,8 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-func services() behaviours {
-	return behaviours{
+func services() behaviors {
+	return behaviors{
 		"status":                       statusOfAService,
 		"deletion of a collection":     collectionOfServices,
 		"the server's own":             serviceOfTheServer,

@@ -15,8 +15,8 @@ import (
 
 const asTable = "application/json;as=Table;v=v1;g=meta.k8s.io"
 
-func tables() behaviours {
-	return behaviours{
+func tables() behaviors {
+	return behaviors{
 		"columns":         tableColumns,
 		"of Services":     tableOfServices,
 		"in chunks":       tablesInChunks,

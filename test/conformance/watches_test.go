@@ -19,8 +19,8 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-func watches() behaviours {
-	return behaviours{
+func watches() behaviors {
+	return behaviors{
 		"who is told what":                whoIsTold,
 		"from a version":                  watchFromVersion,
 		"again from where it ended":       watchAgain,
@@ -45,8 +45,8 @@ func (w *world) watchServices(options metav1.ListOptions) watch.Interface {
 	return w.watching(w.services().Watch(w.Context(), options))
 }
 
-// labelled makes a Service of a group.
-func (w *world) labelled(name, group string) *corev1.Service {
+// labeled makes a Service of a group.
+func (w *world) labeled(name, group string) *corev1.Service {
 	w.Helper()
 	return w.createService(newService(name, func(svc *corev1.Service) { svc.Labels = map[string]string{"group": group} }))
 }
@@ -75,7 +75,7 @@ func whoIsTold(w *world) {
 	a := w.watchServices(metav1.ListOptions{LabelSelector: "group=a"})
 	b := w.watchServices(metav1.ListOptions{LabelSelector: "group=b"})
 	both := w.watchServices(metav1.ListOptions{LabelSelector: "group in (a, b)"})
-	first := w.labelled("first", "a")
+	first := w.labeled("first", "a")
 	w.expect(a, watch.Added, first)
 	w.expect(both, watch.Added, first)
 	for i := range 2 {
@@ -86,20 +86,20 @@ func whoIsTold(w *world) {
 	w.ok("delete", w.services().Delete(w.Context(), "first", metav1.DeleteOptions{}))
 	w.expect(a, watch.Deleted, first)
 	w.expect(both, watch.Deleted, first)
-	second := w.labelled("second", "b")
+	second := w.labeled("second", "b")
 	w.expect(b, watch.Added, second)
 	w.expect(both, watch.Added, second)
 	w.ok("delete", w.services().Delete(w.Context(), "second", metav1.DeleteOptions{}))
 	w.expect(b, watch.Deleted, second)
 	w.expect(both, watch.Deleted, second)
-	third := w.labelled("third", "a")
+	third := w.labeled("third", "a")
 	w.expect(a, watch.Added, third)
 }
 
 // watchFromVersion: "should be able to start watching from a specific resource
 // version".
 func watchFromVersion(w *world) {
-	w.labelled("web", "a")
+	w.labeled("web", "a")
 	first := w.relabel("web", "mutation", "1")
 	second := w.relabel("web", "mutation", "2")
 	w.ok("delete", w.services().Delete(w.Context(), "web", metav1.DeleteOptions{}))
@@ -130,7 +130,7 @@ func watchAgain(w *world) {
 // requirements of the selector".
 func watchOfSelection(w *world) {
 	in := w.watchServices(metav1.ListOptions{LabelSelector: "group=a"})
-	w.expect(in, watch.Added, w.labelled("web", "a"))
+	w.expect(in, watch.Added, w.labeled("web", "a"))
 	w.expect(in, watch.Modified, w.relabel("web", "mutation", "1"))
 	left := w.relabel("web", "group", "none")
 	if gone := w.expect(in, watch.Deleted, nil); gone.Labels["group"] != "a" || gone.ResourceVersion != left.ResourceVersion {
@@ -219,7 +219,7 @@ func watchOfMetadata(w *world) {
 	w.ok("client", err)
 	resource := client.Resource(corev1.SchemeGroupVersion.WithResource("services")).Namespace(w.namespace)
 	in := w.watching(resource.Watch(w.Context(), metav1.ListOptions{}))
-	made := w.labelled("web", "a")
+	made := w.labeled("web", "a")
 	seen := w.next(in, watch.Added).(*metav1.PartialObjectMetadata)
 	if seen.UID != made.UID || seen.Labels["group"] != "a" || seen.ResourceVersion != made.ResourceVersion {
 		w.Errorf("watched %+v", seen)

@@ -33,8 +33,8 @@ const (
 	advertised     = "192.0.2.1"
 )
 
-// behaviours are what a server does, each by its name.
-type behaviours map[string]func(*world)
+// behaviors are what a server does, each by its name.
+type behaviors map[string]func(*world)
 
 // side is a server, as its administrator, and its etcd.
 type side struct {
@@ -42,8 +42,8 @@ type side struct {
 	etcd   *clientv3.Client
 }
 
-// world is where one behaviour is looked at: a server, and a namespace of the
-// behaviour's own.
+// world is where one behavior is looked at: a server, and a namespace of the
+// behavior's own.
 type world struct {
 	*testing.T
 	side

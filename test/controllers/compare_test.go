@@ -57,7 +57,7 @@ func createAllKinds(s *sides) {
 	s.createService("same-node", selectWeb(func(service *corev1.Service) {
 		service.Spec.TrafficDistribution = ptr.To(corev1.ServiceTrafficDistributionPreferSameNode)
 	}))
-	s.createService("labelled", selectWeb(func(service *corev1.Service) {
+	s.createService("labeled", selectWeb(func(service *corev1.Service) {
 		service.Labels = map[string]string{
 			"a": "b", discoveryv1.LabelManagedBy: "me", discoveryv1.LabelServiceName: "x", corev1.IsHeadlessService: "no",
 		}

@@ -33,7 +33,7 @@ func (f *fixture) createEveryKind() map[string]string {
 		"near": func(service *v1.Service) {
 			service.Spec.TrafficDistribution = ptr.To(corev1.ServiceTrafficDistributionPreferSameZone)
 		},
-		"labelled": func(service *v1.Service) {
+		"labeled": func(service *v1.Service) {
 			service.Labels = map[string]string{rules.LabelManagedBy: "me", discoveryv1.LabelManagedBy: "me", corev1.IsHeadlessService: ""}
 		},
 		"many":   func(service *v1.Service) { service.Spec.Selector = map[string]string{"app": "many"} },

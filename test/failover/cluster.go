@@ -72,7 +72,7 @@ func (c *cluster) pick(random *rand.Rand) *replica {
 
 // load lets clients make requests at a steady pace, and a load balancer look
 // after replicas, until stop is called. Who waits for an answer makes no other
-// request meanwhile. A request that is under way is not cancelled.
+// request meanwhile. A request that is under way is not canceled.
 func (c *cluster) load(t testing.TB, seed uint64, pace time.Duration) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())

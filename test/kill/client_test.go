@@ -147,7 +147,7 @@ func (c *client) write(l *life, number int) bool {
 	k := key{s.kind.resource, s.name}
 	c.journal.append(c.t, entry{Event: sent, Key: k, Verb: w.verb, Op: w.op}, w.object)
 
-	// A write under way is not cancelled by the end of the load: its answer is
+	// A write under way is not canceled by the end of the load: its answer is
 	// wanted, or that there is none.
 	ctx, cancel := context.WithTimeout(context.Background(), requestTime)
 	defer cancel()

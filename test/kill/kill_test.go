@@ -12,7 +12,7 @@
 // Besides SIGKILL the faults are: a disk that is slow to sync, and one that fails
 // to; copies of a data directory that were made while a server was writing, and
 // ones whose log has lost its end; connections that are reset in the middle of a
-// request, and requests that are cancelled at any time.
+// request, and requests that are canceled at any time.
 //
 // The environment can change a run:
 //

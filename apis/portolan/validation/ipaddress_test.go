@@ -76,13 +76,13 @@ func TestIPAddressUpdate(t *testing.T) {
 	held := func(ref *v1.ParentReference) { ref.UID = "u" }
 	removed := reservation("10.0.0.1")
 	removed.Spec.ParentRef = nil
-	labelled := reservation("10.0.0.1", held)
-	labelled.Labels = map[string]string{"a": "b"}
+	labeled := reservation("10.0.0.1", held)
+	labeled.Labels = map[string]string{"a": "b"}
 	for name, test := range map[string]struct {
 		address, old *v1.IPAddress
 		want         []string
 	}{
-		"labels": {address: labelled, old: reservation("10.0.0.1", held)},
+		"labels": {address: labeled, old: reservation("10.0.0.1", held)},
 		"name": {reservation("10.0.0.1", func(ref *v1.ParentReference) { ref.Name = "api" }), reservation("10.0.0.1"),
 			[]string{`spec.parentRef: Invalid value: {"Group":"","Resource":"services","Namespace":"default","Name":"api"}: field is immutable`}},
 		"adopted": {reservation("10.0.0.1", held), reservation("10.0.0.1"),

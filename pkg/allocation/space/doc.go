@@ -20,7 +20,7 @@
 //
 // # What is left out
 //
-// Locking: the caller serialises Take and Release against everything else;
+// Locking: the caller serializes Take and Release against everything else;
 // the other methods only read and may run beside each other, each Pick with a
 // source of randomness of its own. Holders: who has a number, and whether it
 // may be let go, is in the claims. Revisions, and whether a pick still stands

@@ -70,9 +70,9 @@ func TestHeldAddresses(t *testing.T) {
 		}
 	}
 
-	labelled := newAddress("10.96.0.10", "")
-	labelled.Labels = map[string]string{"a": "b"}
-	got, _, err := r.Update(ctx, labelled.Name, rest.DefaultUpdatedObjectInfo(labelled), rest.ValidateAllObjectFunc,
+	labeled := newAddress("10.96.0.10", "")
+	labeled.Labels = map[string]string{"a": "b"}
+	got, _, err := r.Update(ctx, labeled.Name, rest.DefaultUpdatedObjectInfo(labeled), rest.ValidateAllObjectFunc,
 		rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
 	if err != nil {
 		t.Fatalf("label of a claim whose holder's UID the client does not know: %v", err)

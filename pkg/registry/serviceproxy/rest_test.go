@@ -44,7 +44,7 @@ func TestConnect(t *testing.T) {
 		Pods: cluster(&asked),
 	}
 	service := &v1.Service{Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "web", Port: 80}}}}
-	var dialled []string
+	var dialed []string
 	for _, ip := range []string{"10.1.2.3", "::ffff:10.1.2.3", "fd00:1:0:0::3"} {
 		endpoints := &v1.Endpoints{Subsets: []corev1.EndpointSubset{{
 			Addresses: []corev1.EndpointAddress{{IP: "127.0.0.1"}, ofPodNamed(ip, "default", "web"), {IP: "10.9.9.9"}},
@@ -53,7 +53,7 @@ func TestConnect(t *testing.T) {
 		proxy := NewREST(getter{service}, getter{endpoints}, guard)
 		t.Cleanup(proxy.Destroy)
 		proxy.transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-			dialled = append(dialled, address)
+			dialed = append(dialed, address)
 			return new(net.Dialer).DialContext(ctx, network, backend.Listener.Addr().String())
 		}
 		ctx := request.WithNamespace(t.Context(), "default")
@@ -68,7 +68,7 @@ func TestConnect(t *testing.T) {
 			t.Errorf("%s: %d %s", ip, recorder.Code, recorder.Body)
 		}
 	}
-	if want := []string{"10.1.2.3:8080", "10.1.2.3:8080", "[fd00:1::3]:8080"}; !slices.Equal(dialled, want) {
-		t.Errorf("dialled %v, want %v", dialled, want)
+	if want := []string{"10.1.2.3:8080", "10.1.2.3:8080", "[fd00:1::3]:8080"}; !slices.Equal(dialed, want) {
+		t.Errorf("dialed %v, want %v", dialed, want)
 	}
 }

@@ -28,7 +28,7 @@ func newTransport() *http.Transport {
 		Proxy: func(*http.Request) (*url.URL, error) { return nil, nil },
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			if _, err := netip.ParseAddrPort(address); err != nil {
-				return nil, fmt.Errorf("only addresses are dialled: %w", err)
+				return nil, fmt.Errorf("only addresses are dialed: %w", err)
 			}
 			return dialer.DialContext(ctx, network, address)
 		},

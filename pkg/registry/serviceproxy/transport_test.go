@@ -8,13 +8,13 @@ import (
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 )
 
-func TestOnlyAddressesAreDialled(t *testing.T) {
+func TestOnlyAddressesAreDialed(t *testing.T) {
 	dial, err := utilnet.DialerFor(newTransport())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, address := range []string{"localhost:80", "example.com:80", "127.1:80", "0177.0.0.1:80", "2130706433:80", "127.0.0.1"} {
-		if _, err := dial(t.Context(), "tcp", address); err == nil || !strings.Contains(err.Error(), "only addresses are dialled") {
+		if _, err := dial(t.Context(), "tcp", address); err == nil || !strings.Contains(err.Error(), "only addresses are dialed") {
 			t.Errorf("%s: %v", address, err)
 		}
 	}

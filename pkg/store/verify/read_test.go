@@ -80,7 +80,7 @@ func TestRead(t *testing.T) {
 		put(t, client, serverKey(prefix, "servicecidrs", "kubernetes"), encode(t, mediaType, &want.ServiceCIDRs[0]))
 		put(t, client, serverKey(prefix, "nodeportranges", "kubernetes"), encode(t, mediaType, &want.NodePortRanges[0]))
 	}
-	// Neighbours that a careless prefix would read as well.
+	// Neighbors that a careless prefix would read as well.
 	put(t, client, "/store0/portolan.dev/servicesandmore/x", "garbage")
 	put(t, client, "/store0/portolan.dev/endpoints/default/web", "garbage")
 
