@@ -1,21 +1,23 @@
-// Package controllers runs what keeps Endpoints and EndpointSlices in line with
-// Services and Pods: three controllers, in one of the processes that could. With
-// a cluster a Lease of the cluster decides in which, without one a key in etcd
-// that users can't write.
+// Package controllers runs the three controllers that keep Endpoints and
+// EndpointSlices in line with Services and Pods. One process runs them at a time.
+// In a cluster that process is elected with a Lease of the cluster; a standalone
+// server elects with a key in etcd that users cannot write.
 //
 //	cluster    Pods, Nodes ─────┐
 //	                            ├─→ endpoint       ─→ Endpoints
 //	Portolan   Services ────────┼─→ endpointslice  ─→ EndpointSlices
 //	           Endpoints ───────┴─→ mirroring      ─→ EndpointSlices
 //
-// The packages below it: overlay is the clientset that makes the two sources one;
-// loop is a queue and its workers; membership finds the Services of a Pod, and
-// managed the slices of a Service; endpoint, endpointslice and mirroring are the
-// controllers. What Endpoints hold is worked out in pkg/controllers/rules and what slices
-// hold in k8s.io/endpointslice, both without any I/O.
+// The packages below it:
+//   - endpoint, endpointslice and mirroring are the controllers;
+//   - rules computes Endpoints, without I/O (k8s.io/endpointslice does so for slices);
+//   - portolanclient joins the two sources in one clientset;
+//   - reconcile runs workers on a queue;
+//   - selectors finds the Services of a Pod;
+//   - slicetracker finds the slices of a Service and whether the cache has them.
 //
-// A change is written once: a cache that has yet to see what was written is
-// waited for, and what would write the same again isn't written.
+// Each change is written once. A controller waits until its cache has delivered its own
+// last write, and skips a write that would change nothing.
 package controllers
 
 import (
@@ -46,31 +48,28 @@ import (
 	"github.com/portolan-dev/portolan/pkg/controllers/selectors"
 )
 
-// Config is what the controllers work with.
+// Config configures the controllers.
 type Config struct {
-	// Cluster has the Pods, the Nodes and the Lease, and events are recorded there.
+	// Cluster serves Pods, Nodes and the Lease, and stores the events.
 	Cluster kubernetes.Interface
-	// Portolan leads to where Services, Endpoints and EndpointSlices are served as
-	// portolan.dev/v1. It is nil where they are Cluster's own, under upstream's
-	// names.
+	// Portolan is the server of Services, Endpoints and EndpointSlices as
+	// portolan.dev/v1. If it is nil, Cluster serves them in the core API groups.
 	Portolan *rest.Config
-	// Unscheduled takes Pods that name no node as well, where nobody schedules
-	// them.
+	// Unscheduled includes Pods without a node, for servers that have no scheduler.
 	Unscheduled bool
-	// Loopback are the networks of loopback that the server accepts in endpoints.
+	// Loopback lists the loopback networks that the server accepts in endpoints.
 	Loopback []netip.Prefix
-	// Lock makes what decides which process runs the controllers. Nil is for the
-	// Lease that the options name. Otherwise that Lease is what earlier releases
-	// elect by.
+	// Lock makes the lock of the election. If it is nil, the election uses the Lease
+	// that the options name. Otherwise only earlier releases elect with that Lease.
 	Lock func(identity string) resourcelock.Interface
-	// Leadership is told which process that is. It may be nil.
+	// Leadership records the leader. It is optional.
 	Leadership *Leadership
 	Options    *Options
 }
 
-// Run runs the controllers until the context ends: whenever this process has
-// the lock, or all the time without leader election. It returns when all that
-// was begun is done and the lock is released.
+// Run runs the controllers while this process holds the lock, or always if leader
+// election is off. When the context ends, it waits for the workers, releases the lock
+// and returns.
 func Run(ctx context.Context, c Config) error {
 	client, scheme, err := c.client()
 	if err != nil {
@@ -88,13 +87,13 @@ func Run(ctx context.Context, c Config) error {
 	}
 	lead := func(ctx context.Context) {
 		if err := r.lead(ctx); err != nil {
-			klog.FromContext(ctx).Error(err, "The controllers can't run")
+			klog.FromContext(ctx).Error(err, "Failed to run the controllers")
 		}
 	}
 	leadership := cmp.Or(c.Leadership, NewLeadership())
 	config := c.Options.LeaderElection
 	if !config.LeaderElect {
-		leadership.runAlone(ctx, identity, lead)
+		leadership.runWithoutElection(ctx, identity, lead)
 		return nil
 	}
 	lock, err := resourcelock.New(config.ResourceLock, config.ResourceNamespace, config.ResourceName,
@@ -111,13 +110,13 @@ func Run(ctx context.Context, c Config) error {
 		lead = func(ctx context.Context) { previous.run(ctx, controllers) }
 		lock = c.Lock(identity)
 	}
-	lock = &checkedLock{Interface: lock, able: r.able, timeout: config.RenewDeadline.Duration, leadership: leadership}
+	lock = &checkedLock{Interface: lock, check: r.canReadServices, timeout: config.RenewDeadline.Duration, leadership: leadership}
 	election := election{config: config, lock: lock, leadership: leadership}
 	return election.run(ctx, lead)
 }
 
-// client is what the controllers read and write with, and the scheme tells what
-// the kinds are called there.
+// client returns the clientset of the controllers, and the scheme that maps its types
+// to the API groups that serve them.
 func (c Config) client() (kubernetes.Interface, *runtime.Scheme, error) {
 	if c.Portolan == nil {
 		return c.Cluster, clientgoscheme.Scheme, nil
@@ -139,23 +138,22 @@ func (r *runner) recorder(component string) record.EventRecorder {
 	return r.broadcaster.NewRecorder(r.scheme, corev1.EventSource{Component: component})
 }
 
-// able reads a Service by way of the server, which reads it from etcd. A process
-// that can't do so must not lead, although it may well reach the lock.
-func (r *runner) able(ctx context.Context) error {
+// canReadServices reads a Service through the server, which reads it from etcd. A
+// process that fails this check must not lead, even if it can reach the lock.
+func (r *runner) canReadServices(ctx context.Context) error {
 	_, err := r.client.CoreV1().Services(metav1.NamespaceDefault).Get(ctx, "kubernetes", metav1.GetOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("services can't be read: %w", err)
+		return fmt.Errorf("reading a Service: %w", err)
 	}
 	return nil
 }
 
-// controller is one of the controllers.
 type controller interface {
 	Run(ctx context.Context, workers int)
 }
 
-// lead runs the controllers until the context ends, and returns when they have.
-// Informers can't be started twice, so each term has its own.
+// lead runs the controllers until the context ends and all workers have returned.
+// Informers cannot be started twice, so each term makes new ones.
 func (r *runner) lead(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -172,9 +170,9 @@ func (r *runner) lead(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		return fmt.Errorf("caches: %w", err)
+		return fmt.Errorf("syncing caches: %w", err)
 	}
-	klog.FromContext(ctx).Info("The controllers run", "cachesTook", time.Since(started))
+	klog.FromContext(ctx).Info("Started the controllers", "cacheSync", time.Since(started))
 	var running sync.WaitGroup
 	for _, c := range controllers {
 		running.Go(func() { c.Run(ctx, r.options.Workers) })
@@ -190,14 +188,14 @@ func (r *runner) controllers(factory informers.SharedInformerFactory) ([]control
 		return nil, err
 	}
 	endpoints, err := endpoint.New(endpoint.Config{
-		Client: r.client, Informers: factory, Membership: index, Recorder: r.recorder(endpoint.Component),
+		Client: r.client, Informers: factory, Selectors: index, Recorder: r.recorder(endpoint.Component),
 		BatchPeriod: r.options.BatchPeriod, Loopback: r.loopback,
 	})
 	if err != nil {
 		return nil, err
 	}
 	slices, err := endpointslice.New(endpointslice.Config{
-		Client: r.client, Informers: factory, Membership: index, Recorder: r.recorder(endpointslice.Component),
+		Client: r.client, Informers: factory, Selectors: index, Recorder: r.recorder(endpointslice.Component),
 		MaxEndpoints: r.options.MaxEndpointsPerSlice, BatchPeriod: r.options.BatchPeriod, Loopback: r.loopback, Unscheduled: r.unscheduled,
 	})
 	if err != nil {
@@ -210,8 +208,8 @@ func (r *runner) controllers(factory informers.SharedInformerFactory) ([]control
 	return []controller{endpoints, slices, mirrors}, err
 }
 
-// trim drops from Pods and Nodes what no controller looks at, which is most of
-// them: the cache has all of the cluster.
+// trim removes the fields of Pods and Nodes that no controller reads. The cache holds
+// every Pod and Node of the cluster, and most of each object is unused.
 func trim(obj any) (any, error) {
 	switch o := obj.(type) {
 	case *corev1.Pod:

@@ -16,23 +16,24 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// election lets one of several processes run something.
+// election lets one process at a time run a function.
 type election struct {
 	config     config.LeaderElectionConfiguration
 	lock       resourcelock.Interface
 	leadership *Leadership
 }
 
-// newIdentity is the name of this process in an election.
+// newIdentity returns a unique name for this process: host name, "_" and a UUID, as in
+// upstream's components.
 func newIdentity() (string, error) {
 	host, err := os.Hostname()
 	if err != nil {
-		return "", fmt.Errorf("name of this machine: %w", err)
+		return "", fmt.Errorf("host name: %w", err)
 	}
 	return host + "_" + string(uuid.NewUUID()), nil
 }
 
-// run runs lead whenever this process has the lease, until the context ends.
+// run runs lead whenever this process holds the lease, until the context ends.
 func (e *election) run(ctx context.Context, lead func(context.Context)) error {
 	for ctx.Err() == nil {
 		if err := e.term(ctx, lead); err != nil {
@@ -42,12 +43,12 @@ func (e *election) run(ctx context.Context, lead func(context.Context)) error {
 	return nil
 }
 
-// term waits for the lease and runs lead for as long as this process has it. It
-// returns when lead has. The lease is released after that, never before, so that
-// two processes don't write at a time. The elector's own ReleaseOnCancel is off:
-// after it has failed to renew, it would release the lease while lead still runs.
+// term waits for the lease and runs lead while this process holds it. It releases the
+// lease only after lead has returned, so that two processes never write at a time. The
+// elector's own ReleaseOnCancel is off: after a failed renewal it would release the
+// lease while lead still runs.
 func (e *election) term(ctx context.Context, lead func(context.Context)) error {
-	// Lead may return before the context ends, and the term with it.
+	// If lead returns early, the term ends too.
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	var leading atomic.Bool
@@ -72,7 +73,7 @@ func (e *election) term(ctx context.Context, lead func(context.Context)) error {
 		return err
 	}
 	elector.Run(ctx)
-	// Without it lead, if it was about to start, finds its context ended.
+	// If the flag is not set, lead can only start with a context that has ended.
 	if leading.Load() {
 		<-stopped
 	}
@@ -82,12 +83,12 @@ func (e *election) term(ctx context.Context, lead func(context.Context)) error {
 	return nil
 }
 
-// release gives a lock up, if this process has it, so that the next one need not
-// wait for the end of the lease. A lock that can't be released ends by itself.
+// release releases the lock if this process holds it, so that another process need not
+// wait for the lease to expire. If that fails, the lease expires.
 func release(ctx context.Context, lock resourcelock.Interface, timeout time.Duration) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
-	// A renewal that was under way when the context ended may be stored later.
+	// A renewal that was in flight when the context ended can be stored in between.
 	err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
 		record, _, err := lock.Get(ctx)
 		if err != nil || record.HolderIdentity != lock.Identity() {
@@ -99,6 +100,6 @@ func release(ctx context.Context, lock resourcelock.Interface, timeout time.Dura
 		})
 	})
 	if err != nil {
-		klog.FromContext(ctx).Info("The lease isn't released, and held until it ends", "lock", lock.Describe(), "err", err)
+		klog.FromContext(ctx).Info("Failed to release the lease; it is held until it expires", "lock", lock.Describe(), "err", err)
 	}
 }

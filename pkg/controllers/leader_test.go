@@ -16,8 +16,8 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// TestStopsBeforeRelease ends a term in either way and looks at the lease while
-// what runs under it is still busy: nobody else may have it yet.
+// TestStopsBeforeRelease ends a term in either way while lead still runs, and wants
+// the lease to stay held until lead has returned.
 func TestStopsBeforeRelease(t *testing.T) {
 	tests := map[string]func(end context.CancelFunc, refuse *atomic.Bool){
 		"the process ends":           func(end context.CancelFunc, _ *atomic.Bool) { end() },
@@ -30,7 +30,7 @@ func TestStopsBeforeRelease(t *testing.T) {
 			cluster.PrependReactor("update", "leases", func(action clienttesting.Action) (bool, runtime.Object, error) {
 				lease := action.(clienttesting.UpdateAction).GetObject().(*coordinationv1.Lease)
 				// A renewal; a release has no holder.
-				return refuse.Load() && *lease.Spec.HolderIdentity != "", nil, errors.New("the cluster is away")
+				return refuse.Load() && *lease.Spec.HolderIdentity != "", nil, errors.New("the cluster is down")
 			})
 			config := NewOptions().LeaderElection
 			config.LeaseDuration = metav1.Duration{Duration: 3 * time.Second}
@@ -61,7 +61,7 @@ func TestStopsBeforeRelease(t *testing.T) {
 				stop(end, refuse)
 				<-held.Done()
 				if got := holder(); got != "a" {
-					t.Errorf("%q has the lease while the one before is busy", got)
+					t.Errorf("%q has the lease while the previous leader still runs", got)
 				}
 				end()
 			})

@@ -8,40 +8,41 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
-// Leadership is what this process knows about which process runs the
-// controllers.
+// Leadership records which process runs the controllers, as far as this process
+// knows. It is safe for concurrent use.
 type Leadership struct {
 	now func() time.Time
 
 	mu     sync.Mutex
 	record resourcelock.LeaderElectionRecord
-	// renewed is when the holder was last seen to renew, at first when this
-	// process began to look.
+	// renewed is the time of the last renewal that was observed. It starts at the time
+	// of construction.
 	renewed time.Time
-	here    bool
-	// alone says that there is no election.
-	alone bool
+	// here is set while this process leads.
+	here bool
+	// unelected is set if there is no election.
+	unelected bool
 }
 
-// NewLeadership knows no leader yet.
+// NewLeadership returns a Leadership without a leader.
 func NewLeadership() *Leadership {
 	return &Leadership{now: time.Now, renewed: time.Now()}
 }
 
-// Leader is the process that runs the controllers.
+// Leader describes the process that runs the controllers.
 type Leader struct {
-	// Identity is empty if no process has the lock.
+	// Identity is empty if no process holds the lock.
 	Identity string
-	// Lease is how long the lock stays the leader's without a renewal, as the
-	// leader claims; 0 if there is no election.
+	// Lease is the duration of the lease, as the leader wrote it. It is 0 if there is
+	// no election.
 	Lease time.Duration
-	// Silent is how long ago the leader was last seen to renew.
+	// Silent is the time since the last renewal that was observed.
 	Silent time.Duration
-	// Here says that it is this process.
+	// Here reports whether this process is the leader.
 	Here bool
 }
 
-// Leader is the leader as this process last saw it.
+// Leader returns the leader as this process last observed it.
 func (l *Leadership) Leader() Leader {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -50,13 +51,13 @@ func (l *Leadership) Leader() Leader {
 		Lease:    time.Duration(l.record.LeaseDurationSeconds) * time.Second,
 		Here:     l.here,
 	}
-	if !l.alone {
+	if !l.unelected {
 		leader.Silent = l.now().Sub(l.renewed)
 	}
 	return leader
 }
 
-// observe takes note of a record that was read or written.
+// observe records the content of the lock after a read or write.
 func (l *Leadership) observe(record resourcelock.LeaderElectionRecord) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -70,7 +71,7 @@ func (l *Leadership) observe(record resourcelock.LeaderElectionRecord) {
 	l.record = record
 }
 
-// run notes that this process leads while lead runs.
+// run runs lead and records that this process leads meanwhile.
 func (l *Leadership) run(ctx context.Context, lead func(context.Context)) {
 	set := func(here bool) {
 		l.mu.Lock()
@@ -82,20 +83,20 @@ func (l *Leadership) run(ctx context.Context, lead func(context.Context)) {
 	lead(ctx)
 }
 
-// runAlone notes that this process leads without an election.
-func (l *Leadership) runAlone(ctx context.Context, identity string, lead func(context.Context)) {
+// runWithoutElection is run for a process that leads without an election.
+func (l *Leadership) runWithoutElection(ctx context.Context, identity string, lead func(context.Context)) {
 	l.mu.Lock()
-	l.alone, l.record.HolderIdentity = true, identity
+	l.unelected, l.record.HolderIdentity = true, identity
 	l.mu.Unlock()
 	l.run(ctx, lead)
 }
 
-// checkedLock is a lock that this process only takes and keeps while it can do
-// the work, and in which a lease of absurd length counts as one of MaxLease.
+// checkedLock is a lock that this process acquires and renews only while check
+// succeeds. It reads a lease that is longer than MaxLease as one of MaxLease.
 type checkedLock struct {
 	resourcelock.Interface
-	// able is an error if this process can't do the work.
-	able       func(context.Context) error
+	// check returns an error if this process cannot do the leader's work.
+	check      func(context.Context) error
 	timeout    time.Duration
 	leadership *Leadership
 }
@@ -124,9 +125,9 @@ func (l *checkedLock) write(ctx context.Context, record resourcelock.LeaderElect
 	write func(context.Context, resourcelock.LeaderElectionRecord) error) error {
 	ctx, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
-	// A record without a holder releases the lock.
+	// A record without a holder releases the lock, which needs no check.
 	if record.HolderIdentity != "" {
-		if err := l.able(ctx); err != nil {
+		if err := l.check(ctx); err != nil {
 			return err
 		}
 	}

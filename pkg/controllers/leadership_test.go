@@ -28,7 +28,7 @@ func leaseLock(t *testing.T, client kubernetes.Interface, identity string) resou
 	return lock
 }
 
-// write puts into the Lease that somebody has it.
+// write records a holder in the Lease.
 func write(t *testing.T, client kubernetes.Interface, holder string, seconds int, renewed time.Time) {
 	t.Helper()
 	lock := leaseLock(t, client, holder)
@@ -55,14 +55,14 @@ func readLease(t *testing.T, client kubernetes.Interface) coordinationv1.LeaseSp
 	return lease.Spec
 }
 
-// TestLeaseOf68Years has somebody write into the lock of a cluster that the lock
-// is theirs for 68 years. It is MaxLease, and shows all that while.
+// TestLeaseOf68Years holds the lock of a cluster with a lease of 68 years. The lease
+// counts as MaxLease, and its holder is reported as the leader meanwhile.
 func TestLeaseOf68Years(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, leadership := fake.NewClientset(), NewLeadership()
 		write(t, client, "someone-else", absurd, time.Now())
 		lock := &checkedLock{
-			Interface: leaseLock(t, client, "a"), able: func(context.Context) error { return nil },
+			Interface: leaseLock(t, client, "a"), check: func(context.Context) error { return nil },
 			timeout: time.Second, leadership: leadership,
 		}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -83,17 +83,17 @@ func TestLeaseOf68Years(t *testing.T) {
 	})
 }
 
-// TestUnableLeader has a leader that reaches its lock and can't do the work any
-// more: it gives the lock up, and only takes it again when it can.
+// TestUnableLeader lets the check of a leader fail while the lock is reachable. The
+// leader releases the lock and acquires it only once the check succeeds again.
 func TestUnableLeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, leadership := fake.NewClientset(), NewLeadership()
 		unableUntil := time.Time{}
 		lock := &checkedLock{
 			Interface: leaseLock(t, client, "a"), timeout: time.Second, leadership: leadership,
-			able: func(context.Context) error {
+			check: func(context.Context) error {
 				if time.Now().Before(unableUntil) {
-					return errors.New("etcd is away")
+					return errors.New("etcd is down")
 				}
 				return nil
 			},
@@ -129,8 +129,7 @@ func TestUnableLeader(t *testing.T) {
 	})
 }
 
-// TestPreviousLease has a leader start while the Lease of earlier releases is in
-// every state.
+// TestPreviousLease starts a leader with every state of the Lease of earlier releases.
 func TestPreviousLease(t *testing.T) {
 	o := NewOptions().LeaderElection
 	now := func(offset time.Duration) func() time.Time { return func() time.Time { return time.Now().Add(offset) } }
@@ -161,13 +160,13 @@ func TestPreviousLease(t *testing.T) {
 					if waited := time.Since(started); waited != test.waits {
 						t.Errorf("the controllers started after %v, want %v", waited, test.waits)
 					}
-					// Whatever is written there, the leader takes it back.
+					// The leader takes the Lease back, whatever is written there.
 					write(t, client, "someone-else", absurd, time.Now())
 					time.Sleep(2 * o.RetryPeriod.Duration)
 					if holder := *readLease(t, client).HolderIdentity; holder != "new" {
 						t.Errorf("%q has the Lease", holder)
 					}
-					// An earlier release never sees it end.
+					// An earlier release never sees the Lease expire.
 					for range 20 {
 						time.Sleep(time.Second)
 						lease := readLease(t, client)

@@ -13,26 +13,25 @@ import (
 	configoptions "k8s.io/component-base/config/options"
 )
 
-// MaxLease is the longest that a lease can be. A longer one in the lock counts as
-// this: no process of Portolan wrote it.
+// MaxLease is the longest duration of a lease. A longer one was not written by Portolan
+// and counts as MaxLease.
 const MaxLease = 10 * time.Minute
 
-// Options are what the flags say. Their names, defaults and bounds are
-// kube-controller-manager's where it has the same.
+// Options holds the flags of the controllers. Where kube-controller-manager has the
+// same flag, name, default and bounds are the same.
 type Options struct {
 	LeaderElection config.LeaderElectionConfiguration
-	// Workers is how many Services each controller works on at a time.
+	// Workers is the number of Services that each controller syncs concurrently.
 	Workers int
-	// BatchPeriod is how long changes of Pods are let collect before they are
-	// written.
+	// BatchPeriod is the time for which Pod changes are batched into one write.
 	BatchPeriod time.Duration
-	// MaxEndpointsPerSlice is how many endpoints a slice has at most.
+	// MaxEndpointsPerSlice is the most endpoints that a slice made from Pods holds.
 	MaxEndpointsPerSlice int32
-	// MaxMirrored is how many addresses of a subset of Endpoints are mirrored.
+	// MaxMirrored is the most addresses of one Endpoints subset that are mirrored.
 	MaxMirrored int32
 }
 
-// NewOptions makes options with the defaults.
+// NewOptions returns options with defaults.
 func NewOptions() *Options {
 	return &Options{
 		LeaderElection: config.LeaderElectionConfiguration{
@@ -50,20 +49,20 @@ func NewOptions() *Options {
 	}
 }
 
-// AddFlags adds the flags.
+// AddFlags adds the flags to fs.
 func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.IntVar(&o.Workers, "concurrent-endpoint-syncs", o.Workers,
-		"How many Services each controller works on at a time.")
+		"The number of Services that each controller syncs concurrently.")
 	fs.DurationVar(&o.BatchPeriod, "endpoint-updates-batch-period", o.BatchPeriod,
-		"How long changes of Pods are let collect before Endpoints and EndpointSlices are written. Longer means fewer writes, and later ones.")
+		"How long Pod changes are batched before Endpoints and EndpointSlices are written. A longer period means fewer but later writes.")
 	fs.Int32Var(&o.MaxEndpointsPerSlice, "max-endpoints-per-slice", o.MaxEndpointsPerSlice,
-		"How many endpoints an EndpointSlice made from Pods has at most.")
+		"The maximum number of endpoints in an EndpointSlice made from Pods.")
 	fs.Int32Var(&o.MaxMirrored, "mirroring-max-endpoints-per-subset", o.MaxMirrored,
-		"How many addresses of each subset of Endpoints written by hand are mirrored to EndpointSlices at most.")
+		"The maximum number of addresses that are mirrored to EndpointSlices from each subset of handwritten Endpoints.")
 	configoptions.BindLeaderElectionFlags(&o.LeaderElection, fs)
 }
 
-// Validate looks for everything that is wrong with the options.
+// Validate returns all errors in the options.
 func (o *Options) Validate() []error {
 	var errs []error
 	between := func(flag string, value, min, max int) {
@@ -81,8 +80,8 @@ func (o *Options) Validate() []error {
 		return errs
 	}
 	election := o.LeaderElection
-	// A Lease counts in seconds: without the rest it could end before who has it
-	// has given up.
+	// A Lease stores whole seconds. Rounded down, it could expire before its holder
+	// stops.
 	if election.LeaseDuration.Duration%time.Second != 0 {
 		errs = append(errs, errors.New("--leader-elect-lease-duration must be whole seconds"))
 	}

@@ -13,36 +13,36 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// previousLease is the Lease by which replicas of earlier releases elect, where
-// this release elects in etcd. The leader keeps it, so that during an upgrade or
-// a downgrade no such replica runs the controllers too. Nothing of the leader's
-// own depends on it: users can write it.
+// previousLease is the Lease with which replicas of earlier releases elect their
+// leader; this release elects in etcd. The leader holds the Lease too, so that during an
+// upgrade or downgrade no earlier replica runs the controllers at the same time. The
+// leader never depends on the Lease, because users can write it.
 type previousLease struct {
 	lock   resourcelock.Interface
 	config config.LeaderElectionConfiguration
 }
 
-// run runs lead while the Lease is kept. A replica that had the Lease notices
-// within its renew deadline that it lost it, so lead waits for a lease duration
-// then, and for no longer whatever is in the Lease.
+// run runs lead and holds the Lease meanwhile. If it takes the Lease from another
+// replica, it first waits for one lease duration: that replica notices the loss within
+// its renew deadline. It never waits longer, whatever the Lease says.
 func (p *previousLease) run(ctx context.Context, lead func(context.Context)) {
-	taken := false
+	takenOver := false
 	_ = wait.PollUntilContextTimeout(ctx, p.config.RetryPeriod.Duration, p.config.LeaseDuration.Duration, true,
 		func(ctx context.Context) (bool, error) {
-			fromOther, err := p.keep(ctx)
+			fromOther, err := p.hold(ctx)
 			if fromOther {
 				klog.FromContext(ctx).Info("A replica of an earlier release runs the controllers; waiting until it has stopped",
 					"lock", p.lock.Describe())
 			}
-			taken = taken || fromOther
-			return err == nil && !taken, nil
+			takenOver = takenOver || fromOther
+			return err == nil && !takenOver, nil
 		})
-	keepCtx, stop := context.WithCancel(ctx)
-	var keeping sync.WaitGroup
-	keeping.Go(func() {
-		wait.UntilWithContext(keepCtx, func(ctx context.Context) {
-			if _, err := p.keep(ctx); err != nil && ctx.Err() == nil {
-				klog.FromContext(ctx).V(2).Info("The Lease of earlier releases isn't kept", "lock", p.lock.Describe(), "err", err)
+	holdCtx, stop := context.WithCancel(ctx)
+	var holding sync.WaitGroup
+	holding.Go(func() {
+		wait.UntilWithContext(holdCtx, func(ctx context.Context) {
+			if _, err := p.hold(ctx); err != nil && ctx.Err() == nil {
+				klog.FromContext(ctx).V(2).Info("Failed to hold the Lease of earlier releases", "lock", p.lock.Describe(), "err", err)
 			}
 		}, p.config.RetryPeriod.Duration)
 	})
@@ -50,13 +50,13 @@ func (p *previousLease) run(ctx context.Context, lead func(context.Context)) {
 		lead(ctx)
 	}
 	stop()
-	keeping.Wait()
+	holding.Wait()
 	release(ctx, p.lock, p.config.RenewDeadline.Duration)
 }
 
-// keep makes the Lease this process's if it isn't, and renews it now and then.
-// It says whether another process had it, and renewed it a short while ago.
-func (p *previousLease) keep(ctx context.Context) (fromOther bool, err error) {
+// hold acquires the Lease, or renews it once a third of its duration has passed. It
+// reports whether it took an unexpired Lease from another process.
+func (p *previousLease) hold(ctx context.Context) (fromOther bool, err error) {
 	now := metav1.Now()
 	wanted := resourcelock.LeaderElectionRecord{
 		HolderIdentity: p.lock.Identity(), LeaseDurationSeconds: int(p.config.LeaseDuration.Seconds()), AcquireTime: now, RenewTime: now,

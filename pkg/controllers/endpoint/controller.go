@@ -1,11 +1,10 @@
-// Package endpoint makes Endpoints out of the Pods that Services select. What
-// they hold is decided by pkg/controllers/rules; here is when, and how it is written.
+// Package endpoint writes the Endpoints of Services from the Pods that they select.
+// Package rules computes the content; this package decides when to write it.
 //
-// Services without a selector and those of type ExternalName are left alone,
-// with whatever Endpoints they have (kubernetes #105986). Endpoints whose Service
-// is gone are deleted if this controller made them; upstream deletes those that
-// were made by hand as well, when it starts, since it has no transaction in
-// which they go together.
+// The controller does not touch the Endpoints of Services without a selector or of
+// type ExternalName (kubernetes #105986). It deletes Endpoints whose Service is gone
+// if it wrote them. Upstream also deletes handwritten ones at startup, because it
+// has no transaction that deletes them with their Service.
 package endpoint
 
 import (
@@ -29,26 +28,26 @@ import (
 	"github.com/portolan-dev/portolan/pkg/controllers/selectors"
 )
 
-// Component is whom events are from.
+// Component is the source of the controller's events.
 const Component = rules.ManagedBy
 
-// settle is how long what others do to Endpoints is let collect before it is put
-// right, as it is for slices. Upstream waits for the next change of a Pod.
-const settle = time.Second
+// foreignWriteDelay is the time for which writes of others are batched before they are
+// reverted, as for slices. Upstream reverts them with the next change of a Pod.
+const foreignWriteDelay = time.Second
 
-// Config is what the controller works with.
+// Config configures the controller.
 type Config struct {
-	Client     kubernetes.Interface
-	Informers  informers.SharedInformerFactory
-	Membership selectors.Index
-	Recorder   record.EventRecorder
-	// Loopback are the networks of loopback that endpoints may be in.
+	Client    kubernetes.Interface
+	Informers informers.SharedInformerFactory
+	Selectors selectors.Index
+	Recorder  record.EventRecorder
+	// Loopback lists the loopback networks that are valid in endpoints.
 	Loopback []netip.Prefix
-	// BatchPeriod is how long changes of Pods are let collect.
+	// BatchPeriod is the time for which Pod changes are batched.
 	BatchPeriod time.Duration
 }
 
-// Controller keeps the Endpoints of Services with selectors.
+// Controller writes the Endpoints of Services with a selector.
 type Controller struct {
 	client    kubernetes.Interface
 	recorder  record.EventRecorder
@@ -61,8 +60,8 @@ type Controller struct {
 	loop      *reconcile.Loop
 }
 
-// New makes the controller and registers what it listens to with the informers,
-// which must not have been started.
+// New makes a controller and adds its event handlers to the informers, which must not
+// have been started.
 func New(c Config) (*Controller, error) {
 	core := c.Informers.Core().V1()
 	controller := &Controller{
@@ -96,31 +95,30 @@ func New(c Config) (*Controller, error) {
 		},
 		UpdateFunc: func(old, new any) {
 			if e := new.(*corev1.Endpoints); ours(old.(*corev1.Endpoints)) || ours(e) {
-				controller.lookAgain(e, max(settle, c.BatchPeriod))
+				controller.requeueForeignWrite(e, max(foreignWriteDelay, c.BatchPeriod))
 			}
 		},
 		DeleteFunc: enqueue,
 	}); err != nil {
 		return nil, err
 	}
-	_, err := core.Pods().Informer().AddEventHandler(c.Membership.Handler(func(key string) {
+	_, err := core.Pods().Informer().AddEventHandler(c.Selectors.Handler(func(key string) {
 		controller.loop.AddAfter(key, c.BatchPeriod)
 	}))
 	return controller, err
 }
 
-// Run works until the context ends and returns when all is done. The informers
-// must have synced.
+// Run runs the workers until the context ends. The informers must have synced.
 func (c *Controller) Run(ctx context.Context, workers int) { c.loop.Run(ctx, workers) }
 
 func ours(e *corev1.Endpoints) bool { return e.Labels[rules.LabelManagedBy] == rules.ManagedBy }
 
-// lookAgain gives Endpoints a turn in a while if it was somebody else who changed
-// them. That isn't known before: the event of a write of this controller may come
-// before the answer to it.
-func (c *Controller) lookAgain(e *corev1.Endpoints, delay time.Duration) {
+// requeueForeignWrite requeues Endpoints, after a delay, if another writer changed
+// them. It cannot tell earlier: the event of the controller's own write can arrive
+// before the response.
+func (c *Controller) requeueForeignWrite(e *corev1.Endpoints, delay time.Duration) {
 	time.AfterFunc(delay, func() {
-		if !c.written.before(e) {
+		if !c.written.includes(e) {
 			c.loop.Add(cache.MetaObjectToName(e).String())
 		}
 	})
@@ -136,7 +134,7 @@ func (c *Controller) sync(ctx context.Context, key string) error {
 	if err != nil {
 		return err
 	}
-	if !c.written.seen(key) {
+	if !c.written.observed(key) {
 		return reconcile.ErrStale
 	}
 	current, err := c.endpoints.Endpoints(name.Namespace).Get(name.Name)
@@ -162,7 +160,7 @@ func (c *Controller) sync(ctx context.Context, key string) error {
 		return err
 	}
 	trigger := c.triggers.ComputeEndpointLastChangeTriggerTime(service.Namespace, service, pods)
-	// The controller of slices records what is left out.
+	// The endpointslice controller records the events about invalid Pods.
 	usable, _ := rules.AllUsable(pods, c.loopback)
 	desired, changed := rules.Desired(service, usable, current, trigger)
 	if !changed {
@@ -177,10 +175,10 @@ func (c *Controller) sync(ctx context.Context, key string) error {
 func (c *Controller) create(ctx context.Context, desired *corev1.Endpoints) error {
 	stored, err := c.client.CoreV1().Endpoints(desired.Namespace).Create(ctx, desired, metav1.CreateOptions{})
 	if err == nil {
-		c.written.note(stored)
+		c.written.record(stored)
 		return nil
 	}
-	// It would be refused again and again, and goes with the namespace.
+	// A retry would fail too, until the namespace is gone and the Service with it.
 	if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 		return nil
 	}
@@ -192,7 +190,7 @@ func (c *Controller) create(ctx context.Context, desired *corev1.Endpoints) erro
 func (c *Controller) update(ctx context.Context, desired *corev1.Endpoints) error {
 	stored, err := c.client.CoreV1().Endpoints(desired.Namespace).Update(ctx, desired, metav1.UpdateOptions{})
 	if err == nil {
-		c.written.note(stored)
+		c.written.record(stored)
 		return nil
 	}
 	c.recorder.Eventf(desired, corev1.EventTypeWarning, "FailedToUpdateEndpoint",
@@ -200,14 +198,14 @@ func (c *Controller) update(ctx context.Context, desired *corev1.Endpoints) erro
 	return err
 }
 
-// deleteOrphan deletes Endpoints of a Service that is gone. They go with the
-// Service, in its own transaction, but what this controller wrote at the same
-// moment may have come after that.
+// deleteOrphan deletes Endpoints whose Service is gone. The transaction that deletes a
+// Service deletes its Endpoints, but a concurrent write of this controller can create
+// them again.
 func (c *Controller) deleteOrphan(ctx context.Context, orphan *corev1.Endpoints) error {
 	if orphan == nil || !ours(orphan) {
 		return nil
 	}
-	// The cache of Services may be behind that of Endpoints.
+	// The cache of Services can lag behind the cache of Endpoints.
 	if _, err := c.client.CoreV1().Services(orphan.Namespace).Get(ctx, orphan.Name, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// cacheAt is a cache that has seen everything up to a version.
+// cacheAt is a cache at a resource version.
 type cacheAt struct{ version string }
 
 func (c *cacheAt) LastStoreSyncResourceVersion() string { return c.version }
@@ -19,32 +19,32 @@ func TestWritten(t *testing.T) {
 	at := func(version string) *corev1.Endpoints {
 		return &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web", ResourceVersion: version}}
 	}
-	if !w.seen("shop/web") || w.before(at("7")) {
+	if !w.observed("shop/web") || w.includes(at("7")) {
 		t.Error("nothing was written")
 	}
-	w.note(at("10"))
-	if w.seen("shop/web") || !w.seen("shop/other") {
-		t.Error("the cache is behind for what was written, and only for that")
+	w.record(at("10"))
+	if w.observed("shop/web") || !w.observed("shop/other") {
+		t.Error("the cache must lag behind shop/web only")
 	}
-	if !w.before(at("10")) || !w.before(at("9")) || w.before(at("11")) {
-		t.Error("what somebody else has written is what is later than 10")
+	if !w.includes(at("10")) || !w.includes(at("9")) || w.includes(at("11")) {
+		t.Error("only versions after 10 are foreign")
 	}
 	store.version = "10"
-	if !w.seen("shop/web") || !w.before(at("10")) {
+	if !w.observed("shop/web") || !w.includes(at("10")) {
 		t.Error("the cache has caught up")
 	}
-	// A store that was restored from a backup counts from an earlier version.
+	// The resource version of a store restored from a backup is lower.
 	store.version = "3"
-	if w.seen("shop/web") {
+	if w.observed("shop/web") {
 		t.Error("the cache is behind again")
 	}
-	w.patience = time.Nanosecond
-	if !w.seen("shop/web") || w.before(at("10")) {
-		t.Error("a cache that stays behind isn't waited for without end")
+	w.maxLag = time.Nanosecond
+	if !w.observed("shop/web") || w.includes(at("10")) {
+		t.Error("the wait for a lagging cache must end")
 	}
-	w.note(at("4"))
+	w.record(at("4"))
 	w.forget("shop/web")
-	if !w.seen("shop/web") || len(w.writes) != 0 {
-		t.Error("something is left of what was forgotten")
+	if !w.observed("shop/web") || len(w.writes) != 0 {
+		t.Error("forget left a record")
 	}
 }

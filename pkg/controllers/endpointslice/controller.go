@@ -1,9 +1,9 @@
-// Package endpointslice makes EndpointSlices out of the Pods that Services
-// select. What they hold is decided by k8s.io/endpointslice; here is when, and
-// what becomes of slices whose Service is gone.
+// Package endpointslice writes the EndpointSlices of Services from the Pods that they
+// select. Package k8s.io/endpointslice computes the content; this package decides when
+// to write it, and deletes slices whose Service is gone.
 //
-// Services without a selector and those of type ExternalName are left alone,
-// with whatever slices they have (kubernetes #105986).
+// The controller does not touch the slices of Services without a selector or of type
+// ExternalName (kubernetes #105986).
 package endpointslice
 
 import (
@@ -35,32 +35,32 @@ import (
 )
 
 const (
-	// ManagedBy is the value of the label endpointslice.kubernetes.io/managed-by:
-	// upstream's, since consumers and the API server's validation know that. The
-	// cluster's own controller has it too, but on slices of discovery.k8s.io.
+	// ManagedBy is the value of the label endpointslice.kubernetes.io/managed-by. It
+	// is upstream's, because consumers and upstream's validation know it. The
+	// cluster's own controller uses it too, but on slices of discovery.k8s.io.
 	ManagedBy = "endpointslice-controller.k8s.io"
-	// Component is whom events are from.
+	// Component is the source of the controller's events.
 	Component = "endpoint-slice-controller"
 )
 
-// Config is what the controller works with.
+// Config configures the controller.
 type Config struct {
-	Client     kubernetes.Interface
-	Informers  informers.SharedInformerFactory
-	Membership selectors.Index
-	Recorder   record.EventRecorder
-	// MaxEndpoints is how many a slice has at most.
+	Client    kubernetes.Interface
+	Informers informers.SharedInformerFactory
+	Selectors selectors.Index
+	Recorder  record.EventRecorder
+	// MaxEndpoints is the most endpoints that a slice holds.
 	MaxEndpoints int32
-	// Loopback are the networks of loopback that endpoints may be in.
+	// Loopback lists the loopback networks that are valid in endpoints.
 	Loopback []netip.Prefix
-	// BatchPeriod is how long changes of Pods are let collect.
+	// BatchPeriod is the time for which Pod changes are batched.
 	BatchPeriod time.Duration
-	// Unscheduled takes Pods that name no node as well, where nobody schedules
-	// them. In a cluster those don't run.
+	// Unscheduled includes Pods without a node, for servers that have no scheduler. In
+	// a cluster such Pods do not run.
 	Unscheduled bool
 }
 
-// Controller keeps the slices of Services with selectors.
+// Controller writes the slices of Services with a selector.
 type Controller struct {
 	client     kubernetes.Interface
 	recorder   record.EventRecorder
@@ -75,8 +75,8 @@ type Controller struct {
 	loop       *reconcile.Loop
 }
 
-// New makes the controller and registers what it listens to with the informers,
-// which must not have been started.
+// New makes a controller and adds its event handlers to the informers, which must not
+// have been started.
 func New(c Config) (*Controller, error) {
 	metrics.RegisterMetrics()
 	core := c.Informers.Core().V1()
@@ -96,12 +96,12 @@ func New(c Config) (*Controller, error) {
 	if err != nil {
 		return nil, err
 	}
-	if controller.topology, err = newTopology(core.Nodes(), c.Membership, controller.loop.Add); err != nil {
+	if controller.topology, err = newTopology(core.Nodes(), c.Selectors, controller.loop.Add); err != nil {
 		return nil, err
 	}
 	nodes := core.Nodes().Lister()
 	if c.Unscheduled {
-		nodes = noNode{nodes}
+		nodes = nodesOfUnscheduled{nodes}
 	}
 	controller.reconciler = endpointslice.NewReconciler(c.Client, nodes, c.MaxEndpoints, controller.slices.Tracker,
 		controller.topology.cache, c.Recorder, ManagedBy, endpointslice.WithPreferSameTrafficDistributionEnabled(true))
@@ -118,14 +118,13 @@ func New(c Config) (*Controller, error) {
 	}); err != nil {
 		return nil, err
 	}
-	_, err = core.Pods().Informer().AddEventHandler(c.Membership.Handler(func(key string) {
+	_, err = core.Pods().Informer().AddEventHandler(c.Selectors.Handler(func(key string) {
 		controller.loop.AddAfter(key, c.BatchPeriod)
 	}))
 	return controller, err
 }
 
-// Run works until the context ends and returns when all is done. The informers
-// must have synced.
+// Run runs the workers until the context ends. The informers must have synced.
 func (c *Controller) Run(ctx context.Context, workers int) {
 	var running sync.WaitGroup
 	running.Go(func() { c.topology.loop.Run(ctx, 1) })
@@ -180,9 +179,9 @@ func (c *Controller) syncService(ctx context.Context, key string) error {
 	return nil
 }
 
-// cleanUp forgets a Service that is gone and deletes the slices that are left of
-// it. They go with the Service, in its own transaction, but one that this
-// controller wrote at the same moment may have come after that.
+// cleanUp forgets a Service that is gone and deletes its remaining slices. The
+// transaction that deletes a Service deletes its slices, but a concurrent write of this
+// controller can create one afterward.
 func (c *Controller) cleanUp(ctx context.Context, name types.NamespacedName) error {
 	c.triggers.DeleteService(name.Namespace, name.Name)
 	c.reconciler.DeleteService(name.Namespace, name.Name)
@@ -192,7 +191,7 @@ func (c *Controller) cleanUp(ctx context.Context, name types.NamespacedName) err
 	if err != nil || len(left) == 0 {
 		return err
 	}
-	// The cache of Services may be behind that of slices.
+	// The cache of Services can lag behind the cache of slices.
 	if _, err := c.client.CoreV1().Services(name.Namespace).Get(ctx, name.Name, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 		return err
 	}
@@ -206,10 +205,10 @@ func (c *Controller) cleanUp(ctx context.Context, name types.NamespacedName) err
 	return nil
 }
 
-// noNode has a node for Pods that name none: one in no zone.
-type noNode struct{ corelisters.NodeLister }
+// nodesOfUnscheduled returns an empty Node, in no zone, for Pods without a node.
+type nodesOfUnscheduled struct{ corelisters.NodeLister }
 
-func (n noNode) Get(name string) (*corev1.Node, error) {
+func (n nodesOfUnscheduled) Get(name string) (*corev1.Node, error) {
 	if name == "" {
 		return &corev1.Node{}, nil
 	}

@@ -11,16 +11,16 @@ import (
 	"k8s.io/client-go/tools/record"
 )
 
-// maxRecorded is how many values one event names; an event has little space.
+// maxRecorded is the most values that one event names, to keep its message short.
 const maxRecorded = 3
 
-// leftOut records on Services what of their Pods is not in their endpoints, once
-// for each change of it.
+// leftOut records an event on a Service when values of its Pods are left out of its
+// endpoints because they are invalid. It records each message once.
 type leftOut struct {
 	recorder record.EventRecorder
 
 	mu sync.Mutex
-	// recorded is the last message of each Service that has one.
+	// recorded holds the last message of each Service that has one.
 	recorded map[types.NamespacedName]string
 }
 
@@ -43,7 +43,8 @@ func (l *leftOut) record(service *corev1.Service, errs field.ErrorList) {
 	}
 }
 
-// replace notes a message and says whether it is another one than before.
+// replace stores the message of a Service and reports whether it differs from the
+// previous one.
 func (l *leftOut) replace(name types.NamespacedName, message string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

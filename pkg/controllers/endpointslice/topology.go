@@ -15,8 +15,8 @@ import (
 	"github.com/portolan-dev/portolan/pkg/controllers/selectors"
 )
 
-// topology follows Nodes: the zones of endpoints come from them, and the hints
-// of Services that have topology-aware routing on.
+// topology watches Nodes. They determine the zones of endpoints and the hints of
+// Services that use topology-aware routing.
 type topology struct {
 	cache   *topologycache.TopologyCache
 	nodes   corelisters.NodeLister
@@ -24,7 +24,7 @@ type topology struct {
 	loop    *reconcile.Loop
 }
 
-// allNodes is the one key of the loop: what Nodes there are matters as a whole.
+// allNodes is the only key of the loop. Hints depend on all Nodes together.
 const allNodes = "nodes"
 
 func newTopology(informer coreinformers.NodeInformer, index selectors.Index, enqueue func(key string)) (*topology, error) {
@@ -38,21 +38,21 @@ func newTopology(informer coreinformers.NodeInformer, index selectors.Index, enq
 	_, err := informer.Informer().AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{
 		AddFunc: func(obj any, initial bool) {
 			t.loop.Add(allNodes)
-			// A Pod is no endpoint before its Node is known. Upstream finds
-			// out when it tries again.
+			// A Pod becomes an endpoint once its Node is known. Upstream learns
+			// of the Node with a retry.
 			if !initial {
 				onNode(obj.(*corev1.Node))
 			}
 		},
 		UpdateFunc: func(old, new any) {
 			was, is := old.(*corev1.Node), new.(*corev1.Node)
-			moved := was.Labels[corev1.LabelTopologyZone] != is.Labels[corev1.LabelTopologyZone]
-			if moved || ready(was) != ready(is) {
+			zoneChanged := was.Labels[corev1.LabelTopologyZone] != is.Labels[corev1.LabelTopologyZone]
+			if zoneChanged || ready(was) != ready(is) {
 				t.loop.Add(allNodes)
 			}
-			// A cloud provider may tell the zone late. Upstream leaves it out
-			// of the slices until something else about them changes.
-			if moved {
+			// A cloud provider can set the zone late. Upstream then omits it from
+			// the slices until something else in them changes.
+			if zoneChanged {
 				onNode(is)
 			}
 		},
@@ -61,7 +61,7 @@ func newTopology(informer coreinformers.NodeInformer, index selectors.Index, enq
 	return t, err
 }
 
-// sync gives Services a turn whose hints no longer fit the Nodes.
+// sync enqueues the Services whose hints no longer fit the Nodes.
 func (t *topology) sync(ctx context.Context, _ string) error {
 	nodes, err := t.nodes.List(labels.Everything())
 	if err != nil {

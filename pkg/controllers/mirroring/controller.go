@@ -1,10 +1,10 @@
-// Package mirroring makes EndpointSlices out of Endpoints that were written by
-// hand for Services without a selector, so that whoever reads slices needs not
-// read Endpoints as well (KEP-752). What the slices hold is decided by
-// pkg/controllers/rules.
+// Package mirroring mirrors handwritten Endpoints of Services without a selector to
+// EndpointSlices, so that clients need to read slices only (KEP-752). Package rules
+// computes the content of the slices.
 //
-// Endpoints with the label endpointslice.kubernetes.io/skip-mirror=true, and
-// those that a leader election lives in, are left out.
+// The controller skips Endpoints with the label
+// endpointslice.kubernetes.io/skip-mirror=true, and Endpoints that are the lock of a
+// leader election.
 package mirroring
 
 import (
@@ -30,23 +30,23 @@ import (
 	"github.com/portolan-dev/portolan/pkg/controllers/slicetracker"
 )
 
-// Component is whom events are from.
+// Component is the source of the controller's events.
 const Component = "endpoint-slice-mirroring-controller"
 
-// Config is what the controller works with.
+// Config configures the controller.
 type Config struct {
 	Client    kubernetes.Interface
 	Informers informers.SharedInformerFactory
 	Recorder  record.EventRecorder
-	// MaxEndpoints is how many addresses of a subset are mirrored at most.
+	// MaxEndpoints is the most addresses of a subset that are mirrored.
 	MaxEndpoints int32
-	// Loopback are the networks of loopback that endpoints may be in.
+	// Loopback lists the loopback networks that are valid in endpoints.
 	Loopback []netip.Prefix
-	// BatchPeriod is how long changes of slices are let collect.
+	// BatchPeriod is the time for which changes of slices by others are batched.
 	BatchPeriod time.Duration
 }
 
-// Controller keeps the slices that mirror Endpoints.
+// Controller writes the slices that mirror Endpoints.
 type Controller struct {
 	client       kubernetes.Interface
 	recorder     record.EventRecorder
@@ -58,8 +58,8 @@ type Controller struct {
 	loop         *reconcile.Loop
 }
 
-// New makes the controller and registers what it listens to with the informers,
-// which must not have been started.
+// New makes a controller and adds its event handlers to the informers, which must not
+// have been started.
 func New(c Config) (*Controller, error) {
 	core := c.Informers.Core().V1()
 	controller := &Controller{
@@ -113,11 +113,10 @@ func New(c Config) (*Controller, error) {
 	return controller, err
 }
 
-// Run works until the context ends and returns when all is done. The informers
-// must have synced.
+// Run runs the workers until the context ends. The informers must have synced.
 func (c *Controller) Run(ctx context.Context, workers int) { c.loop.Run(ctx, workers) }
 
-// mirrored says whether Endpoints are to be mirrored if their Service has no
+// mirrored reports whether Endpoints are mirrored, provided that their Service has no
 // selector.
 func mirrored(e *corev1.Endpoints) bool {
 	_, election := e.Annotations[resourcelock.LeaderElectionRecordAnnotationKey]
@@ -153,7 +152,8 @@ func (c *Controller) sync(ctx context.Context, key string) error {
 	return c.apply(ctx, source, rules.MirrorChanges(source, mirror.Groups, existing))
 }
 
-// read is the Endpoints and the Service of a name; nil is for what isn't there.
+// read returns the Endpoints and the Service of a name from the caches. An object that
+// does not exist is nil.
 func (c *Controller) read(name cache.ObjectName) (*corev1.Endpoints, *corev1.Service, error) {
 	source, err := c.endpoints.Endpoints(name.Namespace).Get(name.Name)
 	if apierrors.IsNotFound(err) {
@@ -171,11 +171,11 @@ func (c *Controller) read(name cache.ObjectName) (*corev1.Endpoints, *corev1.Ser
 
 func (c *Controller) apply(ctx context.Context, source *corev1.Endpoints, changes rules.Changes) error {
 	client := c.client.DiscoveryV1().EndpointSlices(source.Namespace)
-	// What is being deleted takes its slices along.
+	// Slices of Endpoints that are being deleted would be deleted with them.
 	if source.DeletionTimestamp == nil {
 		for _, slice := range changes.Create {
 			stored, err := client.Create(ctx, slice, metav1.CreateOptions{})
-			// It would be refused again and again, and all goes with the namespace.
+			// A retry would fail too, until the namespace and its objects are gone.
 			if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 				return nil
 			}
@@ -201,14 +201,14 @@ func (c *Controller) apply(ctx context.Context, source *corev1.Endpoints, change
 	return nil
 }
 
-// deleteAll deletes the slices of a name whose Endpoints aren't mirrored.
+// deleteAll deletes the slices of a name whose Endpoints are not mirrored.
 func (c *Controller) deleteAll(ctx context.Context, name types.NamespacedName) error {
 	c.slices.Forget(name)
 	left, err := c.slices.Of(name)
 	if err != nil || len(left) == 0 {
 		return err
 	}
-	// The caches of Services and Endpoints may be behind that of slices.
+	// The caches of Services and Endpoints can lag behind the cache of slices.
 	if needed, err := c.isNeeded(ctx, name); needed || err != nil {
 		return err
 	}
@@ -220,7 +220,8 @@ func (c *Controller) deleteAll(ctx context.Context, name types.NamespacedName) e
 	return nil
 }
 
-// isNeeded asks the server whether Endpoints are mirrored.
+// isNeeded reports whether the Endpoints are mirrored according to the server, not the
+// caches.
 func (c *Controller) isNeeded(ctx context.Context, name types.NamespacedName) (bool, error) {
 	service, err := c.client.CoreV1().Services(name.Namespace).Get(ctx, name.Name, metav1.GetOptions{})
 	if err != nil || service.Spec.Selector != nil {

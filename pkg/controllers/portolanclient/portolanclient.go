@@ -1,11 +1,10 @@
-// Package portolanclient makes the clientset that the controllers work with: that of a
-// cluster, but for Services, Endpoints and EndpointSlices, which are Portolan's.
+// Package portolanclient makes the clientset of the controllers. It reads and writes
+// Services, Endpoints and EndpointSlices in Portolan, and everything else in a cluster.
 //
-// Portolan's kinds have the fields and the wire format of upstream's, so their
-// upstream Go types are read from and written to portolan.dev/v1 as they are,
-// and informers, listers and k8s.io/endpointslice can be used with no adapters.
-// The one thing that differs on the wire is the API version of an owner, see
-// [inGroup].
+// Portolan's kinds have the fields and the wire format of upstream's kinds. The client
+// therefore reads and writes portolan.dev/v1 with upstream's Go types, and informers,
+// listers and k8s.io/endpointslice work without adapters. Only the API version of an
+// owner differs on the wire, see [groupSerializer].
 package portolanclient
 
 import (
@@ -20,16 +19,16 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// New makes the clientset of a cluster and of the Portolan that the
-// configuration leads to. It need not be the same server.
+// New makes a clientset of a cluster and of the Portolan server that the configuration
+// names. The two can be different servers.
 func New(cluster kubernetes.Interface, portolan *rest.Config) (kubernetes.Interface, error) {
 	config := rest.CopyConfig(portolan)
-	// The typed clients encode query parameters, which name no group, for the
-	// group version that is set here; they know only upstream's.
+	// The typed clients encode query parameters for this group version. Their scheme
+	// has only upstream's, and the parameters name no group.
 	config.GroupVersion = &corev1.SchemeGroupVersion
 	config.APIPath = "/apis/" + v1.GroupName
 	config.NegotiatedSerializer = newSerializer()
-	// Every answer about Endpoints warns that they are deprecated.
+	// Every response about Endpoints carries a deprecation warning.
 	config.WarningHandlerWithContext = rest.NoWarnings{}
 	if config.UserAgent == "" {
 		config.UserAgent = rest.DefaultKubernetesUserAgent()

@@ -15,8 +15,8 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// NewScheme makes a scheme in which upstream's Go types of Portolan's kinds are
-// portolan.dev/v1, so that a reference to such an object names the right group.
+// NewScheme returns a scheme that registers upstream's Go types of Portolan's kinds as
+// portolan.dev/v1, so that references to such objects name the right group.
 func NewScheme() *runtime.Scheme {
 	scheme := runtime.NewScheme()
 	scheme.AddKnownTypes(v1.SchemeGroupVersion,
@@ -25,7 +25,7 @@ func NewScheme() *runtime.Scheme {
 		&discoveryv1.EndpointSlice{}, &discoveryv1.EndpointSliceList{},
 	)
 	metav1.AddToGroupVersion(scheme, v1.SchemeGroupVersion)
-	// Status is v1 whatever the group.
+	// Status is in v1 for every group.
 	metav1.AddToGroupVersion(scheme, corev1.SchemeGroupVersion)
 	return scheme
 }
@@ -33,22 +33,22 @@ func NewScheme() *runtime.Scheme {
 func newSerializer() runtime.NegotiatedSerializer {
 	scheme := NewScheme()
 	codecs := rest.CodecFactoryForGeneratedClient(scheme, serializer.NewCodecFactory(scheme))
-	return inGroup{codecs.WithoutConversion()}
+	return groupSerializer{codecs.WithoutConversion()}
 }
 
-// inGroup writes objects as portolan.dev/v1, whatever group version is asked
-// for. Owners of slices are translated both ways: k8s.io/endpointslice knows its
-// Service as a v1 one and compares owners with that, while the garbage collector
-// of the cluster finds it in portolan.dev/v1 only.
-type inGroup struct {
+// groupSerializer encodes objects as portolan.dev/v1, whatever group version the client
+// requests. It translates the owners of slices in both directions:
+// k8s.io/endpointslice expects a v1 Service as the owner, but the cluster's garbage
+// collector finds the Service only in portolan.dev/v1.
+type groupSerializer struct {
 	runtime.NegotiatedSerializer
 }
 
-func (s inGroup) EncoderForVersion(serializer runtime.Encoder, _ runtime.GroupVersioner) runtime.Encoder {
+func (s groupSerializer) EncoderForVersion(serializer runtime.Encoder, _ runtime.GroupVersioner) runtime.Encoder {
 	return ownerEncoder{s.NegotiatedSerializer.EncoderForVersion(serializer, v1.SchemeGroupVersion)}
 }
 
-func (s inGroup) DecoderToVersion(serializer runtime.Decoder, version runtime.GroupVersioner) runtime.Decoder {
+func (s groupSerializer) DecoderToVersion(serializer runtime.Decoder, version runtime.GroupVersioner) runtime.Decoder {
 	return ownerDecoder{s.NegotiatedSerializer.DecoderToVersion(serializer, version)}
 }
 
@@ -84,8 +84,7 @@ func (d ownerDecoder) Decode(data []byte, defaults *schema.GroupVersionKind, int
 	return obj, kind, err
 }
 
-// renameOwners puts the owners that are Portolan's kinds from one API version
-// into another.
+// renameOwners changes the API version of owners that are Services or Endpoints.
 func renameOwners(slice *discoveryv1.EndpointSlice, from, to string) {
 	for i := range slice.OwnerReferences {
 		owner := &slice.OwnerReferences[i]

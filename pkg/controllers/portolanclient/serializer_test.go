@@ -14,8 +14,8 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// TestSerializer writes upstream's types as Portolan reads its own, in both
-// formats, and back.
+// TestSerializer encodes upstream's types in both formats, decodes them with Portolan's
+// own types, and does the reverse.
 func TestSerializer(t *testing.T) {
 	serializer := newSerializer()
 	owners := []metav1.OwnerReference{

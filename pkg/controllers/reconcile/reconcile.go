@@ -1,5 +1,4 @@
-// Package reconcile runs workers on a rate-limited queue of keys. A worker reconciles
-// something with the object of a key.
+// Package reconcile runs workers on a rate-limited queue of keys.
 package reconcile
 
 import (
@@ -13,25 +12,25 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// ErrStale says that a cache has yet to see what was written by the caller
-// itself, so that nothing can be decided yet.
-var ErrStale = errors.New("the cache is older than what was written")
+// ErrStale is returned by a Sync if a cache has not delivered the caller's own last
+// write. The key is requeued after a short delay.
+var ErrStale = errors.New("the cache is older than the last write")
 
 const (
-	// An item that failed is tried again after a time that doubles each time.
-	// It is never given up: what was refused may be accepted later.
+	// The delay before a failed key is retried doubles from firstRetry to lastRetry.
+	// Retries never stop, because a write that is rejected now can succeed later.
 	firstRetry, lastRetry = 100 * time.Millisecond, 5 * time.Minute
-	// All items together are retried at this rate, in 1/s, with such a burst.
+	// All keys together are retried at this rate (in 1/s) and with this burst.
 	retryRate, retryBurst = 50, 500
-	// A cache is behind for as long as an event takes.
+	// A cache lags for as long as an event takes to arrive, usually milliseconds.
 	firstStale, lastStale = 5 * time.Millisecond, time.Second
 )
 
-// Sync brings one thing in line with the object that the key names.
+// Sync reconciles the object that the key names.
 type Sync func(ctx context.Context, key string) error
 
-// Loop is a queue of keys and what is done with them. A key that is added
-// several times before its turn has one turn, and never two at a time.
+// Loop is a queue of keys and the function that workers call for each. The queue
+// deduplicates keys that wait, and no key is processed by two workers at a time.
 type Loop struct {
 	name  string
 	sync  Sync
@@ -39,7 +38,7 @@ type Loop struct {
 	stale workqueue.TypedRateLimiter[string]
 }
 
-// New makes a loop; the name is that of its queue in metrics.
+// New makes a loop. Name is the name of its queue in metrics.
 func New(name string, sync Sync) *Loop {
 	limiter := workqueue.NewTypedMaxOfRateLimiter(
 		workqueue.NewTypedItemExponentialFailureRateLimiter[string](firstRetry, lastRetry),
@@ -53,13 +52,13 @@ func New(name string, sync Sync) *Loop {
 	}
 }
 
-// Add gives a key a turn.
+// Add enqueues a key.
 func (l *Loop) Add(key string) { l.queue.Add(key) }
 
-// AddAfter gives a key a turn in a while.
+// AddAfter enqueues a key after a delay.
 func (l *Loop) AddAfter(key string, delay time.Duration) { l.queue.AddAfter(key, delay) }
 
-// Run works until the context ends, and returns when the last call has.
+// Run runs the workers until the context ends, and returns when all have stopped.
 func (l *Loop) Run(ctx context.Context, workers int) {
 	stop := context.AfterFunc(ctx, l.queue.ShutDown)
 	defer stop()
@@ -79,7 +78,7 @@ func (l *Loop) next(ctx context.Context) bool {
 		return false
 	}
 	defer l.queue.Done(key)
-	// A queue that is shut down still gives out what is in it.
+	// A queue that is shut down still returns the keys in it.
 	if ctx.Err() != nil {
 		return false
 	}
@@ -91,7 +90,7 @@ func (l *Loop) next(ctx context.Context) bool {
 	case errors.Is(err, ErrStale):
 		l.queue.AddAfter(key, l.stale.When(key))
 	default:
-		klog.FromContext(ctx).Info("Trying again later", "controller", l.name, "key", key, "err", err)
+		klog.FromContext(ctx).Info("Sync failed; retrying later", "controller", l.name, "key", key, "err", err)
 		l.queue.AddRateLimited(key)
 	}
 	return true

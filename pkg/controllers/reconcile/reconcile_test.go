@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestRun has keys that fail, that are too early and that are fine: each has
-// turns until it is fine.
+// TestRun adds keys that fail, that are stale and that succeed. Each is retried until
+// it succeeds.
 func TestRun(t *testing.T) {
 	var mu sync.Mutex
 	turns := map[string]int{}
@@ -39,8 +39,8 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestRunEnds has a queue that is full when the context ends: what has begun is
-// finished, and nothing else is begun.
+// TestRunEnds ends the context while keys are queued. Syncs that run finish, and no
+// other starts.
 func TestRunEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	begun, done := 0, 0

@@ -11,18 +11,18 @@ import (
 )
 
 const (
-	// LabelManagedBy says which controller writes an Endpoints object.
+	// LabelManagedBy is the label that names the controller of an Endpoints object.
 	LabelManagedBy = "endpoints.kubernetes.io/managed-by"
-	// ManagedBy is the value of that label on those made from Pods: upstream's,
-	// which the API server and others know.
+	// ManagedBy is the value of LabelManagedBy on Endpoints made from Pods. It is
+	// upstream's, because the API server and other programs know it.
 	ManagedBy = "endpoint-controller"
 
-	// truncated is the value of the annotation over-capacity.
+	// truncated is the value of the annotation endpoints.kubernetes.io/over-capacity.
 	truncated = "truncated"
 )
 
-// ignoringVersions compares by value, but for the resource versions of what
-// addresses refer to: a Pod's changes with every update of it.
+// ignoringVersions compares by value, except the resource versions in object
+// references: a Pod's resource version changes with each of its updates.
 var ignoringVersions = conversion.EqualitiesOrDie(
 	func(a, b corev1.ObjectReference) bool {
 		a.ResourceVersion, b.ResourceVersion = "", ""
@@ -31,10 +31,10 @@ var ignoringVersions = conversion.EqualitiesOrDie(
 	func(a, b metav1.Time) bool { return a.Equal(&b) },
 )
 
-// Desired is the Endpoints object of a Service with the given Pods. Current is
-// what is stored, nil if there is none; it is not changed. Trigger is when what
-// led to a change happened; zero if that isn't known. Changed is false if what
-// is stored will do: then only the time of the change would differ.
+// Desired returns the Endpoints object of a Service with the given Pods. Current is the
+// stored object, or nil; Desired does not modify it. Trigger is the time of the event
+// that caused the change, or zero if it is unknown. Changed is false if the stored
+// object differs from the desired one in the trigger time at most.
 func Desired(service *corev1.Service, pods []*corev1.Pod, current *corev1.Endpoints, trigger time.Time) (desired *corev1.Endpoints,
 	changed bool) {
 	subsets, over := truncate(Subsets(service, pods))
@@ -67,7 +67,8 @@ func Desired(service *corev1.Service, pods []*corev1.Pod, current *corev1.Endpoi
 	return desired, true
 }
 
-// labelsOf are the Service's and what tells its Endpoints from those of others.
+// labelsOf returns the labels of a Service's Endpoints: the Service's own, the
+// controller's, and a mark for headless Services.
 func labelsOf(service *corev1.Service) map[string]string {
 	labels := map[string]string{}
 	maps.Copy(labels, service.Labels)

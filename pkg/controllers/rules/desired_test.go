@@ -50,7 +50,7 @@ func newPod(name string, ready bool, change func(*corev1.Pod), ips ...string) *c
 	return pod
 }
 
-// show writes what matters of subsets: ports, addresses, those not ready.
+// show formats the ports, addresses and not ready addresses of subsets.
 func show(subsets []corev1.EndpointSubset) string {
 	text := ""
 	for _, subset := range subsets {
@@ -79,7 +79,8 @@ func showAddress(address corev1.EndpointAddress) string {
 
 func terminating(pod *corev1.Pod) { pod.DeletionTimestamp = ptr.To(metav1.Now()) }
 
-// named has a port named web in a container, in a sidecar, or in what is neither.
+// named adds a port named web to the container or the sidecar of a Pod, if wanted. An
+// init container always has one.
 func named(container, sidecar bool) func(*corev1.Pod) {
 	port := []corev1.ContainerPort{
 		{Name: "web", ContainerPort: 9000, Protocol: corev1.ProtocolUDP}, {Name: "web", ContainerPort: 9090, Protocol: corev1.ProtocolTCP},

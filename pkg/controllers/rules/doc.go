@@ -1,18 +1,13 @@
-// Package rules holds the rules by which the addresses of Pods become
-// Endpoints, and Endpoints written by hand become EndpointSlices.
+// Package rules computes Endpoints from Pods, and the EndpointSlices that mirror
+// handwritten Endpoints. Package k8s.io/endpointslice computes slices from Pods.
 //
-// Every rule is pure: it looks at a Service, its Pods and what is stored, and
-// returns what should be stored. The rules are those of upstream's endpoint
-// controller, of its endpointslicemirroring controller and of RepackSubsets
+// Every function is pure: it takes a Service, its Pods and the stored objects, and
+// returns the objects to store. The rules are upstream's: those of the endpoint
+// controller, the endpointslicemirroring controller and RepackSubsets
 // (k8s.io/kubernetes, pkg/controller/endpoint, pkg/controller/endpointslicemirroring
-// and pkg/api/v1/endpoints), except where a comment says that upstream has it
-// differently. One difference is everywhere: upstream orders ports and subsets
-// by a hash of how Go prints them, which changes from one release to the next
-// and makes every Endpoints object be written again (kubernetes #129652). Here
-// the order follows from the values, so that equal sets are equal objects.
-//
-// # What is left out
-//
-// The way from Pods to EndpointSlices: that is k8s.io/endpointslice. Reading and
-// writing: that is pkg/controllers.
+// and pkg/api/v1/endpoints). Comments name each difference. One concerns every
+// object: upstream orders ports and subsets by a hash of how Go prints them. That
+// hash changes between releases and causes a rewrite of every Endpoints object
+// (kubernetes #129652). Here the values themselves define the order, so that equal
+// sets give equal objects.
 package rules

@@ -13,27 +13,26 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// Mirrored is what EndpointSlices should hold for Endpoints written by hand.
+// Mirrored is the content of the EndpointSlices that mirror an Endpoints object.
 type Mirrored struct {
-	// Groups are one for each IP family and set of ports, in canonical order.
+	// Groups has one group for each IP family and set of ports, in canonical order.
 	Groups []Group
-	// Invalid is how many addresses no slice may have, Skipped how many are left out
-	// of subsets that have too many.
+	// Invalid counts addresses that are invalid in slices. Skipped counts addresses
+	// beyond the maximum of a subset.
 	Invalid, Skipped int
 }
 
-// Group is what one slice holds: endpoints of one IP family that all offer the
-// same ports.
+// Group is the content of one slice: endpoints of one IP family with the same ports.
 type Group struct {
 	AddressType discoveryv1.AddressType
 	Ports       []discoveryv1.EndpointPort
 	Endpoints   []discoveryv1.Endpoint
 }
 
-// Mirror says what mirrors the subsets of an Endpoints object, with at most max
-// addresses of each subset, so that one slice has room for all of a group. What the
-// API rejects in a slice is left out; Endpoints of laxer releases may hold it.
-// Addresses in the given networks of loopback are valid.
+// Mirror returns the content of the slices that mirror the subsets of an Endpoints
+// object. It takes at most max addresses of each subset, so that a group fits into one
+// slice. It leaves out values that the API rejects in slices, because laxer releases
+// accepted them in Endpoints. Addresses in the given loopback networks are valid.
 func Mirror(subsets []corev1.EndpointSubset, max int, loopback []netip.Prefix) Mirrored {
 	var m Mirrored
 	for _, subset := range Repack(subsets) {
@@ -51,22 +50,23 @@ func Mirror(subsets []corev1.EndpointSubset, max int, loopback []netip.Prefix) M
 	return m
 }
 
-// identity tells endpoints of a group apart.
+// identity identifies an endpoint within a group.
 type identity struct {
 	ip, hostname, namespace, name string
 }
 
-// collector takes the addresses of one subset.
+// collector collects the addresses of one subset.
 type collector struct {
+	// room is the number of addresses that can still be added.
 	room, invalid, skipped int
-	// ports are one list for each slice that it takes.
+	// ports has one list for each slice that the subset needs.
 	ports      [][]discoveryv1.EndpointPort
 	loopback   []netip.Prefix
 	byIdentity map[identity]discoveryv1.Endpoint
 }
 
-// add takes an address while there is room. An address that is there already is
-// replaced, and takes room again.
+// add adds an address if there is room. A duplicate replaces the first occurrence and
+// counts toward the maximum too.
 func (c *collector) add(address *corev1.EndpointAddress, ready bool) {
 	if c.room == 0 {
 		c.skipped++
@@ -78,7 +78,7 @@ func (c *collector) add(address *corev1.EndpointAddress, ready bool) {
 	}
 	c.room--
 	endpoint := discoveryv1.Endpoint{
-		// The canonical form is the only one that a slice may have.
+		// Slices accept addresses in canonical form only.
 		Addresses:  []string{net.ParseIPSloppy(address.IP).String()},
 		Conditions: discoveryv1.EndpointConditions{Ready: ptr.To(ready)},
 		TargetRef:  address.TargetRef,
@@ -100,7 +100,7 @@ func identify(endpoint *discoveryv1.Endpoint) identity {
 	return id
 }
 
-// groups are what was taken, by family.
+// groups returns the collected endpoints, by IP family and ports.
 func (c *collector) groups() []Group {
 	var ipv4, ipv6 []discoveryv1.Endpoint
 	for _, id := range slices.SortedFunc(maps.Keys(c.byIdentity), compareIdentities) {
@@ -128,8 +128,8 @@ func compareIdentities(a, b identity) int {
 	)
 }
 
-// slicePorts are lists of ports with different names: a slice has no name twice,
-// while a subset of Endpoints may.
+// slicePorts splits ports into lists in which every name is unique. A slice requires
+// unique names; a subset of Endpoints does not.
 func slicePorts(ports []corev1.EndpointPort) [][]discoveryv1.EndpointPort {
 	lists := [][]discoveryv1.EndpointPort{{}}
 	seen := map[string]int{}

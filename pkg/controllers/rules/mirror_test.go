@@ -13,8 +13,8 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// showGroups writes family, ports and addresses of groups; an address that isn't
-// ready has a minus before it.
+// showGroups formats the IP family, ports and addresses of groups. A minus marks
+// addresses that are not ready.
 func showGroups(groups []Group) string {
 	var lines []string
 	for _, group := range groups {
@@ -91,7 +91,7 @@ func TestMirror(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := Mirror(test.subsets, 4, []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")})
 			if name == "hostnames" {
-				// One address of two targets is two endpoints.
+				// One address with two targets makes two endpoints.
 				if len(m.Groups) != 1 || len(m.Groups[0].Endpoints) != 2 || *m.Groups[0].Endpoints[1].Hostname != "a" {
 					t.Errorf("got %v", showGroups(m.Groups))
 				}

@@ -12,19 +12,20 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// MirroredBy is the value of the label endpointslice.kubernetes.io/managed-by
-// on slices that mirror Endpoints: upstream's, which others know.
+// MirroredBy is the value of the label endpointslice.kubernetes.io/managed-by on slices
+// that mirror Endpoints. It is upstream's, because other programs know it.
 const MirroredBy = "endpointslicemirroring-controller.k8s.io"
 
-// Changes are what makes slices of an Endpoints object mirror it. What is to be
-// updated or deleted is there with its resource version and UID.
+// Changes lists the writes after which the slices of an Endpoints object mirror it.
+// Slices to update or delete carry their stored resource version and UID.
 type Changes struct {
 	Create, Update, Delete []*discoveryv1.EndpointSlice
 }
 
-// MirrorChanges says how to get from the slices that mirror an Endpoints object
-// now to what should. A slice that would go is used for one that would be made,
-// where the IP family is the same: that saves a write and a gap.
+// MirrorChanges returns the changes from the existing slices of an Endpoints object to
+// the given groups. Where possible it updates a slice of the same IP family instead of
+// deleting it and creating another. That saves a write, and the endpoints never
+// disappear in between.
 func MirrorChanges(endpoints *corev1.Endpoints, groups []Group, existing []*discoveryv1.EndpointSlice) Changes {
 	var changes Changes
 	var missing []Group
@@ -53,7 +54,8 @@ func MirrorChanges(endpoints *corev1.Endpoints, groups []Group, existing []*disc
 	return changes
 }
 
-// update notes that a slice is to hold the group, unless it does.
+// update adds an update of an existing slice to the group, unless it would change
+// nothing.
 func (c *Changes) update(endpoints *corev1.Endpoints, group Group, existing *discoveryv1.EndpointSlice) {
 	wanted := newMirror(endpoints, group)
 	updated := existing.DeepCopy()
@@ -88,8 +90,8 @@ func newMirror(endpoints *corev1.Endpoints, group Group) *discoveryv1.EndpointSl
 	}
 }
 
-// generateName is the beginning of slices' names. A name that is too long for a
-// dash goes without.
+// generateName returns the prefix for the names of slices: the Endpoints' name and a
+// dash, or no dash if the name is too long for it.
 func generateName(name string) string {
 	prefix := fmt.Sprintf("%s-", name)
 	if len(validation.NameIsDNSSubdomain(prefix, true)) > 0 {

@@ -7,9 +7,8 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// Subsets are the addresses that Pods give a Service whose selector they match,
-// in canonical form. An Endpoints object has addresses of one IP family: the
-// Service's first.
+// Subsets returns the subsets of a Service's Endpoints in canonical form. Pods are those
+// that its selector matches. All addresses are of the Service's first IP family.
 func Subsets(service *corev1.Service, pods []*corev1.Pod) []corev1.EndpointSubset {
 	var subsets []corev1.EndpointSubset
 	for _, pod := range pods {
@@ -35,14 +34,14 @@ func Subsets(service *corev1.Service, pods []*corev1.Pod) []corev1.EndpointSubse
 	return Repack(subsets)
 }
 
-// Eligible says whether a Pod can be among a Service's endpoints at all, ready
-// or not: it has an address, and its containers have not ended for good.
+// Eligible reports whether a Pod can be an endpoint, ready or not. It must have an
+// address, and must not have terminated.
 func Eligible(pod *corev1.Pod) bool {
 	ended := pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded
 	return !ended && (pod.Status.PodIP != "" || len(pod.Status.PodIPs) > 0)
 }
 
-// Ready says whether a Pod's condition Ready is true.
+// Ready reports whether a Pod's condition Ready is true.
 func Ready(pod *corev1.Pod) bool {
 	for i := range pod.Status.Conditions {
 		if condition := &pod.Status.Conditions[i]; condition.Type == corev1.PodReady {
@@ -52,11 +51,11 @@ func Ready(pod *corev1.Pod) bool {
 	return false
 }
 
-// addressOf is the Pod's address of the Service's family, unless it has none.
+// addressOf returns the Pod's address in the Service's IP family, if it has one.
 func addressOf(service *corev1.Service, pod *corev1.Pod) (corev1.EndpointAddress, bool) {
 	wantIPv6 := isIPv6Service(service, pod)
 	for _, podIP := range pod.Status.PodIPs {
-		// It is parsed and written anew, in case its form is irregular.
+		// Formatting the parsed address makes an irregular form canonical.
 		ip := net.ParseIPSloppy(podIP.IP)
 		if ip == nil || net.IsIPv6(ip) != wantIPv6 {
 			continue
@@ -67,7 +66,7 @@ func addressOf(service *corev1.Service, pod *corev1.Pod) (corev1.EndpointAddress
 				Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID,
 			},
 		}
-		// Upstream writes an empty name, which its own API server refuses.
+		// Upstream writes an empty name, which its own API server rejects.
 		if pod.Spec.NodeName != "" {
 			address.NodeName = ptr.To(pod.Spec.NodeName)
 		}
@@ -79,8 +78,8 @@ func addressOf(service *corev1.Service, pod *corev1.Pod) (corev1.EndpointAddress
 	return corev1.EndpointAddress{}, false
 }
 
-// isIPv6Service goes by the Service's cluster IP or the Pod's address where the
-// Service says no family, which stored ones of old may not.
+// isIPv6Service reports whether the Service's first IP family is IPv6. Services stored
+// by old releases can lack a family; then the cluster IP decides, or the Pod's address.
 func isIPv6Service(service *corev1.Service, pod *corev1.Pod) bool {
 	switch {
 	case len(service.Spec.IPFamilies) > 0:
@@ -96,8 +95,8 @@ func hasClusterIP(service *corev1.Service) bool {
 	return service.Spec.ClusterIP != "" && service.Spec.ClusterIP != corev1.ClusterIPNone
 }
 
-// portsOf are the ports that the Pod offers of the Service's. A headless Service
-// need not have any; else ok is false if the Pod offers none of them.
+// portsOf returns the Service's ports that the Pod offers. If it offers none, ok is
+// false, except for a headless Service without ports.
 func portsOf(service *corev1.Service, pod *corev1.Pod) (ports []corev1.EndpointPort, ok bool) {
 	if len(service.Spec.Ports) == 0 {
 		return nil, service.Spec.ClusterIP == corev1.ClusterIPNone
@@ -113,8 +112,8 @@ func portsOf(service *corev1.Service, pod *corev1.Pod) (ports []corev1.EndpointP
 	return ports, len(ports) > 0
 }
 
-// targetPort is the number of the port in the Pod that a Service's port leads
-// to. A name is looked for in the containers, then in the sidecars.
+// targetPort returns the number of a Service port's target in the Pod. It looks up a
+// name in the containers first, then in the sidecars.
 func targetPort(pod *corev1.Pod, port *corev1.ServicePort) (int32, bool) {
 	if port.TargetPort.Type == intstr.Int {
 		return port.TargetPort.IntVal, true

@@ -10,15 +10,14 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// Repack returns the canonical form of subsets: one for each distinct set of
-// addresses, with all ports that these addresses offer, everything sorted. An
-// address is the same as another if IP and UID of its target are; of those that
-// are the same the first is kept. An address that is both ready and not ready
-// for a port is not ready. Subsets without ports stay, and become one for each
-// set of addresses that offers no port otherwise.
+// Repack returns the canonical form of subsets: one subset for each distinct set of
+// addresses, with all ports that these addresses offer, everything sorted. Two addresses
+// are equal if their IPs and the UIDs of their targets are; the first one is kept. An
+// address that is both ready and not ready for a port is not ready. Addresses without
+// ports are grouped in the same way, into a subset without ports.
 //
-// Neither the argument nor anything it points to is changed, but the result
-// shares what the argument's addresses and ports point to.
+// Repack does not modify its argument. The result shares the values that the argument's
+// addresses and ports point to.
 func Repack(subsets []corev1.EndpointSubset) []corev1.EndpointSubset {
 	r := repacker{byAddress: map[addressKey]int{}, byPort: map[portKey]*offer{}}
 	for i := range subsets {
@@ -37,7 +36,7 @@ type addressKey struct {
 	uid types.UID
 }
 
-// portKey is a port by value, or stands for having none.
+// portKey identifies a port by value. The zero portKey means that there is no port.
 type portKey struct {
 	isPort         bool
 	name, protocol string
@@ -46,9 +45,10 @@ type portKey struct {
 	app            string
 }
 
-// offer is one port and the state of each address that offers it.
+// offer is a port with the readiness of each address that offers it.
 type offer struct {
-	port  *corev1.EndpointPort
+	port *corev1.EndpointPort
+	// ready is keyed by the index of the address.
 	ready map[int]bool
 }
 
@@ -58,7 +58,7 @@ type repacker struct {
 	byPort    map[portKey]*offer
 }
 
-// add notes that all addresses of a subset offer a port; nil stands for none.
+// add records that all addresses of a subset offer a port, or no port if port is nil.
 func (r *repacker) add(subset *corev1.EndpointSubset, port *corev1.EndpointPort) {
 	key := portKey{}
 	if port != nil {
@@ -97,7 +97,7 @@ func (r *repacker) intern(address *corev1.EndpointAddress) int {
 	return index
 }
 
-// subsets groups the ports by who offers them, and how ready.
+// subsets groups the ports by the addresses that offer them and their readiness.
 func (r *repacker) subsets() []corev1.EndpointSubset {
 	type group struct {
 		ready map[int]bool
@@ -133,14 +133,14 @@ func (r *repacker) subsets() []corev1.EndpointSubset {
 		slices.SortFunc(subset.Ports, comparePorts)
 		packed = append(packed, subset)
 	}
-	// No two subsets share a port, and one at most has none.
+	// The order is total: no two subsets share a port, and at most one has none.
 	slices.SortFunc(packed, func(a, b corev1.EndpointSubset) int {
 		return slices.CompareFunc(a.Ports, b.Ports, comparePorts)
 	})
 	return packed
 }
 
-// id is equal for offers of the same addresses in the same states.
+// id returns a key that is equal for offers of the same addresses and readiness.
 func (o *offer) id() string {
 	states := make([]uint64, 0, len(o.ready))
 	for index, ready := range o.ready {
@@ -178,7 +178,7 @@ func comparePorts(a, b corev1.EndpointPort) int {
 	)
 }
 
-// compareOptional puts what isn't there before what is empty.
+// compareOptional orders nil before the empty string.
 func compareOptional(a, b *string) int {
 	switch {
 	case a == nil && b == nil:

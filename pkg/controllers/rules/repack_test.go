@@ -11,7 +11,7 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// at makes an address; what follows the IP is the UID of its target.
+// at makes an address with an optional target of the given UID.
 func at(ip string, uid ...types.UID) corev1.EndpointAddress {
 	address := corev1.EndpointAddress{IP: ip}
 	if len(uid) > 0 {
@@ -117,13 +117,13 @@ func TestRepack(t *testing.T) {
 	}
 }
 
-// fact is that an address offers a port; isPort is false for having none.
+// fact records that an address offers a port. If isPort is false, it offers none.
 type fact struct {
 	address addressKey
 	port    portKey
 }
 
-// facts are what subsets say, and whether each address is ready for the port.
+// facts returns all facts of subsets, and whether the address is ready for the port.
 func facts(subsets []corev1.EndpointSubset) map[fact]bool {
 	said := map[fact]bool{}
 	say := func(address corev1.EndpointAddress, port portKey, ready bool) {
@@ -162,7 +162,7 @@ func addressKeys(subsets []corev1.EndpointSubset) map[addressKey]bool {
 	return keys
 }
 
-// someSubsets have few values in them, so that they meet often.
+// someSubsets generates subsets from few values, so that collisions are frequent.
 func someSubsets(random *rand.Rand) []corev1.EndpointSubset {
 	address := func() corev1.EndpointAddress {
 		ip := fmt.Sprintf("10.0.0.%d", random.IntN(4))

@@ -6,14 +6,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// maxAddresses is how many addresses an Endpoints object that is made from Pods
-// has at most (KEP-752); EndpointSlices have them all.
+// maxAddresses is the most addresses of an Endpoints object that is made from Pods
+// (KEP-752). EndpointSlices hold all of them.
 const maxAddresses = 1000
 
-// truncate leaves out addresses beyond maxAddresses and says whether there were
-// any. Those that aren't ready go first. Each subset keeps a part that goes by
-// its share of all, rounded up, and the last ones what is left then. What
-// remains shares its storage with the argument.
+// truncate removes addresses beyond maxAddresses and reports whether there were any. It
+// removes addresses that are not ready first. Each subset keeps addresses in proportion
+// to its size, rounded up; the last subsets get the remainder. The result shares
+// storage with the argument.
 func truncate(subsets []corev1.EndpointSubset) ([]corev1.EndpointSubset, bool) {
 	ready, notReady := 0, 0
 	for i := range subsets {
@@ -32,14 +32,15 @@ func truncate(subsets []corev1.EndpointSubset) ([]corev1.EndpointSubset, bool) {
 	} else {
 		shorten(kept, maxAddresses-ready, notReady, func(s *corev1.EndpointSubset) *[]corev1.EndpointAddress { return &s.NotReadyAddresses })
 	}
-	// What has no address left is refused by the API server. Upstream keeps it.
+	// The API server rejects a subset without addresses. Upstream keeps such subsets.
 	kept = slices.DeleteFunc(kept, func(s corev1.EndpointSubset) bool {
 		return len(s.Addresses)+len(s.NotReadyAddresses) == 0
 	})
 	return kept, true
 }
 
-// shorten leaves room addresses of the total that the subsets have together.
+// shorten reduces one list of each subset, so that together they hold room addresses
+// instead of total.
 func shorten(subsets []corev1.EndpointSubset, room, total int, list func(*corev1.EndpointSubset) *[]corev1.EndpointAddress) {
 	left := room
 	for i := range subsets {

@@ -13,13 +13,14 @@ import (
 	"github.com/portolan-dev/portolan/apis/portolan/validation"
 )
 
-// Usable is a Pod without what no endpoint may hold: addresses that the API rejects
-// in endpoints, names that are none, ports out of range. It is the same Pod if there
-// is nothing of that kind, and a copy otherwise; errs says what is left out. The
-// endpoints of all Pods of a Service are written together, and one bad value would
-// have the write rejected. Addresses in the given networks of loopback are valid.
+// Usable removes the values of a Pod that are invalid in endpoints: addresses that the
+// API rejects, malformed names, ports out of range. It returns the Pod itself if all
+// values are valid, and a copy otherwise; errs lists the removed values. Addresses in
+// the given loopback networks are valid.
 //
-// Upstream passes everything on, so that one Pod blocks the endpoints of its Service.
+// The endpoints of all Pods of a Service are written together, and one invalid value
+// fails the write. Upstream keeps such values, so that one Pod blocks the endpoints of
+// its Service.
 func Usable(pod *corev1.Pod, loopback []netip.Prefix) (usable *corev1.Pod, errs field.ErrorList) {
 	status, spec := field.NewPath("status"), field.NewPath("spec")
 	for i, podIP := range pod.Status.PodIPs {
@@ -56,8 +57,8 @@ func Usable(pod *corev1.Pod, loopback []netip.Prefix) (usable *corev1.Pod, errs 
 	return usable, errs
 }
 
-// AllUsable is Usable for all of a Service's Pods. The paths of what is left out
-// begin with the Pod's name.
+// AllUsable calls Usable for all Pods of a Service. The paths of the errors begin with
+// the Pod's name.
 func AllUsable(pods []*corev1.Pod, loopback []netip.Prefix) (usable []*corev1.Pod, errs field.ErrorList) {
 	usable = make([]*corev1.Pod, len(pods))
 	for i, pod := range pods {
@@ -68,12 +69,12 @@ func AllUsable(pods []*corev1.Pod, loopback []netip.Prefix) (usable []*corev1.Po
 		}
 		errs = append(errs, podErrs...)
 	}
-	// Pods are in no particular order.
+	// A lister returns Pods in random order.
 	slices.SortStableFunc(errs, func(a, b *field.Error) int { return strings.Compare(a.Field, b.Field) })
 	return usable, errs
 }
 
-// validateAddress takes irregular spellings: they are written anew.
+// validateAddress accepts irregular forms, because endpoints get the canonical form.
 func validateAddress(address string, loopback []netip.Prefix, path *field.Path) field.ErrorList {
 	if ip := net.ParseIPSloppy(address); ip != nil {
 		address = ip.String()

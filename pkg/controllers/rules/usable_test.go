@@ -11,8 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// TestUsable has a Pod with every value that the API rejects in endpoints, one at
-// a time, and wants all else of it to stay.
+// TestUsable gives a Pod every value that the API rejects in endpoints, one at a time.
+// All other values must stay.
 func TestUsable(t *testing.T) {
 	ips := func(ips ...string) func(*corev1.Pod) {
 		return func(pod *corev1.Pod) {
@@ -27,7 +27,7 @@ func TestUsable(t *testing.T) {
 	}
 	tests := map[string]struct {
 		change func(*corev1.Pod)
-		// left is the Pod's addresses, node, hostname and ports.
+		// left lists the Pod's addresses, node, hostname and ports.
 		left string
 		errs []string
 	}{

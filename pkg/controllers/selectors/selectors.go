@@ -16,18 +16,18 @@ import (
 )
 
 const (
-	byPair = "membership/pair"
-	byNode = "membership/node"
+	byPair = "selectors/pair"
+	byNode = "selectors/node"
 )
 
-// Index finds Services by what is in their selectors, and Pods by their nodes.
-// A Service is looked up by one of the pairs of key and value in its selector,
-// so a Pod is compared with the Services that share a pair with it, not with all.
+// Index finds Services by their selectors, and Pods by their nodes. It indexes a Service
+// by one key-value pair of its selector, so that a Pod is compared only with Services
+// that share a pair with it.
 type Index struct {
 	services, pods cache.Indexer
 }
 
-// NewIndex indexes what the informers have. They must not have been started.
+// NewIndex adds indexers to the informers, which must not have been started.
 func NewIndex(services, pods cache.SharedIndexInformer) (Index, error) {
 	if err := services.AddIndexers(cache.Indexers{byPair: pairOf}); err != nil {
 		return Index{}, err
@@ -40,8 +40,8 @@ func NewIndex(services, pods cache.SharedIndexInformer) (Index, error) {
 
 func nodeOf(obj any) ([]string, error) { return []string{obj.(*corev1.Pod).Spec.NodeName}, nil }
 
-// pairOf is the pair that a Service is found by: the first by key. A selector
-// with no pair in it selects every Pod.
+// pairOf returns the pair that a Service is indexed by: the first one, by key. An empty
+// selector selects every Pod and gets a pair of its own.
 func pairOf(obj any) ([]string, error) {
 	service := obj.(*corev1.Service)
 	switch {
@@ -54,33 +54,33 @@ func pairOf(obj any) ([]string, error) {
 	return []string{pair(service.Namespace, key, service.Spec.Selector[key])}, nil
 }
 
-// pair can't be ambiguous: none of the parts may have a = in it.
+// pair is unambiguous, because no part can contain "=".
 func pair(namespace, key, value string) string { return namespace + "=" + key + "=" + value }
 
-// Of is the keys of the Services whose selectors match labels.
-func (x Index) Of(namespace string, of map[string]string) sets.Set[string] {
+// Matching returns the keys of the Services whose selectors match the labels of a Pod.
+func (x Index) Matching(namespace string, podLabels map[string]string) sets.Set[string] {
 	found := sets.New[string]()
 	find := func(pair string) {
 		for _, candidate := range lookUp(x.services, byPair, pair) {
 			service := candidate.(*corev1.Service)
-			if labels.ValidatedSetSelector(service.Spec.Selector).Matches(labels.Set(of)) {
+			if labels.ValidatedSetSelector(service.Spec.Selector).Matches(labels.Set(podLabels)) {
 				found.Insert(cache.MetaObjectToName(service).String())
 			}
 		}
 	}
 	find(pair(namespace, "", ""))
-	for key, value := range of {
+	for key, value := range podLabels {
 		find(pair(namespace, key, value))
 	}
 	return found
 }
 
-// OnNode is the keys of the Services that Pods on a node belong to.
+// OnNode returns the keys of the Services that select a Pod on the node.
 func (x Index) OnNode(name string) sets.Set[string] {
 	found := sets.New[string]()
 	for _, obj := range lookUp(x.pods, byNode, name) {
 		pod := obj.(*corev1.Pod)
-		found = found.Union(x.Of(pod.Namespace, pod.Labels))
+		found = found.Union(x.Matching(pod.Namespace, pod.Labels))
 	}
 	return found
 }
@@ -88,18 +88,18 @@ func (x Index) OnNode(name string) sets.Set[string] {
 func lookUp(indexer cache.Indexer, index, value string) []any {
 	found, err := indexer.ByIndex(index, value)
 	if err != nil {
-		// There is no other error than that there is no such index.
+		// The only possible error is that the index does not exist.
 		utilruntime.HandleError(err)
 	}
 	return found
 }
 
-// Handler calls enqueue with the key of each Service whose endpoints a change of
-// a Pod may change.
+// Handler returns an event handler for Pods. It calls enqueue with the key of each
+// Service whose endpoints the event can change.
 func (x Index) Handler(enqueue func(key string)) cache.ResourceEventHandler {
 	one := func(obj any) {
 		if pod := podOf(obj); pod != nil {
-			x.concerned(pod, pod, true, enqueue)
+			x.enqueueAffected(pod, pod, true, enqueue)
 		}
 	}
 	return cache.ResourceEventHandlerFuncs{
@@ -107,21 +107,21 @@ func (x Index) Handler(enqueue func(key string)) cache.ResourceEventHandler {
 		DeleteFunc: one,
 		UpdateFunc: func(old, new any) {
 			was, is := old.(*corev1.Pod), new.(*corev1.Pod)
-			x.concerned(was, is, endpointChanged(was, is), enqueue)
+			x.enqueueAffected(was, is, endpointChanged(was, is), enqueue)
 		},
 	}
 }
 
-// concerned are the Services that the Pod belongs or belonged to if its endpoint
-// has changed, and otherwise those that it left or joined.
-func (x Index) concerned(was, is *corev1.Pod, changed bool, enqueue func(key string)) {
+// enqueueAffected enqueues the Services that select the Pod, now or before the event, if
+// its endpoint has changed. Otherwise it enqueues only those that the Pod left or joined.
+func (x Index) enqueueAffected(was, is *corev1.Pod, changed bool, enqueue func(key string)) {
 	relabeled := !maps.Equal(was.Labels, is.Labels)
 	if !changed && !relabeled {
 		return
 	}
-	keys := x.Of(is.Namespace, is.Labels)
+	keys := x.Matching(is.Namespace, is.Labels)
 	if relabeled {
-		before := x.Of(was.Namespace, was.Labels)
+		before := x.Matching(was.Namespace, was.Labels)
 		if changed {
 			keys = keys.Union(before)
 		} else {
@@ -133,8 +133,8 @@ func (x Index) concerned(was, is *corev1.Pod, changed bool, enqueue func(key str
 	}
 }
 
-// endpointChanged says whether what endpoints tell of a Pod is different. The
-// rest of it, such as its containers' ports, never changes.
+// endpointChanged reports whether the values that an endpoint takes from a Pod differ,
+// as far as they can change: a container's ports, for example, cannot.
 func endpointChanged(was, is *corev1.Pod) bool {
 	return was.UID != is.UID ||
 		(was.DeletionTimestamp == nil) != (is.DeletionTimestamp == nil) ||

@@ -13,8 +13,8 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// newIndex has the Services with the given selectors in the namespace shop, and
-// one that selects the same in another.
+// newIndex returns an index of Services with the given selectors, in the namespaces shop
+// and other.
 func newIndex(t *testing.T, selectors map[string]map[string]string, pods ...*corev1.Pod) Index {
 	t.Helper()
 	core := informers.NewSharedInformerFactory(fake.NewClientset(), 0).Core().V1()
@@ -41,7 +41,7 @@ func newIndex(t *testing.T, selectors map[string]map[string]string, pods ...*cor
 
 func show(keys sets.Set[string]) string { return strings.Join(sets.List(keys), " ") }
 
-func TestOf(t *testing.T) {
+func TestMatching(t *testing.T) {
 	index := newIndex(t, map[string]map[string]string{
 		"web": {"app": "web"}, "web-1": {"app": "web", "version": "1"}, "v1": {"version": "1"},
 		"db": {"app": "db"}, "all": {}, "none": nil, "empty-value": {"app": ""},
@@ -59,7 +59,7 @@ func TestOf(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := show(index.Of("shop", test.labels)); got != test.want {
+			if got := show(index.Matching("shop", test.labels)); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})

@@ -1,6 +1,6 @@
-// Package slicetracker keeps track of the EndpointSlices that one controller writes:
-// those of a Service, whether the cache has delivered what was written, and those that
-// another writer changed.
+// Package slicetracker tracks the EndpointSlices that one controller writes. It finds
+// the slices of a Service, reports whether the cache has delivered the controller's own
+// writes, and detects changes by other writers.
 package slicetracker
 
 import (
@@ -19,50 +19,51 @@ import (
 )
 
 const (
-	// settle is how long what others do to slices is let collect before it is
-	// put right, as upstream does.
-	settle = time.Second
-	// patience is how long a cache may be behind. A slice that came and went
-	// while the watch was interrupted is never seen.
-	patience = 30 * time.Second
+	// foreignWriteDelay is the time for which writes of others are batched before
+	// they are reverted, as upstream does.
+	foreignWriteDelay = time.Second
+	// maxLag is the longest time to wait for the cache. It never delivers a slice that
+	// was created and deleted while the watch was interrupted.
+	maxLag = 30 * time.Second
 )
 
-// Slices are those that carry a value in the label
+// Slices are the EndpointSlices with one value of the label
 // endpointslice.kubernetes.io/managed-by.
 type Slices struct {
-	// Tracker has to be told of every write.
+	// Tracker records the controller's writes. The controller must report each one.
 	Tracker *util.EndpointSliceTracker
 
 	managedBy string
 	indexer   cache.Indexer
 
 	mu sync.Mutex
-	// behindSince is when the cache was first found to be behind, by Service.
-	behindSince map[types.NamespacedName]time.Time
+	// laggingSince holds, for each Service, the time at which the cache was first
+	// found to lag.
+	laggingSince map[types.NamespacedName]time.Time
 }
 
-// NewSlices follows the slices that are managed by a controller. Changed is
-// called with the key of the Service when somebody else has written one, or taken
-// it away: a while later, batch at least.
+// NewSlices tracks the slices of the controller managedBy. When another writer changes
+// or deletes one, it calls changed with the key of the Service, after a delay of batch
+// or foreignWriteDelay, whichever is longer.
 func NewSlices(informer discoveryinformers.EndpointSliceInformer, managedBy string, batch time.Duration, changed func(key string)) (*Slices,
 	error) {
 	s := &Slices{
-		Tracker:     util.NewEndpointSliceTracker(),
-		managedBy:   managedBy,
-		indexer:     informer.Informer().GetIndexer(),
-		behindSince: map[types.NamespacedName]time.Time{},
+		Tracker:      util.NewEndpointSliceTracker(),
+		managedBy:    managedBy,
+		indexer:      informer.Informer().GetIndexer(),
+		laggingSince: map[types.NamespacedName]time.Time{},
 	}
 	if err := informer.Informer().AddIndexers(cache.Indexers{s.index(): s.serviceOf}); err != nil {
 		return nil, err
 	}
-	// Whether it was somebody else is known only then: the event of a write of the
-	// controller's may come before the answer to it.
+	// The delay is also needed to tell writers apart: the event of the controller's own
+	// write can arrive before the response.
 	later := func(slice *discoveryv1.EndpointSlice, still func(*discoveryv1.EndpointSlice) bool) {
 		name := slice.Labels[discoveryv1.LabelServiceName]
 		if name == "" {
 			return
 		}
-		time.AfterFunc(max(settle, batch), func() {
+		time.AfterFunc(max(foreignWriteDelay, batch), func() {
 			if still(slice) {
 				changed(types.NamespacedName{Namespace: slice.Namespace, Name: name}.String())
 			}
@@ -105,8 +106,8 @@ func (s *Slices) updated(old, new *discoveryv1.EndpointSlice,
 	}
 }
 
-// index is the name of the index of slices by their Service.
-func (s *Slices) index() string { return "managed/" + s.managedBy }
+// index returns the name of the index of slices by Service.
+func (s *Slices) index() string { return "slicetracker/" + s.managedBy }
 
 func (s *Slices) serviceOf(obj any) ([]string, error) {
 	slice := obj.(*discoveryv1.EndpointSlice)
@@ -120,8 +121,7 @@ func (s *Slices) manages(slice *discoveryv1.EndpointSlice) bool {
 	return slice.Labels[discoveryv1.LabelManagedBy] == s.managedBy
 }
 
-// Of are the slices of a Service, as the cache has them, but for those that are
-// being deleted.
+// Of returns the slices of a Service in the cache, except those being deleted.
 func (s *Slices) Of(service types.NamespacedName) ([]*discoveryv1.EndpointSlice, error) {
 	found, err := s.indexer.ByIndex(s.index(), service.String())
 	if err != nil {
@@ -136,8 +136,8 @@ func (s *Slices) Of(service types.NamespacedName) ([]*discoveryv1.EndpointSlice,
 	return slices, nil
 }
 
-// Current are the slices of a Service. The error is reconcile.ErrStale if the cache
-// has not seen all that was written of them.
+// Current returns the slices of a Service. It fails with reconcile.ErrStale if the cache
+// has not delivered all writes of the controller, unless it has lagged for maxLag.
 func (s *Slices) Current(service *corev1.Service) ([]*discoveryv1.EndpointSlice, error) {
 	name := types.NamespacedName{Namespace: service.Namespace, Name: service.Name}
 	slices, err := s.Of(name)
@@ -148,14 +148,14 @@ func (s *Slices) Current(service *corev1.Service) ([]*discoveryv1.EndpointSlice,
 		s.caughtUp(name)
 		return slices, nil
 	}
-	if s.behindFor(name) < patience {
+	if s.laggingFor(name) < maxLag {
 		return nil, reconcile.ErrStale
 	}
 	s.Forget(name)
 	return slices, nil
 }
 
-// Forget drops what is known of a Service.
+// Forget drops all records of a Service.
 func (s *Slices) Forget(service types.NamespacedName) {
 	s.Tracker.DeleteService(service.Namespace, service.Name)
 	s.caughtUp(service)
@@ -164,16 +164,16 @@ func (s *Slices) Forget(service types.NamespacedName) {
 func (s *Slices) caughtUp(service types.NamespacedName) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.behindSince, service)
+	delete(s.laggingSince, service)
 }
 
-func (s *Slices) behindFor(service types.NamespacedName) time.Duration {
+func (s *Slices) laggingFor(service types.NamespacedName) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	since, known := s.behindSince[service]
+	since, known := s.laggingSince[service]
 	if !known {
 		since = time.Now()
-		s.behindSince[service] = since
+		s.laggingSince[service] = since
 	}
 	return time.Since(since)
 }
