@@ -69,8 +69,8 @@ verify-codegen:
 .PHONY: test
 test: $(BIN)/kubectl $(BIN)/kubectl-oldest $(BIN)/helm build ## Test everything that needs no cluster
 	go test ./...
-	go test -C hack/image -count=1 -timeout=30m ./...
-	go test -C test/certmanager -count=1 ./...
+	go test -C hack/image ./...
+	go test -C test/ecosystem/certmanager -count=1 ./...
 
 FUZZ_TIME := 10m
 
@@ -81,32 +81,31 @@ fuzz: ## Fuzz every target, one after the other; FUZZ_TIME=10m is for how long e
 		go test ./$$(dirname $$file) -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZ_TIME) -fuzzminimizetime=5s; \
 	done
 
+FAMILIES := integration differential ecosystem cluster chaos
+E2E := $(FAMILIES:%=e2e-%)
+E2E_PROGRAMS := kube-apiserver kube-controller-manager kube-proxy nft etcd etcdctl etcdutl kubectl coredns traefik
+
 .PHONY: e2e
-e2e: $(BIN)/kube-apiserver $(BIN)/kube-controller-manager $(BIN)/kube-proxy $(BIN)/nft $(BIN)/etcd $(BIN)/etcdctl $(BIN)/etcdutl $(BIN)/kubectl $(BIN)/coredns $(BIN)/traefik ## Test beside a real kube-apiserver
-	go test -tags=e2e -count=1 -timeout=30m ./test/e2e/... ./test/delegation/...
-	go test -tags=e2e -count=1 -timeout=15m ./test/failover/...
-	go test -tags=e2e -count=1 -timeout=15m ./test/controllers
-	go test -tags=e2e -count=1 -timeout=15m -run=TestKubernetes ./test/conformance
-	go test -tags=e2e -count=1 -timeout=15m -run=TestKubernetes ./test/hostile
-	go test -tags=e2e -count=1 -timeout=15m ./test/dns
-	go test -tags=e2e -count=1 -timeout=15m ./test/guides
-	go test -tags=e2e -count=1 -timeout=15m ./test/ingress
-	go test -tags=e2e -count=1 -timeout=15m ./test/cluster/...
-	go test -tags=e2e -count=1 -timeout=15m -v ./test/proxy
-	go test -tags=e2e -count=1 -timeout=15m -run='^TestSameAnswers$$' ./test/serviceproxy
-	go test -tags=e2e -count=1 -timeout=15m ./test/fault
-	go test -tags=e2e -count=1 -timeout=15m -run='TestApply|TestMembers|TestUndo' ./test/artifacts
-	go test -tags=e2e -count=1 -timeout=15m ./test/certificates
-	go test -tags=e2e -count=1 -timeout=15m -run='^TestDiskFull$$' ./test/kill
-	go test -tags=e2e -count=1 -run='TestBackup|TestDowngrade|TestReplace|TestMigrateOfREADME' ./test/upgrade
+e2e: $(E2E) e2e-image ## Test beside a real kube-apiserver; make e2e-chaos runs only that folder of test/
+
+.PHONY: $(E2E)
+$(E2E): e2e-%: $(E2E_PROGRAMS:%=$(BIN)/%)
+	hack/e2e.sh $* $(E2E_FLAGS)
+
+# Tests of kube-proxy are skipped where there is no nftables, and say so.
+e2e-ecosystem: E2E_FLAGS := -v
+
+.PHONY: e2e-image
+e2e-image:
+	go test -C hack/image -tags=e2e -count=1 -timeout=30m -run='^TestPortolan$$' ./...
 
 SOAK_TIME := 30m
 SOAK_KILLS := 10000
 
 .PHONY: soak
 soak: $(BIN)/etcd build ## Kill servers SOAK_KILLS=10000 times (hours), then break a cluster for SOAK_TIME=30m
-	PORTOLAN_KILLS=$(SOAK_KILLS) PORTOLAN_TEST_PROGRAM=$(abspath $(BIN)/portolan) go test -count=1 -timeout=0 -v -run='^TestKillEmbedded$$' ./test/kill
-	PORTOLAN_SOAK=$(SOAK_TIME) go test -tags=e2e -count=1 -timeout=0 -v -run='^TestSoak$$' ./test/failover
+	PORTOLAN_KILLS=$(SOAK_KILLS) PORTOLAN_TEST_PROGRAM=$(abspath $(BIN)/portolan) go test -count=1 -timeout=0 -v -run='^TestKillEmbedded$$' ./test/chaos/kill
+	PORTOLAN_SOAK=$(SOAK_TIME) go test -tags=e2e -count=1 -timeout=0 -v -run='^TestSoak$$' ./test/chaos/failover
 
 .PHONY: bench
 bench: ## Measure beside a real kube-apiserver, in one run; BENCH_FLAGS=--help tells what can be set
@@ -114,7 +113,7 @@ bench: ## Measure beside a real kube-apiserver, in one run; BENCH_FLAGS=--help t
 
 .PHONY: bench-controllers
 bench-controllers: $(BIN)/kube-apiserver $(BIN)/kube-controller-manager $(BIN)/etcd ## Measure how soon a Pod that turns ready is in a slice, of 5,000 Pods
-	go test -tags=e2e -run='^$$' -bench=. -benchtime=50x -timeout=60m ./test/controllers
+	go test -tags=e2e -run='^$$' -bench=. -benchtime=50x -timeout=60m ./test/differential/controllers
 
 # The programs of a Kubernetes release, from its module.
 

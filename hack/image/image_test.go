@@ -32,11 +32,13 @@ const (
 	version = "v0.0.0-test"
 )
 
-// TestImage builds the image for this machine twice, and looks at what is in it.
+// TestImage builds the image of a small program for this machine twice, and looks
+// at what is in it.
 func TestImage(t *testing.T) {
 	t.Parallel()
 	platform := "linux/" + runtime.GOARCH
 	out := filepath.Join(t.TempDir(), "image")
+	source := smallSource(t)
 	var index v1.ImageIndex
 	var digests []string
 	for range 2 {
@@ -49,7 +51,35 @@ func TestImage(t *testing.T) {
 	if digests[0] != digests[1] {
 		t.Errorf("two builds are %q", digests)
 	}
-	image := only(t, index, platform)
+	checkImage(t, pick(t, index, 1, platform))
+}
+
+// smallSource writes the sources of a program that is built like Portolan but has
+// nothing to compile.
+func smallSource(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"go.mod":                 "module " + module + "\n",
+		"pkg/version/version.go": "package version\n\nvar release string\n\nfunc Release() string { return release }\n",
+		"cmd/portolan/main.go": "package main\n\nimport \"" + module + "/pkg/version\"\n\n" +
+			"func main() { println(version.Release()) }\n",
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// checkImage wants an image for this machine to have what the image of Portolan
+// has.
+func checkImage(t *testing.T, image v1.Image) {
+	t.Helper()
 	checkConfig(t, image)
 	files := extract(t, image)
 	checkFiles(t, files)
@@ -243,20 +273,28 @@ func open(t *testing.T, dir string) v1.ImageIndex {
 	return index
 }
 
-func only(t *testing.T, index v1.ImageIndex, platform string) v1.Image {
+// pick is the image of a platform in an index of this many.
+func pick(t *testing.T, index v1.ImageIndex, images int, platform string) v1.Image {
 	t.Helper()
 	manifest, err := index.IndexManifest()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(manifest.Manifests) != 1 || manifest.Manifests[0].Platform.String() != platform {
+	if len(manifest.Manifests) != images {
 		t.Fatalf("the index has %+v", manifest.Manifests)
 	}
-	image, err := index.Image(manifest.Manifests[0].Digest)
-	if err != nil {
-		t.Fatal(err)
+	for _, described := range manifest.Manifests {
+		if described.Platform.String() != platform {
+			continue
+		}
+		image, err := index.Image(described.Digest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return image
 	}
-	return image
+	t.Fatalf("%s is not in %+v", platform, manifest.Manifests)
+	return nil
 }
 
 func digest(t *testing.T, index v1.ImageIndex) string {

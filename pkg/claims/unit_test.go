@@ -229,7 +229,7 @@ func TestClaimNames(t *testing.T) {
 }
 
 // Upstream's repair loops panic on an error of their allocators that they don't
-// know (test/defects, C28). Here every error has a text, also one that is
+// know (test/integration/defects, C28). Here every error has a text, also one that is
 // wrapped.
 func TestC28UnknownErrorsAreWorded(t *testing.T) {
 	svc := newService(func(s *corev1.ServiceSpec) { s.ClusterIPs = []string{"10.0.0.1"} })

@@ -15,7 +15,7 @@ import (
 )
 
 // TestEnvMasterService has a server that won't say where the master service is;
-// test/integration has a real one.
+// test/integration/api has a real one.
 func TestEnvMasterService(t *testing.T) {
 	t.Parallel()
 	services := corev1.Resource("services")

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestSnapshot is about the file; test/upgrade restores one.
+// TestSnapshot is about the file; test/chaos/upgrade restores one.
 func TestSnapshot(t *testing.T) {
 	dir, saved := t.TempDir(), filepath.Join(t.TempDir(), "snapshot.db")
 	store := openStore(t, dir)

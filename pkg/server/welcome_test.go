@@ -11,7 +11,7 @@ import (
 )
 
 // TestWelcomePaths has a kubeconfig's path be one that a shell takes in any
-// directory. What the steps do is tested in test/kubectl.
+// directory. What the steps do is tested in test/ecosystem/kubectl.
 func TestWelcomePaths(t *testing.T) {
 	t.Parallel()
 	dir, err := filepath.Abs(".")

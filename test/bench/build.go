@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/portolan-dev/portolan/test/upstream"
+	"github.com/portolan-dev/portolan/test/framework/upstream"
 )
 
 // programs are the binaries to run, and what to call them in the report.

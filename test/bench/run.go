@@ -11,7 +11,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/portolan-dev/portolan/test/upstream"
+	"github.com/portolan-dev/portolan/test/framework/upstream"
 )
 
 // warmUp is how many requests a server gets before it is measured, so that its

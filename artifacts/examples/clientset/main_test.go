@@ -5,12 +5,12 @@ import (
 	"regexp"
 	"testing"
 
-	"github.com/portolan-dev/portolan/test/harness"
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
 func TestRun(t *testing.T) {
 	t.Parallel()
-	server := harness.Start(t, nil)
+	server := framework.Start(t, nil)
 	var out bytes.Buffer
 	if err := run(t.Context(), server.Config, &out); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,138 @@
+//go:build linux
+
+package kill
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/portolan-dev/portolan/test/framework"
+)
+
+// health is what a server says of itself under a path.
+func health(ctx context.Context, t *testing.T, client *http.Client, url string) (ok bool, says string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return false, err.Error()
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return false, err.Error()
+	}
+	return response.StatusCode == http.StatusOK, string(text)
+}
+
+// awaitHealth polls until a server says of itself what is wanted.
+func awaitHealth(t *testing.T, server *framework.Process, path string, want bool) {
+	t.Helper()
+	config, client := server.HTTP(t, dial)
+	says := ""
+	err := wait.PollUntilContextTimeout(t.Context(), pollPeriod, time.Minute, true, func(ctx context.Context) (bool, error) {
+		var ok bool
+		ok, says = health(ctx, t, client, config.Host+path)
+		return ok == want, nil
+	})
+	if err != nil {
+		t.Fatalf("%s doesn't turn %v: %s", path, want, says)
+	}
+}
+
+// TestSlowDisk has a server on a disk that takes its time to sync. Writes take as
+// long, or end with a 504 that says that they may have been carried out; the
+// server says that it isn't ready; and all is well again by itself when the disk
+// is.
+func TestSlowDisk(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, framework.Seed(t), 0)
+	disk := &framework.Disk{}
+	server := disk.Serve(t, s.dir(), s.port, ranges...)
+	server.WaitReady(t)
+	connection := connect(t, server)
+	under := func(delay time.Duration, until func(l *life)) *life {
+		t.Helper()
+		disk.Delay(delay)
+		l := &life{servers: []dynamic.Interface{connection}, slow: true}
+		s.write(l, func() { until(l) })
+		t.Logf("syncs of %v: %d writes acknowledged, %d without an answer, %d refused", delay, l.count.Load(), l.unanswered.Load(),
+			l.refused.Load())
+		return l
+	}
+	acknowledge := func(writes int64) func(*life) {
+		return func(l *life) { awaitCount(t, l, writes) }
+	}
+
+	under(0, acknowledge(100))
+	if l := under(100*time.Millisecond, acknowledge(50)); l.unanswered.Load()+l.refused.Load() > 0 {
+		t.Error("writes fail for a sync of 100 ms")
+	}
+	// A write takes a sync or two, and etcd gives up after 5 s.
+	l := under(5*time.Second, func(*life) {
+		awaitHealth(t, server, "/readyz", false)
+		awaitHealth(t, server, "/livez?exclude=etcd", true)
+	})
+	if l.unanswered.Load() == 0 {
+		t.Error("every write was answered though a sync takes 5 s")
+	}
+	disk.Delay(0)
+	awaitHealth(t, server, "/readyz", true)
+	// What is in doubt the clients leave alone until the end.
+	under(0, acknowledge(50))
+	server.Kill(t)
+	s.checkStored(t)
+
+	server = s.serve(t)
+	server.WaitReady(t)
+	connection = connect(t, server)
+	s.checkShown(t, connection)
+	expectAllFree(t, connection)
+}
+
+func awaitCount(t *testing.T, l *life, writes int64) {
+	t.Helper()
+	err := wait.PollUntilContextTimeout(t.Context(), pollPeriod, time.Minute, true, func(context.Context) (bool, error) {
+		return l.count.Load() >= writes, nil
+	})
+	if err != nil {
+		t.Errorf("%d writes were acknowledged, want %d", l.count.Load(), writes)
+	}
+}
+
+// TestSyncFails has a server whose disk fails to sync under load. Nobody knows
+// what such a disk holds, so the server ends, says so, and has acknowledged
+// nothing since. When it is started again, all that it acknowledged is there.
+func TestSyncFails(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, framework.Seed(t), 0)
+	disk := &framework.Disk{}
+	server := disk.Serve(t, s.dir(), s.port, ranges...)
+	server.WaitReady(t)
+	l := &life{servers: []dynamic.Interface{connect(t, server)}, slow: true}
+	s.write(l, func() {
+		awaitCount(t, l, 50)
+		l.ended.Store(true)
+		disk.Fail(syscall.EIO)
+		server.AwaitEnd(t)
+	})
+	if said := server.Output(); !strings.Contains(said, "input/output error") {
+		t.Errorf("the server ended without the reason:\n%s", said)
+	}
+	t.Logf("%d writes acknowledged, %d without an answer", l.count.Load(), l.unanswered.Load())
+	s.checkStored(t)
+	server = s.serve(t)
+	server.WaitReady(t)
+	s.checkShown(t, connect(t, server))
+}

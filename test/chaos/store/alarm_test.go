@@ -1,0 +1,182 @@
+//go:build e2e
+
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/server/v3/embed"
+	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
+	"go.uber.org/zap"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/portolan-dev/portolan/test/framework"
+)
+
+// smallQuota makes an external etcd full soon.
+func smallQuota(config *embed.Config) { config.QuotaBackendBytes = quota }
+
+// raiseAlarm writes to the etcd of a data directory, as it was before it had a
+// limit of the server's, until that has its alarm.
+func raiseAlarm(t *testing.T, dataDir string) {
+	t.Helper()
+	config := embed.NewConfig()
+	config.Name, config.Dir = "portolan", filepath.Join(dataDir, "etcd")
+	config.TickMs, config.ElectionMs = 10, 100
+	config.ListenClientUrls, config.ListenPeerUrls = nil, nil
+	config.AdvertiseClientUrls = []url.URL{{Scheme: "http", Host: "localhost:0"}}
+	config.AdvertisePeerUrls = config.AdvertiseClientUrls
+	config.InitialCluster = config.InitialClusterFromName(config.Name)
+	config.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
+	smallQuota(config)
+	member, err := embed.StartEtcd(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer member.Close()
+	<-member.Server.ReadyNotify()
+	client := v3client.New(member.Server)
+	defer client.Close()
+	for n := 0; ; n++ {
+		_, err := client.Put(t.Context(), fmt.Sprintf("/elsewhere/%d", n), strings.Repeat("x", 900_000))
+		if errors.Is(err, rpctypes.ErrNoSpace) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if alarms, err := client.AlarmList(t.Context()); err != nil || len(alarms.Alarms) == 0 {
+		t.Fatalf("alarms: %v, %v", alarms, err)
+	}
+	// Those who are to delete it have no other way to it.
+	if _, err := client.Delete(t.Context(), "/elsewhere/", clientv3.WithPrefix()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestFullStoreOfBefore starts a server on a store that carries etcd's alarm.
+func TestFullStoreOfBefore(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	if _, err := s.core.CoreV1().Services("default").Create(t.Context(), service("kept"), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.server.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	raiseAlarm(t, s.server.DataDir)
+	s = start(t, s.server.Again(t))
+	t.Logf("the file has %d bytes", s.fileSize())
+	s.recovers()
+	if _, err := s.core.CoreV1().Services("default").Get(t.Context(), "kept", metav1.GetOptions{}); err != nil {
+		t.Error(err)
+	}
+	s.checkClaims()
+	s.verify()
+}
+
+// TestFullExternalEtcd wants the truth about every write to an external etcd that
+// is full: a 507 for what was not carried out, a 504 for what may have been.
+func TestFullExternalEtcd(t *testing.T) {
+	t.Parallel()
+	external := framework.StartEtcd(t, smallQuota)
+	server := framework.Start(t, framework.On(external))
+	s := &store{T: t, server: server, core: kubernetes.NewForConfigOrDie(server.Config)}
+	services := s.core.CoreV1().Services("default")
+
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	answers, truth := map[int32]int{}, map[int32]int{}
+	for client := range 2 * clients {
+		all.Go(func() {
+			for n, seen := 0, 0; seen < rejections; n++ {
+				name := fmt.Sprintf("edge-%d-%d", client, n)
+				_, err := services.Create(t.Context(), service(name), metav1.CreateOptions{})
+				code := int32(http.StatusCreated)
+				if err != nil {
+					seen++
+					code = codeOf(err)
+				}
+				_, missing := services.Get(t.Context(), name, metav1.GetOptions{})
+				mu.Lock()
+				answers[code]++
+				if missing == nil {
+					truth[code]++
+				}
+				mu.Unlock()
+				switch {
+				case code == http.StatusGatewayTimeout:
+					if !strings.Contains(err.Error(), "may have been carried out") {
+						t.Errorf("%s: %v", name, err)
+					}
+				case code == http.StatusInsufficientStorage:
+					if !apierrors.IsNotFound(missing) || !strings.Contains(err.Error(), "compact, defragment and disarm the alarm, in that order") {
+						t.Errorf("%s: %v, then %v", name, err, missing)
+					}
+				case code != http.StatusCreated || missing != nil:
+					t.Errorf("%s: %v, then %v", name, err, missing)
+				}
+			}
+		})
+	}
+	all.Wait()
+	t.Logf("answers: %v, of which there exist: %v", answers, truth)
+	s.checkClaims()
+	framework.Verify(t, external.Client)
+	if _, err := services.Create(t.Context(), service("tried"),
+		metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}); codeOf(err) != http.StatusInsufficientStorage {
+		t.Errorf("a dry run: %v", err)
+	}
+
+	for client := range 2 * clients {
+		for n := range 3 {
+			if err := services.Delete(t.Context(), fmt.Sprintf("edge-%d-%d", client, n), metav1.DeleteOptions{}); err != nil {
+				t.Errorf("a delete: %v", err)
+			}
+		}
+	}
+	release(t, external)
+	if _, err := services.Create(t.Context(), service("after"), metav1.CreateOptions{}); err != nil {
+		t.Errorf("after compaction, defragmentation and disarming: %v", err)
+	}
+	framework.Verify(t, external.Client)
+}
+
+func codeOf(err error) int32 {
+	if status, ok := err.(apierrors.APIStatus); ok {
+		return status.Status().Code
+	}
+	return 0
+}
+
+// release does what an operator does with a full etcd.
+func release(t *testing.T, etcd *framework.Etcd) {
+	t.Helper()
+	ctx := context.Background()
+	status, err := etcd.Client.Status(ctx, etcd.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := etcd.Client.Compact(ctx, status.Header.Revision, clientv3.WithCompactPhysical()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := etcd.Client.Defragment(ctx, etcd.URL); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := etcd.Client.AlarmDisarm(ctx, &clientv3.AlarmMember{}); err != nil {
+		t.Fatal(err)
+	}
+}

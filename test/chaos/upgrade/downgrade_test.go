@@ -1,0 +1,95 @@
+//go:build e2e
+
+package upgrade
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+
+	"github.com/portolan-dev/portolan/pkg/server/options"
+	"github.com/portolan-dev/portolan/test/framework"
+	"github.com/portolan-dev/portolan/test/framework/upstream"
+)
+
+// TestDowngradeOfEtcd moves the store of an embedded etcd to an etcd 3.6. That
+// rejects the snapshot, until an etcd 3.7 has done what the page says.
+func TestDowngradeOfEtcd(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	inside := func(o *options.Options) { o.DataDir = filepath.Join(dir, "portolan-data") }
+	server := framework.Start(t, inside)
+	churn(t, server, 0, 10)
+	kept := names(listServices(t, server))
+	shell := newShell(t, dir)
+	shell.run("portolan snapshot snapshot.db")
+	shell.run("etcdutl snapshot restore snapshot.db --data-dir=restored")
+
+	ctx, cancel := context.WithTimeout(t.Context(), convergeTimeout)
+	defer cancel()
+	programs := upstream.Programs{Etcd: program(t, "etcd")}
+	// It runs on the folder etcd of a directory.
+	older := filepath.Join(dir, "older")
+	copyStore(t, filepath.Join(dir, "restored"), filepath.Join(older, "etcd"))
+	if etcd, _, err := upstream.StartEtcd(ctx, programs, older); err == nil {
+		etcd.Stop()
+		t.Error("etcd 3.6 starts on what an etcd 3.7 has written")
+	} else if !strings.Contains(err.Error(), `version \"3.7.0\" is not supported`) {
+		t.Error(err)
+	}
+
+	newer := &member{}
+	newer.start(t, filepath.Join(dir, "restored"))
+	newShell(t, dir, "ETCDCTL_ENDPOINTS="+newer.URL).run("etcdctl downgrade enable 3.6")
+	newer.stop(t)
+
+	ready := filepath.Join(dir, "ready")
+	copyStore(t, filepath.Join(dir, "restored"), filepath.Join(ready, "etcd"))
+	etcd, url, err := upstream.StartEtcd(ctx, programs, ready)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(etcd.Stop)
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{url}, DialTimeout: convergeTimeout, Logger: zap.NewNop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	status, err := client.Status(ctx, url)
+	if err != nil || !strings.HasPrefix(status.Version, "3.6.") {
+		t.Fatalf("this is no etcd 3.6: %v, %v", status, err)
+	}
+	store := &framework.Etcd{URL: url, Client: client}
+	onOlder := framework.Start(t, framework.On(store))
+	if got := names(listServices(t, onOlder)); !got.Equal(kept) {
+		t.Errorf("etcd 3.6 has %v, want %v", got, kept)
+	}
+	churn(t, onOlder, 1, 10)
+	framework.Verify(t, client)
+}
+
+// program is one that the Makefile builds.
+func program(t *testing.T, name string) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join("..", "..", "..", ".bin", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func copyStore(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+	// etcd wants its own directories for itself.
+	if err := os.Chmod(to, 0o700); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,200 @@
+//go:build e2e
+
+package aggregated
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+const (
+	apiServiceName = "v1.portolan.dev"
+	deployment     = "portolan"
+
+	// overlay is what whoever installs Portolan sets: where etcd is, the
+	// certificate to show there, and what is to be audited.
+	overlay = `apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+resources:
+- ../artifacts/cluster/server
+replicas:
+- name: portolan
+  count: 2
+secretGenerator:
+- name: portolan-etcd-client
+  namespace: portolan
+  files: [ca.crt, tls.crt, tls.key]
+  options:
+    disableNameSuffixHash: true
+configMapGenerator:
+- name: portolan-audit
+  namespace: portolan
+  files: [policy.yaml]
+patches:
+- patch: |
+    apiVersion: v1
+    kind: ConfigMap
+    metadata:
+      name: portolan
+      namespace: portolan
+    data:
+      etcd-servers: https://` + etcdAddress + `:2379
+- target:
+    kind: Deployment
+    name: portolan
+  patch: |
+    - op: add
+      path: /spec/template/spec/containers/0/args/-
+      value: --audit-policy-file=/etc/portolan/audit/policy.yaml
+    - op: add
+      path: /spec/template/spec/containers/0/args/-
+      value: --audit-log-path=-
+    - op: add
+      path: /spec/template/spec/containers/0/volumeMounts/-
+      value:
+        name: audit
+        mountPath: /etc/portolan/audit
+    - op: add
+      path: /spec/template/spec/volumes/-
+      value:
+        name: audit
+        configMap:
+          name: portolan-audit
+`
+)
+
+var apiServices = schema.GroupVersionResource{Group: "apiregistration.k8s.io", Version: "v1", Resource: "apiservices"}
+
+// install applies the manifests and waits until the cluster has the group.
+func (g *ground) install(t *testing.T) {
+	t.Helper()
+	if err := os.CopyFS(filepath.Join(g.dir, "artifacts"), os.DirFS(filepath.Join(root, "artifacts"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(g.dir, "overlay"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	g.write(t, "overlay/kustomization.yaml", overlay)
+	g.write(t, "overlay/policy.yaml", auditPolicy(audited))
+	for name, file := range map[string]string{"ca.crt": g.storeCA, "tls.crt": g.store.cert, "tls.key": g.store.key} {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.write(t, filepath.Join("overlay", name), string(data))
+	}
+	g.kubelet = startKubelet(t, g)
+	g.as(t, g.kubeconfig).run("apply", "-k", g.overlay())
+	g.awaitAvailable(t, "True")
+	g.awaitReady(t)
+}
+
+// overlay is the directory that is applied.
+func (g *ground) overlay() string { return filepath.Join(g.dir, "overlay") }
+
+// testInstallAgain applies the same again, which changes nothing: not even what
+// Portolan has written into what was applied.
+func testInstallAgain(t *testing.T, g *ground) {
+	before := g.versions(t)
+	g.as(t, g.kubeconfig).run("apply", "-k", g.overlay())
+	if after := g.versions(t); len(before) == 0 || !maps.Equal(before, after) {
+		t.Errorf("there was %v and is %v", before, after)
+	}
+	if bundle, _, err := unstructured.NestedString(g.apiService(t).Object, "spec", "caBundle"); err != nil || bundle == "" {
+		t.Errorf("the caBundle is %q, %v", bundle, err)
+	}
+}
+
+// versions are those of all objects that are installed. For what has a
+// generation it is that: its status has a life of its own.
+func (g *ground) versions(t *testing.T) map[string]string {
+	t.Helper()
+	var list unstructured.UnstructuredList
+	if err := list.UnmarshalJSON([]byte(g.as(t, g.kubeconfig).run("get", "-k", g.overlay(), "-o", "json"))); err != nil {
+		t.Fatal(err)
+	}
+	versions := map[string]string{}
+	for _, object := range list.Items {
+		version := object.GetResourceVersion()
+		if generation := object.GetGeneration(); generation != 0 {
+			version = fmt.Sprint("generation ", generation)
+		}
+		versions[object.GetKind()+" "+object.GetNamespace()+"/"+object.GetName()] = version
+	}
+	return versions
+}
+
+// apiService is how Portolan is registered.
+func (g *ground) apiService(t *testing.T) *unstructured.Unstructured {
+	t.Helper()
+	service, err := g.dynamic.Resource(apiServices).Get(t.Context(), apiServiceName, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return service
+}
+
+// testUninstall takes away what was installed in the order of
+// artifacts/cluster/README.md, and finds nothing that is left.
+func testUninstall(t *testing.T, g *ground) {
+	k := g.as(t, g.kubeconfig)
+	k.run("delete", "apiservice", apiServiceName)
+	k.run("delete", "-k", g.overlay(), "--ignore-not-found", "--wait=false")
+	g.awaitNoNamespace(t, namespace)
+	for _, kinds := range []string{"clusterroles,clusterrolebindings", "rolebindings,leases,secrets,configmaps", "apiservices"} {
+		for line := range strings.Lines(k.run("get", kinds, "-A", "-o", "name")) {
+			if strings.Contains(line, "portolan") {
+				t.Errorf("left: %s", line)
+			}
+		}
+	}
+	k.expect(k.fail("get", "services.portolan.dev", "-A"), `the server doesn't have a resource type "services"`)
+}
+
+// awaitAvailable waits until the cluster says of the APIService whether it is
+// there.
+func (g *ground) awaitAvailable(t *testing.T, want string) {
+	t.Helper()
+	eventually(t, "Available="+want, func(ctx context.Context) (bool, error) {
+		service, err := g.dynamic.Resource(apiServices).Get(ctx, apiServiceName, metav1.GetOptions{})
+		if err != nil {
+			return false, err
+		}
+		conditions, _, err := unstructured.NestedSlice(service.Object, "status", "conditions")
+		if err != nil {
+			return false, err
+		}
+		for _, c := range conditions {
+			condition, _ := c.(map[string]any)
+			if condition["type"] == "Available" && condition["status"] == want {
+				return true, nil
+			}
+		}
+		return false, fmt.Errorf("the conditions are %v; the replicas: %v", conditions, g.kubelet.troubles())
+	})
+}
+
+// awaitReady waits until all replicas are.
+func (g *ground) awaitReady(t *testing.T) {
+	t.Helper()
+	eventually(t, "all replicas are ready", func(ctx context.Context) (bool, error) {
+		d, err := g.client.AppsV1().Deployments(namespace).Get(ctx, deployment, metav1.GetOptions{})
+		if err != nil {
+			return false, err
+		}
+		status := d.Status
+		if status.ObservedGeneration < d.Generation || status.ReadyReplicas != *d.Spec.Replicas || status.Replicas != *d.Spec.Replicas {
+			return false, fmt.Errorf("the status is %v", status)
+		}
+		return true, nil
+	})
+}

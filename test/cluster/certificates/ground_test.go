@@ -1,0 +1,178 @@
+//go:build e2e
+
+// Package certificates tests in a real cluster, with the rights that the
+// manifests give, what makes and renews certificates where there is no
+// cert-manager: the serving certificate that replicas share, and those of etcd.
+package certificates
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/portolan-dev/portolan/test/framework/upstream"
+)
+
+const (
+	root      = "../../.."
+	namespace = "portolan"
+	patience  = time.Minute
+	day       = 24 * time.Hour
+)
+
+var apiServices = schema.GroupVersionResource{Group: "apiregistration.k8s.io", Version: "v1", Resource: "apiservices"}
+
+// ground is a cluster. Its administrator looks at what others do.
+type ground struct {
+	*testing.T
+	kube    *upstream.Server
+	client  kubernetes.Interface
+	dynamic dynamic.Interface
+	bin     string
+	audit   string
+}
+
+// newGround starts a cluster and applies manifests in it.
+func newGround(t *testing.T, manifests ...string) *ground {
+	t.Helper()
+	dir := t.TempDir()
+	g := &ground{T: t, audit: filepath.Join(dir, "audit.log")}
+	var err error
+	g.bin, err = filepath.Abs(filepath.Join(root, ".bin"))
+	g.must(err)
+	policy := filepath.Join(dir, "policy.yaml")
+	g.must(os.WriteFile(policy, []byte("apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{level: Metadata}]\n"), 0o600))
+	g.kube, err = upstream.StartKube(t.Context(), upstream.Programs{
+		KubeAPIServer: filepath.Join(g.bin, "kube-apiserver"), Etcd: filepath.Join(g.bin, "etcd"),
+	}, dir, "--audit-policy-file="+policy, "--audit-log-path="+g.audit)
+	g.must(err)
+	t.Cleanup(g.kube.Stop)
+	g.client, err = kubernetes.NewForConfig(g.kube.Config)
+	g.must(err)
+	g.dynamic, err = dynamic.NewForConfig(g.kube.Config)
+	g.must(err)
+	args := []string{"apply", "--validate=false"}
+	for _, manifest := range append([]string{"cluster/server/namespace.yaml"}, manifests...) {
+		args = append(args, "-f", filepath.Join(root, "artifacts", manifest))
+	}
+	g.kubectl(args...)
+	return g
+}
+
+func (g *ground) must(err error) {
+	g.Helper()
+	if err != nil {
+		g.Fatal(err)
+	}
+}
+
+func (g *ground) kubectl(args ...string) {
+	g.Helper()
+	// What a namespaced manifest needs may be there a moment after the namespace.
+	g.await("kubectl "+strings.Join(args, " "), func(ctx context.Context) (bool, string) {
+		out, err := exec.CommandContext(ctx, filepath.Join(g.bin, "kubectl"),
+			append([]string{"--kubeconfig=" + g.kube.Kubeconfig}, args...)...).CombinedOutput()
+		return err == nil, string(out)
+	})
+}
+
+// await polls until it is as it should be, and says what it was like if it isn't
+// in time.
+func (g *ground) await(what string, is func(context.Context) (bool, string)) {
+	g.Helper()
+	last := ""
+	err := wait.PollUntilContextTimeout(g.Context(), 50*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+		ok, like := is(ctx)
+		last = like
+		return ok, nil
+	})
+	if err != nil {
+		g.Fatalf("%s: %v: %s", what, err, last)
+	}
+}
+
+// as is how a service account asks the cluster.
+func (g *ground) as(account string) *rest.Config {
+	g.Helper()
+	request := &authenticationv1.TokenRequest{}
+	token, err := g.client.CoreV1().ServiceAccounts(namespace).CreateToken(g.Context(), account, request, metav1.CreateOptions{})
+	g.must(err)
+	config := rest.AnonymousClientConfig(g.kube.Config)
+	config.BearerToken = token.Status.Token
+	config.QPS = -1
+	return config
+}
+
+// kubeconfig is a file with which a service account asks the cluster.
+func (g *ground) kubeconfig(account string) string {
+	g.Helper()
+	user := g.as(account)
+	config := clientcmdapi.NewConfig()
+	config.Clusters["c"] = &clientcmdapi.Cluster{Server: user.Host, CertificateAuthorityData: user.CAData, CertificateAuthority: user.CAFile}
+	config.AuthInfos["u"] = &clientcmdapi.AuthInfo{Token: user.BearerToken}
+	config.Contexts["x"] = &clientcmdapi.Context{Cluster: "c", AuthInfo: "u"}
+	config.CurrentContext = "x"
+	file := filepath.Join(g.TempDir(), "kubeconfig")
+	g.must(clientcmd.WriteToFile(*config, file))
+	return file
+}
+
+func (g *ground) secret(name string) *corev1.Secret {
+	g.Helper()
+	secret, err := g.client.CoreV1().Secrets(namespace).Get(g.Context(), name, metav1.GetOptions{})
+	g.must(err)
+	return secret
+}
+
+// expectNoRefusal wants that a service account was allowed all that it asked.
+func (g *ground) expectNoRefusal(account string) {
+	g.Helper()
+	data, err := os.ReadFile(g.audit)
+	g.must(err)
+	asked := 0
+	for line := range bytes.Lines(data) {
+		var event struct {
+			User           struct{ Username string }
+			RequestURI     string
+			ResponseStatus struct{ Code int }
+		}
+		if err := json.Unmarshal(line, &event); err != nil || event.User.Username != "system:serviceaccount:"+namespace+":"+account {
+			continue
+		}
+		asked++
+		if event.ResponseStatus.Code == http.StatusForbidden || event.ResponseStatus.Code == http.StatusUnauthorized {
+			g.Errorf("%s may not do what it does: %s", account, line)
+		}
+	}
+	if asked == 0 {
+		g.Errorf("%s was not heard of", account)
+	}
+}
+
+// freeAddress is one on loopback that nobody listens on.
+func (g *ground) freeAddress() string {
+	g.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	g.must(err)
+	g.must(listener.Close())
+	return listener.Addr().String()
+}

@@ -1,0 +1,9 @@
+// Package cluster is the family of tests of Portolan aggregated into a cluster.
+//
+//	aggregated    an installation as in artifacts/cluster, from start to end
+//	artifacts     the manifests and the chart themselves
+//	certificates  certificates that are made and renewed without cert-manager
+//	delegation    authentication and authorization, which are the cluster's
+//
+// All tests but those of the manifests are tagged e2e.
+package cluster

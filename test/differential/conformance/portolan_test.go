@@ -1,0 +1,22 @@
+package conformance
+
+import (
+	"net"
+	"testing"
+
+	"github.com/portolan-dev/portolan/pkg/server/options"
+	"github.com/portolan-dev/portolan/test/framework"
+)
+
+// TestPortolan looks at a Portolan without a cluster, in which everything runs
+// that does by default.
+func TestPortolan(t *testing.T) {
+	etcd := framework.StartEtcd(t)
+	server := framework.StartAll(t, func(o *options.Options) {
+		framework.On(etcd)(o)
+		o.ClusterIPRanges = []string{range4, range6}
+		o.Run.AdvertiseAddress = net.ParseIP(advertised)
+	})
+	t.Cleanup(func() { framework.Verify(t, etcd.Client) })
+	run(t, side{server.Config, etcd.Client})
+}

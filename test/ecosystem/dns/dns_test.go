@@ -1,0 +1,269 @@
+//go:build e2e
+
+// Package dns has an unmodified CoreDNS serve names from Portolan without a
+// cluster, by the Corefile of the examples and as a user who may only read, and
+// compares its answers with those of one that has a kube-apiserver 1.36 and
+// kube-controller-manager.
+package dns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/portolan-dev/portolan/pkg/cmd"
+	"github.com/portolan-dev/portolan/pkg/server/options"
+	"github.com/portolan-dev/portolan/pkg/users"
+	"github.com/portolan-dev/portolan/test/framework"
+	"github.com/portolan-dev/portolan/test/framework/upstream"
+)
+
+const (
+	root     = "../../.."
+	domain   = "cluster.local"
+	patience = time.Minute
+	// What the Corefile says, from the directory that CoreDNS runs in.
+	dataDir    = "portolan-data"
+	kubeconfig = dataDir + "/coredns.kubeconfig"
+)
+
+// The ranges that both servers give addresses from.
+var ranges = []string{"10.96.0.0/16", "fd00:10:96::/112"}
+
+// side is an API server and a CoreDNS that serves what it holds.
+type side struct {
+	name string
+	// server is what Portolan's side has.
+	server *framework.Server
+	client kubernetes.Interface
+	// dir is where CoreDNS runs, and address where it answers.
+	dir, address string
+	dns          *upstream.Process
+}
+
+func TestMain(m *testing.M) { framework.QuietMain(m) }
+
+func program(t *testing.T, name string) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join(root, ".bin", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// startPortolan runs a server with its controllers in a directory, and returns
+// the side whose CoreDNS is run by the Corefile as it is.
+func startPortolan(t *testing.T) *side {
+	t.Helper()
+	dir := t.TempDir()
+	s := framework.StartAll(t, func(o *options.Options) {
+		o.ClusterIPRanges = ranges
+		o.DataDir = filepath.Join(dir, dataDir)
+	})
+	add := cmd.NewCommand()
+	add.SetArgs([]string{"user", "add", "coredns", "--group=" + users.Readers, "--data-dir=" + s.DataDir})
+	add.SetOut(t.Output())
+	if err := add.ExecuteContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return startCoreDNS(t, &side{name: "Portolan", server: s, client: clientOf(t, s.Config), dir: dir}, nil)
+}
+
+// withProtobuf is another CoreDNS beside the one of a Portolan, which is told where
+// the server is instead of being given a kubeconfig. It speaks protobuf then, and
+// JSON otherwise.
+func (s *side) withProtobuf(t *testing.T) *side {
+	t.Helper()
+	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(s.dir, kubeconfig))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, data := range map[string][]byte{"cert": config.CertData, "key": config.KeyData, "ca": config.CAData} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return startCoreDNS(t, &side{name: s.name + ", protobuf", client: s.client, dir: dir}, func(corefile string) string {
+		return replace(t, corefile, "kubeconfig "+kubeconfig, "endpoint "+config.Host+"\ntls cert key ca")
+	})
+}
+
+// startKube runs a kube-apiserver with the controllers that make slices.
+func startKube(t *testing.T) *side {
+	t.Helper()
+	dir := t.TempDir()
+	kube, err := upstream.StartKube(t.Context(), upstream.Programs{KubeAPIServer: program(t, "kube-apiserver"), Etcd: program(t, "etcd")},
+		dir, "--service-cluster-ip-range="+strings.Join(ranges, ","))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(kube.Stop)
+	manager, err := upstream.Launch("kube-controller-manager", dir, program(t, "kube-controller-manager"),
+		"--kubeconfig="+kube.Kubeconfig, "--secure-port=0", "--leader-elect=false",
+		"--controllers=endpoints-controller,endpointslice-controller,endpointslice-mirroring-controller,namespace-controller,garbage-collector-controller")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped(t, manager, "kube-controller-manager")
+	if err := os.Mkdir(filepath.Join(dir, dataDir), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Link(kube.Kubeconfig, filepath.Join(dir, kubeconfig)); err != nil {
+		t.Fatal(err)
+	}
+	kube.Config.QPS = -1
+	return startCoreDNS(t, &side{name: "kube-apiserver", client: clientOf(t, kube.Config), dir: dir}, nil)
+}
+
+// startCoreDNS runs the example's Corefile, but for what lies outside the domain:
+// that is a resolver of the test's own. Change may change more of it.
+func startCoreDNS(t *testing.T, s *side, change func(corefile string) string) *side {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(root, "artifacts", "examples", "coredns", "Corefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	corefile := replace(t, string(raw), "forward . /etc/resolv.conf", "forward . "+startResolver(t))
+	if change != nil {
+		corefile = change(corefile)
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, "Corefile"), []byte(corefile), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.address = freeAddress(t)
+	_, port, err := net.SplitHostPort(s.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.dns, err = upstream.Launch("coredns", s.dir, program(t, "coredns"), "-conf=Corefile", "-dns.port="+port); err != nil {
+		t.Fatal(err)
+	}
+	stopped(t, s.dns, "CoreDNS of "+s.name)
+	err = s.dns.Await(t.Context(), func(ctx context.Context) bool {
+		got, err := ask(ctx, s.address, question{"default.svc." + domain, "A"})
+		return err == nil && got.code == "Success"
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// stopped stops a program when the test ends, and shows its log if that failed.
+func stopped(t *testing.T, p *upstream.Process, what string) {
+	t.Cleanup(func() {
+		p.Stop()
+		if t.Failed() {
+			t.Log(p.Explain(errors.New(what + " was stopped")))
+		}
+	})
+}
+
+func clientOf(t *testing.T, config *rest.Config) kubernetes.Interface {
+	t.Helper()
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// replace is for text that must be there.
+func replace(t *testing.T, text, old, with string) string {
+	t.Helper()
+	if strings.Count(text, old) != 1 {
+		t.Fatalf("%q is not once in\n%s", old, text)
+	}
+	return strings.Replace(text, old, with, 1)
+}
+
+// freeAddress is one that nobody listens on, neither over UDP nor over TCP.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		packets, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		address := packets.LocalAddr().String()
+		listener, err := net.Listen("tcp", address)
+		if err == nil {
+			err = listener.Close()
+		}
+		if closed := packets.Close(); closed != nil {
+			t.Fatal(closed)
+		}
+		if err == nil {
+			return address
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
+}
+
+// expect waits until a side answers with these records, each as "name TYPE data",
+// and returns for how long. A name that isn't there is none.
+func (s *side) expect(t *testing.T, q question, want ...string) time.Duration {
+	t.Helper()
+	slices.Sort(want)
+	started := time.Now()
+	var last string
+	err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+		got, err := ask(ctx, s.address, q)
+		if err == nil {
+			last = got.all
+		}
+		known := got.code == "Success" || got.code == "NameError"
+		return err == nil && known && slices.Equal(got.records, want), nil
+	})
+	if err != nil {
+		t.Fatalf("%s: %v: %v\nit says\n%s\nwant\n%s", s.name, q, err, last, strings.Join(want, "\n"))
+	}
+	return time.Since(started)
+}
+
+// compare waits until all sides answer all questions as the first one does.
+func compare(t *testing.T, what string, sides []*side, questions []question) {
+	t.Helper()
+	var differ []question
+	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+		differ = slices.DeleteFunc(slices.Clone(questions), func(q question) bool { return len(slices.Compact(answers(ctx, sides, q))) == 1 })
+		return len(differ) == 0, nil
+	})
+	if err == nil {
+		return
+	}
+	t.Errorf("%s: %d of %d answers differ: %v", what, len(differ), len(questions), err)
+	for _, q := range differ[:min(len(differ), 5)] {
+		for i, text := range answers(t.Context(), sides, q) {
+			t.Logf("%v: %s says\n%s", q, sides[i].name, text)
+		}
+	}
+}
+
+// answers are what the sides say to a question.
+func answers(ctx context.Context, sides []*side, q question) []string {
+	all := make([]string, len(sides))
+	for i, s := range sides {
+		got, err := ask(ctx, s.address, q)
+		all[i] = got.all
+		if err != nil {
+			all[i] = fmt.Sprintf("nothing to side %d: %v", i, err)
+		}
+	}
+	return all
+}

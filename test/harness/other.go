@@ -1,9 +1,0 @@
-//go:build !linux
-
-package harness
-
-import "os/exec"
-
-func becomeProgram() (bool, error) { return false, nil }
-
-func dieWithParent(*exec.Cmd) {}

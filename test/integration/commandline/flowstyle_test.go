@@ -1,0 +1,49 @@
+package commandline
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// flowMapping is a mapping of YAML in flow style, which kubectl before 1.33 can't
+// read where a document begins with it.
+var flowMapping = regexp.MustCompile(`\{ *[A-Za-z][A-Za-z0-9_-]*: +\S`)
+
+// TestNoFlowStyle has no page, example or manifest show a mapping in flow style.
+func TestNoFlowStyle(t *testing.T) {
+	t.Parallel()
+	const root = "../../.."
+	check := func(path string) {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		number := 0
+		for line := range strings.Lines(string(data)) {
+			number++
+			if flowMapping.MatchString(line) {
+				t.Errorf("%s:%d: %s", path, number, line)
+			}
+		}
+	}
+	check(filepath.Join(root, "README.md"))
+	checked := 0
+	err := filepath.WalkDir(filepath.Join(root, "artifacts"), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		if slices.Contains([]string{".md", ".yaml", ".yml", ".tpl", ".txt", ""}, filepath.Ext(path)) {
+			checked++
+			check(path)
+		}
+		return nil
+	})
+	if err != nil || checked < 30 {
+		t.Errorf("%d files were checked: %v", checked, err)
+	}
+}

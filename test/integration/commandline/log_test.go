@@ -1,0 +1,142 @@
+package commandline
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/portolan-dev/portolan/test/framework"
+)
+
+// output is what a process writes, which may be read meanwhile.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// serve runs a server until it is ready, stops it, and returns what it logged.
+func serve(t *testing.T, dir string, flags ...string) string {
+	t.Helper()
+	var stdout, stderr output
+	command := framework.Portolan(t, append([]string{"serve", "--data-dir=" + dir, "--secure-port=" + freePort(t)}, flags...)...)
+	command.Stdout, command.Stderr = &stdout, &stderr
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- command.Wait() }()
+	deadline := time.After(time.Minute)
+	for ready := false; !ready; {
+		select {
+		case err := <-ended:
+			t.Fatalf("it ended with %v:\n%s", err, stderr.String())
+		case <-deadline:
+			_ = command.Process.Kill()
+			t.Fatalf("it is not ready:\n%s", stderr.String())
+		case <-time.After(20 * time.Millisecond):
+			ready = strings.Contains(stdout.String(), "Portolan is ready")
+		}
+	}
+	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("it ended with %v:\n%s", err, stderr.String())
+	}
+	return stderr.String()
+}
+
+// TestDefaultLog has a server start and stop without a word of its libraries.
+func TestDefaultLog(t *testing.T) {
+	t.Parallel()
+	// The stop cuts off a request of the server's own, which the libraries log in
+	// one of several ways. A busy machine makes etcd warn that it is slow.
+	cutOff := regexp.MustCompile(`(?i)handler timeout|post-timeout activity|took too long|slow fdatasync|heartbeat on time`)
+	own := regexp.MustCompile(`^I.* (controllers|namespaces|kubernetesservice)\.go:\d+\] `)
+	for line := range strings.Lines(serve(t, t.TempDir())) {
+		if !own.MatchString(line) && !cutOff.MatchString(line) {
+			t.Errorf("logged: %s", line)
+		}
+	}
+	if all := serve(t, t.TempDir(), "-v=1"); !strings.Contains(all, "Serving securely on") {
+		t.Errorf("-v=1 doesn't show what libraries set up:\n%s", all)
+	}
+}
+
+// TestRangesOfStore has a server that is started with other ranges than its store
+// has say which rule. Defaults that nobody chose are no reason to.
+func TestRangesOfStore(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if log := serve(t, dir, "--service-cluster-ip-range=10.0.0.0/16", "--service-node-port-range=1000-1999"); strings.Contains(log,
+		"has no effect") {
+		t.Errorf("an empty store:\n%s", log)
+	}
+	if log := serve(t, dir); strings.Contains(log, "has no effect") {
+		t.Errorf("no flags:\n%s", log)
+	}
+	log := serve(t, dir, "--service-cluster-ip-range=10.96.0.0/12", "--service-node-port-range=1000-1999,3000")
+	for _, want := range []string{
+		"--service-cluster-ip-range=10.96.0.0/12 has no effect: the store has ranges already, and these rule: ServiceCIDR kubernetes (10.0.0.0/16). " +
+			"To change them, use kubectl create, edit and delete servicecidr.portolan.dev\n",
+		"--service-node-port-range=1000-1999,3000 has no effect: the store has ranges already, and these rule: NodePortRange kubernetes (1000-1999). " +
+			"To change them, use kubectl create, edit and delete nodeportrange.portolan.dev\n",
+	} {
+		if !strings.Contains(log, want) {
+			t.Errorf("want %sin:\n%s", want, log)
+		}
+	}
+}
+
+// TestPlainText has a server warn of what a configuration of encryption leaves out.
+func TestPlainText(t *testing.T) {
+	t.Parallel()
+	const config = `apiVersion: apiserver.config.k8s.io/v1
+kind: EncryptionConfiguration
+resources:
+- resources: ["RESOURCES"]
+  providers:
+  - secretbox:
+      keys:
+      - name: first
+        secret: cG9ydG9sYW4tcG9ydG9sYW4tcG9ydG9sYW4tMTIzNDU=
+`
+	file := filepath.Join(t.TempDir(), "encryption.yaml")
+	for _, test := range []struct {
+		resources string
+		warned    bool
+	}{{"*.*", false}, {"*.portolan.dev", true}} {
+		if err := os.WriteFile(file, []byte(strings.Replace(config, "RESOURCES", test.resources, 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		log := serve(t, t.TempDir(), "--encryption-provider-config="+file)
+		_, plain, warned := strings.Cut(log, "--encryption-provider-config leaves these in plain text: ")
+		if warned != test.warned {
+			t.Errorf("%s:\n%s", test.resources, log)
+		}
+		if warned && (!strings.Contains(plain, "secrets, ") || strings.Contains(plain, "services.portolan.dev")) {
+			t.Errorf("%s: %s", test.resources, plain)
+		}
+	}
+	if log := serve(t, t.TempDir(), "--encryption-provider-config="+file, "--serve-core=false"); strings.Contains(log, "plain text") {
+		t.Errorf("what is not served is warned of:\n%s", log)
+	}
+}

@@ -1,0 +1,3 @@
+// Package controllers tests the controllers beside a real Portolan. The Pods and
+// Nodes of the cluster are in a fake clientset.
+package controllers

@@ -1,0 +1,384 @@
+package monitoring
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/component-base/metrics/testutil"
+	"k8s.io/utils/ptr"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	clientv1 "github.com/portolan-dev/portolan/generated/clientset/versioned/typed/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/server/options"
+	"github.com/portolan-dev/portolan/test/framework"
+)
+
+func TestMain(m *testing.M) { framework.Main(m) }
+
+func withRanges(ports string, cidrs ...string) func(*options.Options) {
+	return func(o *options.Options) { o.ClusterIPRanges, o.NodePortRanges = cidrs, []string{ports} }
+}
+
+func servicesOf(server *framework.Server) clientv1.ServiceInterface {
+	return server.Client.PortolanV1().Services("default")
+}
+
+// service asks for an address, unless that is to be picked, and for a node port,
+// unless that is negative.
+func service(name, address string, nodePort int32) *v1.Service {
+	svc := &v1.Service{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	svc.Spec.Ports = []corev1.ServicePort{{Name: "a", Port: 80}}
+	svc.Spec.ClusterIP = address
+	if nodePort >= 0 {
+		svc.Spec.Type, svc.Spec.Ports[0].NodePort = corev1.ServiceTypeNodePort, nodePort
+	}
+	return svc
+}
+
+// addresses and ports are the gauges of a range.
+func addresses(want map[string]float64, cidr string, allocated, available float64) {
+	want[fmt.Sprintf(`portolan_clusterip_allocator_allocated_ips{cidr=%q}`, cidr)] = allocated
+	want[fmt.Sprintf(`portolan_clusterip_allocator_available_ips{cidr=%q}`, cidr)] = available
+}
+
+func ports(want map[string]float64, name, automatic string, allocated, available float64) {
+	want[fmt.Sprintf(`portolan_nodeport_allocator_allocated_ports{auto_assign=%q, range=%q}`, automatic, name)] = allocated
+	want[fmt.Sprintf(`portolan_nodeport_allocator_available_ports{auto_assign=%q, range=%q}`, automatic, name)] = available
+}
+
+var gauges = []string{
+	"portolan_clusterip_allocator_allocated_ips", "portolan_clusterip_allocator_available_ips",
+	"portolan_nodeport_allocator_allocated_ports", "portolan_nodeport_allocator_available_ports",
+}
+
+// TestRanges looks at how full ranges are said to be: before the first
+// allocation, after a restart, and as ranges come and go.
+func TestRanges(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	first := framework.Start(t, withRanges("20000-20009", "10.96.0.0/24", "fd00:96::/112"))
+	want := map[string]float64{}
+	addresses(want, "10.96.0.0/24", 0, 254)
+	addresses(want, "fd00:96::/112", 0, 65535)
+	ports(want, "kubernetes", "true", 0, 10)
+	expect(t, "before the first allocation", first, want, gauges...)
+
+	for _, svc := range []*v1.Service{service("b", "10.96.0.7", 20007), service("a", "", 0), service("c", "", -1)} {
+		if _, err := servicesOf(first).Create(ctx, svc, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reserved := &v1.IPAddress{ObjectMeta: metav1.ObjectMeta{Name: "10.96.0.10"}}
+	reserved.Spec.ParentRef = &v1.ParentReference{Resource: "reservations", Name: "dns"}
+	if _, err := first.Client.PortolanV1().IPAddresses().Create(ctx, reserved, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	addresses(want, "10.96.0.0/24", 4, 250)
+	ports(want, "kubernetes", "true", 2, 8)
+	expect(t, "after some", first, want, gauges...)
+	if err := first.Stop(); err != nil {
+		t.Fatal(err)
+	}
+
+	second := framework.Start(t, func(o *options.Options) { o.DataDir = first.DataDir })
+	if got := own(t, second, gauges...); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("the first scrape after a restart has\n%v\nwant\n%v", got, want)
+	}
+
+	cidrs, portRanges := second.Client.PortolanV1().ServiceCIDRs(), second.Client.PortolanV1().NodePortRanges()
+	for name, cidr := range map[string]string{"twin": "10.96.0.0/24", "more": "10.97.0.0/28"} {
+		if _, err := cidrs.Create(ctx,
+			&v1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: name},
+				Spec: v1.ServiceCIDRSpec{CIDRs: []string{cidr}}}, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wellKnown := &v1.NodePortRange{
+		ObjectMeta: metav1.ObjectMeta{Name: "well-known"}, Spec: v1.NodePortRangeSpec{Ports: []string{"80", "443"}, AutoAssign: ptr.To(false)},
+	}
+	if _, err := portRanges.Create(ctx, wellKnown, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	addresses(want, "10.97.0.0/28", 0, 14)
+	ports(want, "well-known", "false", 0, 2)
+	expect(t, "with a second ServiceCIDR of one CIDR, and other ranges", second, want, gauges...)
+
+	for _, name := range []string{"twin", "more"} {
+		if err := cidrs.Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := portRanges.Delete(ctx, "well-known", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	clear(want)
+	addresses(want, "10.96.0.0/24", 4, 250)
+	addresses(want, "fd00:96::/112", 0, 65535)
+	ports(want, "kubernetes", "true", 2, 8)
+	expect(t, "without them", second, want, gauges...)
+}
+
+const (
+	addressTotal  = "portolan_clusterip_allocator_allocation_total"
+	addressErrors = "portolan_clusterip_allocator_allocation_errors_total"
+	addressTimes  = "portolan_clusterip_allocator_allocation_duration_seconds_count"
+	portTotal     = "portolan_nodeport_allocator_allocation_total"
+	portErrors    = "portolan_nodeport_allocator_allocation_errors_total"
+	transactions  = "portolan_transactions_total"
+	attempts      = "portolan_service_write_attempts_count"
+	operations    = "portolan_transaction_operations_count"
+	addressLost   = "portolan_clusterip_allocator_lost_picks_total"
+	portLost      = "portolan_nodeport_allocator_lost_picks_total"
+)
+
+var counters = []string{
+	addressTotal, addressErrors, addressTimes, portTotal, portErrors, transactions, attempts, operations, addressLost, portLost,
+}
+
+// untouched are the counters of a server that has done nothing.
+func untouched() map[string]float64 {
+	want := map[string]float64{attempts: 0, operations: 0, addressLost: 0, portLost: 0}
+	for _, scope := range []string{"static", "dynamic"} {
+		want[fmt.Sprintf("%s{scope=%q}", portTotal, scope)] = 0
+		want[fmt.Sprintf("%s{scope=%q}", portErrors, scope)] = 0
+	}
+	for _, outcome := range []string{"committed", "object_conflict", "claim_conflict", "error", "full", "unknown"} {
+		want[fmt.Sprintf("%s{outcome=%q}", transactions, outcome)] = 0
+	}
+	return want
+}
+
+// TestCounters makes requests of every kind and wants each value to be counted
+// once, and nothing else.
+func TestCounters(t *testing.T) {
+	t.Parallel()
+	const cidr = "10.96.0.0/29"
+	server := framework.Start(t, withRanges("20000-20002", cidr))
+	ctx, services := t.Context(), servicesOf(server)
+	create := func(svc *v1.Service, dryRun ...string) error {
+		_, err := services.Create(ctx, svc, metav1.CreateOptions{DryRun: dryRun})
+		return err
+	}
+	patch := func(name, body string, dryRun ...string) error {
+		_, err := services.Patch(ctx, name, types.MergePatchType, []byte(body), metav1.PatchOptions{DryRun: dryRun})
+		return err
+	}
+	moveTo := func(port int) string { return fmt.Sprintf(`{"spec":{"ports":[{"port":80,"nodePort":%d}]}}`, port) }
+	ok := func(err error) bool { return err == nil }
+
+	var (
+		static, dynamic = fmt.Sprintf("%s{cidr=%q, scope=\"static\"}", addressTotal, cidr), fmt.Sprintf("%s{cidr=%q, scope=\"dynamic\"}",
+			addressTotal, cidr)
+		times       = fmt.Sprintf("%s{cidr=%q}", addressTimes, cidr)
+		taken, full = fmt.Sprintf("%s{cidr=%q, scope=\"static\"}", addressErrors, cidr), fmt.Sprintf("%s{cidr=%q, scope=\"dynamic\"}",
+			addressErrors, cidr)
+		outside               = addressErrors + `{cidr="", scope="static"}`
+		staticP, dynamicP     = portTotal + `{scope="static"}`, portTotal + `{scope="dynamic"}`
+		takenPort, fullPorts  = portErrors + `{scope="static"}`, portErrors + `{scope="dynamic"}`
+		committed             = transactions + `{outcome="committed"}`
+		conflict, objConflict = transactions + `{outcome="claim_conflict"}`, transactions + `{outcome="object_conflict"}`
+	)
+	want := untouched()
+	for _, step := range []struct {
+		name   string
+		do     func() error
+		answer func(error) bool
+		counts []string
+	}{
+		{"nothing", func() error { return nil }, ok, nil},
+		{"both named", func() error { return create(service("b", "10.96.0.3", 20002)) }, ok,
+			[]string{static, times, staticP, committed, attempts, operations}},
+		{"both picked", func() error { return create(service("a", "", 0)) }, ok,
+			[]string{dynamic, times, dynamicP, committed, attempts, operations}},
+		{"a label", func() error { return patch("b", `{"metadata":{"labels":{"a":"b"}}}`) }, ok, []string{committed, attempts, operations}},
+		{"a name that exists, with values that are taken", func() error { return create(service("a", "10.96.0.3", 20002)) },
+			apierrors.IsAlreadyExists, []string{objConflict, attempts, operations}},
+		{"a name that exists, with a port outside", func() error { return create(service("a", "", 100)) }, apierrors.IsAlreadyExists, nil},
+		{"a name that exists, with an address outside", func() error { return create(service("a", "10.97.0.3", -1)) }, apierrors.IsAlreadyExists,
+			[]string{attempts}},
+		{"an address that is taken", func() error { return create(service("c", "10.96.0.3", -1)) }, apierrors.IsInvalid,
+			[]string{taken, conflict, attempts, operations}},
+		{"an address outside", func() error { return create(service("c", "10.97.0.3", -1)) }, apierrors.IsInvalid, []string{outside, attempts}},
+		{"a port that is taken", func() error { return create(service("c", "", 20002)) }, apierrors.IsInvalid,
+			[]string{takenPort, conflict, attempts, operations}},
+		{"a port outside", func() error { return create(service("c", "", 100)) }, apierrors.IsInvalid, []string{takenPort}},
+		{"an update to a port that is taken", func() error { return patch("a", moveTo(20002)) }, apierrors.IsInvalid,
+			[]string{takenPort, conflict, attempts, operations}},
+		{"an update to a port outside", func() error { return patch("a", moveTo(100)) }, apierrors.IsInvalid, []string{takenPort}},
+		{"the last port", func() error { return create(service("d", "", 0)) }, ok,
+			[]string{dynamic, times, dynamicP, committed, attempts, operations}},
+		{"no port left", func() error { return create(service("e", "", 0)) }, apierrors.IsInvalid, []string{fullPorts}},
+		{"a name that exists when there is no port left", func() error { return create(service("a", "", 0)) }, apierrors.IsAlreadyExists, nil},
+		{"an update when there is no port left", func() error {
+			if err := create(service("e", "", -1)); err != nil {
+				return err
+			}
+			return patch("e", `{"spec":{"type":"NodePort"}}`)
+		}, apierrors.IsInvalid, []string{dynamic, times, fullPorts, committed, attempts, operations}},
+		{"a value of its own", func() error { return patch("d", `{"spec":{"sessionAffinity":"ClientIP"}}`) }, ok,
+			[]string{committed, attempts, operations}},
+		{"a dry run", func() error { return create(service("f", "", -1), metav1.DryRunAll) }, ok, nil},
+		{"a dry run with a value that is taken", func() error { return create(service("f", "10.96.0.3", -1), metav1.DryRunAll) },
+			apierrors.IsInvalid, nil},
+		{"a dry run with a port outside", func() error { return create(service("f", "", 100), metav1.DryRunAll) }, apierrors.IsInvalid, nil},
+		{"a dry run when there is no port left", func() error { return create(service("f", "", 0), metav1.DryRunAll) }, apierrors.IsInvalid, nil},
+		{"a dry run of an update", func() error { return patch("a", moveTo(20002), metav1.DryRunAll) }, apierrors.IsInvalid, nil},
+		{"a dry run of a delete", func() error {
+			return services.Delete(ctx, "a", metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}})
+		}, ok, nil},
+		{"the last two addresses and one too many", func() error {
+			for _, name := range []string{"g", "h"} {
+				if err := create(service(name, "", -1)); err != nil {
+					return err
+				}
+			}
+			return create(service("i", "", -1))
+		}, apierrors.IsInvalid, []string{dynamic, times, committed, attempts, operations, dynamic, times, committed, attempts, operations, full}},
+		{"a delete", func() error { return services.Delete(ctx, "a", metav1.DeleteOptions{}) }, ok, []string{committed, attempts, operations}},
+	} {
+		if err := step.do(); !step.answer(err) {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		for _, series := range step.counts {
+			want[series]++
+		}
+		expect(t, step.name, server, want, counters...)
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// TestServersDontMix runs two servers in this process.
+func TestServersDontMix(t *testing.T) {
+	t.Parallel()
+	busy, idle := framework.Start(t, withRanges("20000-20009", "10.96.0.0/24")), framework.Start(t, withRanges("21000-21009", "10.99.0.0/24"))
+	for _, svc := range []*v1.Service{service("a", "", 0), service("b", "", 0)} {
+		if _, err := servicesOf(busy).Create(t.Context(), svc, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect(t, "the idle server's counters", idle, untouched(), counters...)
+	want := map[string]float64{}
+	addresses(want, "10.99.0.0/24", 0, 254)
+	ports(want, "kubernetes", "true", 0, 10)
+	expect(t, "the idle server's ranges", idle, want, gauges...)
+	clear(want)
+	addresses(want, "10.96.0.0/24", 2, 252)
+	ports(want, "kubernetes", "true", 2, 8)
+	expect(t, "the busy server's ranges", busy, want, gauges...)
+}
+
+// TestReplicasThatRace makes two replicas pick from a range of two addresses at
+// once until one has lost a pick, and then wants their books to balance.
+func TestReplicasThatRace(t *testing.T) {
+	t.Parallel()
+	_, replicas := framework.Replicas(t, 2, withRanges("20000-20009", "10.96.0.0/30"))
+	lost := func() (sum float64) {
+		for _, replica := range replicas {
+			sum += own(t, replica, addressLost)[addressLost]
+		}
+		return sum
+	}
+	rounds := 0
+	for ; lost() == 0; rounds++ {
+		if rounds == 500 {
+			t.Fatal("no pick was lost")
+		}
+		var pair sync.WaitGroup
+		for i, replica := range replicas {
+			pair.Go(func() {
+				name := fmt.Sprintf("r%d", i)
+				if _, err := servicesOf(replica).Create(t.Context(), service(name, "", -1), metav1.CreateOptions{}); err != nil {
+					t.Errorf("round %d: %v", rounds, err)
+				}
+				if err := servicesOf(replica).Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
+					t.Errorf("round %d: %v", rounds, err)
+				}
+			})
+		}
+		pair.Wait()
+		if t.Failed() {
+			return
+		}
+	}
+	for i, replica := range replicas {
+		samples := map[string]float64{}
+		for _, sample := range parse(t, scrape(t, replica.Client, metricsPath)) {
+			samples[sample.Metric.String()] = float64(sample.Value)
+		}
+		if got := samples[addressTotal+`{cidr="10.96.0.0/30", scope="dynamic"}`]; got != float64(rounds) {
+			t.Errorf("replica %d: %v addresses in %d rounds", i, got, rounds)
+		}
+		if got := samples[attempts]; got != float64(2*rounds) {
+			t.Errorf("replica %d: %v writes in %d rounds", i, got, rounds)
+		}
+		tries, sent := samples["portolan_service_write_attempts_sum"], samples[operations]
+		if tries != sent {
+			t.Errorf("replica %d: %v attempts, %v transactions", i, tries, sent)
+		}
+	}
+}
+
+// TestIndexFollows wants the watch's news and its lag to be told.
+func TestIndexFollows(t *testing.T) {
+	t.Parallel()
+	server := framework.Start(t, withRanges("20000-20009", "10.96.0.0/24"))
+	svc, err := servicesOf(server).Create(t.Context(), service("a", "", 0), metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var revision float64
+	if _, err := fmt.Sscan(svc.ResourceVersion, &revision); err != nil {
+		t.Fatal(err)
+	}
+	for _, class := range []string{"IPv4", "Port"} {
+		label := fmt.Sprintf("{class=%q}", class)
+		for name, want := range map[string]float64{
+			"portolan_allocation_index_revision": revision, "portolan_allocation_index_awaiting_seconds": 0,
+			"portolan_allocation_index_lag_seconds_count": 1,
+		} {
+			series := name + label
+			got := own(t, server, name)
+			for deadline := time.Now().Add(patience); got[series] != want && time.Now().Before(deadline); {
+				time.Sleep(10 * time.Millisecond)
+				got = own(t, server, name)
+			}
+			if value, there := got[series]; !there || value != want {
+				t.Errorf("%s is %v, want %v", series, got[series], want)
+			}
+		}
+	}
+}
+
+// TestNames holds the names to Prometheus's conventions.
+func TestNames(t *testing.T) {
+	t.Parallel()
+	server := framework.Start(t, nil)
+	if _, err := servicesOf(server).Create(t.Context(), service("a", "", 0), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	var ours strings.Builder
+	for line := range strings.Lines(scrape(t, server.Client, metricsPath)) {
+		if strings.Contains(line, "portolan_") {
+			ours.WriteString(line)
+		}
+	}
+	if !strings.Contains(ours.String(), transactions) {
+		t.Fatal("there is nothing to check")
+	}
+	problems, err := testutil.NewPromLinter(strings.NewReader(ours.String())).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, problem := range problems {
+		t.Errorf("%s: %s", problem.Metric, problem.Text)
+	}
+}
