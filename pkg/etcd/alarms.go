@@ -14,17 +14,17 @@ import (
 
 const alarmTimeout = 2 * time.Second
 
-// Alarms admit writes to an external etcd, which says itself when it is full. A
-// dry run writes nothing that etcd could reject, so for one they are looked at.
+// Alarms admits writes to an external etcd, which rejects a write itself when it
+// is full. A dry run sends etcd no write, so Alarms checks etcd's alarms for it.
 type Alarms struct {
 	maintenance clientv3.Maintenance
 }
 
-// Alarms are those of the store.
+// Alarms returns the store's Alarms.
 func (s *Store) Alarms() Alarms { return Alarms{s.Client} }
 
-// Admit returns etcd's error for a dry run while etcd has the alarm of a full
-// store. An etcd that doesn't tell its alarms has none.
+// Admit returns etcd's ErrNoSpace for a dry run while the alarm NOSPACE is
+// raised. If the alarms can't be listed, Admit assumes that there are none.
 func (a Alarms) Admit(w quota.Write) error {
 	if !w.DryRun {
 		return nil

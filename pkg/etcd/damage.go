@@ -21,17 +21,17 @@ import (
 	"go.uber.org/zap"
 )
 
-// databaseLockTimeout is how long another process may take to let go of the
-// database. etcd would wait for it forever.
+// databaseLockTimeout is how long to wait for another process to release the
+// database. etcd would wait forever.
 const databaseLockTimeout = time.Second
 
-// errNewer says that a later etcd wrote a store.
+// errNewer means that a later version of etcd wrote the store.
 var errNewer = errors.New("was written by a later etcd")
 
-// inspect looks at the directory of a member before etcd opens it. It finds what
-// etcd would crash on, wait for, or take for an empty store, and reads the
-// database once, which etcd does next. The rest of the damage etcd reports
-// itself: see guard.
+// inspect checks a member's directory before etcd opens it. It finds the damage
+// that etcd would crash on, wait for, or take for an empty store. etcd reports all
+// other damage itself (see guard). inspect reads the whole database, as etcd does
+// next.
 func inspect(dir string) error {
 	database, log := filepath.Join(dir, "member", "snap", "db"), filepath.Join(dir, "member", "wal")
 	if err := readable(dir, filepath.Dir(database), log); err != nil {
@@ -40,10 +40,9 @@ func inspect(dir string) error {
 	info, err := os.Stat(database)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && !wal.Exist(log) && !exists(filepath.Join(dir, "member")):
-		return nil // a directory that somebody made for a new store
+		return nil // an empty directory for a new store
 	case errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0:
-		// etcd would rebuild what the log still has, and nothing says whether
-		// that is all.
+		// etcd would rebuild the store from the log, which may not have all of it.
 		return fmt.Errorf("the database %s is missing or empty", database)
 	case err != nil:
 		return err
@@ -53,9 +52,9 @@ func inspect(dir string) error {
 	return compare(dir, database, info.Size(), log)
 }
 
-// compare reads the database and the log, and wants the log to go on from where
-// the database is. etcd would start if it ended before that, and not carry out
-// writes until their number is made up for.
+// compare reads the database and the log, and fails if the log ends before the
+// last entry that the database has applied. etcd would start then, but skip new
+// writes until their indexes exceed the database's.
 func compare(dir, database string, size int64, log string) error {
 	var applied, logged uint64
 	guard := newGuard(dir)
@@ -85,7 +84,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// readable returns why a directory can't be read, unless it is not there.
+// readable returns an error if a directory exists but can't be read.
 func readable(dirs ...string) error {
 	for _, dir := range dirs {
 		if _, err := os.ReadDir(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -95,10 +94,10 @@ func readable(dirs ...string) error {
 	return nil
 }
 
-// readDatabase reads every key of a database, and then the list of its free
-// pages, which etcd does in a goroutine of its own. It returns the index of the
-// last entry of the log that is in the database. Like the library, it panics on
-// a page that is none.
+// readDatabase reads every key of a database, and then the list of its free pages,
+// which etcd reads in a separate goroutine. It returns the index of the last log
+// entry that the database has applied. Like the library, it panics on an invalid
+// page.
 func readDatabase(path string, size int64) (applied uint64, err error) {
 	err = viewDatabase(path, bolt.Options{}, func(tx *bolt.Tx) error {
 		if tx.Size() > size {
@@ -106,7 +105,7 @@ func readDatabase(path string, size int64) (applied uint64, err error) {
 		}
 		meta := tx.Bucket(schema.Meta.Name())
 		if meta == nil {
-			return errors.New("it is not etcd's")
+			return errors.New("it is not etcd's database")
 		}
 		if err := checkVersion(meta); err != nil {
 			return err
@@ -155,8 +154,8 @@ func readBucket(bucket *bolt.Bucket) error {
 	})
 }
 
-// lastIndex is that of the last entry in a write-ahead log. A record that a crash
-// left half written doesn't count.
+// lastIndex returns the index of the last entry in a write-ahead log. It ignores a
+// record that a crash left half written.
 func lastIndex(dir string, logger *zap.Logger) (uint64, error) {
 	snapshots, err := wal.ValidSnapshotEntries(logger, dir)
 	if err != nil {
@@ -181,18 +180,18 @@ func lastIndex(dir string, logger *zap.Logger) (uint64, error) {
 	return from.GetIndex(), nil
 }
 
-// startError says why a member does not start on a directory that it has been
-// started on before, and what to do.
+// startError adds to an error of a member that doesn't start in its existing
+// directory what the user can do.
 func startError(err error, dir string) error {
 	switch {
 	case errors.Is(err, context.Canceled) || errors.Is(err, errNotElected):
 		return err
 	case errors.Is(err, errNewer):
 		return fmt.Errorf("%w: run a later release of Portolan", err)
-	case because(err, syscall.ENOSPC, syscall.EDQUOT):
+	case causedBy(err, syscall.ENOSPC, syscall.EDQUOT):
 		return fmt.Errorf("%w: free space on the file system of %s and start again; no acknowledged write is lost", err, dir)
-	case because(err, syscall.EACCES, syscall.EPERM, syscall.EROFS):
-		return fmt.Errorf("%w: the user that this runs as (uid %d) must own all of %s and be able to write there", err, os.Getuid(), dir)
+	case causedBy(err, syscall.EACCES, syscall.EPERM, syscall.EROFS):
+		return fmt.Errorf("%w: the server's user (uid %d) must own all of %s and be able to write there", err, os.Getuid(), dir)
 	case errors.Is(err, bolt.ErrTimeout):
 		return fmt.Errorf("%w: another process has it open: stop that one first", err)
 	}

@@ -24,13 +24,14 @@ const (
 	logDir       = "etcd/member/wal"
 )
 
-// sound is a store of several files of log, to make damaged copies of.
+// sound is an undamaged store with several log files, of which tests make damaged
+// copies.
 type sound struct {
 	dir  string
 	keys int
 	// logs are the files of the log, in order.
 	logs []string
-	// size is that of the part of the database that is in use.
+	// size is the size of the used part of the database.
 	size int64
 }
 
@@ -72,8 +73,7 @@ func (s sound) copy(t *testing.T) string {
 	return dir
 }
 
-// expectWhole starts on a directory, and wants everything to be there and to be
-// written to at once.
+// expectWhole expects a store to start with all its keys and to accept a write.
 func (s sound) expectWhole(t *testing.T, dir string) {
 	t.Helper()
 	store := start(t, dir)
@@ -91,7 +91,8 @@ func (s sound) expectWhole(t *testing.T, dir string) {
 	}
 }
 
-// expectDamaged wants one sentence that says what is wrong and how to go on.
+// expectDamaged expects an error on one line that says what is damaged and how to
+// restore it.
 func expectDamaged(t *testing.T, dir string, what ...string) {
 	t.Helper()
 	store, err := StartEmbedded(t.Context(), dir)
@@ -111,7 +112,7 @@ func expectDamaged(t *testing.T, dir string, what ...string) {
 	}
 }
 
-// TestDamagedDirectory is about each kind of damage to a data directory.
+// TestDamagedDirectory damages a data directory in each way that can be told apart.
 func TestDamagedDirectory(t *testing.T) {
 	s := newSound(t)
 	first, middle, last := s.logs[0], s.logs[len(s.logs)/2], s.logs[len(s.logs)-1]
@@ -144,13 +145,14 @@ func TestDamagedDirectory(t *testing.T) {
 		{"a file in the place of the store", replace("etcd"), []string{"etcd", "not a directory"}},
 		{"garbage in the list of free pages", func(t *testing.T, dir string) {
 			file := filepath.Join(dir, databaseFile)
-			// Tools for the database keep the list in it; etcd leaves it there.
+			// bbolt's tools write the list of free pages into the database; etcd leaves
+			// it there.
 			db, err := bolt.Open(file, 0o600, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			err = db.Update(func(tx *bolt.Tx) error { return tx.Bucket(schema.Meta.Name()).Put([]byte("x"), nil) })
-			// The list has the pages that the write has just freed, too.
+			// The list includes the pages that this write freed.
 			stats := db.Stats()
 			if err := errors.Join(err, db.Close()); err != nil || stats.FreePageN+stats.PendingPageN == 0 {
 				t.Fatal(stats, err)
@@ -174,7 +176,7 @@ func TestDamagedDirectory(t *testing.T) {
 			dir := s.copy(t)
 			test.damage(t, dir)
 			expectDamaged(t, dir, test.what...)
-			// The way back is open.
+			// The advised command works.
 			if err := os.Rename(filepath.Join(dir, "etcd"), filepath.Join(dir, "etcd.damaged")); err != nil {
 				t.Error(err)
 			}
@@ -182,13 +184,13 @@ func TestDamagedDirectory(t *testing.T) {
 	}
 }
 
-// TestTornTail is about the end of the log that a crash leaves: a record that is
-// half written, and was never acknowledged.
+// TestTornTail expects a store to start although a crash left the last record of
+// the log half written. That record was never acknowledged.
 func TestTornTail(t *testing.T) {
 	s := newSound(t)
 	last := s.logs[len(s.logs)-1]
-	t.Run("as it was left", func(t *testing.T) { s.expectWhole(t, s.copy(t)) })
-	t.Run("without what is only allocated", func(t *testing.T) {
+	t.Run("undamaged", func(t *testing.T) { s.expectWhole(t, s.copy(t)) })
+	t.Run("without the space allocated ahead", func(t *testing.T) {
 		dir := s.copy(t)
 		cut(last, 70)(t, dir)
 		s.expectWhole(t, dir)
@@ -202,7 +204,7 @@ func TestTornTail(t *testing.T) {
 		}
 		end := len(bytes.TrimRight(data, "\x00"))
 		end += (8 - end%8) % 8
-		// The length of a record that goes on beyond the end of the file.
+		// The length field of a record that extends beyond the end of the file.
 		torn := append(data[:end:end], 0, 4, 0, 0, 0, 0, 0, 0, 1, 2, 3)
 		if err := os.WriteFile(path, torn, 0o600); err != nil {
 			t.Fatal(err)
@@ -213,12 +215,12 @@ func TestTornTail(t *testing.T) {
 
 var rounds = flag.Int("rounds", 40, "how many stores TestDamageAtRandom damages")
 
-// TestDamageAtRandom writes over a part of the store. Either nobody needs that
-// part, or there is an error; nothing crashes, nothing hangs.
+// TestDamageAtRandom overwrites a random part of the store. Either the part is
+// unused, or the start fails with advice. Nothing crashes or hangs.
 func TestDamageAtRandom(t *testing.T) {
 	s := newSound(t)
 	random := rand.New(rand.NewPCG(1, 2))
-	refused := 0
+	failed := 0
 	for round := range *rounds {
 		dir := s.copy(t)
 		file, size := databaseFile, s.size
@@ -229,7 +231,7 @@ func TestDamageAtRandom(t *testing.T) {
 		garble(file, at, n)(t, dir)
 		store, err := StartEmbedded(t.Context(), dir)
 		if err != nil {
-			refused++
+			failed++
 			if !strings.Contains(err.Error(), "portolan restore") || strings.Contains(err.Error(), "\n") {
 				t.Errorf("%d bytes at %d of %s: %v", n, at, file, err)
 			}
@@ -239,10 +241,10 @@ func TestDamageAtRandom(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	t.Logf("%d of %d were refused", refused, *rounds)
+	t.Logf("%d of %d did not start", failed, *rounds)
 }
 
-// TestNewerEtcd is about a store that a later etcd has written.
+// TestNewerEtcd starts a store that a later etcd wrote.
 func TestNewerEtcd(t *testing.T) {
 	dir := t.TempDir()
 	if err := start(t, dir).Close(); err != nil {
@@ -257,7 +259,7 @@ func TestNewerEtcd(t *testing.T) {
 	}
 }
 
-// TestDataDirIsFile is about --data-dir naming a file.
+// TestDataDirIsFile starts a store where --data-dir names a file.
 func TestDataDirIsFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
@@ -269,8 +271,8 @@ func TestDataDirIsFile(t *testing.T) {
 	}
 }
 
-// TestDatabaseInUse is about an etcd that somebody else runs on the directory;
-// etcd would wait for it.
+// TestDatabaseInUse starts a store whose database another process has open. etcd
+// would wait for it forever.
 func TestDatabaseInUse(t *testing.T) {
 	dir := t.TempDir()
 	if err := start(t, dir).Close(); err != nil {
@@ -287,7 +289,8 @@ func TestDatabaseInUse(t *testing.T) {
 	}
 }
 
-// TestStartError is about errors that are no damage.
+// TestStartError expects no advice to restore a backup for errors that aren't
+// damage.
 func TestStartError(t *testing.T) {
 	for _, test := range []struct {
 		err  error
@@ -334,7 +337,7 @@ func remove(path string) func(*testing.T, string) {
 	}
 }
 
-// replace puts a file in the place of a folder.
+// replace replaces a folder with a file.
 func replace(path string) func(*testing.T, string) {
 	return func(t *testing.T, dir string) {
 		t.Helper()
@@ -345,7 +348,7 @@ func replace(path string) func(*testing.T, string) {
 	}
 }
 
-// garble writes something else over a part of a file.
+// garble overwrites n bytes of a file.
 func garble(file string, at, n int64) func(*testing.T, string) {
 	return func(t *testing.T, dir string) {
 		t.Helper()

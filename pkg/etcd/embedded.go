@@ -1,5 +1,5 @@
-// Package etcd gives the server its store: an etcd member that runs inside the
-// process and is reached without a network, or a client of an external one.
+// Package etcd connects the server to its store: an etcd member that runs inside
+// the process and needs no network, or an external etcd.
 package etcd
 
 import (
@@ -24,41 +24,41 @@ import (
 )
 
 const (
-	// A Service with thousands of ports is one transaction; etcd's default of
-	// 128 operations and 1.5 MiB is meant for a store that others use too.
+	// A Service with thousands of ports is written in one transaction. etcd's
+	// defaults, 128 operations and 1.5 MiB, are meant for a store that others share.
 	embeddedMaxTxnOps       = 1 << 17
 	embeddedMaxRequestBytes = 16 << 20
-	// The log is kept on the disk for as many writes, and their values in memory.
-	// etcd's 10,000 and 5,000 are for members that have to catch up. Of objects of
-	// 1 MB they take gigabytes.
+	// etcd keeps this many log entries on disk, and their values in memory. Its
+	// defaults, 10,000 and 5,000, let slow members catch up; with objects of 1 MB
+	// they take gigabytes.
 	embeddedSnapshotCount  = 2000
 	embeddedCatchUpEntries = 100
 
-	// electionTimeout is ample for a member that elects itself in a tenth of a
-	// second, once it has read its log.
+	// electionTimeout is ample: once a member has read its log, it elects itself in
+	// a tenth of a second.
 	electionTimeout = time.Minute
 )
 
-// errNotElected says that a member did not become its own leader.
+// errNotElected means that a member did not become its own leader in time.
 var errNotElected = fmt.Errorf("no leader after %v", electionTimeout)
 
 // Store is a connection to etcd.
 type Store struct {
 	Client *clientv3.Client
-	// member is nil where etcd is external.
+	// member is nil if etcd is external.
 	member *etcdserver.EtcdServer
 	stop   func() error
 }
 
-// Embedded says whether etcd runs in this process.
+// Embedded reports whether etcd runs in this process.
 func (s *Store) Embedded() bool { return s.member != nil }
 
-// Close ends the connection and, where etcd is embedded, stops it.
+// Close closes the connection. It stops an embedded etcd.
 func (s *Store) Close() error { return s.stop() }
 
-// StartEmbedded starts an etcd member on a data directory, with fsync on and
-// no port, and returns when it can be written to. The directory can be used by
-// one process at a time.
+// StartEmbedded starts an etcd member in a data directory and returns when it
+// accepts writes. The member fsyncs and listens on no port. It fails if another
+// process uses the directory.
 func StartEmbedded(ctx context.Context, dir string) (*Store, error) {
 	if err := makeDir(dir); err != nil {
 		return nil, err
@@ -88,9 +88,9 @@ func StartEmbedded(ctx context.Context, dir string) (*Store, error) {
 	return store, nil
 }
 
-// open starts a member on its directory, which it makes the first time. A
-// member that is killed before its first start is over never elects a leader
-// again, so the first one is made beside the place and moved there whole.
+// open starts the member in dir, which it creates the first time. A member that is
+// killed during its first start never elects a leader again, so open creates a new
+// one beside dir and renames it when it is complete.
 func open(ctx context.Context, dir string) (*embedded, error) {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		unfinished := dir + ".unfinished"
@@ -116,7 +116,7 @@ func open(ctx context.Context, dir string) (*embedded, error) {
 	return member, nil
 }
 
-// makeDir makes a data directory unless it is there.
+// makeDir creates a data directory if there is none.
 func makeDir(dir string) error {
 	info, err := os.Stat(dir)
 	if err == nil && !info.IsDir() {
@@ -155,7 +155,8 @@ func startMember(ctx context.Context, dir string) (*embedded, error) {
 		guard.quiet.Store(false)
 		return member, nil
 	case err = <-guard.failed:
-		// What is left of it may wait for what has failed.
+		// The member isn't closed: its other goroutines may wait forever for the one
+		// that failed.
 		return nil, err
 	case err = <-member.Err():
 	case <-ctx.Done():
@@ -169,7 +170,7 @@ func embeddedConfig(dir string, logger *zap.Logger) *embed.Config {
 	config := embed.NewConfig()
 	config.Name = "portolan"
 	config.Dir = dir
-	// A single member elects itself; nobody has to be waited for.
+	// A single member elects itself: there is no vote to wait for.
 	config.TickMs, config.ElectionMs = 10, 100
 	config.MaxTxnOps = embeddedMaxTxnOps
 	config.MaxRequestBytes = embeddedMaxRequestBytes
@@ -183,23 +184,23 @@ func embeddedConfig(dir string, logger *zap.Logger) *embed.Config {
 	return config
 }
 
-// markWatchProgress does by hand what the storage library does per endpoint:
-// the client of an embedded server has no endpoints, and without it lists are
-// not served from the watch cache.
+// markWatchProgress records that the embedded etcd supports progress requests.
+// The storage library checks each endpoint of a client, but the client of an
+// embedded etcd has none. Without the record, lists are not served from the watch
+// cache.
 func markWatchProgress(client *clientv3.Client) {
 	feature.DefaultFeatureSupportChecker.CheckClient(context.Background(), embeddedEndpoint{client}, storage.RequestWatchProgress)
 }
 
-// embeddedEndpoint gives the embedded server a name to be asked its version
-// under.
+// embeddedEndpoint is a client with one endpoint, so that its version is checked.
 type embeddedEndpoint struct {
 	*clientv3.Client
 }
 
 func (embeddedEndpoint) Endpoints() []string { return []string{"embedded"} }
 
-// lock makes sure that one process uses a directory. It ends with the process,
-// however that ends.
+// lock locks a file, so that only one process uses its directory. The kernel
+// releases the lock when the process ends, however it ends.
 func lock(path string) (unlock func() error, err error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -213,8 +214,8 @@ func lock(path string) (unlock func() error, err error) {
 		return nil, fmt.Errorf("locking %s: %w", path, err)
 	}
 	return func() error {
-		// A program that is started meanwhile has the file until it runs: closing
-		// it alone would not end the lock before.
+		// A child process that is being started holds the file open until its exec.
+		// Until then, closing the file here would not release the lock.
 		return errors.Join(syscall.Flock(int(file.Fd()), syscall.LOCK_UN), file.Close())
 	}, nil
 }

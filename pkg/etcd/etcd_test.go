@@ -56,12 +56,12 @@ func TestEmbeddedDirectoryInUse(t *testing.T) {
 	}
 }
 
-func TestEmbeddedGivesUpDirectoryOnFailure(t *testing.T) {
+func TestEmbeddedUnlocksDirectoryOnFailure(t *testing.T) {
 	dir := t.TempDir()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if store, err := StartEmbedded(ctx, dir); err == nil {
-		// It may have been ready before the context was looked at.
+		// The member may have been ready before StartEmbedded checked the context.
 		store.Close()
 	} else if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
@@ -71,7 +71,8 @@ func TestEmbeddedGivesUpDirectoryOnFailure(t *testing.T) {
 	}
 }
 
-// Without it consistent lists are not served from the watch cache.
+// TestEmbeddedHasWatchProgress expects progress requests to be supported. Without
+// them, consistent lists are not served from the watch cache.
 func TestEmbeddedHasWatchProgress(t *testing.T) {
 	store := start(t, t.TempDir())
 	defer store.Close()

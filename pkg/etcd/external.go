@@ -22,19 +22,18 @@ import (
 
 const (
 	dialTimeout = 20 * time.Second
-	// Keepalives find out within 20 s about a member that went away silently,
-	// where there is no other to compare it with (see health). It is the shortest
-	// time that gRPC's client allows; kube-apiserver needs 40 s.
+	// Keepalives detect within 20 s that a single member is gone; if there are
+	// several, health detects it sooner. keepaliveTime is the shortest that gRPC's
+	// client allows. kube-apiserver needs 40 s.
 	keepaliveTime    = 10 * time.Second
 	keepaliveTimeout = 10 * time.Second
-	// How large a request may be is for etcd to say; the client's own limit is
-	// 2 MiB unless it is set.
+	// maxRequestBytes replaces the client's default limit of 2 MiB: etcd decides how
+	// large a request may be.
 	maxRequestBytes = math.MaxInt32
 )
 
-// Connect connects to an external etcd. It fails if that is not reached, or if
-// it is a store that speaks etcd's protocol but can't do transactions over
-// several keys.
+// Connect connects to an external etcd. It fails if no endpoint answers, or if the
+// store speaks etcd's protocol but has no transactions over several keys.
 func Connect(ctx context.Context, config storagebackend.TransportConfig) (*Store, error) {
 	connections := newConnections()
 	clientConfig := clientv3.Config{
@@ -67,8 +66,8 @@ func Connect(ctx context.Context, config storagebackend.TransportConfig) (*Store
 		return nil, fmt.Errorf("etcd at %v: %w", config.ServerList, err)
 	}
 	client.KV = etcd3.NewETCDLatencyTracker(client.KV)
-	// Without it, lists are not served from the watch cache. The storage library
-	// would do it, but may be given a client that doesn't know its endpoints.
+	// Without this check, lists are not served from the watch cache. The storage
+	// library makes it too, but perhaps with a client that doesn't know its endpoints.
 	feature.DefaultFeatureSupportChecker.CheckClient(client.Ctx(), client, storage.RequestWatchProgress)
 	if len(config.ServerList) == 1 {
 		return &Store{Client: client, stop: client.Close}, nil
@@ -98,8 +97,8 @@ func dialOptions(config storagebackend.TransportConfig, connections *connections
 	}
 }
 
-// checkTransactions reads two keys in one transaction that compares two: what every write
-// of a Service relies on.
+// checkTransactions runs a transaction that compares two keys and reads two. Every
+// write of a Service needs such transactions.
 func checkTransactions(ctx context.Context, client *clientv3.Client) error {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -111,7 +110,7 @@ func checkTransactions(ctx context.Context, client *clientv3.Client) error {
 		clientv3.Compare(clientv3.ModRevision("health2"), ">", -1),
 	).Then(clientv3.OpGet("health"), clientv3.OpGet("health2")).Commit()
 	if err != nil {
-		return fmt.Errorf("takes no transaction over several keys, which Portolan is built on (kine and the like don't): %w", err)
+		return fmt.Errorf("has no transactions over several keys, which Portolan needs (kine, for example, has none): %w", err)
 	}
 	return nil
 }

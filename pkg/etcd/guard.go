@@ -15,19 +15,19 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// guard decides what becomes of an etcd that gives up. etcd does so by logging,
-// in whichever goroutine finds out, and expects the process to end. Until the
-// member has started the guard returns it as an error instead. Afterwards the
-// process does end, as what is in memory may be ahead of what is on disk, but
-// says what failed and what to do first.
+// guard handles fatal errors of an embedded etcd. etcd reports one with a fatal log
+// entry, in whichever goroutine finds it, and expects the process to end. Until the
+// member has started, guard returns the error instead. Later the process does end,
+// because memory may be ahead of the disk, but it first logs what failed and what
+// to do.
 type guard struct {
 	dir string
-	// failed has what etcd gave up on before it had started.
+	// failed receives the fatal error of a member that has not started yet.
 	failed  chan error
 	started atomic.Bool
-	// quiet says that warnings are not for the user: a member that starts warns of
-	// its configuration, which is not the user's, and of what it then fails with;
-	// one that stops warns of what it gives up.
+	// quiet hides warnings that don't help the user. A starting member warns about
+	// its configuration, which the user didn't write, and about errors that it then
+	// returns. A stopping member warns about the work that it abandons.
 	quiet atomic.Bool
 }
 
@@ -37,7 +37,7 @@ func newGuard(dir string) *guard {
 	return g
 }
 
-// logger is for the etcd that is guarded.
+// logger returns the logger for the guarded etcd.
 func (g *guard) logger() *zap.Logger {
 	return newLogger(logCore{quiet: &g.quiet}, zap.WithFatalHook(g), zap.WithPanicHook(g))
 }
@@ -56,13 +56,13 @@ func (g *guard) OnWrite(entry *zapcore.CheckedEntry, fields []zapcore.Field) {
 		}
 		runtime.Goexit()
 	}
-	klog.ErrorS(err, "The embedded etcd failed, and the process ends", "directory", g.dir, "advice", adviceToRestart(err, g.dir))
+	klog.ErrorS(err, "The embedded etcd failed, exiting", "directory", g.dir, "advice", adviceToRestart(err, g.dir))
 	klog.Flush()
 	os.Exit(1)
 }
 
-// run calls code of etcd and returns an error where that gives up or panics. A
-// fault is what reading a mapped file beyond its end is.
+// run calls etcd's code and returns its fatal errors and panics as an error. A
+// memory fault counts as a panic: reading a mapped file beyond its end is one.
 func (g *guard) run(call func() error) error {
 	done := make(chan error, 1)
 	go func() {
@@ -87,9 +87,9 @@ func firstLine(text string) string {
 	return line
 }
 
-// because says whether an error is that of the operating system. Some libraries
-// pass on its text alone.
-func because(err error, errno ...syscall.Errno) bool {
+// causedBy reports whether err comes from one of the system errors. It compares
+// texts too, because some libraries keep only the text.
+func causedBy(err error, errno ...syscall.Errno) bool {
 	for _, one := range errno {
 		if errors.Is(err, one) || strings.Contains(err.Error(), one.Error()) {
 			return true
@@ -98,16 +98,16 @@ func because(err error, errno ...syscall.Errno) bool {
 	return false
 }
 
-// adviceToRestart is what to do about a member that failed while it was running.
+// adviceToRestart says what to do after a running member failed.
 func adviceToRestart(err error, dir string) string {
 	switch {
-	case because(err, syscall.ENOSPC, syscall.EDQUOT):
+	case causedBy(err, syscall.ENOSPC, syscall.EDQUOT):
 		return fmt.Sprintf("Free space on the file system of %s and start the server again. No acknowledged write is lost.", dir)
-	case because(err, syscall.EROFS):
+	case causedBy(err, syscall.EROFS):
 		return fmt.Sprintf("Make the file system of %s writable and start the server again. No acknowledged write is lost.", dir)
-	case because(err, syscall.EIO):
+	case causedBy(err, syscall.EIO):
 		return fmt.Sprintf("The disk of %s reports errors: check it, and start the server again.", dir)
 	default:
-		return "Start the server again. If it does not start, it says how to restore a backup."
+		return "Start the server again. If it does not start, its error says how to restore a backup."
 	}
 }

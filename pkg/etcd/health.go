@@ -21,32 +21,34 @@ import (
 const (
 	probePeriod  = time.Second
 	probeTimeout = time.Second
-	// maxMisses in a row and a member is no longer asked.
+	// maxMisses is how many probes in a row a member fails before it gets no more
+	// requests.
 	maxMisses = 2
-	// reconnectPeriod is the longest time between two tries to connect to a
-	// member. gRPC's default is two minutes, which a replica would go on without
-	// etcd after that is back.
+	// reconnectPeriod is the longest time between two attempts to connect to a
+	// member. With gRPC's default, two minutes, a replica would stay without etcd
+	// for that long after etcd is back.
 	reconnectPeriod = 3 * time.Second
 )
 
 // health keeps a client away from the members of etcd that don't answer.
 //
-// gRPC gives each member that it has a connection to its turn. One that hangs,
-// or that the network has cut off, keeps its connection until a keepalive says
-// otherwise; one that has lost the others but not us keeps it for good. Until
-// then a third of all requests wait for it, and all watches that it serves. So
-// each member is asked again and again for something that takes a quorum, over a
-// connection of its own. Who misses while another answers gets no new requests,
-// and his connections are closed: etcd's client asks somebody else what it may
-// ask twice, and says of the rest that there was no answer. As long as nobody
-// answers everything stays as it is.
+// gRPC balances requests over all members that it is connected to. A member that
+// hangs or is cut off stays connected until a keepalive fails. A member that can
+// reach us but not the other members stays connected for good. Meanwhile a third
+// of all requests wait for it, and so do its watches.
+//
+// So health probes each member with a read that needs a quorum, over a connection
+// of its own. A member that fails its probes while another answers is removed from
+// the client's endpoints, and its connections are closed: the client retries
+// idempotent calls on another member and returns Unavailable for the others. While
+// no member answers, nothing changes.
 type health struct {
 	client      *clientv3.Client
 	connections *connections
 	probes      []*probe
 }
 
-// probe asks one member.
+// probe checks one member.
 type probe struct {
 	endpoint string
 	client   *clientv3.Client
@@ -55,9 +57,9 @@ type probe struct {
 
 func newHealth(client *clientv3.Client, connections *connections, config clientv3.Config) (*health, error) {
 	h := &health{client: client, connections: connections}
-	// A request to a member under probe is not one to trace.
+	// Probes are not traced.
 	config.DialOptions = []grpc.DialOption{connectParams(probeTimeout)}
-	// A probe that misses is counted, and what follows from that is logged.
+	// A single failed probe is not worth a log line; round logs its effect.
 	config.Logger = zap.NewNop()
 	for _, endpoint := range client.Endpoints() {
 		config.Endpoints = []string{endpoint}
@@ -70,15 +72,15 @@ func newHealth(client *clientv3.Client, connections *connections, config clientv
 	return h, nil
 }
 
-// run asks all members until the context ends.
+// run probes all members every probePeriod until ctx ends.
 func (h *health) run(ctx context.Context) { wait.UntilWithContext(ctx, h.round, probePeriod) }
 
 func (h *health) round(ctx context.Context) {
-	var asked sync.WaitGroup
+	var running sync.WaitGroup
 	for _, p := range h.probes {
-		asked.Go(func() { p.ask(ctx) })
+		running.Go(func() { p.check(ctx) })
 	}
-	asked.Wait()
+	running.Wait()
 	var answering []string
 	missed := 0
 	for _, p := range h.probes {
@@ -92,7 +94,7 @@ func (h *health) round(ctx context.Context) {
 	if ctx.Err() != nil || missed == len(h.probes) || slices.Equal(answering, h.client.Endpoints()) {
 		return
 	}
-	klog.InfoS("Members of etcd that answer have changed", "asked", answering, "before", h.client.Endpoints())
+	klog.InfoS("Changing the members of etcd that get requests", "to", answering, "from", h.client.Endpoints())
 	h.client.SetEndpoints(answering...)
 	for _, p := range h.probes {
 		if p.misses >= maxMisses {
@@ -101,7 +103,7 @@ func (h *health) round(ctx context.Context) {
 	}
 }
 
-func (p *probe) ask(ctx context.Context) {
+func (p *probe) check(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	if _, err := p.client.Get(ctx, "health"); err != nil {
@@ -119,15 +121,15 @@ func (h *health) close() error {
 	return errors.Join(errs...)
 }
 
-// connectParams bound how long it takes to notice that a member is back.
+// connectParams limits how long a client needs to notice that a member is back.
 func connectParams(timeout time.Duration) grpc.DialOption {
 	params := grpc.ConnectParams{Backoff: backoff.DefaultConfig, MinConnectTimeout: timeout}
 	params.Backoff.MaxDelay = reconnectPeriod
 	return grpc.WithConnectParams(params)
 }
 
-// connections are those of a client, by the address of the member. It is safe
-// for concurrent use.
+// connections holds a client's open connections and the address of each. It is
+// safe for concurrent use.
 type connections struct {
 	mu   sync.Mutex
 	open map[*connection]string
@@ -135,12 +137,12 @@ type connections struct {
 
 type connection struct {
 	net.Conn
-	of *connections
+	registry *connections
 }
 
 func newConnections() *connections { return &connections{open: map[*connection]string{}} }
 
-// dial is how gRPC connects by itself, and takes note of it.
+// dial connects as gRPC's own dialer does, and records the connection.
 func (c *connections) dial(ctx context.Context, address string) (net.Conn, error) {
 	network, target := "tcp", address
 	if path, unix := strings.CutPrefix(address, "unix:"); unix {
@@ -150,39 +152,39 @@ func (c *connections) dial(ctx context.Context, address string) (net.Conn, error
 	if err != nil {
 		return nil, err
 	}
-	noted := &connection{Conn: conn, of: c}
+	recorded := &connection{Conn: conn, registry: c}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.open[noted] = address
-	return noted, nil
+	c.open[recorded] = address
+	return recorded, nil
 }
 
 // Close implements net.Conn.
 func (c *connection) Close() error {
-	c.of.mu.Lock()
-	delete(c.of.open, c)
-	c.of.mu.Unlock()
+	c.registry.mu.Lock()
+	delete(c.registry.open, c)
+	c.registry.mu.Unlock()
 	return c.Conn.Close()
 }
 
 // close closes all connections to an address.
 func (c *connections) close(address string) {
 	c.mu.Lock()
-	var doomed []*connection
+	var matching []*connection
 	for conn, to := range c.open {
 		if to == address {
-			doomed = append(doomed, conn)
+			matching = append(matching, conn)
 		}
 	}
 	c.mu.Unlock()
-	for _, conn := range doomed {
+	for _, conn := range matching {
 		if err := conn.Close(); err != nil {
 			klog.V(2).InfoS("Closing a connection to etcd", "address", address, "err", err)
 		}
 	}
 }
 
-// address is what gRPC dials for an endpoint.
+// address returns the address that gRPC dials for an endpoint.
 func address(endpoint string) string {
 	if u, err := url.Parse(endpoint); err == nil && (u.Scheme == "http" || u.Scheme == "https") {
 		return u.Host

@@ -15,8 +15,8 @@ import (
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 )
 
-// member is a way to etcd that can hang: it takes connections and requests, and
-// passes nothing on.
+// member is a proxy in front of etcd that can hang: it then accepts connections and
+// requests but forwards nothing.
 type member struct {
 	endpoint string
 
@@ -83,16 +83,16 @@ func (m *member) hang() (resume func()) {
 	return func() { close(flows) }
 }
 
-// connectThrough connects through several members to one etcd.
+// connectThrough connects to one etcd through n members.
 func connectThrough(t *testing.T, n int) (*Store, []*member) {
 	t.Helper()
 	server := testserver.RunEtcd(t, nil)
-	var ways []*member
+	var members []*member
 	var endpoints []string
 	for range n {
-		way := newMember(t, address(server.Endpoints()[0]))
-		ways = append(ways, way)
-		endpoints = append(endpoints, way.endpoint)
+		m := newMember(t, address(server.Endpoints()[0]))
+		members = append(members, m)
+		endpoints = append(endpoints, m.endpoint)
 	}
 	store, err := Connect(t.Context(), storagebackend.TransportConfig{ServerList: endpoints})
 	if err != nil {
@@ -103,24 +103,24 @@ func connectThrough(t *testing.T, n int) (*Store, []*member) {
 			t.Error(err)
 		}
 	})
-	return store, ways
+	return store, members
 }
 
-// awaitEndpoints polls until the client asks just these members.
+// awaitEndpoints polls until the client uses exactly these members.
 func awaitEndpoints(t *testing.T, client *clientv3.Client, want ...string) {
 	t.Helper()
 	err := wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
 		return slices.Equal(client.Endpoints(), want), nil
 	})
 	if err != nil {
-		t.Fatalf("the client asks %v, want %v", client.Endpoints(), want)
+		t.Fatalf("the client uses %v, want %v", client.Endpoints(), want)
 	}
 }
 
 func TestMemberThatHangs(t *testing.T) {
 	store, members := connectThrough(t, 3)
 	client, all := store.Client, []string{members[0].endpoint, members[1].endpoint, members[2].endpoint}
-	// Members have their turn, so each has a watch.
+	// gRPC balances, so each member serves a watch.
 	var watches []clientv3.WatchChan
 	for range all {
 		watches = append(watches, clientv3.NewWatcher(client).Watch(t.Context(), "/a"))
@@ -139,21 +139,21 @@ func TestMemberThatHangs(t *testing.T) {
 	put("first")
 
 	resume := members[1].hang()
-	var asked sync.WaitGroup
+	var requests sync.WaitGroup
 	for range all {
-		asked.Go(func() {
+		requests.Go(func() {
 			if _, err := client.Get(t.Context(), "/a"); err != nil {
-				t.Errorf("a read was not asked of another member: %v", err)
+				t.Errorf("a read was not retried on another member: %v", err)
 			}
 		})
-		// What may be done or not is not done again.
-		asked.Go(func() {
+		// A write whose outcome is unknown is not retried.
+		requests.Go(func() {
 			if _, err := client.Put(t.Context(), "/b", ""); err != nil {
 				t.Logf("the write that the member had: %v", err)
 			}
 		})
 	}
-	asked.Wait()
+	requests.Wait()
 	awaitEndpoints(t, client, all[0], all[2])
 	put("second")
 
@@ -162,7 +162,7 @@ func TestMemberThatHangs(t *testing.T) {
 	put("third")
 }
 
-// There is nobody else to ask.
+// TestAllMembersHang expects the client to keep all members if none answers.
 func TestAllMembersHang(t *testing.T) {
 	store, members := connectThrough(t, 2)
 	var resumes []func()
@@ -172,10 +172,10 @@ func TestAllMembersHang(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), (maxMisses+2)*(probePeriod+probeTimeout))
 	defer cancel()
 	if _, err := store.Client.Get(ctx, "/a"); err == nil {
-		t.Error("somebody has answered")
+		t.Error("a member answered")
 	}
 	if got := store.Client.Endpoints(); len(got) != len(members) {
-		t.Errorf("only %v are asked", got)
+		t.Errorf("the client uses only %v", got)
 	}
 	for _, resume := range resumes {
 		resume()

@@ -11,8 +11,9 @@ import (
 )
 
 const (
-	// Of one message the first few in each period are logged, and then one of
-	// many: a disk that is slow for an hour must not fill the log, and the disk.
+	// In each logPeriod the first logFirst occurrences of a message are logged, and
+	// then one in logOneOfMany: a disk that is slow for an hour must not fill the
+	// log, and the disk with it.
 	logPeriod    = time.Minute
 	logFirst     = 5
 	logOneOfMany = 100
@@ -21,24 +22,24 @@ const (
 	infoVerbosity  = 4
 	debugVerbosity = 6
 
-	// maxLogged is the size of a value that is logged. A request to etcd names
-	// every key that it writes, which may be thousands.
+	// maxLogged limits a logged value, in bytes. A request to etcd names every key
+	// that it writes, and there can be thousands.
 	maxLogged = 1024
 )
 
-// newClientLogger makes a logger for etcd's client.
+// newClientLogger returns a logger for etcd's client.
 func newClientLogger() *zap.Logger { return newLogger(logCore{}) }
 
 func newLogger(core logCore, options ...zap.Option) *zap.Logger {
 	return zap.New(zapcore.NewSamplerWithOptions(core, logPeriod, logFirst, logOneOfMany), options...)
 }
 
-// logCore is a zapcore.Core that passes warnings and errors on to klog, and
-// progress at a high verbosity. It leaves what ends the process to the hook for
-// that.
+// logCore is a zapcore.Core that logs to klog: warnings and errors always, and
+// etcd's progress at a high verbosity. It skips panics and fatal errors, which the
+// logger's hooks handle.
 type logCore struct {
 	context []zapcore.Field
-	// quiet, if it is set, makes warnings and errors count as progress.
+	// quiet, if true, makes warnings and errors count as progress. It may be nil.
 	quiet *atomic.Bool
 }
 
@@ -62,7 +63,8 @@ func (c logCore) With(fields []zapcore.Field) zapcore.Core {
 	return c
 }
 
-// Check implements zapcore.Core. What the database library logs it returns as well.
+// Check implements zapcore.Core. It drops what the database library bbolt logs,
+// because bbolt returns the same errors.
 func (c logCore) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
 	if entry.Level >= zapcore.PanicLevel || entry.LoggerName == "bbolt" || !c.Enabled(entry.Level) {
 		return checked
@@ -91,7 +93,8 @@ func (logCore) Sync() error {
 	return nil
 }
 
-// logged turns fields into keys and values, and takes the error out of them.
+// logged turns fields into keys and values, and returns the error among them
+// separately.
 func logged(fields []zapcore.Field) (values []any, cause error) {
 	for _, field := range fields {
 		if err, ok := field.Interface.(error); ok && field.Type == zapcore.ErrorType {

@@ -12,7 +12,7 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// captureLog has what is logged until the test ends.
+// captureLog returns a function that returns what was logged since.
 func captureLog(t *testing.T) (logged func() string) {
 	t.Helper()
 	state := klog.CaptureState()
@@ -27,7 +27,7 @@ func captureLog(t *testing.T) (logged func() string) {
 	}
 }
 
-// TestLog wants etcd's warnings and errors in the server's log, and no more.
+// TestLog expects etcd's warnings and errors in the server's log, and nothing else.
 func TestLog(t *testing.T) {
 	logged := captureLog(t)
 	logger := newClientLogger().With(zap.String("of", "etcd"))
@@ -50,7 +50,7 @@ func TestLog(t *testing.T) {
 	}
 }
 
-// TestLogFlood wants one warning that is repeated not to fill the log.
+// TestLogFlood expects a repeated warning not to fill the log.
 func TestLogFlood(t *testing.T) {
 	logged := captureLog(t)
 	logger := newClientLogger()
@@ -62,8 +62,8 @@ func TestLogFlood(t *testing.T) {
 	}
 }
 
-// TestQuietStart wants nothing in the log of a member that is new, starts again
-// and stops.
+// TestQuietStart expects no log lines when a member is created, restarted and
+// stopped.
 func TestQuietStart(t *testing.T) {
 	logged := captureLog(t)
 	dir := t.TempDir()
@@ -77,8 +77,7 @@ func TestQuietStart(t *testing.T) {
 	}
 }
 
-// TestGuard wants an error of what etcd gives up on while it starts, and of what
-// it panics with.
+// TestGuard expects run to return etcd's fatal errors and panics.
 func TestGuard(t *testing.T) {
 	for name, test := range map[string]struct {
 		call func(logger *zap.Logger) error

@@ -19,26 +19,28 @@ import (
 )
 
 const (
-	// noQuota turns etcd's own quota off. At its quota etcd carries writes out and
-	// says that it didn't, and rejects those that would help afterwards. The gate
-	// rejects them before they are sent.
+	// noQuota turns etcd's own quota off. etcd applies the write that exceeds its
+	// quota but returns an error, and then also rejects the writes that would free
+	// space. quota.Gate rejects writes before they are sent.
 	noQuota = -1
-	// walSegmentBytes is how much of the log is allocated ahead, twice. etcd's 64 MB
-	// are meant for disks that hold nothing else.
+	// walSegmentBytes is the size of a log file. etcd allocates two of them ahead.
+	// Its default, 64 MB, is meant for a disk of its own.
 	walSegmentBytes = 8 << 20
 
 	upkeepPeriod  = time.Second
 	upkeepTimeout = time.Minute
-	// compactRevKey counts the compactions. Its name is upstream's (see etcd3.Compact).
+	// compactRevKey is the key whose version counts the compactions. Upstream names
+	// it (see etcd3.Compact).
 	compactRevKey = "compact_rev_key"
 )
 
-// The variable is etcd's only means of setting it, and goroutines of running
-// members read it.
+// The segment size is set in init: etcd has only this variable for it, and the
+// goroutines of a running member read it.
 func init() { wal.SegmentSizeBytes = walSegmentBytes }
 
-// disarm ends the alarm of a store that reached the quota of an earlier release,
-// or of the etcd that a snapshot was taken of. Until then etcd takes no writes.
+// disarm clears the alarm NOSPACE, because etcd rejects all writes while it is
+// raised. It is left from an earlier release with a quota, or from the etcd that a
+// snapshot comes from.
 func disarm(ctx context.Context, client *clientv3.Client) error {
 	alarms, err := client.AlarmList(ctx)
 	if err != nil {
@@ -51,14 +53,14 @@ func disarm(ctx context.Context, client *clientv3.Client) error {
 		if _, err := client.AlarmDisarm(ctx, (*clientv3.AlarmMember)(alarm)); err != nil {
 			return fmt.Errorf("disarming the alarm NOSPACE: %w", err)
 		}
-		klog.InfoS("Disarmed the alarm NOSPACE of etcd, which had reached its quota")
+		klog.InfoS("Disarmed etcd's alarm NOSPACE, which an earlier quota had raised")
 	}
 	return nil
 }
 
-// Maintain limits an embedded store to a quota, and compacts and defragments it
-// as needed until it is closed. It returns nil for an external store, which has
-// a quota and an operator of its own.
+// Maintain returns the gate that limits an embedded store to limit bytes, and
+// compacts and defragments the store as needed until it is closed. It returns nil
+// for an external store, which has its own quota and operator.
 func (s *Store) Maintain(limit int64) *quota.Gate {
 	if s.member == nil {
 		return nil
@@ -91,14 +93,14 @@ type maintenance struct {
 	member *etcdserver.EtcdServer
 	client *clientv3.Client
 	gate   *quota.Gate
-	// full is whether the log says that the store is full.
-	full bool
+	// loggedFull records that the last log line called the store full.
+	loggedFull bool
 }
 
 func (m *maintenance) run(ctx context.Context) {
 	upkeep := quota.NewUpkeep(m.gate, m.member.KV().Rev())
 	wait.UntilWithContext(ctx, func(ctx context.Context) {
-		m.tell()
+		m.logFull()
 		task := upkeep.Next(m.member.KV().Rev())
 		if task.Compact > 0 {
 			if err := m.compact(ctx, task.Compact); err != nil && ctx.Err() == nil {
@@ -111,22 +113,22 @@ func (m *maintenance) run(ctx context.Context) {
 	}, upkeepPeriod)
 }
 
-// tell logs when the store becomes full and when it has room again.
-func (m *maintenance) tell() {
+// logFull logs when the store becomes full and when it has room again.
+func (m *maintenance) logFull() {
 	full := m.gate.Full()
-	if m.full == (full != nil) {
+	if m.loggedFull == (full != nil) {
 		return
 	}
-	m.full = full != nil
-	if m.full {
-		klog.ErrorS(full, "Writes that need room are rejected from now on")
+	m.loggedFull = full != nil
+	if m.loggedFull {
+		klog.ErrorS(full, "Rejecting writes that need more space")
 		return
 	}
 	klog.InfoS("The embedded etcd accepts all writes again", "inUse", quota.Text(m.gate.Usage().InUse), "quota", quota.Text(m.gate.Quota()))
 }
 
-// compact drops the history before a revision, as one more of the compactors
-// that share compact_rev_key: the apiserver's then learns of it.
+// compact drops the history before a revision. It updates compact_rev_key as the
+// apiserver's own compactor does, which learns of the compaction that way.
 func (m *maintenance) compact(ctx context.Context, revision int64) error {
 	ctx, cancel := context.WithTimeout(ctx, upkeepTimeout)
 	defer cancel()
@@ -145,14 +147,14 @@ func (m *maintenance) compact(ctx context.Context, revision int64) error {
 	return err
 }
 
-// defragment writes the database file anew without its free pages. Requests wait
+// defragment rewrites the database file without its free pages. Requests wait
 // meanwhile.
 func (m *maintenance) defragment() {
 	began, before := time.Now(), m.gate.Usage()
 	if err := m.member.Defragment(); err != nil {
-		klog.ErrorS(err, "Defragmenting the embedded etcd, which goes on as it was")
+		klog.ErrorS(err, "Defragmenting the embedded etcd failed, its file is unchanged")
 		return
 	}
 	klog.InfoS("Defragmented the embedded etcd", "took", time.Since(began).Round(time.Millisecond),
-		"size", quota.Text(m.gate.Usage().Size), "before", quota.Text(before.Size))
+		"size", quota.Text(m.gate.Usage().Size), "sizeBefore", quota.Text(before.Size))
 }

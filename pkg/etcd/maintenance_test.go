@@ -9,7 +9,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/etcd/quota"
 )
 
-// TestEmptyDirectoryIsSmall wants little of the log to be allocated ahead.
+// TestEmptyDirectoryIsSmall expects etcd to allocate little of the log ahead.
 func TestEmptyDirectoryIsSmall(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -17,41 +17,41 @@ import (
 )
 
 const (
-	// reachTimeout is for how long etcd may be away when a server starts: it may be
+	// reachTimeout limits how long a starting server waits for etcd, which may be
 	// starting as well.
 	reachTimeout = 10 * time.Second
-	reachAgain   = 500 * time.Millisecond
+	reachPeriod  = 500 * time.Millisecond
 	greetTimeout = 3 * time.Second
 )
 
-// errTLS is what no waiting helps with.
+// errTLS marks errors that are not worth retrying.
 var errTLS = errors.New("TLS")
 
-// reach returns when one of the endpoints answers, so that what is wrong with all
-// of them is told before a client tries again and again. What it waits for is said
-// on out.
+// reach returns when one of the endpoints answers. etcd's client would retry
+// without end; reach returns the error of the endpoints instead. It writes to out
+// that it waits, and why.
 func reach(ctx context.Context, endpoints []string, config *tls.Config, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
-	for told := false; ; {
+	for logged := false; ; {
 		err := greetAny(ctx, endpoints, config)
 		if err == nil || errors.Is(err, errTLS) {
 			return err
 		}
-		if !told {
+		if !logged {
 			fmt.Fprintf(out, "Waiting up to %v for etcd: %v\n", reachTimeout, err)
-			told = true
+			logged = true
 		}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("%w: is it running, and does --etcd-servers say where?", err)
-		case <-time.After(reachAgain):
+		case <-time.After(reachPeriod):
 		}
 	}
 }
 
-// greetAny returns nil once one endpoint answers, and otherwise what is wrong with
-// one of them.
+// greetAny returns nil as soon as one endpoint answers. If none does, it returns
+// the error of one of them.
 func greetAny(ctx context.Context, endpoints []string, config *tls.Config) (err error) {
 	results := make(chan error, len(endpoints))
 	for _, endpoint := range endpoints {
@@ -65,8 +65,8 @@ func greetAny(ctx context.Context, endpoints []string, config *tls.Config) (err 
 	return err
 }
 
-// greet speaks to an endpoint as a client of HTTP/2 does. An etcd answers; one that
-// wants another certificate says so then at the latest.
+// greet opens an HTTP/2 connection to an endpoint and waits for the first byte of
+// the answer. An etcd that rejects our certificate reports that by then.
 func greet(ctx context.Context, endpoint string, config *tls.Config) error {
 	network, address, secure := parseEndpoint(endpoint)
 	ctx, cancel := context.WithTimeout(ctx, greetTimeout)
@@ -107,18 +107,19 @@ func parseEndpoint(endpoint string) (network, address string, secure bool) {
 }
 
 func tlsConfigFor(config *tls.Config, address string) *tls.Config {
-	made := &tls.Config{}
+	result := &tls.Config{}
 	if config != nil {
-		made = config.Clone()
+		result = config.Clone()
 	}
-	made.NextProtos = []string{http2.NextProtoTLS}
-	if host, _, err := net.SplitHostPort(address); err == nil && made.ServerName == "" {
-		made.ServerName = host
+	result.NextProtos = []string{http2.NextProtoTLS}
+	if host, _, err := net.SplitHostPort(address); err == nil && result.ServerName == "" {
+		result.ServerName = host
 	}
-	return made
+	return result
 }
 
-// reason leaves out of an error what was tried, which is said beside it.
+// reason returns the cause of a network error without the operation and the
+// address, which the caller names itself.
 func reason(err error) error {
 	if operation, ok := errors.AsType[*net.OpError](err); ok {
 		err = operation.Err
@@ -129,7 +130,7 @@ func reason(err error) error {
 	return err
 }
 
-// advice says which flag is to be changed.
+// advice names the flag to change after a TLS error.
 func advice(err error) string {
 	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
 	_, plain := errors.AsType[tls.RecordHeaderError](err)

@@ -12,14 +12,15 @@ import (
 	"github.com/portolan-dev/portolan/pkg/store/snapshot"
 )
 
-// revisionBump is by how much a restored store is ahead of its snapshot. It must
-// be more than has been written since, so that no revision is given out twice.
+// revisionBump is added to the revision of a restored store. It must exceed the
+// number of writes since the snapshot, so that no revision is used twice.
 const revisionBump = 1_000_000_000
 
-// Restore makes the store of a data directory of a snapshot. Its revisions begin
-// after all that were given out before, and those count as compacted: a watch of
-// before ends, rather than miss what is not there any more. The store is put in
-// its place once check has found nothing wrong with it.
+// Restore writes the snapshot in file into the data directory dir and fails if dir
+// already has a store. The restored store's revisions start after all that were
+// used before, and the earlier ones count as compacted: an older watch ends instead
+// of missing the objects that are gone. If check fails on the restored store,
+// Restore leaves dir without one.
 func Restore(ctx context.Context, file, dir string, check func(context.Context, *Store) error) (err error) {
 	if err := snapshot.Check(file); err != nil {
 		return err
@@ -32,17 +33,17 @@ func Restore(ctx context.Context, file, dir string, check func(context.Context, 
 		return err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	place := filepath.Join(dir, "etcd")
-	if exists(place) {
-		return fmt.Errorf("%s has a store: move that aside first, with \"mv %s %[2]s.old\"", dir, place)
+	target := filepath.Join(dir, "etcd")
+	if exists(target) {
+		return fmt.Errorf("%s has a store: move that aside first, with \"mv %s %[2]s.old\"", dir, target)
 	}
 	work := filepath.Join(dir, "restoring")
 	if err := os.RemoveAll(work); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	made := filepath.Join(work, "etcd")
-	if err := unpack(file, made); err != nil {
+	restored := filepath.Join(work, "etcd")
+	if err := unpack(file, restored); err != nil {
 		return fmt.Errorf("restoring %s: %w", file, err)
 	}
 	store, err := StartEmbedded(ctx, work)
@@ -52,13 +53,13 @@ func Restore(ctx context.Context, file, dir string, check func(context.Context, 
 	if err := errors.Join(check(ctx, store), store.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(made, place); err != nil {
+	if err := os.Rename(restored, target); err != nil {
 		return err
 	}
 	return snapshot.SyncDir(dir)
 }
 
-// unpack makes the directory of a member of a snapshot.
+// unpack writes a snapshot into dir as the directory of a member.
 func unpack(file, dir string) error {
 	guard := newGuard(dir)
 	config := embeddedConfig(dir, guard.logger())

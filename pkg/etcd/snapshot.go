@@ -5,6 +5,6 @@ import (
 	"io"
 )
 
-// Snapshot streams what etcd holds, and after it the checksum of that: see
-// package snapshot.
+// Snapshot streams etcd's database, followed by its checksum (see package
+// snapshot).
 func (s *Store) Snapshot(ctx context.Context) (io.ReadCloser, error) { return s.Client.Snapshot(ctx) }

@@ -1,6 +1,6 @@
-// Package etcdlock is a lock for client-go's leader election that is one key in
-// etcd. The key is outside everything that the server serves, so that no user
-// can write it.
+// Package etcdlock implements a lock for client-go's leader election with one key
+// in etcd. The key is outside all prefixes that the server serves, so no user can
+// write it.
 package etcdlock
 
 import (
@@ -14,17 +14,18 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
-// Lock is a key whose value says who leads. It is used by one elector alone.
+// Lock is a key whose value names the leader. It is not safe for concurrent use;
+// each elector needs its own.
 type Lock struct {
 	client        *clientv3.Client
 	key, identity string
-	// revision is that of the key when it was last read or written.
+	// revision is the key's revision when it was last read or written.
 	revision int64
 }
 
 var _ resourcelock.Interface = &Lock{}
 
-// New makes the lock of a process with the given identity.
+// New returns the lock of a process with the given identity.
 func New(client *clientv3.Client, key, identity string) *Lock {
 	return &Lock{client: client, key: key, identity: identity}
 }
@@ -57,7 +58,8 @@ func (l *Lock) Update(ctx context.Context, record resourcelock.LeaderElectionRec
 	return l.put(ctx, l.revision, record)
 }
 
-// put writes the record if the key is at a revision; 0 is that of no key.
+// put writes the record if the key is at the given revision, or with revision 0 if
+// there is no key. Otherwise it returns a conflict.
 func (l *Lock) put(ctx context.Context, revision int64, record resourcelock.LeaderElectionRecord) error {
 	value, err := json.Marshal(record)
 	if err != nil {
@@ -75,8 +77,8 @@ func (l *Lock) put(ctx context.Context, revision int64, record resourcelock.Lead
 	return nil
 }
 
-// RecordEvent implements resourcelock.Interface. There is no object that an
-// event could be about.
+// RecordEvent implements resourcelock.Interface. It does nothing: there is no
+// object that an event could refer to.
 func (l *Lock) RecordEvent(string) {}
 
 // Identity implements resourcelock.Interface.

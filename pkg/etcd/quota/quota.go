@@ -1,16 +1,15 @@
-// Package quota decides what a store of limited size still accepts, and when its
-// file needs compaction or defragmentation. It is arithmetic only: it knows no
-// etcd and no clock but the ones it is given.
+// Package quota decides which writes a store of limited size still accepts, and
+// when to compact and defragment it. It is arithmetic only: the caller passes in
+// the store's usage and the clock.
 //
-// The quota limits the bytes in use. The last part of it is a reserve. A write
-// that makes the store grow is admitted below the reserve only. One that
-// replaces an object by another of about the same size is admitted beyond the
-// quota by as much as the reserve, since what it replaces is freed by the next
-// compaction. Deletes are not asked about.
+// The quota limits the bytes in use. Its last part is a reserve. A write that makes
+// the store grow is admitted only below the reserve. A write that replaces an
+// object by one of about the same size is admitted up to one reserve beyond the
+// quota, because the next compaction frees the old object. Deletes are always
+// admitted.
 //
-// The bytes in use go up and down: a commit frees pages that the next one finds.
-// With values of 1 MB that is some megabytes, which is why the reserve has a
-// minimum.
+// The bytes in use fluctuate: a commit frees pages that the next commit reuses.
+// With values of 1 MB that amounts to some megabytes, so the reserve has a minimum.
 package quota
 
 import (
@@ -20,52 +19,52 @@ import (
 )
 
 const (
-	// MinBytes is the smallest quota that leaves room for more than the reserve.
+	// MinBytes is the smallest quota that leaves room beside the reserve.
 	MinBytes = 16 << 20
-	// MaxBytes bounds the time that a start and a defragmentation take.
+	// MaxBytes is the largest quota. It limits how long a start and a
+	// defragmentation take.
 	MaxBytes = 64 << 30
-	// DefaultBytes is the largest that etcd recommends.
+	// DefaultBytes is the largest quota that etcd recommends.
 	DefaultBytes = 8 << 30
 
 	minReserve = 4 << 20
 	maxReserve = 512 << 20
 
-	// settled is how long after a write the store's size includes it at the latest.
-	// etcd commits every 100 ms.
-	settled = time.Second
-	// fullFor is how long a store counts as full after it rejected a write.
-	fullFor = 15 * time.Second
+	// settleTime is the longest time until the store's size includes a write. etcd
+	// commits every 100 ms.
+	settleTime = time.Second
+	// fullTime is how long a store counts as full after it rejected a write.
+	fullTime = 15 * time.Second
 )
 
-// Usage is how large a store is.
+// Usage is a store's size in bytes.
 type Usage struct {
-	// Size is that of the database file. InUse is the part of it that is not
-	// free pages.
+	// Size is the size of the database file. InUse excludes its free pages.
 	Size, InUse int64
 }
 
-// Write is what is to be written.
+// Write describes a write to admit.
 type Write struct {
 	Bytes int64
-	// Replaces says that it takes the place of about as many bytes.
+	// Replaces means that the write replaces about as many bytes.
 	Replaces bool
-	// DryRun says that it is not going to be written.
+	// DryRun means that nothing will be written.
 	DryRun bool
 }
 
-// FullError says that a write has no room.
+// FullError means that the store has no room for a write.
 type FullError struct {
 	InUse, Quota int64
 }
 
-// Error says what to do.
+// Error implements error. It says what the operator can do.
 func (e *FullError) Error() string {
 	return fmt.Sprintf("the store is full: %s of %s are in use, and the rest is reserved for deletes and small updates. "+
 		"Delete objects, which frees their space within a minute, or restart the server with a larger --embedded-etcd-quota-bytes (now %d)",
 		Text(e.InUse), Text(e.Quota), e.Quota)
 }
 
-// Text is a number of bytes as people read it.
+// Text formats a number of bytes for people, such as "1.5 KiB".
 func Text(bytes int64) string {
 	const unit = 1 << 10
 	value, prefixes := float64(bytes), "KMGT"
@@ -87,10 +86,10 @@ type Gate struct {
 	now            func() time.Time
 
 	mu sync.Mutex
-	// ceiling is the limit of writes that replace something.
+	// ceiling limits writes that replace something.
 	ceiling int64
-	// recent and before are the bytes admitted since the store's size changed last,
-	// and between that and the time before.
+	// recent counts the bytes admitted since the last change of the store's size,
+	// before those admitted between that change and the one before it.
 	recent, before int64
 	changed        time.Time
 	seen           Usage
@@ -98,8 +97,8 @@ type Gate struct {
 	lastRejected   time.Time
 }
 
-// NewGate makes the gate of a store with the given quota. Usage is asked on every
-// write.
+// NewGate returns the gate of a store with a quota in bytes. It calls usage for
+// every write.
 func NewGate(quota int64, usage func() Usage, now func() time.Time) *Gate {
 	reserve := min(max(quota/10, minReserve), maxReserve)
 	// A store that holds more than its quota still needs updates, to remove
@@ -108,24 +107,25 @@ func NewGate(quota int64, usage func() Usage, now func() time.Time) *Gate {
 	return &Gate{quota: quota, reserve: reserve, ceiling: ceiling, usage: usage, now: now}
 }
 
-// Quota is the limit.
+// Quota returns the quota in bytes.
 func (g *Gate) Quota() int64 { return g.quota }
 
-// Usage is how large the store is now.
+// Usage returns the store's current size.
 func (g *Gate) Usage() Usage { return g.usage() }
 
-// Rejected counts the writes that were rejected, dry runs left out.
+// Rejected returns how many writes were rejected. Dry runs don't count.
 func (g *Gate) Rejected() uint64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.rejected
 }
 
-// Admit takes note of a write, or returns a *FullError.
+// Admit counts a write as admitted, or returns a *FullError if there is no room
+// for it.
 func (g *Gate) Admit(w Write) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	usage := g.turn()
+	usage := g.advance()
 	limit := g.quota - g.reserve
 	if w.Replaces {
 		limit = g.ceiling
@@ -140,7 +140,7 @@ func (g *Gate) Admit(w Write) error {
 	return nil
 }
 
-// Reject takes note that a write was rejected for what Admit said.
+// Reject records that a write was rejected because of Admit's error.
 func (g *Gate) Reject(w Write) {
 	if w.DryRun {
 		return
@@ -151,13 +151,13 @@ func (g *Gate) Reject(w Write) {
 	g.lastRejected = g.now()
 }
 
-// turn forgets what was admitted so long ago that the store's size includes it.
-// The size changes with every commit. A write may have been admitted just before
-// one and sent after it, so it is remembered until the next.
-func (g *Gate) turn() Usage {
+// advance returns the store's size, and forgets the admitted writes that it already
+// includes. The size changes with every commit. A write that was admitted just
+// before a commit may have been sent after it, so it counts until the next one.
+func (g *Gate) advance() Usage {
 	usage, now := g.usage(), g.now()
 	switch {
-	case now.Sub(g.changed) >= settled:
+	case now.Sub(g.changed) >= settleTime:
 		g.before, g.recent = 0, 0
 	case usage != g.seen:
 		g.before, g.recent = g.recent, 0
@@ -173,7 +173,7 @@ func (g *Gate) Full() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	inUse := g.usage().InUse
-	if inUse < g.quota-g.reserve && (g.lastRejected.IsZero() || g.now().Sub(g.lastRejected) > fullFor) {
+	if inUse < g.quota-g.reserve && (g.lastRejected.IsZero() || g.now().Sub(g.lastRejected) > fullTime) {
 		return nil
 	}
 	return &FullError{InUse: inUse, Quota: g.quota}

@@ -9,7 +9,7 @@ import (
 
 const mib = 1 << 20
 
-// fake is a store whose size and time are set.
+// fake is a store whose size and clock the test sets.
 type fake struct {
 	usage Usage
 	now   time.Time
@@ -39,7 +39,7 @@ func TestAdmit(t *testing.T) {
 		"more than there is":             {100 * mib, mib, Write{Bytes: 200 * mib}, true},
 		"the smallest reserve":           {MinBytes, 12*mib - 1, Write{Bytes: 2}, true},
 		"the largest reserve":            {MaxBytes, MaxBytes - 512*mib, Write{Bytes: -1}, false},
-		// It was larger when it was opened, and finalizers have to go.
+		// The store exceeded its quota when it was opened; finalizers must be removable.
 		"a replacement in one that is too large": {16 * mib, 100 * mib, Write{Bytes: mib, Replaces: true}, false},
 		"growth of one that is too large":        {16 * mib, 100 * mib, Write{Bytes: 1}, true},
 		"a dry run":                              {100 * mib, 95 * mib, Write{Bytes: 1, DryRun: true}, true},
@@ -59,9 +59,9 @@ func TestAdmit(t *testing.T) {
 	}
 }
 
-// TestAdmitCountsWhatIsUnderway admits no more than there is room for before the
-// store's size tells of it.
-func TestAdmitCountsWhatIsUnderway(t *testing.T) {
+// TestAdmitCountsWritesInFlight expects admitted writes to count before the store's
+// size includes them.
+func TestAdmitCountsWritesInFlight(t *testing.T) {
 	t.Parallel()
 	store := newFake(80 * mib)
 	gate := store.gate(100 * mib)
@@ -77,7 +77,7 @@ func TestAdmitCountsWhatIsUnderway(t *testing.T) {
 	if n := admitted(); n != 10 {
 		t.Errorf("%d MiB were admitted, there was room for 10", n)
 	}
-	// A commit may have just missed them.
+	// The commit may have come before the writes.
 	store.usage.InUse += 4 * mib
 	if n := admitted(); n != 0 {
 		t.Errorf("%d MiB were admitted after a commit that may have missed the others", n)
@@ -86,8 +86,8 @@ func TestAdmitCountsWhatIsUnderway(t *testing.T) {
 	if n := admitted(); n != 5 {
 		t.Errorf("%d MiB were admitted after the next commit, there was room for 5", n)
 	}
-	// Nothing was written after all.
-	store.now = store.now.Add(settled)
+	// None of the admitted writes was sent.
+	store.now = store.now.Add(settleTime)
 	if n := admitted(); n != 5 {
 		t.Errorf("%d MiB were admitted when others had not been written, there was room for 5", n)
 	}
@@ -108,7 +108,7 @@ func TestFull(t *testing.T) {
 	if gate.Full() == nil || gate.Rejected() != 1 {
 		t.Error("after a rejection it is not full")
 	}
-	store.now = store.now.Add(fullFor + 1)
+	store.now = store.now.Add(fullTime + 1)
 	if err := gate.Full(); err != nil {
 		t.Errorf("a while after a rejection: %v", err)
 	}

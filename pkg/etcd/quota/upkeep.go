@@ -3,35 +3,35 @@ package quota
 import "time"
 
 const (
-	// A store that is nearly full keeps a minute of history, and one that is full
-	// ten seconds, in the place of the five minutes of --etcd-compaction-interval.
+	// A nearly full store keeps a minute of history, and a full one ten seconds,
+	// instead of the five minutes of --etcd-compaction-interval.
 	nearlyFullHistory = time.Minute
 	fullHistory       = 10 * time.Second
 
-	// A defragmentation of this much takes well under a second, and is not worth
+	// quickBytes in use are defragmented in well under a second, so it isn't worth
 	// waiting for a quiet moment.
 	quickBytes = 64 << 20
-	// One of more than this takes longer than requests wait. Free pages are used
-	// again, so it is done only if the file is larger than the quota.
+	// More than slowBytes in use take longer to defragment than requests wait. etcd
+	// reuses free pages, so that is done only if the file exceeds the quota.
 	slowBytes = 1 << 30
-	// quietRevisions in ten seconds are about what an idle server writes: its
-	// leases and what controllers report.
+	// quietRevisions is about what an idle server writes in quietTime: its leases and
+	// the controllers' reports.
 	quietRevisions = 50
-	quietFor       = 10 * time.Second
-	// A file is not defragmented for less than this.
+	quietTime      = 10 * time.Second
+	// minFree is the least number of free bytes that is worth a defragmentation.
 	minFree = 16 << 20
-	// defragmentEvery bounds how often requests have to wait. It is longer by a
-	// second for each pauseBytes in use, which keeps the waiting to a twentieth of
-	// the time where 100 MiB take a second.
-	defragmentEvery = 15 * time.Second
-	pauseBytes      = 5 << 20
+	// defragmentPeriod limits how often requests have to wait. It grows by a second
+	// for each pauseBytes in use: where defragmenting 100 MiB takes a second, requests
+	// wait at most a twentieth of the time.
+	defragmentPeriod = 15 * time.Second
+	pauseBytes       = 5 << 20
 )
 
 // Upkeep decides when a store is compacted and defragmented. It is not safe for
 // concurrent use.
 type Upkeep struct {
 	gate *Gate
-	// past are the revisions that the store had, the oldest first.
+	// past holds the store's recent revisions, the oldest first.
 	past        []moment
 	compacted   int64
 	lastCompact time.Time
@@ -43,22 +43,23 @@ type moment struct {
 	revision int64
 }
 
-// Task is what is to be done with a store now.
+// Task is the work that a store needs now.
 type Task struct {
-	// Compact is the revision up to which history goes; 0 leaves it.
+	// Compact is the revision up to which to drop history; 0 means none.
 	Compact int64
-	// Defragment says that the file is to be written anew.
+	// Defragment means that the file should be rewritten.
 	Defragment bool
 }
 
-// NewUpkeep makes the upkeep of a gate's store that was opened at a revision. A
-// store that is full then gives up the history of before: nobody watches yet.
+// NewUpkeep returns the upkeep of a gate's store that was opened at a revision. If
+// the store is full then, its first compaction drops all earlier history: nobody
+// watches yet.
 func NewUpkeep(gate *Gate, revision int64) *Upkeep {
 	return &Upkeep{gate: gate, past: []moment{{revision: revision}}}
 }
 
-// Next is called about every second with the store's revision, and says what is
-// to be done. What it says counts as done.
+// Next returns the work to do now and counts it as done. It must be called about
+// every second, with the store's revision.
 func (u *Upkeep) Next(revision int64) Task {
 	now := u.gate.now()
 	u.past = append(u.past, moment{now, revision})
@@ -88,7 +89,7 @@ func (u *Upkeep) compact(now time.Time) int64 {
 	return revision
 }
 
-// revisionAt is the newest revision known to be of a time or before it, 0 if
+// revisionAt returns the newest recorded revision from time at or earlier, or 0 if
 // there is none.
 func (u *Upkeep) revisionAt(at time.Time) (revision int64) {
 	for _, past := range u.past {
@@ -102,14 +103,14 @@ func (u *Upkeep) revisionAt(at time.Time) (revision int64) {
 
 func (u *Upkeep) defragment(now time.Time, revision int64) bool {
 	usage := u.gate.Usage()
-	if now.Sub(u.lastDefrag) < defragmentEvery+time.Duration(usage.InUse/pauseBytes)*time.Second {
+	if now.Sub(u.lastDefrag) < defragmentPeriod+time.Duration(usage.InUse/pauseBytes)*time.Second {
 		return false
 	}
 	free := usage.Size - usage.InUse
 	if free < min(minFree, u.gate.quota/8) {
 		return false
 	}
-	before := u.revisionAt(now.Add(-quietFor))
+	before := u.revisionAt(now.Add(-quietTime))
 	quiet := before > 0 && revision-before <= quietRevisions
 	overQuota := usage.Size > u.gate.quota && free >= u.gate.quota/8
 	if !overQuota && (free < usage.Size/2 || usage.InUse > slowBytes || usage.InUse > quickBytes && !quiet) {

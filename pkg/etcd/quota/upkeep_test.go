@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// run lets seconds pass, of which each has a number of writes, and returns what
-// was to be done, by the second.
+// run simulates a number of seconds with a number of writes in each, and returns
+// the tasks by second.
 func run(store *fake, upkeep *Upkeep, revision *int64, seconds int, writes int64) map[int]Task {
 	tasks := map[int]Task{}
 	for second := range seconds {
@@ -49,7 +49,7 @@ func TestCompact(t *testing.T) {
 	}
 }
 
-// A store that is full when it is opened has nobody who watches.
+// TestCompactAtStart opens a full store. Nobody watches it, so no history is kept.
 func TestCompactAtStart(t *testing.T) {
 	t.Parallel()
 	store, revision := newFake(95*mib), int64(100)
