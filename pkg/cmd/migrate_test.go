@@ -65,7 +65,7 @@ func TestMigrateToEncrypted(t *testing.T) {
 	}
 	out, err := runCommand(t, "verify", "--data-dir", dir)
 	expectError(t, err, "5 violations")
-	if !strings.Contains(out, "encrypted with secretbox, so that verify can't read them") {
+	if !strings.Contains(out, "encrypted with secretbox, so verify can't read them") {
 		t.Errorf("got\n%s", out)
 	}
 	out, err = runCommand(t, "migrate", "--data-dir", dir)
@@ -96,7 +96,7 @@ func TestNewerFormat(t *testing.T) {
 	closeStore(t, store)
 	for _, command := range []string{"verify", "migrate"} {
 		out, err := runCommand(t, command, "--data-dir", dir)
-		expectError(t, err, "the store is in format 2, which Portolan v9.0.0 raised it to")
+		expectError(t, err, "the store is in format 2, raised by Portolan v9.0.0")
 		if out != "" {
 			t.Errorf("%s prints\n%s", command, out)
 		}

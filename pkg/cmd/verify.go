@@ -181,7 +181,7 @@ func (v verification) repair(ctx context.Context) (verify.Report, error) {
 	}
 	var repairs []string
 	for _, repair := range plan.Repairs {
-		done, err := v.repairer.CarryOut(ctx, repair)
+		done, err := v.repairer.Apply(ctx, repair)
 		if err != nil {
 			return verify.Report{}, err
 		}

@@ -93,7 +93,7 @@ func TestVerifyDataDir(t *testing.T) {
   1 IPAddress (0 reservations)
   1 NodePort (0 reservations)
   1 ServiceCIDR and 1 NodePortRange
-OK: what Services hold is claimed for them, claims have their holders, nothing is held twice.
+OK: every value that a Service holds is claimed for it, every claim's holder holds it, and nothing is held twice.
 `
 	if err != nil || stdout != want || stderr != "" {
 		t.Errorf("%v\n%s%s\nwant:\n%s", err, stdout, stderr, want)
@@ -221,14 +221,14 @@ func TestVerifyRepair(t *testing.T) {
 				}
 			}
 
-			const make, remove = "make ipaddresses/10.96.0.5: services/default/web holds it\n", "delete nodeports/30081: services/default/web (uid u) doesn't hold it\n"
+			const create, remove = "create ipaddresses/10.96.0.5: services/default/web holds it\n", "delete nodeports/30081: services/default/web (uid u) doesn't hold it\n"
 			stdout, _, err := runVerify(t, append(flags, "--repair", "--dry-run")...)
 			expectError(t, err, "2 violations")
-			if !strings.HasPrefix(stdout, "plan: "+make+"plan: "+remove+"Checked at") {
+			if !strings.HasPrefix(stdout, "plan: "+create+"plan: "+remove+"Checked at") {
 				t.Errorf("dry run:\n%s", stdout)
 			}
 			stdout, _, err = runVerify(t, append(flags, "--repair")...)
-			if err != nil || !strings.HasPrefix(stdout, "plan: "+make+"plan: "+remove+"done: "+make+"done: "+remove+"Checked at") ||
+			if err != nil || !strings.HasPrefix(stdout, "plan: "+create+"plan: "+remove+"done: "+create+"done: "+remove+"Checked at") ||
 				!strings.Contains(stdout, "\nOK: ") {
 				t.Errorf("%v\n%s", err, stdout)
 			}

@@ -1,15 +1,15 @@
-// Package format keeps the record of which format a store is in, so that
-// a release that doesn't know the format leaves the store alone.
+// Package format records which format a store is in, so that a release that
+// doesn't know the format leaves the store alone.
 //
-// The format is a number. It goes up with a release whose objects the one before
-// would misread or damage: another storage version, another key, another
-// meaning of a claim. Such a release must go on reading and writing the formats
-// before, since replicas of two releases run on one store while one is replaced
-// by the other, and a release can be rolled back only as long as the format is
-// one that it knows. Nothing but "portolan migrate" raises the format.
+// The format is a number. A release raises it if the release before would misread
+// or damage its objects: because of another storage version, another key, or
+// another meaning of a claim. Such a release must still read and write the earlier
+// formats. During an upgrade, replicas of both releases use one store, and a
+// rollback works only while the older release knows the format. Only "portolan
+// migrate" raises the format.
 //
-// The record is one key beside those of the resources, in JSON. A server looks
-// at it when it starts and watches it from then on.
+// The record is one JSON value whose key stands beside those of the resources. A
+// server checks it at startup and then watches it.
 package format
 
 import (
@@ -31,53 +31,53 @@ import (
 const (
 	// Known is the newest format that this release reads and writes.
 	Known = 1
-	// first is the format of stores that have no record: those that v0.1.0
-	// wrote, and empty ones.
+	// first is the format of stores without a record: those that v0.1.0 wrote, and
+	// empty ones.
 	first = 1
 
-	// watchAgainAfter is how long a watch that etcd has ended pauses.
-	watchAgainAfter = time.Second
+	// rewatchDelay is the pause before a watch that etcd ended is started again.
+	rewatchDelay = time.Second
 )
 
 // Record says which format a store is in.
 type Record struct {
-	// Format is the newest one that an object of the store may have.
+	// Format is the newest format that the store's objects may have.
 	Format int `json:"format"`
-	// Release is the one of Portolan that wrote the record.
+	// Release is the release of Portolan that wrote the record.
 	Release string `json:"release"`
 }
 
-// Store is a store as far as its record goes.
+// Store reads and writes the record of a store.
 type Store struct {
 	Client *clientv3.Client
-	// Prefix is that of the server's --etcd-prefix.
+	// Prefix is the server's --etcd-prefix.
 	Prefix string
 }
 
-// NewerError says that a store is in a format that this release doesn't know.
+// NewerError means that a store is in a format that this release doesn't know.
 type NewerError struct {
 	Record
 }
 
 // Error implements error.
 func (e *NewerError) Error() string {
-	return fmt.Sprintf("the store is in format %d, which Portolan %s raised it to, and this is Portolan %s, which knows no format above %d: "+
-		"run %s or a later release, or restore a backup of before",
+	return fmt.Sprintf("the store is in format %d, raised by Portolan %s, but this is Portolan %s, which knows formats up to %d: "+
+		"run %s or a later release, or restore an earlier backup",
 		e.Format, e.Release, version.Release(), Known, e.Release)
 }
 
-// Key is where the record of a store is kept.
+// Key returns the etcd key of the record.
 func (s Store) Key() string { return path.Join("/", s.Prefix, v1.GroupName, "format") }
 
-// Check returns the record, and a NewerError if this release must leave the
-// store alone. A store without a record has that of the first format, with no
-// release; nothing is written.
+// Check returns the record, or a *NewerError if this release must leave the store
+// alone. For a store without a record it returns the first format and no release.
+// It writes nothing.
 func (s Store) Check(ctx context.Context) (Record, error) {
 	record, _, err := s.read(ctx)
 	return record, err
 }
 
-// Ensure does what Check does and writes the record if there is none.
+// Ensure returns what Check does, and writes the record if there is none.
 func (s Store) Ensure(ctx context.Context) (Record, error) {
 	record, revision, err := s.read(ctx)
 	if err != nil || revision != 0 {
@@ -86,8 +86,8 @@ func (s Store) Ensure(ctx context.Context) (Record, error) {
 	return s.write(ctx, Record{Format: first, Release: version.Release()}, 0)
 }
 
-// Raise makes the store's format the newest that this release knows, if it is
-// older. A replica of an older release that still runs ends then; none starts.
+// Raise raises an older format to the newest that this release knows. Replicas of
+// an older release that doesn't know that format then exit, and don't start again.
 func (s Store) Raise(ctx context.Context) (Record, error) { return s.raise(ctx, Known) }
 
 func (s Store) raise(ctx context.Context, to int) (Record, error) {
@@ -98,9 +98,9 @@ func (s Store) raise(ctx context.Context, to int) (Record, error) {
 	return s.write(ctx, Record{Format: to, Release: version.Release()}, revision)
 }
 
-// Guard does what Ensure does, and then serves. The context that it serves in
-// ends also when the store is raised beyond what this release knows, and Guard
-// returns that as an error then, with the one of serve.
+// Guard calls Ensure and then serve. It cancels serve's context when the store is
+// raised to a format that this release doesn't know. Guard then returns a
+// *NewerError joined with serve's error.
 func (s Store) Guard(ctx context.Context, serve func(context.Context) error) error {
 	if _, err := s.Ensure(ctx); err != nil {
 		return err
@@ -116,11 +116,11 @@ func (s Store) Guard(ctx context.Context, serve func(context.Context) error) err
 	return errors.Join(err, <-newer)
 }
 
-// watch returns nil when the context ends, or before that an error that says why
-// this release must leave the store alone from now on.
+// watch returns nil when ctx ends. Before that it returns an error once this
+// release must leave the store alone.
 func (s Store) watch(ctx context.Context) error {
 	var newer error
-	err := wait.PollUntilContextCancel(ctx, watchAgainAfter, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextCancel(ctx, rewatchDelay, true, func(ctx context.Context) (bool, error) {
 		newer = s.watchOnce(ctx)
 		return newer != nil, nil
 	})
@@ -130,7 +130,7 @@ func (s Store) watch(ctx context.Context) error {
 	return errors.Join(newer, err)
 }
 
-// watchOnce returns nil when etcd ends the watch or can't be asked.
+// watchOnce returns nil if etcd ends the watch or doesn't answer.
 func (s Store) watchOnce(ctx context.Context) error {
 	response, err := s.Client.Get(ctx, s.Key())
 	if err != nil {
@@ -153,7 +153,8 @@ func (s Store) watchOnce(ctx context.Context) error {
 	return nil
 }
 
-// read returns the record and its revision, which is 0 if there is none.
+// read returns the record and its revision. The revision is 0 if there is no
+// record.
 func (s Store) read(ctx context.Context) (Record, int64, error) {
 	response, err := s.Client.Get(ctx, s.Key())
 	if err != nil {
@@ -166,14 +167,14 @@ func (s Store) read(ctx context.Context) (Record, int64, error) {
 	return Record{Format: first}, 0, nil
 }
 
-// decode ignores what it doesn't know: later releases may say more.
+// decode ignores unknown fields, which later releases may add.
 func (s Store) decode(kv *mvccpb.KeyValue) (Record, error) {
 	var record Record
 	if err := json.Unmarshal(kv.Value, &record); err != nil {
 		return record, fmt.Errorf("the record of the store's format, %s, can't be read: %w", kv.Key, err)
 	}
 	if record.Format < first {
-		return record, fmt.Errorf("the record of the store's format, %s, says that it is %d, which is none", kv.Key, record.Format)
+		return record, fmt.Errorf("the record of the store's format, %s, has the invalid format %d", kv.Key, record.Format)
 	}
 	if record.Format > Known {
 		return record, &NewerError{record}
@@ -181,8 +182,8 @@ func (s Store) decode(kv *mvccpb.KeyValue) (Record, error) {
 	return record, nil
 }
 
-// write writes the record if it is as it was read, and otherwise returns the one
-// that somebody else wrote.
+// write writes the record if it is still at the given revision. Otherwise it
+// returns the record that another replica wrote.
 func (s Store) write(ctx context.Context, record Record, revision int64) (Record, error) {
 	value, err := json.Marshal(record)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 
 const (
 	newer      = `{"format":2,"release":"v9.0.0","more":true}`
-	newerError = "the store is in format 2, which Portolan v9.0.0 raised it to, and this is Portolan "
+	newerError = "the store is in format 2, raised by Portolan v9.0.0, but this is Portolan "
 )
 
 func startStore(t *testing.T) Store {
@@ -36,7 +36,7 @@ func (s Store) put(t *testing.T, value string) {
 	}
 }
 
-// stored is the record's value and how often it was written.
+// stored returns the record's value and how often it was written.
 func (s Store) stored(t *testing.T) (string, int64) {
 	t.Helper()
 	response, err := s.Client.Get(t.Context(), "/registry/portolan.dev/format")
@@ -72,7 +72,8 @@ func TestRecordIsWrittenOnce(t *testing.T) {
 	}
 }
 
-// Whoever comes second takes what the first has written, be it newer.
+// TestRecordOfAnotherReplica expects the second writer to return the record of the
+// first, even if its format is newer.
 func TestRecordOfAnotherReplica(t *testing.T) {
 	s := startStore(t)
 	s.put(t, `{"format":1,"release":"v0.1.0"}`)
@@ -88,7 +89,7 @@ func TestRecordOfAnotherReplica(t *testing.T) {
 	}
 }
 
-// A release that knows format 2 raises the store to it once.
+// TestRaise raises the store to format 2.
 func TestRaise(t *testing.T) {
 	s := startStore(t)
 	s.put(t, `{"format":1,"release":"v0.1.0"}`)
@@ -101,13 +102,13 @@ func TestRaise(t *testing.T) {
 	}
 }
 
-func TestRefused(t *testing.T) {
+func TestUnknownFormats(t *testing.T) {
 	s := startStore(t)
 	for value, want := range map[string]string{
 		newer: newerError + version.Release() +
-			", which knows no format above 1: run v9.0.0 or a later release, or restore a backup of before",
+			", which knows formats up to 1: run v9.0.0 or a later release, or restore an earlier backup",
 		"":             "the record of the store's format, /registry/portolan.dev/format, can't be read: unexpected end of JSON input",
-		`{"format":0}`: "the record of the store's format, /registry/portolan.dev/format, says that it is 0, which is none",
+		`{"format":0}`: "the record of the store's format, /registry/portolan.dev/format, has the invalid format 0",
 	} {
 		s.put(t, value)
 		served := func(context.Context) error { t.Error("served"); return nil }
@@ -128,7 +129,7 @@ func TestGuard(t *testing.T) {
 	s := startStore(t)
 	failed := errors.New("failed")
 	err := s.Guard(t.Context(), func(ctx context.Context) error {
-		// Nothing that this release knows ends it.
+		// A format that this release knows doesn't end serve.
 		s.put(t, `{"format":1,"release":"v0.1.0"}`)
 		return errors.Join(failed, ctx.Err())
 	})
@@ -142,7 +143,7 @@ func TestGuard(t *testing.T) {
 		<-ctx.Done()
 		return nil
 	}); err != nil {
-		t.Errorf("a server that is told to end ends with %v", err)
+		t.Errorf("a server whose context ends returns %v", err)
 	}
 
 	err = s.Guard(t.Context(), func(ctx context.Context) error {

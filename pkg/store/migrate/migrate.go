@@ -1,16 +1,15 @@
-// Package migrate rewrites the objects of a store that are not stored as this
-// release, with these options, would store them: in another encoding, in an
-// older version, without today's defaults, not encrypted, or encrypted with a
-// key that is on its way out.
+// Package migrate rewrites the objects of a store that this release, with these
+// options, would store differently: objects in another encoding or an older
+// version, without today's defaults, not encrypted, or encrypted with an old key.
 //
-// It goes through the codecs and the encryption of the server's own stores, and
-// writes what they would write for an update that changes nothing. Each object
-// is a transaction of its own, which puts it if nobody has written it since it
-// was read: who has, has done so in the new form. So servers can go on, and a
-// migration that was interrupted is simply run again.
+// It uses the codecs and the encryption of the server's stores, and writes what
+// they would write for an update that changes nothing. Each object has its own
+// transaction, which fails if the object was written since it was read; the other
+// writer has then stored it in the new form. So servers can keep running, and an
+// interrupted migration can be run again.
 //
-// What it doesn't do is what happens above the stores: no admission, no
-// strategy, no managed fields.
+// It works below the stores: it runs no admission and no strategy, and leaves
+// managed fields as they are.
 package migrate
 
 import (
@@ -29,28 +28,31 @@ import (
 )
 
 const (
-	// pageSize bounds how many objects are in memory: one answer of etcd.
+	// pageSize limits how many objects are in memory. Each page is one answer from
+	// etcd.
 	pageSize = 250
-	// writers is how many objects are rewritten at once: enough for etcd to put
-	// several into one fsync, few enough for servers not to notice.
+	// writers is how many objects are rewritten at once: enough for etcd to combine
+	// several in one fsync, few enough not to slow servers down.
 	writers = 8
-	// progressStep keeps stores that are done within seconds silent.
+	// progressStep is how many objects lie between two lines of progress. A store
+	// that takes only seconds prints none.
 	progressStep = 10_000
 )
 
 // Migration is one pass over a store.
 type Migration struct {
 	KV clientv3.KV
-	// Stored is how each resource is stored, by its name.
+	// Stored describes, by resource name, how each resource is stored.
 	Stored map[string]storage.Resource
-	// DryRun counts what would be rewritten and writes nothing.
+	// DryRun means that objects are only counted, not rewritten.
 	DryRun bool
-	// Progress is told about large stores, if it isn't nil.
+	// Progress receives progress lines for large stores. It may be nil.
 	Progress io.Writer
 }
 
-// Run rewrites what has to be. It fails if etcd does; objects that can't be read
-// are left alone and reported. What was done until then is reported in any case.
+// Run rewrites all objects that need it. Objects that can't be read are left alone
+// and reported. If etcd fails, Run returns the error and a report of the work done
+// so far.
 func (m Migration) Run(ctx context.Context) (Report, error) {
 	p := &pass{Migration: m, report: Report{DryRun: m.DryRun}}
 	var err error
@@ -67,15 +69,15 @@ func (m Migration) Run(ctx context.Context) (Report, error) {
 type pass struct {
 	Migration
 
-	// mu guards what follows from the writers.
+	// mu guards the fields below, which all writers change.
 	mu     sync.Mutex
 	report Report
 	read   int
 }
 
-// migrate goes through a resource in the order of its keys. Each page is what
-// etcd has at the time, so that it is as rarely as can be out of date; an object
-// that is created behind it needs no migration.
+// migrate rewrites the objects of a resource in the order of their keys. It reads
+// each page at etcd's current revision, so few objects change before they are
+// written. An object that is created behind it needs no migration.
 func (p *pass) migrate(ctx context.Context, kind registry.Kind) error {
 	stored := p.Stored[kind.Resource.Resource]
 	p.report.Resources = append(p.report.Resources, Count{Resource: kind.Resource.Resource})
@@ -95,7 +97,7 @@ func (p *pass) migrate(ctx context.Context, kind registry.Kind) error {
 	}
 }
 
-// renewAll ends with the first error; what the writers have begun they end.
+// renewAll stops at the first error, after the running writers have finished.
 func (p *pass) renewAll(ctx context.Context, kind registry.Kind, kvs []*mvccpb.KeyValue) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -110,13 +112,13 @@ func (p *pass) renewAll(ctx context.Context, kind registry.Kind, kvs []*mvccpb.K
 	return context.Cause(ctx)
 }
 
-// outcome is what came of one object.
+// outcome is the result for one object.
 type outcome int
 
 const (
 	current outcome = iota
 	rewritten
-	meanwhile
+	writtenMeanwhile
 	unreadable
 )
 
@@ -143,7 +145,7 @@ func (p *pass) renew(ctx context.Context, kind registry.Kind, kv *mvccpb.KeyValu
 		return current, fmt.Errorf("writing %s: %w", put.Key, err)
 	}
 	if !answer.Succeeded {
-		return meanwhile, nil
+		return writtenMeanwhile, nil
 	}
 	return rewritten, nil
 }
@@ -162,8 +164,8 @@ func (p *pass) count(o outcome) {
 	switch o {
 	case rewritten:
 		count.Rewritten++
-	case meanwhile:
-		count.Meanwhile++
+	case writtenMeanwhile:
+		count.WrittenMeanwhile++
 	case unreadable:
 		count.Unreadable++
 	}

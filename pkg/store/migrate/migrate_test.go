@@ -33,7 +33,8 @@ func startStore(t *testing.T) *clientv3.Client {
 	return store.Client
 }
 
-// storedIn is how resources are stored that are encoded in a media type.
+// storedIn returns how the resources are stored if they are encoded in a media
+// type.
 func storedIn(t *testing.T, mediaType string) map[string]storage.Resource {
 	t.Helper()
 	scheme := runtime.NewScheme()
@@ -58,7 +59,7 @@ func storedIn(t *testing.T, mediaType string) map[string]storage.Resource {
 	return stored
 }
 
-// fill stores node ports in JSON.
+// fill stores n NodePorts in JSON.
 func fill(t *testing.T, kv clientv3.KV, n int) {
 	t.Helper()
 	ports := storedIn(t, runtime.ContentTypeJSON)["nodeports"]
@@ -75,7 +76,7 @@ func fill(t *testing.T, kv clientv3.KV, n int) {
 	}
 }
 
-// inJSON counts the node ports that are stored in JSON.
+// inJSON counts the NodePorts that are stored in JSON.
 func inJSON(t *testing.T, kv clientv3.KV) int {
 	t.Helper()
 	all, err := kv.Get(t.Context(), "/registry/portolan.dev/nodeports/", clientv3.WithPrefix())
@@ -149,7 +150,7 @@ func TestUnreadable(t *testing.T) {
 		"services/default/empty":     "",
 		"services/default/port":      string(port.Kvs[0].Value),
 		"services/default/tomorrow":  `{"apiVersion":"portolan.dev/v9","kind":"Service"}`,
-		// Not a resource's.
+		// Not under the prefix of a resource.
 		"servicesandmore/x": "broken",
 	} {
 		if _, err := client.Put(t.Context(), "/registry/portolan.dev/"+key, value); err != nil {
@@ -180,7 +181,7 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-// beforeTxn is an etcd that something happens to before each transaction.
+// beforeTxn is an etcd client that calls do before each transaction.
 type beforeTxn struct {
 	clientv3.KV
 	do func()
@@ -191,9 +192,9 @@ func (b beforeTxn) Txn(ctx context.Context) clientv3.Txn {
 	return b.KV.Txn(ctx)
 }
 
-// TestMeanwhile is a server that changes one object and deletes another after
-// they were read.
-func TestMeanwhile(t *testing.T) {
+// TestWrittenMeanwhile changes one object and deletes another after the migration
+// has read them.
+func TestWrittenMeanwhile(t *testing.T) {
 	client := startStore(t)
 	fill(t, client, 2)
 	const changed = `{"apiVersion":"portolan.dev/v1","kind":"NodePort","metadata":{"name":"1"},"spec":{"protocols":["UDP"]}}`
@@ -207,14 +208,14 @@ func TestMeanwhile(t *testing.T) {
 		}
 	}}
 	m := Migration{KV: kv, Stored: storedIn(t, runtime.ContentTypeProtobuf)}
-	m.run(t, Count{Read: 2, Meanwhile: 2})
+	m.run(t, Count{Read: 2, WrittenMeanwhile: 2})
 	all, err := client.Get(t.Context(), "/registry", clientv3.WithPrefix())
 	if err != nil || all.Count != 1 || string(all.Kvs[0].Value) != changed {
 		t.Errorf("%v, %v", all, err)
 	}
 }
 
-// TestInterrupted runs a migration that was interrupted again.
+// TestInterrupted interrupts a migration and runs it again.
 func TestInterrupted(t *testing.T) {
 	const n = pageSize + 1
 	client := startStore(t)
@@ -229,7 +230,7 @@ func TestInterrupted(t *testing.T) {
 	if left == 0 || n-left > writers || report.Total().Rewritten > n-left {
 		t.Errorf("%d were left; the report is\n%s", left, report)
 	}
-	// A write that was interrupted may still be carried out.
+	// etcd may still commit a write that was interrupted.
 	m.KV = client
 	if report, err := m.Run(t.Context()); err != nil || report.Total().Rewritten > left || inJSON(t, client) != 0 {
 		t.Errorf("%v\n%s", err, report)
@@ -238,7 +239,9 @@ func TestInterrupted(t *testing.T) {
 
 func TestReport(t *testing.T) {
 	report := Report{
-		Resources:  []Count{{Resource: "services", Read: 1200, Rewritten: 1000, Meanwhile: 10, Unreadable: 1}, {Resource: "endpoints", Read: 1}},
+		Resources: []Count{
+			{Resource: "services", Read: 1200, Rewritten: 1000, WrittenMeanwhile: 10, Unreadable: 1}, {Resource: "endpoints", Read: 1},
+		},
 		Unreadable: []string{"decoding x: no"},
 	}
 	want := `RESOURCE    READ   REWRITTEN   WRITTEN MEANWHILE   UNREADABLE

@@ -7,41 +7,41 @@ import (
 	"text/tabwriter"
 )
 
-// Report is what came of a migration.
+// Report is the result of a migration.
 type Report struct {
-	// DryRun says that Rewritten counts what would be rewritten.
+	// DryRun means that Rewritten counts objects that would be rewritten.
 	DryRun    bool
 	Resources []Count
-	// Unreadable says of each object that was left why it can't be decrypted or
-	// decoded.
+	// Unreadable holds, for each object that can't be decrypted or decoded, the
+	// error. Such an object is left as it is.
 	Unreadable []string
 }
 
-// Count is what came of the objects of one resource.
+// Count counts the objects of one resource.
 type Count struct {
 	Resource string
-	// Read are all of them.
+	// Read counts all objects.
 	Read int
-	// Rewritten were not stored as they would be today.
+	// Rewritten counts those that this release would store differently.
 	Rewritten int
-	// Meanwhile are those that somebody else wrote or deleted in between.
-	Meanwhile  int
-	Unreadable int
+	// WrittenMeanwhile counts those that a server wrote or deleted in between.
+	WrittenMeanwhile int
+	Unreadable       int
 }
 
-// Total adds up the resources.
+// Total returns the sum over all resources.
 func (r Report) Total() Count {
 	total := Count{Resource: "all"}
 	for _, count := range r.Resources {
 		total.Read += count.Read
 		total.Rewritten += count.Rewritten
-		total.Meanwhile += count.Meanwhile
+		total.WrittenMeanwhile += count.WrittenMeanwhile
 		total.Unreadable += count.Unreadable
 	}
 	return total
 }
 
-// Err is nil unless objects were left that can't be read.
+// Err returns an error if objects can't be read.
 func (r Report) Err() error {
 	switch n := len(r.Unreadable); n {
 	case 0:
@@ -53,7 +53,8 @@ func (r Report) Err() error {
 	}
 }
 
-// String is the report for people: a table, and what can't be read.
+// String formats the report for people: a table, and the objects that can't be
+// read.
 func (r Report) String() string {
 	var b strings.Builder
 	table := tabwriter.NewWriter(&b, 0, 0, 3, ' ', 0)
@@ -63,9 +64,10 @@ func (r Report) String() string {
 	}
 	fmt.Fprintf(table, "RESOURCE\tREAD\t%s\tWRITTEN MEANWHILE\tUNREADABLE\n", headline)
 	for _, count := range append(slices.Clone(r.Resources), r.Total()) {
-		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\n", count.Resource, count.Read, count.Rewritten, count.Meanwhile, count.Unreadable)
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\n", count.Resource, count.Read, count.Rewritten, count.WrittenMeanwhile,
+			count.Unreadable)
 	}
-	// What it writes to can't fail.
+	// A strings.Builder never fails.
 	if err := table.Flush(); err != nil {
 		return err.Error()
 	}

@@ -1,6 +1,6 @@
-// Package snapshot is about the file that holds what a store holds: the database
-// of etcd, and after it the SHA-256 checksum of that. It is what "etcdctl
-// snapshot save" writes and "etcdutl snapshot restore" reads.
+// Package snapshot writes and checks snapshot files. A snapshot is etcd's database
+// followed by its SHA-256 checksum, the format that "etcdctl snapshot save" writes
+// and "etcdutl snapshot restore" reads.
 package snapshot
 
 import (
@@ -16,18 +16,18 @@ import (
 	"path/filepath"
 )
 
-// Path is where a server serves a snapshot of its embedded etcd.
+// Path is the URL path at which a server serves a snapshot of its embedded etcd.
 const Path = "/store/snapshot"
 
-// sector is what the size of a database is a multiple of.
+// sector divides the size of every database, in bytes.
 const sector = 512
 
-// Source opens a stream that ends with the checksum of what comes before.
+// Source opens a stream of a database followed by its checksum.
 type Source func(context.Context) (io.ReadCloser, error)
 
-// Save writes a snapshot to a file. The file is there when it is complete and
-// its checksum is right, and must not exist before. Its name with .part is used
-// meanwhile.
+// Save writes a snapshot to path and returns its size in bytes. It fails if path
+// exists. It writes to path with the suffix .part, and renames that once the
+// snapshot is complete and its checksum is right.
 func Save(ctx context.Context, path string, source Source) (size int64, err error) {
 	if _, err := os.Lstat(path); err == nil {
 		return 0, fmt.Errorf("%s exists already", path)
@@ -50,8 +50,8 @@ func write(ctx context.Context, path string, source Source) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	// An embedded etcd doesn't stop before whatever it sends has been taken, or
-	// isn't wanted any more.
+	// An embedded etcd sends until its stream is read to the end or canceled, and
+	// doesn't stop before.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, err := source(ctx)
@@ -70,7 +70,7 @@ func write(ctx context.Context, path string, source Source) (int64, error) {
 	return size, errors.Join(err, file.Close())
 }
 
-// Check reads a snapshot and returns an error unless its checksum is right.
+// Check reads the snapshot at path and fails if its checksum is wrong.
 func Check(path string) error {
 	file, err := os.Open(path)
 	if err != nil {
@@ -87,7 +87,8 @@ func Check(path string) error {
 	return nil
 }
 
-// SyncDir makes what was renamed in a directory outlast a crash of the machine.
+// SyncDir syncs a directory, so that a rename in it survives a crash of the
+// machine.
 func SyncDir(path string) error {
 	dir, err := os.Open(path)
 	if err != nil {
@@ -96,10 +97,11 @@ func SyncDir(path string) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// checksum takes a snapshot and compares its end with the hash of the rest.
+// checksum hashes a snapshot that is written to it and compares the hash with the
+// checksum at the end.
 type checksum struct {
 	hash hash.Hash
-	// end has the last bytes so far, which may be the checksum.
+	// end holds the last bytes so far, which may be the checksum.
 	end  []byte
 	size int64
 }

@@ -13,7 +13,7 @@ import (
 	"testing/iotest"
 )
 
-// whole is a snapshot of something.
+// whole returns a complete snapshot of arbitrary content.
 func whole() []byte {
 	content := bytes.Repeat([]byte("0123456789abcdef"), 4096)
 	sum := sha256.Sum256(content)
@@ -26,7 +26,7 @@ func from(reader io.Reader) Source {
 
 func TestSave(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "snapshot.db")
-	// Pieces of any size have the same checksum.
+	// The sizes of the reads don't change the checksum.
 	for name, reader := range map[string]io.Reader{
 		"whole": bytes.NewReader(whole()), "halves": iotest.HalfReader(bytes.NewReader(whole())),
 		"bytes": iotest.OneByteReader(bytes.NewReader(whole())),
@@ -50,8 +50,8 @@ func TestSave(t *testing.T) {
 	}
 }
 
-// TestSaveNothingLeft wants no file of a stream that breaks off, and none of one
-// that ends too early without saying so.
+// TestSaveNothingLeft expects no file if the stream fails, or ends too early
+// without an error.
 func TestSaveNothingLeft(t *testing.T) {
 	flipped := whole()
 	flipped[1000]++
@@ -60,7 +60,7 @@ func TestSaveNothingLeft(t *testing.T) {
 		source Source
 		want   string
 	}{
-		"refused":   {func(context.Context) (io.ReadCloser, error) { return nil, broken }, broken.Error()},
+		"rejected":  {func(context.Context) (io.ReadCloser, error) { return nil, broken }, broken.Error()},
 		"broken":    {from(io.MultiReader(bytes.NewReader(whole()[:1000]), iotest.ErrReader(broken))), broken.Error()},
 		"empty":     {from(bytes.NewReader(nil)), "not a whole snapshot"},
 		"short":     {from(bytes.NewReader(whole()[:1000])), "not a whole snapshot"},

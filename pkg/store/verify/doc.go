@@ -1,10 +1,10 @@
 // Package verify reads a whole store at one etcd revision and proves that its
-// claims are right: what a Service holds is claimed for it, every claim that
-// names a holder is held by that holder, and nothing is held twice. Portolan
-// has no repair loop because a Service and its claims are one transaction; this
-// is how that is checked rather than believed.
+// claims are right: every value that a Service holds is claimed for it, every
+// claim's holder holds the value, and no value is held twice. Portolan has no
+// repair loop, because it writes a Service and its claims in one transaction. This
+// package checks that this works.
 //
-// Check is pure. Read is where the contents come from. What is not proved: that
-// a claim's other fields (labels, managed fields) are as Portolan writes them,
-// and anything about Endpoints and EndpointSlices, which claim nothing.
+// Read reads the contents of a store, and Check, which is pure, checks them. Check
+// ignores a claim's other fields (labels, managed fields), and Endpoints and
+// EndpointSlices, which claim nothing.
 package verify

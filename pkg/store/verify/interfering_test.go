@@ -7,7 +7,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// interferingKV writes after every read what the next one must not see.
+// interferingKV writes objects after every read that the next read must not return.
 type interferingKV struct {
 	clientv3.KV
 	t       *testing.T

@@ -13,35 +13,35 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// Plan is what can be done about violations.
+// Plan says how to repair violations.
 type Plan struct {
 	// Repairs are independent of each other.
 	Repairs []Repair
-	// Left are the violations that can't be repaired, each with what to do.
-	Left []string
+	// Manual holds the violations that a person has to repair, each with advice.
+	Manual []string
 }
 
-// Repair is one transaction that brings a claim and its Service into agreement.
+// Repair is one transaction that makes a claim agree with its Service.
 type Repair struct {
-	// Text says what it does, e.g. "delete ipaddresses/10.96.0.5: …".
+	// Text describes the repair, e.g. "delete ipaddresses/10.96.0.5: …".
 	Text string
-	// guards are the resource versions that the transaction relies on, by key below
-	// the API group; empty for an object that must not exist.
+	// guards holds the resource versions that the transaction compares, by key below
+	// the API group. An empty version means that the object must not exist.
 	guards map[string]string
-	// key of the claim that is written, or deleted if claim is nil.
+	// key is the key of the claim to write, or to delete if claim is nil.
 	key   string
 	claim runtime.Object
 }
 
-// MakePlan plans what repairs a store. A claim whose holder doesn't hold it is
-// deleted, or given to the one Service that does. A value that a Service holds
-// without a claim is claimed for it. Nothing is taken from a Service, and nothing
-// from a reservation: which of two may keep a value is not for a program to say.
+// MakePlan plans how to repair a store. A claim whose holder doesn't hold the value
+// is deleted, or given to the one Service that does. A value that a Service holds
+// without a claim is claimed for it. No Service and no reservation loses a value:
+// if two compete, a person has to decide.
 func MakePlan(contents Contents) Plan {
 	p := &planner{checker: newChecker(contents), uids: map[types.UID]int{}}
 	if n := len(contents.Unreadable); n > 0 {
-		p.left("%s can't be read, and may hold anything: make them readable (--encryption-provider-config), or delete them, and repair then",
-			count(n, "object"))
+		p.manual("%s can't be read, and what they hold is unknown: make all objects readable (--encryption-provider-config) or delete them, "+
+			"then repair again", count(n, "object"))
 		return p.plan
 	}
 	for _, owner := range p.owners {
@@ -62,13 +62,13 @@ func MakePlan(contents Contents) Plan {
 
 type planner struct {
 	*checker
-	// uids says how many Services have each.
+	// uids counts the Services with each uid.
 	uids map[types.UID]int
 	plan Plan
 }
 
-func (p *planner) left(format string, args ...any) {
-	p.plan.Left = append(p.plan.Left, fmt.Sprintf(format, args...))
+func (p *planner) manual(format string, args ...any) {
+	p.plan.Manual = append(p.plan.Manual, fmt.Sprintf(format, args...))
 }
 
 func (p *planner) repair(key string) {
@@ -76,23 +76,24 @@ func (p *planner) repair(key string) {
 	holders := slices.Sorted(slices.Values(p.holders[key]))
 	if claimed {
 		if problem := nameProblem(cl); problem != "" {
-			p.left("%s %s: delete it from etcd by hand", key, problem)
+			p.manual("%s %s: delete it from etcd by hand", key, problem)
 			return
 		}
 	}
 	reserved := claimed && cl.isReservation()
 	switch {
 	case len(holders) > 1:
-		p.left("%s is held by %s: give all of them but one another value", p.owners[holders[0]].held[key].text, strings.Join(holders, " and "))
+		p.manual("%s is held by %s: give another value to all but one of them", p.owners[holders[0]].held[key].text,
+			strings.Join(holders, " and "))
 	case len(holders) == 1 && p.uids[p.owners[holders[0]].uid] > 1, len(holders) == 1 && p.owners[holders[0]].uid == "":
-		p.left("%s has no uid of its own: delete it and make it again", holders[0])
+		p.manual("%s has no uid of its own: delete the Service and create it again", holders[0])
 	case claimed && !reserved && !cl.namesService():
-		p.left("%s is held by %s, which is no Service: delete it from etcd by hand", key, cl.holder())
+		p.manual("%s is held by %s, which is not a Service: delete it from etcd by hand", key, cl.holder())
 	case len(holders) == 1 && reserved:
-		p.left("%s holds %s, but %s is a reservation: delete that and repair again, or give the Service another value", holders[0],
-			p.owners[holders[0]].held[key].text, key)
+		p.manual("%s holds %s, but %s is a reservation: delete the reservation and repair again, or give the Service another value",
+			holders[0], p.owners[holders[0]].held[key].text, key)
 	case len(holders) == 1 && !claimed:
-		p.claimFor(holders[0], key, "make %s: %s holds it")
+		p.claimFor(holders[0], key, "create %s: %s holds it")
 	case len(holders) == 1 && !p.isClaimOf(cl, holders[0]):
 		p.claimFor(holders[0], key, "give %s to %s, which holds it")
 	case len(holders) == 1 && cl.isPort && !sameProtocols(cl.protocols, p.owners[holders[0]].held[key].protocols):
@@ -108,7 +109,7 @@ func (p *planner) isClaimOf(cl claim, holder string) bool {
 	return cl.holderKey() == holder && cl.parent.UID == p.owners[holder].uid
 }
 
-// claimFor plans the claim of a Service in the place of what there is.
+// claimFor plans to write the claim of a Service, replacing any claim with its key.
 func (p *planner) claimFor(holder, key, text string) {
 	owner := p.owners[holder]
 	held := owner.held[key]
@@ -127,7 +128,8 @@ func (p *planner) claimFor(holder, key, text string) {
 	p.plan.Repairs = append(p.plan.Repairs, repair)
 }
 
-// guard makes a repair rely on a claim and on the Service that the claim names.
+// guard makes a repair compare the versions of a claim and of the Service that the
+// claim names.
 func (p *planner) guard(repair *Repair, cl claim) {
 	repair.guards[cl.key] = cl.version
 	version := ""
@@ -137,14 +139,14 @@ func (p *planner) guard(repair *Repair, cl claim) {
 	repair.guards[cl.holderKey()] = version
 }
 
-// String is the plan for people.
+// String formats the plan for people.
 func (p Plan) String() string {
 	var b strings.Builder
 	for _, repair := range p.Repairs {
 		fmt.Fprintf(&b, "plan: %s\n", repair.Text)
 	}
-	for _, left := range p.Left {
-		fmt.Fprintf(&b, "left: %s\n", left)
+	for _, manual := range p.Manual {
+		fmt.Fprintf(&b, "by hand: %s\n", manual)
 	}
 	if len(p.Repairs) == 0 {
 		b.WriteString("There is nothing to repair.\n")

@@ -9,8 +9,8 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// TestPlan breaks a sound store in one way each, and carries the plan out on what
-// was read.
+// TestPlan breaks a sound store in one way at a time, and applies the plan to the
+// contents that were read.
 func TestPlan(t *testing.T) {
 	drop := func(name string) func(*Contents) {
 		return func(c *Contents) {
@@ -22,13 +22,13 @@ func TestPlan(t *testing.T) {
 	for name, test := range map[string]struct {
 		breakIt func(*Contents)
 		repairs []string
-		left    []string
+		manual  []string
 	}{
 		"sound":                 {func(*Contents) {}, nil, nil},
-		"address without claim": {drop("10.96.0.5"), []string{"make ipaddresses/10.96.0.5: services/default/web holds it"}, nil},
-		"IPv6 without claim":    {drop("fd00::5"), []string{"make ipaddresses/fd00::5: services/default/web holds it"}, nil},
-		"port without claim":    {drop("30080"), []string{"make nodeports/30080: services/default/web holds it"}, nil},
-		"check port, no claim":  {drop("30090"), []string{"make nodeports/30090: services/default/web holds it"}, nil},
+		"address without claim": {drop("10.96.0.5"), []string{"create ipaddresses/10.96.0.5: services/default/web holds it"}, nil},
+		"IPv6 without claim":    {drop("fd00::5"), []string{"create ipaddresses/fd00::5: services/default/web holds it"}, nil},
+		"port without claim":    {drop("30080"), []string{"create nodeports/30080: services/default/web holds it"}, nil},
+		"check port, no claim":  {drop("30090"), []string{"create nodeports/30090: services/default/web holds it"}, nil},
 		"other protocols": {func(c *Contents) { c.NodePorts[0].Spec.Protocols = nil },
 			[]string{"write the protocols of nodeports/30080 as services/default/web serves them"}, nil},
 		"claim without Service": {func(c *Contents) { c.NodePorts = append(c.NodePorts, newPort("30001", heldBy("gone"))) },
@@ -40,24 +40,24 @@ func TestPlan(t *testing.T) {
 		"claim of another that is gone": {func(c *Contents) { c.IPAddresses[0].Spec.ParentRef = heldBy("gone") },
 			[]string{"give ipaddresses/10.96.0.5 to services/default/web, which holds it"}, nil},
 		"Service without any": {func(c *Contents) { drop("10.96.0.5")(c); drop("30090")(c) },
-			[]string{"make ipaddresses/10.96.0.5: services/default/web holds it", "make nodeports/30090: services/default/web holds it"}, nil},
+			[]string{"create ipaddresses/10.96.0.5: services/default/web holds it", "create nodeports/30090: services/default/web holds it"}, nil},
 		"held twice": {func(c *Contents) { c.Services = append(c.Services, newService("other", "10.96.0.5")) }, nil,
-			[]string{"10.96.0.5 is held by services/default/other and services/default/web: give all of them but one another value"}},
+			[]string{"10.96.0.5 is held by services/default/other and services/default/web: give another value to all but one of them"}},
 		"reserved": {reserve, nil,
-			[]string{"services/default/web holds 10.96.0.5, but ipaddresses/10.96.0.5 is a reservation: delete that and repair again, or give the Service another value"}},
+			[]string{"services/default/web holds 10.96.0.5, but ipaddresses/10.96.0.5 is a reservation: delete the reservation and repair again, or give the Service another value"}},
 		"held by no Service": {func(c *Contents) { c.IPAddresses[0].Spec.ParentRef.Resource = "pods" }, nil,
-			[]string{"ipaddresses/10.96.0.5 is held by pods.portolan.dev/default/web (uid uid-web), which is no Service: delete it from etcd by hand"}},
+			[]string{"ipaddresses/10.96.0.5 is held by pods.portolan.dev/default/web (uid uid-web), which is not a Service: delete it from etcd by hand"}},
 		"odd name": {func(c *Contents) { c.NodePorts = append(c.NodePorts, newPort("030001", heldBy("gone"))) }, nil,
 			[]string{"nodeports/030001 is not the canonical name of the claim on 30001: delete it from etcd by hand"}},
 		"unreadable": {func(c *Contents) {
 			drop("10.96.0.5")(c)
 			c.Unreadable = []Unreadable{{Key: "services/default/x", Reason: "can't be decoded"}}
-		}, nil, []string{"1 object can't be read, and may hold anything: make them readable (--encryption-provider-config), or delete them, and repair then"}},
+		}, nil, []string{"1 object can't be read, and what they hold is unknown: make all objects readable (--encryption-provider-config) or delete them, then repair again"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			contents := sound()
 			test.breakIt(&contents)
-			versions(&contents)
+			setVersions(&contents)
 			plan := MakePlan(contents)
 			var repairs []string
 			for _, repair := range plan.Repairs {
@@ -66,12 +66,12 @@ func TestPlan(t *testing.T) {
 				if _, guarded := repair.guards[repair.key]; !guarded || len(repair.guards) < 2 {
 					t.Errorf("%s relies on %v", repair.Text, repair.guards)
 				}
-				carryOut(&contents, repair)
+				apply(&contents, repair)
 			}
-			if !slices.Equal(repairs, test.repairs) || !slices.Equal(plan.Left, test.left) {
-				t.Errorf("planned %q, left %q\nwant %q and %q", repairs, plan.Left, test.repairs, test.left)
+			if !slices.Equal(repairs, test.repairs) || !slices.Equal(plan.Manual, test.manual) {
+				t.Errorf("planned %q, by hand %q\nwant %q and %q", repairs, plan.Manual, test.repairs, test.manual)
 			}
-			if report := Check(contents); (len(report.Violations) == 0) != (len(test.left) == 0) {
+			if report := Check(contents); (len(report.Violations) == 0) != (len(test.manual) == 0) {
 				t.Errorf("afterwards: %q", report.Violations)
 			}
 			if again := MakePlan(contents); len(again.Repairs) > 0 {
@@ -81,7 +81,8 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-func versions(contents *Contents) {
+// setVersions gives all objects different resource versions.
+func setVersions(contents *Contents) {
 	n := 0
 	next := func() string { n++; return fmt.Sprint(n) }
 	for i := range contents.Services {
@@ -95,7 +96,7 @@ func versions(contents *Contents) {
 	}
 }
 
-func carryOut(contents *Contents, repair Repair) {
+func apply(contents *Contents, repair Repair) {
 	_, name, _ := strings.Cut(repair.key, "/")
 	contents.IPAddresses = slices.DeleteFunc(contents.IPAddresses,
 		func(a v1.IPAddress) bool { return keyOf(ipAddresses, "", a.Name) == repair.key })

@@ -22,14 +22,16 @@ import (
 )
 
 const (
-	// One page is one answer of etcd, held in memory twice while it is decoded.
+	// pageSize limits how many objects etcd returns at once. A page is in memory
+	// twice while it is decoded.
 	pageSize = 1000
-	// progressStep keeps stores that are read within a second silent.
+	// progressStep is how many objects lie between two lines of progress. A store
+	// that takes less than a second prints none.
 	progressStep = 50_000
 )
 
-// Read reads what is checked from a store, all of it at one revision. The
-// prefix is that of the server's --etcd-prefix.
+// Read reads the objects to check from a store, all at one revision. The prefix is
+// the server's --etcd-prefix.
 func Read(ctx context.Context, client *clientv3.Client, prefix string) (Contents, error) {
 	return Reader{Client: client, Prefix: prefix}.Read(ctx)
 }
@@ -37,17 +39,18 @@ func Read(ctx context.Context, client *clientv3.Client, prefix string) (Contents
 // Reader reads a store.
 type Reader struct {
 	Client *clientv3.Client
-	// Prefix is that of the server's --etcd-prefix.
+	// Prefix is the server's --etcd-prefix.
 	Prefix string
-	// Decrypt returns a value of a resource as it was before it was encrypted. If
-	// it is nil, encrypted values are not read.
+	// Decrypt decrypts a value of a resource. If it is nil, encrypted values are
+	// reported as unreadable.
 	Decrypt func(ctx context.Context, resource string, kv *mvccpb.KeyValue) ([]byte, error)
-	// Progress is told about large stores, if it isn't nil.
+	// Progress receives progress lines for large stores. It may be nil.
 	Progress io.Writer
 }
 
-// Read reads the store at the revision it has when Read begins. Managed fields,
-// which are most of many objects and claim nothing, are dropped.
+// Read reads the store at its current revision. It drops managed fields, which
+// claim nothing and are the largest part of many objects. It fails if etcd fails
+// or compacts the revision meanwhile.
 func (r Reader) Read(ctx context.Context) (Contents, error) {
 	p := &pass{Reader: r, decoder: newDecoder()}
 	for _, read := range []func() error{
@@ -70,7 +73,7 @@ func newDecoder() runtime.Decoder {
 	return serializer.NewCodecFactory(scheme).UniversalDecoder(v1.SchemeGroupVersion)
 }
 
-// pass is one pass through a store.
+// pass is one read of a store.
 type pass struct {
 	Reader
 	decoder  runtime.Decoder
@@ -91,7 +94,7 @@ func readAll[T any, P interface {
 			p.reject(Unreadable{Key: key, Encryption: encryption(kv.Value)})
 			return
 		}
-		// The decoder takes it for an object that has no name.
+		// The decoder would return an object without a name.
 		if len(value) == 0 {
 			p.reject(Unreadable{Key: key, Reason: "is stored without a value"})
 			return
@@ -102,7 +105,7 @@ func readAll[T any, P interface {
 			return
 		}
 		if own := keyOf(resource, object.GetNamespace(), object.GetName()); own != key {
-			p.reject(Unreadable{Key: key, Reason: fmt.Sprintf("is the key of an object that says it is %s", own)})
+			p.reject(Unreadable{Key: key, Reason: fmt.Sprintf("is the key of an object that calls itself %s", own)})
 			return
 		}
 		object.SetManagedFields(nil)
@@ -111,11 +114,11 @@ func readAll[T any, P interface {
 	})
 }
 
-// rootOf is what the keys of portolan.dev's objects begin with.
+// rootOf returns the prefix of the keys of portolan.dev's objects.
 func rootOf(prefix string) string { return path.Join("/", prefix, v1.GroupName) + "/" }
 
-// scan calls visit for each key that has a prefix. The first call settles the
-// revision that the others read at.
+// scan calls visit for each key with a prefix. The first scan sets the revision at
+// which the others read.
 func (p *pass) scan(ctx context.Context, prefix string, visit func(*mvccpb.KeyValue)) error {
 	end := clientv3.WithRange(clientv3.GetPrefixRangeEnd(prefix))
 	for from := prefix; ; {
@@ -151,7 +154,7 @@ func (p *pass) count() {
 	}
 }
 
-// decrypt returns a value that can be decoded, if there is one to be had.
+// decrypt returns a value that can be decoded, and reports whether there is one.
 func (p *pass) decrypt(ctx context.Context, resource string, kv *mvccpb.KeyValue) (value []byte, readable bool) {
 	if encryption(kv.Value) == "" {
 		return kv.Value, true
@@ -163,7 +166,7 @@ func (p *pass) decrypt(ctx context.Context, resource string, kv *mvccpb.KeyValue
 	return value, err == nil
 }
 
-// encryption names the provider that a value was encrypted by, if it was.
+// encryption returns the provider that encrypted a value, or "" if none did.
 func encryption(value []byte) string {
 	sealed, ok := bytes.CutPrefix(value, []byte("k8s:enc:"))
 	if !ok {

@@ -56,7 +56,7 @@ func put(t *testing.T, client *clientv3.Client, key, value string) {
 	}
 }
 
-// serverKey is where the server keeps an object: see etcd3.New, the generic
+// serverKey returns the server's key for an object: see etcd3.New, the generic
 // registry's key functions and the storage factory of pkg/server.
 func serverKey(prefix, resource string, names ...string) string {
 	return path.Join(append([]string{"/", prefix, v1.GroupName, resource}, names...)...)
@@ -120,14 +120,14 @@ func TestReadUnreadable(t *testing.T) {
 	}
 	got := Check(contents).Violations
 	for i, want := range []string{
-		"ipaddresses/10.96.0.6 is the key of an object that says it is ipaddresses/10.96.0.5",
+		"ipaddresses/10.96.0.6 is the key of an object that calls itself ipaddresses/10.96.0.5",
 		"ipaddresses/10.96.0.7 can't be decoded: ",
-		"ipaddresses: encrypted with aescbc, so that verify can't read them",
+		"ipaddresses: encrypted with aescbc, so verify can't read them",
 		"nodeports/1 can't be decoded: ",
 		"nodeports/10.96.0.5 can't be decoded: ",
 		"nodeports/2 is stored without a value",
 		"nodeports/3 can't be decoded: ",
-		"services/web is the key of an object that says it is services/default/web",
+		"services/web is the key of an object that calls itself services/default/web",
 	} {
 		if i >= len(got) || !strings.HasPrefix(got[i], want) {
 			t.Fatalf("violation %d is not %q; got:\n  %s", i, want, strings.Join(got, "\n  "))
@@ -138,8 +138,8 @@ func TestReadUnreadable(t *testing.T) {
 	}
 }
 
-// A page that is written to while the store is read must not be seen half old
-// and half new.
+// TestReadOneRevision writes objects while the store is read. Read must not return
+// them.
 func TestReadOneRevision(t *testing.T) {
 	client := startStore(t)
 	for i := range 2*pageSize + 1 {

@@ -10,19 +10,18 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// Repairer carries repairs out.
+// Repairer applies repairs to a store.
 type Repairer struct {
 	KV clientv3.KV
-	// Prefix is that of the server's --etcd-prefix.
+	// Prefix is the server's --etcd-prefix.
 	Prefix string
-	// Encode returns an object as a server stores it.
+	// Encode returns the value that a server stores for an object.
 	Encode func(ctx context.Context, resource, name string, object runtime.Object) ([]byte, error)
 }
 
-// CarryOut writes a repair, if nothing that it relies on has changed since it was
-// planned. Each repair is a transaction of its own, so that it doesn't matter
-// where they are interrupted.
-func (r Repairer) CarryOut(ctx context.Context, repair Repair) (done bool, err error) {
+// Apply writes a repair in one transaction. It reports false, and writes nothing,
+// if an object that the repair relies on has changed since it was planned.
+func (r Repairer) Apply(ctx context.Context, repair Repair) (applied bool, err error) {
 	root := rootOf(r.Prefix)
 	var compares []clientv3.Cmp
 	for key, version := range repair.guards {

@@ -12,9 +12,9 @@ import (
 	"github.com/portolan-dev/portolan/pkg/etcd"
 )
 
-// TestRepairOfWhatHasChanged plans repairs, and has what they rely on change
-// before they are carried out.
-func TestRepairOfWhatHasChanged(t *testing.T) {
+// TestOutdatedRepairs plans repairs and changes the objects that they rely on
+// before it applies them.
+func TestOutdatedRepairs(t *testing.T) {
 	store, err := etcd.StartEmbedded(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -49,28 +49,28 @@ func TestRepairOfWhatHasChanged(t *testing.T) {
 		}
 		return plan.Repairs
 	}
-	carryOut := func(repair Repair, want bool) {
+	apply := func(repair Repair, want bool) {
 		t.Helper()
-		if done, err := repairer.CarryOut(t.Context(), repair); err != nil || done != want {
-			t.Errorf("%s: done %v, %v", repair.Text, done, err)
+		if applied, err := repairer.Apply(t.Context(), repair); err != nil || applied != want {
+			t.Errorf("%s: applied %v, %v", repair.Text, applied, err)
 		}
 	}
 	web, gone := newService("web", "10.96.0.5"), newAddress("10.96.0.9", heldBy("gone"))
 	put("services/default/web", &web)
 	put("ipaddresses/10.96.0.9", &gone)
 	repairs := plan(2)
-	// The Service changes, and somebody makes the one that the claim names.
+	// The Service changes, and the one that the claim names is created.
 	put("services/default/web", &web)
 	other := newService("gone", "10.96.0.9")
 	put("services/default/gone", &other)
 	for _, repair := range repairs {
-		carryOut(repair, false)
+		apply(repair, false)
 	}
 	repair := plan(1)[0]
-	carryOut(repair, true)
-	carryOut(repair, false)
+	apply(repair, true)
+	apply(repair, false)
 	plan(0)
-	// An address that is claimed meanwhile, and a claim that is written.
+	// The address is claimed, and the claim is written.
 	if _, err := store.Client.Delete(t.Context(), rootOf("/registry"), clientv3.WithPrefix()); err != nil {
 		t.Fatal(err)
 	}
@@ -81,6 +81,6 @@ func TestRepairOfWhatHasChanged(t *testing.T) {
 	put("ipaddresses/10.96.0.5", &claim)
 	put("ipaddresses/10.96.0.9", &gone)
 	for _, repair := range repairs {
-		carryOut(repair, false)
+		apply(repair, false)
 	}
 }

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// String is the report for people: what was checked, then the warnings, then
-// the violations or that there are none.
+// String formats the report for people: the counts, the warnings, the violations,
+// and whether the check passed.
 func (r Report) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Checked at revision %d:\n", r.Revision)
@@ -16,7 +16,7 @@ func (r Report) String() string {
 	fmt.Fprintf(&b, "  %s (%s)\n", count(r.NodePorts, "NodePort"), count(r.ReservedPorts, "reservation"))
 	fmt.Fprintf(&b, "  %s and %s\n", count(r.ServiceCIDRs, "ServiceCIDR"), count(r.NodePortRanges, "NodePortRange"))
 	if r.Unreadable > 0 {
-		fmt.Fprintf(&b, "  %s more that can't be read\n", count(r.Unreadable, "object"))
+		fmt.Fprintf(&b, "  %s that can't be read\n", count(r.Unreadable, "object"))
 	}
 	for _, warning := range r.Warnings {
 		fmt.Fprintf(&b, "warning: %s\n", warning)
@@ -25,7 +25,7 @@ func (r Report) String() string {
 		fmt.Fprintf(&b, "violation: %s\n", violation)
 	}
 	if len(r.Violations) == 0 {
-		b.WriteString("OK: what Services hold is claimed for them, claims have their holders, nothing is held twice.\n")
+		b.WriteString("OK: every value that a Service holds is claimed for it, every claim's holder holds it, and nothing is held twice.\n")
 	} else {
 		fmt.Fprintf(&b, "FAILED: %s.\n", count(len(r.Violations), "violation"))
 	}

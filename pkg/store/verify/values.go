@@ -20,7 +20,7 @@ type holding struct {
 	address   netip.Addr
 	port      int32
 	protocols []corev1.Protocol
-	// text is what a sentence calls the value.
+	// text names the value in a sentence.
 	text string
 }
 
@@ -31,8 +31,9 @@ func (h holding) rangeKind() string {
 	return "ServiceCIDR"
 }
 
-// holdingsOf goes by the same rules as the server, so that what is checked is
-// the bookkeeping and not a second opinion on what a Service should hold.
+// holdingsOf returns what a Service holds, by the key of the claim. It uses the
+// server's rules: Check compares records, it doesn't judge what a Service should
+// hold.
 func holdingsOf(svc *v1.Service) map[string]holding {
 	held := map[string]holding{}
 	for _, address := range service.ClusterIPs(svc) {
@@ -55,8 +56,8 @@ func keyOf(resource, namespace, name string) string {
 
 func (c claim) isReservation() bool { return c.parent == nil || c.parent.UID == "" }
 
-// namesService accepts portolan.dev and core v1: the API group in which a Service was
-// written makes no difference to what it holds.
+// namesService reports whether the parent is a Service, of portolan.dev or core v1.
+// A Service holds the same values whichever API group it was written in.
 func (c claim) namesService() bool {
 	return c.parent.Resource == services && (c.parent.Group == v1.GroupName || c.parent.Group == corev1.GroupName)
 }
@@ -73,8 +74,9 @@ func (c claim) holder() string {
 	return fmt.Sprintf("%s (uid %s)", c.holderKey(), c.parent.UID)
 }
 
-// nameProblem says what is wrong with the name of a claim. Only one spelling of
-// a value may name its claim: under a second one it could be claimed twice.
+// nameProblem returns what is wrong with the name of a claim, or "". Only one
+// spelling of a value is a valid name: under a second one, the value could be
+// claimed twice.
 func nameProblem(c claim) string {
 	_, name, _ := strings.Cut(c.key, "/")
 	canonical, kind := "", "an address"
@@ -110,12 +112,12 @@ func protocolText(protocols []corev1.Protocol) string {
 	return strings.Join(names, ", ")
 }
 
-// ranges are what values may lie in. Where one of a kind could not be read, all
-// values of that kind are taken to lie in it.
+// ranges holds the ranges of a store. If a range can't be read, all values of its
+// kind are assumed to lie in it.
 type ranges struct {
-	prefixes          []netip.Prefix
-	ports             [][2]int32
-	anywhere, anyPort bool
+	prefixes            []netip.Prefix
+	ports               [][2]int32
+	anyAddress, anyPort bool
 }
 
 func (c *checker) newRanges(contents Contents) ranges {
@@ -125,7 +127,7 @@ func (c *checker) newRanges(contents Contents) ranges {
 		for _, text := range cidr.Spec.CIDRs {
 			prefix, err := netip.ParsePrefix(text)
 			if err != nil {
-				c.warning("servicecidrs/%s: nothing can be allocated from %q, which is no CIDR", cidr.Name, text)
+				c.warning("servicecidrs/%s: nothing can be allocated from %q, which is not a CIDR", cidr.Name, text)
 				continue
 			}
 			r.prefixes = append(r.prefixes, prefix.Masked())
@@ -143,15 +145,15 @@ func (c *checker) newRanges(contents Contents) ranges {
 		}
 	}
 	for key := range c.unreadable {
-		r.anywhere = r.anywhere || strings.HasPrefix(key, "servicecidrs/")
+		r.anyAddress = r.anyAddress || strings.HasPrefix(key, "servicecidrs/")
 		r.anyPort = r.anyPort || strings.HasPrefix(key, "nodeportranges/")
 	}
 	return r
 }
 
-func (r ranges) cover(h holding) bool {
+func (r ranges) contain(h holding) bool {
 	if h.isPort {
 		return r.anyPort || slices.ContainsFunc(r.ports, func(span [2]int32) bool { return span[0] <= h.port && h.port <= span[1] })
 	}
-	return r.anywhere || slices.ContainsFunc(r.prefixes, func(prefix netip.Prefix) bool { return prefix.Contains(h.address) })
+	return r.anyAddress || slices.ContainsFunc(r.prefixes, func(prefix netip.Prefix) bool { return prefix.Contains(h.address) })
 }

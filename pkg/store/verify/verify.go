@@ -13,27 +13,27 @@ import (
 	"github.com/portolan-dev/portolan/pkg/service"
 )
 
-// Contents is what a store holds at one revision. It can as well be filled from
-// API lists, which then must be of one resource version.
+// Contents holds the objects of a store at one revision. It can also be filled from
+// API lists of one resource version.
 type Contents struct {
 	Services       []v1.Service
 	IPAddresses    []v1.IPAddress
 	NodePorts      []v1.NodePort
 	ServiceCIDRs   []v1.ServiceCIDR
 	NodePortRanges []v1.NodePortRange
-	// Unreadable are the objects that are stored but are in none of the lists.
+	// Unreadable holds the stored objects that are in none of the lists.
 	Unreadable []Unreadable
 	Revision   int64
 }
 
-// Unreadable is a stored value that could not be taken for the object that its
-// key says it is.
+// Unreadable is a stored value that can't be read as the object that its key names.
 type Unreadable struct {
 	// Key is the value's key below the API group, e.g. "services/default/web".
 	Key string
-	// Reason goes on where the key ends, e.g. "can't be decoded: …".
+	// Reason completes a sentence that begins with the key, e.g. "can't be decoded: …".
 	Reason string
-	// Encryption is the provider of a value that is encrypted.
+	// Encryption names the provider that encrypted the value. It is empty if the
+	// value is not encrypted.
 	Encryption string
 }
 
@@ -47,25 +47,24 @@ type Report struct {
 	NodePortRanges int   `json:"nodePortRanges"`
 	Unreadable     int   `json:"unreadable"`
 
-	// AddressesHeld and PortsHeld are what the Services hold by their own
-	// account.
+	// AddressesHeld and PortsHeld count the values in the Services themselves.
 	AddressesHeld int `json:"addressesHeld"`
 	PortsHeld     int `json:"portsHeld"`
-	// ReservedAddresses and ReservedPorts are the claims that no Service holds.
+	// ReservedAddresses and ReservedPorts count the claims that no Service holds.
 	ReservedAddresses int `json:"reservedAddresses"`
 	ReservedPorts     int `json:"reservedPorts"`
 
-	// Violations are sentences that each name the objects, sorted.
+	// Violations is sorted. Each sentence names the objects.
 	Violations []string `json:"violations"`
-	// Warnings are what is odd but allowed: a ServiceCIDR or NodePortRange can
-	// be taken away by force under the values that are held from it, and those
-	// stay claimed all the same.
+	// Warnings lists what is odd but allowed. For example, a ServiceCIDR or
+	// NodePortRange can be deleted by force while its values are held; they stay
+	// claimed.
 	Warnings []string `json:"warnings"`
-	// Repairs are what was done about violations, where that was asked for.
+	// Repairs lists what was planned or done, if repairs were requested.
 	Repairs []string `json:"repairs,omitempty"`
 }
 
-// Err is nil if there are no violations.
+// Err returns an error if there are violations.
 func (r Report) Err() error {
 	switch n := len(r.Violations); n {
 	case 0:
@@ -77,11 +76,10 @@ func (r Report) Err() error {
 	}
 }
 
-// Check checks every claim from both of its ends. A claim without a uid is a
-// reservation and fine, unless a Service says that it holds the value. A
-// Service that is being deleted holds what it has until it is gone. About
-// objects that are unreadable nothing else is reported: what they would say is
-// not known.
+// Check compares every Service with its claims, and every claim with its Service. A
+// claim without a uid is a reservation, which is a violation only if a Service holds
+// the value. A Service that is being deleted holds its values until it is gone.
+// About an unreadable object Check reports only that.
 func Check(contents Contents) Report {
 	c := newChecker(contents)
 	c.checkUnreadable(contents.Unreadable)
@@ -99,7 +97,8 @@ func Check(contents Contents) Report {
 	return c.report
 }
 
-// tidy never returns nil, which JSON would show as null.
+// tidy sorts sentences and removes duplicates. It never returns nil, which would be
+// null in JSON.
 func tidy(sentences []string) []string {
 	slices.Sort(sentences)
 	return append([]string{}, slices.Compact(sentences)...)
@@ -111,26 +110,26 @@ const (
 	nodePorts   = "nodeports"
 )
 
-// owner is a Service and what it holds: the key of each claim, with the
-// protocols that it serves there.
+// owner is a Service and the values that it holds.
 type owner struct {
-	service  *v1.Service
-	uid      types.UID
-	held     map[string]holding
-	homeless bool
+	service *v1.Service
+	uid     types.UID
+	// held is keyed by the keys of the claims.
+	held           map[string]holding
+	lacksClusterIP bool
 }
 
 type claim struct {
 	key string
-	// version is the resource version.
+	// version is the claim's resource version.
 	version   string
 	parent    *v1.ParentReference
 	protocols []corev1.Protocol
 	isPort    bool
 }
 
-// checker keys everything by resource and name, as etcd does: it is the key
-// that makes a claim exclusive, whatever the object under it says.
+// checker keys everything by resource and name, as etcd does. The key makes a claim
+// exclusive, whatever name its object has.
 type checker struct {
 	report     Report
 	owners     map[string]owner
@@ -185,8 +184,8 @@ func (c *checker) addOwner(key string, svc *v1.Service) {
 			c.report.AddressesHeld++
 		}
 	}
-	homeless := service.NeedsClusterIP(svc) && len(service.ClusterIPs(svc)) == 0
-	c.owners[key] = owner{service: svc, uid: svc.UID, held: held, homeless: homeless}
+	lacksClusterIP := service.NeedsClusterIP(svc) && len(service.ClusterIPs(svc)) == 0
+	c.owners[key] = owner{service: svc, uid: svc.UID, held: held, lacksClusterIP: lacksClusterIP}
 }
 
 func (c *checker) violation(format string, args ...any) {
@@ -197,34 +196,35 @@ func (c *checker) warning(format string, args ...any) {
 	c.report.Warnings = append(c.report.Warnings, fmt.Sprintf(format, args...))
 }
 
-// checkUnreadable sums up what is encrypted: that is a whole resource at a
-// time, and a million sentences would say no more.
+// checkUnreadable reports encrypted values in one sentence per resource and
+// provider, because a whole resource is encrypted at a time.
 func (c *checker) checkUnreadable(values []Unreadable) {
-	type sealed struct{ resource, provider string }
-	keys := map[sealed][]string{}
+	type encrypted struct{ resource, provider string }
+	keys := map[encrypted][]string{}
 	for _, value := range values {
 		if value.Encryption == "" {
 			c.violation("%s %s", value.Key, value.Reason)
 			continue
 		}
 		resource, _, _ := strings.Cut(value.Key, "/")
-		kind := sealed{resource, value.Encryption}
-		keys[kind] = append(keys[kind], value.Key)
+		group := encrypted{resource, value.Encryption}
+		keys[group] = append(keys[group], value.Key)
 	}
-	for kind, sealed := range keys {
-		c.violation("%s: encrypted with %s, so that verify can't read them and proves nothing about what they claim (%d, the first of them %s)",
-			kind.resource, kind.provider, len(sealed), slices.Min(sealed))
+	for group, keys := range keys {
+		c.violation("%s: encrypted with %s, so verify can't read them and proves nothing about their claims (%d objects, the first is %s)",
+			group.resource, group.provider, len(keys), slices.Min(keys))
 	}
 }
 
-// checkUIDs makes sure that a uid in a claim can mean one Service only.
+// checkUIDs checks that no two Services have the same uid, so that the uid in a
+// claim identifies its Service.
 func (c *checker) checkUIDs() {
 	known := make(map[types.UID]string, len(c.owners))
 	for _, key := range slices.Sorted(maps.Keys(c.owners)) {
 		uid := c.owners[key].uid
 		switch other, taken := known[uid]; {
 		case uid == "":
-			c.violation("%s has no uid, so that no claim can be its own", key)
+			c.violation("%s has no uid, so no claim can belong to it", key)
 		case taken:
 			c.violation("%s and %s have the same uid %s", other, key, uid)
 		default:
@@ -234,11 +234,11 @@ func (c *checker) checkUIDs() {
 }
 
 func (c *checker) checkOwner(key string, o owner, in ranges) {
-	if o.homeless {
+	if o.lacksClusterIP {
 		c.warning("%s needs a cluster IP and has none", key)
 	}
 	for claimKey, value := range o.held {
-		if !in.cover(value) {
+		if !in.contain(value) {
 			c.warning("%s holds %s, which lies in no %s", key, value.text, value.rangeKind())
 		}
 		if c.unreadable[claimKey] {
@@ -284,7 +284,7 @@ func (c *checker) checkClaim(cl claim) {
 		return
 	}
 	if !cl.namesService() {
-		c.violation("%s is held by %s, which is no Service", cl.key, cl.holder())
+		c.violation("%s is held by %s, which is not a Service", cl.key, cl.holder())
 		return
 	}
 	key := cl.holderKey()

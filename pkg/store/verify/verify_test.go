@@ -12,8 +12,8 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// sound is a store without a flaw: a dual-stack load balancer with a health
-// check port, a headless Service, an ExternalName, and a reservation of each
+// sound returns a store without violations: a dual-stack load balancer with a
+// health check port, a headless Service, an ExternalName, and a reservation of each
 // kind.
 func sound() Contents {
 	web := newService("web", "10.96.0.5", "fd00::5")
@@ -53,7 +53,8 @@ func newService(name string, ips ...string) v1.Service {
 	return svc
 }
 
-// heldBy refers to a Service of that name, or to nobody's if it is empty.
+// heldBy returns a reference to the Service with a name, or that of a reservation if
+// the name is empty.
 func heldBy(name string) *v1.ParentReference {
 	if name == "" {
 		return &v1.ParentReference{Resource: "routers", Name: "edge"}
@@ -150,7 +151,7 @@ func TestCheckServices(t *testing.T) {
 			"services/default/web holds fd00::5, but ipaddresses/fd00::5 does not exist",
 		}},
 		{name: "no uid", change: func(c *Contents) { c.Services[1].UID = "" }, violations: []string{
-			"services/default/headless has no uid, so that no claim can be its own",
+			"services/default/headless has no uid, so no claim can belong to it",
 		}},
 		{name: "same uid", change: func(c *Contents) { c.Services[1].UID = "uid-web" }, violations: []string{
 			"services/default/headless and services/default/web have the same uid uid-web",
@@ -179,7 +180,7 @@ func TestCheckClaims(t *testing.T) {
 		{name: "holder is no Service", change: func(c *Contents) {
 			c.IPAddresses[2].Spec.ParentRef = &v1.ParentReference{Group: "example.com", Resource: "services", Name: "x", UID: "g"}
 		}, violations: []string{
-			"ipaddresses/192.0.2.1 is held by services.example.com/x (uid g), which is no Service",
+			"ipaddresses/192.0.2.1 is held by services.example.com/x (uid g), which is not a Service",
 		}},
 		{name: "holder of the core group", change: func(c *Contents) { c.IPAddresses[0].Spec.ParentRef.Group = "" }},
 		{name: "no parent at all", change: func(c *Contents) { c.IPAddresses[2].Spec.ParentRef = nil }},
@@ -222,7 +223,7 @@ func TestCheckRanges(t *testing.T) {
 			c.NodePortRanges[0].Spec.Ports = []string{"30080-", "30090"}
 		}, warnings: []string{
 			`nodeportranges/kubernetes: nothing can be allocated from "30080-": must be a port, such as "443", or a range of ports, such as "30000-32767"`,
-			`servicecidrs/kubernetes: nothing can be allocated from "fd00::5", which is no CIDR`,
+			`servicecidrs/kubernetes: nothing can be allocated from "fd00::5", which is not a CIDR`,
 			"services/default/web holds fd00::5, which lies in no ServiceCIDR",
 			"services/default/web holds node port 30080, which lies in no NodePortRange",
 		}},
@@ -251,7 +252,7 @@ func TestCheckUnreadable(t *testing.T) {
 			c.IPAddresses = nil
 			c.Unreadable = []Unreadable{{Key: "ipaddresses/fd00::5", Encryption: "aesgcm"}, {Key: "ipaddresses/10.96.0.5", Encryption: "aesgcm"}}
 		}, violations: []string{
-			"ipaddresses: encrypted with aesgcm, so that verify can't read them and proves nothing about what they claim (2, the first of them ipaddresses/10.96.0.5)",
+			"ipaddresses: encrypted with aesgcm, so verify can't read them and proves nothing about their claims (2 objects, the first is ipaddresses/10.96.0.5)",
 		}},
 	} {
 		t.Run(test.name, test.run)
