@@ -1,5 +1,4 @@
-// Package claims makes a Service and everything it claims one write, and what
-// goes with it one delete.
+// Package claims writes a Service and everything it claims in one transaction.
 //
 // Storage wraps the etcd3 store of Services, below the watch cache. On every
 // attempt of every write it compares what the stored Service holds with what
@@ -15,7 +14,7 @@
 // here; one that the client asked for by name is refused with upstream's error.
 //
 // A Service is deleted together with its Endpoints and its own EndpointSlices, in
-// the same transaction; Dependents finds them.
+// the same transaction; package cascade finds them.
 //
 // Picks are the values chosen for a request on admission. They are made known
 // to the storage through the request's context and given back when the request

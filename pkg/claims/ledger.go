@@ -27,9 +27,6 @@ type Ledger struct {
 
 	addresses, ports          portolanstorage.Resource
 	addressRanges, portRanges portolanstorage.Resource
-
-	// Dependents are what goes with a Service besides its claims.
-	Dependents Dependents
 }
 
 // NewLedger makes a ledger that writes claims where the stores of their
@@ -37,7 +34,7 @@ type Ledger struct {
 // the observer may be nil.
 func NewLedger(index *allocation.Index, client kubernetes.Interface, getter generic.RESTOptionsGetter, mayRead MayRead,
 	observer Observer) (*Ledger, error) {
-	ledger := &Ledger{Index: index, client: client, mayRead: mayRead, observer: observer, Dependents: Dependents{client: client}}
+	ledger := &Ledger{Index: index, client: client, mayRead: mayRead, observer: observer}
 	for _, kind := range []struct {
 		resource string
 		example  runtime.Object
@@ -47,8 +44,6 @@ func NewLedger(index *allocation.Index, client kubernetes.Interface, getter gene
 		{"nodeports", &v1.NodePort{}, &ledger.ports},
 		{"servicecidrs", &v1.ServiceCIDR{}, &ledger.addressRanges},
 		{"nodeportranges", &v1.NodePortRange{}, &ledger.portRanges},
-		{"endpoints", &v1.Endpoints{}, &ledger.Dependents.endpoints},
-		{"endpointslices", &v1.EndpointSlice{}, &ledger.Dependents.slices},
 	} {
 		options, err := getter.GetRESTOptions(v1.Resource(kind.resource), kind.example)
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation"
 	"github.com/portolan-dev/portolan/pkg/apigroup"
+	"github.com/portolan-dev/portolan/pkg/cascade"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
@@ -23,7 +24,8 @@ const maxAttempts = 8
 // Storage is the store of Services with their claims. It passes reads through.
 type Storage struct {
 	storage.Interface
-	ledger *Ledger
+	ledger  *Ledger
+	cascade *cascade.Cascade
 }
 
 var _ storage.Interface = &Storage{}
@@ -31,8 +33,8 @@ var _ storage.Interface = &Storage{}
 // NewStorage wraps the store of Services, which must write through
 // txn.Decorate's client. It belongs below the watch cache: it has to see each
 // attempt with the objects that the attempt is about.
-func NewStorage(inner storage.Interface, ledger *Ledger) *Storage {
-	return &Storage{Interface: inner, ledger: ledger}
+func NewStorage(inner storage.Interface, ledger *Ledger, cascade *cascade.Cascade) *Storage {
+	return &Storage{Interface: inner, ledger: ledger, cascade: cascade}
 }
 
 func (s *Storage) begin(ctx context.Context) (context.Context, *write) {
@@ -149,7 +151,7 @@ func (s *Storage) Delete(ctx context.Context, key string, out runtime.Object, pr
 	validateDeletion storage.ValidateObjectFunc, cached runtime.Object, opts storage.DeleteOptions) (err error) {
 	ctx, w := s.begin(ctx)
 	defer func() { w.end(err) }()
-	departure := s.ledger.Dependents.begin()
+	dependents := s.cascade.Begin()
 	var owner *v1.Service
 	validate := func(ctx context.Context, obj runtime.Object) error {
 		if err := validateDeletion(ctx, obj); err != nil {
@@ -162,11 +164,11 @@ func (s *Storage) Delete(ctx context.Context, key string, out runtime.Object, pr
 		if err := w.prepare(ctx, change{owner: owner, before: holdingsOf(owner)}); err != nil {
 			return err
 		}
-		return departure.plan(ctx, w.plan, owner)
+		return dependents.Plan(ctx, w.plan, owner)
 	}
 	for range maxAttempts {
 		err := s.Interface.Delete(ctx, key, out, preconditions, validate, cached, opts)
-		if departure.learn(err) {
+		if dependents.Learn(err) {
 			continue
 		}
 		_, again, err := w.settle(ctx, err)

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/client/v3/kubernetes"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -51,8 +51,9 @@ type Kind struct {
 	Serve func(generic.Store) rest.Storage
 	// Subresources makes the subresources other than status.
 	Subresources map[string]func(*Storage, Inputs) rest.Storage
-	// Layer makes the layer between etcd and the watch cache. It may be nil.
-	Layer func(Layers) storage.Wrapper
+	// Layer makes the layer between etcd and the watch cache. It may be nil. It can
+	// use the stores of the kinds above its own.
+	Layer func(Backend, *Storage) (storage.Wrapper, error)
 	// Batched kinds have several objects written by one transaction.
 	Batched bool
 	// Emptied is the kind's turn when the contents of a namespace are deleted,
@@ -76,17 +77,19 @@ type Inputs struct {
 	Proxy func(services, endpoints rest.Getter) rest.Storage
 }
 
-// Layers are what the layers between etcd and the watch cache are made from.
-type Layers struct {
+// Backend is what the stores are built on.
+type Backend struct {
+	Getter *storage.Getter
 	Ledger *claims.Ledger
-	KV     clientv3.KV
+	// Client reads from etcd.
+	Client kubernetes.Interface
 }
 
 // portolan is the API group that serves every kind of Portolan's own.
 var portolan = v1.SchemeGroupVersion
 
-// Kinds returns the table of kinds. Its order is that of the API groups' resources
-// in reports; it has no other meaning.
+// Kinds returns the table of kinds. Its order is the one in which the stores are
+// built: a kind comes after the kinds whose stores its layer uses.
 func Kinds() []Kind {
 	return slices.Concat(PortolanKinds(), coreKinds(), otherKinds())
 }
@@ -99,22 +102,6 @@ func PortolanKinds() []Kind {
 
 func serviceKinds() []Kind {
 	return []Kind{
-		{
-			Kind: generic.Kind{
-				Resource: v1.Resource("services"), Singular: "service",
-				New: object[v1.Service], NewList: object[v1.ServiceList],
-				Table: service.TableConvertor, Attributes: service.Attributes, ReturnDeleted: true,
-			},
-			Rules: func(in Inputs) generic.Rules { return service.Rules(in.Typer, in.Families) },
-			// svc and ep stay with the core group, so that both can be named.
-			Groups: []generic.Group{
-				{GroupVersion: portolan, Names: generic.Names{Short: []string{"psvc"}, Sets: []string{"all"}}},
-				{GroupVersion: corev1.SchemeGroupVersion, Names: generic.Names{Short: []string{"svc"}, Sets: []string{"all"}}},
-			},
-			Subresources: map[string]func(*Storage, Inputs) rest.Storage{"proxy": proxy},
-			Layer:        claimsLayer,
-			Emptied:      2,
-		},
 		{
 			Kind: generic.Kind{
 				Resource: v1.Resource("endpoints"), Singular: "endpoints",
@@ -135,9 +122,25 @@ func serviceKinds() []Kind {
 			},
 			Rules:   func(in Inputs) generic.Rules { return endpointslice.Rules(in.Typer, in.Loopback) },
 			Groups:  []generic.Group{{GroupVersion: portolan}, {GroupVersion: discoveryv1.SchemeGroupVersion}},
-			Layer:   func(l Layers) storage.Wrapper { return l.Ledger.Dependents.RecordWrites },
+			Layer:   recordLayer,
 			Batched: true,
 			Emptied: 4,
+		},
+		{
+			Kind: generic.Kind{
+				Resource: v1.Resource("services"), Singular: "service",
+				New: object[v1.Service], NewList: object[v1.ServiceList],
+				Table: service.TableConvertor, Attributes: service.Attributes, ReturnDeleted: true,
+			},
+			Rules: func(in Inputs) generic.Rules { return service.Rules(in.Typer, in.Families) },
+			// svc and ep stay with the core group, so that both can be named.
+			Groups: []generic.Group{
+				{GroupVersion: portolan, Names: generic.Names{Short: []string{"psvc"}, Sets: []string{"all"}}},
+				{GroupVersion: corev1.SchemeGroupVersion, Names: generic.Names{Short: []string{"svc"}, Sets: []string{"all"}}},
+			},
+			Subresources: map[string]func(*Storage, Inputs) rest.Storage{"proxy": proxy},
+			Layer:        claimsLayer,
+			Emptied:      2,
 		},
 	}
 }

@@ -3,12 +3,11 @@ package registry
 import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/registry/rest"
 	apistorage "k8s.io/apiserver/pkg/storage"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/cascade"
 	"github.com/portolan-dev/portolan/pkg/claims"
 	"github.com/portolan-dev/portolan/pkg/registry/generic"
 	"github.com/portolan-dev/portolan/pkg/registry/namespace"
@@ -41,39 +40,25 @@ func finalize(s *Storage, in Inputs) rest.Storage {
 	return namespace.NewFinalize(s.Store(corev1.Resource("namespaces")), in.Typer)
 }
 
-func claimsLayer(l Layers) storage.Wrapper {
-	return func(inner apistorage.Interface) apistorage.Interface { return claims.NewStorage(inner, l.Ledger) }
-}
-
-func rangeLayer(l Layers) storage.Wrapper {
+func claimsLayer(b Backend, s *Storage) (storage.Wrapper, error) {
+	dependents, err := cascade.New(b.Client, b.Getter, s.Store(v1.Resource("endpoints")), s.SlicesReader(), &s.sliceWrites)
+	if err != nil {
+		return nil, err
+	}
 	return func(inner apistorage.Interface) apistorage.Interface {
-		return claims.NewRangeStorage(inner, l.Ledger, l.KV)
-	}
+		return claims.NewStorage(inner, b.Ledger, dependents)
+	}, nil
 }
 
-func guardLayer(Layers) storage.Wrapper { return claims.Guard }
+func recordLayer(_ Backend, s *Storage) (storage.Wrapper, error) { return s.sliceWrites.Record, nil }
 
-// Wrappers returns the layers of the kinds that have one.
-func Wrappers(layers Layers) map[schema.GroupResource]storage.Wrapper {
-	wrappers := map[schema.GroupResource]storage.Wrapper{}
-	for _, kind := range Kinds() {
-		if kind.Layer != nil {
-			wrappers[kind.Resource] = kind.Layer(layers)
-		}
-	}
-	return wrappers
+func rangeLayer(b Backend, _ *Storage) (storage.Wrapper, error) {
+	return func(inner apistorage.Interface) apistorage.Interface {
+		return claims.NewRangeStorage(inner, b.Ledger, b.Getter.Client.KV)
+	}, nil
 }
 
-// Batched returns the resources of which one transaction writes several objects.
-func Batched() sets.Set[schema.GroupResource] {
-	batched := sets.New[schema.GroupResource]()
-	for _, kind := range Kinds() {
-		if kind.Batched {
-			batched.Insert(kind.Resource)
-		}
-	}
-	return batched
-}
+func guardLayer(Backend, *Storage) (storage.Wrapper, error) { return claims.Guard, nil }
 
 // own reports whether portolan.dev serves the kind.
 func (k Kind) own() bool { return k.Groups[0].Group == v1.GroupName }

@@ -8,14 +8,15 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
-	apigeneric "k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/cascade"
 	"github.com/portolan-dev/portolan/pkg/claims"
 	"github.com/portolan-dev/portolan/pkg/registry/endpointslice"
 	"github.com/portolan-dev/portolan/pkg/registry/generic"
+	"github.com/portolan-dev/portolan/pkg/storage"
 )
 
 // Storage holds the stores of a server's kinds.
@@ -23,6 +24,8 @@ type Storage struct {
 	core   bool
 	rows   []row
 	stores map[schema.GroupResource]generic.Store
+	// sliceWrites are the writes of EndpointSlices.
+	sliceWrites cascade.Writes
 }
 
 // row is a kind with its store.
@@ -35,14 +38,21 @@ type row struct {
 
 // NewStorage makes the store of every kind of portolan.dev and, with core, of the
 // kinds that only the core API groups serve.
-func NewStorage(in Inputs, getter apigeneric.RESTOptionsGetter, core bool) (*Storage, error) {
+func NewStorage(in Inputs, backend Backend, core bool) (*Storage, error) {
 	s := &Storage{core: core, stores: map[schema.GroupResource]generic.Store{}}
 	for _, kind := range Kinds() {
 		if !kind.own() && !core {
 			continue
 		}
+		var layer storage.Wrapper
+		if kind.Layer != nil {
+			var err error
+			if layer, err = kind.Layer(backend, s); err != nil {
+				return nil, err
+			}
+		}
 		rules := kind.Rules(in)
-		store, err := generic.NewStore(kind.Kind, rules, getter)
+		store, err := generic.NewStore(kind.Kind, rules, backend.Getter.For(layer, kind.Batched))
 		if err != nil {
 			return nil, err
 		}
@@ -164,7 +174,7 @@ func (r row) serve(group generic.Group, own bool, resources map[string]rest.Stor
 		}
 		resources[name+"/status"] = status
 	}
-	for subresource, storage := range r.more {
-		resources[name+"/"+subresource] = storage
+	for subresource, served := range r.more {
+		resources[name+"/"+subresource] = served
 	}
 }

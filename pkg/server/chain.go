@@ -25,7 +25,7 @@ func (c *Config) setHandlerChain(o *options.Options) {
 	if c.Extra.Controllers != nil {
 		details = append(details, leaderDetail(c.Extra.Controllers.Leadership.Leader))
 	}
-	ledger, connections := c.Extra.Ledger, c.Extra.Connections
+	ledger, connections := c.Extra.Backend.Ledger, c.Extra.Connections
 	c.Generic.BuildHandlerChainFunc = func(apiHandler http.Handler, generic *genericapiserver.Config) http.Handler {
 		inner := bodies.WithLimits(apiHandler, generic.MaxRequestBodyBytes)
 		inner = claims.WithPicks(ledger, service.WithPatchType(withDetails(inner, details)))

@@ -132,14 +132,14 @@ func (c *Config) applyStorage(o *options.Options) error {
 		Space:     room,
 		Observe:   observed.Transaction,
 	}
-	ledger, err := claims.NewLedger(index, txn.Decorate(client, room, nil).Kubernetes, getter, auth.MayRead(c.Generic.Authorization.Authorizer), observed)
+	reader := txn.Decorate(client, room, nil).Kubernetes
+	ledger, err := claims.NewLedger(index, reader, getter, auth.MayRead(c.Generic.Authorization.Authorizer), observed)
 	if err != nil {
 		return err
 	}
-	getter.Wrappers = registry.Wrappers(registry.Layers{Ledger: ledger, KV: client.KV})
-	getter.Batched = registry.Batched()
 	c.Generic.RESTOptionsGetter = getter
-	c.Extra.Ledger, c.Extra.Metrics = ledger, observed
+	c.Extra.Backend = registry.Backend{Getter: getter, Ledger: ledger, Client: reader}
+	c.Extra.Metrics = observed
 	return nil
 }
 
@@ -177,7 +177,7 @@ func (c *Config) applyCluster(o *options.Options) error {
 	if err := c.applyFeatures(o, client, informers); err != nil {
 		return err
 	}
-	plugins := initializer.New(c.Extra.Ledger, c.Extra.Synced.HasSynced)
+	plugins := initializer.New(c.Extra.Backend.Ledger, c.Extra.Synced.HasSynced)
 	if err := o.Admission.ApplyTo(&generic.Config, informers, client, dynamicClient, utilfeature.DefaultFeatureGate,
 		generic.EffectiveVersion, []admission.PluginInitializer{plugins}...); err != nil {
 		if o.Admission.ConfigFile != "" {

@@ -17,7 +17,6 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/healthz"
 
-	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/callers"
 	"github.com/portolan-dev/portolan/pkg/claims"
 	"github.com/portolan-dev/portolan/pkg/controllers"
@@ -45,7 +44,7 @@ type ExtraConfig struct {
 	Space *quota.Gate
 	// EtcdTimeout is how long the health checks wait for etcd.
 	EtcdTimeout time.Duration
-	Ledger      *claims.Ledger
+	Backend     registry.Backend
 	Metrics     *metrics.Metrics
 	// Connections are those of clients.
 	Connections *callers.Connections
@@ -101,11 +100,10 @@ func (c CompletedConfig) New() (*Server, error) {
 	}
 	generic.RegisterDestroyFunc(c.Extra.StopCompactor)
 	c.Extra.Metrics.Install(generic.Handler.NonGoRestfulMux, c.Generic.EnableProfiling)
-	storage, err := registry.NewStorage(c.inputs(), c.Generic.RESTOptionsGetter, c.Extra.Core != nil)
+	storage, err := registry.NewStorage(c.inputs(), c.Extra.Backend, c.Extra.Core != nil)
 	if err != nil {
 		return nil, err
 	}
-	c.Extra.Ledger.Dependents.ReadFrom(storage.Store(v1.Resource("endpoints")), storage.SlicesReader())
 	if err := c.addCore(generic, storage); err != nil {
 		return nil, err
 	}
@@ -113,7 +111,7 @@ func (c CompletedConfig) New() (*Server, error) {
 	if err := apigroups.Install(generic, c.Generic.OpenAPIV3Config, groups); err != nil {
 		return nil, err
 	}
-	feed := storage.NewFeed(c.Extra.Ledger)
+	feed := storage.NewFeed(c.Extra.Backend.Ledger)
 	c.Extra.Synced.feed = feed
 	generic.AddPostStartHookOrDie("portolan-allocation-index", func(hook genericapiserver.PostStartHookContext) error {
 		feed.Run(hook)
@@ -142,9 +140,9 @@ func (c CompletedConfig) New() (*Server, error) {
 func (c CompletedConfig) inputs() registry.Inputs {
 	in := registry.Inputs{
 		Typer:     c.Extra.Scheme,
-		Families:  c.Extra.Ledger.Families,
-		CIDRUsage: c.Extra.Ledger,
-		PortUsage: c.Extra.Ledger,
+		Families:  c.Extra.Backend.Ledger.Families,
+		CIDRUsage: c.Extra.Backend.Ledger,
+		PortUsage: c.Extra.Backend.Ledger,
 		Loopback:  c.Extra.ServiceProxy.Loopback(),
 		Proxy: func(services, endpoints rest.Getter) rest.Storage {
 			return serviceproxy.NewREST(services, endpoints, &c.Extra.ServiceProxy)

@@ -21,7 +21,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
-	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apiserver/pkg/apis/example"
 	examplev1 "k8s.io/apiserver/pkg/apis/example/v1"
@@ -220,8 +219,8 @@ func (s *stack) getter(t *testing.T, prefix string) *Getter {
 		Options:   generic.RESTOptions{StorageConfig: config.ForResource(pods), ResourcePrefix: "pods"},
 		Client:    s.client,
 		Compactor: compactor,
-		Wrappers:  map[schema.GroupResource]Wrapper{pods: func(inner storage.Interface) storage.Interface { return planned{inner} }},
-		Batched:   sets.New(pods),
+		Layer:     func(inner storage.Interface) storage.Interface { return planned{inner} },
+		Batched:   true,
 	}
 }
 

@@ -21,7 +21,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/storage"
@@ -47,13 +46,20 @@ type Getter struct {
 	Space txn.Space
 	// Observe is told of transactions; it may be nil.
 	Observe txn.Observer
-	// Wrappers are the layers of the resources that have one.
-	Wrappers map[schema.GroupResource]Wrapper
-	// Batched are the resources of which one transaction changes several objects.
-	Batched sets.Set[schema.GroupResource]
+	// Layer is put between etcd3's store and the watch cache; it may be nil.
+	Layer Wrapper
+	// Batched is true for resources of which one transaction changes several objects.
+	Batched bool
 }
 
 var _ generic.RESTOptionsGetter = &Getter{}
+
+// For returns a getter like this one for the stack of a resource with the given layer.
+func (g *Getter) For(layer Wrapper, batched bool) *Getter {
+	other := *g
+	other.Layer, other.Batched = layer, batched
+	return &other
+}
 
 // GetRESTOptions implements generic.RESTOptionsGetter.
 func (g *Getter) GetRESTOptions(resource schema.GroupResource, example runtime.Object) (generic.RESTOptions, error) {
@@ -61,22 +67,21 @@ func (g *Getter) GetRESTOptions(resource schema.GroupResource, example runtime.O
 	if err != nil {
 		return options, err
 	}
-	wrap := g.Wrappers[resource]
-	if wrap == nil {
-		wrap = func(inner storage.Interface) storage.Interface { return inner }
-	}
 	options.Decorator = func(config *storagebackend.ConfigForResource, resourcePrefix string, keyFunc func(obj runtime.Object) (string, error),
 		newFunc, newListFunc func() runtime.Object, attributes storage.AttrFunc, indexers storage.IndexerFuncs, indexed *cache.Indexers) (storage.Interface, factory.DestroyFunc, error) {
 		store, closeStore, err := g.store(config, resourcePrefix, newFunc, newListFunc)
 		if err != nil {
 			return nil, nil, err
 		}
+		if g.Layer != nil {
+			store = g.Layer(store)
+		}
 		build := cached
-		if g.Batched.Has(resource) {
+		if g.Batched {
 			build = cachedBatches
 		}
 		return build(cacher.Config{
-			Storage:             wrap(store),
+			Storage:             store,
 			Versioner:           storage.APIObjectVersioner{},
 			GroupResource:       config.GroupResource,
 			EventsHistoryWindow: config.EventsHistoryWindow,

@@ -17,11 +17,11 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
-	"github.com/portolan-dev/portolan/pkg/claims"
+	"github.com/portolan-dev/portolan/pkg/cascade"
 	"github.com/portolan-dev/portolan/pkg/registry/generic"
 )
 
-var _ claims.SlicesReader = Reader{}
+var _ cascade.SlicesReader = Reader{}
 
 // serviceField is what the watch cache finds the slices of a Service by: the
 // Service's namespace and name. No client can select by it, as EndpointSlices
@@ -62,7 +62,7 @@ type Reader struct {
 	Store generic.Store
 }
 
-// OfService implements claims.SlicesReader. It waits for the watch cache to have
+// OfService implements cascade.SlicesReader. It waits for the watch cache to have
 // the given revision and takes time by the number of slices it returns. They are
 // the cache's own and must not be changed.
 func (r Reader) OfService(ctx context.Context, namespace, service string, notOlderThan uint64) ([]v1.EndpointSlice, error) {

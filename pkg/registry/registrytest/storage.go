@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	apigeneric "k8s.io/apiserver/pkg/registry/generic"
@@ -72,7 +71,7 @@ func backend(t testing.TB, resource string) (*runtime.Scheme, apigeneric.RESTOpt
 		},
 		Client:    server.V3Client.Client,
 		Compactor: compactor,
-		Wrappers:  map[schema.GroupResource]portolanstorage.Wrapper{qualified: claims.Guard},
+		Layer:     claims.Guard,
 	}
 }
 
