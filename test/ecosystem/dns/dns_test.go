@@ -8,7 +8,6 @@ package dns
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -18,7 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -31,9 +29,7 @@ import (
 )
 
 const (
-	root     = "../../.."
-	domain   = "cluster.local"
-	patience = time.Minute
+	domain = "cluster.local"
 	// What the Corefile says, from the directory that CoreDNS runs in.
 	dataDir    = "portolan-data"
 	kubeconfig = dataDir + "/coredns.kubeconfig"
@@ -54,15 +50,6 @@ type side struct {
 }
 
 func TestMain(m *testing.M) { framework.QuietMain(m) }
-
-func program(t *testing.T, name string) string {
-	t.Helper()
-	path, err := filepath.Abs(filepath.Join(root, ".bin", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
 
 // startPortolan runs a server with its controllers in a directory, and returns
 // the side whose CoreDNS is run by the Corefile as it is.
@@ -106,26 +93,14 @@ func (s *side) withProtobuf(t *testing.T) *side {
 func startKube(t *testing.T) *side {
 	t.Helper()
 	dir := t.TempDir()
-	kube, err := upstream.StartKube(t.Context(), upstream.Programs{KubeAPIServer: program(t, "kube-apiserver"), Etcd: program(t, "etcd")},
-		dir, "--service-cluster-ip-range="+strings.Join(ranges, ","))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(kube.Stop)
-	manager, err := upstream.Launch("kube-controller-manager", dir, program(t, "kube-controller-manager"),
-		"--kubeconfig="+kube.Kubeconfig, "--secure-port=0", "--leader-elect=false",
-		"--controllers=endpoints-controller,endpointslice-controller,endpointslice-mirroring-controller,namespace-controller,garbage-collector-controller")
-	if err != nil {
-		t.Fatal(err)
-	}
-	stopped(t, manager, "kube-controller-manager")
+	kube := framework.StartKube(t, "--service-cluster-ip-range="+strings.Join(ranges, ","))
+	framework.StartControllers(t, kube, framework.EndpointControllers, framework.DeletionControllers)
 	if err := os.Mkdir(filepath.Join(dir, dataDir), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Link(kube.Kubeconfig, filepath.Join(dir, kubeconfig)); err != nil {
 		t.Fatal(err)
 	}
-	kube.Config.QPS = -1
 	return startCoreDNS(t, &side{name: "kube-apiserver", client: clientOf(t, kube.Config), dir: dir}, nil)
 }
 
@@ -133,7 +108,7 @@ func startKube(t *testing.T) *side {
 // that is a resolver of the test's own. Change may change more of it.
 func startCoreDNS(t *testing.T, s *side, change func(corefile string) string) *side {
 	t.Helper()
-	raw, err := os.ReadFile(filepath.Join(root, "artifacts", "examples", "coredns", "Corefile"))
+	raw, err := os.ReadFile(framework.Path("artifacts", "examples", "coredns", "Corefile"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,10 +124,7 @@ func startCoreDNS(t *testing.T, s *side, change func(corefile string) string) *s
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.dns, err = upstream.Launch("coredns", s.dir, program(t, "coredns"), "-conf=Corefile", "-dns.port="+port); err != nil {
-		t.Fatal(err)
-	}
-	stopped(t, s.dns, "CoreDNS of "+s.name)
+	s.dns = framework.Launch(t, s.dir, "coredns", "-conf=Corefile", "-dns.port="+port)
 	err = s.dns.Await(t.Context(), func(ctx context.Context) bool {
 		got, err := ask(ctx, s.address, question{"default.svc." + domain, "A"})
 		return err == nil && got.code == "Success"
@@ -161,16 +133,6 @@ func startCoreDNS(t *testing.T, s *side, change func(corefile string) string) *s
 		t.Fatal(err)
 	}
 	return s
-}
-
-// stopped stops a program when the test ends, and shows its log if that failed.
-func stopped(t *testing.T, p *upstream.Process, what string) {
-	t.Cleanup(func() {
-		p.Stop()
-		if t.Failed() {
-			t.Log(p.Explain(errors.New(what + " was stopped")))
-		}
-	})
 }
 
 func clientOf(t *testing.T, config *rest.Config) kubernetes.Interface {
@@ -222,7 +184,7 @@ func (s *side) expect(t *testing.T, q question, want ...string) time.Duration {
 	slices.Sort(want)
 	started := time.Now()
 	var last string
-	err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+	err := framework.Poll(t.Context(), func(ctx context.Context) (bool, error) {
 		got, err := ask(ctx, s.address, q)
 		if err == nil {
 			last = got.all
@@ -240,7 +202,7 @@ func (s *side) expect(t *testing.T, q question, want ...string) time.Duration {
 func compare(t *testing.T, what string, sides []*side, questions []question) {
 	t.Helper()
 	var differ []question
-	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+	err := framework.Poll(t.Context(), func(ctx context.Context) (bool, error) {
 		differ = slices.DeleteFunc(slices.Clone(questions), func(q question) bool { return len(slices.Compact(answers(ctx, sides, q))) == 1 })
 		return len(differ) == 0, nil
 	})

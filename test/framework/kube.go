@@ -1,0 +1,66 @@
+package framework
+
+import (
+	"errors"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/portolan-dev/portolan/test/framework/upstream"
+)
+
+// Controllers of kube-controller-manager.
+const (
+	// EndpointControllers make Endpoints and EndpointSlices.
+	EndpointControllers = "endpoints-controller,endpointslice-controller,endpointslice-mirroring-controller"
+	// DeletionControllers delete what a namespace or an owner takes with it.
+	DeletionControllers = "namespace-controller,garbage-collector-controller"
+)
+
+// StartKube runs kube-apiserver on an etcd of its own until the test ends. The
+// administrator's Config has no limit on its rate. Flags win over those that
+// kube-apiserver needs.
+func StartKube(t testing.TB, flags ...string) *upstream.Server {
+	t.Helper()
+	programs := upstream.Programs{KubeAPIServer: Program(t, "kube-apiserver"), Etcd: Program(t, "etcd")}
+	kube, err := upstream.StartKube(t.Context(), programs, t.TempDir(), flags...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(kube.Stop)
+	kube.Config.QPS = -1
+	return kube
+}
+
+// StartControllers runs kube-controller-manager with some of its controllers
+// until the test ends.
+func StartControllers(t testing.TB, kube *upstream.Server, controllers ...string) *upstream.Process {
+	t.Helper()
+	return Launch(t, t.TempDir(), "kube-controller-manager",
+		"--kubeconfig="+kube.Kubeconfig, "--secure-port=0", "--leader-elect=false", "--kube-api-qps=1000", "--kube-api-burst=1000",
+		"--controllers="+strings.Join(controllers, ","))
+}
+
+// Launch runs a program of .bin in a directory until the test ends. If the test
+// fails, it shows the end of the program's log.
+func Launch(t testing.TB, dir, name string, args ...string) *upstream.Process {
+	t.Helper()
+	return LaunchCommand(t, dir, name, exec.Command(Program(t, name), args...))
+}
+
+// LaunchCommand is Launch for a command with an environment of its own, or for a
+// program that has several logs in a directory.
+func LaunchCommand(t testing.TB, dir, name string, command *exec.Cmd) *upstream.Process {
+	t.Helper()
+	p, err := upstream.LaunchCommand(name, dir, command)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		p.Stop()
+		if t.Failed() {
+			t.Log(p.Explain(errors.New(name + " was stopped")))
+		}
+	})
+	return p
+}
