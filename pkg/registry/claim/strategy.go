@@ -1,5 +1,5 @@
-// Package claim holds what the strategies of IPAddresses and NodePorts share. The guard of
-// package claims protects the claims that Services hold.
+// Package claim has the code that the strategies of IPAddresses and NodePorts share.
+// The guard in package claims protects the claims that Services hold.
 package claim
 
 import (
@@ -10,18 +10,18 @@ import (
 	"github.com/portolan-dev/portolan/pkg/apigroup"
 )
 
-// NoNameGenerator returns the base as the name, as upstream's IPAddress
-// strategy does: what is claimed can't be generated, and validation then says so.
+// NoNameGenerator returns the base unchanged, as upstream's IPAddress strategy does. The
+// name of a claim is its value and cannot be generated, so validation rejects the base.
 type NoNameGenerator struct{}
 
 // GenerateName implements names.NameGenerator.
 func (NoNameGenerator) GenerateName(base string) string { return base }
 
-// KeepHolder fills in the holder's UID where an update left it out, as
-// metadata.uid is. Clients that don't know the field, upstream's networking/v1
-// among them, can then write labels and annotations of a claim that is held. For
-// the same reason an update that names the holder as a core API group does
-// changes nothing.
+// KeepHolder restores the holder's UID if an update omits it, as the API server does
+// with metadata.uid. Clients that do not know the field, such as those of upstream's
+// networking/v1, can then write labels and annotations of a held claim. For the same
+// reason, an update through a core API group keeps the holder if it names it as that
+// group does.
 func KeepHolder(ctx context.Context, ref, old *v1.ParentReference) {
 	if ref == nil || old == nil || ref.UID != "" {
 		return

@@ -33,7 +33,7 @@ func TestPutCreatesAndKeepsOrder(t *testing.T) {
 
 	sent := []corev1.EndpointSubset{subset([]int32{80}, "2.2.2.2", "1.1.1.1", "1.1.1.1")}
 	for _, created := range []bool{true, false} {
-		// Neither has a resourceVersion: the second is an unconditional update.
+		// Neither request has a resourceVersion, so the second is an unconditional update.
 		endpoints := &v1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "default", Labels: map[string]string{}}, Subsets: sent}
 		if !created {
 			endpoints.Labels["a"] = "b"

@@ -1,6 +1,5 @@
-// Package endpoints is the registry of Endpoints. They are stored as they were
-// written: not sorted, not merged, not capped, as upstream's API does too; that
-// is its controllers' job.
+// Package endpoints is the registry of Endpoints. It stores them as written: it does not
+// sort, merge or truncate them. Like upstream's API, it leaves that to controllers.
 package endpoints
 
 import (
@@ -25,7 +24,7 @@ var (
 // strategy follows upstream's endpointsStrategy (pkg/registry/core/endpoint).
 type strategy struct {
 	generic.DefaultStrategy
-	// loopback are the networks of loopback that addresses may be in.
+	// loopback lists the loopback networks whose addresses are valid.
 	loopback []netip.Prefix
 }
 
@@ -41,20 +40,20 @@ func (strategy) PrepareForCreate(context.Context, runtime.Object) {}
 
 func (strategy) PrepareForUpdate(_ context.Context, _, _ runtime.Object) {}
 
-func (s strategy) Validate(_ context.Context, object runtime.Object) field.ErrorList {
-	return validation.ValidateEndpointsCreate(object.(*v1.Endpoints), s.loopback...)
+func (s strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
+	return validation.ValidateEndpointsCreate(obj.(*v1.Endpoints), s.loopback...)
 }
 
-func (s strategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
-	return validation.ValidateEndpointsUpdate(object.(*v1.Endpoints), old.(*v1.Endpoints), s.loopback...)
+func (s strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	return validation.ValidateEndpointsUpdate(obj.(*v1.Endpoints), old.(*v1.Endpoints), s.loopback...)
 }
 
-func (strategy) WarningsOnCreate(_ context.Context, object runtime.Object) []string {
-	return validation.EndpointsWarnings(object.(*v1.Endpoints))
+func (strategy) WarningsOnCreate(_ context.Context, obj runtime.Object) []string {
+	return validation.EndpointsWarnings(obj.(*v1.Endpoints))
 }
 
-func (strategy) WarningsOnUpdate(_ context.Context, object, _ runtime.Object) []string {
-	return validation.EndpointsWarnings(object.(*v1.Endpoints))
+func (strategy) WarningsOnUpdate(_ context.Context, obj, _ runtime.Object) []string {
+	return validation.EndpointsWarnings(obj.(*v1.Endpoints))
 }
 
 func (strategy) AllowCreateOnUpdate(context.Context) bool { return true }

@@ -25,8 +25,8 @@ var TableConvertor = generic.NewTable(v1.Resource("endpoints"), []metav1.TableCo
 
 const maxShown = 3
 
-// ready lists the addresses that are ready, each with every port of its subset,
-// and says how many more there are after the first three.
+// ready lists the ready addresses, each with every port of its subset. After the first
+// three it shows the number of the rest.
 func ready(subsets []corev1.EndpointSubset) string {
 	if len(subsets) == 0 {
 		return generic.None

@@ -23,18 +23,18 @@ import (
 
 var _ cascade.SlicesReader = Reader{}
 
-// serviceField is what the watch cache finds the slices of a Service by: the
-// Service's namespace and name. No client can select by it, as EndpointSlices
-// have no field labels but those of all kinds.
+// serviceField is the field by which the watch cache indexes slices. Its value is the
+// namespace and name of the Service. Clients cannot select by it, because it is not a
+// field label of EndpointSlices.
 const serviceField = "portolan.dev/service"
 
 func serviceKey(namespace, name string) string { return namespace + "/" + name }
 
-// Attributes returns what EndpointSlices are selected by.
-func Attributes(object runtime.Object) (labels.Set, fields.Set, error) {
-	slice, ok := object.(*v1.EndpointSlice)
+// Attributes returns the labels and fields that select EndpointSlices.
+func Attributes(obj runtime.Object) (labels.Set, fields.Set, error) {
+	slice, ok := obj.(*v1.EndpointSlice)
 	if !ok {
-		return nil, nil, fmt.Errorf("the store of EndpointSlices was handed a %T", object)
+		return nil, nil, fmt.Errorf("not an EndpointSlice: %T", obj)
 	}
 	set := apigeneric.ObjectMetaFieldsSet(&slice.ObjectMeta, true)
 	if name := slice.Labels[discoveryv1.LabelServiceName]; name != "" {
@@ -45,10 +45,10 @@ func Attributes(object runtime.Object) (labels.Set, fields.Set, error) {
 
 // Indexers returns the index that Reader uses.
 func Indexers() *cache.Indexers {
-	return &cache.Indexers{storage.FieldIndex(serviceField): func(object any) ([]string, error) {
-		slice, ok := object.(*v1.EndpointSlice)
+	return &cache.Indexers{storage.FieldIndex(serviceField): func(obj any) ([]string, error) {
+		slice, ok := obj.(*v1.EndpointSlice)
 		if !ok {
-			return nil, fmt.Errorf("the index of EndpointSlices was handed a %T", object)
+			return nil, fmt.Errorf("not an EndpointSlice: %T", obj)
 		}
 		if name := slice.Labels[discoveryv1.LabelServiceName]; name != "" {
 			return []string{serviceKey(slice.Namespace, name)}, nil
@@ -62,9 +62,9 @@ type Reader struct {
 	Store generic.Store
 }
 
-// OfService implements cascade.SlicesReader. It waits for the watch cache to have
-// the given revision and takes time by the number of slices it returns. They are
-// the cache's own and must not be changed.
+// OfService implements cascade.SlicesReader. It waits until the watch cache has reached
+// the given revision. Its time is linear in the number of slices that it returns. The
+// slices belong to the cache and must not be modified.
 func (r Reader) OfService(ctx context.Context, namespace, service string, notOlderThan uint64) ([]v1.EndpointSlice, error) {
 	predicate := storage.SelectionPredicate{
 		Label:       labels.Everything(),
@@ -81,7 +81,7 @@ func (r Reader) OfService(ctx context.Context, namespace, service string, notOld
 	}
 	slices, ok := list.(*v1.EndpointSliceList)
 	if !ok {
-		return nil, fmt.Errorf("the store of EndpointSlices returned a %T", list)
+		return nil, fmt.Errorf("not an EndpointSliceList: %T", list)
 	}
 	return slices.Items, nil
 }

@@ -53,11 +53,11 @@ func TestGeneration(t *testing.T) {
 	if _, err := update(newSlice()); !apierrors.IsNotFound(err) {
 		t.Errorf("an update of what is not there: %v", err)
 	}
-	object, err := store.Create(ctx, newSlice(), rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
+	obj, err := store.Create(ctx, newSlice(), rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	slice := object.(*v1.EndpointSlice)
+	slice := obj.(*v1.EndpointSlice)
 	if slice.Generation != 1 || slice.Endpoints[0].DeprecatedTopology != nil || slice.Endpoints[0].NodeName != nil {
 		t.Errorf("created %+v", slice)
 	}
@@ -92,7 +92,8 @@ func TestGeneration(t *testing.T) {
 	}
 }
 
-// Slices that older servers stored may say in their topology what they run on.
+// TestTopologyIsDropped updates slices whose topology names a node, as older servers
+// stored them.
 func TestTopologyIsDropped(t *testing.T) {
 	stored := newSlice()
 	for name, tc := range map[string]struct {

@@ -1,6 +1,5 @@
-// Package endpointslice is the registry of EndpointSlices. They are stored as
-// they were written: not sorted, not merged, as upstream's API does too; that is
-// its controllers' job.
+// Package endpointslice is the registry of EndpointSlices. It stores them as written: it
+// does not sort or merge them. Like upstream's API, it leaves that to controllers.
 package endpointslice
 
 import (
@@ -30,7 +29,7 @@ var (
 // (pkg/registry/discovery/endpointslice).
 type strategy struct {
 	generic.DefaultStrategy
-	// loopback are the networks of loopback that addresses may be in.
+	// loopback lists the loopback networks whose addresses are valid.
 	loopback []netip.Prefix
 }
 
@@ -42,16 +41,16 @@ func Rules(typer runtime.ObjectTyper, loopback []netip.Prefix) generic.Rules {
 
 func (strategy) NamespaceScoped() bool { return true }
 
-func (strategy) PrepareForCreate(_ context.Context, object runtime.Object) {
-	slice := object.(*v1.EndpointSlice)
+func (strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
+	slice := obj.(*v1.EndpointSlice)
 	slice.Generation = 1
 	dropTopology(slice, nil)
 }
 
-// PrepareForUpdate counts a change of labels as one of the generation: the label
-// that names the Service says what the slice is for.
-func (strategy) PrepareForUpdate(_ context.Context, object, oldObject runtime.Object) {
-	slice, old := object.(*v1.EndpointSlice), oldObject.(*v1.EndpointSlice)
+// PrepareForUpdate increments the generation also when labels change, because a label
+// names the Service of the slice.
+func (strategy) PrepareForUpdate(_ context.Context, obj, oldObject runtime.Object) {
+	slice, old := obj.(*v1.EndpointSlice), oldObject.(*v1.EndpointSlice)
 	sameEndpoints := apiequality.Semantic.DeepEqual(slice.Endpoints, old.Endpoints)
 	same := sameEndpoints && slice.AddressType == old.AddressType &&
 		apiequality.Semantic.DeepEqual(slice.Ports, old.Ports) && apiequality.Semantic.DeepEqual(slice.Labels, old.Labels)
@@ -63,9 +62,9 @@ func (strategy) PrepareForUpdate(_ context.Context, object, oldObject runtime.Ob
 	}
 }
 
-// dropTopology drops what a client wrote to a field that v1 only reads. Where
-// the old slice still had the name of a node there and the client sends it
-// along, it becomes the node's name, so that the client's update keeps it.
+// dropTopology clears deprecatedTopology, which is read-only in v1. If the old slice has
+// a node's name there and the client sends it back, the name moves to nodeName, so that
+// the update does not lose it.
 func dropTopology(slice, old *v1.EndpointSlice) {
 	known := sets.New[string]()
 	if old != nil {
@@ -83,18 +82,18 @@ func dropTopology(slice, old *v1.EndpointSlice) {
 	}
 }
 
-func (s strategy) Validate(_ context.Context, object runtime.Object) field.ErrorList {
-	return validation.ValidateEndpointSliceCreate(object.(*v1.EndpointSlice), s.loopback...)
+func (s strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
+	return validation.ValidateEndpointSliceCreate(obj.(*v1.EndpointSlice), s.loopback...)
 }
 
-func (s strategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
-	return validation.ValidateEndpointSliceUpdate(object.(*v1.EndpointSlice), old.(*v1.EndpointSlice), s.loopback...)
+func (s strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	return validation.ValidateEndpointSliceUpdate(obj.(*v1.EndpointSlice), old.(*v1.EndpointSlice), s.loopback...)
 }
 
-func (strategy) WarningsOnCreate(_ context.Context, object runtime.Object) []string {
-	return validation.EndpointSliceCreateWarnings(object.(*v1.EndpointSlice))
+func (strategy) WarningsOnCreate(_ context.Context, obj runtime.Object) []string {
+	return validation.EndpointSliceCreateWarnings(obj.(*v1.EndpointSlice))
 }
 
-func (strategy) WarningsOnUpdate(_ context.Context, object, _ runtime.Object) []string {
-	return validation.EndpointSliceWarnings(object.(*v1.EndpointSlice))
+func (strategy) WarningsOnUpdate(_ context.Context, obj, _ runtime.Object) []string {
+	return validation.EndpointSliceWarnings(obj.(*v1.EndpointSlice))
 }

@@ -29,10 +29,11 @@ var TableConvertor = generic.NewTable(v1.Resource("endpointslices"), []metav1.Ta
 
 const (
 	maxShown = 3
-	// unset stands where upstream's table of EndpointSlices shows it; its other
-	// tables have <none>.
+	// unset is what upstream's table of EndpointSlices shows for an empty list. Its
+	// other tables show <none>.
 	unset = "<unset>"
-	// anyPort is a port without a number and, before defaults, without a name.
+	// anyPort is shown for a port that has no number and, as defaults were not
+	// applied, no name.
 	anyPort = "*"
 )
 

@@ -1,5 +1,5 @@
-// Package event is the registry of Events. They are served in core v1 and in
-// events.k8s.io, and go by themselves after a while.
+// Package event is the registry of Events. Core v1 and events.k8s.io serve them from one
+// store, and they expire.
 package event
 
 import (
@@ -33,14 +33,13 @@ type strategy struct {
 	generic.DefaultStrategy
 }
 
-// Rules returns the rules of Events. etcd removes an Event when nothing has written
-// it for ttl.
+// Rules returns the rules of Events. An Event expires in etcd ttl after its last write.
 func Rules(typer runtime.ObjectTyper, ttl time.Duration) generic.Rules {
 	return generic.Rules{Strategy: strategy{generic.NewDefaultStrategy(typer)}, TTL: ttl}
 }
 
-// DefaultGarbageCollectionPolicy implements rest.GarbageCollectionDeleteStrategy:
-// an Event owns nothing.
+// DefaultGarbageCollectionPolicy implements rest.GarbageCollectionDeleteStrategy. An
+// Event owns no objects.
 func (strategy) DefaultGarbageCollectionPolicy(context.Context) rest.GarbageCollectionPolicy {
 	return rest.Unsupported
 }
@@ -51,28 +50,28 @@ func (strategy) PrepareForCreate(context.Context, runtime.Object) {}
 
 func (strategy) PrepareForUpdate(_ context.Context, _, _ runtime.Object) {}
 
-// isStrict says whether a request came through events.k8s.io, which wants more
-// of an Event.
+// isStrict reports whether a request is for events.k8s.io, which validates Events more
+// strictly than core v1.
 func isStrict(ctx context.Context) bool {
 	info, known := request.RequestInfoFrom(ctx)
 	return known && info.APIGroup == eventsv1.GroupName
 }
 
-func (strategy) Validate(ctx context.Context, object runtime.Object) field.ErrorList {
-	return validation.ValidateEvent(object.(*corev1.Event), isStrict(ctx))
+func (strategy) Validate(ctx context.Context, obj runtime.Object) field.ErrorList {
+	return validation.ValidateEvent(obj.(*corev1.Event), isStrict(ctx))
 }
 
-func (strategy) ValidateUpdate(ctx context.Context, object, old runtime.Object) field.ErrorList {
-	return validation.ValidateEventUpdate(object.(*corev1.Event), old.(*corev1.Event), isStrict(ctx))
+func (strategy) ValidateUpdate(ctx context.Context, obj, old runtime.Object) field.ErrorList {
+	return validation.ValidateEventUpdate(obj.(*corev1.Event), old.(*corev1.Event), isStrict(ctx))
 }
 
 func (strategy) AllowCreateOnUpdate(context.Context) bool { return true }
 
-// Attributes returns what Events can be selected by, under core v1's names.
-func Attributes(object runtime.Object) (labels.Set, fields.Set, error) {
-	event, ok := object.(*corev1.Event)
+// Attributes returns the labels and fields that select Events, by their names in core v1.
+func Attributes(obj runtime.Object) (labels.Set, fields.Set, error) {
+	event, ok := obj.(*corev1.Event)
 	if !ok {
-		return nil, nil, fmt.Errorf("the store of Events was handed a %T", object)
+		return nil, nil, fmt.Errorf("not an Event: %T", obj)
 	}
 	set := apigeneric.ObjectMetaFieldsSet(&event.ObjectMeta, true)
 	about := &event.InvolvedObject

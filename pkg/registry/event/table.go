@@ -33,14 +33,14 @@ var TableConvertor = generic.NewTable(corev1.Resource("events"), []metav1.TableC
 	}
 })
 
-// hidden is a column that only wide tables show.
+// hidden makes a column show in wide tables only.
 func hidden(column metav1.TableColumnDefinition) metav1.TableColumnDefinition {
 	column.Priority = 1
 	return column
 }
 
-// seen is how long ago an Event was seen for the first and the last time, and
-// how often in all. A new one that is not part of a series was seen once.
+// seen returns the ages of an Event's first and last occurrence, and the number of
+// occurrences. Without a count or a series, an Event has occurred once.
 func seen(event *corev1.Event) (first, last string, count int64) {
 	first = generic.Age(event.FirstTimestamp)
 	if event.FirstTimestamp.IsZero() {

@@ -1,6 +1,6 @@
-// Package ingress is the registry of Ingresses, which say what requests from
-// outside lead to which Services. An ingress controller goes by them, and writes
-// in their status where it listens.
+// Package ingress is the registry of Ingresses, which route external requests to
+// Services. An ingress controller implements them and reports its addresses in their
+// status.
 package ingress
 
 import (
@@ -28,7 +28,7 @@ var (
 	_ rest.ResetFieldsStrategy = statusStrategy{}
 )
 
-// version is the one that Ingresses are served in.
+// version is the API version that serves Ingresses.
 const version = "networking.k8s.io/v1"
 
 // strategy follows upstream's ingressStrategy (pkg/registry/networking/ingress).
@@ -48,30 +48,30 @@ func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	return generic.ResetFieldsOf(version, fieldpath.MakePathOrDie("status"))
 }
 
-func (strategy) PrepareForCreate(_ context.Context, object runtime.Object) {
-	ingress := object.(*networkingv1.Ingress)
+func (strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
+	ingress := obj.(*networkingv1.Ingress)
 	ingress.Generation = 1
 	ingress.Status = networkingv1.IngressStatus{}
 }
 
-func (strategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
-	ingress, oldIngress := object.(*networkingv1.Ingress), old.(*networkingv1.Ingress)
+func (strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+	ingress, oldIngress := obj.(*networkingv1.Ingress), old.(*networkingv1.Ingress)
 	ingress.Status = oldIngress.Status
 	if !equality.Semantic.DeepEqual(ingress.Spec, oldIngress.Spec) {
 		ingress.Generation = oldIngress.Generation + 1
 	}
 }
 
-func (strategy) Validate(_ context.Context, object runtime.Object) field.ErrorList {
-	return validation.ValidateIngressCreate(object.(*networkingv1.Ingress))
+func (strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
+	return validation.ValidateIngressCreate(obj.(*networkingv1.Ingress))
 }
 
-func (strategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
-	return validation.ValidateIngressUpdate(object.(*networkingv1.Ingress), old.(*networkingv1.Ingress))
+func (strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	return validation.ValidateIngressUpdate(obj.(*networkingv1.Ingress), old.(*networkingv1.Ingress))
 }
 
-func (strategy) WarningsOnCreate(_ context.Context, object runtime.Object) []string {
-	ingress := object.(*networkingv1.Ingress)
+func (strategy) WarningsOnCreate(_ context.Context, obj runtime.Object) []string {
+	ingress := obj.(*networkingv1.Ingress)
 	if _, annotated := ingress.Annotations[validation.AnnotationIngressClass]; !annotated || ingress.Spec.IngressClassName != nil {
 		return nil
 	}
@@ -87,17 +87,17 @@ func (statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	return generic.ResetFieldsOf(version, fieldpath.MakePathOrDie("spec"))
 }
 
-func (statusStrategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
-	object.(*networkingv1.Ingress).Spec = old.(*networkingv1.Ingress).Spec
+func (statusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+	obj.(*networkingv1.Ingress).Spec = old.(*networkingv1.Ingress).Spec
 }
 
-func (statusStrategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
-	return validation.ValidateIngressStatusUpdate(object.(*networkingv1.Ingress), old.(*networkingv1.Ingress))
+func (statusStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	return validation.ValidateIngressStatusUpdate(obj.(*networkingv1.Ingress), old.(*networkingv1.Ingress))
 }
 
-func (statusStrategy) WarningsOnUpdate(_ context.Context, object, _ runtime.Object) []string {
+func (statusStrategy) WarningsOnUpdate(_ context.Context, obj, _ runtime.Object) []string {
 	var warnings []string
-	for i, ingress := range object.(*networkingv1.Ingress).Status.LoadBalancer.Ingress {
+	for i, ingress := range obj.(*networkingv1.Ingress).Status.LoadBalancer.Ingress {
 		if ingress.IP != "" {
 			warnings = append(warnings, utilvalidation.GetWarningsForIP(field.NewPath("status", "loadBalancer", "ingress").Index(i), ingress.IP)...)
 		}

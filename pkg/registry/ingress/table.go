@@ -13,7 +13,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/registry/generic"
 )
 
-// maxHosts is how many hosts are shown. They are of the first rules.
+// maxHosts is the most hosts that are shown.
 const maxHosts = 3
 
 // TableConvertor has the columns of upstream's Ingress table
@@ -36,8 +36,8 @@ var TableConvertor = generic.NewTable(networkingv1.Resource("ingresses"), []meta
 	}
 })
 
-// hosts counts as upstream's formatHosts does: a rule without a host is one of
-// those that there are more, once there are enough with one.
+// hosts lists hosts as upstream's formatHosts does. Its "more" counts all rules beyond
+// the first three, those without a host too.
 func hosts(rules []networkingv1.IngressRule) string {
 	var shown []string
 	more := false

@@ -9,7 +9,7 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// TestTable looks at all cells but the name and the age.
+// TestTable checks all cells except the name and the age.
 func TestTable(t *testing.T) {
 	rules := func(hosts ...string) (rules []networkingv1.IngressRule) {
 		for _, host := range hosts {

@@ -1,5 +1,5 @@
-// Package ingressclass is the registry of IngressClasses, by which Ingresses say
-// which ingress controller is theirs.
+// Package ingressclass is the registry of IngressClasses, by which Ingresses select an
+// ingress controller.
 package ingressclass
 
 import (
@@ -34,21 +34,21 @@ func Rules(typer runtime.ObjectTyper) generic.Rules {
 
 func (strategy) NamespaceScoped() bool { return false }
 
-func (strategy) PrepareForCreate(_ context.Context, object runtime.Object) {
-	object.(*networkingv1.IngressClass).Generation = 1
+func (strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
+	obj.(*networkingv1.IngressClass).Generation = 1
 }
 
-func (strategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
-	class, oldClass := object.(*networkingv1.IngressClass), old.(*networkingv1.IngressClass)
+func (strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+	class, oldClass := obj.(*networkingv1.IngressClass), old.(*networkingv1.IngressClass)
 	if !equality.Semantic.DeepEqual(class.Spec, oldClass.Spec) {
 		class.Generation = oldClass.Generation + 1
 	}
 }
 
-func (strategy) Validate(_ context.Context, object runtime.Object) field.ErrorList {
-	return validation.ValidateIngressClass(object.(*networkingv1.IngressClass))
+func (strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
+	return validation.ValidateIngressClass(obj.(*networkingv1.IngressClass))
 }
 
-func (strategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
-	return validation.ValidateIngressClassUpdate(object.(*networkingv1.IngressClass), old.(*networkingv1.IngressClass))
+func (strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	return validation.ValidateIngressClassUpdate(obj.(*networkingv1.IngressClass), old.(*networkingv1.IngressClass))
 }

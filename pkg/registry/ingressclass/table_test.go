@@ -9,7 +9,7 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// TestTable looks at all cells but the age.
+// TestTable checks all cells except the age.
 func TestTable(t *testing.T) {
 	class := func(mark string, parameters *networkingv1.IngressClassParametersReference) networkingv1.IngressClass {
 		return networkingv1.IngressClass{

@@ -25,7 +25,7 @@ func newAddress(name string, uid types.UID, finalizers ...string) *v1.IPAddress 
 	}
 }
 
-// hold stores a claim that a Service holds, past the registry, as the Service's
+// hold stores a claim that a Service holds. It bypasses the registry, as the Service's
 // transaction does.
 func hold(t *testing.T, ctx context.Context, r generic.Store, name string, finalizers ...string) {
 	t.Helper()

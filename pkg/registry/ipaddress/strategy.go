@@ -1,6 +1,6 @@
-// Package ipaddress is the registry of IPAddresses, the claims on addresses. Clients make reservations
-// here. What Services hold is written by their own transactions, past this package, and
-// protected by the guard of package claims.
+// Package ipaddress is the registry of IPAddresses, the claims on addresses. Clients
+// make reservations here. The transactions of Services write the claims that they hold,
+// without this package, and the guard in package claims protects those.
 package ipaddress
 
 import (
@@ -37,14 +37,14 @@ func (strategy) NamespaceScoped() bool { return false }
 
 func (strategy) PrepareForCreate(context.Context, runtime.Object) {}
 
-func (strategy) PrepareForUpdate(ctx context.Context, object, old runtime.Object) {
-	claim.KeepHolder(ctx, object.(*v1.IPAddress).Spec.ParentRef, old.(*v1.IPAddress).Spec.ParentRef)
+func (strategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object) {
+	claim.KeepHolder(ctx, obj.(*v1.IPAddress).Spec.ParentRef, old.(*v1.IPAddress).Spec.ParentRef)
 }
 
-func (strategy) Validate(_ context.Context, object runtime.Object) field.ErrorList {
-	return validation.ValidateIPAddressCreate(object.(*v1.IPAddress))
+func (strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
+	return validation.ValidateIPAddressCreate(obj.(*v1.IPAddress))
 }
 
-func (strategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
-	return validation.ValidateIPAddressUpdate(object.(*v1.IPAddress), old.(*v1.IPAddress))
+func (strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	return validation.ValidateIPAddressUpdate(obj.(*v1.IPAddress), old.(*v1.IPAddress))
 }

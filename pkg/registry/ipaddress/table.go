@@ -12,11 +12,11 @@ import (
 )
 
 // TableConvertor has the columns of upstream's IPAddress table
-// (pkg/printers/internalversion), with the Age column that upstream sends cells
-// for but does not declare.
+// (pkg/printers/internalversion), and the column Age. Upstream sends its cells but does
+// not declare it.
 var TableConvertor = newTable(v1.Resource("ipaddresses"), (*v1.ParentReference).Holder)
 
-// CoreTableConvertor names holders as upstream does.
+// CoreTableConvertor is TableConvertor with holders named as in networking/v1.
 var CoreTableConvertor = newTable(networkingv1.Resource("ipaddresses"), func(ref *v1.ParentReference) string {
 	holder := core.Holder(ref)
 	return (&v1.ParentReference{Group: holder.Group, Resource: holder.Resource, Namespace: holder.Namespace, Name: holder.Name}).Holder()

@@ -1,5 +1,4 @@
-// Package lease is the registry of Leases, by which processes agree on which of
-// them leads.
+// Package lease is the registry of Leases, with which processes elect a leader.
 package lease
 
 import (
@@ -21,7 +20,8 @@ var (
 	_ rest.RESTDeleteStrategy = strategy{}
 )
 
-// Resource is the resource of Leases, which its own API package does not name.
+// Resource is the resource of Leases. Upstream's coordination/v1 has no function
+// Resource.
 var Resource = schema.GroupResource{Group: coordinationv1.GroupName, Resource: "leases"}
 
 // strategy follows upstream's leaseStrategy (pkg/registry/coordination/lease).
@@ -36,23 +36,23 @@ func Rules(typer runtime.ObjectTyper) generic.Rules {
 
 func (strategy) NamespaceScoped() bool { return true }
 
-// PrepareForCreate drops what is for coordinated leader election, as upstream
-// does where that is off: nothing here elects anybody.
-func (strategy) PrepareForCreate(_ context.Context, object runtime.Object) { dropElection(object) }
+// PrepareForCreate clears the fields of coordinated leader election, as upstream does
+// when that feature is off. Portolan does not run it.
+func (strategy) PrepareForCreate(_ context.Context, obj runtime.Object) { dropElection(obj) }
 
-func (strategy) PrepareForUpdate(_ context.Context, object, _ runtime.Object) { dropElection(object) }
+func (strategy) PrepareForUpdate(_ context.Context, obj, _ runtime.Object) { dropElection(obj) }
 
-func dropElection(object runtime.Object) {
-	spec := &object.(*coordinationv1.Lease).Spec
+func dropElection(obj runtime.Object) {
+	spec := &obj.(*coordinationv1.Lease).Spec
 	spec.Strategy, spec.PreferredHolder = nil, nil
 }
 
-func (strategy) Validate(_ context.Context, object runtime.Object) field.ErrorList {
-	return validation.ValidateLease(object.(*coordinationv1.Lease))
+func (strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
+	return validation.ValidateLease(obj.(*coordinationv1.Lease))
 }
 
-func (strategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
-	return validation.ValidateLeaseUpdate(object.(*coordinationv1.Lease), old.(*coordinationv1.Lease))
+func (strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	return validation.ValidateLeaseUpdate(obj.(*coordinationv1.Lease), old.(*coordinationv1.Lease))
 }
 
 func (strategy) AllowCreateOnUpdate(context.Context) bool { return true }

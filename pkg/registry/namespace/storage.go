@@ -22,8 +22,8 @@ import (
 
 var resource = corev1.Resource("namespaces")
 
-// store is what clients get of the generic registry's store: all but deleting
-// many Namespaces at once, which upstream doesn't serve either.
+// store is the part of the generic store that clients use. Like upstream, it cannot
+// delete a collection of Namespaces.
 type store interface {
 	rest.Storage
 	rest.StorageWithReadiness
@@ -50,19 +50,19 @@ type REST struct {
 	generic generic.Store
 }
 
-// Serve returns the storage that clients reach.
+// Serve returns the storage that serves clients.
 func Serve(store generic.Store) rest.Storage { return &REST{store: store, generic: store} }
 
-// DeleteDuringUpdate reports whether an update removes a terminating Namespace:
-// neither spec.finalizers nor metadata.finalizers are left.
-func DeleteDuringUpdate(ctx context.Context, key string, object, existing runtime.Object) bool {
-	return len(object.(*corev1.Namespace).Spec.Finalizers) == 0 && genericregistry.ShouldDeleteDuringUpdate(ctx, key, object, existing)
+// DeleteDuringUpdate reports whether an update removes a terminating Namespace. It does
+// if neither spec.finalizers nor metadata.finalizers has an entry left.
+func DeleteDuringUpdate(ctx context.Context, key string, obj, existing runtime.Object) bool {
+	return len(obj.(*corev1.Namespace).Spec.Finalizers) == 0 && genericregistry.ShouldDeleteDuringUpdate(ctx, key, obj, existing)
 }
 
-// Delete implements rest.GracefulDeleter. It marks the Namespace, which goes when
-// the last finalizer is removed. Who deletes it again and finds no finalizers
-// removes it. Nothing here collects garbage, so how dependents are to go, as
-// the options may say, makes no difference.
+// Delete implements rest.GracefulDeleter. It marks the Namespace for deletion; removing
+// the last finalizer removes the object. Another DELETE of a marked Namespace without
+// finalizers removes it too. Portolan has no garbage collector, so the propagation
+// policy has no effect.
 func (r *REST) Delete(ctx context.Context, name string, validate rest.ValidateObjectFunc, options *metav1.DeleteOptions) (runtime.Object,
 	bool, error) {
 	found, err := r.Get(ctx, name, &metav1.GetOptions{})
@@ -92,8 +92,8 @@ func (r *REST) Delete(ctx context.Context, name string, validate rest.ValidateOb
 	return r.generic.Delete(ctx, name, validate, options)
 }
 
-// preconditionsOf are those of the options and that the Namespace is the one
-// that was found.
+// preconditionsOf returns the preconditions of the options, plus the UID of the
+// Namespace that was read.
 func preconditionsOf(namespace *corev1.Namespace, options *metav1.DeleteOptions) (storage.Preconditions, error) {
 	result := storage.Preconditions{UID: &namespace.UID}
 	wanted := options.Preconditions
@@ -114,7 +114,7 @@ func preconditionsOf(namespace *corev1.Namespace, options *metav1.DeleteOptions)
 	return result, nil
 }
 
-// mark begins the end of a Namespace.
+// mark marks a Namespace for deletion.
 func (r *REST) mark(ctx context.Context, name string, validate rest.ValidateObjectFunc,
 	preconditions storage.Preconditions) (runtime.Object, error) {
 	key, err := r.generic.KeyFunc(ctx, name)
@@ -139,20 +139,19 @@ func (r *REST) mark(ctx context.Context, name string, validate rest.ValidateObje
 		return marked, nil
 	}
 	err = storageerrors.InterpretUpdateError(storageerrors.InterpretGetError(err, resource, name), resource, name)
-	var answer apierrors.APIStatus
-	if !errors.As(err, &answer) {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
 		err = apierrors.NewInternalError(err)
 	}
 	return nil, err
 }
 
-// FinalizeREST serves namespaces/finalize, which changes spec.finalizers and
-// nothing else.
+// FinalizeREST serves namespaces/finalize, which changes spec.finalizers only.
 type FinalizeREST struct {
 	rest *generic.Status
 }
 
-// NewFinalize makes the subresource of a store of Namespaces.
+// NewFinalize makes the finalize subresource of a store of Namespaces.
 func NewFinalize(store generic.Store, typer runtime.ObjectTyper) *FinalizeREST {
 	main := strategy{generic.NewDefaultStrategy(typer)}
 	return &FinalizeREST{generic.NewStatus(store, finalizeStrategy{main})}
@@ -166,7 +165,8 @@ var (
 // New implements rest.Storage.
 func (r *FinalizeREST) New() runtime.Object { return r.rest.New() }
 
-// Destroy implements rest.Storage. The storage is the main store's.
+// Destroy implements rest.Storage. It does nothing, because the main store owns the
+// storage.
 func (*FinalizeREST) Destroy() {}
 
 // Update implements rest.Updater.

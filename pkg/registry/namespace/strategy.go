@@ -1,7 +1,6 @@
-// Package namespace is the registry of Namespaces. One that is deleted stays, in
-// phase Terminating, until nothing is left of what it holds and whoever is in
-// its spec.finalizers has been told: package namespaces sees to that for
-// "kubernetes", which every Namespace has.
+// Package namespace is the registry of Namespaces. A deleted Namespace stays in phase
+// Terminating until spec.finalizers is empty. Every Namespace has the finalizer
+// "kubernetes"; package namespaces deletes the content and then removes it.
 package namespace
 
 import (
@@ -47,33 +46,33 @@ func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	return generic.ResetCoreFields(fieldpath.MakePathOrDie("status"))
 }
 
-// PrepareForCreate adds the finalizer that every Namespace begins with. It is no
-// default, since it is removed later.
-func (strategy) PrepareForCreate(_ context.Context, object runtime.Object) {
-	namespace := object.(*corev1.Namespace)
+// PrepareForCreate adds the finalizer "kubernetes". It is not a default, because a
+// default would come back after its removal.
+func (strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
+	namespace := obj.(*corev1.Namespace)
 	namespace.Status = corev1.NamespaceStatus{Phase: corev1.NamespaceActive}
 	if !slices.Contains(namespace.Spec.Finalizers, corev1.FinalizerKubernetes) {
 		namespace.Spec.Finalizers = append(namespace.Spec.Finalizers, corev1.FinalizerKubernetes)
 	}
 }
 
-func (strategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
-	namespace, oldNamespace := object.(*corev1.Namespace), old.(*corev1.Namespace)
+func (strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+	namespace, oldNamespace := obj.(*corev1.Namespace), old.(*corev1.Namespace)
 	namespace.Spec.Finalizers = oldNamespace.Spec.Finalizers
 	namespace.Status = oldNamespace.Status
 }
 
-func (strategy) Validate(_ context.Context, object runtime.Object) field.ErrorList {
-	return validation.ValidateNamespace(object.(*corev1.Namespace))
+func (strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
+	return validation.ValidateNamespace(obj.(*corev1.Namespace))
 }
 
-func (strategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
-	return validation.ValidateNamespaceUpdate(object.(*corev1.Namespace), old.(*corev1.Namespace))
+func (strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	return validation.ValidateNamespaceUpdate(obj.(*corev1.Namespace), old.(*corev1.Namespace))
 }
 
 // Canonicalize labels a Namespace whose name comes from generateName: when
 // defaults were set it had none.
-func (strategy) Canonicalize(object runtime.Object) { core.LabelNamespace(object.(*corev1.Namespace)) }
+func (strategy) Canonicalize(obj runtime.Object) { core.LabelNamespace(obj.(*corev1.Namespace)) }
 
 // statusStrategy follows upstream's namespaceStatusStrategy.
 type statusStrategy struct {
@@ -84,12 +83,12 @@ func (statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	return generic.ResetCoreFields(fieldpath.MakePathOrDie("spec"))
 }
 
-func (statusStrategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
-	object.(*corev1.Namespace).Spec = old.(*corev1.Namespace).Spec
+func (statusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+	obj.(*corev1.Namespace).Spec = old.(*corev1.Namespace).Spec
 }
 
-func (statusStrategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
-	return validation.ValidateNamespaceStatusUpdate(object.(*corev1.Namespace), old.(*corev1.Namespace))
+func (statusStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	return validation.ValidateNamespaceStatusUpdate(obj.(*corev1.Namespace), old.(*corev1.Namespace))
 }
 
 // finalizeStrategy follows upstream's namespaceFinalizeStrategy.
@@ -97,19 +96,19 @@ type finalizeStrategy struct {
 	strategy
 }
 
-func (finalizeStrategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
-	object.(*corev1.Namespace).Status = old.(*corev1.Namespace).Status
+func (finalizeStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+	obj.(*corev1.Namespace).Status = old.(*corev1.Namespace).Status
 }
 
-func (finalizeStrategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
-	return validation.ValidateNamespaceFinalizeUpdate(object.(*corev1.Namespace), old.(*corev1.Namespace))
+func (finalizeStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	return validation.ValidateNamespaceFinalizeUpdate(obj.(*corev1.Namespace), old.(*corev1.Namespace))
 }
 
-// Attributes returns what Namespaces are selected by.
-func Attributes(object runtime.Object) (labels.Set, fields.Set, error) {
-	namespace, ok := object.(*corev1.Namespace)
+// Attributes returns the labels and fields that select Namespaces.
+func Attributes(obj runtime.Object) (labels.Set, fields.Set, error) {
+	namespace, ok := obj.(*corev1.Namespace)
 	if !ok {
-		return nil, nil, fmt.Errorf("the store of Namespaces was handed a %T", object)
+		return nil, nil, fmt.Errorf("not a Namespace: %T", obj)
 	}
 	set := apigeneric.ObjectMetaFieldsSet(&namespace.ObjectMeta, false)
 	set["status.phase"] = string(namespace.Status.Phase)

@@ -1,5 +1,5 @@
-// Package node is the registry of Nodes. They say in which zone an endpoint is,
-// and kube-proxy which of them are its own; nothing here looks after them.
+// Package node is the registry of Nodes. Endpoints get their zones from them, and
+// kube-proxy finds out which endpoints are local. Portolan does not manage Nodes.
 package node
 
 import (
@@ -44,20 +44,20 @@ func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	return generic.ResetCoreFields(fieldpath.MakePathOrDie("status"))
 }
 
-// PrepareForCreate leaves the status: who registers a Node may say all of it at
-// once, as a kubelet does.
+// PrepareForCreate keeps the status, because a kubelet registers its Node with the
+// status in one request.
 func (strategy) PrepareForCreate(context.Context, runtime.Object) {}
 
-func (strategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
-	object.(*corev1.Node).Status = old.(*corev1.Node).Status
+func (strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+	obj.(*corev1.Node).Status = old.(*corev1.Node).Status
 }
 
-func (strategy) Validate(_ context.Context, object runtime.Object) field.ErrorList {
-	return validation.ValidateNode(object.(*corev1.Node))
+func (strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
+	return validation.ValidateNode(obj.(*corev1.Node))
 }
 
-func (strategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
-	node := object.(*corev1.Node)
+func (strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	node := obj.(*corev1.Node)
 	return append(validation.ValidateNode(node), validation.ValidateNodeUpdate(node, old.(*corev1.Node))...)
 }
 
@@ -70,19 +70,19 @@ func (statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	return generic.ResetCoreFields(fieldpath.MakePathOrDie("spec"))
 }
 
-func (statusStrategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
-	object.(*corev1.Node).Spec = old.(*corev1.Node).Spec
+func (statusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+	obj.(*corev1.Node).Spec = old.(*corev1.Node).Spec
 }
 
-func (statusStrategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
-	return validation.ValidateNodeUpdate(object.(*corev1.Node), old.(*corev1.Node))
+func (statusStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	return validation.ValidateNodeUpdate(obj.(*corev1.Node), old.(*corev1.Node))
 }
 
-// Attributes returns what Nodes are selected by.
-func Attributes(object runtime.Object) (labels.Set, fields.Set, error) {
-	node, ok := object.(*corev1.Node)
+// Attributes returns the labels and fields that select Nodes.
+func Attributes(obj runtime.Object) (labels.Set, fields.Set, error) {
+	node, ok := obj.(*corev1.Node)
 	if !ok {
-		return nil, nil, fmt.Errorf("the store of Nodes was handed a %T", object)
+		return nil, nil, fmt.Errorf("not a Node: %T", obj)
 	}
 	set := apigeneric.ObjectMetaFieldsSet(&node.ObjectMeta, false)
 	set["spec.unschedulable"] = strconv.FormatBool(node.Spec.Unschedulable)

@@ -77,7 +77,7 @@ func roles(node *corev1.Node) string {
 	return cmp.Or(strings.Join(sets.List(found), ","), generic.None)
 }
 
-// address is the first of a kind.
+// address returns the first address of a type.
 func address(node *corev1.Node, kind corev1.NodeAddressType) string {
 	for _, address := range node.Status.Addresses {
 		if address.Type == kind {

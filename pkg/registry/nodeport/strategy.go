@@ -1,6 +1,6 @@
-// Package nodeport is the registry of NodePorts, the claims on ports of every node. Clients make reservations
-// here. What Services hold is written by their own transactions, past this package, and
-// protected by the guard of package claims.
+// Package nodeport is the registry of NodePorts, the claims on ports of every node.
+// Clients make reservations here. The transactions of Services write the claims that
+// they hold, without this package, and the guard in package claims protects those.
 package nodeport
 
 import (
@@ -22,7 +22,7 @@ var (
 	_ rest.RESTDeleteStrategy = strategy{}
 )
 
-// strategy follows that of IPAddresses; upstream has no such kind.
+// strategy follows the strategy of IPAddresses. Upstream has no such kind.
 type strategy struct {
 	generic.DefaultStrategy
 }
@@ -36,14 +36,14 @@ func (strategy) NamespaceScoped() bool { return false }
 
 func (strategy) PrepareForCreate(context.Context, runtime.Object) {}
 
-func (strategy) PrepareForUpdate(ctx context.Context, object, old runtime.Object) {
-	claim.KeepHolder(ctx, object.(*v1.NodePort).Spec.ParentRef, old.(*v1.NodePort).Spec.ParentRef)
+func (strategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object) {
+	claim.KeepHolder(ctx, obj.(*v1.NodePort).Spec.ParentRef, old.(*v1.NodePort).Spec.ParentRef)
 }
 
-func (strategy) Validate(_ context.Context, object runtime.Object) field.ErrorList {
-	return validation.ValidateNodePortCreate(object.(*v1.NodePort))
+func (strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
+	return validation.ValidateNodePortCreate(obj.(*v1.NodePort))
 }
 
-func (strategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
-	return validation.ValidateNodePortUpdate(object.(*v1.NodePort), old.(*v1.NodePort))
+func (strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	return validation.ValidateNodePortUpdate(obj.(*v1.NodePort), old.(*v1.NodePort))
 }

@@ -37,14 +37,14 @@ func newRange(ports ...string) *v1.NodePortRange {
 	}
 }
 
-func checkFigures(t *testing.T, what string, object any, err error) *v1.NodePortRange {
+func checkFigures(t *testing.T, what string, obj any, err error) *v1.NodePortRange {
 	t.Helper()
 	if err != nil {
 		t.Fatalf("%s: %v", what, err)
 	}
-	ports, ok := object.(*v1.NodePortRange)
+	ports, ok := obj.(*v1.NodePortRange)
 	if !ok || ports.Status.Capacity != 10 || ports.Status.Allocated != 3 || ports.Status.Free != 7 {
-		t.Fatalf("%s: got %#v", what, object)
+		t.Fatalf("%s: got %#v", what, obj)
 	}
 	return ports
 }

@@ -1,8 +1,8 @@
-// Package nodeportrange is the registry of NodePortRanges. How full one is, is
-// worked out whenever the object is read and is never stored.
+// Package nodeportrange is the registry of NodePortRanges. The usage in their status is
+// computed on every read and never stored.
 //
-// Whether ports may go while they are held is not decided here but in the
-// transaction, which sees the claims.
+// This package does not check whether ports that are removed from a range are held. The
+// transaction of the write does, because it sees the claims (package claims).
 package nodeportrange
 
 import (
@@ -28,12 +28,12 @@ var (
 	_ rest.ResetFieldsStrategy = statusStrategy{}
 )
 
-// strategy follows that of ServiceCIDRs; upstream has no such kind.
+// strategy follows the strategy of ServiceCIDRs. Upstream has no such kind.
 type strategy struct {
 	generic.DefaultStrategy
 }
 
-// Rules returns the rules of NodePortRanges. Every read asks usage.
+// Rules returns the rules of NodePortRanges. Every read sets the usage.
 func Rules(typer runtime.ObjectTyper, usage Usage) generic.Rules {
 	main := strategy{generic.NewDefaultStrategy(typer)}
 	return generic.Rules{Strategy: main, Status: statusStrategy{main}, Fill: func(obj runtime.Object) { fill(usage, obj) }}
@@ -45,31 +45,31 @@ func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	return generic.ResetFields(fieldpath.NewSet(fieldpath.MakePathOrDie("status")))
 }
 
-func (strategy) PrepareForCreate(_ context.Context, object runtime.Object) {
-	object.(*v1.NodePortRange).Status = v1.NodePortRangeStatus{}
+func (strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
+	obj.(*v1.NodePortRange).Status = v1.NodePortRangeStatus{}
 }
 
-func (strategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
-	ports := object.(*v1.NodePortRange)
+func (strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+	ports := obj.(*v1.NodePortRange)
 	ports.Status = old.(*v1.NodePortRange).Status
 	dropFigures(&ports.Status)
 }
 
-func (strategy) Validate(_ context.Context, object runtime.Object) field.ErrorList {
-	return validation.ValidateNodePortRangeCreate(object.(*v1.NodePortRange))
+func (strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
+	return validation.ValidateNodePortRangeCreate(obj.(*v1.NodePortRange))
 }
 
-func (strategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
-	return validation.ValidateNodePortRangeUpdate(object.(*v1.NodePortRange), old.(*v1.NodePortRange))
+func (strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	return validation.ValidateNodePortRangeUpdate(obj.(*v1.NodePortRange), old.(*v1.NodePortRange))
 }
 
-// statusStrategy follows that of ServiceCIDRs.
+// statusStrategy follows the status strategy of ServiceCIDRs.
 type statusStrategy struct {
 	strategy
 }
 
-// GetResetFields names the figures too, so that no applier comes to own what is
-// never stored.
+// GetResetFields includes the usage, so that no field manager owns fields that are never
+// stored.
 func (statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	return generic.ResetFields(fieldpath.NewSet(
 		fieldpath.MakePathOrDie("metadata"),
@@ -80,15 +80,15 @@ func (statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	))
 }
 
-func (statusStrategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
-	ports, oldPorts := object.(*v1.NodePortRange), old.(*v1.NodePortRange)
+func (statusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+	ports, oldPorts := obj.(*v1.NodePortRange), old.(*v1.NodePortRange)
 	ports.Spec = oldPorts.Spec
 	metav1.ResetObjectMetaForStatus(&ports.ObjectMeta, &oldPorts.ObjectMeta)
 	dropFigures(&ports.Status)
 }
 
-func (statusStrategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
-	return validation.ValidateNodePortRangeStatusUpdate(object.(*v1.NodePortRange), old.(*v1.NodePortRange))
+func (statusStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	return validation.ValidateNodePortRangeStatusUpdate(obj.(*v1.NodePortRange), old.(*v1.NodePortRange))
 }
 
 func dropFigures(status *v1.NodePortRangeStatus) {

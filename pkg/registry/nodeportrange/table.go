@@ -12,11 +12,11 @@ import (
 // TableConvertor has the columns of the NodePortRange table.
 var TableConvertor = generic.NewTable(v1.Resource("nodeportranges"), []metav1.TableColumnDefinition{
 	generic.NameColumn(),
-	{Name: "Ports", Type: "string", Description: "The ports that node ports are allocated from."},
-	{Name: "Auto-Assign", Type: "boolean", Description: "Whether a Service that leaves its node port open may be given one from here."},
-	{Name: "Capacity", Type: "integer", Description: "How many ports the range has."},
-	{Name: "Allocated", Type: "integer", Description: "How many ports are held, reservations included."},
-	{Name: "Free", Type: "integer", Description: "How many ports are left."},
+	{Name: "Ports", Type: "string", Description: "The ports from which node ports are allocated."},
+	{Name: "Auto-Assign", Type: "boolean", Description: "Whether Services that do not name a node port can get one from this range."},
+	{Name: "Capacity", Type: "integer", Description: "The number of ports in the range."},
+	{Name: "Allocated", Type: "integer", Description: "The number of claimed ports, including reservations."},
+	{Name: "Free", Type: "integer", Description: "The number of unclaimed ports."},
 	generic.AgeColumn(),
 }, func(ports *v1.NodePortRange) []any {
 	autoAssign := ports.Spec.AutoAssign == nil || *ports.Spec.AutoAssign

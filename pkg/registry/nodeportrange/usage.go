@@ -6,22 +6,22 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// Usage says how full the range with a name is; see v1.NodePortRangeStatus. Of
-// one that it does not know, or not yet, it says 0 of everything.
+// Usage returns the usage of ranges.
 type Usage interface {
+	// PortUsage returns the usage of the range with the given name, as in
+	// v1.NodePortRangeStatus. It returns zeros for a range that is not known yet.
 	PortUsage(name string) (capacity, allocated, free int32)
 }
 
-// fill sets the figures on a NodePortRange, or on each in a list. Objects and
-// items are shallow copies of what the watch cache holds; the figures are in the
-// copy itself.
-func fill(usage Usage, object runtime.Object) {
-	switch object := object.(type) {
+// fill sets the usage of a NodePortRange, or of each one in a list. The objects are
+// shallow copies from the watch cache; fill modifies only the copies.
+func fill(usage Usage, obj runtime.Object) {
+	switch obj := obj.(type) {
 	case *v1.NodePortRange:
-		fillOne(usage, object)
+		fillOne(usage, obj)
 	case *v1.NodePortRangeList:
-		for i := range object.Items {
-			fillOne(usage, &object.Items[i])
+		for i := range obj.Items {
+			fillOne(usage, &obj.Items[i])
 		}
 	}
 }

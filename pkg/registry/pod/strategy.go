@@ -1,6 +1,6 @@
-// Package pod is the registry of Pods. They are what selectors select: where a
-// Pod is, what its ports are called and whether it is ready. Nothing here runs
-// them; whoever does writes their status.
+// Package pod is the registry of Pods, from which the controllers make endpoints.
+// Portolan does not run Pods. The program that runs them reports addresses and readiness
+// in their status.
 package pod
 
 import (
@@ -30,10 +30,10 @@ var (
 	_ rest.ResetFieldsStrategy = strategy{}
 )
 
-// strategy follows upstream's podStrategy (pkg/registry/core/pod), but for the
-// end: there, a Pod of a node stays until the node's kubelet has ended it and
-// says so. Here nobody would. A Pod that is deleted is gone at once; whoever has
-// something to end first keeps it with a finalizer.
+// strategy follows upstream's podStrategy (pkg/registry/core/pod), except for graceful
+// deletion. In Kubernetes a deleted Pod stays until the kubelet of its node has stopped
+// it. Portolan has no kubelet, so a DELETE removes the Pod at once. A program that must
+// act first adds a finalizer.
 type strategy struct {
 	generic.DefaultStrategy
 }
@@ -50,14 +50,14 @@ func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	return generic.ResetCoreFields(fieldpath.MakePathOrDie("status"))
 }
 
-func (strategy) PrepareForCreate(_ context.Context, object runtime.Object) {
-	pod := object.(*corev1.Pod)
+func (strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
+	pod := obj.(*corev1.Pod)
 	pod.Generation = 1
 	pod.Status = corev1.PodStatus{Phase: corev1.PodPending}
 }
 
-func (strategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
-	pod, oldPod := object.(*corev1.Pod), old.(*corev1.Pod)
+func (strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+	pod, oldPod := obj.(*corev1.Pod), old.(*corev1.Pod)
 	pod.Status = oldPod.Status
 	pod.Generation = oldPod.Generation
 	if !equality.Semantic.DeepEqual(pod.Spec, oldPod.Spec) {
@@ -65,16 +65,16 @@ func (strategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) 
 	}
 }
 
-func (strategy) Validate(_ context.Context, object runtime.Object) field.ErrorList {
-	return validation.ValidatePod(object.(*corev1.Pod))
+func (strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
+	return validation.ValidatePod(obj.(*corev1.Pod))
 }
 
-func (strategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
-	return validation.ValidatePodUpdate(object.(*corev1.Pod), old.(*corev1.Pod))
+func (strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	return validation.ValidatePodUpdate(obj.(*corev1.Pod), old.(*corev1.Pod))
 }
 
-func (strategy) WarningsOnCreate(_ context.Context, object runtime.Object) []string {
-	messages := utilvalidation.IsDNS1123Label(object.(*corev1.Pod).Name)
+func (strategy) WarningsOnCreate(_ context.Context, obj runtime.Object) []string {
+	messages := utilvalidation.IsDNS1123Label(obj.(*corev1.Pod).Name)
 	if len(messages) == 0 {
 		return nil
 	}
@@ -91,30 +91,30 @@ func (statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 		fieldpath.MakePathOrDie("metadata", "ownerReferences"))
 }
 
-func (statusStrategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
-	pod, oldPod := object.(*corev1.Pod), old.(*corev1.Pod)
+func (statusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+	pod, oldPod := obj.(*corev1.Pod), old.(*corev1.Pod)
 	pod.Spec = oldPod.Spec
 	pod.DeletionTimestamp = nil
 	pod.OwnerReferences = oldPod.OwnerReferences
 }
 
-func (statusStrategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
-	return validation.ValidatePodStatusUpdate(object.(*corev1.Pod), old.(*corev1.Pod))
+func (statusStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	return validation.ValidatePodStatusUpdate(obj.(*corev1.Pod), old.(*corev1.Pod))
 }
 
-func (statusStrategy) WarningsOnUpdate(_ context.Context, object, _ runtime.Object) []string {
+func (statusStrategy) WarningsOnUpdate(_ context.Context, obj, _ runtime.Object) []string {
 	var warnings []string
-	for i, ip := range object.(*corev1.Pod).Status.PodIPs {
+	for i, ip := range obj.(*corev1.Pod).Status.PodIPs {
 		warnings = append(warnings, utilvalidation.GetWarningsForIP(field.NewPath("status", "podIPs").Index(i).Child("ip"), ip.IP)...)
 	}
 	return warnings
 }
 
-// Attributes returns what Pods are selected by.
-func Attributes(object runtime.Object) (labels.Set, fields.Set, error) {
-	pod, ok := object.(*corev1.Pod)
+// Attributes returns the labels and fields that select Pods.
+func Attributes(obj runtime.Object) (labels.Set, fields.Set, error) {
+	pod, ok := obj.(*corev1.Pod)
 	if !ok {
-		return nil, nil, fmt.Errorf("the store of Pods was handed a %T", object)
+		return nil, nil, fmt.Errorf("not a Pod: %T", obj)
 	}
 	set := apigeneric.ObjectMetaFieldsSet(&pod.ObjectMeta, true)
 	set["spec.nodeName"] = pod.Spec.NodeName

@@ -40,8 +40,7 @@ var TableConvertor = generic.NewTable(corev1.Resource("pods"), []metav1.TableCol
 	}
 })
 
-// summary is what a row tells of the containers, worked out as upstream's
-// printPod does.
+// summary is the summary of a Pod's containers in its row, as in upstream's printPod.
 type summary struct {
 	ready, total, restarts int
 	lastRestart            metav1.Time
@@ -77,7 +76,7 @@ func summarize(pod *corev1.Pod) summary {
 	}
 	beside := summary{}
 	if initializing := s.initialize(pod, sidecars, &beside); !initializing || isTrue(pod, corev1.PodInitialized) {
-		// Those of containers that are done with count no more.
+		// Restarts of finished init containers no longer count.
 		s.restarts, s.lastRestart = beside.restarts, beside.lastRestart
 		s.run(pod)
 	}
@@ -92,9 +91,8 @@ func summarize(pod *corev1.Pod) summary {
 	return s
 }
 
-// initialize looks at the containers that run before the others, and says
-// whether one of them is not done yet. What runs beside the others is added up
-// on its own as well.
+// initialize adds the init containers to the summary and reports whether one of them has
+// not finished. It also counts the restarts of sidecars in beside.
 func (s *summary) initialize(pod *corev1.Pod, sidecars map[string]bool, beside *summary) (initializing bool) {
 	for i := range pod.Status.InitContainerStatuses {
 		status := &pod.Status.InitContainerStatuses[i]
@@ -123,7 +121,7 @@ func (s *summary) initialize(pod *corev1.Pod, sidecars map[string]bool, beside *
 	return false
 }
 
-// run looks at the containers.
+// run adds the main containers to the summary.
 func (s *summary) run(pod *corev1.Pod) {
 	running, failed := false, ""
 	for _, status := range slices.Backward(pod.Status.ContainerStatuses) {

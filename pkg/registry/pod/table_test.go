@@ -28,7 +28,7 @@ func running(name string, ready bool, restarts int32) corev1.ContainerStatus {
 	return status
 }
 
-// TestTable looks at the cells Ready, Status and Restarts.
+// TestTable checks the cells Ready, Status and Restarts.
 func TestTable(t *testing.T) {
 	two := corev1.PodSpec{Containers: []corev1.Container{{Name: "a"}, {Name: "b"}}}
 	sidecar := corev1.PodSpec{

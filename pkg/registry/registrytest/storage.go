@@ -1,6 +1,5 @@
-// Package registrytest gives the tests of a registry a real store to run on: an
-// etcd of their own, with the guard of claims and the watch cache in front, as
-// the server has.
+// Package registrytest makes real stores for tests of registries: an etcd for each test,
+// with the guard of claims and the watch cache in front, as in the server.
 package registrytest
 
 import (
@@ -25,9 +24,9 @@ import (
 	portolanstorage "github.com/portolan-dev/portolan/pkg/storage"
 )
 
-// NewStore starts an etcd, makes the store of a kind of portolan.dev on it as the
-// table of kinds describes it, and waits until it can be watched. The status is nil
-// for a kind without one. The inputs need no Typer.
+// NewStore starts an etcd, makes the store of a portolan.dev kind as the table of kinds
+// describes it, and waits until it can be watched. It returns a nil status for a kind
+// without one. The inputs need no Typer.
 func NewStore(t testing.TB, resource string, in registry.Inputs) (generic.Store, *generic.Status) {
 	t.Helper()
 	scheme, getter := backend(t, resource)
@@ -50,7 +49,7 @@ func NewStore(t testing.TB, resource string, in registry.Inputs) (generic.Store,
 	return store, generic.NewStatus(store, rules.Status)
 }
 
-// backend starts an etcd and returns what the store of one resource is made from.
+// backend starts an etcd and returns the scheme and the options of a resource's store.
 func backend(t testing.TB, resource string) (*runtime.Scheme, apigeneric.RESTOptionsGetter) {
 	scheme := runtime.NewScheme()
 	if err := v1.AddToScheme(scheme); err != nil {
@@ -75,7 +74,7 @@ func backend(t testing.TB, resource string) (*runtime.Scheme, apigeneric.RESTOpt
 	}
 }
 
-// ClusterScoped is the context of a request for a resource without namespaces.
+// ClusterScoped returns the context of a request for a cluster-scoped resource.
 func ClusterScoped(t testing.TB) context.Context {
 	return request.WithNamespace(t.Context(), "")
 }

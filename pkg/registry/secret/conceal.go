@@ -23,7 +23,7 @@ type REST struct {
 	generic.Store
 }
 
-// Serve returns the storage that clients reach.
+// Serve returns the storage that serves clients.
 func Serve(store generic.Store) rest.Storage { return &REST{store} }
 
 // Update implements rest.Updater.
@@ -33,20 +33,21 @@ func (r *REST) Update(ctx context.Context, name string, info rest.UpdatedObjectI
 	return r.Store.Update(ctx, name, concealed{info}, create, update, forceAllowCreate, options)
 }
 
-// concealed keeps what a Secret holds out of the refusal of a patch. Where a patch
-// makes no Secret of one, the patch handler of k8s.io/apiserver tells all that it
-// did make, so somebody who may patch Secrets could read what they may not get.
+// concealed redacts the data of a Secret from the error of a patch. If the patched
+// object is not a valid Secret, the error of k8s.io/apiserver's patch handler contains
+// the object. A user who can patch but not get Secrets could otherwise read them.
 type concealed struct {
 	rest.UpdatedObjectInfo
 }
 
 // UpdatedObject implements rest.UpdatedObjectInfo.
 func (c concealed) UpdatedObject(ctx context.Context, old runtime.Object) (runtime.Object, error) {
-	object, err := c.UpdatedObjectInfo.UpdatedObject(ctx, old)
-	return object, conceal(err)
+	obj, err := c.UpdatedObjectInfo.UpdatedObject(ctx, old)
+	return obj, conceal(err)
 }
 
-// conceal leaves an error that is not about a patch as it is.
+// conceal redacts the error of a failed patch and returns other errors unchanged. It
+// recognizes the error by its only cause, which names the field "patch".
 func conceal(err error) error {
 	var status *apierrors.StatusError
 	if !errors.As(err, &status) || !apierrors.IsInvalid(status) || status.ErrStatus.Details == nil {

@@ -1,6 +1,5 @@
-// Package secret is the registry of Secrets, in which ingress controllers find
-// the certificates of hosts. They are stored as they are unless encryption is
-// configured.
+// Package secret is the registry of Secrets, from which ingress controllers read the
+// certificates of hosts. They are stored in plain text unless encryption is configured.
 package secret
 
 import (
@@ -42,24 +41,24 @@ func (strategy) PrepareForCreate(context.Context, runtime.Object) {}
 
 func (strategy) PrepareForUpdate(_ context.Context, _, _ runtime.Object) {}
 
-func (strategy) Validate(_ context.Context, object runtime.Object) field.ErrorList {
-	return validation.ValidateSecret(object.(*corev1.Secret))
+func (strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
+	return validation.ValidateSecret(obj.(*corev1.Secret))
 }
 
-func (strategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
-	return validation.ValidateSecretUpdate(object.(*corev1.Secret), old.(*corev1.Secret))
+func (strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	return validation.ValidateSecretUpdate(obj.(*corev1.Secret), old.(*corev1.Secret))
 }
 
-func (strategy) WarningsOnCreate(_ context.Context, object runtime.Object) []string {
-	return warnings(object.(*corev1.Secret))
+func (strategy) WarningsOnCreate(_ context.Context, obj runtime.Object) []string {
+	return warnings(obj.(*corev1.Secret))
 }
 
-func (strategy) WarningsOnUpdate(_ context.Context, object, _ runtime.Object) []string {
-	return warnings(object.(*corev1.Secret))
+func (strategy) WarningsOnUpdate(_ context.Context, obj, _ runtime.Object) []string {
+	return warnings(obj.(*corev1.Secret))
 }
 
-// warnings are about a certificate that nobody could serve with its key, which is
-// not refused.
+// warnings warns if a certificate and its key cannot be used together. The API accepts
+// such a Secret.
 func warnings(secret *corev1.Secret) []string {
 	if secret.Type != corev1.SecretTypeTLS {
 		return nil
@@ -70,11 +69,11 @@ func warnings(secret *corev1.Secret) []string {
 	return nil
 }
 
-// Attributes returns what Secrets are selected by.
-func Attributes(object runtime.Object) (labels.Set, fields.Set, error) {
-	secret, ok := object.(*corev1.Secret)
+// Attributes returns the labels and fields that select Secrets.
+func Attributes(obj runtime.Object) (labels.Set, fields.Set, error) {
+	secret, ok := obj.(*corev1.Secret)
 	if !ok {
-		return nil, nil, fmt.Errorf("the store of Secrets was handed a %T", object)
+		return nil, nil, fmt.Errorf("not a Secret: %T", obj)
 	}
 	set := apigeneric.ObjectMetaFieldsSet(&secret.ObjectMeta, true)
 	set["type"] = string(secret.Type)

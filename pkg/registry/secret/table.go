@@ -8,7 +8,7 @@ import (
 )
 
 // TableConvertor has the columns of upstream's Secret table
-// (pkg/printers/internalversion). Of the data it shows how many keys there are.
+// (pkg/printers/internalversion). The column Data shows the number of keys.
 var TableConvertor = generic.NewTable(corev1.Resource("secrets"), []metav1.TableColumnDefinition{
 	generic.NameColumn(),
 	{Name: "Type", Type: "string", Description: corev1.Secret{}.SwaggerDoc()["type"]},

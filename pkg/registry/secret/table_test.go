@@ -9,7 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TestTable looks at all cells but the age: what a Secret holds is in none.
+// TestTable checks all cells except the age. None contains the data of the Secret.
 func TestTable(t *testing.T) {
 	for want, secret := range map[string]*corev1.Secret{
 		"a|Opaque|0": {Type: corev1.SecretTypeOpaque},
@@ -27,12 +27,12 @@ func TestTable(t *testing.T) {
 			t.Errorf("got %s, want %s", got, want)
 		}
 		if strings.Contains(fmt.Sprint(cells), "hunter2") {
-			t.Errorf("%s shows what is in it: %v", want, cells)
+			t.Errorf("%s shows its data: %v", want, cells)
 		}
 	}
 }
 
-// TestWarnings has them of certificates that don't go with their key.
+// TestWarnings wants warnings about certificates that do not match their keys.
 func TestWarnings(t *testing.T) {
 	for want, secret := range map[string]*corev1.Secret{
 		"": {Type: corev1.SecretTypeOpaque},

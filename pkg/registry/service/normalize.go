@@ -11,8 +11,8 @@ import (
 // Families returns the IP families of the cluster, the default one first.
 type Families func() []corev1.IPFamily
 
-// normalize brings a Service, or each one in a list, that an older release stored
-// into today's form; see service.NormalizeOnRead.
+// normalize brings a Service that an older release stored, or each one in a list, into
+// today's form. See service.NormalizeOnRead.
 func normalize(obj runtime.Object, families Families) {
 	switch obj := obj.(type) {
 	case *v1.Service:

@@ -16,8 +16,8 @@ import (
 
 type strategicPatchKey struct{}
 
-// WithPatchType lets the strategy know of strategic merge patches, for whose
-// sake alone it warns; see lostTwins.
+// WithPatchType marks the context of strategic merge patches, for which the strategy
+// issues a warning. See droppedProtocols.
 func WithPatchType(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		kind, _, _ := mime.ParseMediaType(req.Header.Get("Content-Type"))
@@ -30,20 +30,20 @@ func WithPatchType(handler http.Handler) http.Handler {
 
 func isStrategicPatch(ctx context.Context) bool { return ctx.Value(strategicPatchKey{}) != nil }
 
-// lostTwins warns of protocols that a strategic merge patch took from a port,
-// most likely without meaning to: it tells ports apart by number alone, so that
-// a protocol that is added replaces the one that was there.
-func lostTwins(after, before *v1.Service) []string {
+// droppedProtocols warns of protocols that a strategic merge patch removed from a port.
+// Such a patch identifies ports by number alone, so a protocol that it adds replaces the
+// existing one, most likely by mistake.
+func droppedProtocols(after, before *v1.Service) []string {
 	had, has := protocolsByPort(before.Spec.Ports), protocolsByPort(after.Spec.Ports)
 	var warnings []string
 	for i, port := range after.Spec.Ports {
-		lost := slices.DeleteFunc(slices.Clone(had[port.Port]), func(protocol string) bool { return slices.Contains(has[port.Port], protocol) })
-		if len(lost) == 0 {
+		dropped := slices.DeleteFunc(slices.Clone(had[port.Port]), func(protocol string) bool { return slices.Contains(has[port.Port], protocol) })
+		if len(dropped) == 0 {
 			continue
 		}
 		had[port.Port] = nil
 		warnings = append(warnings, fmt.Sprintf("spec.ports[%d]: port %d is no longer served over %s: a strategic merge patch tells ports apart by number alone; "+
-			"use server-side apply to serve several protocols", i, port.Port, strings.Join(lost, ", ")))
+			"use server-side apply to serve several protocols", i, port.Port, strings.Join(dropped, ", ")))
 	}
 	return warnings
 }

@@ -1,8 +1,8 @@
 // Package service is the registry of Services.
 //
-// What a Service claims is neither picked nor written here: admission fills in
-// what the client left open, and the storage below commits it (package claims).
-// The strategy has the rules of the object itself.
+// The strategy has the rules of the object itself. It neither picks nor writes claims:
+// admission picks the values that the client left open, and package claims commits them
+// with the Service.
 package service
 
 import (
@@ -52,15 +52,15 @@ func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	return generic.ResetFields(fieldpath.NewSet(fieldpath.MakePathOrDie("status")), upstreamVersion)
 }
 
-// PrepareForCreate clears the status, which is not a creator's to write.
+// PrepareForCreate clears the status, which only an update of the status writes.
 func (strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
 	svc := obj.(*v1.Service)
 	svc.Status = corev1.ServiceStatus{}
 	service.Inherit(service.After{Service: svc}, service.Before{})
 }
 
-// PrepareForUpdate runs the rules that the allocating admission plugins have
-// run already once more, so that they hold with the plugins switched off.
+// PrepareForUpdate repeats the rules that the allocating admission plugins have applied,
+// so that they hold with those plugins disabled. The rules are idempotent.
 func (strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 	svc, oldSvc := obj.(*v1.Service), old.(*v1.Service)
 	svc.Status = oldSvc.Status
@@ -83,7 +83,7 @@ func (strategy) WarningsOnUpdate(ctx context.Context, obj, old runtime.Object) [
 	svc, oldSvc := obj.(*v1.Service), old.(*v1.Service)
 	warnings := validation.ServiceWarnings(svc, oldSvc)
 	if isStrategicPatch(ctx) {
-		warnings = append(warnings, lostTwins(svc, oldSvc)...)
+		warnings = append(warnings, droppedProtocols(svc, oldSvc)...)
 	}
 	return warnings
 }
@@ -110,11 +110,11 @@ func (statusStrategy) WarningsOnUpdate(_ context.Context, obj, _ runtime.Object)
 	return validation.ServiceStatusWarnings(obj.(*v1.Service))
 }
 
-// AllowCreateOnUpdate is false: upstream's status strategy creates a Service
-// with whatever addresses the caller writes.
+// AllowCreateOnUpdate returns false. Upstream's status strategy returns true, so that an
+// update of the status creates a Service with any addresses that the client sends.
 func (statusStrategy) AllowCreateOnUpdate(context.Context) bool { return false }
 
-// Attributes returns what Services are selected by.
+// Attributes returns the labels and fields that select Services.
 func Attributes(obj runtime.Object) (labels.Set, fields.Set, error) {
 	svc := obj.(*v1.Service)
 	set := apigeneric.ObjectMetaFieldsSet(&svc.ObjectMeta, true)

@@ -44,11 +44,11 @@ func newStore(t *testing.T) (generic.Store, *generic.Status) {
 	return registrytest.NewStore(t, "servicecidrs", registry.Inputs{CIDRUsage: fixedUsage{}})
 }
 
-func checkFigures(t *testing.T, what string, object any) {
+func checkFigures(t *testing.T, what string, obj any) {
 	t.Helper()
-	cidr, ok := object.(*v1.ServiceCIDR)
+	cidr, ok := obj.(*v1.ServiceCIDR)
 	if !ok {
-		t.Fatalf("%s: got a %T", what, object)
+		t.Fatalf("%s: got a %T", what, obj)
 	}
 	if got := cidr.Status.CIDRs; len(got) != len(cidr.Spec.CIDRs) ||
 		got[0] != (v1.CIDRUsage{CIDR: "10.0.0.0/24", Capacity: 254, Allocated: 4, Free: 250}) {
@@ -96,8 +96,7 @@ func checkReads(t *testing.T, ctx context.Context, store generic.Store, status *
 	}
 }
 
-// The figures must be on everything that a client gets and on nothing that is
-// stored.
+// TestFigures wants the usage in every response and in no stored object.
 func TestFigures(t *testing.T) {
 	store, status := newStore(t)
 	ctx := registrytest.ClusterScoped(t)
@@ -119,7 +118,7 @@ func TestFigures(t *testing.T) {
 	checkFigures(t, "create", created)
 	checkFigures(t, "watch of the create", nextEvent(t, w, watch.Added))
 	checkFigures(t, "second watch", nextEvent(t, second, watch.Added))
-	// Not what the client says of it.
+	// The condition of the client's request is ignored.
 	if conditions := created.(*v1.ServiceCIDR).Status.Conditions; len(conditions) != 1 || conditions[0].Type != v1.ServiceCIDRConditionReady ||
 		conditions[0].Status != metav1.ConditionTrue || conditions[0].Message != "Kubernetes Service CIDR is ready" ||
 		conditions[0].LastTransitionTime.IsZero() {
@@ -149,8 +148,7 @@ func TestFigures(t *testing.T) {
 
 	checkReads(t, ctx, store, status)
 
-	// A watch that starts late gets its first events by another way than live
-	// ones.
+	// The first events of a watch that starts late take another path than live ones.
 	late, err := store.Watch(ctx, &metainternalversion.ListOptions{ResourceVersion: "0"})
 	if err != nil {
 		t.Fatal(err)

@@ -1,9 +1,9 @@
-// Package servicecidr is the registry of ServiceCIDRs. How full one is and, unless
-// somebody has said otherwise, that it is ready, is worked out whenever the object is
-// read and is never stored.
+// Package servicecidr is the registry of ServiceCIDRs. The usage in their status is
+// computed on every read and never stored. So is the condition Ready, unless a client
+// has set it.
 //
-// Whether a range may go while addresses of it are held is not decided here but
-// in the transaction, which sees the claims.
+// This package does not check whether addresses of a deleted range are held. The
+// transaction of the write does, because it sees the claims (package claims).
 package servicecidr
 
 import (
@@ -29,7 +29,7 @@ var (
 	_ rest.ResetFieldsStrategy = statusStrategy{}
 )
 
-// upstreamVersion is the core version that serves the store too.
+// upstreamVersion is the version in a core API group that serves the store too.
 const upstreamVersion = "networking.k8s.io/v1"
 
 // strategy follows upstream's serviceCIDRStrategy
@@ -38,7 +38,7 @@ type strategy struct {
 	generic.DefaultStrategy
 }
 
-// Rules returns the rules of ServiceCIDRs. Every read asks usage.
+// Rules returns the rules of ServiceCIDRs. Every read sets the usage.
 func Rules(typer runtime.ObjectTyper, usage Usage) generic.Rules {
 	main := strategy{generic.NewDefaultStrategy(typer)}
 	return generic.Rules{Strategy: main, Status: statusStrategy{main}, Fill: func(obj runtime.Object) { fill(usage, obj) }}
@@ -50,22 +50,22 @@ func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	return generic.ResetFields(fieldpath.NewSet(fieldpath.MakePathOrDie("status")), upstreamVersion)
 }
 
-func (strategy) PrepareForCreate(_ context.Context, object runtime.Object) {
-	object.(*v1.ServiceCIDR).Status = v1.ServiceCIDRStatus{}
+func (strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
+	obj.(*v1.ServiceCIDR).Status = v1.ServiceCIDRStatus{}
 }
 
-func (strategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
-	cidr := object.(*v1.ServiceCIDR)
+func (strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+	cidr := obj.(*v1.ServiceCIDR)
 	cidr.Status = old.(*v1.ServiceCIDR).Status
 	cidr.Status.CIDRs = nil
 }
 
-func (strategy) Validate(_ context.Context, object runtime.Object) field.ErrorList {
-	return validation.ValidateServiceCIDRCreate(object.(*v1.ServiceCIDR))
+func (strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
+	return validation.ValidateServiceCIDRCreate(obj.(*v1.ServiceCIDR))
 }
 
-func (strategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
-	return validation.ValidateServiceCIDRUpdate(object.(*v1.ServiceCIDR), old.(*v1.ServiceCIDR))
+func (strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	return validation.ValidateServiceCIDRUpdate(obj.(*v1.ServiceCIDR), old.(*v1.ServiceCIDR))
 }
 
 // statusStrategy follows upstream's serviceCIDRStatusStrategy.
@@ -73,8 +73,8 @@ type statusStrategy struct {
 	strategy
 }
 
-// GetResetFields adds the figures to what upstream resets, so that no applier
-// comes to own what is never stored.
+// GetResetFields adds the usage to the fields that upstream resets, so that no field
+// manager owns fields that are never stored.
 func (statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	return generic.ResetFields(fieldpath.NewSet(
 		fieldpath.MakePathOrDie("metadata"),
@@ -83,13 +83,13 @@ func (statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	), upstreamVersion)
 }
 
-func (statusStrategy) PrepareForUpdate(_ context.Context, object, old runtime.Object) {
-	cidr, oldCIDR := object.(*v1.ServiceCIDR), old.(*v1.ServiceCIDR)
+func (statusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+	cidr, oldCIDR := obj.(*v1.ServiceCIDR), old.(*v1.ServiceCIDR)
 	cidr.Spec = oldCIDR.Spec
 	metav1.ResetObjectMetaForStatus(&cidr.ObjectMeta, &oldCIDR.ObjectMeta)
 	cidr.Status.CIDRs = nil
 }
 
-func (statusStrategy) ValidateUpdate(_ context.Context, object, old runtime.Object) field.ErrorList {
-	return validation.ValidateServiceCIDRStatusUpdate(object.(*v1.ServiceCIDR), old.(*v1.ServiceCIDR))
+func (statusStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
+	return validation.ValidateServiceCIDRStatusUpdate(obj.(*v1.ServiceCIDR), old.(*v1.ServiceCIDR))
 }

@@ -15,14 +15,13 @@ import (
 )
 
 // TableConvertor has the columns of upstream's ServiceCIDR table
-// (pkg/printers/internalversion) and, for each CIDR in the order of the spec,
-// how full it is.
+// (pkg/printers/internalversion), and the usage of each CIDR in the order of the spec.
 var TableConvertor = generic.NewTable(v1.Resource("servicecidrs"), []metav1.TableColumnDefinition{
 	generic.NameColumn(),
-	{Name: "CIDRs", Type: "string", Description: "The blocks that cluster IPs are allocated from."},
-	{Name: "Capacity", Type: "string", Description: "How many addresses Services can have from each block."},
-	{Name: "Allocated", Type: "string", Description: "How many addresses of each block are held, reservations included."},
-	{Name: "Free", Type: "string", Description: "How many addresses of each block are left."},
+	{Name: "CIDRs", Type: "string", Description: "The blocks from which cluster IPs are allocated."},
+	{Name: "Capacity", Type: "string", Description: "The number of addresses in each block that Services can have."},
+	{Name: "Allocated", Type: "string", Description: "The number of claimed addresses in each block, including reservations."},
+	{Name: "Free", Type: "string", Description: "The number of unclaimed addresses in each block."},
 	generic.AgeColumn(),
 }, func(cidr *v1.ServiceCIDR) []any {
 	return []any{
@@ -35,7 +34,7 @@ var TableConvertor = generic.NewTable(v1.Resource("servicecidrs"), []metav1.Tabl
 	}
 })
 
-// CoreTableConvertor has the columns of upstream's table alone.
+// CoreTableConvertor has the columns of upstream's table only.
 var CoreTableConvertor = generic.NewTable(networkingv1.Resource("servicecidrs"), []metav1.TableColumnDefinition{
 	generic.NameColumn(),
 	{Name: "CIDRs", Type: "string", Description: networkingv1.ServiceCIDRSpec{}.SwaggerDoc()["cidrs"]},
@@ -60,8 +59,8 @@ func free(usage v1.CIDRUsage) string {
 	return strconv.FormatInt(usage.Free, 10)
 }
 
-// beyondFields is the capacity of a block of more addresses than the fields can
-// say, and nil of others.
+// beyondFields returns the capacity of a block that has more addresses than an int64 can
+// count, and nil for other blocks.
 func beyondFields(usage v1.CIDRUsage) *big.Int {
 	if usage.Capacity < math.MaxInt64 {
 		return nil

@@ -7,7 +7,7 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// TestLargeFigures has the table show what the fields can't hold.
+// TestLargeFigures shows numbers that exceed the fields.
 func TestLargeFigures(t *testing.T) {
 	t.Parallel()
 	cidr := &v1.ServiceCIDR{

@@ -10,22 +10,23 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// Usage says how full a CIDR is; see v1.CIDRUsage. Of one that it does not know,
-// or not yet, it says 0 of everything.
+// Usage returns the usage of CIDRs.
 type Usage interface {
+	// CIDRUsage returns the usage of a CIDR, as in v1.CIDRUsage. It returns zeros for
+	// a CIDR that is not known yet.
 	CIDRUsage(cidr string) (capacity, allocated, free int64)
 }
 
-// fill sets the figures on a ServiceCIDR, or on each in a list, and says that it is
-// ready. Objects and items are shallow copies of what the watch cache holds, so the
-// slices are always new ones.
-func fill(usage Usage, object runtime.Object) {
-	switch object := object.(type) {
+// fill sets the usage and the condition Ready of a ServiceCIDR, or of each one in a
+// list. The objects are shallow copies from the watch cache, so fill replaces slices
+// instead of modifying them.
+func fill(usage Usage, obj runtime.Object) {
+	switch obj := obj.(type) {
 	case *v1.ServiceCIDR:
-		fillOne(usage, object)
+		fillOne(usage, obj)
 	case *v1.ServiceCIDRList:
-		for i := range object.Items {
-			fillOne(usage, &object.Items[i])
+		for i := range obj.Items {
+			fillOne(usage, &obj.Items[i])
 		}
 	}
 }
@@ -37,14 +38,14 @@ func fillOne(usage Usage, cidr *v1.ServiceCIDR) {
 		figures = append(figures, v1.CIDRUsage{CIDR: block, Capacity: capacity, Allocated: allocated, Free: free})
 	}
 	cidr.Status.CIDRs = figures
-	sayReady(cidr)
+	addReadyCondition(cidr)
 }
 
-// sayReady adds that a range is ready, which it is as soon as it is there, in the
-// words of upstream's controllers, who find out later (pkg/controller/servicecidrs
-// and pkg/controlplane/controller/defaultservicecidr). One that is to go, and one
-// whose status says anything of it, is left as it is.
-func sayReady(cidr *v1.ServiceCIDR) {
+// addReadyCondition adds the condition Ready. A range is ready once it exists. The
+// message is that of upstream's controllers, which set the condition later
+// (pkg/controller/servicecidrs and pkg/controlplane/controller/defaultservicecidr). A
+// range that is being deleted or has the condition already stays unchanged.
+func addReadyCondition(cidr *v1.ServiceCIDR) {
 	if cidr.DeletionTimestamp != nil || meta.FindStatusCondition(cidr.Status.Conditions, v1.ServiceCIDRConditionReady) != nil {
 		return
 	}

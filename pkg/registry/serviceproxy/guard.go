@@ -12,31 +12,33 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// maxPodLookups bounds how often the cluster is asked for one request. Where
-// Endpoints are in order the first Pod vouches; upstream has no bound.
+// maxPodLookups limits the Pods that one request reads from the cluster. With correct
+// Endpoints the first one suffices. Upstream has no limit.
 const maxPodLookups = 10
 
-// PodGetter asks the cluster for a Pod.
+// PodGetter reads a Pod from the cluster.
 type PodGetter func(ctx context.Context, namespace, name string) (*corev1.Pod, error)
 
-// Guard says which addresses may be reached. Whoever may write Endpoints could
-// otherwise have the server reach anything for him that the server can reach.
+// Guard decides which addresses the proxy connects to. Without it, a user who can write
+// Endpoints could reach, through the server, any address that only the server can reach
+// (SSRF).
 //
-// An address is reached if a Pod has it that is in the Service's namespace and
-// that the address names as its target, which is upstream's rule; or if it is
-// in one of the listed networks. Addresses of the server's own machine and of
-// the link are reached only by a listed network that holds nothing else.
+// The proxy connects to an address in one of two cases. Either the address names a Pod
+// in the Service's namespace as its target, and the Pod has that address; this is
+// upstream's rule. Or the address is in an allowed network. Loopback addresses,
+// link-local addresses and the server's own need an allowed network that contains no
+// other addresses.
 type Guard struct {
-	// Allowed are the networks whose addresses need no Pod.
+	// Allowed lists the networks whose addresses need no Pod.
 	Allowed []netip.Prefix
-	// Own are the server's own addresses at the moment.
+	// Own returns the server's current addresses.
 	Own func() ([]netip.Addr, error)
-	// Pods is nil where there is no cluster.
+	// Pods is nil without a cluster.
 	Pods PodGetter
 }
 
-// advice is for whoever asked for a Service none of whose addresses may be
-// reached. It doesn't say which those are, as he may not be one to know.
+// advice explains to a client why the proxy connects to none of a Service's addresses.
+// It does not name the addresses, because the client might not be allowed to read them.
 func (g *Guard) advice() string {
 	const flag = "--service-proxy-allow-cidrs, where loopback, link-local and the server's own need a CIDR to themselves"
 	if g.Pods == nil {
@@ -45,9 +47,10 @@ func (g *Guard) advice() string {
 	return "none of the addresses is that of a Pod in the namespace, or in the server's " + flag
 }
 
-// Loopback are the listed networks of loopback. Without a cluster endpoints may
-// have their addresses, as nothing else could lead to what listens there. With
-// one they may not, as upstream: each node would take them for its own.
+// Loopback returns the allowed networks that are loopback networks. Endpoints of a
+// standalone server can have such addresses, because a process that listens there is
+// reachable in no other way. In a cluster they cannot, as upstream: on every node the
+// address means the node itself.
 func (g *Guard) Loopback() []netip.Prefix {
 	if g.Pods != nil {
 		return nil
@@ -67,20 +70,20 @@ var (
 	special   = slices.Concat(loopback, linkLocal)
 )
 
-// trust is what it takes for an address to be reached.
+// trust is the condition under which the proxy connects to an address.
 type trust int
 
 const (
-	// refused addresses are not reached, whatever Pod has them.
+	// refused: never.
 	refused trust = iota
-	// ofPod addresses are reached if a Pod has them.
+	// ofPod: if a Pod has the address.
 	ofPod
-	// listed addresses are reached.
+	// listed: always.
 	listed
 )
 
-// trustIn is what it takes to reach an address, which is not an IPv4 address
-// in the form of an IPv6 one.
+// trustIn returns the trust in an address, which must not be an IPv4-mapped IPv6
+// address.
 func trustIn(address netip.Addr, allowed []netip.Prefix, own []netip.Addr) trust {
 	if !address.IsValid() || address.Zone() != "" || address.IsUnspecified() || address.IsMulticast() {
 		return refused
@@ -97,8 +100,9 @@ func trustIn(address netip.Addr, allowed []netip.Prefix, own []netip.Addr) trust
 	return ofPod
 }
 
-// specialNetwork is the network that a listed one must lie in to mean a special
-// address: for one of the server's own, the address itself.
+// specialNetwork reports whether an address is special, and returns the network that an
+// allowed network must lie in to include it. For one of the server's own addresses that
+// is the address itself.
 func specialNetwork(address netip.Addr, own []netip.Addr) (netip.Prefix, bool) {
 	for _, network := range special {
 		if network.Contains(address) {
@@ -117,75 +121,75 @@ func within(inner, outer netip.Prefix) bool {
 	return inner.Bits() >= outer.Bits() && outer.Contains(inner.Addr())
 }
 
-// choose returns the first of the candidates that may be reached. It is not
-// valid where there is none; some says whether there were candidates.
+// choose returns the first candidate to which the proxy may connect, or an invalid
+// address if there is none. It reports in some whether there were any candidates.
 func (g *Guard) choose(ctx context.Context, namespace string, candidates iter.Seq2[*corev1.EndpointAddress, uint16]) (chosen netip.AddrPort,
 	some bool, err error) {
 	own, err := g.Own()
 	if err != nil {
-		return netip.AddrPort{}, false, fmt.Errorf("the server's own addresses: %w", err)
+		return netip.AddrPort{}, false, fmt.Errorf("reading the server's own addresses: %w", err)
 	}
 	pods := bounded(g.Pods)
 	for candidate, port := range candidates {
 		some = true
-		// What is no address is not valid and so refused, lest it be taken for
-		// the name of a host.
+		// A malformed address becomes the invalid one, which is refused. Dialing it
+		// would resolve it as a host name.
 		address, _ := netip.ParseAddr(candidate.IP)
 		address = address.Unmap()
-		var refusal error
+		var reason error
 		switch trustIn(address, g.Allowed, own) {
 		case refused:
-			refusal = errors.New("only a listed network of its kind counts for it")
+			reason = errors.New("the address is special and in no allowed network of its own")
 		case ofPod:
-			refusal = vouch(ctx, pods, namespace, candidate.TargetRef, address)
+			reason = checkPod(ctx, pods, namespace, candidate.TargetRef, address)
 		}
-		if refusal == nil {
+		if reason == nil {
 			return netip.AddrPortFrom(address, port), some, nil
 		}
-		klog.FromContext(ctx).V(2).Info("Address is not proxied to", "namespace", namespace, "address", candidate.IP, "why", refusal)
+		klog.FromContext(ctx).V(2).Info("Skipped an endpoint address", "namespace", namespace, "address", candidate.IP, "reason", reason)
 	}
 	return netip.AddrPort{}, some, nil
 }
 
-// bounded asks at most maxPodLookups times, and never where there is no
-// cluster.
+// bounded returns a getter that reads at most maxPodLookups Pods. Without a cluster the
+// getter always fails.
 func bounded(pods PodGetter) PodGetter {
 	if pods == nil {
 		return func(context.Context, string, string) (*corev1.Pod, error) {
-			return nil, errors.New("there is no cluster to ask for its Pod")
+			return nil, errors.New("there is no cluster to read the Pod from")
 		}
 	}
 	left := maxPodLookups
 	return func(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
 		if left == 0 {
-			return nil, errors.New("too many Pods were asked for already")
+			return nil, fmt.Errorf("%d Pods have been read for this request", maxPodLookups)
 		}
 		left--
 		return pods(ctx, namespace, name)
 	}
 }
 
-// vouch returns nil if the target is a Pod of the namespace that has the
+// checkPod returns an error unless the target is a Pod in the namespace and has the
 // address.
-func vouch(ctx context.Context, pods PodGetter, namespace string, target *corev1.ObjectReference, address netip.Addr) error {
+func checkPod(ctx context.Context, pods PodGetter, namespace string, target *corev1.ObjectReference, address netip.Addr) error {
 	if target == nil || target.Kind != "Pod" {
-		return errors.New("its target is no Pod")
+		return errors.New("the target is not a Pod")
 	}
 	if target.Namespace != namespace {
-		return errors.New("its Pod is in another namespace")
+		return errors.New("the Pod is in another namespace")
 	}
 	pod, err := pods(ctx, namespace, target.Name)
 	if err != nil {
 		return err
 	}
-	// The address of a Pod that has ended may be another's by now.
+	// The address of a terminated Pod can belong to another Pod by now.
 	if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
-		return errors.New("its Pod has ended")
+		return errors.New("the Pod has terminated")
 	}
 	for _, ip := range pod.Status.PodIPs {
 		if has, err := netip.ParseAddr(ip.IP); err == nil && has.Unmap() == address {
 			return nil
 		}
 	}
-	return errors.New("its Pod has another address")
+	return errors.New("the Pod has another address")
 }

@@ -72,7 +72,7 @@ func TestTrust(t *testing.T) {
 	}
 }
 
-// TestLoopback finds the networks that hold nothing but loopback.
+// TestLoopback wants only the networks that lie in loopback.
 func TestLoopback(t *testing.T) {
 	allowed := prefixes("0.0.0.0/0", "126.0.0.0/7", "127.0.0.0/8", "127.0.0.1/32", "169.254.0.0/16", "::/0", "::/127", "::1/128", "fe80::/10",
 		"10.0.0.0/8")
@@ -87,7 +87,7 @@ func TestLoopback(t *testing.T) {
 	}
 }
 
-// cluster has one Pod for each address but for the odd ones.
+// cluster returns a getter of Pods, one for each case.
 func cluster(asked *int) PodGetter {
 	pods := map[string]corev1.PodStatus{
 		"web":    {PodIPs: []corev1.PodIP{{IP: "10.1.2.3"}, {IP: "fd00:1::3"}}},
@@ -171,7 +171,7 @@ func TestChoice(t *testing.T) {
 	asked := 0
 	guard := &Guard{Own: none, Pods: cluster(&asked)}
 	if got := choose(t, guard, addresses("10.1.2.8", "127.0.0.1")...); got != "" || asked != 0 {
-		t.Errorf("nobody vouches: %q, asked for %d Pods", got, asked)
+		t.Errorf("no Pod has an address: %q, read %d Pods", got, asked)
 	}
 	if got := choose(t, guard, ofPodNamed("10.1.2.9", "default", "web"), ofPodNamed("10.1.2.3", "default", "web")); got != "10.1.2.3:80" ||
 		asked != 2 {

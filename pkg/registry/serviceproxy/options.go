@@ -10,9 +10,8 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// AddToScheme registers upstream's ServiceProxyOptions as a kind of this API
-// group as well as of upstream's, and how they are read from a query. Only the
-// server needs that: clients name a path.
+// AddToScheme registers upstream's ServiceProxyOptions in portolan.dev/v1 and in core
+// v1, with the conversion from a query. Only the server needs it; clients send a path.
 func AddToScheme(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(v1.SchemeGroupVersion, &corev1.ServiceProxyOptions{})
 	scheme.AddKnownTypes(corev1.SchemeGroupVersion, &corev1.ServiceProxyOptions{})

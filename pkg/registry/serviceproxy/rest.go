@@ -1,9 +1,9 @@
-// Package serviceproxy is the proxy subresource of Services: a request to
-// services/{name}/proxy goes on to one of the Service's Endpoints.
+// Package serviceproxy implements the proxy subresource of Services: it forwards a
+// request to services/{name}/proxy to one of the Service's endpoints.
 //
-// What the name may say, how an address is chosen and what becomes of headers,
-// redirects and HTML is upstream's (pkg/registry/core/service/proxy.go and
-// storage/storage.go). Which addresses may be reached is the Guard's to say.
+// The syntax of the name, the choice of an address and the treatment of headers,
+// redirects and HTML follow upstream (pkg/registry/core/service/proxy.go and
+// storage/storage.go). Guard decides which addresses the proxy connects to.
 package serviceproxy
 
 import (
@@ -34,8 +34,7 @@ type REST struct {
 	transport           *http.Transport
 }
 
-// NewREST returns the proxy to Services, which reads them and their Endpoints
-// from the given storage.
+// NewREST returns the proxy. It reads Services and Endpoints from the given storage.
 func NewREST(services, endpoints rest.Getter, guard *Guard) *REST {
 	return &REST{services: services, endpoints: endpoints, guard: guard, transport: newTransport()}
 }
@@ -54,18 +53,17 @@ func (*REST) ConnectMethods() []string {
 	}
 }
 
-// NewConnectOptions implements rest.Connecter: the rest of the request's path
-// is the option named path.
+// NewConnectOptions implements rest.Connecter. The rest of the request's path becomes
+// the option named path.
 func (*REST) NewConnectOptions() (runtime.Object, bool, string) {
 	return &corev1.ServiceProxyOptions{}, true, "path"
 }
 
-// Connect implements rest.Connecter. It fails with the status error that
-// upstream answers with.
+// Connect implements rest.Connecter. Its errors are upstream's status errors.
 func (r *REST) Connect(ctx context.Context, id string, options runtime.Object, responder rest.Responder) (http.Handler, error) {
 	proxyOptions, ok := options.(*corev1.ServiceProxyOptions)
 	if !ok {
-		return nil, fmt.Errorf("%T are not the options of a proxied request", options)
+		return nil, fmt.Errorf("not ServiceProxyOptions: %T", options)
 	}
 	location, err := r.locate(ctx, id)
 	if err != nil {
@@ -75,7 +73,7 @@ func (r *REST) Connect(ctx context.Context, id string, options runtime.Object, r
 	return proxy.NewUpgradeAwareHandler(location, r.transport, true, false, proxy.NewErrorResponder(responder)), nil
 }
 
-// locate finds the address to go on to.
+// locate returns the URL of the chosen endpoint.
 func (r *REST) locate(ctx context.Context, id string) (*url.URL, error) {
 	target, err := parseTarget(id)
 	if err != nil {

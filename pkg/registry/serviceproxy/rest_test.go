@@ -18,7 +18,7 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// getter has one object, whatever it is asked for.
+// getter returns the same object for every name.
 type getter struct{ runtime.Object }
 
 func (g getter) Get(context.Context, string, *metav1.GetOptions) (runtime.Object, error) {
@@ -30,9 +30,9 @@ type responder struct{ t *testing.T }
 func (r responder) Object(int, runtime.Object) { r.t.Error("the proxy answers with an object") }
 func (r responder) Error(err error)            { r.t.Errorf("the proxy answers with an error: %v", err) }
 
-// TestConnect dials the very addresses that Pods vouch for, in the form that
-// was checked. The connections end at a backend on loopback, where there is no
-// network of Pods.
+// TestConnect wants the transport to dial the addresses of Pods in the form that was
+// checked. The connections end at a backend on loopback, because there is no Pod
+// network.
 func TestConnect(t *testing.T) {
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		fmt.Fprint(w, req.URL.RequestURI())

@@ -86,7 +86,7 @@ func TestCandidates(t *testing.T) {
 		}
 	}
 	for range candidates(subsets, "web", func(int) int { return 0 }) {
-		break // it must bear being left
+		break // the iterator must allow an early exit
 	}
 	for range candidates(nil, "web", func(int) int { t.Error("asked for one of none"); return 0 }) {
 		t.Error("a candidate of nothing")

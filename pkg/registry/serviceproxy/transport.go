@@ -18,10 +18,9 @@ const (
 	keepAlive   = 30 * time.Second
 )
 
-// newTransport goes to addresses as they were checked: it asks no resolver for
-// the address of a name, and no proxy of the environment stands between.
-// Backends are known by their address and no certificate names those, so, as
-// upstream, any certificate will do.
+// newTransport returns a transport that connects to the checked addresses only: it
+// resolves no names, and ignores the proxy of the environment. As in upstream, it
+// accepts any certificate, because certificates do not name the addresses of backends.
 func newTransport() *http.Transport {
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}
 	return utilnet.SetTransportDefaults(&http.Transport{
