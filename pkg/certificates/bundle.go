@@ -12,11 +12,11 @@ import (
 	"k8s.io/client-go/util/keyutil"
 )
 
-// Bundle are the authorities that are trusted, oldest first. One without a key
-// signs no more.
+// Bundle holds the trusted authorities, oldest first. An authority without a key no
+// longer signs.
 type Bundle []Pair
 
-// Certs are the certificates of the authorities, as PEM: what clients are given.
+// Certs returns the authorities' certificates as PEM, for clients.
 func (b Bundle) Certs() []byte {
 	certs := make([]*x509.Certificate, len(b))
 	for i, authority := range b {
@@ -25,7 +25,7 @@ func (b Bundle) Certs() []byte {
 	return EncodeCerts(certs...)
 }
 
-// Keys are the keys of those that may sign, as PEM.
+// Keys returns the keys of the authorities that may sign, as PEM.
 func (b Bundle) Keys() ([]byte, error) {
 	var encoded []byte
 	for _, authority := range b {
@@ -41,8 +41,8 @@ func (b Bundle) Keys() ([]byte, error) {
 	return encoded, nil
 }
 
-// ParseBundle reads what Certs and Keys wrote. A key that is no authority's is
-// an error.
+// ParseBundle decodes what Certs and Keys returned. It returns ErrMismatch if a key
+// belongs to none of the authorities.
 func ParseBundle(certs, keys []byte) (Bundle, error) {
 	b, err := ParseCerts(certs)
 	if err != nil {
@@ -53,7 +53,7 @@ func ParseBundle(certs, keys []byte) (Bundle, error) {
 		return nil, err
 	}
 	for _, key := range signers {
-		i := slices.IndexFunc(b, func(p Pair) bool { return belong(p.Cert, key) })
+		i := slices.IndexFunc(b, func(p Pair) bool { return matches(p.Cert, key) })
 		if i < 0 {
 			return nil, ErrMismatch
 		}
@@ -62,7 +62,7 @@ func ParseBundle(certs, keys []byte) (Bundle, error) {
 	return b, nil
 }
 
-// ParseCerts reads what Certs wrote: nobody in the bundle signs.
+// ParseCerts decodes what Certs returned. The authorities have no keys.
 func ParseCerts(certs []byte) (Bundle, error) {
 	parsed, err := certutil.ParseCertsPEM(certs)
 	if err != nil {
@@ -93,12 +93,12 @@ func parseKeys(data []byte) ([]crypto.Signer, error) {
 	return keys, nil
 }
 
-// Contains says whether an authority is in the bundle.
+// Contains reports whether an authority is in the bundle.
 func (b Bundle) Contains(authority *x509.Certificate) bool {
 	return slices.ContainsFunc(b, func(p Pair) bool { return p.Cert.Equal(authority) })
 }
 
-// With is the bundle and those of another that it hasn't.
+// With returns the union of two bundles.
 func (b Bundle) With(others Bundle) Bundle {
 	all := slices.Clone(b)
 	for _, authority := range others {
@@ -110,7 +110,7 @@ func (b Bundle) With(others Bundle) Bundle {
 	return all
 }
 
-// Issuer is the authority that has signed a certificate, nil if none has.
+// Issuer returns the authority that signed a certificate, or nil if none did.
 func (b Bundle) Issuer(cert *x509.Certificate) *x509.Certificate {
 	for _, authority := range b {
 		if cert.CheckSignatureFrom(authority.Cert) == nil {

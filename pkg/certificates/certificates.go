@@ -1,17 +1,18 @@
-// Package certificates makes certificate authorities and certificates in memory,
-// and decides when which of them is due for renewal. It is pure: no client, no
-// file, and whoever calls says what time it is.
+// Package certificates creates certificate authorities and certificates in memory,
+// and decides when to renew them. It is pure: it uses no client and no file, and the
+// caller passes in the time.
 //
-// A Policy has the rules of renewal. They hold wherever certificates are kept:
+// A Policy holds the rules of renewal, which are the same wherever certificates are
+// stored:
 //
-//   - A certificate is made anew when a third of its lifetime is left.
-//   - So is an authority. The new one is published first: it is put beside the
-//     old one into the bundle that clients trust. It signs only once it has been
-//     there for long enough, and the old one's key is thrown away then.
-//   - An authority leaves the bundle when it has expired. It signs nothing that
-//     outlives it, so nothing that was good until then needs it.
+//   - A certificate is renewed when a third of its lifetime is left.
+//   - So is an authority. The new authority is published first: it is added to the
+//     bundle that clients trust, beside the old one. It signs only after it has been
+//     published for long enough. Then the old authority's key is deleted.
+//   - An authority is removed from the bundle when it has expired. It signs nothing
+//     that outlives it, so no valid certificate needs it any more.
 //
-// No state is kept beside the certificates: when one was made is in it.
+// The certificates are the only state: each contains the time of its creation.
 package certificates
 
 import (
@@ -33,19 +34,20 @@ import (
 	"k8s.io/client-go/util/keyutil"
 )
 
-// backdate allows for clocks that run behind.
+// backdate is subtracted from the start of a certificate's validity, for clocks that
+// run behind.
 const backdate = 5 * time.Minute
 
-// ErrMismatch is the error of a certificate and a key that don't belong together.
-var ErrMismatch = errors.New("the certificate is not the key's")
+// ErrMismatch means that a certificate and a key don't belong together.
+var ErrMismatch = errors.New("the certificate doesn't match the key")
 
-// Pair is a certificate with its key. The key is nil where it isn't known.
+// Pair is a certificate with its key. The key is nil if it isn't known.
 type Pair struct {
 	Cert *x509.Certificate
 	Key  crypto.Signer
 }
 
-// NewAuthority makes an authority that signs itself.
+// NewAuthority returns a new self-signed authority.
 func NewAuthority(name string, now time.Time, lifetime time.Duration) (Pair, error) {
 	template := x509.Certificate{
 		Subject:               pkix.Name{CommonName: name},
@@ -62,8 +64,8 @@ func NewAuthority(name string, now time.Time, lifetime time.Duration) (Pair, err
 	return sign(template, key, Pair{&template, key})
 }
 
-// Issue makes a certificate that the authority signs. The template has the
-// subject, names and usages. It doesn't outlive the authority.
+// Issue returns a new certificate that the authority signs. The template has its
+// subject, names and usages. The certificate expires no later than the authority.
 func (p Pair) Issue(template x509.Certificate, now time.Time, lifetime time.Duration) (Pair, error) {
 	template.NotBefore, template.NotAfter = now.Add(-backdate), now.Add(lifetime)
 	if template.NotAfter.After(p.Cert.NotAfter) {
@@ -91,8 +93,8 @@ func sign(template x509.Certificate, key crypto.Signer, authority Pair) (Pair, e
 	return Pair{cert, key}, err
 }
 
-// Covers says whether a certificate is good for all that is asked of it: names,
-// addresses and usages. It may be good for more.
+// Covers reports whether a certificate has all the names, addresses and usages that
+// are wanted. It may have more.
 func Covers(cert, wanted *x509.Certificate) bool {
 	for _, ip := range wanted.IPAddresses {
 		if !slices.ContainsFunc(cert.IPAddresses, ip.Equal) {
@@ -112,7 +114,7 @@ func Covers(cert, wanted *x509.Certificate) bool {
 	return true
 }
 
-// SetHosts makes hosts, which are IP addresses or names, those of a template.
+// SetHosts sets the hosts of a template, which are IP addresses or names.
 func SetHosts(template *x509.Certificate, hosts ...string) {
 	template.IPAddresses, template.DNSNames = nil, nil
 	for _, host := range hosts {
@@ -124,7 +126,7 @@ func SetHosts(template *x509.Certificate, hosts ...string) {
 	}
 }
 
-// EncodeCerts writes certificates as PEM, one after the other.
+// EncodeCerts encodes certificates as PEM, one after the other.
 func EncodeCerts(certs ...*x509.Certificate) []byte {
 	var encoded []byte
 	for _, cert := range certs {
@@ -133,14 +135,14 @@ func EncodeCerts(certs ...*x509.Certificate) []byte {
 	return encoded
 }
 
-// Encode writes a certificate and its key as PEM.
+// Encode encodes a certificate and its key as PEM.
 func (p Pair) Encode() (cert, key []byte, err error) {
 	key, err = keyutil.MarshalPrivateKeyToPEM(p.Key)
 	return EncodeCerts(p.Cert), key, err
 }
 
-// Parse reads what Encode wrote. Of several certificates the first is the
-// key's. The error is ErrMismatch if it isn't.
+// Parse decodes what Encode returned. If there are several certificates, the key
+// must belong to the first, otherwise Parse returns ErrMismatch.
 func Parse(cert, key []byte) (Pair, error) {
 	certs, err := certutil.ParseCertsPEM(cert)
 	if err != nil {
@@ -150,7 +152,7 @@ func Parse(cert, key []byte) (Pair, error) {
 	if err != nil {
 		return Pair{}, err
 	}
-	if !belong(certs[0], signer) {
+	if !matches(certs[0], signer) {
 		return Pair{}, ErrMismatch
 	}
 	return Pair{certs[0], signer}, nil
@@ -168,7 +170,7 @@ func parseKey(data []byte) (crypto.Signer, error) {
 	return signer, nil
 }
 
-func belong(cert *x509.Certificate, key crypto.Signer) bool {
+func matches(cert *x509.Certificate, key crypto.Signer) bool {
 	public, ok := cert.PublicKey.(interface{ Equal(crypto.PublicKey) bool })
 	return ok && public.Equal(key.Public())
 }

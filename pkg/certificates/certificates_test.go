@@ -27,8 +27,8 @@ func TestPairAsText(t *testing.T) {
 		t.Errorf("another key: %v", err)
 	}
 	for want, pair := range map[string][2][]byte{
-		"certificate: ": {[]byte("rubbish"), key},
-		"key: ":         {cert, []byte("rubbish")},
+		"certificate: ": {[]byte("garbage"), key},
+		"key: ":         {cert, []byte("garbage")},
 	} {
 		if _, err := Parse(pair[0], pair[1]); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
@@ -57,12 +57,12 @@ func TestBundleAsText(t *testing.T) {
 		certs, keys []byte
 		want        string
 	}{
-		"no certificate":       {nil, keys, "certificate: "},
-		"rubbish":              {[]byte("rubbish"), keys, "certificate: "},
-		"not an authority":     {EncodeCerts(leaf.Cert), keys, "is not an authority's"},
-		"no key":               {mixed, nil, "key: there is none"},
-		"keys that are spoilt": {mixed, []byte("-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n"), "key: "},
-		"another's key":        {EncodeCerts(b[1].Cert), keys, ErrMismatch.Error()},
+		"no certificate":   {nil, keys, "certificate: "},
+		"garbage":          {[]byte("garbage"), keys, "certificate: "},
+		"not an authority": {EncodeCerts(leaf.Cert), keys, "is not an authority's"},
+		"no key":           {mixed, nil, "key: there is none"},
+		"invalid keys":     {mixed, []byte("-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n"), "key: "},
+		"another's key":    {EncodeCerts(b[1].Cert), keys, ErrMismatch.Error()},
 	} {
 		if _, err := ParseBundle(test.certs, test.keys); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got %v, want %q", name, err, test.want)

@@ -59,22 +59,22 @@ func TestAuthorities(t *testing.T) {
 		published      Published
 		want, signer   string
 	}{
-		"nothing yet":                          {nil, nil, Assumed, "0", "0"},
-		"one":                                  {[]int{0}, nil, Assumed, "0", "0"},
+		"nothing yet":                          {nil, nil, AssumePublished, "0", "0"},
+		"one":                                  {[]int{0}, nil, AssumePublished, "0", "0"},
 		"one that nobody knows":                {[]int{0}, nil, unpublished, "0", "0"},
-		"two thirds, nearly":                   {[]int{199}, nil, Assumed, "199", "199"},
-		"two thirds":                           {[]int{200}, nil, Assumed, "200 0", "200"},
-		"a new one just made":                  {[]int{200, 0}, nil, Assumed, "200 0", "200"},
-		"a new one of yesterday":               {[]int{201, 1}, nil, Assumed, "201 1", "201"},
-		"a new one published for long enough":  {[]int{202, 2}, nil, Assumed, "(202) 2", "2"},
+		"two thirds, nearly":                   {[]int{199}, nil, AssumePublished, "199", "199"},
+		"two thirds":                           {[]int{200}, nil, AssumePublished, "200 0", "200"},
+		"a new one just made":                  {[]int{200, 0}, nil, AssumePublished, "200 0", "200"},
+		"a new one of yesterday":               {[]int{201, 1}, nil, AssumePublished, "201 1", "201"},
+		"a new one published for long enough":  {[]int{202, 2}, nil, AssumePublished, "(202) 2", "2"},
 		"a new one that was not published":     {[]int{250, 50}, nil, unpublished, "250 50", "250"},
-		"the old one expires":                  {[]int{100}, []int{300}, Assumed, "(300) 100", "100"},
-		"the old one has expired":              {[]int{101}, []int{301}, Assumed, "101", "101"},
+		"the old one expires":                  {[]int{100}, []int{300}, AssumePublished, "(300) 100", "100"},
+		"the old one has expired":              {[]int{101}, []int{301}, AssumePublished, "101", "101"},
 		"expired before another was published": {[]int{301, 101}, nil, unpublished, "101", "101"},
-		"all have expired":                     {[]int{400}, []int{500}, Assumed, "0", "0"},
-		"no key is left":                       {nil, []int{100}, Assumed, "(100) 0", "0"},
-		"somebody's own, without a key":        {[]int{10}, []int{5}, Assumed, "10 (5)", "10"},
-		"three":                                {[]int{210, 9, 5}, nil, Assumed, "(210) (9) 5", "5"},
+		"all have expired":                     {[]int{400}, []int{500}, AssumePublished, "0", "0"},
+		"no key is left":                       {nil, []int{100}, AssumePublished, "(100) 0", "0"},
+		"somebody's own, without a key":        {[]int{10}, []int{5}, AssumePublished, "10 (5)", "10"},
+		"three":                                {[]int{210, 9, 5}, nil, AssumePublished, "(210) (9) 5", "5"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -100,7 +100,7 @@ func TestAuthorities(t *testing.T) {
 			if !slices.Equal(b, given) {
 				t.Error("the given bundle was changed")
 			}
-			// What has been done isn't due again.
+			// Nothing is due a second time.
 			again, more, err := policy.Authorities(next, "ca", now, test.published)
 			if err != nil || len(more) > 0 || !slices.Equal(again, next) {
 				t.Errorf("once more: %q, %v", more, err)
@@ -139,9 +139,9 @@ func TestDue(t *testing.T) {
 	}
 }
 
-// TestYears lives through five years, some hours at a time, and checks at each
-// moment that what was handed out at any time before is still trusted as long as
-// it is good, and that nothing is signed that isn't known to everybody.
+// TestYears simulates five years in steps of some hours. At each step it checks that
+// every certificate issued so far is trusted until it expires, and that only
+// published authorities sign.
 func TestYears(t *testing.T) {
 	t.Parallel()
 	var b Bundle
@@ -150,7 +150,7 @@ func TestYears(t *testing.T) {
 	signers := map[string]time.Time{}
 	made := 0
 	for now := epoch; now.Before(epoch.Add(5 * 365 * day)); now = now.Add(11 * time.Hour) {
-		next, _, err := policy.Authorities(b, "ca", now, Assumed)
+		next, _, err := policy.Authorities(b, "ca", now, AssumePublished)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -161,7 +161,7 @@ func TestYears(t *testing.T) {
 		}
 		b = next
 		if policy.Due(current, b, wanted, now) != "" {
-			signer := policy.Signer(b, now, Assumed)
+			signer := policy.Signer(b, now, AssumePublished)
 			if age := now.Sub(signers[signer.Cert.SerialNumber.String()]); made > 0 && age < policy.Publish {
 				t.Fatalf("%s: signed by an authority %v after it was made", now, age)
 			}
@@ -183,7 +183,7 @@ func TestYears(t *testing.T) {
 			t.Fatalf("%s: %d certificates are good, %d authorities are trusted", now, len(handedOut), len(b))
 		}
 	}
-	// 20 and 200 days: when two thirds are over.
+	// Two thirds of the lifetimes are 20 and 200 days.
 	if days := 5 * 365; made < days/21 || made > days/20+2 || len(signers) < days/201 || len(signers) > days/200+2 {
 		t.Errorf("%d certificates and %d authorities were made", made, len(signers))
 	}

@@ -82,7 +82,7 @@ func TestUserAddFlags(t *testing.T) {
 		{[]string{"ann", "--validity=0s"}, "--validity: 0s must be more than nothing"},
 		{[]string{"ann", "--server=http://x"}, `--server: "http://x" is not a URL like https://192.0.2.7:6443`},
 		{[]string{"ann", "--data-dir=/missing"},
-			"/missing is not the data directory of a server without a cluster, or it has not been started yet: "},
+			"/missing is not the data directory of a standalone server, or the server has not been started yet: "},
 	} {
 		_, err := runUser(t, append([]string{"add"}, test.args...)...)
 		expectError(t, err, test.want)

@@ -1,11 +1,11 @@
-// Package datadir keeps the certificates that a server makes for itself: a
-// certificate authority, its own serving certificate and, where there is no
-// cluster to say who may do what, the administrator's client certificate with a
-// kubeconfig that uses it. Those of other users are made on demand and not kept.
+// Package datadir stores the certificates that a server creates for itself: a
+// certificate authority, its serving certificate and, on a standalone server, the
+// administrator's client certificate and kubeconfig. Certificates of other users are
+// created on demand and not stored.
 //
-// Everything is in one directory and found again at the next start. What has
-// expired, is about to, or no longer fits is made anew; the authority is not,
-// since clients trust it.
+// Everything is in one directory and reused at the next start. Certificates that
+// have expired, expire soon or lack a host are renewed. The authority is not
+// renewed, because clients trust it.
 package datadir
 
 import (
@@ -29,35 +29,36 @@ import (
 const (
 	authorityLifetime = 10 * 365 * 24 * time.Hour
 	lifetime          = 365 * 24 * time.Hour
-	// renewBefore is when a certificate is made anew at a start.
+	// renewBefore is how long before its expiry a certificate is renewed at a start.
 	renewBefore = 30 * 24 * time.Hour
 
 	admin           = "portolan-admin"
 	adminKubeconfig = "admin.kubeconfig"
 )
 
-// Files are the files of a directory.
+// Files holds the names of the files in a directory.
 type Files struct {
 	CACert                  string
 	ServingCert, ServingKey string
-	// Kubeconfig is the administrator's. It is empty where there is none.
+	// Kubeconfig is the administrator's. It is empty if there is none.
 	Kubeconfig string
-	// Moved are the kubeconfigs of users that led to where the server was before,
-	// and that lead to it again.
+	// Moved lists the users' kubeconfigs that were updated because the server's URL
+	// has changed.
 	Moved []string
 }
 
-// Server describes who is served.
+// Server describes the server that the certificates are for.
 type Server struct {
-	// URL that the kubeconfig points to.
+	// URL is the server's URL in the kubeconfig.
 	URL string
-	// IPs and Names that the serving certificate is for.
+	// IPs and Names are the hosts in the serving certificate.
 	IPs   []net.IP
 	Names []string
 }
 
-// Ensure makes what is missing in a directory and says where everything is.
-// Keys and the kubeconfig are readable by their owner only.
+// Ensure creates the missing files in a directory, renews certificates that are due,
+// and returns the names of the files. Only the owner can read the keys and the
+// kubeconfig. Ensure fails if the authority has expired or its key is missing.
 func Ensure(dir string, server Server, now time.Time) (Files, error) {
 	files, ca, err := ensureServing(dir, server, now)
 	if err != nil {
@@ -72,14 +73,14 @@ func Ensure(dir string, server Server, now time.Time) (Files, error) {
 	files.Kubeconfig = filepath.Join(dir, adminKubeconfig)
 	before, err := serverURL(dir)
 	if err == nil && before != server.URL {
-		if files.Moved, err = moveUsers(dir, before, server.URL); err != nil {
+		if files.Moved, err = moveKubeconfigs(dir, before, server.URL); err != nil {
 			return Files{}, err
 		}
 	}
 	return files, writeKubeconfig(files, cert, key, server.URL)
 }
 
-// EnsureServing is Ensure without the administrator.
+// EnsureServing does what Ensure does, without the administrator's files.
 func EnsureServing(dir string, server Server, now time.Time) (Files, error) {
 	files, _, err := ensureServing(dir, server, now)
 	return files, err
@@ -112,13 +113,14 @@ func ensureServing(dir string, server Server, now time.Time) (Files, certificate
 	return files, ca, nil
 }
 
-// authorityFiles are those of a directory's authority.
+// authorityFiles returns the names of the authority's files in a directory.
 func authorityFiles(dir string) (cert, key string) {
 	return filepath.Join(dir, "pki", "ca.crt"), filepath.Join(dir, "pki", "ca.key")
 }
 
 func expiredError(certFile string) error {
-	return fmt.Errorf("the certificate authority in %s has expired: remove %s to have everything made anew", certFile, filepath.Dir(certFile))
+	return fmt.Errorf("the certificate authority in %s has expired: remove %s to have all certificates created again", certFile,
+		filepath.Dir(certFile))
 }
 
 func ensureAuthority(certFile, keyFile string, now time.Time) (certificates.Pair, error) {
@@ -131,7 +133,8 @@ func ensureAuthority(certFile, keyFile string, now time.Time) (certificates.Pair
 	case !errors.Is(err, fs.ErrNotExist):
 		return authority, err
 	case exists(certFile):
-		// Clients trust it: a key that is missing must not replace it.
+		// Clients trust this authority. It must not be replaced because its key is
+		// missing.
 		return authority, fmt.Errorf("the certificate authority in %s has no key: %w", certFile, err)
 	}
 	if authority, err = certificates.NewAuthority("portolan-ca", now, authorityLifetime); err != nil {
@@ -145,23 +148,22 @@ func exists(file string) bool {
 	return err == nil
 }
 
-// ensureSigned makes a certificate unless there is one that will do.
+// ensureSigned issues a certificate unless the stored one can still be used.
 func ensureSigned(authority certificates.Pair, certFile, keyFile string, template x509.Certificate, now time.Time) error {
 	current, err := load(certFile, keyFile)
 	if err == nil && current.Cert.CheckSignatureFrom(authority.Cert) == nil &&
 		now.Add(renewBefore).Before(current.Cert.NotAfter) && certificates.Covers(current.Cert, &template) {
 		return nil
 	}
-	// The two files can't be written at once: a stop in between leaves a pair
-	// that doesn't match.
+	// The two files are not written atomically: a crash in between leaves a mismatch.
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, certificates.ErrMismatch) {
 		return err
 	}
-	made, err := authority.Issue(template, now, lifetime)
+	issued, err := authority.Issue(template, now, lifetime)
 	if err != nil {
 		return err
 	}
-	return store(certFile, keyFile, made)
+	return store(certFile, keyFile, issued)
 }
 
 func load(certFile, keyFile string) (certificates.Pair, error) {
@@ -191,7 +193,7 @@ func store(certFile, keyFile string, pair certificates.Pair) error {
 	return write(certFile, cert, 0o644)
 }
 
-// write makes a file appear whole or not at all, whenever the process ends.
+// write writes a file atomically.
 func write(file string, data []byte, mode os.FileMode) (err error) {
 	temporary, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*")
 	if err != nil {
@@ -228,8 +230,8 @@ func writeKubeconfig(files Files, certFile, keyFile, url string) error {
 	return write(files.Kubeconfig, data, 0o600)
 }
 
-// kubeconfig is one that holds all it needs, so that it can be taken elsewhere.
-// The certificates and the key are PEM.
+// kubeconfig returns a kubeconfig that refers to no other file, so that it can be
+// moved. The certificates and the key are PEM.
 func kubeconfig(user, url string, authority, cert, key []byte) ([]byte, error) {
 	const name = "portolan"
 	config := clientcmdapi.NewConfig()

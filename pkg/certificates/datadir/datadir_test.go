@@ -30,7 +30,7 @@ func ensure(t *testing.T, dir string, server Server, now time.Time) Files {
 	return files
 }
 
-// contents are the files of a directory by name.
+// contents returns the contents of the files in a directory by name.
 func contents(t *testing.T, dir string) map[string][]byte {
 	t.Helper()
 	read := map[string][]byte{}
@@ -45,7 +45,7 @@ func contents(t *testing.T, dir string) map[string][]byte {
 	return read
 }
 
-// checkChanged says which files are expected to have been made anew.
+// checkChanged expects exactly the given files to have changed.
 func checkChanged(t *testing.T, before, after map[string][]byte, want ...string) {
 	t.Helper()
 	for name := range before {
@@ -54,12 +54,12 @@ func checkChanged(t *testing.T, before, after map[string][]byte, want ...string)
 			wanted = wanted || strings.HasPrefix(name, prefix)
 		}
 		if changed := !bytes.Equal(before[name], after[name]); changed != wanted {
-			t.Errorf("%s: made anew %v, want %v", name, changed, wanted)
+			t.Errorf("%s: changed %v, want %v", name, changed, wanted)
 		}
 	}
 }
 
-func TestMadeOnceAndFoundAgain(t *testing.T) {
+func TestFilesAreReused(t *testing.T) {
 	dir, now := filepath.Join(t.TempDir(), "new"), time.Now()
 	first := ensure(t, dir, localhost, now)
 	before := contents(t, dir)
@@ -91,14 +91,14 @@ func TestNoAdministrator(t *testing.T) {
 			t.Errorf("%s is there: %v", name, err)
 		}
 	}
-	// The authority stays when the server is run without a cluster.
+	// A standalone server uses the same authority.
 	before, err := os.ReadFile(files.CACert)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ensure(t, dir, localhost, time.Now())
 	if after := contents(t, dir)["pki/ca.crt"]; !bytes.Equal(before, after) {
-		t.Error("the authority was made anew")
+		t.Error("the authority was replaced")
 	}
 }
 
@@ -130,7 +130,7 @@ func TestRenewal(t *testing.T) {
 	}
 }
 
-func TestLeavesOfAnotherAuthority(t *testing.T) {
+func TestCertificatesOfAnotherAuthority(t *testing.T) {
 	dir, now := t.TempDir(), time.Now()
 	ensure(t, dir, localhost, now)
 	before := contents(t, dir)
@@ -143,26 +143,26 @@ func TestLeavesOfAnotherAuthority(t *testing.T) {
 	checkChanged(t, before, contents(t, dir), "pki/", "admin.kubeconfig")
 }
 
-func TestRefuses(t *testing.T) {
+func TestEnsureErrors(t *testing.T) {
 	now := time.Now()
 	for name, test := range map[string]struct {
-		spoil func(dir string) error
-		later time.Duration
-		want  string
+		damage func(dir string) error
+		later  time.Duration
+		want   string
 	}{
 		"an expired authority": {func(string) error { return nil }, authorityLifetime + time.Hour, "has expired: remove"},
-		"a spoilt authority": {
+		"an invalid authority": {
 			func(dir string) error { return os.WriteFile(filepath.Join(dir, "pki/ca.crt"), []byte("x"), 0o600) }, 0, "ca.crt",
 		},
-		"a spoilt key": {
+		"an invalid key": {
 			func(dir string) error { return os.WriteFile(filepath.Join(dir, "pki/serving.key"), []byte("x"), 0o600) }, 0, "serving.key",
 		},
-		"an authority whose key is kept elsewhere": {func(dir string) error { return os.Remove(filepath.Join(dir, "pki/ca.key")) }, 0, "ca.key"},
+		"an authority without its key": {func(dir string) error { return os.Remove(filepath.Join(dir, "pki/ca.key")) }, 0, "ca.key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			ensure(t, dir, localhost, now)
-			if err := test.spoil(dir); err != nil {
+			if err := test.damage(dir); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := Ensure(dir, localhost, now.Add(test.later)); err == nil || !strings.Contains(err.Error(), test.want) {
@@ -214,7 +214,7 @@ func TestKubeconfigWorks(t *testing.T) {
 	server.StartTLS()
 	defer server.Close()
 
-	// It is complete in itself: it can be moved.
+	// The kubeconfig is self-contained: it can be moved.
 	elsewhere := filepath.Join(t.TempDir(), "kubeconfig")
 	if err := os.Rename(files.Kubeconfig, elsewhere); err != nil {
 		t.Fatal(err)
@@ -244,7 +244,7 @@ func TestKubeconfigWorks(t *testing.T) {
 	}
 }
 
-func TestPairThatDoesNotMatchIsMadeAnew(t *testing.T) {
+func TestMismatchedPairIsReplaced(t *testing.T) {
 	dir, now := t.TempDir(), time.Now()
 	files := ensure(t, dir, localhost, now)
 	before := contents(t, dir)

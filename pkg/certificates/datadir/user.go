@@ -21,32 +21,32 @@ import (
 	"github.com/portolan-dev/portolan/pkg/certificates"
 )
 
-// maxName is for how long a common name or an organization may be (RFC 5280,
-// appendix A.1, ub-common-name and ub-organization-name), in characters.
+// maxName is the longest common name or organization, in characters (RFC 5280,
+// appendix A.1, ub-common-name and ub-organization-name).
 const maxName = 64
 
-// User is somebody whom a client certificate names, as k8s.io/apiserver reads
-// it: the common name is the user, the organizations are the groups.
+// User is the subject of a client certificate. As in k8s.io/apiserver, the common
+// name is the user and the organizations are the groups.
 type User struct {
 	Name   string
 	Groups []string
 }
 
-// Validate says everything that is wrong with the names.
+// Validate returns all errors in the names.
 func (u User) Validate() error {
 	var errs []error
 	check := func(what, name string, reserved ...string) {
 		if problem := nameProblem(name); problem != "" {
 			errs = append(errs, fmt.Errorf("%s %q: %s", what, name, problem))
 		} else if slices.Contains(reserved, name) {
-			errs = append(errs, fmt.Errorf("%s %q: the server says itself who that is", what, name))
+			errs = append(errs, fmt.Errorf("%s %q: it is reserved, only the server assigns it", what, name))
 		}
 	}
 	check("user", u.Name, user.Anonymous)
 	for i, group := range u.Groups {
 		check("group", group, user.AllAuthenticated, user.AllUnauthenticated)
 		if slices.Contains(u.Groups[:i], group) {
-			errs = append(errs, fmt.Errorf("group %q: it is named twice", group))
+			errs = append(errs, fmt.Errorf("group %q: it is given twice", group))
 		}
 	}
 	return errors.Join(errs...)
@@ -57,20 +57,20 @@ func nameProblem(name string) string {
 	case name == "":
 		return "it must not be empty"
 	case !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsGraphic(r) }):
-		return "it has characters that can't be seen"
+		return "it has invalid or invisible characters"
 	case strings.TrimSpace(name) != name:
 		return "it begins or ends with a space"
 	case utf8.RuneCountInString(name) > maxName:
-		return fmt.Sprintf("it is longer than the %d characters that a certificate has for it", maxName)
+		return fmt.Sprintf("it is longer than the %d characters that a certificate allows", maxName)
 	}
 	return ""
 }
 
-// AddUser makes a client certificate that the authority of a directory signs,
-// and writes it to a new file as a kubeconfig that holds all it needs, readable
-// by its owner only. The server is that of the administrator's kubeconfig unless
-// a URL is given. It says when the certificate expires, which is never later than
-// its authority does. An existing file is an error, and stays.
+// AddUser issues a client certificate, signed by the authority of a directory, and
+// writes it to a new file as a self-contained kubeconfig that only its owner can
+// read. If url is empty, the kubeconfig has the server URL of the administrator's.
+// AddUser returns when the certificate expires, which is no later than the authority
+// does. It fails if the file exists.
 func AddUser(dir, file, url string, u User, now time.Time, lifetime time.Duration) (expires time.Time, err error) {
 	if err := u.Validate(); err != nil {
 		return expires, err
@@ -88,11 +88,11 @@ func AddUser(dir, file, url string, u User, now time.Time, lifetime time.Duratio
 	if now.After(authority.Cert.NotAfter) {
 		return expires, expiredError(certFile)
 	}
-	made, err := authority.Issue(clientTemplate(u), now, lifetime)
+	issued, err := authority.Issue(clientTemplate(u), now, lifetime)
 	if err != nil {
 		return expires, err
 	}
-	cert, key, err := made.Encode()
+	cert, key, err := issued.Encode()
 	if err != nil {
 		return expires, err
 	}
@@ -100,7 +100,7 @@ func AddUser(dir, file, url string, u User, now time.Time, lifetime time.Duratio
 	if err != nil {
 		return expires, err
 	}
-	return made.Cert.NotAfter, writeNew(file, data)
+	return issued.Cert.NotAfter, writeNew(file, data)
 }
 
 func clientTemplate(u User) x509.Certificate {
@@ -110,29 +110,29 @@ func clientTemplate(u User) x509.Certificate {
 	}
 }
 
-// serverURL is where the administrator's kubeconfig leads to. It is there only if
-// a server has run without a cluster: another doesn't know the users of its own
-// authority.
+// serverURL returns the server URL in the administrator's kubeconfig. Only a
+// standalone server writes that file, and only such a server accepts users of its
+// own authority.
 func serverURL(dir string) (string, error) {
 	file := filepath.Join(dir, adminKubeconfig)
 	config, err := clientcmd.LoadFromFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("%s is not the data directory of a server without a cluster, or it has not been started yet: %w", dir, err)
+		return "", fmt.Errorf("%s is not the data directory of a standalone server, or the server has not been started yet: %w", dir, err)
 	}
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", file, err)
 	}
 	context := config.Contexts[config.CurrentContext]
 	if context == nil || config.Clusters[context.Cluster] == nil {
-		return "", fmt.Errorf("%s doesn't say where the server is", file)
+		return "", fmt.Errorf("%s has no URL of the server", file)
 	}
 	return config.Clusters[context.Cluster].Server, nil
 }
 
-// moveUsers has the kubeconfigs of users in a directory lead to the server after it
-// has moved. Those that were made for another URL are left alone, and so are files
+// moveKubeconfigs changes the server URL in the users' kubeconfigs in a directory
+// after the server has moved. It leaves kubeconfigs with another URL alone, and files
 // that can't be read.
-func moveUsers(dir, from, to string) (moved []string, err error) {
+func moveKubeconfigs(dir, from, to string) (moved []string, err error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.kubeconfig"))
 	if err != nil {
 		return nil, err
@@ -168,7 +168,7 @@ func moveUsers(dir, from, to string) (moved []string, err error) {
 	return moved, nil
 }
 
-// writeNew writes a file that must not be there.
+// writeNew writes a file, and fails if it exists.
 func writeNew(file string, data []byte) (err error) {
 	opened, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {

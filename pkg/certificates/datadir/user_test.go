@@ -25,13 +25,13 @@ func TestUserNames(t *testing.T) {
 		{User{Name: long, Groups: []string{long}}, ""},
 		{User{}, `user "": it must not be empty`},
 		{User{Name: " ann"}, `user " ann": it begins or ends with a space`},
-		{User{Name: "a\nb"}, `user "a\nb": it has characters that can't be seen`},
-		{User{Name: "a\xff"}, `user "a\xff": it has characters that can't be seen`},
+		{User{Name: "a\nb"}, `user "a\nb": it has invalid or invisible characters`},
+		{User{Name: "a\xff"}, `user "a\xff": it has invalid or invisible characters`},
 		{User{Name: long + "x"}, "it is longer than the 64 characters"},
-		{User{Name: "system:anonymous"}, `user "system:anonymous": the server says itself who that is`},
+		{User{Name: "system:anonymous"}, `user "system:anonymous": it is reserved, only the server assigns it`},
 		{User{Name: "ann", Groups: []string{"a", ""}}, `group "": it must not be empty`},
-		{User{Name: "ann", Groups: []string{"system:authenticated"}}, `group "system:authenticated": the server says itself who that is`},
-		{User{Name: "ann", Groups: []string{"a", "b", "a"}}, `group "a": it is named twice`},
+		{User{Name: "ann", Groups: []string{"system:authenticated"}}, `group "system:authenticated": it is reserved, only the server assigns it`},
+		{User{Name: "ann", Groups: []string{"a", "b", "a"}}, `group "a": it is given twice`},
 	} {
 		err := test.user.Validate()
 		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
@@ -67,7 +67,7 @@ func TestAddUser(t *testing.T) {
 				t.Fatal(err)
 			}
 			if config.Host != test.wantURL {
-				t.Errorf("it leads to %s, want %s", config.Host, test.wantURL)
+				t.Errorf("its server is %s, want %s", config.Host, test.wantURL)
 			}
 			checkUser(t, files, config.CertData, ann)
 			info, err := os.Stat(file)
@@ -96,23 +96,23 @@ func checkUser(t *testing.T, files Files, cert []byte, want User) {
 		t.Error(err)
 	}
 	if subject := certs[0].Subject; subject.CommonName != want.Name || !slices.Equal(subject.Organization, want.Groups) {
-		t.Errorf("it is that of %v, want %v", subject, want)
+		t.Errorf("its subject is %v, want %v", subject, want)
 	}
 }
 
-func TestAddUserRefuses(t *testing.T) {
+func TestAddUserErrors(t *testing.T) {
 	now := time.Now()
 	ann := User{Name: "ann"}
 	for name, test := range map[string]struct {
-		user  User
-		spoil func(dir string) error
-		later time.Duration
-		want  string
+		user   User
+		damage func(dir string) error
+		later  time.Duration
+		want   string
 	}{
 		"a bad name":        {User{}, nil, 0, "must not be empty"},
-		"no data directory": {ann, os.RemoveAll, 0, "is not the data directory of a server without a cluster, or it has not been started yet"},
+		"no data directory": {ann, os.RemoveAll, 0, "is not the data directory of a standalone server, or the server has not been started yet"},
 		"no server in it": {ann, func(dir string) error { return os.WriteFile(filepath.Join(dir, adminKubeconfig), nil, 0o600) }, 0,
-			"doesn't say where the server is"},
+			"has no URL of the server"},
 		"no key":               {ann, func(dir string) error { return os.Remove(filepath.Join(dir, "pki/ca.key")) }, 0, "ca.key"},
 		"an expired authority": {ann, nil, authorityLifetime + time.Hour, "has expired: remove"},
 		"an existing file": {
@@ -122,8 +122,8 @@ func TestAddUserRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			ensure(t, dir, localhost, now)
-			if test.spoil != nil {
-				if err := test.spoil(dir); err != nil {
+			if test.damage != nil {
+				if err := test.damage(dir); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -139,8 +139,8 @@ func TestAddUserRefuses(t *testing.T) {
 	}
 }
 
-// TestMovedServer has a user's kubeconfig survive that the server moves to another
-// port, unless it was made for a URL of its own.
+// TestMovedServer moves the server to another port. Users' kubeconfigs must have the
+// new URL, except those that were created for another URL.
 func TestMovedServer(t *testing.T) {
 	dir, now := t.TempDir(), time.Now()
 	ensure(t, dir, localhost, now)
@@ -167,7 +167,7 @@ func TestMovedServer(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := config.Clusters["portolan"].Server; got != want {
-			t.Errorf("%s is led to %s, want %s", name, got, want)
+			t.Errorf("%s has the server %s, want %s", name, got, want)
 		}
 		if name == "ann" && len(config.AuthInfos["ann"].ClientKeyData) == 0 {
 			t.Error("the key is gone")

@@ -18,8 +18,8 @@ import (
 	"github.com/portolan-dev/portolan/pkg/certificates"
 )
 
-// The Secrets. Each has ca.crt; the authority's has its key as ca.key, the
-// others have tls.crt and tls.key.
+// The names of the Secrets. Each Secret has ca.crt. The authority's has its key as
+// ca.key; the others have tls.crt and tls.key.
 const (
 	AuthoritySecret = "portolan-etcd-ca"
 	ServerSecret    = "portolan-etcd-server"
@@ -35,37 +35,35 @@ const (
 	authorityKeysKey = "ca.key"
 
 	year = 365 * 24 * time.Hour
-	// attempts is how often it begins anew because somebody else has written.
+	// attempts is how often Ensure tries if its writes conflict with others.
 	attempts = 5
 )
 
-// DefaultPolicy is the package comment's.
+// DefaultPolicy is the policy that the package comment describes.
 var DefaultPolicy = certificates.Policy{Authority: 10 * year, Certificate: year, Publish: year}
 
-// Config says what to make, and where.
+// Config configures Ensure.
 type Config struct {
 	Client kubernetes.Interface
-	// Namespace is where etcd is and where the Secrets are.
+	// Namespace is the namespace of etcd and of the Secrets.
 	Namespace string
-	// ClusterDomain is what the names of the cluster end in, such as
-	// cluster.local.
+	// ClusterDomain is the cluster's DNS domain, such as cluster.local.
 	ClusterDomain string
-	// Hosts are names and IP addresses of members besides those they have in the
-	// cluster.
+	// Hosts are additional names and IP addresses of the members.
 	Hosts  []string
 	Policy certificates.Policy
 	Now    func() time.Time
-	// Progress is told, a line each, what was made and what was left.
+	// Progress receives one line for each Secret.
 	Progress io.Writer
 }
 
-// leaf is one of the Secrets with a certificate.
+// leaf is a Secret with a certificate that is not an authority's.
 type leaf struct {
 	secret   string
 	template x509.Certificate
 }
 
-// leaves are the certificates that are wanted.
+// leaves returns the certificates that the authority signs.
 func (c Config) leaves() []leaf {
 	both := []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	member := x509.Certificate{Subject: pkix.Name{CommonName: service}, ExtKeyUsage: both}
@@ -75,13 +73,13 @@ func (c Config) leaves() []leaf {
 		inNamespace + ".svc." + c.ClusterDomain, "*." + inNamespace + ".svc." + c.ClusterDomain,
 		"localhost", "127.0.0.1", "::1",
 	}, c.Hosts...)...)
-	// A client's has no names, which somebody could take for a member's.
+	// The client certificate has no hosts, so it can't be used as a member's.
 	client := x509.Certificate{Subject: pkix.Name{CommonName: "portolan"}, ExtKeyUsage: both[1:]}
 	return []leaf{{ServerSecret, member}, {PeerSecret, member}, {ClientSecret, client}}
 }
 
-// Ensure makes what is missing and renews what is due. An error that a Secret
-// can't be used leaves that as it is.
+// Ensure creates missing Secrets and renews those that are due. It fails if a Secret
+// has invalid contents or belongs to cert-manager, and doesn't change that Secret.
 func Ensure(ctx context.Context, config Config) error {
 	var err error
 	for range attempts {
@@ -104,7 +102,7 @@ func (c Config) ensure(ctx context.Context) error {
 		}
 		for annotation := range secret.Annotations {
 			if strings.HasPrefix(annotation, "cert-manager.io/") {
-				return fmt.Errorf("secret %s/%s is cert-manager's, which renews it", c.Namespace, name)
+				return fmt.Errorf("secret %s/%s belongs to cert-manager, which renews it", c.Namespace, name)
 			}
 		}
 		secrets[name] = secret
@@ -122,15 +120,16 @@ func (c Config) ensure(ctx context.Context) error {
 	return nil
 }
 
-// ensureAuthorities writes the authorities before anything is signed by them.
+// ensureAuthorities renews the authorities and stores them before they sign
+// anything.
 func (c Config) ensureAuthorities(ctx context.Context, secrets map[string]*corev1.Secret) (certificates.Bundle, error) {
 	current, err := c.authorities(secrets)
 	if err != nil {
 		return nil, err
 	}
-	next, changes, err := c.Policy.Authorities(current, service+"-ca", c.Now(), certificates.Assumed)
+	next, changes, err := c.Policy.Authorities(current, service+"-ca", c.Now(), certificates.AssumePublished)
 	if err != nil || len(changes) == 0 {
-		c.tell(AuthoritySecret, "left as it is", err)
+		c.report(AuthoritySecret, "left as it is", err)
 		return next, err
 	}
 	keys, err := next.Keys()
@@ -139,13 +138,12 @@ func (c Config) ensureAuthorities(ctx context.Context, secrets map[string]*corev
 	}
 	data := map[string][]byte{authoritiesKey: next.Certs(), authorityKeysKey: keys}
 	err = c.write(ctx, secrets[AuthoritySecret], AuthoritySecret, corev1.SecretTypeOpaque, data)
-	c.tell(AuthoritySecret, strings.Join(changes, "; "), err)
+	c.report(AuthoritySecret, strings.Join(changes, "; "), err)
 	return next, err
 }
 
-// authorities are those that are trusted. Where their Secret is gone, whoever
-// was trusted by the others is so until he expires: members that run know nobody
-// else.
+// authorities returns the trusted authorities. If their Secret is gone, it returns
+// those in the ca.crt of the other Secrets, because running members trust no others.
 func (c Config) authorities(secrets map[string]*corev1.Secret) (certificates.Bundle, error) {
 	if secret := secrets[AuthoritySecret]; secret != nil {
 		authorities, err := certificates.ParseBundle(secret.Data[authoritiesKey], secret.Data[authorityKeysKey])
@@ -177,21 +175,22 @@ func (c Config) ensureLeaf(ctx context.Context, secret *corev1.Secret, leaf leaf
 	}
 	now := c.Now()
 	due := c.Policy.Due(current, authorities, &leaf.template, now)
-	did := "made anew, since " + due
+	done := "renewed because " + due
 	switch {
 	case secret == nil:
-		did = "made"
+		done = "created"
 	case due != "":
 	case !bytes.Equal(secret.Data[authoritiesKey], authorities.Certs()):
-		did = "given the authorities as they are now"
+		done = "ca.crt updated"
 	default:
-		c.tell(leaf.secret, "left as it is, good until "+current.Cert.NotAfter.Format(time.RFC3339), nil)
+		c.report(leaf.secret, "left as it is, valid until "+current.Cert.NotAfter.Format(time.RFC3339), nil)
 		return nil
 	}
 	next := current
 	if due != "" {
 		var err error
-		if next, err = c.Policy.Signer(authorities, now, certificates.Assumed).Issue(leaf.template, now, c.Policy.Certificate); err != nil {
+		signer := c.Policy.Signer(authorities, now, certificates.AssumePublished)
+		if next, err = signer.Issue(leaf.template, now, c.Policy.Certificate); err != nil {
 			return err
 		}
 	}
@@ -201,11 +200,12 @@ func (c Config) ensureLeaf(ctx context.Context, secret *corev1.Secret, leaf leaf
 	}
 	data := map[string][]byte{authoritiesKey: authorities.Certs(), corev1.TLSCertKey: cert, corev1.TLSPrivateKeyKey: key}
 	err = c.write(ctx, secret, leaf.secret, corev1.SecretTypeTLS, data)
-	c.tell(leaf.secret, did+", good until "+next.Cert.NotAfter.Format(time.RFC3339), err)
+	c.report(leaf.secret, done+", valid until "+next.Cert.NotAfter.Format(time.RFC3339), err)
 	return err
 }
 
-// write writes a Secret: a new one, or one that is as it was read.
+// write creates a Secret if read is nil. Otherwise it updates read, which fails if
+// the Secret has changed since.
 func (c Config) write(ctx context.Context, read *corev1.Secret, name string, kind corev1.SecretType, data map[string][]byte) error {
 	secrets := c.Client.CoreV1().Secrets(c.Namespace)
 	if read == nil {
@@ -224,23 +224,26 @@ func (c Config) write(ctx context.Context, read *corev1.Secret, name string, kin
 	return err
 }
 
-// remind says by when whom to restart, while an authority waits to sign.
+// remind prints until when to restart etcd and Portolan, if a new authority doesn't
+// sign yet.
 func (c Config) remind(authorities certificates.Bundle) {
 	if len(authorities) == 1 {
 		return
 	}
 	newest := authorities[len(authorities)-1].Cert
 	if signs := c.Policy.SignsFrom(newest); c.Now().Before(signs) {
-		fmt.Fprintf(c.Progress, "Restart etcd and Portolan, one Pod after the other, before %s: ca.crt has a new authority, which signs from then on.\n", signs.Format(time.DateOnly))
+		fmt.Fprintf(c.Progress, "Restart etcd and Portolan, one Pod after the other, before %s: ca.crt has a new authority, which signs from then on.\n",
+			signs.Format(time.DateOnly))
 	}
 }
 
-func (c Config) tell(secret, did string, err error) {
+// report prints what was done with a Secret, unless it failed.
+func (c Config) report(secret, done string, err error) {
 	if err == nil {
-		fmt.Fprintf(c.Progress, "secret %s/%s: %s\n", c.Namespace, secret, did)
+		fmt.Fprintf(c.Progress, "secret %s/%s: %s\n", c.Namespace, secret, done)
 	}
 }
 
 func (c Config) unusable(secret string, err error) error {
-	return fmt.Errorf("secret %s/%s can't be used: delete it to have it made anew: %w", c.Namespace, secret, err)
+	return fmt.Errorf("secret %s/%s can't be used: delete it to have it created again: %w", c.Namespace, secret, err)
 }

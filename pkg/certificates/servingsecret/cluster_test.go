@@ -31,22 +31,22 @@ const (
 )
 
 var (
-	epoch = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
-	brief = certificates.Policy{Authority: 90 * day, Certificate: 9 * day, Publish: 2 * day}
+	epoch       = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	shortPolicy = certificates.Policy{Authority: 90 * day, Certificate: 9 * day, Publish: 2 * day}
 )
 
-// cluster is what a Keeper sees of a cluster: two objects, and an API server
-// that refuses writes of an old resource version. It is the transport of its
-// clients, so that a test can do things between the requests of a Keeper.
+// cluster is a fake cluster with two objects and an API server that rejects writes
+// with an old resource version. It is the transport of a Keeper's clients, so that a
+// test can act between the Keeper's requests.
 type cluster struct {
 	t *testing.T
-	// secret and apiService are nil where there is none.
+	// secret and apiService are nil if there is none.
 	secret     *corev1.Secret
 	apiService *unstructured.Unstructured
 	version    int
 	requests   []string
-	// before is called before each request is answered, after once it was. A
-	// status is an answer that takes the place of the request's own.
+	// before is called before each request is answered, and after when it was. If
+	// before returns a status, that is the answer.
 	before func(*http.Request) (status int)
 	after  func()
 }
@@ -78,7 +78,7 @@ func (c *cluster) caBundle() []byte {
 	if c.apiService == nil {
 		return nil
 	}
-	return read(c.apiService, namespace, service).caBundle
+	return parseRegistration(c.apiService, namespace, service).caBundle
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -165,7 +165,7 @@ func (c *cluster) answerAPIService(method string, data []byte, next string) (int
 	return 200, changed
 }
 
-// writes are the requests since the last call that were none to read.
+// writes returns the requests since the last call, without those that only read.
 func (c *cluster) writes() []string {
 	made := slices.DeleteFunc(c.requests, func(r string) bool { return strings.HasPrefix(r, "GET ") })
 	c.requests = nil

@@ -24,31 +24,30 @@ import (
 )
 
 const (
-	// startTimeout is for how long New waits for what may yet come: an API
-	// server that is away, RBAC that is being installed.
+	// startTimeout is how long New waits while the API server is down or RBAC is
+	// being installed.
 	startTimeout = time.Minute
 	startRetry   = time.Second
-	// syncTimeout is for how long a sync waits for the cluster.
+	// syncTimeout is how long a sync waits for the cluster.
 	syncTimeout = 30 * time.Second
-	// attempts is how often a sync begins anew because somebody else has
-	// written.
+	// attempts is how often a sync is tried if its writes conflict with others.
 	attempts = 5
 )
 
-// Config says what to keep, and where.
+// Config configures a Keeper.
 type Config struct {
 	Client  kubernetes.Interface
 	Dynamic dynamic.Interface
-	// Namespace and Name are the Secret's.
+	// Namespace and Name identify the Secret.
 	Namespace, Name string
-	// Service is the Service that the certificate is for, in the Secret's
-	// namespace.
+	// Service is the name of the Service that the certificate is for. It is in the
+	// Secret's namespace.
 	Service string
 	Policy  certificates.Policy
 	Clock   clock.WithTicker
 }
 
-// NewConfig is the configuration for a cluster.
+// NewConfig returns the configuration for a cluster.
 func NewConfig(cluster *rest.Config, namespace, name, service string) (Config, error) {
 	client, err := kubernetes.NewForConfig(cluster)
 	if err != nil {
@@ -62,20 +61,21 @@ func NewConfig(cluster *rest.Config, namespace, name, service string) (Config, e
 	}, err
 }
 
-// Keeper keeps the certificate of one replica current. It is what the server
-// gets its certificate from, and which it runs.
+// Keeper keeps the certificate of one replica up to date. The server runs it and gets
+// its certificate from it.
 type Keeper struct {
 	config Config
-	// kick has an element when there is something to look at.
-	kick chan struct{}
-	// current is what is served.
+	// changed has an element after the Secret or the APIService has changed.
+	changed chan struct{}
+	// current is the certificate that is served.
 	current atomic.Pointer[served]
 
 	mu sync.Mutex
-	// held is the last good material, for when the Secret is gone.
-	held      material
-	remark    string
-	listeners []dynamiccertificates.Listener
+	// held is the last valid material, in case the Secret is deleted.
+	held material
+	// loggedReason is the last skipReason that was logged.
+	loggedReason string
+	listeners    []dynamiccertificates.Listener
 }
 
 type served struct {
@@ -88,13 +88,13 @@ var (
 	_ dynamiccertificates.ControllerRunner       = &Keeper{}
 )
 
-// New makes a keeper that has a certificate. Where the cluster doesn't answer it
-// tries for a minute. A Secret that can't be used is an error at once.
+// New returns a Keeper that has a certificate. If the cluster doesn't answer, it
+// retries for a minute. If the Secret's contents are invalid, it fails at once.
 func New(ctx context.Context, config Config) (*Keeper, error) {
-	k := &Keeper{config: config, kick: make(chan struct{}, 1)}
+	k := &Keeper{config: config, changed: make(chan struct{}, 1)}
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, startRetry, startTimeout, true, func(ctx context.Context) (bool, error) {
-		if last = k.RunOnce(ctx); errors.Is(last, errRubbish) {
+		if last = k.RunOnce(ctx); errors.Is(last, errInvalidSecret) {
 			return false, last
 		}
 		if k.current.Load() != nil {
@@ -118,7 +118,7 @@ func (k *Keeper) CurrentCertKeyContent() ([]byte, []byte) {
 	return current.cert, current.key
 }
 
-// Authority is the one that has signed what is served.
+// Authority returns the authority that signed the certificate being served.
 func (k *Keeper) Authority() *x509.Certificate { return k.current.Load().authority }
 
 // AddListener implements dynamiccertificates.Notifier.
@@ -128,8 +128,9 @@ func (k *Keeper) AddListener(listener dynamiccertificates.Listener) {
 	k.listeners = append(k.listeners, listener)
 }
 
-// RunOnce implements dynamiccertificates.ControllerRunner: it brings Secret,
-// APIService and what is served in line. If it fails, what was served still is.
+// RunOnce implements dynamiccertificates.ControllerRunner. It updates the Secret, the
+// APIService and the certificate that is served. If it fails, the previous
+// certificate is still served.
 func (k *Keeper) RunOnce(ctx context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -144,11 +145,11 @@ func (k *Keeper) RunOnce(ctx context.Context) error {
 	return err
 }
 
-// sync does what the package comment says. The APIService is read first.
+// sync does the four steps in the package comment. It must read the APIService first.
 func (k *Keeper) sync(ctx context.Context) error {
 	config := k.config
-	apiService := register(ctx, config.Dynamic, config.Namespace, config.Service)
-	k.tell(ctx, apiService)
+	apiService := readRegistration(ctx, config.Dynamic, config.Namespace, config.Service)
+	k.logSkipReason(ctx, apiService.skipReason)
 	secret, err := config.Client.CoreV1().Secrets(config.Namespace).Get(ctx, config.Name, metav1.GetOptions{})
 	var stored material
 	switch {
@@ -194,7 +195,8 @@ func (k *Keeper) sync(ctx context.Context) error {
 	return nil
 }
 
-// write writes the Secret: a new one, or one that is as it was read.
+// write creates the Secret if read is nil. Otherwise it updates read, which fails if
+// the Secret has changed since.
 func (k *Keeper) write(ctx context.Context, read *corev1.Secret, data map[string][]byte) error {
 	secrets := k.config.Client.CoreV1().Secrets(k.config.Namespace)
 	if read == nil {
@@ -213,7 +215,7 @@ func (k *Keeper) write(ctx context.Context, read *corev1.Secret, data map[string
 	return err
 }
 
-// serve presents the material's certificate from the next handshake on.
+// serve makes the server use the material's certificate from the next handshake on.
 func (k *Keeper) serve(m material, data map[string][]byte) {
 	k.held = m
 	next := &served{data[corev1.TLSCertKey], data[corev1.TLSPrivateKeyKey], m.authorities.Issuer(m.serving.Cert)}
@@ -225,17 +227,18 @@ func (k *Keeper) serve(m material, data map[string][]byte) {
 	}
 }
 
-// tell logs why the APIService is left alone, once.
-func (k *Keeper) tell(ctx context.Context, apiService registration) {
-	if remark := apiService.notOurs; remark != k.remark {
-		k.remark = remark
-		level := 0
-		if remark == none {
-			level = 2
-		}
-		if remark != "" {
-			klog.FromContext(ctx).V(level).Info("Leaving the APIService's caBundle alone", "apiService", apiServiceName, "reason", remark)
-		}
+// logSkipReason logs, once, why the APIService isn't written.
+func (k *Keeper) logSkipReason(ctx context.Context, reason string) {
+	if reason == k.loggedReason {
+		return
+	}
+	k.loggedReason = reason
+	level := 0
+	if reason == noAPIService {
+		level = 2
+	}
+	if reason != "" {
+		klog.FromContext(ctx).V(level).Info("Not writing the APIService's caBundle", "apiService", apiServiceName, "reason", reason)
 	}
 }
 

@@ -22,7 +22,7 @@ import (
 
 func start(t *testing.T, c *cluster) *Keeper {
 	t.Helper()
-	k, err := New(t.Context(), c.config(brief, testingclock.NewFakeClock(epoch)))
+	k, err := New(t.Context(), c.config(shortPolicy, testingclock.NewFakeClock(epoch)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,8 +80,7 @@ func TestShared(t *testing.T) {
 	}
 }
 
-// TestRaces has another replica do the whole thing just before a write of the
-// first.
+// TestRaces runs a whole sync of another replica just before a write of the first.
 func TestRaces(t *testing.T) {
 	t.Parallel()
 	for name, method := range map[string]string{"create": http.MethodPost, "update": http.MethodPut, "publish": http.MethodPatch} {
@@ -96,14 +95,14 @@ func TestRaces(t *testing.T) {
 			var other *Keeper
 			c.before = func(req *http.Request) int {
 				if req.Method == method && other == nil {
-					other = &Keeper{config: c.config(brief, clock)}
+					other = &Keeper{config: c.config(shortPolicy, clock)}
 					if err := other.RunOnce(t.Context()); err != nil {
 						t.Error(err)
 					}
 				}
 				return 0
 			}
-			k, err := New(t.Context(), c.config(brief, clock))
+			k, err := New(t.Context(), c.config(shortPolicy, clock))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -117,12 +116,12 @@ func TestRaces(t *testing.T) {
 	}
 }
 
-func TestDeletedSecretIsMadeAgain(t *testing.T) {
+func TestDeletedSecretIsCreatedAgain(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	k := start(t, c)
-	var told counter
-	k.AddListener(&told)
+	var notified counter
+	k.AddListener(&notified)
 	before, data := serves(k), c.secret.Data
 	c.writes()
 	c.secret = nil
@@ -130,11 +129,11 @@ func TestDeletedSecretIsMadeAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	expectWrites(t, c, created)
-	if serves(k) != before || told != 0 || !maps.EqualFunc(c.secret.Data, data, bytes.Equal) {
-		t.Error("it was not made of what was in memory")
+	if serves(k) != before || notified != 0 || !maps.EqualFunc(c.secret.Data, data, bytes.Equal) {
+		t.Error("it was not created from memory")
 	}
 
-	// One with nothing in it is the same as none, but for somebody who starts.
+	// A Secret without contents counts as deleted.
 	for _, value := range [][]byte{nil, {}} {
 		c.secret = &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: secret, ResourceVersion: "7"}, Type: corev1.SecretTypeTLS,
 			Data: map[string][]byte{"tls.crt": value, "tls.key": value}}
@@ -142,21 +141,21 @@ func TestDeletedSecretIsMadeAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		expectWrites(t, c, updated)
-		if serves(k) != before || told != 0 {
-			t.Error("it was not filled with what was in memory")
+		if serves(k) != before || notified != 0 {
+			t.Error("it was not filled from memory")
 		}
 	}
 }
 
-func TestListenersHearOfNewCertificates(t *testing.T) {
+func TestListenersAreNotified(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	k := start(t, c)
-	var told counter
-	k.AddListener(&told)
+	var notified counter
+	k.AddListener(&notified)
 	before := serves(k)
 	clock := testingclock.NewFakeClock(epoch.Add(7 * day))
-	other, err := New(t.Context(), c.config(brief, clock))
+	other, err := New(t.Context(), c.config(shortPolicy, clock))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,12 +164,12 @@ func TestListenersHearOfNewCertificates(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if serves(k) == before || serves(k) != serves(other) || told != 1 {
-		t.Errorf("told %d times", told)
+	if serves(k) == before || serves(k) != serves(other) || notified != 1 {
+		t.Errorf("notified %d times", notified)
 	}
 }
 
-func TestRubbish(t *testing.T) {
+func TestInvalidSecret(t *testing.T) {
 	t.Parallel()
 	good := newCluster(t)
 	start(t, good)
@@ -185,10 +184,10 @@ func TestRubbish(t *testing.T) {
 		"not PEM":                 {map[string][]byte{"tls.crt": []byte("x")}, "tls.crt and tls.key: certificate: "},
 		"no key":                  {map[string][]byte{"tls.key": nil}, "tls.crt and tls.key: key: "},
 		"another's key": {
-			map[string][]byte{"tls.key": stranger.secret.Data["tls.key"]}, "tls.crt and tls.key: the certificate is not the key's",
+			map[string][]byte{"tls.key": stranger.secret.Data["tls.key"]}, "tls.crt and tls.key: the certificate doesn't match the key",
 		},
 		"another authority's key": {
-			map[string][]byte{"ca.key": stranger.secret.Data["ca.key"]}, "ca.crt and ca.key: the certificate is not the key's",
+			map[string][]byte{"ca.key": stranger.secret.Data["ca.key"]}, "ca.crt and ca.key: the certificate doesn't match the key",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -200,17 +199,17 @@ func TestRubbish(t *testing.T) {
 			c.secret = intact.DeepCopy()
 			maps.Copy(c.secret.Data, test.change)
 
-			_, err := New(t.Context(), c.config(brief, testingclock.NewFakeClock(epoch)))
+			_, err := New(t.Context(), c.config(shortPolicy, testingclock.NewFakeClock(epoch)))
 			if err == nil || !strings.Contains(err.Error(), "secret portolan/portolan-serving: ") || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("at the start: %v, want %q", err, test.want)
 			}
-			if err := running.RunOnce(t.Context()); !errors.Is(err, errRubbish) || serves(running) != before {
+			if err := running.RunOnce(t.Context()); !errors.Is(err, errInvalidSecret) || serves(running) != before {
 				t.Errorf("while running: %v", err)
 			}
 			expectWrites(t, c)
 			c.secret = intact
 			if err := running.RunOnce(t.Context()); err != nil {
-				t.Errorf("when it is whole again: %v", err)
+				t.Errorf("when it is valid again: %v", err)
 			}
 		})
 	}
@@ -237,7 +236,7 @@ func TestAPIService(t *testing.T) {
 		"unverified": {set(true, "spec", "insecureSkipTLSVerify"), "it sets insecureSkipTLSVerify", nil},
 		"cert-manager": {set("portolan/x", "metadata", "annotations", "cert-manager.io/inject-ca-from"),
 			"its annotation cert-manager.io/inject-ca-from leaves it to cert-manager", nil},
-		"another's own": {set("elsewhere", "spec", "service", "namespace"), "its Service is elsewhere/portolan and not portolan/portolan", nil},
+		"another's own": {set("elsewhere", "spec", "service", "namespace"), "its Service is elsewhere/portolan, not portolan/portolan", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -256,29 +255,29 @@ func TestAPIService(t *testing.T) {
 					expectWrites(t, c)
 				}
 			}
-			if k.remark != test.want {
-				t.Errorf("left alone because %q, want %q", k.remark, test.want)
+			if k.loggedReason != test.want {
+				t.Errorf("not written because %q, want %q", k.loggedReason, test.want)
 			}
 			if want := c.secret.Data["ca.crt"]; test.want == "" && !bytes.Equal(c.caBundle(), want) ||
 				test.want != "" && !bytes.Equal(c.caBundle(), before) {
 				t.Errorf("the caBundle is\n%s\nthe Secret's is\n%s", c.caBundle(), want)
 			}
-			// It comes back.
+			// The APIService is as before again.
 			c.apiService = apiService("portolan", "portolan")
-			if err := k.RunOnce(t.Context()); err != nil || k.remark != "" {
-				t.Errorf("%v, left alone because %q", err, k.remark)
+			if err := k.RunOnce(t.Context()); err != nil || k.loggedReason != "" {
+				t.Errorf("%v, not written because %q", err, k.loggedReason)
 			}
 			expectWrites(t, c, published)
 		})
 	}
 }
 
-// TestUnpublishedAuthority has the APIService be read-only when an authority is
-// due: the new one has to wait for it, whatever the time.
+// TestUnpublishedAuthority makes the APIService read-only when an authority is due.
+// The new authority must not sign before it is published, however long that takes.
 func TestUnpublishedAuthority(t *testing.T) {
 	t.Parallel()
 	c, clock := newCluster(t), testingclock.NewFakeClock(epoch)
-	k, err := New(t.Context(), c.config(brief, clock))
+	k, err := New(t.Context(), c.config(shortPolicy, clock))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -312,20 +311,21 @@ func TestUnpublishedAuthority(t *testing.T) {
 	}
 }
 
-// TestNames has replicas that want different names, as while they are being
-// updated: they must not take turns.
+// TestNames runs replicas that want different names, as during an update. They must
+// not replace each other's certificates in turn.
 func TestNames(t *testing.T) {
 	t.Parallel()
-	first, changes, err := material{}.renewed(brief, template("portolan", "old"), epoch, certificates.Assumed)
+	first, changes, err := material{}.renewed(shortPolicy, template("portolan", "old"), epoch, certificates.AssumePublished)
 	if err != nil || len(changes) != 2 {
 		t.Fatalf("%q, %v", changes, err)
 	}
-	second, changes, err := first.renewed(brief, template("portolan", "new"), epoch, certificates.Assumed)
+	second, changes, err := first.renewed(shortPolicy, template("portolan", "new"), epoch, certificates.AssumePublished)
 	if err != nil || len(changes) != 1 {
 		t.Fatalf("%q, %v", changes, err)
 	}
 	for _, service := range []string{"old", "new"} {
-		if _, changes, err := second.renewed(brief, template("portolan", service), epoch, certificates.Assumed); err != nil || len(changes) > 0 {
+		_, changes, err := second.renewed(shortPolicy, template("portolan", service), epoch, certificates.AssumePublished)
+		if err != nil || len(changes) > 0 {
 			t.Errorf("%s: %q, %v", service, changes, err)
 		}
 	}
@@ -345,14 +345,14 @@ func TestStartWaitsForCluster(t *testing.T) {
 	start(t, c)
 	ctx, cancel := context.WithCancel(t.Context())
 	c.before = func(*http.Request) int { cancel(); return http.StatusForbidden }
-	if _, err := New(ctx, c.config(brief, testingclock.NewFakeClock(epoch))); err == nil ||
+	if _, err := New(ctx, c.config(shortPolicy, testingclock.NewFakeClock(epoch))); err == nil ||
 		!strings.Contains(err.Error(), "serving certificate: secret portolan/portolan-serving: ") {
 		t.Errorf("got %v", err)
 	}
 }
 
-// TestDefaultPolicy wants time for everything: what an authority signs last has
-// been renewed long before the authority expires.
+// TestDefaultPolicy expects the last certificate that an authority signs to be renewed
+// before the authority expires.
 func TestDefaultPolicy(t *testing.T) {
 	t.Parallel()
 	if p := DefaultPolicy; p.Authority/3 <= p.Publish+p.Certificate || p.Publish <= 0 {

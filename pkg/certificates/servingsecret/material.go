@@ -15,33 +15,34 @@ import (
 )
 
 const (
-	// The keys of the Secret beside those of its type.
+	// authoritiesKey and authorityKeysKey are keys of the Secret, beside tls.crt and
+	// tls.key.
 	authoritiesKey   = corev1.ServiceAccountRootCAKey
 	authorityKeysKey = "ca.key"
 
 	authorityName = "portolan-serving-ca"
 )
 
-// DefaultPolicy is what is used in a cluster. A week is for those who mount the
-// Secret's ca.crt and have to be restarted to read it again; the kubelet takes
-// minutes, kube-apiserver a moment.
+// DefaultPolicy is the policy for a cluster. It publishes an authority for a week,
+// because Pods that mount the Secret's ca.crt may have to be restarted to read it
+// again. The kubelet needs minutes, and kube-apiserver a moment.
 var DefaultPolicy = certificates.Policy{
 	Authority:   3 * 365 * 24 * time.Hour,
 	Certificate: 90 * 24 * time.Hour,
 	Publish:     7 * 24 * time.Hour,
 }
 
-// material is what the Secret holds.
+// material holds the contents of the Secret.
 type material struct {
 	authorities certificates.Bundle
 	serving     certificates.Pair
 }
 
-// errRubbish is the error of a Secret that has something in it that was not
-// written by a Keeper, or no longer is what one wrote.
-var errRubbish = errors.New("what it holds can't be used: delete it to have a new one made, or name another with --serving-secret")
+// errInvalidSecret means that no Keeper wrote the Secret's contents, or that they
+// were changed later.
+var errInvalidSecret = errors.New("what it holds can't be used: delete it to have a new one made, or name another with --serving-secret")
 
-// parse reads a Secret. One with nothing in it is the same as none.
+// parse reads a Secret. It treats a Secret without contents as missing.
 func parse(secret *corev1.Secret) (material, error) {
 	data := secret.Data
 	if !slices.ContainsFunc(slices.Collect(maps.Values(data)), func(value []byte) bool { return len(value) > 0 }) {
@@ -49,19 +50,19 @@ func parse(secret *corev1.Secret) (material, error) {
 	}
 	var m material
 	if len(data[authorityKeysKey]) == 0 {
-		return m, fmt.Errorf("%w: it has no %s, so it isn't Portolan's", errRubbish, authorityKeysKey)
+		return m, fmt.Errorf("%w: it has no %s, so it isn't Portolan's", errInvalidSecret, authorityKeysKey)
 	}
 	var err error
 	if m.authorities, err = certificates.ParseBundle(data[authoritiesKey], data[authorityKeysKey]); err != nil {
-		return material{}, fmt.Errorf("%w: %s and %s: %w", errRubbish, authoritiesKey, authorityKeysKey, err)
+		return material{}, fmt.Errorf("%w: %s and %s: %w", errInvalidSecret, authoritiesKey, authorityKeysKey, err)
 	}
 	if m.serving, err = certificates.Parse(data[corev1.TLSCertKey], data[corev1.TLSPrivateKeyKey]); err != nil {
-		return material{}, fmt.Errorf("%w: %s and %s: %w", errRubbish, corev1.TLSCertKey, corev1.TLSPrivateKeyKey, err)
+		return material{}, fmt.Errorf("%w: %s and %s: %w", errInvalidSecret, corev1.TLSCertKey, corev1.TLSPrivateKeyKey, err)
 	}
 	return m, nil
 }
 
-// data is what the Secret is to hold.
+// data returns the Secret's data.
 func (m material) data() (map[string][]byte, error) {
 	cert, key, err := m.serving.Encode()
 	if err != nil {
@@ -79,8 +80,8 @@ func (m material) data() (map[string][]byte, error) {
 	}, nil
 }
 
-// renewed is the material as it should be at a time, with a line for each change
-// that was made to it; none means that nothing is due.
+// renewed returns the material as it should be at a time, with a line of text for each
+// change. If nothing is due, there are no changes.
 func (m material) renewed(policy certificates.Policy, wanted x509.Certificate, now time.Time, published certificates.Published) (material,
 	[]string, error) {
 	next := material{serving: m.serving}
@@ -91,22 +92,22 @@ func (m material) renewed(policy certificates.Policy, wanted x509.Certificate, n
 	}
 	if due := policy.Due(m.serving, next.authorities, &wanted, now); due != "" {
 		if m.serving.Cert != nil && !certificates.Covers(m.serving.Cert, &wanted) {
-			// Replicas that don't agree on the names, as during an update, would
-			// make it anew in turns.
-			wanted = both(wanted, m.serving.Cert)
+			// Replicas that want different names, as during an update, would otherwise
+			// replace each other's certificates in turn.
+			wanted = withHosts(wanted, m.serving.Cert)
 		}
 		signer := policy.Signer(next.authorities, now, published)
 		if next.serving, err = signer.Issue(wanted, now, policy.Certificate); err != nil {
 			return m, nil, err
 		}
-		changes = append(changes, fmt.Sprintf("the serving certificate has been made anew (%s), good until %s", due,
+		changes = append(changes, fmt.Sprintf("serving certificate issued because %s, valid until %s", due,
 			next.serving.Cert.NotAfter.Format(time.RFC3339)))
 	}
 	return next, changes, nil
 }
 
-// both has the names of both certificates.
-func both(wanted x509.Certificate, current *x509.Certificate) x509.Certificate {
+// withHosts adds the hosts of the current certificate to the wanted one.
+func withHosts(wanted x509.Certificate, current *x509.Certificate) x509.Certificate {
 	var hosts []string
 	for _, cert := range []*x509.Certificate{&wanted, current} {
 		hosts = append(hosts, cert.DNSNames...)
@@ -119,8 +120,8 @@ func both(wanted x509.Certificate, current *x509.Certificate) x509.Certificate {
 	return wanted
 }
 
-// template is the serving certificate of a Service. The aggregation layer asks
-// for <service>.<namespace>.svc.
+// template returns the serving certificate of a Service. The aggregation layer
+// verifies the name <service>.<namespace>.svc.
 func template(namespace, service string) x509.Certificate {
 	t := x509.Certificate{
 		Subject:     pkix.Name{CommonName: service + "." + namespace + ".svc"},

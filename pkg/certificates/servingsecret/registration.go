@@ -22,41 +22,40 @@ import (
 
 var apiServices = schema.GroupVersionResource{Group: "apiregistration.k8s.io", Version: "v1", Resource: "apiservices"}
 
-// apiServiceName is the APIService of the group.
+// apiServiceName is the name of the group's APIService.
 const apiServiceName = "v1." + v1.GroupName
 
-// injection begins the annotations that have cert-manager write the caBundle
-// (cert-manager pkg/apis/certmanager/v1).
-const injection = "cert-manager.io/inject-"
+// injectionPrefix is the prefix of the annotations that make cert-manager write the
+// caBundle (cert-manager pkg/apis/certmanager/v1).
+const injectionPrefix = "cert-manager.io/inject-"
 
-// none is why the caBundle isn't written of an APIService that is not there. One
-// may come.
-const none = "there is none"
+// noAPIService is the skipReason if there is no APIService. It may be created later.
+const noAPIService = "there is none"
 
-// registration is what the APIService says of how its server is verified.
+// registration holds the fields of the APIService with which its server is verified.
 type registration struct {
-	// err is why it could not be read, nil if it was, or if there is none.
+	// err is the error of reading the APIService. It is nil if there is none.
 	err             error
 	resourceVersion string
 	caBundle        []byte
-	// notOurs is why the caBundle is not written, empty if it is.
-	notOurs string
+	// skipReason is why the caBundle is not written. It is empty if it is written.
+	skipReason string
 }
 
-// register reads an APIService. Failing to is not the end of anything, so the
-// error is kept.
-func register(ctx context.Context, client dynamic.Interface, namespace, service string) registration {
+// readRegistration reads the APIService. It returns errors in the registration,
+// because the caller can go on without the APIService.
+func readRegistration(ctx context.Context, client dynamic.Interface, namespace, service string) registration {
 	object, err := client.Resource(apiServices).Get(ctx, apiServiceName, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
-		return registration{notOurs: none}
+		return registration{skipReason: noAPIService}
 	case err != nil:
 		return registration{err: err}
 	}
-	return read(object, namespace, service)
+	return parseRegistration(object, namespace, service)
 }
 
-func read(object *unstructured.Unstructured, namespace, service string) registration {
+func parseRegistration(object *unstructured.Unstructured, namespace, service string) registration {
 	r := registration{resourceVersion: object.GetResourceVersion()}
 	field := func(fields ...string) string {
 		value, _, _ := unstructured.NestedString(object.Object, append([]string{"spec"}, fields...)...)
@@ -66,26 +65,26 @@ func read(object *unstructured.Unstructured, namespace, service string) registra
 		return r
 	}
 	for annotation := range object.GetAnnotations() {
-		if strings.HasPrefix(annotation, injection) {
-			r.notOurs = "its annotation " + annotation + " leaves it to cert-manager"
+		if strings.HasPrefix(annotation, injectionPrefix) {
+			r.skipReason = "its annotation " + annotation + " leaves it to cert-manager"
 		}
 	}
 	if skip, _, _ := unstructured.NestedBool(object.Object, "spec", "insecureSkipTLSVerify"); skip {
-		r.notOurs = "it sets insecureSkipTLSVerify"
+		r.skipReason = "it sets insecureSkipTLSVerify"
 	}
 	if ns, name := field("service", "namespace"), field("service", "name"); ns != namespace || name != service {
-		r.notOurs = fmt.Sprintf("its Service is %s/%s and not %s/%s", ns, name, namespace, service)
+		r.skipReason = fmt.Sprintf("its Service is %s/%s, not %s/%s", ns, name, namespace, service)
 	}
 	return r
 }
 
-// trusts says whether kube-apiserver is known to trust an authority. Where it
-// isn't for the Keeper to see to that, it is taken for granted.
+// trusts reports whether kube-apiserver is known to trust an authority. It assumes so
+// if the Keeper doesn't write the APIService.
 func (r registration) trusts(authority *x509.Certificate) bool {
 	if r.err != nil {
 		return false
 	}
-	if r.notOurs != "" {
+	if r.skipReason != "" {
 		return true
 	}
 	certs, err := certutil.ParseCertsPEM(r.caBundle)
@@ -100,10 +99,10 @@ func (r registration) trusts(authority *x509.Certificate) bool {
 	return false
 }
 
-// patch is what makes the APIService trust the authorities, nil if it does or
-// isn't to be written.
+// patch returns the patch that writes the authorities to the APIService. It returns
+// nil if the APIService has them or isn't written.
 func (r registration) patch(authorities []byte) ([]byte, error) {
-	if r.err != nil || r.notOurs != "" || bytes.Equal(r.caBundle, authorities) {
+	if r.err != nil || r.skipReason != "" || bytes.Equal(r.caBundle, authorities) {
 		return nil, r.err
 	}
 	return json.Marshal(map[string]any{
@@ -112,8 +111,8 @@ func (r registration) patch(authorities []byte) ([]byte, error) {
 	})
 }
 
-// publish writes authorities to the APIService unless it has them. The error is
-// a Conflict if it was changed since it was read.
+// publish writes authorities to the APIService unless it has them. It returns a
+// Conflict if the APIService has changed since it was read.
 func (r registration) publish(ctx context.Context, client dynamic.Interface, authorities []byte) (written bool, err error) {
 	patch, err := r.patch(authorities)
 	if patch == nil || err != nil {

@@ -13,16 +13,15 @@ import (
 )
 
 const (
-	// lookEvery is how often it is looked whether something is due.
-	lookEvery = 10 * time.Minute
-	// After a failure it is looked again sooner.
+	// resyncPeriod is how often to check whether something is due.
+	resyncPeriod = 10 * time.Minute
+	// firstRetry and lastRetry are the shortest and the longest delay after a failure.
 	firstRetry, lastRetry = time.Second, time.Minute
 )
 
-// Run implements dynamiccertificates.ControllerRunner: until the context ends it
-// looks again whenever the Secret or the APIService changes, and every now and
-// then. The watches say that something has changed, and nothing else: what it is
-// now is read from the API server.
+// Run implements dynamiccertificates.ControllerRunner. Until ctx ends, it calls
+// RunOnce when the Secret or the APIService changes, and every resyncPeriod. The
+// watches only trigger RunOnce, which reads both from the API server.
 func (k *Keeper) Run(ctx context.Context, _ int) {
 	for name, informer := range map[string]cache.SharedIndexInformer{
 		"Secret": informers.NewFilteredSecretInformer(k.config.Client, k.config.Namespace, 0, nil, only(k.config.Name)),
@@ -30,46 +29,45 @@ func (k *Keeper) Run(ctx context.Context, _ int) {
 			only(apiServiceName)).Informer(),
 	} {
 		if _, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-			AddFunc:    func(any) { k.look() },
-			UpdateFunc: func(any, any) { k.look() },
-			DeleteFunc: func(any) { k.look() },
+			AddFunc:    func(any) { k.trigger() },
+			UpdateFunc: func(any, any) { k.trigger() },
+			DeleteFunc: func(any) { k.trigger() },
 		}); err != nil {
-			klog.FromContext(ctx).Error(err, "Changes are seen late", "of", name)
+			klog.FromContext(ctx).Error(err, "Can't watch, checking periodically instead", "kind", name, "period", resyncPeriod)
 			continue
 		}
 		go informer.RunWithContext(ctx)
 	}
-	ticker := k.config.Clock.NewTicker(lookEvery)
+	ticker := k.config.Clock.NewTicker(resyncPeriod)
 	defer ticker.Stop()
 	for delay := firstRetry; ; {
 		var retry <-chan time.Time
 		if err := k.RunOnce(ctx); err == nil {
 			delay = firstRetry
 		} else if ctx.Err() == nil {
-			klog.FromContext(ctx).Error(err, "The serving certificate's Secret or APIService is not as it should be; what was served still is",
-				"retryIn", delay)
+			klog.FromContext(ctx).Error(err, "Updating the serving certificate failed, still serving the previous one", "retryIn", delay)
 			retry = k.config.Clock.After(delay)
 			delay = min(2*delay, lastRetry)
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-k.kick:
+		case <-k.changed:
 		case <-ticker.C():
 		case <-retry:
 		}
 	}
 }
 
-// look has the keeper look again soon.
-func (k *Keeper) look() {
+// trigger makes Run call RunOnce soon.
+func (k *Keeper) trigger() {
 	select {
-	case k.kick <- struct{}{}:
+	case k.changed <- struct{}{}:
 	default:
 	}
 }
 
-// only selects an object by its name, which is what RBAC for that name allows.
+// only selects one object by its name, so that RBAC for that name suffices.
 func only(name string) func(*metav1.ListOptions) {
 	return func(options *metav1.ListOptions) {
 		options.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()
