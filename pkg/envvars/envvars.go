@@ -1,7 +1,6 @@
-// Package envvars says which environment variables lead a container to the
-// Services of its namespace, as a kubelet works it out when it starts one
-// (upstream's pkg/kubelet/envvars, and getServiceEnvVarMap in pkg/kubelet), and
-// writes them down. It is pure: no client, no I/O.
+// Package envvars computes and formats the environment variables that a kubelet gives
+// a container for the Services of its namespace (upstream's pkg/kubelet/envvars, and
+// getServiceEnvVarMap in pkg/kubelet). It is pure: no client, no I/O.
 package envvars
 
 import (
@@ -17,30 +16,30 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// MasterService is the Service of the namespace default that containers of all
-// namespaces are led to.
+// MasterService is the Service of the namespace default whose variables the
+// containers of all namespaces get.
 const MasterService = "kubernetes"
 
 // Variable is an environment variable.
 type Variable struct{ Name, Value string }
 
-// Of is what a container in the namespace is given, if these are the Services
-// that there are. Those of other namespaces don't count, but for the master
-// service, which one of that name in the namespace replaces; nor do those
-// without a cluster IP: headless ones, and those of type ExternalName. Of a dual
-// stack Service it is the first address.
+// Of returns the variables of a container in the namespace, given all Services. It
+// ignores Services of other namespaces, except for the master service, which a
+// Service of the same name in the namespace replaces. It also ignores Services
+// without a cluster IP: headless ones, and those of type ExternalName. For a
+// dual-stack Service it uses the first address.
 //
-// Variables are in the order of the Services' names, and each is there once.
-// Services may want the same: a-service's A_SERVICE_PORT is the URL of its first
-// port and a's the number of its own. The first one has it then, where a kubelet
-// leaves it to chance.
+// The variables are sorted by the names of the Services, and each name occurs once.
+// Two Services can define the same variable: for a-service, A_SERVICE_PORT is the URL
+// of its first port, and for a it is the number of that port. The first Service
+// wins, whereas with a kubelet either can.
 func Of(namespace string, services []v1.Service) []Variable {
 	var variables []Variable
-	taken := map[string]bool{}
+	defined := map[string]bool{}
 	for _, service := range visible(namespace, services) {
 		for _, variable := range ofService(service) {
-			if !taken[variable.Name] {
-				taken[variable.Name] = true
+			if !defined[variable.Name] {
+				defined[variable.Name] = true
 				variables = append(variables, variable)
 			}
 		}
@@ -48,7 +47,8 @@ func Of(namespace string, services []v1.Service) []Variable {
 	return variables
 }
 
-// visible are the Services that a container in the namespace is told of, by name.
+// visible returns the Services whose variables a container in the namespace gets,
+// sorted by name.
 func visible(namespace string, services []v1.Service) []*v1.Service {
 	byName := map[string]*v1.Service{}
 	for i := range services {
@@ -71,8 +71,7 @@ func visible(namespace string, services []v1.Service) []*v1.Service {
 	return all
 }
 
-// ofService is Kubernetes' own variables first, and then those that Docker's
-// links had.
+// ofService returns Kubernetes' own variables, followed by those of Docker's links.
 func ofService(service *v1.Service) []Variable {
 	prefix, ip := nameOf(service.Name), service.Spec.ClusterIP
 	own := []Variable{{prefix + "_SERVICE_HOST", ip}}
@@ -98,8 +97,8 @@ func ofService(service *v1.Service) []Variable {
 	return append(own, links...)
 }
 
-// nameOf is the name of a Service or a port as part of a variable's. One that
-// begins with a digit goes on to do so.
+// nameOf converts the name of a Service or a port for use in a variable's name. It
+// keeps a leading digit, as a kubelet does.
 func nameOf(name string) string {
 	return strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }

@@ -11,7 +11,7 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// service makes one of "namespace/name".
+// service returns the Service with the key "namespace/name".
 func service(key, ip string, ports ...corev1.ServicePort) v1.Service {
 	namespace, name, _ := strings.Cut(key, "/")
 	return v1.Service{
@@ -26,7 +26,7 @@ func named(name string, number int32, protocol corev1.Protocol) corev1.ServicePo
 	return corev1.ServicePort{Name: name, Port: number, Protocol: protocol}
 }
 
-// TestVariables is about those of a single Service. The first is the example of
+// TestVariables checks the variables of a single Service. The first is the example in
 // https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables.
 func TestVariables(t *testing.T) {
 	t.Parallel()
@@ -89,7 +89,7 @@ SIX_PORT_777_SCTP_ADDR=2001:db8::1`},
 	}
 }
 
-// TestServices is about which Services there are variables of, and their order.
+// TestServices checks which Services have variables, and their order.
 func TestServices(t *testing.T) {
 	t.Parallel()
 	master := service("default/kubernetes", "10.96.0.1", port(443))
@@ -133,8 +133,8 @@ func TestServices(t *testing.T) {
 	}
 }
 
-// TestTaken has two Services that want one variable, in any order.
-func TestTaken(t *testing.T) {
+// TestSameVariable has two Services that define one variable, in either order.
+func TestSameVariable(t *testing.T) {
 	t.Parallel()
 	services := []v1.Service{service("a/a-service", "10.0.0.2", port(81)), service("a/a", "10.0.0.1", port(80))}
 	for range 2 {

@@ -8,47 +8,47 @@ import (
 	"strings"
 )
 
-// Format is a way to write variables down.
+// Format is a text format for variables.
 type Format string
 
 const (
-	// Shell is a line for each variable that sets it in a POSIX shell and exports
-	// it. Values are quoted: nothing in them is run or expanded.
+	// Shell has a line for each variable that sets and exports it in a POSIX shell.
+	// Values are quoted, so that the shell neither runs nor expands anything in them.
 	Shell Format = "sh"
-	// Dotenv is a line NAME=value for each variable. The value is bare, as the
-	// readers of such files don't agree on quotes.
+	// Dotenv has a line NAME=value for each variable. Values are not quoted, because
+	// the readers of such files treat quotes differently.
 	Dotenv Format = "dotenv"
-	// JSON is an object with the variables' names and values.
+	// JSON is an object with the names and values of the variables.
 	JSON Format = "json"
 )
 
-// Formats are all there are.
+// Formats lists all formats.
 var Formats = []Format{Shell, Dotenv, JSON}
 
 var (
-	// identifier is a variable's name in a POSIX shell, 2.9.1 and 3.216 of its
-	// specification.
+	// identifier matches the names of variables in a POSIX shell (2.9.1 and 3.216 of
+	// its specification).
 	identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	// plain is a value that every reader of a dotenv file takes as it is.
+	// plain matches values that all readers of dotenv files read alike.
 	plain = regexp.MustCompile(`^[A-Za-z0-9_.:/\[\]-]+$`)
 )
 
-// Write writes the variables down. Left are the names of those that can't be
-// written so: a shell has no variable whose name begins with a digit, and would
-// stop there. Neither have many that read dotenv files. JSON leaves none. The
-// error says that there is no such format.
-func Write(format Format, variables []Variable) (text string, left []string, err error) {
+// Write formats the variables. It returns the names of those that the format can't
+// express as skipped: a shell fails on a name that begins with a digit, and so do
+// many readers of dotenv files. JSON skips none. Write fails if the format is
+// unknown.
+func Write(format Format, variables []Variable) (text string, skipped []string, err error) {
 	switch format {
 	case Shell:
-		text, left = lines(variables, func(v Variable) (string, bool) {
+		text, skipped = lines(variables, func(v Variable) (string, bool) {
 			return "export " + v.Name + "=" + quote(v.Value), identifier.MatchString(v.Name)
 		})
-		return text, left, nil
+		return text, skipped, nil
 	case Dotenv:
-		text, left = lines(variables, func(v Variable) (string, bool) {
+		text, skipped = lines(variables, func(v Variable) (string, bool) {
 			return v.Name + "=" + v.Value, identifier.MatchString(v.Name) && plain.MatchString(v.Value)
 		})
-		return text, left, nil
+		return text, skipped, nil
 	case JSON:
 		text, err = object(variables)
 		return text, nil, err
@@ -56,20 +56,20 @@ func Write(format Format, variables []Variable) (text string, left []string, err
 	return "", nil, fmt.Errorf("unknown format %q", format)
 }
 
-func lines(variables []Variable, line func(Variable) (text string, possible bool)) (text string, left []string) {
+func lines(variables []Variable, line func(Variable) (text string, possible bool)) (text string, skipped []string) {
 	var b strings.Builder
 	for _, variable := range variables {
 		text, possible := line(variable)
 		if !possible {
-			left = append(left, variable.Name)
+			skipped = append(skipped, variable.Name)
 			continue
 		}
 		b.WriteString(text + "\n")
 	}
-	return b.String(), left
+	return b.String(), skipped
 }
 
-// quote makes one word of a text that a shell takes literally.
+// quote quotes a text so that a shell reads it as one literal word.
 func quote(text string) string {
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }

@@ -34,9 +34,9 @@ func TestWrite(t *testing.T) {
 	}
 }
 
-// TestForeign writes what no server that holds to the rules has: the command may
-// be led to any, and what it prints is run.
-func TestForeign(t *testing.T) {
+// TestHostileVariables writes variables that no correct server has. The command can be
+// pointed at any server, and a shell runs what it prints.
+func TestHostileVariables(t *testing.T) {
 	t.Parallel()
 	values := map[string]string{
 		"QUOTE": `it's "$HOME" '$(echo run)'`, "LINES": "a\nexport B=c\n# `echo run` \\", "GLOB": "[a]* ~ ; exit 1", "EMPTY": "",

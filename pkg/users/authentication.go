@@ -25,18 +25,18 @@ import (
 )
 
 const (
-	// issuersTimeout is for how long new issuers may take to say what their keys
-	// are, and retireAfter for how long requests may still be at the authenticators
-	// of the configuration before. Both are upstream's.
+	// issuersTimeout is how long to wait for the keys of new issuers. retireAfter is
+	// how long requests may still use the authenticators of the previous
+	// configuration. Both are upstream's.
 	issuersTimeout = time.Minute
 	retireAfter    = time.Minute
 )
 
-// Authentication is an AuthenticationConfiguration at work: who the bearers of
-// JSON Web Tokens are, and where callers may leave that open.
+// Authentication authenticates the bearers of JSON Web Tokens as an
+// AuthenticationConfiguration says.
 type Authentication struct {
-	// Anonymous is nil where the configuration says nothing about it. It doesn't
-	// change with the file.
+	// Anonymous configures anonymous requests. It is nil if the configuration doesn't
+	// mention them. It doesn't change when the file does.
 	Anonymous *apiserver.AnonymousAuthConfig
 
 	current atomic.Pointer[issuers]
@@ -45,17 +45,17 @@ type Authentication struct {
 
 var _ authenticator.Token = (*Authentication)(nil)
 
-// issuers are the authenticators of one state of the configuration.
+// issuers holds the authenticators of one version of the configuration.
 type issuers struct {
 	tokens authenticator.Token
-	// healthy says whether the keys of all issuers are known.
+	// healthy returns an error until the keys of all issuers are known.
 	healthy func() error
 	cancel  context.CancelFunc
 }
 
-// NewAuthentication reads a file and follows it until the context ends. Issuers
-// needn't be reachable at first; tokens of those that are not are refused. The id
-// is the server's, in metrics.
+// NewAuthentication reads an AuthenticationConfiguration from a file and reloads it on
+// changes until ctx ends. Issuers needn't be reachable at first; their tokens are
+// rejected until they are. The id identifies the server in metrics.
 func NewAuthentication(ctx context.Context, file, id string) (*Authentication, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -73,7 +73,7 @@ func NewAuthentication(ctx context.Context, file, id string) (*Authentication, e
 	a.current.Store(first)
 	metrics.RegisterMetrics()
 	metrics.RecordAuthenticationConfigLastConfigInfo(id, string(data))
-	go followed{
+	go reloader{
 		what: "authentication configuration", file: file, apply: a.apply, id: id,
 		reloaded: metrics.RecordAuthenticationConfigAutomaticReloadSuccess,
 		failed:   metrics.RecordAuthenticationConfigAutomaticReloadFailure,
@@ -81,12 +81,13 @@ func NewAuthentication(ctx context.Context, file, id string) (*Authentication, e
 	return a, nil
 }
 
-// AuthenticateToken says whose token it is, if one of the issuers has made it.
+// AuthenticateToken implements authenticator.Token. It returns the user of a token
+// that one of the issuers has issued.
 func (a *Authentication) AuthenticateToken(ctx context.Context, token string) (*authenticator.Response, bool, error) {
 	return a.current.Load().tokens.AuthenticateToken(ctx, token)
 }
 
-// apply replaces the issuers, once the keys of all new ones are known.
+// apply replaces the issuers once the keys of all new ones are known.
 func (a *Authentication) apply(ctx context.Context, data []byte) error {
 	config, err := parseAuthentication(data)
 	if err != nil {

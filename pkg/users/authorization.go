@@ -23,11 +23,11 @@ import (
 	webhookmetrics "k8s.io/apiserver/plugin/pkg/authorizer/webhook/metrics"
 )
 
-// typeGroups is the authorizer of the two groups in a configuration, in the place
-// of upstream's RBAC and Node, which need objects that are not served here.
+// typeGroups is the type that selects NewGroups in a configuration. It replaces
+// upstream's RBAC and Node, which need objects that are not served here.
 const typeGroups apiserver.AuthorizerType = "Groups"
 
-// authorization is an AuthorizationConfiguration at work.
+// authorization authorizes requests as an AuthorizationConfiguration says.
 type authorization struct {
 	groups  authorizer.Authorizer
 	current atomic.Pointer[chain]
@@ -35,9 +35,9 @@ type authorization struct {
 
 type chain struct{ authorizer.Authorizer }
 
-// NewAuthorization asks the authorizers of an AuthorizationConfiguration one after
-// the other, until one has an opinion. It reads the file and follows it until the
-// context ends. The id is the server's, in metrics.
+// NewAuthorization returns an authorizer that asks those of an
+// AuthorizationConfiguration one after the other until one decides. It reads the file
+// and reloads it on changes until ctx ends. The id identifies the server in metrics.
 func NewAuthorization(ctx context.Context, file, id string) (authorizer.Authorizer, error) {
 	groups, err := NewGroups()
 	if err != nil {
@@ -53,7 +53,7 @@ func NewAuthorization(ctx context.Context, file, id string) (authorizer.Authoriz
 	}
 	metrics.RegisterMetrics()
 	metrics.RecordAuthorizationConfigLastConfigInfo(id, string(data))
-	go followed{
+	go reloader{
 		what: "authorization configuration", file: file, apply: a.apply, id: id,
 		reloaded: metrics.RecordAuthorizationConfigAutomaticReloadSuccess,
 		failed:   metrics.RecordAuthorizationConfigAutomaticReloadFailure,
@@ -108,7 +108,7 @@ func parseAuthorization(data []byte, compiler authorizationcel.Compiler) (*apise
 	return config, errs.ToAggregate()
 }
 
-// instruments are those of kube-apiserver, which counts no requests of webhooks.
+// instruments are kube-apiserver's, which doesn't count requests to webhooks.
 type instruments struct {
 	webhookmetrics.NoopRequestMetrics
 	webhookmetrics.WebhookMetrics
@@ -126,14 +126,14 @@ func newWebhook(configured apiserver.AuthorizerConfiguration, compiler authoriza
 	if hook.FailurePolicy == apiserver.FailurePolicyNoOpinion {
 		onError = authorizer.DecisionNoOpinion
 	}
-	allowed, refused := hook.AuthorizedTTL.Duration, hook.UnauthorizedTTL.Duration
+	authorizedTTL, unauthorizedTTL := hook.AuthorizedTTL.Duration, hook.UnauthorizedTTL.Duration
 	if !hook.CacheAuthorizedRequests {
-		allowed = 0
+		authorizedTTL = 0
 	}
 	if !hook.CacheUnauthorizedRequests {
-		refused = 0
+		unauthorizedTTL = 0
 	}
-	return webhook.New(client, hook.SubjectAccessReviewVersion, allowed, refused, *webhook.DefaultRetryBackoff(), onError,
+	return webhook.New(client, hook.SubjectAccessReviewVersion, authorizedTTL, unauthorizedTTL, *webhook.DefaultRetryBackoff(), onError,
 		hook.MatchConditions, configured.Name,
 		instruments{WebhookMetrics: webhookmetrics.NewWebhookMetrics(), MatcherMetrics: authorizationcel.NewMatcherMetrics()}, compiler)
 }

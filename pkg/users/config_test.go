@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestRefusedFiles has files refused at the start with what is wrong in them.
-func TestRefusedFiles(t *testing.T) {
+// TestInvalidFiles expects an error at startup that says what is wrong in a file.
+func TestInvalidFiles(t *testing.T) {
 	const (
 		head    = "apiVersion: apiserver.config.k8s.io/v1\nkind: "
 		authn   = head + "AuthenticationConfiguration\n"

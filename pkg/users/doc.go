@@ -1,7 +1,8 @@
-// Package users says who is known to a server without a cluster, beyond the
-// holders of its client certificates, and what users may do.
+// Package users authenticates and authorizes the users of a standalone server, beside
+// the holders of its client certificates.
 //
-// Both are said by groups, and by the files that a kube-apiserver takes: static
-// tokens, an AuthenticationConfiguration and an AuthorizationConfiguration. Those
-// two are followed as they change. What makes them work is k8s.io/apiserver's.
+// It grants rights to a few groups, and reads the files that a kube-apiserver takes:
+// static tokens, an AuthenticationConfiguration and an AuthorizationConfiguration. It
+// reloads the latter two when they change. The authenticators and authorizers
+// themselves are k8s.io/apiserver's.
 package users

@@ -10,19 +10,18 @@ import (
 	"k8s.io/apiserver/pkg/authorization/path"
 )
 
-// The groups whose members may do something on a server without a cluster, where
-// no roles are. Who is in them is said by whatever says who somebody is.
+// The groups with rights on a standalone server, which has no roles. Whatever
+// authenticates a user also says which groups the user is in.
 const (
-	// Readers may read everything but Secrets and what is behind proxies.
+	// Readers may read everything except Secrets and, through proxies, other servers.
 	Readers = "portolan:readers"
-	// Writers may read all of it and Secrets, and write what they read.
+	// Writers may read the same and Secrets, and write what they may read.
 	Writers = "portolan:writers"
 	// Scrapers may read the server's metrics and nothing else.
 	Scrapers = "portolan:scrapers"
 )
 
-// Known are the groups whose members may do something on a server without a
-// cluster.
+// Known returns the groups with rights on a standalone server.
 func Known() []string {
 	return []string{Readers, Writers, Scrapers, user.SystemPrivilegedGroup}
 }
@@ -30,19 +29,19 @@ func Known() []string {
 var (
 	readVerbs  = sets.New("get", "list", "watch")
 	writeVerbs = sets.New("create", "update", "patch", "delete", "deletecollection")
-	// Those through which no other address is reached.
+	// plainSubresources connect to no other address.
 	plainSubresources = sets.New("", "status", "finalize")
 	metricsPaths      = sets.New("/metrics", "/metrics/slis")
-	// What the roles system:discovery and system:public-info-viewer allow upstream
-	// (plugin/pkg/auth/authorizer/rbac/bootstrappolicy).
+	// publicPaths are those that upstream's roles system:discovery and
+	// system:public-info-viewer allow (plugin/pkg/auth/authorizer/rbac/bootstrappolicy).
 	publicPaths = []string{
 		"/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*", "/version", "/version/",
 		"/healthz", "/livez", "/livez/*", "/readyz", "/readyz/*",
 	}
 )
 
-// NewGroups lets members of the three groups do what they may. It has no opinion
-// on others, nor on the rest.
+// NewGroups returns an authorizer that allows the three groups what they may do. It
+// has no opinion on other requests.
 func NewGroups() (authorizer.Authorizer, error) {
 	public, err := path.NewAuthorizer(publicPaths)
 	if err != nil {
@@ -77,13 +76,13 @@ func NewGroups() (authorizer.Authorizer, error) {
 	}), nil
 }
 
-// isScrape says whether a request reads metrics.
+// isScrape reports whether a request reads metrics.
 func isScrape(a authorizer.Attributes) bool {
 	return !a.IsResourceRequest() && a.GetVerb() == "get" && metricsPaths.Has(a.GetPath())
 }
 
-// isSecret says whether a request is about Secrets, which upstream's role view
-// doesn't show either.
+// isSecret reports whether a request is for Secrets, which upstream's role view
+// excludes as well.
 func isSecret(a authorizer.Attributes) bool {
 	return a.GetAPIGroup() == "" && a.GetResource() == "secrets"
 }

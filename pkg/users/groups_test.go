@@ -7,7 +7,7 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 )
 
-// TestScrapers has members of the group read metrics and nothing else.
+// TestScrapers expects scrapers to read metrics and nothing else.
 func TestScrapers(t *testing.T) {
 	groups, err := NewGroups()
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package version says which release of Portolan this is.
+// Package version returns the release of Portolan and of its libraries.
 package version
 
 import (
@@ -9,17 +9,17 @@ import (
 	"k8s.io/component-base/compatibility"
 )
 
-// apiServer is the library whose release says which Kubernetes this server is
-// like: v0.37.2 is that of v1.37.2.
+// apiServer is the library whose version determines the Kubernetes release: v0.37.2
+// belongs to v1.37.2.
 const apiServer = "k8s.io/apiserver"
 
-// release is what a build stamps with
+// release is set by a build with
 // -ldflags "-X github.com/portolan-dev/portolan/pkg/version.release=v0.1.0".
 var release string
 
-// Release is the release of Portolan, such as v0.1.0. Where the build didn't
-// stamp it, it is what the Go toolchain knows of the main module, which go
-// install does, or "devel".
+// Release returns the release of Portolan, such as v0.1.0. If the build didn't set
+// it, Release returns the version of the main module, which go install records, or
+// "devel".
 func Release() string {
 	if release != "" {
 		return release
@@ -30,8 +30,8 @@ func Release() string {
 	return "devel"
 }
 
-// Kubernetes is the release of Kubernetes whose libraries the server is built
-// on, such as v1.37.2, or empty if the binary doesn't say.
+// Kubernetes returns the Kubernetes release of the server's libraries, such as
+// v1.37.2, or "" if the binary has no record of it.
 func Kubernetes() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -45,11 +45,10 @@ func Kubernetes() string {
 	return ""
 }
 
-// Effective makes an effective version tell clients at /version of Portolan's
-// release. Clients compare the version of a server with that of Kubernetes
-// (kubectl warns of a skew), so Portolan's own is build metadata:
-// v1.37.2+portolan.v0.1.0. What the effective version switches on and off
-// stays.
+// Effective adds Portolan's release to the version that clients read at /version.
+// Clients compare a server's version with that of Kubernetes (kubectl warns about a
+// skew), so Portolan's release is build metadata: v1.37.2+portolan.v0.1.0. The
+// features that inner enables don't change.
 func Effective(inner compatibility.EffectiveVersion) compatibility.EffectiveVersion {
 	return effective{inner}
 }
@@ -73,8 +72,8 @@ func (e effective) Info() *apimachineryversion.Info {
 	return info
 }
 
-// commit is what the Go toolchain noted of the working tree: all empty for a
-// build with -buildvcs=false.
+// commit returns what the Go toolchain recorded about the working tree. A build with
+// -buildvcs=false has no such record.
 func commit() (revision, state, date string) {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -9,7 +9,7 @@ import (
 
 func TestRelease(t *testing.T) {
 	if got := Release(); got == "" || got == "(devel)" {
-		t.Errorf("a build that nothing is stamped on is %q", got)
+		t.Errorf("a build that sets no release has %q", got)
 	}
 	release = "v1.2.3"
 	defer func() { release = "" }()
@@ -18,7 +18,7 @@ func TestRelease(t *testing.T) {
 	}
 }
 
-// A client takes it for that release of Kubernetes.
+// TestEffective expects clients to parse the version as that of Kubernetes.
 func TestEffective(t *testing.T) {
 	release = "v0.2.0-3-gabc+dirty"
 	defer func() { release = "" }()
