@@ -1,16 +1,15 @@
-// Package kubernetesservice keeps the Service kubernetes of the namespace default, by
-// which Pods find the API server, and its Endpoints and EndpointSlices, as a
-// kube-apiserver does (pkg/controlplane/controller/kubernetesservice).
+// Package kubernetesservice maintains the Service kubernetes of the namespace default,
+// through which Pods find the API server, and its Endpoints and EndpointSlices. A
+// kube-apiserver does the same (pkg/controlplane/controller/kubernetesservice).
 //
-// The endpoints are the servers that run. Each keeps a key in etcd with its
-// address and port, which etcd removes when the server has been silent for a
-// while. Each watches the keys of all and writes the endpoints of all, so that
-// every server writes the same, and nothing if that is stored already. Users
-// can't write the keys.
+// The endpoints are the running servers. Each server maintains a key in etcd with its
+// address and port. The key has a lease, so etcd deletes it after the server has
+// stopped. Each server watches all keys and writes the endpoints of all servers. So
+// all write the same, and nothing if it is already stored. Users can't write the
+// keys.
 //
-// A server that listens on loopback alone has no key, since nobody else could
-// reach it. When there is no key left, the endpoints stay as they are, as
-// upstream's do.
+// A server that listens only on loopback has no key, because others can't reach it.
+// If there are no keys, the endpoints stay as they are, as upstream's do.
 package kubernetesservice
 
 import (
@@ -33,54 +32,54 @@ import (
 )
 
 const (
-	// name is the Service's, its Endpoints' and its EndpointSlice's.
+	// name is the name of the Service, its Endpoints and its first EndpointSlice.
 	name = "kubernetes"
 
-	// period is how often everything is checked again. A failure is retried after
+	// period is how often everything is checked. A failure is retried after
 	// firstRetry, then after twice as long each time, up to lastRetry.
 	period     = 10 * time.Second
 	firstRetry = time.Second
 	lastRetry  = time.Minute
-	// stopTimeout bounds what a server does when it stops.
+	// stopTimeout limits how long a stopping server takes to remove its address.
 	stopTimeout = 5 * time.Second
 )
 
-// Config says what is kept.
+// Config configures Run.
 type Config struct {
 	// Client is a client of the server itself, for the core API groups.
 	Client kubernetes.Interface
 	Etcd   *clientv3.Client
-	// Prefix is that of the server's --etcd-prefix.
+	// Prefix is the server's --etcd-prefix.
 	Prefix string
-	// Address is where others reach the server; it is not valid if they don't.
+	// Address is the address at which others reach the server. It is invalid if they
+	// can't.
 	Address netip.Addr
 	Port    int
 }
 
-// errQuicker says that another replica wrote the same object first.
-var errQuicker = errors.New("another server was quicker")
+// errConflict means that another server wrote the object first.
+var errConflict = errors.New("another server wrote first")
 
-// Run keeps the Service until the context ends. Then it removes the server's own
-// address.
+// Run maintains the Service until ctx ends, and then removes the server's own address.
 func Run(ctx context.Context, c Config) {
 	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
 	defer broadcaster.Shutdown()
 	broadcaster.StartRecordingToSink(&corev1client.EventSinkImpl{Interface: c.Client.CoreV1().Events("")})
 	failures := failures{recorder: broadcaster.NewRecorder(clientgoscheme.Scheme, corev1.EventSource{Component: "portolan"})}
 
-	var told *concurrency.Session
+	var session *concurrency.Session
 	var changes clientv3.WatchChan
 	for ctx.Err() == nil {
 		if changes == nil {
 			changes = c.watch(ctx)
 		}
 		var err error
-		if told, err = c.tell(ctx, told); err == nil {
+		if session, err = c.announce(ctx, session); err == nil {
 			err = c.reconcile(ctx)
 		}
 		var lost <-chan struct{}
-		if told != nil {
-			lost = told.Done()
+		if session != nil {
+			lost = session.Done()
 		}
 		select {
 		case <-ctx.Done():
@@ -92,17 +91,17 @@ func Run(ctx context.Context, c Config) {
 		case <-time.After(failures.next(ctx, err)):
 		}
 	}
-	if told == nil {
+	if session == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
-	if err := errors.Join(told.Close(), c.reconcile(ctx)); err != nil && !errors.Is(err, errQuicker) {
-		klog.FromContext(ctx).Error(err, "The endpoints of the server stay until its lease is over")
+	if err := errors.Join(session.Close(), c.reconcile(ctx)); err != nil && !errors.Is(err, errConflict) {
+		klog.FromContext(ctx).Error(err, "The server's endpoints stay until its lease expires")
 	}
 }
 
-// reconcile makes the objects what they should be.
+// reconcile writes the objects that differ from what they should be.
 func (c Config) reconcile(ctx context.Context) error {
 	all, err := c.servers(ctx)
 	if err != nil {
@@ -110,25 +109,26 @@ func (c Config) reconcile(ctx context.Context) error {
 	}
 	service, err := c.keepService(ctx, all)
 	if err != nil {
-		return fmt.Errorf("the Service: %w", quicker(err))
+		return fmt.Errorf("the Service: %w", markConflict(err))
 	}
 	family, err := netip.ParseAddr(service.Spec.ClusterIP)
 	if err != nil {
 		return fmt.Errorf("the Service has no cluster IP: %w", err)
 	}
-	return errors.Join(quicker(c.keepEndpoints(ctx, family.Is4())), quicker(c.keepSlices(ctx, family.Is4())))
+	return errors.Join(markConflict(c.keepEndpoints(ctx, family.Is4())), markConflict(c.keepSlices(ctx, family.Is4())))
 }
 
-// quicker marks errors that only say that another server wrote the object.
-func quicker(err error) error {
+// markConflict wraps errConflict around errors which mean that another server wrote
+// the object.
+func markConflict(err error) error {
 	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
-		return fmt.Errorf("%w: %w", errQuicker, err)
+		return fmt.Errorf("%w: %w", errConflict, err)
 	}
 	return err
 }
 
-// failures says how long to wait after attempts that failed, and logs and records
-// each reason once.
+// failures determines the delay after failed attempts. It logs and records each reason
+// once.
 type failures struct {
 	recorder record.EventRecorder
 	reason   string
@@ -141,14 +141,14 @@ func (f *failures) next(ctx context.Context, err error) time.Duration {
 		return period
 	}
 	f.retry = min(max(firstRetry, 2*f.retry), lastRetry)
-	if errors.Is(err, errQuicker) {
+	if errors.Is(err, errConflict) {
 		f.retry = firstRetry
 		return f.retry
 	}
-	// The first attempt may be too early: the range may not be there yet.
+	// The first failure is not reported: the range may not exist yet.
 	if reason := err.Error(); reason != f.reason && f.retry > firstRetry && ctx.Err() == nil {
 		f.reason = reason
-		klog.FromContext(ctx).Info("The Service of the server can't be kept; trying again, less and less often",
+		klog.FromContext(ctx).Info("Maintaining the Service of the API server failed, retrying with backoff",
 			"service", klog.KRef(metav1.NamespaceDefault, name), "reason", reason)
 		f.recorder.Event(&corev1.ObjectReference{APIVersion: "v1", Kind: "Service", Namespace: metav1.NamespaceDefault, Name: name},
 			corev1.EventTypeWarning, "ServiceNotKept", reason)

@@ -15,9 +15,9 @@ import (
 	"k8s.io/client-go/tools/record"
 )
 
-// TestServersOfKeys has servers on one port and on several, and such of earlier
-// releases, whose keys have no port.
-func TestServersOfKeys(t *testing.T) {
+// TestParse parses the keys of servers on one port and on several, and of servers of
+// earlier releases, whose keys have no port.
+func TestParse(t *testing.T) {
 	for name, test := range map[string]struct {
 		keys []string
 		want string
@@ -37,7 +37,7 @@ func TestServersOfKeys(t *testing.T) {
 	}
 }
 
-// TestSlicesOfServers has a slice and a subset for each port.
+// TestSlicesOfServers expects a slice and a subset for each port.
 func TestSlicesOfServers(t *testing.T) {
 	servers := parse([]string{"192.0.2.1:6443", "192.0.2.2:6443", "192.0.2.1:7443"}, 6443)
 	var texts []string
@@ -57,7 +57,8 @@ func TestSlicesOfServers(t *testing.T) {
 	}
 }
 
-// TestFailuresAreRecordedOnce and tried again less and less often.
+// TestFailuresAreRecordedOnce expects one event for a repeated failure, and growing
+// delays.
 func TestFailuresAreRecordedOnce(t *testing.T) {
 	recorder := record.NewFakeRecorder(10)
 	f := failures{recorder: recorder}
@@ -72,7 +73,7 @@ func TestFailuresAreRecordedOnce(t *testing.T) {
 	if got := f.next(context.Background(), nil); got != period {
 		t.Errorf("after a success it waits for %v", got)
 	}
-	conflict := quicker(apierrors.NewConflict(schema.GroupResource{Resource: "endpoints"}, name, errors.New("changed")))
+	conflict := markConflict(apierrors.NewConflict(schema.GroupResource{Resource: "endpoints"}, name, errors.New("changed")))
 	for range 3 {
 		if got := f.next(context.Background(), conflict); got != firstRetry {
 			t.Errorf("after a conflict it waits for %v", got)

@@ -18,14 +18,14 @@ import (
 )
 
 const (
-	// servicePort is what Pods are told, whatever the servers listen on.
+	// servicePort is the port that Pods use, whatever ports the servers listen on.
 	servicePort     = 443
 	servicePortName = "https"
 )
 
-// keepService returns the Service, which is made if it isn't there. It has the
-// first address of the range that addresses are allocated from by default. Its
-// target port is that of one of the servers: there is only one such field.
+// keepService returns the Service, which it creates if it is missing. The Service has
+// the first address of the default range. Its target port is the port of the first
+// server, because there is only one such field.
 func (c Config) keepService(ctx context.Context, servers []netip.AddrPort) (*corev1.Service, error) {
 	services := c.Client.CoreV1().Services(metav1.NamespaceDefault)
 	target := c.Port
@@ -70,7 +70,7 @@ func (c Config) clusterIP(ctx context.Context) (string, error) {
 	return prefix.Addr().Next().String(), nil
 }
 
-// subsetsOf are one for each port. The servers are sorted by port.
+// subsetsOf returns a subset for each port. The servers must be sorted by port.
 func subsetsOf(servers []netip.AddrPort) []corev1.EndpointSubset {
 	var subsets []corev1.EndpointSubset
 	for i, server := range servers {
@@ -84,8 +84,8 @@ func subsetsOf(servers []netip.AddrPort) []corev1.EndpointSubset {
 	return subsets
 }
 
-// keepEndpoints reads what is stored before it reads which servers there are. So it
-// writes nothing over what another server wrote that knew more.
+// keepEndpoints reads the stored Endpoints before it reads the servers. So it can't
+// overwrite what another server wrote from a newer list of servers.
 func (c Config) keepEndpoints(ctx context.Context, ipv4 bool) error {
 	endpoints := c.Client.CoreV1().Endpoints(metav1.NamespaceDefault)
 	stored, err := endpoints.Get(ctx, name, metav1.GetOptions{})
@@ -98,7 +98,7 @@ func (c Config) keepEndpoints(ctx context.Context, ipv4 bool) error {
 		return serversErr
 	}
 	if apierrors.IsNotFound(err) {
-		// Slices are written as well: nothing is to be mirrored.
+		// The EndpointSlices are written here as well, so nothing must mirror them.
 		labels := map[string]string{discoveryv1.LabelSkipMirror: "true"}
 		_, err = endpoints.Create(ctx, &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}, Subsets: subsets},
 			metav1.CreateOptions{})
@@ -112,8 +112,8 @@ func (c Config) keepEndpoints(ctx context.Context, ipv4 bool) error {
 	return err
 }
 
-// slicesOf are one for each port. The first has the name that a kube-apiserver's
-// has, the others that and their port.
+// slicesOf returns a slice for each port. The first has the same name as a
+// kube-apiserver's, the others have that name and their port.
 func slicesOf(servers []netip.AddrPort, addressType discoveryv1.AddressType) []*discoveryv1.EndpointSlice {
 	var wanted []*discoveryv1.EndpointSlice
 	for _, subset := range subsetsOf(servers) {
@@ -137,7 +137,7 @@ func slicesOf(servers []netip.AddrPort, addressType discoveryv1.AddressType) []*
 	return wanted
 }
 
-// keepSlices reads in the same order as keepEndpoints does.
+// keepSlices reads the stored slices before the servers, as keepEndpoints does.
 func (c Config) keepSlices(ctx context.Context, ipv4 bool) error {
 	addressType := discoveryv1.AddressTypeIPv6
 	if ipv4 {

@@ -15,17 +15,18 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// silence is for how long a server may be silent, in seconds.
-const silence = 6
+// leaseTTL is how long etcd keeps a server's keys after the server has stopped
+// renewing their lease, in seconds.
+const leaseTTL = 6
 
-// keys is what the servers' keys begin with. A key goes on with the server's
-// address and port. Earlier releases have and know keys that are an address; their
-// servers all listen on one port.
+// keys returns the prefix of the servers' keys. A key ends with the server's address
+// and port. Earlier releases write and read keys that end with the address alone;
+// their servers all listen on one port.
 func (c Config) keys() string { return path.Join("/", c.Prefix, v1.GroupName, "servers") + "/" }
 
-// tell keeps the server's keys. The session keeps their lease; where that is lost,
-// a new one is begun.
-func (c Config) tell(ctx context.Context, session *concurrency.Session) (*concurrency.Session, error) {
+// announce writes the server's keys, whose lease the returned session renews. If the
+// given session is still valid, announce returns it and writes nothing.
+func (c Config) announce(ctx context.Context, session *concurrency.Session) (*concurrency.Session, error) {
 	if !c.Address.IsValid() {
 		return nil, nil
 	}
@@ -36,13 +37,12 @@ func (c Config) tell(ctx context.Context, session *concurrency.Session) (*concur
 			return session, nil
 		}
 	}
-	lease, err := c.Etcd.Grant(ctx, silence)
+	lease, err := c.Etcd.Grant(ctx, leaseTTL)
 	if err != nil {
 		return nil, fmt.Errorf("lease of the server's address: %w", err)
 	}
-	// A session's context ends its lease's renewal. It is to be given back after
-	// the server's own has ended.
-	session, err = concurrency.NewSession(c.Etcd, concurrency.WithTTL(silence), concurrency.WithLease(lease.ID),
+	// The session outlives ctx, because its lease is revoked after ctx has ended.
+	session, err = concurrency.NewSession(c.Etcd, concurrency.WithTTL(leaseTTL), concurrency.WithLease(lease.ID),
 		concurrency.WithContext(context.WithoutCancel(ctx)))
 	if err != nil || session == nil {
 		return nil, fmt.Errorf("renewal of the lease of the server's address: %w", err)
@@ -59,12 +59,12 @@ func (c Config) tell(ctx context.Context, session *concurrency.Session) (*concur
 	return session, nil
 }
 
-// watch tells that servers come and go.
+// watch returns a channel that receives when servers start and stop.
 func (c Config) watch(ctx context.Context) clientv3.WatchChan {
 	return c.Etcd.Watch(ctx, c.keys(), clientv3.WithPrefix(), clientv3.WithKeysOnly())
 }
 
-// servers are all that run.
+// servers returns all running servers.
 func (c Config) servers(ctx context.Context) ([]netip.AddrPort, error) {
 	answer, err := c.Etcd.Get(ctx, c.keys(), clientv3.WithPrefix(), clientv3.WithKeysOnly())
 	if err != nil {
@@ -77,8 +77,8 @@ func (c Config) servers(ctx context.Context) ([]netip.AddrPort, error) {
 	return parse(names, uint16(c.Port)), nil
 }
 
-// parse reads the ends of keys, sorted by port and address. A server of an earlier
-// release has an address alone, and the given port.
+// parse parses the ends of keys and returns the servers sorted by port and address. A
+// key of an earlier release has only an address; its server has the given port.
 func parse(names []string, port uint16) []netip.AddrPort {
 	var servers []netip.AddrPort
 	known := map[netip.Addr]bool{}
@@ -94,8 +94,8 @@ func parse(names []string, port uint16) []netip.AddrPort {
 		}
 	}
 	slices.SortFunc(servers, func(a, b netip.AddrPort) int {
-		// Earlier releases sort addresses as text. Another order would have both
-		// write in turn.
+		// Earlier releases sort addresses as text. With another order, both releases
+		// would overwrite each other's endpoints in turn.
 		return cmp.Or(cmp.Compare(a.Port(), b.Port()), cmp.Compare(a.Addr().String(), b.Addr().String()))
 	})
 	return servers

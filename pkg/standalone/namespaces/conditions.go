@@ -10,19 +10,20 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// leftover is what is left of a namespace that is being deleted.
-type leftover struct {
-	// objects are counted by resource, and finalizers in how many of them they are.
+// remainder describes the remaining contents of a namespace that is being deleted.
+type remainder struct {
+	// objects counts the objects by resource. finalizers counts the objects by
+	// finalizer.
 	objects, finalizers map[string]int
 	errors              []string
 }
 
-func (l leftover) nothing() bool { return len(l.objects) == 0 && len(l.errors) == 0 }
+func (r remainder) isEmpty() bool { return len(r.objects) == 0 && len(r.errors) == 0 }
 
-// setConditions sets the conditions, in upstream's order and words, and says
-// whether that changed any.
-func (l leftover) setConditions(status *corev1.NamespaceStatus) (changed bool) {
-	for _, condition := range l.conditions() {
+// setConditions sets the conditions, with upstream's order and texts, and reports
+// whether any changed.
+func (r remainder) setConditions(status *corev1.NamespaceStatus) (changed bool) {
+	for _, condition := range r.conditions() {
 		condition.LastTransitionTime = metav1.Now()
 		i := slices.IndexFunc(status.Conditions, func(old corev1.NamespaceCondition) bool { return old.Type == condition.Type })
 		if i < 0 {
@@ -40,33 +41,34 @@ func (l leftover) setConditions(status *corev1.NamespaceStatus) (changed bool) {
 	return changed
 }
 
-func (l leftover) conditions() []corev1.NamespaceCondition {
+func (r remainder) conditions() []corev1.NamespaceCondition {
 	return []corev1.NamespaceCondition{
 		condition(corev1.NamespaceDeletionDiscoveryFailure, "ResourcesDiscovered", "All resources successfully discovered", "", ""),
 		condition(corev1.NamespaceDeletionGVParsingFailure, "ParsedGroupVersions", "All legacy kube types successfully parsed", "", ""),
 		condition(corev1.NamespaceDeletionContentFailure, "ContentDeleted", "All content successfully deleted, may be waiting on finalization",
-			"ContentDeletionFailed", told(fmt.Sprintf("Failed to delete all resource types, %d remaining: ", len(l.errors)), l.errors)),
+			"ContentDeletionFailed", problem(fmt.Sprintf("Failed to delete all resource types, %d remaining: ", len(r.errors)), r.errors)),
 		condition(corev1.NamespaceContentRemaining, "ContentRemoved", "All content successfully removed",
-			"SomeResourcesRemain", told("Some resources are remaining: ", counts(l.objects, "%s has %d resource instances"))),
+			"SomeResourcesRemain", problem("Some resources are remaining: ", counts(r.objects, "%s has %d resource instances"))),
 		condition(corev1.NamespaceFinalizersRemaining, "ContentHasNoFinalizers", "All content-preserving finalizers finished",
-			"SomeFinalizersRemain", told("Some content in the namespace has finalizers remaining: ",
-				counts(l.finalizers, "%s in %d resource instances"))),
+			"SomeFinalizersRemain", problem("Some content in the namespace has finalizers remaining: ",
+				counts(r.finalizers, "%s in %d resource instances"))),
 	}
 }
 
-// condition is false unless there is something wrong to tell.
-func condition(kind corev1.NamespaceConditionType, reason, message, wrong, told string) corev1.NamespaceCondition {
-	if told == "" {
+// condition returns a condition that is true if there is a problem.
+func condition(kind corev1.NamespaceConditionType, reason, message, problemReason, problem string) corev1.NamespaceCondition {
+	if problem == "" {
 		return corev1.NamespaceCondition{Type: kind, Status: corev1.ConditionFalse, Reason: reason, Message: message}
 	}
-	return corev1.NamespaceCondition{Type: kind, Status: corev1.ConditionTrue, Reason: wrong, Message: told}
+	return corev1.NamespaceCondition{Type: kind, Status: corev1.ConditionTrue, Reason: problemReason, Message: problem}
 }
 
-func told(what string, parts []string) string {
+// problem returns the message of a problem, or "" if it has no parts.
+func problem(summary string, parts []string) string {
 	if len(parts) == 0 {
 		return ""
 	}
-	return what + strings.Join(parts, ", ")
+	return summary + strings.Join(parts, ", ")
 }
 
 func counts(numbers map[string]int, format string) []string {

@@ -27,26 +27,26 @@ import (
 const (
 	// workers is how many namespaces are emptied at once.
 	workers = 2
-	// What is left over is looked at again soon at first, as a client may be about
-	// to remove its finalizer, and rarely in the end.
+	// firstRetry and lastRetry are the shortest and the longest delay until a
+	// namespace with remaining contents is checked again. The first is short because a
+	// client may be about to remove its finalizer.
 	firstRetry = 20 * time.Millisecond
 	lastRetry  = 15 * time.Second
 )
 
-// Deletion empties namespaces that are being deleted, and removes "kubernetes"
-// from their finalizers then. What is left of them in the meantime is told in
-// their conditions, which are upstream's
-// (pkg/controller/namespace/deletion).
+// Deletion empties namespaces that are being deleted and then removes their finalizer
+// "kubernetes". Until then it reports the remaining contents in their conditions,
+// which are upstream's (pkg/controller/namespace/deletion).
 //
-// Nothing is discovered, since nobody else holds anything: what this server
-// serves is all that a namespace can have.
+// Deletion needs no discovery: this server serves everything that a namespace can
+// hold.
 type Deletion struct {
 	namespaces corev1client.NamespaceInterface
 	resources  []registry.NamespacedResource
 	queue      workqueue.TypedRateLimitingInterface[string]
 }
 
-// NewDeletion makes a controller that is told of namespaces by an informer.
+// NewDeletion returns a Deletion for the namespaces of an informer.
 func NewDeletion(namespaces corev1client.NamespaceInterface, informer corev1informers.NamespaceInformer,
 	resources []registry.NamespacedResource) (*Deletion, error) {
 	d := &Deletion{
@@ -64,17 +64,17 @@ func NewDeletion(namespaces corev1client.NamespaceInterface, informer corev1info
 }
 
 func (d *Deletion) enqueue(obj any) {
-	if namespace, ok := obj.(*corev1.Namespace); ok && waits(namespace) {
+	if namespace, ok := obj.(*corev1.Namespace); ok && needsEmptying(namespace) {
 		d.queue.Add(namespace.Name)
 	}
 }
 
-// waits says whether a namespace waits to be emptied.
-func waits(namespace *corev1.Namespace) bool {
+// needsEmptying reports whether a namespace is being deleted and not yet empty.
+func needsEmptying(namespace *corev1.Namespace) bool {
 	return !namespace.DeletionTimestamp.IsZero() && slices.Contains(namespace.Spec.Finalizers, corev1.FinalizerKubernetes)
 }
 
-// Run works until the context ends.
+// Run empties namespaces until ctx ends.
 func (d *Deletion) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	for range workers {
@@ -99,7 +99,7 @@ func (d *Deletion) next(ctx context.Context) bool {
 	case ctx.Err() != nil:
 		return true
 	case err != nil && !apierrors.IsConflict(err):
-		klog.FromContext(ctx).Error(err, "The namespace can't be emptied yet", "namespace", name)
+		klog.FromContext(ctx).Error(err, "Emptying a namespace failed, retrying", "namespace", name)
 	}
 	if err != nil || !done {
 		d.queue.AddRateLimited(name)
@@ -109,22 +109,22 @@ func (d *Deletion) next(ctx context.Context) bool {
 	return true
 }
 
-// sync does what can be done now for a namespace; done says that this was all.
+// sync empties a namespace as far as possible, and reports whether that is finished.
 func (d *Deletion) sync(ctx context.Context, name string) (done bool, err error) {
 	namespace, err := d.namespaces.Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return true, nil
 	}
-	if err != nil || !waits(namespace) {
+	if err != nil || !needsEmptying(namespace) {
 		return err == nil, err
 	}
-	left := d.empty(ctx, name)
-	if left.setConditions(&namespace.Status) {
+	remaining := d.empty(ctx, name)
+	if remaining.setConditions(&namespace.Status) {
 		if namespace, err = d.namespaces.UpdateStatus(ctx, namespace, metav1.UpdateOptions{}); err != nil {
 			return false, ignoreNotFound(err)
 		}
 	}
-	if !left.nothing() {
+	if !remaining.isEmpty() {
 		return false, nil
 	}
 	namespace = namespace.DeepCopy()
@@ -135,7 +135,7 @@ func (d *Deletion) sync(ctx context.Context, name string) (done bool, err error)
 	return true, ignoreNotFound(err)
 }
 
-// ignoreNotFound is for what another replica was quicker to do.
+// ignoreNotFound ignores that another replica has removed the namespace.
 func ignoreNotFound(err error) error {
 	if apierrors.IsNotFound(err) {
 		return nil
@@ -143,19 +143,19 @@ func ignoreNotFound(err error) error {
 	return err
 }
 
-// empty deletes what there is in a namespace and returns what is left.
-func (d *Deletion) empty(ctx context.Context, name string) leftover {
+// empty deletes the objects in a namespace and returns what remains.
+func (d *Deletion) empty(ctx context.Context, name string) remainder {
 	ctx = request.WithNamespace(ctx, name)
-	left := leftover{objects: map[string]int{}, finalizers: map[string]int{}}
+	remaining := remainder{objects: map[string]int{}, finalizers: map[string]int{}}
 	for _, resource := range d.resources {
-		if err := deleteAll(ctx, resource, &left); err != nil {
-			left.errors = append(left.errors, fmt.Sprintf("%s: %v", resource.GroupResource, err))
+		if err := deleteAll(ctx, resource, &remaining); err != nil {
+			remaining.errors = append(remaining.errors, fmt.Sprintf("%s: %v", resource.GroupResource, err))
 		}
 	}
-	return left
+	return remaining
 }
 
-func deleteAll(ctx context.Context, resource registry.NamespacedResource, left *leftover) error {
+func deleteAll(ctx context.Context, resource registry.NamespacedResource, remaining *remainder) error {
 	background := metav1.DeletePropagationBackground
 	_, err := resource.Objects.DeleteCollection(ctx, rest.ValidateAllObjectFunc, &metav1.DeleteOptions{PropagationPolicy: &background},
 		&metainternalversion.ListOptions{})
@@ -171,9 +171,9 @@ func deleteAll(ctx context.Context, resource registry.NamespacedResource, left *
 		if err != nil {
 			return err
 		}
-		left.objects[fmt.Sprintf("%s.%s", resource.Resource, resource.Group)]++
+		remaining.objects[fmt.Sprintf("%s.%s", resource.Resource, resource.Group)]++
 		for _, finalizer := range object.GetFinalizers() {
-			left.finalizers[finalizer]++
+			remaining.finalizers[finalizer]++
 		}
 		return nil
 	})

@@ -1,14 +1,12 @@
-// Package namespaces is what a server that serves namespaces does about them of
-// itself:
+// Package namespaces maintains the namespaces of a server that serves them:
 //
-//   - Some are always there: those that every cluster has.
-//   - One that holds objects is there. Before namespaces were served any name
-//     would do, and so it does on a replica that serves none; objects in
-//     namespaces that nobody made get theirs when a server starts.
-//   - One that is deleted is emptied first (deletion.go).
+//   - The system namespaces, which every cluster has, always exist.
+//   - A namespace that holds objects exists. A store can hold objects in namespaces
+//     that were never created, written by releases or replicas that don't serve
+//     namespaces. A server creates those namespaces when it starts.
+//   - A namespace that is deleted is emptied first (deletion.go).
 //
-// Replicas do all of that side by side. What one is quicker to do is done for
-// the others as well.
+// All replicas do this at once. Each accepts what another has already done.
 package namespaces
 
 import (
@@ -34,12 +32,11 @@ import (
 const (
 	// checkPeriod is upstream's (pkg/controlplane/controller/systemnamespaces).
 	checkPeriod = time.Minute
-	// cachePollPeriod is how often a watch cache is asked that is being filled.
+	// cachePollPeriod is how often to list from a watch cache that is being filled.
 	cachePollPeriod = 10 * time.Millisecond
 )
 
-// system are the namespaces that are always there, as upstream's
-// systemnamespaces controller keeps them.
+// system lists the system namespaces, as upstream's systemnamespaces controller does.
 var system = []string{metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic, corev1.NamespaceNodeLease}
 
 // Namespaces is the store of namespaces.
@@ -48,12 +45,12 @@ type Namespaces interface {
 	rest.Creater
 }
 
-// Prepare makes the namespaces that hold objects and have not been made, and
-// then those that are always there.
+// Prepare creates missing namespaces that hold objects, and then missing system
+// namespaces.
 func Prepare(ctx context.Context, namespaces Namespaces, resources []registry.NamespacedResource) error {
 	ctx = request.WithNamespace(ctx, metav1.NamespaceNone)
-	// Namespaces are listed first. One that is deleted meanwhile is among them,
-	// and what is found in none of them afterwards was made without one.
+	// Namespaces are listed before the objects. So a namespace that is deleted
+	// meanwhile is known, and is not created again.
 	known, err := namesOf(ctx, namespaces, metav1.Object.GetName)
 	if err != nil {
 		return fmt.Errorf("listing namespaces: %w", err)
@@ -64,7 +61,8 @@ func Prepare(ctx context.Context, namespaces Namespaces, resources []registry.Na
 			return fmt.Errorf("listing %s: %w", resource.GroupResource, err)
 		}
 		for name := range used.Difference(known) {
-			klog.FromContext(ctx).Info("Making a namespace of objects that have none", "namespace", name, "resource", resource.GroupResource)
+			klog.FromContext(ctx).Info("Creating a missing namespace that holds objects", "namespace", name,
+				"resource", resource.GroupResource)
 			if err := create(ctx, namespaces, name); err != nil {
 				return err
 			}
@@ -74,8 +72,7 @@ func Prepare(ctx context.Context, namespaces Namespaces, resources []registry.Na
 	return createSystem(ctx, namespaces, known)
 }
 
-// Keep makes the namespaces that are always there again, whenever one is gone,
-// until the context ends.
+// Keep creates missing system namespaces again, every minute until ctx ends.
 func Keep(ctx context.Context, namespaces Namespaces) {
 	ctx = request.WithNamespace(ctx, metav1.NamespaceNone)
 	wait.UntilWithContext(ctx, func(ctx context.Context) {
@@ -84,7 +81,7 @@ func Keep(ctx context.Context, namespaces Namespaces) {
 			err = createSystem(ctx, namespaces, known)
 		}
 		if err != nil && ctx.Err() == nil {
-			klog.FromContext(ctx).Error(err, "The namespaces that are always there can't be kept")
+			klog.FromContext(ctx).Error(err, "Creating missing system namespaces failed")
 		}
 	}, checkPeriod)
 }
@@ -105,13 +102,13 @@ func create(ctx context.Context, namespaces Namespaces, name string) error {
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	_, err := namespaces.Create(ctx, namespace, rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
-		return fmt.Errorf("making the namespace %s: %w", name, err)
+		return fmt.Errorf("creating the namespace %s: %w", name, err)
 	}
 	return nil
 }
 
-// namesOf are what a function says of the objects of a store. It waits for a
-// watch cache that is still being filled.
+// namesOf returns the set of names that a function returns for the objects of a store.
+// It waits for a watch cache that is still being filled.
 func namesOf(ctx context.Context, store rest.Lister, name func(metav1.Object) string) (sets.Set[string], error) {
 	names := sets.New[string]()
 	err := wait.PollUntilContextCancel(ctx, cachePollPeriod, true, func(ctx context.Context) (bool, error) {
