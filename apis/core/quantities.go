@@ -17,7 +17,7 @@ func capQuantities(value reflect.Value) {
 	switch value.Kind() {
 	case reflect.Struct:
 		if value.CanAddr() {
-			if quantity, ok := value.Addr().Interface().(*resource.Quantity); ok {
+			if quantity, ok := reflect.TypeAssert[*resource.Quantity](value.Addr()); ok {
 				*quantity = capped(*quantity)
 				return
 			}

@@ -125,7 +125,7 @@ func (h history) story(random *rand.Rand) []fact {
 	seen, watched := from, h.watched(from)
 	for len(watched) > 0 {
 		if seen == h.last {
-			story, watched = append(story, watched...), nil
+			story = append(story, watched...)
 			break
 		}
 		switch random.IntN(12) {

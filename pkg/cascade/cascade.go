@@ -87,14 +87,13 @@ func (c *Cascade) Begin() *Deletion {
 // Learn takes the error of an attempt. It reports whether the attempt must be made
 // again with fewer dependents.
 func (d *Deletion) Learn(err error) (again bool) {
-	var conflict *txn.ConflictError
-	if errors.As(err, &conflict) {
+	if conflict, ok := errors.AsType[*txn.ConflictError](err); ok {
 		for key, kv := range conflict.Found {
 			d.learned[key] = fact{kv, conflict.Revision}
 		}
 	}
-	var tooLarge *txn.TooLargeError
-	again = errors.As(err, &tooLarge) && !d.limited
+	_, tooLarge := errors.AsType[*txn.TooLargeError](err)
+	again = tooLarge && !d.limited
 	d.limited = d.limited || again
 	return again
 }

@@ -1,6 +1,7 @@
 package claims
 
 import (
+	"errors"
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -49,26 +50,28 @@ func FieldError(svc *v1.Service, value allocation.Value, cause error) *field.Err
 }
 
 func addressText(value allocation.Value, cause error) string {
-	switch cause := cause.(type) {
-	case *outOfRangeError:
+	if _, ok := errors.AsType[*outOfRangeError](cause); ok {
 		return fmt.Sprintf("failed to allocate IP %s: the provided network does not match the current range", value)
-	case *allocation.FullError:
-		return "failed to allocate a serviceIP: " + cause.Error()
-	case *takenError:
-		return fmt.Sprintf("failed to allocate IP %s: provided IP is %v", value, cause)
+	}
+	if full, ok := errors.AsType[*allocation.FullError](cause); ok {
+		return "failed to allocate a serviceIP: " + full.Error()
+	}
+	if taken, ok := errors.AsType[*takenError](cause); ok {
+		return fmt.Sprintf("failed to allocate IP %s: provided IP is %v", value, taken)
 	}
 	return fmt.Sprintf("failed to allocate IP %s: %v", value, cause)
 }
 
 // PortText words, as upstream does, why a port can't be had.
 func PortText(cause error) string {
-	switch cause := cause.(type) {
-	case *outOfRangeError:
+	if _, ok := errors.AsType[*outOfRangeError](cause); ok {
 		return "provided port is not in the valid range"
-	case *allocation.FullError:
-		return "failed to allocate a nodePort: " + cause.Error()
-	case *takenError:
-		return "provided port is " + cause.Error()
+	}
+	if full, ok := errors.AsType[*allocation.FullError](cause); ok {
+		return "failed to allocate a nodePort: " + full.Error()
+	}
+	if taken, ok := errors.AsType[*takenError](cause); ok {
+		return "provided port is " + taken.Error()
 	}
 	return cause.Error()
 }

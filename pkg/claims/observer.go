@@ -10,9 +10,9 @@ import (
 type Scope string
 
 const (
-	// Static: the client named the value.
+	// Static is the scope of a value that the client named.
 	Static Scope = "static"
-	// Dynamic: the value was picked for the request.
+	// Dynamic is the scope of a value that was picked for the request.
 	Dynamic Scope = "dynamic"
 )
 

@@ -58,8 +58,7 @@ func (w *write) prepare(ctx context.Context, c change) error {
 	owner := c.owner
 	attempt, err := w.ledger.plan(ctx, w.plan, c)
 	if err != nil {
-		var outside *outOfRangeError
-		if errors.As(err, &outside) {
+		if outside, ok := errors.AsType[*outOfRangeError](err); ok {
 			if w.picks.Picked(outside.value) {
 				return errRangeGone
 			}

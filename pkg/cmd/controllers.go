@@ -54,7 +54,7 @@ Portolan is registered there, or directly.`,
   # Portolan is reached directly
   portolan controllers --in-cluster --portolan-kubeconfig=portolan.kubeconfig`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(*cobra.Command, []string) error {
 			if err := errors.Join(o.validate()...); err != nil {
 				return err
 			}

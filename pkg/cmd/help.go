@@ -201,7 +201,7 @@ func writeWrapped(out io.Writer, first, others, text string, width int) {
 		return
 	}
 	line, empty := first, true
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		if !empty && len([]rune(line))+1+len([]rune(word)) > width {
 			fmt.Fprintln(out, line)
 			line, empty = others, true

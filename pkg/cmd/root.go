@@ -65,7 +65,7 @@ func Run(cmd *cobra.Command) int {
 }
 
 func messages(err error) []string {
-	aggregate, ok := err.(utilerrors.Aggregate)
+	aggregate, ok := err.(utilerrors.Aggregate) //nolint:errorlint // What wraps one has words of its own.
 	if !ok {
 		return strings.Split(err.Error(), "\n")
 	}

@@ -221,7 +221,8 @@ func TestVerifyRepair(t *testing.T) {
 				}
 			}
 
-			const create, remove = "create ipaddresses/10.96.0.5: services/default/web holds it\n", "delete nodeports/30081: services/default/web (uid u) doesn't hold it\n"
+			const create = "create ipaddresses/10.96.0.5: services/default/web holds it\n"
+			const remove = "delete nodeports/30081: services/default/web (uid u) doesn't hold it\n"
 			stdout, _, err := runVerify(t, append(flags, "--repair", "--dry-run")...)
 			expectError(t, err, "2 violations")
 			if !strings.HasPrefix(stdout, "plan: "+create+"plan: "+remove+"Checked at") {

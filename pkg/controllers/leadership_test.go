@@ -156,7 +156,7 @@ func TestPreviousLease(t *testing.T) {
 				defer cancel()
 				started := time.Now()
 				previous := previousLease{lock: leaseLock(t, client, "new"), config: o}
-				previous.run(ctx, func(ctx context.Context) {
+				previous.run(ctx, func(context.Context) {
 					if waited := time.Since(started); waited != test.waits {
 						t.Errorf("the controllers started after %v, want %v", waited, test.waits)
 					}

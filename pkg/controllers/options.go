@@ -65,9 +65,9 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 // Validate returns all errors in the options.
 func (o *Options) Validate() []error {
 	var errs []error
-	between := func(flag string, value, min, max int) {
-		if value < min || value > max {
-			errs = append(errs, fmt.Errorf("--%s must be between %d and %d, not %d", flag, min, max, value))
+	between := func(flag string, value, least, most int) {
+		if value < least || value > most {
+			errs = append(errs, fmt.Errorf("--%s must be between %d and %d, not %d", flag, least, most, value))
 		}
 	}
 	between("concurrent-endpoint-syncs", o.Workers, 1, 1000)

@@ -225,7 +225,7 @@ func TestDamageAtRandom(t *testing.T) {
 		dir := s.copy(t)
 		file, size := databaseFile, s.size
 		if round%4 == 0 {
-			file, size = s.logs[random.IntN(len(s.logs))], int64(wal.SegmentSizeBytes)
+			file, size = s.logs[random.IntN(len(s.logs))], wal.SegmentSizeBytes
 		}
 		at, n := random.Int64N(size), 1+random.Int64N(8192)
 		garble(file, at, n)(t, dir)

@@ -6,6 +6,7 @@ package etcdlock
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -71,7 +72,7 @@ func (l *Lock) put(ctx context.Context, revision int64, record resourcelock.Lead
 		return err
 	}
 	if !answer.Succeeded {
-		return apierrors.NewConflict(schema.GroupResource{Resource: "keys"}, l.key, fmt.Errorf("another process has written it"))
+		return apierrors.NewConflict(schema.GroupResource{Resource: "keys"}, l.key, errors.New("another process has written it"))
 	}
 	l.revision = answer.Header.Revision
 	return nil

@@ -4,6 +4,7 @@
 package flowcontrol
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -40,8 +41,8 @@ func NewInformers() informers.SharedInformerFactory {
 
 func inform(factory informers.SharedInformerFactory, example, list runtime.Object) {
 	unchanging := unchanging{&cache.ListWatch{
-		ListFunc: func(metav1.ListOptions) (runtime.Object, error) { return list, nil },
-		WatchFunc: func(metav1.ListOptions) (watch.Interface, error) {
+		ListWithContextFunc: func(context.Context, metav1.ListOptions) (runtime.Object, error) { return list, nil },
+		WatchFuncWithContext: func(context.Context, metav1.ListOptions) (watch.Interface, error) {
 			return watch.NewProxyWatcher(make(chan watch.Event)), nil
 		},
 	}}

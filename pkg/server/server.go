@@ -7,7 +7,7 @@ package server
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"net/http"
 	"time"
 
@@ -158,7 +158,7 @@ func (c CompletedConfig) inputs() registry.Inputs {
 func synced(what string, done func() bool) healthz.HealthChecker {
 	return healthz.NamedCheck(what, func(*http.Request) error {
 		if !done() {
-			return fmt.Errorf("not everything has been seen yet")
+			return errors.New("not everything has been seen yet")
 		}
 		return nil
 	})

@@ -75,14 +75,14 @@ type Plan struct {
 type Outcome int
 
 const (
-	// NotSent: no transaction was sent, or every one that was sent was refused.
+	// NotSent means that no transaction was sent, or that every one was refused.
 	NotSent Outcome = iota
-	// Committed: the transaction was applied.
+	// Committed means that the transaction was applied.
 	Committed
-	// Unknown: there was no answer; the transaction may have been applied or
-	// may yet be.
+	// Unknown means that there was no answer: the transaction may have been
+	// applied, or may yet be.
 	Unknown
-	// Tried: the transaction of a dry run would have been applied.
+	// Tried means that the transaction of a dry run would have been applied.
 	Tried
 )
 

@@ -56,7 +56,7 @@ func metaOf(service string) metav1.ObjectMeta {
 // clients makes one client for each connection: client-go shares connections
 // between clients that look alike to it, which those with a dialer of their own
 // don't.
-func clients[C any](config *rest.Config, connections int, make func(*rest.Config) (C, error)) ([]C, error) {
+func clients[C any](config *rest.Config, connections int, newClient func(*rest.Config) (C, error)) ([]C, error) {
 	all := []C{}
 	for range connections {
 		config := rest.CopyConfig(config)
@@ -65,7 +65,7 @@ func clients[C any](config *rest.Config, connections int, make func(*rest.Config
 		config.AcceptContentTypes = runtime.ContentTypeProtobuf
 		config.UserAgent = "bench"
 		config.Dial = (&net.Dialer{}).DialContext
-		client, err := make(config)
+		client, err := newClient(config)
 		if err != nil {
 			return nil, err
 		}

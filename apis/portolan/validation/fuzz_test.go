@@ -94,7 +94,6 @@ func FuzzValidation(f *testing.F) {
 		f.Add([]byte(seed), []byte("b"+seed))
 	}
 	f.Fuzz(func(t *testing.T, data, other []byte) {
-
 		checkNoOp(t, data, other, func() *v1.Service { return &v1.Service{} }, validation.ValidateServiceCreate, validation.ValidateServiceUpdate)
 		for _, loopback := range [][]netip.Prefix{nil, {netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}} {
 			checkNoOp(t, data, other, func() *v1.Endpoints { return &v1.Endpoints{} },

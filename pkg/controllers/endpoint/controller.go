@@ -82,7 +82,7 @@ func New(c Config) (*Controller, error) {
 	}
 	if _, err := core.Services().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    enqueue,
-		UpdateFunc: func(_, new any) { enqueue(new) },
+		UpdateFunc: func(_, after any) { enqueue(after) },
 		DeleteFunc: enqueue,
 	}); err != nil {
 		return nil, err
@@ -93,8 +93,8 @@ func New(c Config) (*Controller, error) {
 				enqueue(added)
 			}
 		},
-		UpdateFunc: func(old, new any) {
-			if e := new.(*corev1.Endpoints); ours(old.(*corev1.Endpoints)) || ours(e) {
+		UpdateFunc: func(before, after any) {
+			if e := after.(*corev1.Endpoints); ours(before.(*corev1.Endpoints)) || ours(e) {
 				controller.requeueForeignWrite(e, max(foreignWriteDelay, c.BatchPeriod))
 			}
 		},

@@ -113,7 +113,7 @@ func New(c Config) (*Controller, error) {
 	}
 	if _, err := core.Services().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    enqueue,
-		UpdateFunc: func(_, new any) { enqueue(new) },
+		UpdateFunc: func(_, after any) { enqueue(after) },
 		DeleteFunc: enqueue,
 	}); err != nil {
 		return nil, err

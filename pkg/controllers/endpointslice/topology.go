@@ -44,8 +44,8 @@ func newTopology(informer coreinformers.NodeInformer, index selectors.Index, enq
 				onNode(obj.(*corev1.Node))
 			}
 		},
-		UpdateFunc: func(old, new any) {
-			was, is := old.(*corev1.Node), new.(*corev1.Node)
+		UpdateFunc: func(before, after any) {
+			was, is := before.(*corev1.Node), after.(*corev1.Node)
 			zoneChanged := was.Labels[corev1.LabelTopologyZone] != is.Labels[corev1.LabelTopologyZone]
 			if zoneChanged || ready(was) != ready(is) {
 				t.loop.Add(allNodes)

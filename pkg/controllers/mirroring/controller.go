@@ -88,9 +88,9 @@ func New(c Config) (*Controller, error) {
 				enqueue(obj)
 			}
 		},
-		UpdateFunc: func(old, new any) {
-			if (old.(*corev1.Service).Spec.Selector == nil) != (new.(*corev1.Service).Spec.Selector == nil) {
-				enqueue(new)
+		UpdateFunc: func(before, after any) {
+			if (before.(*corev1.Service).Spec.Selector == nil) != (after.(*corev1.Service).Spec.Selector == nil) {
+				enqueue(after)
 			}
 		},
 		DeleteFunc: enqueue,
@@ -103,9 +103,9 @@ func New(c Config) (*Controller, error) {
 				enqueue(obj)
 			}
 		},
-		UpdateFunc: func(old, new any) {
-			if mirrored(old.(*corev1.Endpoints)) || mirrored(new.(*corev1.Endpoints)) {
-				enqueue(new)
+		UpdateFunc: func(before, after any) {
+			if mirrored(before.(*corev1.Endpoints)) || mirrored(after.(*corev1.Endpoints)) {
+				enqueue(after)
 			}
 		},
 		DeleteFunc: enqueue,

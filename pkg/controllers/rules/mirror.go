@@ -30,13 +30,13 @@ type Group struct {
 }
 
 // Mirror returns the content of the slices that mirror the subsets of an Endpoints
-// object. It takes at most max addresses of each subset, so that a group fits into one
+// object. It takes at most limit addresses of each subset, so that a group fits into one
 // slice. It leaves out values that the API rejects in slices, because laxer releases
 // accepted them in Endpoints. Addresses in the given loopback networks are valid.
-func Mirror(subsets []corev1.EndpointSubset, max int, loopback []netip.Prefix) Mirrored {
+func Mirror(subsets []corev1.EndpointSubset, limit int, loopback []netip.Prefix) Mirrored {
 	var m Mirrored
 	for _, subset := range Repack(subsets) {
-		c := collector{room: max, ports: slicePorts(subset.Ports), loopback: loopback, byIdentity: map[identity]discoveryv1.Endpoint{}}
+		c := collector{room: limit, ports: slicePorts(subset.Ports), loopback: loopback, byIdentity: map[identity]discoveryv1.Endpoint{}}
 		for i := range subset.Addresses {
 			c.add(&subset.Addresses[i], true)
 		}

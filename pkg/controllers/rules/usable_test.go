@@ -64,7 +64,7 @@ func TestUsable(t *testing.T) {
 				t.Errorf("got %q, want %q", got, test.left)
 			}
 			if (usable == pod) != (len(test.errs) == 0) || !ignoringVersions.DeepEqual(before, pod) {
-				t.Errorf("the Pod was changed, or copied without need")
+				t.Error("the Pod was changed, or copied without need")
 			}
 			if !slices.EqualFunc(errs, test.errs, func(err *field.Error, start string) bool { return strings.HasPrefix(err.Error(), start) }) {
 				t.Errorf("the errors are %v, want %q", errs, test.errs)

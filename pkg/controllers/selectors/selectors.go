@@ -105,8 +105,8 @@ func (x Index) Handler(enqueue func(key string)) cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
 		AddFunc:    one,
 		DeleteFunc: one,
-		UpdateFunc: func(old, new any) {
-			was, is := old.(*corev1.Pod), new.(*corev1.Pod)
+		UpdateFunc: func(before, after any) {
+			was, is := before.(*corev1.Pod), after.(*corev1.Pod)
 			x.enqueueAffected(was, is, endpointChanged(was, is), enqueue)
 		},
 	}

@@ -75,8 +75,8 @@ func NewSlices(informer discoveryinformers.EndpointSliceInformer, managedBy stri
 				later(slice, s.Tracker.ShouldSync)
 			}
 		},
-		UpdateFunc: func(old, new any) {
-			s.updated(old.(*discoveryv1.EndpointSlice), new.(*discoveryv1.EndpointSlice), later)
+		UpdateFunc: func(before, after any) {
+			s.updated(before.(*discoveryv1.EndpointSlice), after.(*discoveryv1.EndpointSlice), later)
 		},
 		DeleteFunc: func(obj any) {
 			if gone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
@@ -93,16 +93,16 @@ func NewSlices(informer discoveryinformers.EndpointSliceInformer, managedBy stri
 
 func always(*discoveryv1.EndpointSlice) bool { return true }
 
-func (s *Slices) updated(old, new *discoveryv1.EndpointSlice,
+func (s *Slices) updated(before, after *discoveryv1.EndpointSlice,
 	later func(*discoveryv1.EndpointSlice, func(*discoveryv1.EndpointSlice) bool)) {
 	switch {
-	case old.Labels[discoveryv1.LabelServiceName] != new.Labels[discoveryv1.LabelServiceName]:
-		later(old, always)
-		later(new, always)
-	case s.manages(old) != s.manages(new):
-		later(new, always)
-	case s.manages(new) && s.Tracker.ShouldSync(new):
-		later(new, s.Tracker.ShouldSync)
+	case before.Labels[discoveryv1.LabelServiceName] != after.Labels[discoveryv1.LabelServiceName]:
+		later(before, always)
+		later(after, always)
+	case s.manages(before) != s.manages(after):
+		later(after, always)
+	case s.manages(after) && s.Tracker.ShouldSync(after):
+		later(after, s.Tracker.ShouldSync)
 	}
 }
 

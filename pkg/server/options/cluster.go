@@ -2,6 +2,7 @@ package options
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/pflag"
@@ -94,7 +95,7 @@ func (o *Options) configOf(kubeconfig string) (*rest.Config, error) {
 	case o.ServiceAccount:
 		config, err = rest.InClusterConfig()
 	default:
-		err = fmt.Errorf("neither --kubeconfig nor --in-cluster is set")
+		err = errors.New("neither --kubeconfig nor --in-cluster is set")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("how to reach the cluster: %w", err)
@@ -105,7 +106,7 @@ func (o *Options) configOf(kubeconfig string) (*rest.Config, error) {
 
 func (o *Options) clusterErrors() []error {
 	if o.ServiceAccount && o.CoreAPI.CoreAPIKubeconfigPath != "" {
-		return []error{fmt.Errorf("--kubeconfig and --in-cluster: only one of them can say where the cluster is")}
+		return []error{errors.New("--kubeconfig and --in-cluster: only one of them can say where the cluster is")}
 	}
 	var errs []error
 	if !o.InCluster() {

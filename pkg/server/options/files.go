@@ -108,11 +108,11 @@ func (f namedFile) problem() error {
 	if err != nil {
 		return err
 	}
-	defer opened.Close()
 	info, err := opened.Stat()
-	switch {
-	case err != nil:
+	if err := errors.Join(err, opened.Close()); err != nil {
 		return err
+	}
+	switch {
 	case info.IsDir():
 		return fmt.Errorf("%s is a directory, not a file", f.path)
 	case f.check == nil:

@@ -37,10 +37,11 @@ const (
 	watchGracePeriod = 10 * time.Second
 	storageMediaType = "application/vnd.kubernetes.protobuf"
 
-	// ClusterIPRangeFlag and NodePortRangeFlag are the flags that seed a store.
+	// ClusterIPRangeFlag is the flag that seeds the ServiceCIDR of an empty store.
 	ClusterIPRangeFlag = "service-cluster-ip-range"
-	NodePortRangeFlag  = "service-node-port-range"
-	serviceProxyFlag   = "service-proxy-allow-cidrs"
+	// NodePortRangeFlag is the flag that seeds its NodePortRange.
+	NodePortRangeFlag = "service-node-port-range"
+	serviceProxyFlag  = "service-proxy-allow-cidrs"
 )
 
 // Options are what the flags say.

@@ -125,7 +125,7 @@ func (s Store) watch(ctx context.Context) error {
 		return newer != nil, nil
 	})
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // It is the context's error.
 	}
 	return errors.Join(newer, err)
 }

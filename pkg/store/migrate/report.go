@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -47,7 +48,7 @@ func (r Report) Err() error {
 	case 0:
 		return nil
 	case 1:
-		return fmt.Errorf("1 object can't be read and was left as it is")
+		return errors.New("1 object can't be read and was left as it is")
 	default:
 		return fmt.Errorf("%d objects can't be read and were left as they are", n)
 	}

@@ -76,12 +76,11 @@ func Check(path string) error {
 	if err != nil {
 		return err
 	}
-	defer file.Close()
 	sum := newChecksum()
 	if _, err = io.Copy(sum, file); err == nil {
 		err = sum.check()
 	}
-	if err != nil {
+	if err := errors.Join(err, file.Close()); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil

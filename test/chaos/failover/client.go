@@ -249,7 +249,7 @@ func (c *client) claimReader() func(*replica) error {
 		case err == nil:
 			uid, found, err := unstructured.NestedString(obj.Object, "spec", "parentRef", "uid")
 			if err != nil || !found {
-				c.cluster.unexpected(fmt.Errorf("the claim of %s names no holder, error %v", value, err))
+				c.cluster.unexpected(fmt.Errorf("the claim of %s names no holder, error %w", value, err))
 			}
 			req.holder = uid
 		case !apierrors.IsNotFound(err):

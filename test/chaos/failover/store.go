@@ -148,7 +148,7 @@ func (s *store) leader(t testing.TB) *member {
 				return nil
 			}
 		}
-		return fmt.Errorf("no member leads")
+		return errors.New("no member leads")
 	})
 	return leader
 }

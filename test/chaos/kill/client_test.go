@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -233,9 +234,7 @@ func (c *client) next(number int, group schema.GroupVersion) write {
 	case c.random.IntN(3) == 0:
 		content := map[string]any{"metadata": map[string]any{"labels": labels}}
 		if s.kind.merge != nil {
-			for name, value := range s.kind.merge(c, s.known.Object) {
-				content[name] = value
-			}
+			maps.Copy(content, s.kind.merge(c, s.known.Object))
 		}
 		w.verb, w.object = patch, &unstructured.Unstructured{Object: content}
 		w.send = func(ctx context.Context, r dynamic.ResourceInterface) (*unstructured.Unstructured, error) {

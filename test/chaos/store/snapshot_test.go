@@ -114,7 +114,7 @@ func TestSnapshotIsForMasters(t *testing.T) {
 	}
 	for _, who := range []string{"somebody", "portolan-admin"} {
 		found := false
-		for _, line := range strings.Split(string(data), "\n") {
+		for line := range strings.SplitSeq(string(data), "\n") {
 			found = found || strings.Contains(line, snapshot.Path) && strings.Contains(line, who)
 		}
 		if !found {

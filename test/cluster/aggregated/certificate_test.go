@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -105,8 +106,12 @@ func (g *ground) awaitServing(t *testing.T, what string, so func(serving) bool) 
 		if err != nil {
 			return false, err
 		}
-		if bundle, err := base64.StdEncoding.DecodeString(text); err != nil || !bytes.Equal(bundle, secret.Data["ca.crt"]) {
-			return false, fmt.Errorf("the APIService has another bundle, %v", err)
+		bundle, err := base64.StdEncoding.DecodeString(text)
+		if err != nil {
+			return false, fmt.Errorf("the bundle of the APIService: %w", err)
+		}
+		if !bytes.Equal(bundle, secret.Data["ca.crt"]) {
+			return false, errors.New("the APIService has another bundle")
 		}
 		for name, r := range g.kubelet.running() {
 			presented, err := presentedBy(r.address, content.authorities)

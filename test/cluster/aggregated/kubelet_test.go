@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -256,7 +257,7 @@ func (r *replica) ended() error {
 	if r.down {
 		return nil
 	}
-	return r.process.Explain(fmt.Errorf("it has ended by itself"))
+	return r.process.Explain(errors.New("it has ended by itself"))
 }
 
 // end is what becomes of a Pod that is deleted: its process ends, and then it

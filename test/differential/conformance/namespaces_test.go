@@ -198,7 +198,7 @@ func whatNamespacesAre(w *world) {
 
 // manyNamespaces: "should delete fast enough", without a time.
 func manyNamespaces(w *world) {
-	for _, suffix := range strings.Fields("-a -b -c -d -e -f -g -h -i -j") {
+	for suffix := range strings.FieldsSeq("-a -b -c -d -e -f -g -h -i -j") {
 		name := w.another(suffix).Name
 		_, err := w.client.CoreV1().Services(name).Create(w.Context(), newService("web"), metav1.CreateOptions{})
 		w.ok("create", err)

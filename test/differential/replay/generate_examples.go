@@ -25,7 +25,7 @@ func manifests() ([]manifest, error) {
 		return nil, err
 	}
 	var found []manifest
-	for _, document := range strings.Split(string(text), "\n---\n") {
+	for document := range strings.SplitSeq(string(text), "\n---\n") {
 		var service struct {
 			Metadata struct{ Name string }
 			Spec     map[string]any

@@ -121,10 +121,10 @@ func (g *generator) endpointSlices() {
 		endpointSlices.get())
 }
 
-func many(n int, make func(int) any) []any {
+func many(n int, value func(int) any) []any {
 	values := []any{}
 	for i := range n {
-		values = append(values, make(i))
+		values = append(values, value(i))
 	}
 	return values
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -64,9 +65,7 @@ func (s *proxySide) do(method, path, body string, header http.Header) string {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	for name, values := range header {
-		request.Header[name] = values
-	}
+	maps.Copy(request.Header, header)
 	response, err := s.client.Do(request)
 	if err != nil {
 		s.t.Fatal(err)

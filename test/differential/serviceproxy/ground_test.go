@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -153,9 +154,7 @@ func (c *caller) do(method, path string, body io.Reader, header http.Header) (*h
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	for name, values := range header {
-		request.Header[name] = values
-	}
+	maps.Copy(request.Header, header)
 	response, err := c.client.Do(request)
 	if err != nil {
 		c.t.Fatalf("%s %s: %v", method, path, err)

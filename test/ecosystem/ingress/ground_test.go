@@ -4,6 +4,7 @@ package ingress
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -209,7 +210,7 @@ func serve(t *testing.T, address, says string) {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
-		if err := <-ended; err != http.ErrServerClosed {
+		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
 			t.Error(err)
 		}
 	})

@@ -100,8 +100,7 @@ func (k *kubectl) run(args ...string) string {
 func (k *kubectl) fail(args ...string) string {
 	k.t.Helper()
 	out, err := k.command(k.t.Context(), args...).CombinedOutput()
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) {
+	if _, ok := errors.AsType[*exec.ExitError](err); !ok {
 		k.t.Fatalf("kubectl %s did not fail: %v\n%s", strings.Join(args, " "), err, out)
 	}
 	return string(out)

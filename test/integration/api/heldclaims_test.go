@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -127,9 +128,7 @@ func mergePatched(object map[string]any, patch string) ([]byte, error) {
 
 func merge(into, change map[string]any) map[string]any {
 	result := map[string]any{}
-	for key, value := range into {
-		result[key] = value
-	}
+	maps.Copy(result, into)
 	for key, value := range change {
 		switch value := value.(type) {
 		case nil:

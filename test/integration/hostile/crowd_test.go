@@ -267,11 +267,13 @@ func openNth(t *testing.T, host string, n int) net.Conn {
 		t.Fatal(err)
 	}
 	encrypted := tls.Client(conn, &tls.Config{InsecureSkipVerify: true,
-		NextProtos: []string{"h2", "http/1.1"}[n%2:]}) //nolint:gosec // Nothing is at stake.
+		NextProtos: []string{"h2", "http/1.1"}[n%2:]})
 	switch n % 3 {
 	case 0:
 		// The handshake is begun and not ended.
-		_, err = conn.Write([]byte{22, 3, 1, 1, 0})
+		if _, err := conn.Write([]byte{22, 3, 1, 1, 0}); err != nil {
+			t.Fatal(err)
+		}
 		return conn
 	case 1:
 		err = encrypted.Handshake()

@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 	framework.Child()
 	utilruntime.PanicHandlers = append(utilruntime.PanicHandlers, func(_ context.Context, recovered any) {
 		// This one ends a request whose client is gone.
-		if recovered == http.ErrAbortHandler {
+		if recovered == http.ErrAbortHandler { //nolint:errorlint // net/http compares it like this.
 			return
 		}
 		panics.Lock()
