@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,9 +14,6 @@ import (
 	"testing"
 	"time"
 
-	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.etcd.io/etcd/server/v3/embed"
-	"go.uber.org/zap"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -25,7 +21,6 @@ import (
 	"github.com/portolan-dev/portolan/generated/clientset/versioned"
 	"github.com/portolan-dev/portolan/pkg/server"
 	"github.com/portolan-dev/portolan/pkg/server/options"
-	"github.com/portolan-dev/portolan/pkg/store/verify"
 )
 
 const (
@@ -188,70 +183,6 @@ func (s *Server) waitReady(t testing.TB, ended <-chan error) {
 	if err != nil {
 		t.Fatalf("the server did not turn ready: %v", err)
 	}
-}
-
-// Etcd is an etcd member with a port, for servers that share one.
-type Etcd struct {
-	URL    string
-	Client *clientv3.Client
-}
-
-// StartEtcd runs an etcd member in this process. Changes may set its configuration.
-func StartEtcd(t testing.TB, changes ...func(*embed.Config)) *Etcd {
-	t.Helper()
-	loopback := url.URL{Scheme: "http", Host: "127.0.0.1:0"}
-	config := embed.NewConfig()
-	config.Dir = t.TempDir()
-	config.TickMs, config.ElectionMs = 10, 100
-	config.ListenClientUrls, config.AdvertiseClientUrls = []url.URL{loopback}, []url.URL{loopback}
-	config.ListenPeerUrls, config.AdvertisePeerUrls = []url.URL{loopback}, []url.URL{loopback}
-	config.InitialCluster = config.InitialClusterFromName(config.Name)
-	config.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
-	for _, change := range changes {
-		change(config)
-	}
-	member, err := embed.StartEtcd(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(member.Close)
-	<-member.Server.ReadyNotify()
-	address := "http://" + member.Clients[0].Addr().String()
-	client, err := clientv3.New(clientv3.Config{Endpoints: []string{address}, DialTimeout: startTimeout, Logger: zap.NewNop()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { client.Close() })
-	return &Etcd{URL: address, Client: client}
-}
-
-// On makes a server use the given etcd, under a prefix of its own test.
-func On(e *Etcd) func(*options.Options) {
-	return func(o *options.Options) { o.Etcd.StorageConfig.Transport.ServerList = []string{e.URL} }
-}
-
-// Verify proves that what a store holds is consistent.
-func Verify(t testing.TB, client *clientv3.Client) {
-	t.Helper()
-	for _, violation := range Check(t, client).Violations {
-		t.Errorf("verify: %s", violation)
-	}
-}
-
-// Check is what verify finds in a store, warnings included.
-func Check(t testing.TB, client *clientv3.Client) verify.Report {
-	t.Helper()
-	return verify.Check(Read(t, client))
-}
-
-// Read is what a store holds.
-func Read(t testing.TB, client *clientv3.Client) verify.Contents {
-	t.Helper()
-	contents, err := verify.Read(context.Background(), client, "/registry")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return contents
 }
 
 // Replicas starts servers that share an etcd. Change may set the options of
