@@ -14,8 +14,8 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// addConversions registers the conversions, none of which copies what an object
-// points to: as with upstream's generated ones, both sides share it.
+// addConversions registers the conversions. Like upstream's generated conversions, they
+// are shallow: both objects share what they point to.
 func addConversions(scheme *runtime.Scheme) error {
 	return errors.Join(
 		addConversion(scheme,
@@ -75,8 +75,8 @@ func addConversions(scheme *runtime.Scheme) error {
 	)
 }
 
-// addConversion registers both ways between two types. The scheme says of what
-// kind the result is.
+// addConversion registers the conversions between two types. The scheme sets the kind of
+// the result.
 func addConversion[Upstream, Own any](scheme *runtime.Scheme, from func(*Upstream) Own, to func(*Own) Upstream) error {
 	return errors.Join(
 		scheme.AddConversionFunc((*Upstream)(nil), (*Own)(nil), func(in, out any, _ conversion.Scope) error {
@@ -90,13 +90,14 @@ func addConversion[Upstream, Own any](scheme *runtime.Scheme, from func(*Upstrea
 	)
 }
 
-// same takes the items of one type for those of another with the same fields,
-// of which Go converts single ones: see above, where the compiler checks that.
+// same reinterprets a slice as one of another type with the same fields. Go converts
+// single values of such types but not slices. The conversions of single values above let
+// the compiler check that the fields are the same.
 func same[To, From any](items []From) []To {
 	return unsafe.Slice((*To)(unsafe.Pointer(unsafe.SliceData(items))), len(items))
 }
 
-// each converts items one by one; none stay none, or nil.
+// each converts items one by one. Nil stays nil, and an empty slice stays empty.
 func each[From, To any](items []From, convert func(*From) To) []To {
 	if items == nil {
 		return nil
@@ -136,8 +137,8 @@ func addressTo(in *v1.IPAddress) networkingv1.IPAddress {
 	return networkingv1.IPAddress{ObjectMeta: in.ObjectMeta, Spec: networkingv1.IPAddressSpec{ParentRef: Holder(in.Spec.ParentRef)}}
 }
 
-// eventFrom and eventTo follow upstream's pkg/apis/events/v1: an Event of
-// events.k8s.io is one of core v1 under other names.
+// eventFrom converts an Event of events.k8s.io, which has the fields of core v1 under
+// other names (upstream's pkg/apis/events/v1).
 func eventFrom(in *eventsv1.Event) corev1.Event {
 	return corev1.Event{
 		ObjectMeta:          in.ObjectMeta,
@@ -158,6 +159,7 @@ func eventFrom(in *eventsv1.Event) corev1.Event {
 	}
 }
 
+// eventTo is the inverse of eventFrom.
 func eventTo(in *corev1.Event) eventsv1.Event {
 	return eventsv1.Event{
 		ObjectMeta:               in.ObjectMeta,

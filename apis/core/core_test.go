@@ -27,8 +27,8 @@ func newScheme() *runtime.Scheme {
 	return scheme
 }
 
-// shown fills in defaults, which decoding does too, and leaves out what the
-// core API groups do not show.
+// shown applies defaults, as decoding does, and removes the fields that the core API
+// groups do not have.
 func shown(serializer.CodecFactory) []any {
 	return []any{
 		func(service *v1.Service, c randfill.Continue) {
@@ -54,7 +54,7 @@ func shown(serializer.CodecFactory) []any {
 		},
 		func(node *corev1.Node, c randfill.Continue) {
 			c.FillNoCustom(node)
-			// One that is empty comes back as none, for which there is a default.
+			// An empty value decodes as nil, which gets a default.
 			if len(node.Status.Allocatable) == 0 {
 				node.Status.Allocatable = nil
 			}
@@ -83,7 +83,7 @@ func shown(serializer.CodecFactory) []any {
 	}
 }
 
-// TestRoundTrip takes objects through upstream's types and back.
+// TestRoundTrip converts objects to upstream's types and back.
 func TestRoundTrip(t *testing.T) {
 	scheme := newScheme()
 	codecs := serializer.NewCodecFactory(scheme)
@@ -91,8 +91,7 @@ func TestRoundTrip(t *testing.T) {
 	roundtrip.RoundTripTypes(t, scheme, codecs, fuzz, nil)
 }
 
-// TestHolder shows the holder of an address as upstream does, and what it is
-// not to show not at all.
+// TestHolder wants the holder of an address as upstream names it, without other fields.
 func TestHolder(t *testing.T) {
 	scheme := newScheme()
 	for _, test := range []struct {
@@ -128,8 +127,7 @@ func TestHolder(t *testing.T) {
 	}
 }
 
-// TestLists keeps a list that is empty from turning into one that is not there,
-// and what it shares from being copied.
+// TestLists wants empty lists to stay empty instead of nil, and items not to be copied.
 func TestLists(t *testing.T) {
 	scheme := newScheme()
 	for name, list := range map[string]*v1.ServiceList{
@@ -155,7 +153,8 @@ func TestLists(t *testing.T) {
 	}
 }
 
-// TestFirst refuses a scheme in which the types would be stored in another group.
+// TestFirst wants an error for a scheme in which the types would be stored in another
+// group.
 func TestFirst(t *testing.T) {
 	if err := core.AddToScheme(runtime.NewScheme()); err == nil {
 		t.Error("the core API groups' kinds came first")

@@ -12,9 +12,9 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// addDefaults registers the defaults of portolan/v1 for upstream's types, and
-// those of the kinds that it has none of. ServiceCIDRs, IPAddresses and Ingresses
-// have no defaults.
+// addDefaults registers the defaults of portolan/v1 for upstream's types, and the
+// defaults of the kinds that portolan/v1 does not have. ServiceCIDRs, IPAddresses and
+// Ingresses have none.
 func addDefaults(scheme *runtime.Scheme) {
 	addObjectDefaults(scheme, setNamespaceDefaults, func(list *corev1.NamespaceList) []corev1.Namespace { return list.Items })
 	addObjectDefaults(scheme, setNodeDefaults, func(list *corev1.NodeList) []corev1.Node { return list.Items })
@@ -58,8 +58,8 @@ func addObjectDefaults[T, L any](scheme *runtime.Scheme, set func(*T), items fun
 	})
 }
 
-// setNamespaceDefaults labels a Namespace with its name, which may come from
-// generateName later: see LabelNamespace. It is active unless it says otherwise.
+// setNamespaceDefaults labels a Namespace with its name, if it has one yet. If the name
+// comes from generateName, LabelNamespace is called later. The default phase is Active.
 func setNamespaceDefaults(namespace *corev1.Namespace) {
 	if namespace.Name != "" {
 		LabelNamespace(namespace)
@@ -69,8 +69,8 @@ func setNamespaceDefaults(namespace *corev1.Namespace) {
 	}
 }
 
-// LabelNamespace gives a Namespace the label that has its name. The labels that
-// it had may be shared and are left as they are.
+// LabelNamespace labels a Namespace with its name. It copies the map of labels, because
+// other objects can share it.
 func LabelNamespace(namespace *corev1.Namespace) {
 	if namespace.Labels[corev1.LabelMetadataName] == namespace.Name {
 		return
@@ -83,18 +83,17 @@ func LabelNamespace(namespace *corev1.Namespace) {
 	namespace.Labels = labels
 }
 
-// setIngressClassDefaults is upstream's: parameters are of the cluster where
-// nothing else is said.
+// setIngressClassDefaults applies upstream's default: parameters have the scope Cluster.
 func setIngressClassDefaults(class *networkingv1.IngressClass) {
 	if parameters := class.Spec.Parameters; parameters != nil && parameters.Scope == nil {
 		parameters.Scope = ptr.To(networkingv1.IngressClassParametersReferenceScopeCluster)
 	}
 }
 
-// setSecretDefaults puts stringData, which is only ever written, into data. For
-// upstream that is a part of the conversion (pkg/apis/core/v1/conversion.go),
-// which a type that is its own internal version has none of; what is decoded or
-// patched or applied gets its defaults.
+// setSecretDefaults moves stringData, which is write-only, into data. Upstream does that
+// in the conversion (pkg/apis/core/v1/conversion.go). Here the type is its own internal
+// version and has no conversion, but every object that is decoded, patched or applied
+// gets defaults.
 func setSecretDefaults(secret *corev1.Secret) {
 	if secret.Type == "" {
 		secret.Type = corev1.SecretTypeOpaque

@@ -9,9 +9,9 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// setPodDefaults has those of upstream's defaults (pkg/apis/core/v1) that
-// clients compare with or that say what a Pod's ports are. Those of volumes, of
-// resources and of what probes and hooks do are left out: nothing here runs Pods.
+// setPodDefaults applies the part of upstream's defaults (pkg/apis/core/v1) that clients
+// compare with or that affects a Pod's ports. It omits the defaults of volumes,
+// resources and hooks, because Portolan does not run Pods.
 func setPodDefaults(pod *corev1.Pod) {
 	capQuantities(reflect.ValueOf(&pod.Spec))
 	capQuantities(reflect.ValueOf(&pod.Status))
@@ -33,7 +33,7 @@ func setPodSpecDefaults(spec *corev1.PodSpec) {
 	if spec.EnableServiceLinks == nil {
 		spec.EnableServiceLinks = ptr.To(corev1.DefaultEnableServiceLinks)
 	}
-	// The older name of the field is for older clients.
+	// Older clients use the deprecated field.
 	setDefault(&spec.ServiceAccountName, spec.DeprecatedServiceAccount)
 	spec.DeprecatedServiceAccount = spec.ServiceAccountName
 	for _, containers := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
@@ -65,8 +65,8 @@ func setContainerDefaults(container *corev1.Container, hostNetwork bool) {
 	}
 }
 
-// isLatest says whether an image is that of the tag latest, which is the one of
-// an image that names neither a tag nor a digest.
+// isLatest reports whether an image has the tag latest. An image without tag and digest
+// has it too.
 func isLatest(image string) bool {
 	if image == "" || strings.Contains(image, "@") {
 		return false
@@ -89,7 +89,7 @@ func setProbeDefaults(probe *corev1.Probe) {
 	}
 }
 
-// setNodeDefaults are upstream's.
+// setNodeDefaults applies upstream's defaults.
 func setNodeDefaults(node *corev1.Node) {
 	capQuantities(reflect.ValueOf(&node.Status))
 	node.Spec.PodCIDR, node.Spec.PodCIDRs = alike(node.Spec.PodCIDR, node.Spec.PodCIDRs, func(cidr *string) *string { return cidr })
@@ -98,8 +98,9 @@ func setNodeDefaults(node *corev1.Node) {
 	}
 }
 
-// alike makes an old field and the list that took its place say the same, as
-// upstream's conversions do: a client that knows only the old one means that.
+// alike makes a singular field and the list that replaced it agree, as upstream's
+// conversions do. If they differ, the singular field wins, because some clients know
+// only that one.
 func alike[T any](old string, list []T, text func(*T) *string) (string, []T) {
 	if old != "" && (len(list) == 0 || *text(&list[0]) != old) {
 		var only T

@@ -6,7 +6,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// TestPodDefaults has those that depend on something.
+// TestPodDefaults checks the defaults that depend on other fields.
 func TestPodDefaults(t *testing.T) {
 	scheme := newScheme()
 	for image, want := range map[string]corev1.PullPolicy{
@@ -39,7 +39,7 @@ func TestPodDefaults(t *testing.T) {
 	}
 }
 
-// TestSecretDefaults is about the type, and about what is given as text.
+// TestSecretDefaults checks the default type and the move of stringData to data.
 func TestSecretDefaults(t *testing.T) {
 	scheme := newScheme()
 	for name, test := range map[string]struct {
@@ -73,7 +73,7 @@ func TestSecretDefaults(t *testing.T) {
 	}
 }
 
-// TestNamespaceDefaults has what a status that says nothing means.
+// TestNamespaceDefaults checks the default of an empty status.
 func TestNamespaceDefaults(t *testing.T) {
 	for given, want := range map[corev1.NamespacePhase]corev1.NamespacePhase{
 		"": corev1.NamespaceActive, corev1.NamespaceTerminating: corev1.NamespaceTerminating,

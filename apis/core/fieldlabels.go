@@ -13,8 +13,8 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// addFieldLabels registers the fields that objects can be selected by
-// (upstream's pkg/apis/core/v1/conversion.go).
+// addFieldLabels registers the fields by which clients can select objects (upstream's
+// pkg/apis/core/v1/conversion.go).
 func addFieldLabels(scheme *runtime.Scheme) error {
 	return errors.Join(
 		scheme.AddFieldLabelConversionFunc(corev1.SchemeGroupVersion.WithKind("Service"), v1.ServiceFieldLabel),
@@ -27,7 +27,7 @@ func addFieldLabels(scheme *runtime.Scheme) error {
 	)
 }
 
-// addLabels lets a kind of the core group be selected by the given fields alone.
+// addLabels registers the field labels of a kind of core v1.
 func addLabels(scheme *runtime.Scheme, kind string, fields ...string) error {
 	return scheme.AddFieldLabelConversionFunc(corev1.SchemeGroupVersion.WithKind(kind), func(label, value string) (string, string, error) {
 		if !slices.Contains(fields, label) {
@@ -45,15 +45,14 @@ func podFieldLabel(label, value string) (string, string, error) {
 		"spec.hostNetwork", "status.phase", "status.podIP", "status.podIPs", "status.nominatedNodeName":
 		return label, value, nil
 	case "spec.host":
-		// The name that it had before v1.
+		// The field's name before v1.
 		return "spec.nodeName", value, nil
 	default:
 		return "", "", unsupported(label)
 	}
 }
 
-// eventFields are the fields of events.k8s.io's Events that they can be selected
-// by, and what the same are in core v1.
+// eventFields maps the field labels of Events in events.k8s.io to those in core v1.
 var eventFields = map[string]string{
 	"reason":                    "reason",
 	"regarding.kind":            "involvedObject.kind",

@@ -8,8 +8,8 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// Group is the group that upstream serves a resource of portolan.dev in. It
-// serves some of them in none.
+// Group returns the API group in which upstream serves a resource of portolan.dev.
+// Upstream does not serve all of them.
 func Group(resource string) (group string, served bool) {
 	switch resource {
 	case "services", "endpoints":
@@ -23,7 +23,7 @@ func Group(resource string) (group string, served bool) {
 	}
 }
 
-// Holder is the holder of an IPAddress as upstream names it. It may be nil.
+// Holder returns the holder of an IPAddress as upstream names it, or nil if ref is nil.
 func Holder(ref *v1.ParentReference) *networkingv1.ParentReference {
 	if ref == nil {
 		return nil

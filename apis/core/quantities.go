@@ -7,12 +7,12 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// maxQuantityExponent is that of the largest quantity: 2^63-1 has 19 digits.
+// maxQuantityExponent is the decimal exponent of the largest quantity, 2^63-1.
 const maxQuantityExponent = 18
 
-// capQuantities caps the quantities of a value, as the documentation of the type
-// says. Its parser does so only for some forms, and whatever compares 1e999999999
-// with 1 writes it out in full.
+// capQuantities caps all quantities in a value at 2^63-1, as the documentation of
+// resource.Quantity promises. Its parser caps only some forms, and comparing
+// 1e999999999 with 1 would expand a billion digits.
 func capQuantities(value reflect.Value) {
 	switch value.Kind() {
 	case reflect.Struct:

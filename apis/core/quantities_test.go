@@ -39,7 +39,7 @@ func TestQuantitiesAreCapped(t *testing.T) {
 			if got.String() != want {
 				t.Errorf("%s %s becomes %s, want %s", where, text, got.String(), want)
 			}
-			// This would not end with one that is not capped.
+			// With an uncapped quantity this would not terminate.
 			equality.Semantic.DeepEqual(got, resource.MustParse("3"))
 		}
 	}

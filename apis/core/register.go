@@ -16,10 +16,9 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// AddToScheme registers the kinds, their defaults, their conversions and their
-// field labels. It comes after portolan/v1's: the first group that a type is
-// registered with is the one that it is stored in and, where nothing says
-// otherwise, told of in errors.
+// AddToScheme registers the kinds, their defaults, conversions and field labels. Call it
+// after portolan/v1.AddToScheme: a type is stored in the group that is registered first,
+// and errors name that group by default.
 func AddToScheme(scheme *runtime.Scheme) error {
 	if !scheme.IsGroupRegistered(v1.GroupName) {
 		return fmt.Errorf("the kinds of %s must be registered first", v1.SchemeGroupVersion)
@@ -28,7 +27,7 @@ func AddToScheme(scheme *runtime.Scheme) error {
 		version  schema.GroupVersion
 		external []runtime.Object
 		internal []runtime.Object
-		// both are upstream's types, stored and worked on as they are.
+		// both lists upstream's types that are v1 and internal version at once.
 		both []runtime.Object
 	}{
 		{

@@ -406,7 +406,7 @@ func schema_portolan_apis_portolan_v1_CIDRUsage(ref common.ReferenceCallback) co
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "CIDRUsage says how full one CIDR is. Figures of 2^63 and more are given as 2^63-1.",
+				Description: "CIDRUsage is the usage of one CIDR. Numbers of 2^63 and above are reported as 2^63-1.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"cidr": {
@@ -419,7 +419,7 @@ func schema_portolan_apis_portolan_v1_CIDRUsage(ref common.ReferenceCallback) co
 					},
 					"capacity": {
 						SchemaProps: spec.SchemaProps{
-							Description: "capacity is how many addresses Services can have from it.",
+							Description: "capacity is the number of addresses that Services can have from the block.",
 							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int64",
@@ -427,7 +427,7 @@ func schema_portolan_apis_portolan_v1_CIDRUsage(ref common.ReferenceCallback) co
 					},
 					"allocated": {
 						SchemaProps: spec.SchemaProps{
-							Description: "allocated is how many are held, reservations included.",
+							Description: "allocated is the number of claimed addresses, including reservations.",
 							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int64",
@@ -435,7 +435,7 @@ func schema_portolan_apis_portolan_v1_CIDRUsage(ref common.ReferenceCallback) co
 					},
 					"free": {
 						SchemaProps: spec.SchemaProps{
-							Description: "free is how many are left.",
+							Description: "free is the number of unclaimed addresses.",
 							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int64",
@@ -452,7 +452,7 @@ func schema_portolan_apis_portolan_v1_EndpointSlice(ref common.ReferenceCallback
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "EndpointSlice is a part of the addresses that implement a Service. The label kubernetes.io/service-name names the Service; all slices that carry it together are the Service's endpoints.",
+				Description: "EndpointSlice holds some of the addresses that implement a Service. Its label kubernetes.io/service-name names the Service. All slices with that label together are the Service's endpoints.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -477,7 +477,7 @@ func schema_portolan_apis_portolan_v1_EndpointSlice(ref common.ReferenceCallback
 					},
 					"addressType": {
 						SchemaProps: spec.SchemaProps{
-							Description: "addressType is the type of all addresses in the slice: IPv4, IPv6 or FQDN (deprecated). It can't be changed.\n\nPossible enum values:\n - `\"FQDN\"` represents a FQDN.\n - `\"IPv4\"` represents an IPv4 Address.\n - `\"IPv6\"` represents an IPv6 Address.",
+							Description: "addressType is the type of all addresses in the slice: IPv4, IPv6 or FQDN (deprecated). It is immutable.\n\nPossible enum values:\n - `\"FQDN\"` represents a FQDN.\n - `\"IPv4\"` represents an IPv4 Address.\n - `\"IPv6\"` represents an IPv6 Address.",
 							Default:     "",
 							Type:        []string{"string"},
 							Format:      "",
@@ -491,7 +491,7 @@ func schema_portolan_apis_portolan_v1_EndpointSlice(ref common.ReferenceCallback
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "endpoints are the endpoints in this slice, at most 1000; their fields are those of a discovery.k8s.io/v1 EndpointSlice.",
+							Description: "endpoints are the endpoints in this slice, at most 1000. Their fields are those of a discovery.k8s.io/v1 EndpointSlice.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -509,7 +509,7 @@ func schema_portolan_apis_portolan_v1_EndpointSlice(ref common.ReferenceCallback
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "ports are the ports that every endpoint in this slice offers, each with a name of its own; at most 20000.",
+							Description: "ports are the ports that every endpoint in this slice offers, at most 20000. Each has a unique name.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -612,7 +612,7 @@ func schema_portolan_apis_portolan_v1_Endpoints(ref common.ReferenceCallback) co
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "subsets are sets of addresses, each with the ports that all of its addresses offer. They are kept as they were written: not sorted, not merged.",
+							Description: "subsets are sets of addresses, each with the ports that all of its addresses offer. They are stored as written, neither sorted nor merged.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -684,7 +684,7 @@ func schema_portolan_apis_portolan_v1_IPAddress(ref common.ReferenceCallback) co
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "IPAddress is the claim on one address. Its name is the address in canonical form (RFC 5952 for IPv6). Services claim theirs in the transaction that writes them; one made by hand keeps its address from every Service.",
+				Description: "IPAddress is the claim on one address. Its name is the address in canonical form (RFC 5952 for IPv6). A Service's claims are written in the same transaction as the Service. A claim made by a client is a reservation: no Service can get its address.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -709,7 +709,7 @@ func schema_portolan_apis_portolan_v1_IPAddress(ref common.ReferenceCallback) co
 					},
 					"spec": {
 						SchemaProps: spec.SchemaProps{
-							Description: "spec says who holds the address.",
+							Description: "spec names the holder of the address.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1.IPAddressSpec{}.OpenAPIModelName()),
 						},
@@ -775,12 +775,12 @@ func schema_portolan_apis_portolan_v1_IPAddressSpec(ref common.ReferenceCallback
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "IPAddressSpec says who holds an address.",
+				Description: "IPAddressSpec names the holder of an address.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"parentRef": {
 						SchemaProps: spec.SchemaProps{
-							Description: "parentRef is the holder. It can't be changed.",
+							Description: "parentRef is the holder. It is immutable.",
 							Ref:         ref(v1.ParentReference{}.OpenAPIModelName()),
 						},
 					},
@@ -797,7 +797,7 @@ func schema_portolan_apis_portolan_v1_NodePort(ref common.ReferenceCallback) com
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "NodePort is the claim on one port number of every node. Its name is the number. A Service holds it for all protocols, also those that it does not serve. One made by hand keeps its port from every Service.",
+				Description: "NodePort is the claim on one port number of every node. Its name is the number. A Service holds the port for all protocols, even those that it does not serve. A claim made by a client is a reservation: no Service can get its port.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -822,7 +822,7 @@ func schema_portolan_apis_portolan_v1_NodePort(ref common.ReferenceCallback) com
 					},
 					"spec": {
 						SchemaProps: spec.SchemaProps{
-							Description: "spec says who holds the port.",
+							Description: "spec names the holder of the port.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1.NodePortSpec{}.OpenAPIModelName()),
 						},
@@ -888,7 +888,7 @@ func schema_portolan_apis_portolan_v1_NodePortRange(ref common.ReferenceCallback
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "NodePortRange is a set of port numbers that node ports and health check ports are allocated from.",
+				Description: "NodePortRange is a range from which node ports and health check ports are allocated: a set of port numbers.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -920,7 +920,7 @@ func schema_portolan_apis_portolan_v1_NodePortRange(ref common.ReferenceCallback
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
-							Description: "status is the range's conditions and how full it is.",
+							Description: "status has the conditions and the usage of the range.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1.NodePortRangeStatus{}.OpenAPIModelName()),
 						},
@@ -996,7 +996,7 @@ func schema_portolan_apis_portolan_v1_NodePortRangeSpec(ref common.ReferenceCall
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "ports are single numbers or ranges with both ends included, such as \"443\" and \"30000-32767\". They must not overlap one another.",
+							Description: "ports are single numbers or inclusive ranges, for example \"443\" and \"30000-32767\". They must not overlap.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -1010,14 +1010,14 @@ func schema_portolan_apis_portolan_v1_NodePortRangeSpec(ref common.ReferenceCall
 					},
 					"autoAssign": {
 						SchemaProps: spec.SchemaProps{
-							Description: "autoAssign says whether a Service that leaves its node port open may be given one from here. Where it is false, ports must be asked for by number. Defaults to true.",
+							Description: "autoAssign allows allocations to Services that do not name a node port. If it is false, Services get only ports of this range that they name. Defaults to true.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
 					},
 					"staticBand": {
 						SchemaProps: spec.SchemaProps{
-							Description: "staticBand is how many of the lowest ports of each range are left to requests that name their port: one that is left open gets one of them only when the rest is taken. Left out, it is upstream's rule: none of 16 ports or fewer, else a 32nd of the range but at least 16 and at most 128 (KEP-3668).",
+							Description: "staticBand is the number of the lowest ports of each range of ports that are kept for requests that name their port. Other requests get one of them only when all others are claimed. The default is upstream's rule (KEP-3668): 0 for 16 ports or fewer, otherwise 1/32 of the ports, but at least 16 and at most 128.",
 							Type:        []string{"integer"},
 							Format:      "int32",
 						},
@@ -1032,7 +1032,7 @@ func schema_portolan_apis_portolan_v1_NodePortRangeStatus(ref common.ReferenceCa
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "NodePortRangeStatus is what was observed of a set of port numbers. The server works the figures out when the object is read; what a client writes there is ignored.",
+				Description: "NodePortRangeStatus is the observed state of a set of port numbers. The server computes the numbers when the object is read, and ignores what clients write there.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"conditions": {
@@ -1060,7 +1060,7 @@ func schema_portolan_apis_portolan_v1_NodePortRangeStatus(ref common.ReferenceCa
 					},
 					"capacity": {
 						SchemaProps: spec.SchemaProps{
-							Description: "capacity is how many ports the range has.",
+							Description: "capacity is the number of ports in the range.",
 							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int32",
@@ -1068,7 +1068,7 @@ func schema_portolan_apis_portolan_v1_NodePortRangeStatus(ref common.ReferenceCa
 					},
 					"allocated": {
 						SchemaProps: spec.SchemaProps{
-							Description: "allocated is how many are held, reservations included.",
+							Description: "allocated is the number of claimed ports, including reservations.",
 							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int32",
@@ -1076,7 +1076,7 @@ func schema_portolan_apis_portolan_v1_NodePortRangeStatus(ref common.ReferenceCa
 					},
 					"free": {
 						SchemaProps: spec.SchemaProps{
-							Description: "free is how many are left.",
+							Description: "free is the number of unclaimed ports.",
 							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int32",
@@ -1094,7 +1094,7 @@ func schema_portolan_apis_portolan_v1_NodePortSpec(ref common.ReferenceCallback)
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "NodePortSpec says who holds a node port and for what.",
+				Description: "NodePortSpec names the holder of a node port and its protocols.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"protocols": {
@@ -1104,7 +1104,7 @@ func schema_portolan_apis_portolan_v1_NodePortSpec(ref common.ReferenceCallback)
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "protocols that the holder serves on the port. Empty for a port that is claimed but that no Service port maps to, such as a health check port.",
+							Description: "protocols that the holder serves on the port. Empty for a claimed port to which no port of a Service maps, such as a health check port.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -1119,7 +1119,7 @@ func schema_portolan_apis_portolan_v1_NodePortSpec(ref common.ReferenceCallback)
 					},
 					"parentRef": {
 						SchemaProps: spec.SchemaProps{
-							Description: "parentRef is the holder. It can't be changed.",
+							Description: "parentRef is the holder. It is immutable.",
 							Ref:         ref(v1.ParentReference{}.OpenAPIModelName()),
 						},
 					},
@@ -1141,14 +1141,14 @@ func schema_portolan_apis_portolan_v1_ParentReference(ref common.ReferenceCallba
 				Properties: map[string]spec.Schema{
 					"group": {
 						SchemaProps: spec.SchemaProps{
-							Description: "group of the holder; empty for the core group.",
+							Description: "group of the holder. Empty for the core group.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
 					},
 					"resource": {
 						SchemaProps: spec.SchemaProps{
-							Description: "resource of the holder, in the plural, e.g. \"services\".",
+							Description: "resource is the plural name of the holder's resource, for example \"services\".",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -1169,7 +1169,7 @@ func schema_portolan_apis_portolan_v1_ParentReference(ref common.ReferenceCallba
 					},
 					"uid": {
 						SchemaProps: spec.SchemaProps{
-							Description: "uid of the Service that holds the claim. Only the server sets it. A claim that has it lives and dies with that Service and can't be deleted or edited away; one without it was made by hand and is a reservation.",
+							Description: "uid of the Service that holds the claim. Only the server sets it. A claim with a uid is created and deleted with that Service, and clients can neither delete nor change it. A claim without a uid is a reservation, made by a client.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -1184,7 +1184,7 @@ func schema_portolan_apis_portolan_v1_Service(ref common.ReferenceCallback) comm
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "Service is a named set of ports that clients reach at a stable address. What it claims (cluster IPs, node ports, the health check port) is committed in the same transaction as the Service itself.",
+				Description: "Service is a named set of ports that clients reach at a stable address. Its claims (cluster IPs, node ports, the health check port) are written in the same transaction as the Service itself.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -1209,14 +1209,14 @@ func schema_portolan_apis_portolan_v1_Service(ref common.ReferenceCallback) comm
 					},
 					"spec": {
 						SchemaProps: spec.SchemaProps{
-							Description: "spec is what the Service should be; its fields are those of a core/v1 Service.",
+							Description: "spec is the desired state of the Service. Its fields are those of a core/v1 Service.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(corev1.ServiceSpec{}.OpenAPIModelName()),
 						},
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
-							Description: "status is what was observed of the Service: the load balancer's ingress points and conditions.",
+							Description: "status is the observed state of the Service: the ingress points of its load balancer and its conditions.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(corev1.ServiceStatus{}.OpenAPIModelName()),
 						},
@@ -1233,7 +1233,7 @@ func schema_portolan_apis_portolan_v1_ServiceCIDR(ref common.ReferenceCallback) 
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "ServiceCIDR is one block of addresses, or one of each IP family, that cluster IPs are allocated from.",
+				Description: "ServiceCIDR is a range from which cluster IPs are allocated: one block of addresses, or one of each IP family.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -1265,7 +1265,7 @@ func schema_portolan_apis_portolan_v1_ServiceCIDR(ref common.ReferenceCallback) 
 					},
 					"status": {
 						SchemaProps: spec.SchemaProps{
-							Description: "status is the range's conditions and how full it is.",
+							Description: "status has the conditions and the usage of the range.",
 							Default:     map[string]interface{}{},
 							Ref:         ref(v1.ServiceCIDRStatus{}.OpenAPIModelName()),
 						},
@@ -1341,7 +1341,7 @@ func schema_portolan_apis_portolan_v1_ServiceCIDRSpec(ref common.ReferenceCallba
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "cidrs in canonical form, e.g. \"192.168.0.0/24\" or \"2001:db8::/64\": one, or one of each IP family. An entry can't be changed; a second one may be appended.",
+							Description: "cidrs in canonical form, for example \"192.168.0.0/24\" or \"2001:db8::/64\": one, or one of each IP family. Entries are immutable, but a second entry can be appended.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -1363,7 +1363,7 @@ func schema_portolan_apis_portolan_v1_ServiceCIDRStatus(ref common.ReferenceCall
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "ServiceCIDRStatus is what was observed of a range of addresses.",
+				Description: "ServiceCIDRStatus is the observed state of a range of addresses.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"conditions": {
@@ -1378,7 +1378,7 @@ func schema_portolan_apis_portolan_v1_ServiceCIDRStatus(ref common.ReferenceCall
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "conditions of the range; see ServiceCIDRConditionReady.",
+							Description: "conditions of the range. If Ready is False, nothing is allocated from it.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{
@@ -1399,7 +1399,7 @@ func schema_portolan_apis_portolan_v1_ServiceCIDRStatus(ref common.ReferenceCall
 							},
 						},
 						SchemaProps: spec.SchemaProps{
-							Description: "cidrs says of each CIDR in the spec how full it is. The server works it out when the object is read; what a client writes here is ignored.",
+							Description: "cidrs is the usage of each CIDR in the spec. The server computes it when the object is read, and ignores what clients write here.",
 							Type:        []string{"array"},
 							Items: &spec.SchemaOrArray{
 								Schema: &spec.Schema{

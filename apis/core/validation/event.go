@@ -19,9 +19,8 @@ const (
 	maxEventNote = 1024
 )
 
-// ValidateEvent returns what is wrong with an Event (upstream's
-// pkg/apis/core/validation/events.go). As upstream does, strict wants more of it:
-// that is for events.k8s.io. Core v1 takes what it always took.
+// ValidateEvent validates an Event (upstream's pkg/apis/core/validation/events.go).
+// Strict adds the rules of events.k8s.io. As in upstream, core v1 keeps its laxer rules.
 func ValidateEvent(event *corev1.Event, strict bool) field.ErrorList {
 	errs := validateEvent(event, strict)
 	if !strict {
@@ -51,8 +50,8 @@ func ValidateEvent(event *corev1.Event, strict bool) field.ErrorList {
 	return portolanvalidation.Bounded(errs)
 }
 
-// ValidateEventUpdate returns what is wrong with an update of an Event. In
-// events.k8s.io, where it is strict, nothing but the series may change.
+// ValidateEventUpdate validates an update of an Event. If strict, as in events.k8s.io,
+// only the series can change.
 func ValidateEventUpdate(event, old *corev1.Event, strict bool) field.ErrorList {
 	errs := validateEvent(event, strict)
 	if !strict {
@@ -62,7 +61,7 @@ func ValidateEventUpdate(event, old *corev1.Event, strict bool) field.ErrorList 
 	if !equality.Semantic.DeepEqual(event.Series, old.Series) {
 		errs = append(errs, validateSeries(event.Series)...)
 	}
-	// Clients send times with more digits than are stored.
+	// Clients send times with a higher precision than is stored.
 	oldTime := old.EventTime
 	if event.EventTime.Truncate(time.Microsecond).Equal(oldTime.Truncate(time.Microsecond)) {
 		oldTime = event.EventTime
@@ -101,8 +100,8 @@ func validateSeries(series *corev1.EventSeries) field.ErrorList {
 	return errs
 }
 
-// validateEvent are the rules of both groups. What has an eventTime is a new
-// Event and says who reports it, and what he did.
+// validateEvent has the rules of both groups. An Event with an eventTime is of the new
+// form and must name its reporter and the action.
 func validateEvent(event *corev1.Event, strict bool) field.ErrorList {
 	var errs field.ErrorList
 	about, own := event.InvolvedObject.Namespace, event.Namespace

@@ -17,21 +17,21 @@ import (
 	portolanvalidation "github.com/portolan-dev/portolan/apis/portolan/validation"
 )
 
-// AnnotationIngressClass is where the class of an Ingress was before it had a
-// field (upstream's networking/v1beta1).
+// AnnotationIngressClass is the annotation that named an Ingress's class before
+// networking/v1 had a field for it (upstream's networking/v1beta1).
 const AnnotationIngressClass = "kubernetes.io/ingress.class"
 
 var (
-	// pathTypes are in upstream's order, that of the alphabet.
+	// pathTypes are in upstream's order, which is alphabetical.
 	pathTypes = []networkingv1.PathType{networkingv1.PathTypeExact, networkingv1.PathTypeImplementationSpecific, networkingv1.PathTypePrefix}
-	// No path of a request that a server has tidied up has any of these, so a rule
-	// with one could only surprise.
+	// Servers normalize the paths of requests, so a rule with one of these never
+	// matches.
 	invalidPathSequences = []string{"//", "/./", "/../", "%2f", "%2F"}
 	invalidPathSuffixes  = []string{"/..", "/."}
 )
 
-// ValidateIngressCreate returns what is wrong with a new Ingress (upstream's
-// pkg/apis/networking/validation). Its path of the annotation is upstream's.
+// ValidateIngressCreate validates a new Ingress (upstream's
+// pkg/apis/networking/validation). The error path of the annotation is upstream's.
 func ValidateIngressCreate(ingress *networkingv1.Ingress) field.ErrorList {
 	errs := validateIngress(ingress)
 	class, annotated := ingress.Annotations[AnnotationIngressClass]
@@ -42,16 +42,15 @@ func ValidateIngressCreate(ingress *networkingv1.Ingress) field.ErrorList {
 	return portolanvalidation.Bounded(errs)
 }
 
-// ValidateIngressUpdate returns what is wrong with an update of an Ingress.
-// Upstream tolerates what older releases stored; nothing here has stored that.
+// ValidateIngressUpdate validates an update of an Ingress. Upstream tolerates values
+// that its older releases stored; Portolan never stored such values.
 func ValidateIngressUpdate(ingress, old *networkingv1.Ingress) field.ErrorList {
 	errs := portolanvalidation.ValidateObjectMetaUpdate(&ingress.ObjectMeta, &old.ObjectMeta, metadataPath)
 	return portolanvalidation.Bounded(append(errs, validateIngress(ingress)...))
 }
 
-// ValidateIngressStatusUpdate returns what is wrong with an update of an
-// Ingress's status. As upstream, it doesn't look at ports. Addresses that are
-// stored may stay.
+// ValidateIngressStatusUpdate validates an update of an Ingress's status. Like upstream,
+// it does not validate ports, and accepts addresses that are already stored.
 func ValidateIngressStatusUpdate(ingress, old *networkingv1.Ingress) field.ErrorList {
 	errs := portolanvalidation.ValidateObjectMetaUpdate(&ingress.ObjectMeta, &old.ObjectMeta, metadataPath)
 	stored := sets.New[string]()
@@ -112,7 +111,7 @@ func validateRule(rule *networkingv1.IngressRule, path *field.Path) field.ErrorL
 	return errs
 }
 
-// validateHost takes a name, and one whose first label is a wildcard.
+// validateHost accepts a DNS name, also with a wildcard as its first label.
 func validateHost(host string, path *field.Path) field.ErrorList {
 	if strings.Contains(host, "*") {
 		return invalid(path, host, utilvalidation.IsWildcardDNS1123Subdomain(host))
@@ -157,7 +156,7 @@ func validateHTTPPath(p *networkingv1.HTTPIngressPath, path *field.Path) field.E
 	return append(errs, validateBackend(&p.Backend, path.Child("backend"))...)
 }
 
-// validateTidy refuses paths that no request has.
+// validateTidy rejects paths that never match a normalized request path.
 func validateTidy(text string, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for _, sequence := range invalidPathSequences {
@@ -186,8 +185,8 @@ func validateBackend(backend *networkingv1.IngressBackend, path *field.Path) fie
 	}
 }
 
-// validateServiceBackend takes names of Services as upstream's
-// RelaxedServiceNameValidation does, which is on by default (KEP-5311).
+// validateServiceBackend accepts the Service names of upstream's feature gate
+// RelaxedServiceNameValidation, which is on by default (KEP-5311).
 func validateServiceBackend(service *networkingv1.IngressServiceBackend, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	name, number := path.Child("service", "name"), service.Port.Number
@@ -213,7 +212,8 @@ func validateResource(resource *corev1.TypedLocalObjectReference, path *field.Pa
 	return validateReference(resource.APIGroup, resource.Kind, resource.Name, path)
 }
 
-// validateReference is for what an Ingress or its class refers to of other kinds.
+// validateReference validates a reference from an Ingress or IngressClass to an object
+// of any kind.
 func validateReference(group *string, kind, name string, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if group != nil {

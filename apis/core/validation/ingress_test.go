@@ -12,7 +12,8 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// newIngress has a rule with a host and a path, and a default backend.
+// newIngress returns an Ingress that has a rule, with a host and a path, and a default
+// backend.
 func newIngress(changes ...func(*networkingv1.Ingress)) *networkingv1.Ingress {
 	backend := networkingv1.IngressBackend{
 		Service: &networkingv1.IngressServiceBackend{Name: "web", Port: networkingv1.ServiceBackendPort{Number: 80}},
@@ -60,8 +61,7 @@ func specified(change func(*networkingv1.IngressSpec)) func(*networkingv1.Ingres
 	return func(ingress *networkingv1.Ingress) { change(&ingress.Spec) }
 }
 
-// expectErrors compares errors by how they begin: texts that apimachinery
-// makes are long.
+// expectErrors compares errors by prefix, because the texts of apimachinery are long.
 func expectErrors(t *testing.T, name string, errs field.ErrorList, want ...string) {
 	t.Helper()
 	var got []string
@@ -75,7 +75,7 @@ func expectErrors(t *testing.T, name string, errs field.ErrorList, want ...strin
 
 const first = "spec.rules[0].http.paths[0]"
 
-// TestIngressPaths is what the path of a rule may be.
+// TestIngressPaths validates paths of rules.
 func TestIngressPaths(t *testing.T) {
 	for _, test := range []struct {
 		kind networkingv1.PathType
@@ -104,7 +104,7 @@ func TestIngressPaths(t *testing.T) {
 	}
 }
 
-// TestIngressCreate is what else a new Ingress may be.
+// TestIngressCreate validates the other fields of a new Ingress.
 func TestIngressCreate(t *testing.T) {
 	for name, test := range map[string]struct {
 		change func(*networkingv1.Ingress)
@@ -171,7 +171,7 @@ func TestIngressCreate(t *testing.T) {
 	}
 }
 
-// TestIngressUpdate is what of an Ingress may become what.
+// TestIngressUpdate validates updates of an Ingress.
 func TestIngressUpdate(t *testing.T) {
 	annotated := newIngress(func(ingress *networkingv1.Ingress) {
 		ingress.Annotations, ingress.Spec.IngressClassName = map[string]string{AnnotationIngressClass: "a"}, ptr.To("b")
@@ -211,7 +211,7 @@ func TestIngressUpdate(t *testing.T) {
 	}
 }
 
-// TestIngressClass is what a class may be, and become.
+// TestIngressClass validates a class and its updates.
 func TestIngressClass(t *testing.T) {
 	class := func(controller string, parameters *networkingv1.IngressClassParametersReference) *networkingv1.IngressClass {
 		return &networkingv1.IngressClass{ObjectMeta: metav1.ObjectMeta{Name: "a", ResourceVersion: "1"},

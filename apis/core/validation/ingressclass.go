@@ -19,7 +19,7 @@ var parameterScopes = []string{
 	networkingv1.IngressClassParametersReferenceScopeCluster, networkingv1.IngressClassParametersReferenceScopeNamespace,
 }
 
-// ValidateIngressClass returns what is wrong with an IngressClass.
+// ValidateIngressClass validates an IngressClass.
 func ValidateIngressClass(class *networkingv1.IngressClass) field.ErrorList {
 	errs := portolanvalidation.ValidateObjectMeta(&class.ObjectMeta, false, apivalidation.NameIsDNSSubdomain, metadataPath)
 	path := specPath.Child("controller")
@@ -33,8 +33,7 @@ func ValidateIngressClass(class *networkingv1.IngressClass) field.ErrorList {
 	return portolanvalidation.Bounded(errs)
 }
 
-// ValidateIngressClassUpdate returns what is wrong with an update of an
-// IngressClass.
+// ValidateIngressClassUpdate validates an update of an IngressClass.
 func ValidateIngressClassUpdate(class, old *networkingv1.IngressClass) field.ErrorList {
 	errs := portolanvalidation.ValidateObjectMetaUpdate(&class.ObjectMeta, &old.ObjectMeta, metadataPath)
 	errs = append(errs, apivalidation.ValidateImmutableField(class.Spec.Controller, old.Spec.Controller, specPath.Child("controller"))...)

@@ -8,14 +8,13 @@ import (
 	portolanvalidation "github.com/portolan-dev/portolan/apis/portolan/validation"
 )
 
-// ValidateLease returns what is wrong with a Lease (upstream's
-// pkg/apis/coordination/validation).
+// ValidateLease validates a Lease (upstream's pkg/apis/coordination/validation).
 func ValidateLease(lease *coordinationv1.Lease) field.ErrorList {
 	errs := apivalidation.ValidateObjectMeta(&lease.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, metadataPath)
 	return portolanvalidation.Bounded(append(errs, validateLeaseSpec(&lease.Spec)...))
 }
 
-// ValidateLeaseUpdate returns what is wrong with an update of a Lease.
+// ValidateLeaseUpdate validates an update of a Lease.
 func ValidateLeaseUpdate(lease, old *coordinationv1.Lease) field.ErrorList {
 	errs := apivalidation.ValidateObjectMetaUpdate(&lease.ObjectMeta, &old.ObjectMeta, metadataPath)
 	return portolanvalidation.Bounded(append(errs, validateLeaseSpec(&lease.Spec)...))

@@ -13,7 +13,7 @@ import (
 
 var metadataPath = field.NewPath("metadata")
 
-// ValidateNamespace returns what is wrong with a Namespace.
+// ValidateNamespace validates a Namespace.
 func ValidateNamespace(namespace *corev1.Namespace) field.ErrorList {
 	errs := portolanvalidation.ValidateObjectMeta(&namespace.ObjectMeta, false, apivalidation.ValidateNamespaceName, metadataPath)
 	for _, finalizer := range namespace.Spec.Finalizers {
@@ -22,13 +22,13 @@ func ValidateNamespace(namespace *corev1.Namespace) field.ErrorList {
 	return portolanvalidation.Bounded(errs)
 }
 
-// ValidateNamespaceUpdate returns what is wrong with an update of a Namespace.
+// ValidateNamespaceUpdate validates an update of a Namespace.
 func ValidateNamespaceUpdate(namespace, old *corev1.Namespace) field.ErrorList {
 	return portolanvalidation.Bounded(portolanvalidation.ValidateObjectMetaUpdate(&namespace.ObjectMeta, &old.ObjectMeta, metadataPath))
 }
 
-// ValidateNamespaceStatusUpdate returns what is wrong with an update of a
-// Namespace's status. The path with a capital letter is upstream's.
+// ValidateNamespaceStatusUpdate validates an update of a Namespace's status. The path
+// with a capital letter is upstream's.
 func ValidateNamespaceStatusUpdate(namespace, old *corev1.Namespace) field.ErrorList {
 	errs := portolanvalidation.ValidateObjectMetaUpdate(&namespace.ObjectMeta, &old.ObjectMeta, metadataPath)
 	path := field.NewPath("status", "Phase")
@@ -41,8 +41,7 @@ func ValidateNamespaceStatusUpdate(namespace, old *corev1.Namespace) field.Error
 	return portolanvalidation.Bounded(errs)
 }
 
-// ValidateNamespaceFinalizeUpdate returns what is wrong with an update of what
-// keeps a Namespace from going.
+// ValidateNamespaceFinalizeUpdate validates an update of a Namespace's spec.finalizers.
 func ValidateNamespaceFinalizeUpdate(namespace, old *corev1.Namespace) field.ErrorList {
 	errs := portolanvalidation.ValidateObjectMetaUpdate(&namespace.ObjectMeta, &old.ObjectMeta, metadataPath)
 	for i, finalizer := range namespace.Spec.Finalizers {

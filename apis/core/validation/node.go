@@ -13,9 +13,9 @@ import (
 	portolanvalidation "github.com/portolan-dev/portolan/apis/portolan/validation"
 )
 
-// ValidateNode returns what is wrong with a Node as far as Services go by it:
-// its metadata and the addresses of its Pods. Taints, resources and what the
-// status tells of a kubelet are not checked.
+// ValidateNode validates the parts of a Node that Services depend on: its metadata and
+// the CIDRs of its Pods. It does not validate taints, resources and the kubelet's part
+// of the status.
 func ValidateNode(node *corev1.Node) field.ErrorList {
 	errs := portolanvalidation.ValidateObjectMeta(&node.ObjectMeta, false, apivalidation.NameIsDNSSubdomain, metadataPath)
 	path, cidrs := specPath.Child("podCIDRs"), node.Spec.PodCIDRs
@@ -24,7 +24,7 @@ func ValidateNode(node *corev1.Node) field.ErrorList {
 		errs = append(errs, utilvalidation.IsValidCIDRForLegacyField(path.Index(i), cidr, true, nil)...)
 	}
 	if len(cidrs) == 2 {
-		// What is no CIDR has been told of.
+		// A malformed CIDR has been reported above.
 		pair, err := netutils.IsDualStackCIDRStrings(cidrs)
 		dual = pair || err != nil
 	}
@@ -34,8 +34,7 @@ func ValidateNode(node *corev1.Node) field.ErrorList {
 	return portolanvalidation.Bounded(errs)
 }
 
-// ValidateNodeUpdate returns what is wrong with an update of a Node or of its
-// status.
+// ValidateNodeUpdate validates an update of a Node or of its status.
 func ValidateNodeUpdate(node, old *corev1.Node) field.ErrorList {
 	errs := portolanvalidation.ValidateObjectMetaUpdate(&node.ObjectMeta, &old.ObjectMeta, metadataPath)
 	addresses := sets.New[corev1.NodeAddress]()

@@ -27,12 +27,11 @@ var (
 	dnsPolicies     = []corev1.DNSPolicy{corev1.DNSClusterFirstWithHostNet, corev1.DNSClusterFirst, corev1.DNSDefault, corev1.DNSNone}
 )
 
-// ValidatePod returns what is wrong with a Pod as far as Services, their
-// endpoints and DNS go by it: its metadata, where it is, under which names, and
-// the names, images and ports of its containers.
+// ValidatePod validates the parts of a Pod that Services, their endpoints and DNS depend
+// on: its metadata, node and names, and the names, images and ports of its containers.
 //
-// Nothing here runs Pods. So what says how one is run is not checked: volumes,
-// mounts, the environment, resources, probes, hooks, security contexts,
+// Portolan does not run Pods. ValidatePod therefore does not validate how to run one:
+// volumes, mounts, the environment, resources, probes, hooks, security contexts,
 // affinity, tolerations, ephemeral containers and annotations.
 func ValidatePod(pod *corev1.Pod) field.ErrorList {
 	errs := portolanvalidation.ValidateObjectMeta(&pod.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, metadataPath)
@@ -65,7 +64,8 @@ func ValidatePod(pod *corev1.Pod) field.ErrorList {
 	return portolanvalidation.Bounded(errs)
 }
 
-// validateContainers adds the names of containers to those that are taken.
+// validateContainers validates containers and adds their names to names, which holds all
+// names of the Pod.
 func validateContainers(containers []corev1.Container, names sets.Set[string], hostNetwork bool, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for i := range containers {
@@ -117,9 +117,9 @@ func validateContainerPorts(ports []corev1.ContainerPort, hostNetwork bool, path
 	return errs
 }
 
-// ValidatePodUpdate returns what is wrong with an update of a Pod. Upstream's
-// rules of what may change are here but for one: tolerations may change in any
-// way, as no one goes by them.
+// ValidatePodUpdate validates an update of a Pod. The fields that can change are
+// upstream's. The one difference is that tolerations can change in any way, because
+// Portolan does not use them.
 func ValidatePodUpdate(pod, old *corev1.Pod) field.ErrorList {
 	errs := portolanvalidation.ValidateObjectMetaUpdate(&pod.ObjectMeta, &old.ObjectMeta, metadataPath)
 	errs = append(errs, sameContainers(pod.Spec.Containers, old.Spec.Containers, specPath.Child("containers"))...)
@@ -140,7 +140,7 @@ func ValidatePodUpdate(pod, old *corev1.Pod) field.ErrorList {
 	return append(errs, ValidatePod(pod)...)
 }
 
-// changeable are the fields of a spec that may change, in upstream's words.
+// changeable lists the fields of a spec that can change, in upstream's words.
 var changeable = []string{
 	"`spec.containers[*].image`",
 	"`spec.initContainers[*].image`",
@@ -149,7 +149,7 @@ var changeable = []string{
 	"`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
 }
 
-// earlierDeadline has a deadline be set or brought forward.
+// earlierDeadline allows to set a deadline or to bring it forward.
 func earlierDeadline(seconds, old *int64, path *field.Path) field.ErrorList {
 	switch {
 	case seconds == nil && old != nil:
@@ -175,9 +175,9 @@ func keepImages(containers, old []corev1.Container) {
 	}
 }
 
-// ValidatePodStatusUpdate returns what is wrong with an update of a Pod's status:
-// its metadata, its addresses, its conditions, and the node that it is nominated
-// for. What it tells of containers is not checked.
+// ValidatePodStatusUpdate validates an update of a Pod's status: its addresses,
+// conditions and nominated node, and the metadata. It does not validate the statuses of
+// containers.
 func ValidatePodStatusUpdate(pod, old *corev1.Pod) field.ErrorList {
 	errs := portolanvalidation.ValidateObjectMetaUpdate(&pod.ObjectMeta, &old.ObjectMeta, metadataPath)
 	for i, condition := range pod.Status.Conditions {
@@ -195,7 +195,7 @@ func ValidatePodStatusUpdate(pod, old *corev1.Pod) field.ErrorList {
 	return portolanvalidation.Bounded(append(errs, validatePodIPs(pod, old)...))
 }
 
-// validatePodIPs leaves alone what is stored already.
+// validatePodIPs accepts addresses that are already stored.
 func validatePodIPs(pod, old *corev1.Pod) field.ErrorList {
 	var errs field.ErrorList
 	path := statusPath.Child("podIPs")
@@ -220,7 +220,7 @@ func validatePodIPs(pod, old *corev1.Pod) field.ErrorList {
 	return nil
 }
 
-// supported wants one of some values. None at all is not one of them.
+// supported wants one of the given values. The field is required.
 func supported[T ~string](value T, values []T, path *field.Path) field.ErrorList {
 	switch {
 	case slices.Contains(values, value):
@@ -232,7 +232,7 @@ func supported[T ~string](value T, values []T, path *field.Path) field.ErrorList
 	}
 }
 
-// invalid makes a cause of each message that one of apimachinery's checks gave.
+// invalid makes an error of each message of one of apimachinery's checks.
 func invalid(path *field.Path, value any, messages []string) field.ErrorList {
 	var errs field.ErrorList
 	for _, message := range messages {

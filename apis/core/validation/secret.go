@@ -17,8 +17,8 @@ import (
 
 var dataPath = field.NewPath("data")
 
-// ValidateSecret returns what is wrong with a Secret (upstream's
-// pkg/apis/core/validation). It tells of keys, never of what they hold.
+// ValidateSecret validates a Secret (upstream's pkg/apis/core/validation). Its errors
+// name keys and never contain values.
 func ValidateSecret(secret *corev1.Secret) field.ErrorList {
 	errs := portolanvalidation.ValidateObjectMeta(&secret.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, metadataPath)
 	size := 0
@@ -32,7 +32,7 @@ func ValidateSecret(secret *corev1.Secret) field.ErrorList {
 	return portolanvalidation.Bounded(append(errs, validateSecretType(secret)...))
 }
 
-// ValidateSecretUpdate returns what is wrong with an update of a Secret.
+// ValidateSecretUpdate validates an update of a Secret.
 func ValidateSecretUpdate(secret, old *corev1.Secret) field.ErrorList {
 	const immutable = "field is immutable when `immutable` is set"
 	errs := portolanvalidation.ValidateObjectMetaUpdate(&secret.ObjectMeta, &old.ObjectMeta, metadataPath)
@@ -48,11 +48,10 @@ func ValidateSecretUpdate(secret, old *corev1.Secret) field.ErrorList {
 	return portolanvalidation.Bounded(append(errs, ValidateSecret(secret)...))
 }
 
-// validateSecretType is what there must be in a Secret of a type that Kubernetes
-// defines.
+// validateSecretType checks the required keys of the types that Kubernetes defines.
 func validateSecretType(secret *corev1.Secret) field.ErrorList {
 	var errs field.ErrorList
-	has := func(key string) bool { _, there := secret.Data[key]; return there }
+	has := func(key string) bool { _, found := secret.Data[key]; return found }
 	require := func(keys ...string) {
 		for _, key := range keys {
 			errs = append(errs, field.Required(dataPath.Key(key), ""))
@@ -68,7 +67,7 @@ func validateSecretType(secret *corev1.Secret) field.ErrorList {
 	case corev1.SecretTypeDockerConfigJson:
 		errs = append(errs, validateJSON(secret, corev1.DockerConfigJsonKey)...)
 	case corev1.SecretTypeBasicAuth:
-		// Either will do, and may be empty.
+		// One of the two suffices, and it can be empty.
 		if !has(corev1.BasicAuthUsernameKey) && !has(corev1.BasicAuthPasswordKey) {
 			require(corev1.BasicAuthUsernameKey, corev1.BasicAuthPasswordKey)
 		}
@@ -86,10 +85,10 @@ func validateSecretType(secret *corev1.Secret) field.ErrorList {
 	return errs
 }
 
-// validateJSON is for a key that must hold an object.
+// validateJSON wants a JSON object under the key.
 func validateJSON(secret *corev1.Secret, key string) field.ErrorList {
-	data, there := secret.Data[key]
-	if !there {
+	data, found := secret.Data[key]
+	if !found {
 		return field.ErrorList{field.Required(dataPath.Key(key), "")}
 	}
 	if err := json.Unmarshal(data, &map[string]any{}); err != nil {

@@ -10,7 +10,7 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// newSecret is one of a type with some values, given as keys and what they hold.
+// newSecret returns a Secret of a type. Its data is given as keys and values in turn.
 func newSecret(kind corev1.SecretType, pairs ...string) *corev1.Secret {
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Name: "a", Namespace: "b", ResourceVersion: "1"}, Type: kind, Data: map[string][]byte{},
@@ -21,7 +21,7 @@ func newSecret(kind corev1.SecretType, pairs ...string) *corev1.Secret {
 	return secret
 }
 
-// TestSecret is what keys there may be, and how much they may hold.
+// TestSecret validates the keys of a Secret and the size of its data.
 func TestSecret(t *testing.T) {
 	for name, test := range map[string]struct {
 		secret *corev1.Secret
@@ -47,7 +47,7 @@ func TestSecret(t *testing.T) {
 	expectErrors(t, "its name", ValidateSecret(unnamed), `metadata.name: Invalid value: "A"`)
 }
 
-// TestSecretTypes is what there must be in a Secret of each type.
+// TestSecretTypes validates the required keys of each type.
 func TestSecretTypes(t *testing.T) {
 	const redacted = `: Invalid value: "<secret contents redacted>": `
 	for _, test := range []struct {
@@ -83,7 +83,7 @@ func TestSecretTypes(t *testing.T) {
 	expectErrors(t, "of an account", ValidateSecret(account))
 }
 
-// TestSecretUpdate is what may change.
+// TestSecretUpdate validates updates of a Secret.
 func TestSecretUpdate(t *testing.T) {
 	const (
 		immutable = "immutable: Forbidden: field is immutable when `immutable` is set"

@@ -6,12 +6,12 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// The defaults run on every decode, reads from the store included, and follow
-// those of core/v1 and discovery/v1. What depends on the cluster (IP families and their policy) is not
-// defaulted here but filled in on admission.
+// The defaults follow those of core/v1 and discovery/v1. They apply to every object that
+// is decoded, also from the store. Fields whose default depends on the cluster (the IP
+// families and their policy) are set by admission instead.
 
-// SetDefaults_Service fills in the fields of a Service whose default does not
-// depend on the cluster.
+// SetDefaults_Service sets the fields of a Service whose default does not depend on the
+// cluster.
 func SetDefaults_Service(service *Service) {
 	spec := &service.Spec
 	if spec.Type == "" {
@@ -78,7 +78,7 @@ func setIngressDefaults(ingress []corev1.LoadBalancerIngress) {
 	}
 }
 
-// SetDefaults_Endpoints gives every port without a protocol TCP.
+// SetDefaults_Endpoints sets the protocol of ports that have none to TCP.
 func SetDefaults_Endpoints(endpoints *Endpoints) {
 	for i := range endpoints.Subsets {
 		ports := endpoints.Subsets[i].Ports
@@ -90,8 +90,8 @@ func SetDefaults_Endpoints(endpoints *Endpoints) {
 	}
 }
 
-// SetDefaults_EndpointSlice gives every port without a name the empty one, and
-// every port without a protocol TCP, as discovery/v1 does.
+// SetDefaults_EndpointSlice sets missing names of ports to the empty string, and missing
+// protocols to TCP, as discovery/v1 does.
 func SetDefaults_EndpointSlice(slice *EndpointSlice) {
 	for i := range slice.Ports {
 		port := &slice.Ports[i]
@@ -104,7 +104,7 @@ func SetDefaults_EndpointSlice(slice *EndpointSlice) {
 	}
 }
 
-// SetDefaults_NodePortRange lets a range take part in automatic picks.
+// SetDefaults_NodePortRange enables automatic picks from a range.
 func SetDefaults_NodePortRange(r *NodePortRange) {
 	if r.Spec.AutoAssign == nil {
 		r.Spec.AutoAssign = ptr.To(true)

@@ -10,8 +10,8 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// FuzzDefaults fills objects at random and checks that what has its defaults
-// gets no others: every read from the store runs them again.
+// FuzzDefaults fills objects at random and checks that defaults are idempotent, because
+// every read from the store applies them again.
 func FuzzDefaults(f *testing.F) {
 	scheme := newScheme()
 	for _, seed := range []string{"", "a", "\x00\x01\x02\x03\x04\x05\x06\x07", "0123456789abcdef0123456789abcdef0123456789abcdef"} {

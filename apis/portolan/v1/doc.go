@@ -1,15 +1,13 @@
-// Package v1 holds the types of the API group portolan.dev/v1: Services, their
-// Endpoints and EndpointSlices, and the ranges and claims that addresses and node
-// ports come from.
+// Package v1 has the types of the API group portolan.dev/v1: Services, their Endpoints
+// and EndpointSlices, and the ranges and claims of addresses and node ports.
 //
-// Each kind has one Go type. It is registered both as v1 and as the group's
-// internal version, so a request is decoded straight into the type that the
-// registry works on and nothing is converted on the way. When a v2 comes, v1
-// stays the hub that it is converted from and to.
+// Each kind has one Go type. It is registered as v1 and as the group's internal version,
+// so a request is decoded into the type that the registry uses, without a conversion. If
+// a v2 is added, v1 remains the hub of the conversions.
 //
-// Service and Endpoints carry the field types of k8s.io/api/core/v1,
-// EndpointSlice those of k8s.io/api/discovery/v1, so that every field, its JSON
-// name and its meaning are upstream's by construction.
+// Service and Endpoints use the field types of k8s.io/api/core/v1, and EndpointSlice
+// those of k8s.io/api/discovery/v1. Every field, its JSON name and its meaning are
+// therefore upstream's by construction.
 //
 // The package imports no server and no client.
 //

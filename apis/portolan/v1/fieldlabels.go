@@ -10,8 +10,8 @@ func addFieldLabels(scheme *runtime.Scheme) error {
 	return scheme.AddFieldLabelConversionFunc(SchemeGroupVersion.WithKind("Service"), ServiceFieldLabel)
 }
 
-// ServiceFieldLabel passes on the fields that Services can be selected by, as
-// upstream's can, and refuses others.
+// ServiceFieldLabel accepts the fields by which Services can be selected, which are
+// upstream's, and rejects others.
 func ServiceFieldLabel(label, value string) (internalLabel, internalValue string, err error) {
 	switch label {
 	case "metadata.name", "metadata.namespace", "spec.clusterIP", "spec.type":

@@ -8,21 +8,21 @@ import (
 	"k8s.io/apimachinery/pkg/util/uuid"
 )
 
-// HolderOf refers to a Service that holds a claim.
+// HolderOf returns a reference to a Service that holds a claim.
 func HolderOf(service *Service) *ParentReference {
 	return &ParentReference{Group: GroupName, Resource: "services", Namespace: service.Namespace, Name: service.Name, UID: service.UID}
 }
 
-// NewHeldAddress makes the claim on an address that a Service holds. The name is
-// the address in canonical form.
+// NewHeldAddress returns the claim of a Service on an address. Name is the address in
+// canonical form.
 func NewHeldAddress(name string, service *Service) *IPAddress {
 	meta := newClaimMeta(name)
 	meta.Labels = HeldAddressLabels(name)
 	return &IPAddress{ObjectMeta: meta, Spec: IPAddressSpec{ParentRef: HolderOf(service)}}
 }
 
-// NewHeldPort makes the claim on a port that a Service holds, for the protocols
-// that it serves there.
+// NewHeldPort returns the claim of a Service on a node port. Protocols are those that the
+// Service serves on the port.
 func NewHeldPort(name string, protocols []corev1.Protocol, service *Service) *NodePort {
 	return &NodePort{ObjectMeta: newClaimMeta(name), Spec: NodePortSpec{Protocols: protocols, ParentRef: HolderOf(service)}}
 }
@@ -31,8 +31,8 @@ func newClaimMeta(name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Name: name, UID: uuid.NewUUID(), CreationTimestamp: metav1.Now()}
 }
 
-// HeldAddressLabels returns the labels that the server keeps on the IPAddress of
-// the given name while a Service holds it. They are upstream's.
+// HeldAddressLabels returns the labels of the IPAddress of the given name while a
+// Service holds it. They are upstream's.
 func HeldAddressLabels(name string) map[string]string {
 	family := corev1.IPv4Protocol
 	if strings.Contains(name, ":") {

@@ -6,8 +6,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// Holder names the holder of a claim in the form of upstream's IPAddress table,
-// such as services.portolan.dev/default/web or nodes/n.
+// Holder formats the holder of a claim as in upstream's IPAddress table, for example
+// services.portolan.dev/default/web or nodes/n.
 func (r *ParentReference) Holder() string {
 	name := strings.ToLower(schema.GroupResource{Group: r.Group, Resource: r.Resource}.String())
 	if r.Namespace != "" {

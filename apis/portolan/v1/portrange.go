@@ -10,10 +10,9 @@ import (
 
 const maxPort = 65535
 
-// ParsePortRange reads one entry of NodePortRangeSpec.Ports: a port ("443") or
-// two with both ends included ("30000-32767"), in plain decimals from 1 to
-// 65535. The error says what an entry must be and does not quote it, so that it
-// can stand behind a field path.
+// ParsePortRange parses one entry of NodePortRangeSpec.Ports: a port ("443") or an
+// inclusive range ("30000-32767"), in decimals from 1 to 65535. The error describes a
+// valid entry and does not quote the invalid one, so that it can follow a field path.
 func ParsePortRange(entry string) (first, last int32, err error) {
 	low, high, isRange := strings.Cut(entry, "-")
 	if !isRange {

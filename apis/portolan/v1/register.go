@@ -12,16 +12,16 @@ const GroupName = "portolan.dev"
 // SchemeGroupVersion is the group and version of every kind in this package.
 var SchemeGroupVersion = schema.GroupVersion{Group: GroupName, Version: "v1"}
 
-// internalGroupVersion is what the registry calls the same types; see the
-// package documentation.
+// internalGroupVersion is the internal version of the same types. See the package
+// documentation.
 var internalGroupVersion = schema.GroupVersion{Group: GroupName, Version: runtime.APIVersionInternal}
 
 var (
-	// SchemeBuilder collects what AddToScheme registers.
+	// SchemeBuilder collects the functions that AddToScheme calls.
 	SchemeBuilder      = runtime.NewSchemeBuilder(addKnownTypes)
 	localSchemeBuilder = &SchemeBuilder
-	// AddToScheme registers the kinds, their defaults and their field labels;
-	// clients and servers use the same one.
+	// AddToScheme registers the kinds, their defaults and their field labels. Clients
+	// and servers share it.
 	AddToScheme = SchemeBuilder.AddToScheme
 )
 

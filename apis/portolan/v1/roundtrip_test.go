@@ -30,8 +30,8 @@ func newFuzzer(scheme *runtime.Scheme) *randfill.Filler {
 	return fuzzer.FuzzerFor(fuzzer.MergeFuzzerFuncs(metafuzzer.Funcs, defaulted), rand.NewSource(rand.Int63()), codecs)
 }
 
-// defaulted fills in the defaults of whatever has any: decoding does so too,
-// and would else return another object than was encoded.
+// defaulted applies defaults, because decoding does too and would otherwise return a
+// different object.
 func defaulted(serializer.CodecFactory) []any {
 	return []any{
 		func(service *v1.Service, c randfill.Continue) {
@@ -53,8 +53,8 @@ func defaulted(serializer.CodecFactory) []any {
 	}
 }
 
-// Both ways go through JSON and through protobuf: the one with conversion and
-// defaulting, as requests and the store do; the other without, as clients do.
+// TestRoundTrip encodes and decodes with JSON and protobuf: with conversion and defaults
+// as requests and the store do, and without as clients do.
 func TestRoundTrip(t *testing.T) {
 	scheme := newScheme()
 	codecs := serializer.NewCodecFactory(scheme)
@@ -71,8 +71,8 @@ type message interface {
 	Unmarshal([]byte) error
 }
 
-// Clients of core/v1 or discovery.k8s.io/v1 and of portolan.dev/v1 read the same
-// stored objects, so the bytes must mean the same to both.
+// TestWireFormatIsUpstreams wants our types and upstream's to encode alike, because
+// clients of core/v1, discovery.k8s.io/v1 and portolan.dev/v1 read the same objects.
 func TestWireFormatIsUpstreams(t *testing.T) {
 	fuzz := newFuzzer(newScheme())
 	for range *roundtrip.FuzzIters {
@@ -96,7 +96,7 @@ func TestWireFormatIsUpstreams(t *testing.T) {
 	}
 }
 
-// requireSameBytes takes one object as both Go types, and an empty one of each.
+// requireSameBytes takes an object as both Go types, and an empty object of each type.
 func requireSameBytes(t *testing.T, ours, upstreams, emptyOurs, emptyUpstreams message) {
 	t.Helper()
 	oursEncoded, err := ours.Marshal()

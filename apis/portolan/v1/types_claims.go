@@ -7,31 +7,32 @@ import (
 )
 
 const (
-	// LabelIPFamily on an IPAddress says IPv4 or IPv6, as upstream's does.
+	// LabelIPFamily is upstream's label for the IP family of an IPAddress. Its value
+	// is IPv4 or IPv6.
 	LabelIPFamily = "ipaddress.kubernetes.io/ip-family"
-	// LabelManagedBy on an IPAddress names who keeps it; ManagedByAllocator on
-	// those that a Service holds.
+	// LabelManagedBy is upstream's label for the manager of an IPAddress. Its value is
+	// ManagedByAllocator if a Service holds the address.
 	LabelManagedBy = "ipaddress.kubernetes.io/managed-by"
-	// ManagedByAllocator is upstream's value for an address that a Service
-	// holds, kept so that tools which select on it go on working.
+	// ManagedByAllocator is upstream's value of LabelManagedBy for an address that a
+	// Service holds. Tools select on it.
 	ManagedByAllocator = "ipallocator.k8s.io"
 )
 
 // ParentReference names the object that holds a claim.
 type ParentReference struct {
-	// group of the holder; empty for the core group.
+	// group of the holder. Empty for the core group.
 	// +optional
 	Group string `json:"group,omitempty" protobuf:"bytes,1,opt,name=group"`
-	// resource of the holder, in the plural, e.g. "services".
+	// resource is the plural name of the holder's resource, for example "services".
 	Resource string `json:"resource,omitempty" protobuf:"bytes,2,opt,name=resource"`
 	// namespace of the holder.
 	// +optional
 	Namespace string `json:"namespace,omitempty" protobuf:"bytes,3,opt,name=namespace"`
 	// name of the holder.
 	Name string `json:"name,omitempty" protobuf:"bytes,4,opt,name=name"`
-	// uid of the Service that holds the claim. Only the server sets it. A claim
-	// that has it lives and dies with that Service and can't be deleted or
-	// edited away; one without it was made by hand and is a reservation.
+	// uid of the Service that holds the claim. Only the server sets it. A claim with
+	// a uid is created and deleted with that Service, and clients can neither delete
+	// nor change it. A claim without a uid is a reservation, made by a client.
 	// +optional
 	UID types.UID `json:"uid,omitempty" protobuf:"bytes,5,opt,name=uid,casttype=k8s.io/apimachinery/pkg/types.UID"`
 }
@@ -41,21 +42,22 @@ type ParentReference struct {
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
 // IPAddress is the claim on one address. Its name is the address in canonical
-// form (RFC 5952 for IPv6). Services claim theirs in the transaction that
-// writes them; one made by hand keeps its address from every Service.
+// form (RFC 5952 for IPv6). A Service's claims are written in the same
+// transaction as the Service. A claim made by a client is a reservation: no
+// Service can get its address.
 type IPAddress struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty" protobuf:"bytes,1,opt,name=metadata"`
 
-	// spec says who holds the address.
+	// spec names the holder of the address.
 	// +optional
 	Spec IPAddressSpec `json:"spec,omitempty" protobuf:"bytes,2,opt,name=spec"`
 }
 
-// IPAddressSpec says who holds an address.
+// IPAddressSpec names the holder of an address.
 type IPAddressSpec struct {
-	// parentRef is the holder. It can't be changed.
+	// parentRef is the holder. It is immutable.
 	// +required
 	ParentRef *ParentReference `json:"parentRef,omitempty" protobuf:"bytes,1,opt,name=parentRef"`
 }
@@ -77,26 +79,27 @@ type IPAddressList struct {
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
 // NodePort is the claim on one port number of every node. Its name is the
-// number. A Service holds it for all protocols, also those that it does not
-// serve. One made by hand keeps its port from every Service.
+// number. A Service holds the port for all protocols, even those that it does
+// not serve. A claim made by a client is a reservation: no Service can get its
+// port.
 type NodePort struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty" protobuf:"bytes,1,opt,name=metadata"`
 
-	// spec says who holds the port.
+	// spec names the holder of the port.
 	// +optional
 	Spec NodePortSpec `json:"spec,omitempty" protobuf:"bytes,2,opt,name=spec"`
 }
 
-// NodePortSpec says who holds a node port and for what.
+// NodePortSpec names the holder of a node port and its protocols.
 type NodePortSpec struct {
-	// protocols that the holder serves on the port. Empty for a port that is
-	// claimed but that no Service port maps to, such as a health check port.
+	// protocols that the holder serves on the port. Empty for a claimed port to
+	// which no port of a Service maps, such as a health check port.
 	// +optional
 	// +listType=set
 	Protocols []corev1.Protocol `json:"protocols,omitempty" protobuf:"bytes,1,rep,name=protocols,casttype=k8s.io/api/core/v1.Protocol"`
-	// parentRef is the holder. It can't be changed.
+	// parentRef is the holder. It is immutable.
 	// +required
 	ParentRef *ParentReference `json:"parentRef,omitempty" protobuf:"bytes,2,opt,name=parentRef"`
 }

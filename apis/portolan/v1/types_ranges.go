@@ -5,11 +5,12 @@ import (
 )
 
 const (
-	// ServiceCIDRConditionReady is False on a ServiceCIDR that nothing may be
-	// allocated from; absent and True both mean that it may.
+	// ServiceCIDRConditionReady is the condition of a ServiceCIDR that allows
+	// allocations. False forbids them. True and an absent condition allow them.
 	ServiceCIDRConditionReady = "Ready"
-	// DefaultRangeName names the ServiceCIDR and the NodePortRange that the
-	// flags seed at the first start, as upstream's default ServiceCIDR is named.
+	// DefaultRangeName is the name of the ServiceCIDR and the NodePortRange that the
+	// first start creates from the flags. It is the name of upstream's default
+	// ServiceCIDR.
 	DefaultRangeName = "kubernetes"
 )
 
@@ -17,8 +18,8 @@ const (
 // +genclient:nonNamespaced
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
-// ServiceCIDR is one block of addresses, or one of each IP family, that
-// cluster IPs are allocated from.
+// ServiceCIDR is a range from which cluster IPs are allocated: one block of
+// addresses, or one of each IP family.
 type ServiceCIDR struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional
@@ -28,24 +29,24 @@ type ServiceCIDR struct {
 	// +optional
 	Spec ServiceCIDRSpec `json:"spec,omitempty" protobuf:"bytes,2,opt,name=spec"`
 
-	// status is the range's conditions and how full it is.
+	// status has the conditions and the usage of the range.
 	// +optional
 	Status ServiceCIDRStatus `json:"status,omitempty" protobuf:"bytes,3,opt,name=status"`
 }
 
 // ServiceCIDRSpec is a range of addresses.
 type ServiceCIDRSpec struct {
-	// cidrs in canonical form, e.g. "192.168.0.0/24" or "2001:db8::/64": one,
-	// or one of each IP family. An entry can't be changed; a second one may be
-	// appended.
+	// cidrs in canonical form, for example "192.168.0.0/24" or "2001:db8::/64":
+	// one, or one of each IP family. Entries are immutable, but a second entry can
+	// be appended.
 	// +optional
 	// +listType=atomic
 	CIDRs []string `json:"cidrs,omitempty" protobuf:"bytes,1,rep,name=cidrs"`
 }
 
-// ServiceCIDRStatus is what was observed of a range of addresses.
+// ServiceCIDRStatus is the observed state of a range of addresses.
 type ServiceCIDRStatus struct {
-	// conditions of the range; see ServiceCIDRConditionReady.
+	// conditions of the range. If Ready is False, nothing is allocated from it.
 	// +optional
 	// +patchMergeKey=type
 	// +patchStrategy=merge
@@ -53,24 +54,24 @@ type ServiceCIDRStatus struct {
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type" protobuf:"bytes,1,rep,name=conditions"`
 
-	// cidrs says of each CIDR in the spec how full it is. The server works it
-	// out when the object is read; what a client writes here is ignored.
+	// cidrs is the usage of each CIDR in the spec. The server computes it when the
+	// object is read, and ignores what clients write here.
 	// +optional
 	// +listType=map
 	// +listMapKey=cidr
 	CIDRs []CIDRUsage `json:"cidrs,omitempty" protobuf:"bytes,2,rep,name=cidrs"`
 }
 
-// CIDRUsage says how full one CIDR is. Figures of 2^63 and more are given as
+// CIDRUsage is the usage of one CIDR. Numbers of 2^63 and above are reported as
 // 2^63-1.
 type CIDRUsage struct {
 	// cidr is the block, as in the spec.
 	CIDR string `json:"cidr" protobuf:"bytes,1,opt,name=cidr"`
-	// capacity is how many addresses Services can have from it.
+	// capacity is the number of addresses that Services can have from the block.
 	Capacity int64 `json:"capacity" protobuf:"varint,2,opt,name=capacity"`
-	// allocated is how many are held, reservations included.
+	// allocated is the number of claimed addresses, including reservations.
 	Allocated int64 `json:"allocated" protobuf:"varint,3,opt,name=allocated"`
-	// free is how many are left.
+	// free is the number of unclaimed addresses.
 	Free int64 `json:"free" protobuf:"varint,4,opt,name=free"`
 }
 
@@ -90,8 +91,8 @@ type ServiceCIDRList struct {
 // +genclient:nonNamespaced
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
-// NodePortRange is a set of port numbers that node ports and health check
-// ports are allocated from.
+// NodePortRange is a range from which node ports and health check ports are
+// allocated: a set of port numbers.
 type NodePortRange struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional
@@ -101,36 +102,36 @@ type NodePortRange struct {
 	// +optional
 	Spec NodePortRangeSpec `json:"spec,omitempty" protobuf:"bytes,2,opt,name=spec"`
 
-	// status is the range's conditions and how full it is.
+	// status has the conditions and the usage of the range.
 	// +optional
 	Status NodePortRangeStatus `json:"status,omitempty" protobuf:"bytes,3,opt,name=status"`
 }
 
 // NodePortRangeSpec is a set of port numbers.
 type NodePortRangeSpec struct {
-	// ports are single numbers or ranges with both ends included, such as
-	// "443" and "30000-32767". They must not overlap one another.
+	// ports are single numbers or inclusive ranges, for example "443" and
+	// "30000-32767". They must not overlap.
 	// +listType=atomic
 	Ports []string `json:"ports,omitempty" protobuf:"bytes,1,rep,name=ports"`
 
-	// autoAssign says whether a Service that leaves its node port open may be
-	// given one from here. Where it is false, ports must be asked for by
-	// number. Defaults to true.
+	// autoAssign allows allocations to Services that do not name a node port. If it
+	// is false, Services get only ports of this range that they name. Defaults to
+	// true.
 	// +optional
 	AutoAssign *bool `json:"autoAssign,omitempty" protobuf:"varint,2,opt,name=autoAssign"`
 
-	// staticBand is how many of the lowest ports of each range are left to
-	// requests that name their port: one that is left open gets one of them
-	// only when the rest is taken. Left out, it is upstream's rule: none of 16
-	// ports or fewer, else a 32nd of the range but at least 16 and at most 128
-	// (KEP-3668).
+	// staticBand is the number of the lowest ports of each range of ports that are
+	// kept for requests that name their port. Other requests get one of them only
+	// when all others are claimed. The default is upstream's rule (KEP-3668): 0 for
+	// 16 ports or fewer, otherwise 1/32 of the ports, but at least 16 and at most
+	// 128.
 	// +optional
 	StaticBand *int32 `json:"staticBand,omitempty" protobuf:"varint,3,opt,name=staticBand"`
 }
 
-// NodePortRangeStatus is what was observed of a set of port numbers. The
-// server works the figures out when the object is read; what a client writes
-// there is ignored.
+// NodePortRangeStatus is the observed state of a set of port numbers. The
+// server computes the numbers when the object is read, and ignores what clients
+// write there.
 type NodePortRangeStatus struct {
 	// conditions of the range.
 	// +optional
@@ -139,13 +140,13 @@ type NodePortRangeStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type" protobuf:"bytes,1,rep,name=conditions"`
-	// capacity is how many ports the range has.
+	// capacity is the number of ports in the range.
 	// +optional
 	Capacity int32 `json:"capacity" protobuf:"varint,2,opt,name=capacity"`
-	// allocated is how many are held, reservations included.
+	// allocated is the number of claimed ports, including reservations.
 	// +optional
 	Allocated int32 `json:"allocated" protobuf:"varint,3,opt,name=allocated"`
-	// free is how many are left.
+	// free is the number of unclaimed ports.
 	// +optional
 	Free int32 `json:"free" protobuf:"varint,4,opt,name=free"`
 }

@@ -9,21 +9,21 @@ import (
 // +genclient
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
-// Service is a named set of ports that clients reach at a stable address. What
-// it claims (cluster IPs, node ports, the health check port) is committed in
-// the same transaction as the Service itself.
+// Service is a named set of ports that clients reach at a stable address. Its
+// claims (cluster IPs, node ports, the health check port) are written in the
+// same transaction as the Service itself.
 type Service struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty" protobuf:"bytes,1,opt,name=metadata"`
 
-	// spec is what the Service should be; its fields are those of a core/v1
+	// spec is the desired state of the Service. Its fields are those of a core/v1
 	// Service.
 	// +optional
 	Spec corev1.ServiceSpec `json:"spec,omitempty" protobuf:"bytes,2,opt,name=spec"`
 
-	// status is what was observed of the Service: the load balancer's ingress
-	// points and conditions.
+	// status is the observed state of the Service: the ingress points of its load
+	// balancer and its conditions.
 	// +optional
 	Status corev1.ServiceStatus `json:"status,omitempty" protobuf:"bytes,3,opt,name=status"`
 }
@@ -50,9 +50,8 @@ type Endpoints struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty" protobuf:"bytes,1,opt,name=metadata"`
 
-	// subsets are sets of addresses, each with the ports that all of its
-	// addresses offer. They are kept as they were written: not sorted, not
-	// merged.
+	// subsets are sets of addresses, each with the ports that all of its addresses
+	// offer. They are stored as written, neither sorted nor merged.
 	// +optional
 	// +listType=atomic
 	Subsets []corev1.EndpointSubset `json:"subsets,omitempty" protobuf:"bytes,2,rep,name=subsets"`
@@ -73,8 +72,8 @@ type EndpointsList struct {
 // +genclient
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
-// EndpointSlice is a part of the addresses that implement a Service. The label
-// kubernetes.io/service-name names the Service; all slices that carry it
+// EndpointSlice holds some of the addresses that implement a Service. Its label
+// kubernetes.io/service-name names the Service. All slices with that label
 // together are the Service's endpoints.
 type EndpointSlice struct {
 	metav1.TypeMeta `json:",inline"`
@@ -82,18 +81,18 @@ type EndpointSlice struct {
 	metav1.ObjectMeta `json:"metadata,omitempty" protobuf:"bytes,1,opt,name=metadata"`
 
 	// addressType is the type of all addresses in the slice: IPv4, IPv6 or FQDN
-	// (deprecated). It can't be changed.
+	// (deprecated). It is immutable.
 	// +required
 	AddressType discoveryv1.AddressType `json:"addressType" protobuf:"bytes,4,opt,name=addressType"`
 
-	// endpoints are the endpoints in this slice, at most 1000; their fields are
+	// endpoints are the endpoints in this slice, at most 1000. Their fields are
 	// those of a discovery.k8s.io/v1 EndpointSlice.
 	// +optional
 	// +listType=atomic
 	Endpoints []discoveryv1.Endpoint `json:"endpoints" protobuf:"bytes,2,rep,name=endpoints"`
 
-	// ports are the ports that every endpoint in this slice offers, each with a
-	// name of its own; at most 20000.
+	// ports are the ports that every endpoint in this slice offers, at most 20000.
+	// Each has a unique name.
 	// +optional
 	// +listType=atomic
 	Ports []discoveryv1.EndpointPort `json:"ports" protobuf:"bytes,3,rep,name=ports"`

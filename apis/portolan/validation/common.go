@@ -1,13 +1,12 @@
-// Package validation says which objects of portolan.dev may be stored.
+// Package validation validates the objects of portolan.dev.
 //
 // The rules, their field paths and their texts are those of upstream's
-// pkg/apis/core/validation and pkg/apis/discovery/validation, so that clients
-// which match on them go on working; a comment says so where one differs. On
-// update, values that are stored already are not held against the client where
-// upstream doesn't.
+// pkg/apis/core/validation and pkg/apis/discovery/validation, because clients match on
+// them. Comments name the differences. As in upstream, an update accepts some invalid
+// values that are already stored.
 //
-// It knows nothing of the cluster: whether an address or a port is free, or its
-// range configured, is not checked here.
+// The package does not check whether an address or port is free or in a range. Package
+// claims does.
 package validation
 
 import (
@@ -35,25 +34,24 @@ var (
 
 var portProtocols = []corev1.Protocol{corev1.ProtocolSCTP, corev1.ProtocolTCP, corev1.ProtocolUDP}
 
-// maxErrors is how many errors an answer lists. What words them takes time and
-// memory in the square of their number, and a request has room for hundreds of
-// thousands.
+// maxErrors is the most errors that a response lists. Formatting them takes time and
+// memory quadratic in their number, and a request can contain hundreds of thousands.
 const maxErrors = 200
 
-// Bounded is the errors that are listed in an answer. Where there are more, the
-// last one says so. Upstream lists them all, if it takes hours.
+// Bounded truncates errors to the number that a response lists. If there are more, the
+// last one says so. Upstream lists all of them, even if that takes hours.
 func Bounded(errs field.ErrorList) field.ErrorList {
 	if len(errs) <= maxErrors {
 		return errs
 	}
 	last := *errs[maxErrors-1]
-	// It may be the last of a part that was bounded before.
+	// The error can already have the suffix, from an earlier call for a part.
 	const more = "; there are more errors, which are not listed"
 	last.Detail = strings.TrimSuffix(last.Detail, more) + more
 	return append(errs[:maxErrors-1:maxErrors-1], &last)
 }
 
-// invalid makes a cause of each message that one of apimachinery's checks gave.
+// invalid makes an error of each message of one of apimachinery's checks.
 func invalid(path *field.Path, value any, messages []string) field.ErrorList {
 	var errs field.ErrorList
 	for _, message := range messages {
@@ -78,9 +76,9 @@ func validatePortNumber(value int32, path *field.Path) field.ErrorList {
 	return invalid(path, value, utilvalidation.IsValidPortNum(int(value)))
 }
 
-// validateLegacyIP and validateLegacyCIDR exempt stored values, which may date
-// from laxer rules (KEP-4858). apimachinery's functions look through a list of
-// them, which takes too long where both lists have tens of thousands.
+// validateLegacyIP validates an address, unless it is stored: older releases had laxer
+// rules (KEP-4858). Stored is a set, because apimachinery's functions search a list and
+// take too long if both lists have tens of thousands of entries.
 func validateLegacyIP(value string, stored sets.Set[string], path *field.Path) field.ErrorList {
 	if stored.Has(value) {
 		return nil
@@ -88,6 +86,7 @@ func validateLegacyIP(value string, stored sets.Set[string], path *field.Path) f
 	return utilvalidation.IsValidIPForLegacyField(path, value, true, nil)
 }
 
+// validateLegacyCIDR is validateLegacyIP for CIDRs.
 func validateLegacyCIDR(value string, stored sets.Set[string], path *field.Path) field.ErrorList {
 	if stored.Has(value) {
 		return nil
@@ -95,8 +94,8 @@ func validateLegacyCIDR(value string, stored sets.Set[string], path *field.Path)
 	return utilvalidation.IsValidCIDRForLegacyField(path, value, true, nil)
 }
 
-// validateConditionsUpdate looks only at the conditions that an update adds or
-// changes: upstream never looks at any, and stored ones may be anything.
+// validateConditionsUpdate validates the conditions that an update adds or changes.
+// Upstream validates none, so stored conditions can be invalid.
 func validateConditionsUpdate(conditions, old []metav1.Condition, path *field.Path) field.ErrorList {
 	stored := make(map[string][]metav1.Condition, len(old))
 	for _, condition := range old {
@@ -123,9 +122,9 @@ func validateConditionsUpdate(conditions, old []metav1.Condition, path *field.Pa
 	return errs
 }
 
-// ValidateEndpointIP rejects addresses that mean something else on each node, except
-// those in the given networks of loopback. Multicast other than link-local is valid,
-// as it is upstream.
+// ValidateEndpointIP rejects addresses that have a different meaning on each node,
+// except those in the given loopback networks. As in upstream, multicast addresses that
+// are not link-local are valid.
 func ValidateEndpointIP(value string, loopback []netip.Prefix, path *field.Path) field.ErrorList {
 	ip := netutils.ParseIPSloppy(value)
 	var message string

@@ -17,26 +17,24 @@ const (
 	endpointsController     = "endpoint-controller"
 )
 
-// ValidateEndpointsCreate checks Endpoints that are to be created, as upstream's
-// function of the same name does. Neither order nor number of addresses is
-// restricted. Addresses of loopback pass if they are in one of the given networks;
-// upstream has none.
+// ValidateEndpointsCreate validates new Endpoints, as upstream's function of the same
+// name does. It restricts neither the order nor the number of addresses. Unlike
+// upstream, it accepts loopback addresses in the given networks.
 func ValidateEndpointsCreate(endpoints *v1.Endpoints, loopback ...netip.Prefix) field.ErrorList {
 	return Bounded(validateEndpoints(endpoints, nil, loopback))
 }
 
-// ValidateEndpointsUpdate checks Endpoints that are to replace old. Subsets that
-// stay as they are pass whatever is in them, as they may date from laxer rules;
-// those of upstream's function of the same name do. So do addresses of loopback
-// in one of the given networks.
+// ValidateEndpointsUpdate validates an update of Endpoints, as upstream's function of
+// the same name does. It accepts unchanged subsets, because older releases had laxer
+// rules. Unlike upstream, it accepts loopback addresses in the given networks.
 func ValidateEndpointsUpdate(endpoints, old *v1.Endpoints, loopback ...netip.Prefix) field.ErrorList {
 	errs := ValidateObjectMetaUpdate(&endpoints.ObjectMeta, &old.ObjectMeta, metadataPath)
 	return Bounded(append(errs, validateEndpoints(endpoints, old, loopback)...))
 }
 
-// EndpointsWarnings says which addresses are better spelled otherwise, as
-// upstream's endpoints strategy does. It trusts the endpoints controller to
-// spell well, since its objects are large.
+// EndpointsWarnings warns of addresses that are not in canonical form, as upstream's
+// endpoints strategy does. It skips the objects of the endpoints controller, which are
+// large and canonical.
 func EndpointsWarnings(endpoints *v1.Endpoints) []string {
 	if endpoints.Labels[endpointsManagedByLabel] == endpointsController {
 		return nil
@@ -61,7 +59,7 @@ func validateEndpoints(endpoints, old *v1.Endpoints, loopback []netip.Prefix) fi
 	for i := range endpoints.Subsets {
 		subsetErrs = append(subsetErrs, validateEndpointSubset(&endpoints.Subsets[i], loopback, field.NewPath("subsets").Index(i))...)
 	}
-	// Compared only now: nearly all are valid and comparing large ones is slow.
+	// The comparison comes last, because it is slow and nearly all Endpoints are valid.
 	if len(subsetErrs) > 0 && old != nil && apiequality.Semantic.DeepEqual(endpoints.Subsets, old.Subsets) {
 		return errs
 	}

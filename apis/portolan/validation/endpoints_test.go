@@ -98,7 +98,7 @@ func TestEndpointsUpdate(t *testing.T) {
 	})
 }
 
-// TestEndpointsOnLoopback lets the listed networks pass and no others.
+// TestEndpointsOnLoopback accepts loopback addresses in the given networks only.
 func TestEndpointsOnLoopback(t *testing.T) {
 	listed := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/31"), netip.MustParsePrefix("::1/128")}
 	const path = "subsets[0].addresses[%d].ip"

@@ -33,46 +33,43 @@ var (
 	addressTypePath = field.NewPath("addressType")
 )
 
-// OfControllers says whether a slice says that upstream's controllers wrote it, or
-// ours, which go by the same names.
+// OfControllers reports whether the label managed-by names one of upstream's controllers.
+// Portolan's controllers use the same names.
 func OfControllers(slice *v1.EndpointSlice) bool {
 	return slices.Contains(endpointSliceControllers, slice.Labels[discoveryv1.LabelManagedBy])
 }
 
 var endpointSliceControllers = []string{"endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io"}
 
-// ValidateEndpointSliceCreate checks an EndpointSlice that is to be created, as
-// upstream's function of the same name does (pkg/apis/discovery/validation).
-// Unlike there, the number of a port has to be one, and addresses of loopback pass
-// if they are in one of the given networks.
+// ValidateEndpointSliceCreate validates a new EndpointSlice, as upstream's function of
+// the same name does (pkg/apis/discovery/validation). Unlike upstream, it rejects port
+// numbers out of range, and accepts loopback addresses in the given networks.
 func ValidateEndpointSliceCreate(slice *v1.EndpointSlice, loopback ...netip.Prefix) field.ErrorList {
 	return Bounded(validateEndpointSlice(slice, nil, loopback))
 }
 
-// ValidateEndpointSliceUpdate checks an EndpointSlice that is to replace old, as
-// upstream's function of the same name does. Endpoints that stay as they are
-// pass whatever is in them, and so do the numbers of ports that stay as they
-// are: both may date from laxer rules. So do addresses of loopback in one of the
-// given networks.
+// ValidateEndpointSliceUpdate validates an update of an EndpointSlice, as upstream's
+// function of the same name does. It accepts unchanged endpoints and unchanged port
+// numbers, because older releases had laxer rules. Unlike upstream, it accepts loopback
+// addresses in the given networks.
 func ValidateEndpointSliceUpdate(slice, old *v1.EndpointSlice, loopback ...netip.Prefix) field.ErrorList {
 	errs := validateEndpointSlice(slice, old, loopback)
 	return Bounded(append(errs, apivalidation.ValidateImmutableField(slice.AddressType, old.AddressType, addressTypePath)...))
 }
 
-// EndpointSliceCreateWarnings says what is deprecated, and which addresses are
-// better spelled otherwise, as upstream's strategy does.
+// EndpointSliceCreateWarnings warns of deprecated values and of addresses that are not in
+// canonical form, as upstream's strategy does.
 func EndpointSliceCreateWarnings(slice *v1.EndpointSlice) []string {
 	var warnings []string
 	if slice.AddressType == discoveryv1.AddressTypeFQDN {
-		// There is no spec, but upstream says so.
+		// Upstream's text names a spec, although slices have none.
 		warnings = append(warnings, "spec.addressType: FQDN endpoints are deprecated")
 	}
 	return append(warnings, EndpointSliceWarnings(slice)...)
 }
 
-// EndpointSliceWarnings says which addresses are better spelled otherwise, as
-// upstream's strategy does. It trusts upstream's own controllers to spell well,
-// since they write most slices.
+// EndpointSliceWarnings warns of addresses that are not in canonical form, as upstream's
+// strategy does. It skips the slices of controllers, which are most slices and canonical.
 func EndpointSliceWarnings(slice *v1.EndpointSlice) []string {
 	if OfControllers(slice) {
 		return nil
@@ -98,7 +95,7 @@ func validateEndpointSlice(slice, old *v1.EndpointSlice, loopback []netip.Prefix
 	errs = append(errs, validateSlicePorts(slice.Ports, newNumbers, field.NewPath("ports"))...)
 
 	endpointErrs := validateSliceEndpoints(slice.Endpoints, slice.AddressType, loopback, field.NewPath("endpoints"))
-	// Compared only now: nearly all are valid and comparing large ones is slow.
+	// The comparison comes last, because it is slow and nearly all slices are valid.
 	if len(endpointErrs) > 0 && old != nil && apiequality.Semantic.DeepEqual(slice.Endpoints, old.Endpoints) {
 		return errs
 	}
@@ -132,7 +129,7 @@ func validateSlicePorts(ports []discoveryv1.EndpointPort, checkNumbers bool, pat
 	return errs
 }
 
-// validateSliceProtocol tells a protocol that is missing from an empty one.
+// validateSliceProtocol distinguishes a missing protocol from an empty one.
 func validateSliceProtocol(protocol *corev1.Protocol, path *field.Path) field.ErrorList {
 	if protocol != nil && *protocol == "" {
 		return field.ErrorList{field.NotSupported(path, *protocol, portProtocols)}
@@ -163,8 +160,8 @@ func validateSliceEndpoints(endpoints []discoveryv1.Endpoint, addressType discov
 	return errs
 }
 
-// validateAddresses takes anything for an address of an unknown type. A wrong
-// family is blamed on the whole list, as upstream does.
+// validateAddresses accepts any address of an unknown type. As in upstream, the error
+// for a wrong IP family has the path of the whole list.
 func validateAddresses(addresses []string, addressType discoveryv1.AddressType, loopback []netip.Prefix, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if len(addresses) == 0 {
@@ -199,8 +196,8 @@ func validateAddresses(addresses []string, addressType discoveryv1.AddressType, 
 	return errs
 }
 
-// validateTopology is about what older versions stored: the strategy drops
-// topology from what is written today.
+// validateTopology validates the topology that older versions stored. The strategy
+// removes topology from new writes.
 func validateTopology(topology map[string]string, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if len(topology) > maxTopologyLabels {

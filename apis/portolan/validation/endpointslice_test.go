@@ -53,7 +53,7 @@ func many(field string, limit int) cause {
 	return cause{"TooMany", field, fmt.Sprintf("must have at most %d items", limit)}
 }
 
-// TestEndpointSliceOnLoopback lets the listed networks pass and no others.
+// TestEndpointSliceOnLoopback accepts loopback addresses in the given networks only.
 func TestEndpointSliceOnLoopback(t *testing.T) {
 	listed := []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("::1/128")}
 	const loopback = "may not be in the loopback range (127.0.0.0/8, ::1/128)"
@@ -66,7 +66,7 @@ func TestEndpointSliceOnLoopback(t *testing.T) {
 	expect(t, validation.ValidateEndpointSliceUpdate(four, newSlice(), listed...), iv("endpoints[0].addresses[1]", loopback))
 }
 
-// sliceCase is a slice that is changed in some way, and what is wrong with it then.
+// sliceCase is a change of a slice and the errors that it causes.
 type sliceCase struct {
 	tweak sliceTweak
 	want  []cause
@@ -81,7 +81,7 @@ func expectSlices(t *testing.T, cases map[string]sliceCase) {
 	}
 }
 
-// numbered are names, or addresses, with a number in them.
+// numbered makes names or addresses that contain a number.
 func numbered(format string, n int) (names []string) {
 	for i := range n {
 		names = append(names, fmt.Sprintf(format, i))

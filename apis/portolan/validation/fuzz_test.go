@@ -16,8 +16,7 @@ import (
 	"github.com/portolan-dev/portolan/apis/portolan/validation"
 )
 
-// words are what texts are made of: with letters at random nothing gets past
-// the first rule.
+// words are the parts of generated texts. Random letters would all fail the first rule.
 var words = []string{
 	"", "a", "b", "a-b", "A", "a b", "a/b", "example.com", "example.com/a", ".", "-", "\x00", "\xff", "ä", "None", "None ",
 	"10.0.0.1", "10.0.0.2", "010.0.0.1", "::ffff:10.0.0.1", "fd00::1", "FD00::1", "fe80::1%eth0", "127.0.0.1", "224.0.0.1",
@@ -29,7 +28,7 @@ var words = []string{
 
 var numbers = []int32{0, 1, 80, 443, 30000, 30001, 65535, 65536, -1, 1 << 30, -1 << 31}
 
-// fill makes an object of words and numbers, chosen by the bytes.
+// fill fills an object with words and numbers that the bytes choose.
 func fill(data []byte, obj any) {
 	word := func(c randfill.Continue) string { return words[c.Intn(len(words))] }
 	randfill.NewFromGoFuzz(data).NilChance(0.3).NumElements(0, 3).MaxDepth(20).Funcs(
@@ -57,8 +56,8 @@ func fill(data []byte, obj any) {
 	).Fill(obj)
 }
 
-// checkNoOp checks that no pair of objects makes a rule panic, and that what may
-// be created may be written back as it is.
+// checkNoOp checks that no pair of objects makes a rule panic, and that an update without
+// changes of a valid object is valid.
 func checkNoOp[T interface{ DeepCopy() T }](t *testing.T, data, other []byte, newObject func() T, create func(T) field.ErrorList,
 	updates ...func(T, T) field.ErrorList) {
 	t.Helper()
@@ -79,10 +78,9 @@ func checkNoOp[T interface{ DeepCopy() T }](t *testing.T, data, other []byte, ne
 	}
 }
 
-// FuzzValidation tries the rules of every kind. Services that are valid come from
-// FuzzService.
+// FuzzValidation fuzzes the rules of every kind. FuzzService makes valid Services.
 func FuzzValidation(f *testing.F) {
-	// Of bytes at random, a few in a hundred are valid objects of some kind.
+	// A few percent of random bytes make a valid object of some kind.
 	random := rand.New(rand.NewSource(1))
 	for range 200 {
 		data, other := make([]byte, 400), make([]byte, 400)

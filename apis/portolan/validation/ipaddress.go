@@ -9,15 +9,14 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// ValidateIPAddressCreate says what is wrong with an IPAddress that a client
-// creates. The rules and texts are those of upstream's ValidateIPAddress
-// (pkg/apis/networking/validation).
+// ValidateIPAddressCreate validates an IPAddress that a client creates. Rules and texts
+// are those of upstream's ValidateIPAddress (pkg/apis/networking/validation).
 func ValidateIPAddressCreate(address *v1.IPAddress) field.ErrorList {
 	return Bounded(append(validateIPAddress(address), validateNoHolderUID(address.Spec.ParentRef)...))
 }
 
-// ValidateIPAddressUpdate says what is wrong with an update. The rules and
-// texts are those of upstream's ValidateIPAddressUpdate.
+// ValidateIPAddressUpdate validates an update of an IPAddress. Rules and texts are those
+// of upstream's ValidateIPAddressUpdate.
 func ValidateIPAddressUpdate(address, old *v1.IPAddress) field.ErrorList {
 	errs := validateIPAddress(address)
 	errs = append(errs, ValidateObjectMetaUpdate(&address.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))...)
@@ -44,7 +43,7 @@ func validateParentRef(ref *v1.ParentReference) field.ErrorList {
 		return field.ErrorList{field.Required(parentRefPath, "")}
 	}
 	var errs field.ErrorList
-	// The core group is the empty string, so the group can't be required.
+	// The group is optional, because the core group is the empty string.
 	if ref.Group != "" {
 		errs = append(errs, validateDNS1123Subdomain(ref.Group, parentRefPath.Child("group"))...)
 	}

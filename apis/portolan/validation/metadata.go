@@ -9,15 +9,15 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// ValidateObjectMeta returns what is wrong with an object's metadata: what
-// apimachinery's function of the same name says, and finalizers that are not
-// known by their name alone, as upstream's pkg/apis/core/validation adds.
+// ValidateObjectMeta validates an object's metadata as apimachinery's function of the
+// same name does. It also checks finalizers with ValidateFinalizerKnown, as upstream's
+// pkg/apis/core/validation does.
 func ValidateObjectMeta(meta *metav1.ObjectMeta, namespaced bool, name apivalidation.ValidateNameFunc, path *field.Path) field.ErrorList {
 	return append(apivalidation.ValidateObjectMeta(meta, namespaced, name, path), validateFinalizers(meta, path)...)
 }
 
-// ValidateObjectMetaUpdate returns what is wrong with an update of an object's
-// metadata, finalizers included, as ValidateObjectMeta does.
+// ValidateObjectMetaUpdate validates an update of an object's metadata, finalizers
+// included, as ValidateObjectMeta does.
 func ValidateObjectMetaUpdate(meta, old *metav1.ObjectMeta, path *field.Path) field.ErrorList {
 	return append(apivalidation.ValidateObjectMetaUpdate(meta, old, path), validateFinalizers(meta, path)...)
 }
@@ -30,7 +30,7 @@ func validateFinalizers(meta *metav1.ObjectMeta, path *field.Path) field.ErrorLi
 	return errs
 }
 
-// ValidateFinalizerKnown wants a finalizer to say whose it is, unless it is one
+// ValidateFinalizerKnown wants the name of a finalizer to be qualified, unless it is one
 // of Kubernetes' own.
 func ValidateFinalizerKnown(name string, path *field.Path) field.ErrorList {
 	if strings.Contains(name, "/") {

@@ -13,14 +13,14 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// ValidateNodePortCreate says what is wrong with a NodePort that a client
-// creates. Upstream has no such kind; the holder's rules are IPAddress's.
+// ValidateNodePortCreate validates a NodePort that a client creates. Upstream has no such
+// kind. The rules of the holder are those of IPAddresses.
 func ValidateNodePortCreate(port *v1.NodePort) field.ErrorList {
 	return Bounded(append(validateNodePort(port), validateNoHolderUID(port.Spec.ParentRef)...))
 }
 
-// ValidateNodePortUpdate says what is wrong with an update. The holder can't be
-// changed; the protocols can, but only on a reservation.
+// ValidateNodePortUpdate validates an update of a NodePort. The holder is immutable. The
+// protocols can change on reservations only.
 func ValidateNodePortUpdate(port, old *v1.NodePort) field.ErrorList {
 	errs := validateNodePort(port)
 	errs = append(errs, ValidateObjectMetaUpdate(&port.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))...)

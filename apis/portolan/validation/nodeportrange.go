@@ -11,23 +11,22 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// ValidateNodePortRangeCreate says what is wrong with a NodePortRange that a
-// client creates. Upstream has no such kind.
+// ValidateNodePortRangeCreate validates a NodePortRange that a client creates. Upstream
+// has no such kind.
 func ValidateNodePortRangeCreate(ports *v1.NodePortRange) field.ErrorList {
 	errs := ValidateObjectMeta(&ports.ObjectMeta, false, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
 	return Bounded(append(errs, validateNodePortRangeSpec(&ports.Spec)...))
 }
 
-// ValidateNodePortRangeUpdate says what is wrong with an update. Everything in
-// the spec may change; whether ports that are in use may go is for the
-// transaction to say, which sees the claims.
+// ValidateNodePortRangeUpdate validates an update of a NodePortRange. Everything in the
+// spec can change. The transaction of the write rejects the removal of claimed ports,
+// because it sees the claims.
 func ValidateNodePortRangeUpdate(ports, old *v1.NodePortRange) field.ErrorList {
 	errs := ValidateObjectMetaUpdate(&ports.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
 	return Bounded(append(errs, validateNodePortRangeSpec(&ports.Spec)...))
 }
 
-// ValidateNodePortRangeStatusUpdate says what is wrong with an update of the
-// status.
+// ValidateNodePortRangeStatusUpdate validates an update of the status.
 func ValidateNodePortRangeStatusUpdate(ports, old *v1.NodePortRange) field.ErrorList {
 	errs := ValidateObjectMetaUpdate(&ports.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
 	return Bounded(append(errs, validateConditionsUpdate(ports.Status.Conditions, old.Status.Conditions, statusPath.Child("conditions"))...))
@@ -60,8 +59,8 @@ func validateNodePortRangeSpec(spec *v1.NodePortRangeSpec) field.ErrorList {
 	return errs
 }
 
-// validateNoOverlap compares in the order of the ports, so that an object with
-// an entry for every port costs no more than sorting them.
+// validateNoOverlap compares neighbors in sorted order. With an entry for every port,
+// that costs no more than the sorting.
 func validateNoOverlap(path *field.Path, entries []string, runs []portRun) field.ErrorList {
 	slices.SortStableFunc(runs, func(a, b portRun) int { return cmp.Compare(a.first, b.first) })
 	var errs field.ErrorList

@@ -13,8 +13,8 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// maxSessionAffinitySeconds is upstream's MaxClientIPServiceAffinitySeconds, one
-// day, which k8s.io/api doesn't have.
+// maxSessionAffinitySeconds is one day. It is upstream's
+// MaxClientIPServiceAffinitySeconds, which k8s.io/api does not have.
 const maxSessionAffinitySeconds = 86400
 
 var (
@@ -24,16 +24,15 @@ var (
 	sessionAffinities = []corev1.ServiceAffinity{corev1.ServiceAffinityClientIP, corev1.ServiceAffinityNone}
 )
 
-// ValidateServiceCreate checks a Service that is to be created, after everything
-// in it has been defaulted and allocated. Names are DNS labels that may begin
-// with a digit (KEP-5311).
+// ValidateServiceCreate validates a new Service after defaulting and allocation. Its name
+// is a DNS label and can begin with a digit (KEP-5311).
 func ValidateServiceCreate(service *v1.Service) field.ErrorList {
 	errs := ValidateObjectMeta(&service.ObjectMeta, true, apivalidation.NameIsDNSLabel, metadataPath)
 	return Bounded(append(errs, validateService(service, nil)...))
 }
 
-// ValidateServiceUpdate checks a Service that is to replace old, as upstream's
-// function of the same name does.
+// ValidateServiceUpdate validates an update of a Service, as upstream's function of the
+// same name does.
 func ValidateServiceUpdate(service, old *v1.Service) field.ErrorList {
 	errs := ValidateObjectMetaUpdate(&service.ObjectMeta, &old.ObjectMeta, metadataPath)
 	errs = append(errs, validateClusterIPsUpdate(service, old)...)
@@ -44,18 +43,17 @@ func ValidateServiceUpdate(service, old *v1.Service) field.ErrorList {
 	return Bounded(append(errs, validateService(service, old)...))
 }
 
-// ValidateServiceStatusUpdate checks the status that is to replace old's, as
-// upstream's function of the same name does, and the conditions and the ports of
-// ingress points, of which upstream stores anything. The spec must be the stored
-// one.
+// ValidateServiceStatusUpdate validates an update of a Service's status, as upstream's
+// function of the same name does. Unlike upstream, it also validates the conditions and
+// the ports of ingress points. The spec must be the stored one.
 func ValidateServiceStatusUpdate(service, old *v1.Service) field.ErrorList {
 	errs := ValidateObjectMetaUpdate(&service.ObjectMeta, &old.ObjectMeta, metadataPath)
 	errs = append(errs, validateLoadBalancerStatus(service, old)...)
 	return Bounded(append(errs, validateConditionsUpdate(service.Status.Conditions, old.Status.Conditions, statusPath.Child("conditions"))...))
 }
 
-// validateService finds what is wrong in the order in which upstream's function
-// of the same name does: clients see it in the message.
+// validateService checks in the order of upstream's function of the same name, because
+// clients see the order in the message.
 func validateService(service, old *v1.Service) field.ErrorList {
 	errs := validateTopologyAnnotations(service)
 	errs = append(errs, validatePortsPresent(service)...)
@@ -80,7 +78,7 @@ func validateService(service, old *v1.Service) field.ErrorList {
 	return append(errs, validateTrafficDistribution(service)...)
 }
 
-// validateServiceType checks what is special to a type.
+// validateServiceType checks the rules of each type.
 func validateServiceType(service *v1.Service) field.ErrorList {
 	switch service.Spec.Type {
 	case corev1.ServiceTypeNodePort, corev1.ServiceTypeLoadBalancer:

@@ -12,9 +12,8 @@ import (
 	"github.com/portolan-dev/portolan/apis/portolan/validation"
 )
 
-// FuzzService checks two things of Services made of values that the rules know:
-// that no combination makes validation panic, and that a valid one is still
-// valid when it is written back as it is.
+// FuzzService combines values that the rules know. No combination may make validation
+// panic, and an update without changes of a valid Service must be valid.
 func FuzzService(f *testing.F) {
 	for seed := range uint64(500) {
 		f.Add(seed, seed*7)
@@ -34,7 +33,7 @@ func FuzzService(f *testing.F) {
 	})
 }
 
-// FuzzServiceText does the same with arbitrary text where text is checked.
+// FuzzServiceText is FuzzService with arbitrary text in text fields.
 func FuzzServiceText(f *testing.F) {
 	for _, text := range []string{"", ".", "None", "10.0.0.1", "::ffff:1.2.3.4", "10.0.0.0/8", " ", "a/b/c", "80", "-", "\x00",
 		"fe80::1%eth0"} {
@@ -70,8 +69,8 @@ func FuzzServiceText(f *testing.F) {
 
 func pick[T any](r *rand.Rand, values ...T) T { return values[r.IntN(len(values))] }
 
-// randomService changes a few things about a valid Service: were they all
-// random, hardly any would be valid.
+// randomService changes a few fields of a valid Service. If all fields were random,
+// hardly any Service would be valid.
 func randomService(r *rand.Rand) *v1.Service {
 	dns := ports(port("a", 53, "TCP", 30053), port("b", 53, "UDP", 30053))
 	s := newService(pick(r,
@@ -86,8 +85,8 @@ func randomService(r *rand.Rand) *v1.Service {
 	for range r.IntN(4) {
 		mutations[r.IntN(len(mutations))](r, &s.Spec, &s.Status)
 	}
-	// Half of them as they would be after decoding: fewer of those are refused
-	// for what a client can't send.
+	// Half of them get defaults, as after decoding. Without defaults, many are rejected
+	// for values that no client can send.
 	if r.IntN(2) == 0 {
 		v1.SetDefaults_Service(s)
 	}

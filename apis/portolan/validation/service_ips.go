@@ -27,13 +27,14 @@ var (
 )
 
 // ValidateServiceClusterIPs checks that clusterIP, clusterIPs, ipFamilies and
-// ipFamilyPolicy are well formed and agree with one another. It is exported for
-// the rules that infer one of these fields from another and that must know
-// first that they can. The rules are those of upstream's
+// ipFamilyPolicy are well formed and consistent. The rules are those of upstream's
 // ValidateServiceClusterIPsRelatedFields (KEP-563). old is nil on create.
+//
+// It is exported for package service, which infers these fields from each other and must
+// validate them first.
 func ValidateServiceClusterIPs(service, old *v1.Service) field.ErrorList {
-	// On ExternalName Services they must all be unset, which is checked with
-	// the type.
+	// An ExternalName Service must have none of the fields; validateExternalName checks
+	// that.
 	if service.Spec.Type == corev1.ServiceTypeExternalName {
 		return nil
 	}
@@ -46,8 +47,7 @@ func ValidateServiceClusterIPs(service, old *v1.Service) field.ErrorList {
 	if len(ips) > 2 {
 		errs = append(errs, field.Invalid(clusterIPsPath, ips, "may only hold up to 2 values"))
 	}
-	// What follows compares addresses, and would report a malformed one again
-	// for what it can't be compared with.
+	// The following checks compare addresses and would report a malformed one again.
 	if len(malformed) > 0 {
 		return Bounded(errs)
 	}
@@ -131,9 +131,9 @@ func validateIPsMatchFamilies(service *v1.Service) field.ErrorList {
 	return errs
 }
 
-// validateClusterIPsUpdate holds a Service to its addresses. The second one may
-// come and, with the policy SingleStack, go; leaving ExternalName or becoming
-// one starts over.
+// validateClusterIPsUpdate rejects a change of addresses. The second address can be
+// added, and removed with the policy SingleStack. A change to or from ExternalName can
+// change all of them.
 func validateClusterIPsUpdate(service, old *v1.Service) field.ErrorList {
 	if isExternalName(service) || isExternalName(old) || isHeadless(service) && isHeadless(old) {
 		return nil
@@ -159,15 +159,15 @@ func validateClusterIPsUpdate(service, old *v1.Service) field.ErrorList {
 	return errs
 }
 
-// validateIPFamiliesUpdate is to families what validateClusterIPsUpdate is to
-// addresses, except that a headless Service may change them at will.
+// validateIPFamiliesUpdate is validateClusterIPsUpdate for IP families, except that a
+// headless Service can change them freely.
 func validateIPFamiliesUpdate(service, old *v1.Service) field.ErrorList {
 	if isExternalName(service) || isExternalName(old) || isHeadless(service) || isHeadless(old) {
 		return nil
 	}
 	var errs field.ErrorList
 	families, oldFamilies := service.Spec.IPFamilies, old.Spec.IPFamilies
-	// Upstream reports each change at the first family, whichever it is.
+	// Upstream reports every change with the path of the first family.
 	first := ipFamiliesPath.Index(0)
 	if len(families) < len(oldFamilies) && len(service.Spec.ClusterIPs) == 0 {
 		errs = append(errs, field.Invalid(first, families, "primary ipFamily can not be unset"))
@@ -188,7 +188,8 @@ func validateIPFamiliesUpdate(service, old *v1.Service) field.ErrorList {
 	return errs
 }
 
-// validateExternalIPs exempts stored values, which may date from laxer rules.
+// validateExternalIPs accepts malformed stored values, because older releases had laxer
+// rules.
 func validateExternalIPs(service, old *v1.Service) field.ErrorList {
 	var stored sets.Set[string]
 	if old != nil {

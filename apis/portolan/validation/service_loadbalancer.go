@@ -17,8 +17,7 @@ const onlyForLoadBalancers = "may only be used when `type` is 'LoadBalancer'"
 
 var loadBalancerIPModes = []corev1.LoadBalancerIPMode{corev1.LoadBalancerIPModeProxy, corev1.LoadBalancerIPModeVIP}
 
-// validateLoadBalancerIP wants an address, where upstream takes any text. One
-// that is stored may stay.
+// validateLoadBalancerIP wants an address or the stored value. Upstream accepts any text.
 func validateLoadBalancerIP(service, old *v1.Service) field.ErrorList {
 	ip := service.Spec.LoadBalancerIP
 	if ip == "" || old != nil && old.Spec.LoadBalancerIP == ip {
@@ -27,13 +26,13 @@ func validateLoadBalancerIP(service, old *v1.Service) field.ErrorList {
 	return validateLegacyIP(ip, nil, specPath.Child("loadBalancerIP"))
 }
 
-// validateSourceRanges checks the field or, where it is empty, the annotation
-// that came before it. Space around a range is part of the API.
+// validateSourceRanges validates the field or, if it is empty, the annotation that it
+// replaced. The API allows white space around a range.
 func validateSourceRanges(service, old *v1.Service) field.ErrorList {
 	if len(service.Spec.LoadBalancerSourceRanges) == 0 {
 		return validateSourceRangesAnnotation(service, old)
 	}
-	// The capital is upstream's, and clients see it.
+	// The capital letter is upstream's, and clients see it.
 	path := specPath.Child("LoadBalancerSourceRanges")
 	var errs field.ErrorList
 	if !isLoadBalancer(service) {
@@ -83,8 +82,8 @@ func validateAllocateNodePorts(service *v1.Service) field.ErrorList {
 		return field.ErrorList{field.Forbidden(specPath.Child("allocateLoadBalancerNodePorts"), onlyForLoadBalancers)}
 	}
 	if allocate == nil && isLoadBalancer(service) {
-		// Upstream leaves the spec out of this path. Defaults keep it from
-		// clients.
+		// Upstream's path lacks the spec. Clients never see it, because the field has
+		// a default.
 		return field.ErrorList{field.Required(field.NewPath("allocateLoadBalancerNodePorts"), "")}
 	}
 	return nil
@@ -102,8 +101,8 @@ func validateLoadBalancerClass(service *v1.Service) field.ErrorList {
 	return validateQualifiedName(*class, path)
 }
 
-// validateLoadBalancerClassUpdate holds a load balancer to its class, or to
-// having none: another implementation would not take it over from the first.
+// validateLoadBalancerClassUpdate rejects a change of the class, also from or to none,
+// because one implementation cannot take a load balancer over from another.
 func validateLoadBalancerClassUpdate(service, old *v1.Service) field.ErrorList {
 	if !isLoadBalancer(service) || !isLoadBalancer(old) || ptr.Equal(service.Spec.LoadBalancerClass, old.Spec.LoadBalancerClass) {
 		return nil
@@ -111,8 +110,8 @@ func validateLoadBalancerClassUpdate(service, old *v1.Service) field.ErrorList {
 	return field.ErrorList{field.Invalid(specPath.Child("loadBalancerClass"), service.Spec.LoadBalancerClass, "may not change once set")}
 }
 
-// validateLoadBalancerStatus exempts stored addresses and ports, which may date
-// from laxer rules.
+// validateLoadBalancerStatus accepts stored addresses and ports, because older releases
+// had laxer rules.
 func validateLoadBalancerStatus(service, old *v1.Service) field.ErrorList {
 	ingress := service.Status.LoadBalancer.Ingress
 	path := statusPath.Child("loadBalancer", "ingress")
@@ -139,7 +138,7 @@ func validateLoadBalancerStatus(service, old *v1.Service) field.ErrorList {
 	return errs
 }
 
-// portStatus is a corev1.PortStatus that can be compared.
+// portStatus is a comparable corev1.PortStatus.
 type portStatus struct {
 	port     int32
 	protocol corev1.Protocol
@@ -151,11 +150,11 @@ func newPortStatus(status *corev1.PortStatus) portStatus {
 	return portStatus{status.Port, status.Protocol, status.Error != nil, ptr.Deref(status.Error, "")}
 }
 
-// maxPortErrorLength is from the documentation of corev1.PortStatus, as is the
-// format of its error.
+// maxPortErrorLength is from the documentation of corev1.PortStatus, like the format of
+// the error.
 const maxPortErrorLength = 316
 
-// validatePortStatus has no counterpart upstream, where everything is stored.
+// validatePortStatus validates the port of an ingress point. Upstream accepts any value.
 func validatePortStatus(port portStatus, path *field.Path) field.ErrorList {
 	errs := validatePortNumber(port.port, path.Child("port"))
 	errs = append(errs, validateProtocol(port.protocol, path.Child("protocol"))...)

@@ -14,14 +14,13 @@ import (
 
 var portsPath = specPath.Child("ports")
 
-// ValidateServicePorts checks the ports of a Service: their names and numbers,
-// and that no two of them are in each other's way. Node ports may still be
-// open. On update it must come after service.Inherit, which wipes the node
-// ports that a change of type leaves behind.
+// ValidateServicePorts validates the ports of a Service: names, numbers and that no two
+// conflict. Node ports can still be unset. For an update, call service.Inherit first,
+// because it clears the node ports that are left over from another type.
 //
-// The rules are upstream's. One is new: an ExternalName Service may not have
-// node ports. Upstream stores them, never allocates them, and on deletion frees
-// the Service that does hold them of its claim.
+// The rules are upstream's, except that an ExternalName Service cannot have node ports.
+// Upstream stores them without allocating them, and on deletion releases them even if
+// another Service holds them.
 func ValidateServicePorts(service *v1.Service) field.ErrorList {
 	errs := validatePortsPresent(service)
 	errs = append(errs, validateEachPort(service)...)
@@ -41,7 +40,7 @@ func validateEachPort(service *v1.Service) field.ErrorList {
 	var errs field.ErrorList
 	names := make(map[string]bool, len(ports))
 	for i := range ports {
-		// A request has room for a million ports.
+		// A request can contain a million ports.
 		if len(errs) > maxErrors {
 			break
 		}
@@ -92,8 +91,7 @@ func validateTargetPort(port intstr.IntOrString, path *field.Path) field.ErrorLi
 	return field.ErrorList{field.InternalError(path, fmt.Errorf("unknown type: %v", port.Type))}
 }
 
-// validateNodePorts says nothing of ranges: which node ports there are is the
-// allocator's to say.
+// validateNodePorts does not check ranges; package claims does.
 func validateNodePorts(service *v1.Service) field.ErrorList {
 	type claim struct {
 		nodePort int32
@@ -120,8 +118,8 @@ func validateNodePorts(service *v1.Service) field.ErrorList {
 	return append(forbidden, duplicate...)
 }
 
-// duplicatePort is what upstream shows of a port that is there twice: its
-// internal type, which has no JSON names, with the key fields set.
+// duplicatePort is the value in upstream's error about a duplicate port: its internal
+// type, which has no JSON names, with only the key fields set.
 type duplicatePort struct {
 	Name        string
 	Protocol    corev1.Protocol

@@ -220,8 +220,7 @@ func TestServiceTraffic(t *testing.T) {
 	})
 }
 
-// TestServiceErrorsOrder has one of each kind, in the order of upstream's
-// message.
+// TestServiceErrorsOrder wants one error of each sort, in upstream's order.
 func TestServiceErrorsOrder(t *testing.T) {
 	service := newService(func(s *v1.Service) {
 		s.Annotations = map[string]string{corev1.AnnotationTopologyMode: "a", corev1.DeprecatedAnnotationTopologyAwareHints: "b"}

@@ -23,8 +23,7 @@ var (
 
 var healthCheckNodePortPath = specPath.Child("healthCheckNodePort")
 
-// validateTopologyAnnotations lets the new annotation stand by the old one only
-// if it says the same.
+// validateTopologyAnnotations wants the new and the deprecated annotation to agree.
 func validateTopologyAnnotations(service *v1.Service) field.ErrorList {
 	const modeKey, hintsKey = corev1.AnnotationTopologyMode, corev1.DeprecatedAnnotationTopologyAwareHints
 	mode, hasMode := service.Annotations[modeKey]
@@ -52,8 +51,8 @@ func validateExternalTrafficPolicy(service *v1.Service) field.ErrorList {
 	return nil
 }
 
-// validateHealthCheckNodePort also refuses a port that is one of the Service's
-// own node ports. Upstream's allocator does that, with an internal error.
+// validateHealthCheckNodePort also rejects one of the Service's own node ports. Upstream
+// rejects that in its allocator, with an internal error.
 func validateHealthCheckNodePort(service, old *v1.Service) field.ErrorList {
 	healthCheck := service.Spec.HealthCheckNodePort
 	if !needsHealthCheckNodePort(service) {
@@ -64,7 +63,7 @@ func validateHealthCheckNodePort(service, old *v1.Service) field.ErrorList {
 			"may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'")}
 	}
 	if healthCheck == 0 {
-		// Like a node port, it is the allocator's to find, and to miss.
+		// As with node ports, admission picks one or rejects the request.
 		return nil
 	}
 	errs := validatePortNumber(healthCheck, healthCheckNodePortPath)
@@ -73,7 +72,7 @@ func validateHealthCheckNodePort(service, old *v1.Service) field.ErrorList {
 	switch {
 	case i < 0:
 	case old != nil && needsHealthCheckNodePort(old) && old.Spec.HealthCheckNodePort == healthCheck:
-		// It was there before the port came.
+		// The health check port existed before the node port.
 		errs = append(errs, field.Invalid(portsPath.Index(i).Child("nodePort"), healthCheck, taken))
 	default:
 		errs = append(errs, field.Invalid(healthCheckNodePortPath, healthCheck, taken))
@@ -93,8 +92,8 @@ func needsHealthCheckNodePort(service *v1.Service) bool {
 	return isLoadBalancer(service) && service.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal
 }
 
-// validateInternalTrafficPolicy lets ExternalName Services have a policy: stored
-// ones do, as it was once set by default on every type.
+// validateInternalTrafficPolicy accepts a policy on ExternalName Services, because older
+// releases set it on every type by default.
 func validateInternalTrafficPolicy(service *v1.Service) field.ErrorList {
 	path := specPath.Child("internalTrafficPolicy")
 	policy := service.Spec.InternalTrafficPolicy

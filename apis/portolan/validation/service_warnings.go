@@ -12,9 +12,9 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// ServiceWarnings says what about a Service is deprecated, without effect or
-// better spelled otherwise, in the words of upstream's GetWarningsForService.
-// old is nil on create; no warning depends on it so far.
+// ServiceWarnings warns of values that are deprecated, ignored or not in canonical form,
+// in the words of upstream's GetWarningsForService. The stored Service is nil on create.
+// No warning depends on it so far.
 func ServiceWarnings(service, _ *v1.Service) []string {
 	spec := &service.Spec
 	externalName := isExternalName(service)
@@ -52,8 +52,8 @@ func ServiceWarnings(service, _ *v1.Service) []string {
 	return warnings
 }
 
-// ServiceStatusWarnings says which addresses in the status of a Service are
-// better spelled otherwise, as upstream's status strategy does.
+// ServiceStatusWarnings warns of addresses in a Service's status that are not in
+// canonical form, as upstream's status strategy does.
 func ServiceStatusWarnings(service *v1.Service) []string {
 	var warnings []string
 	for i, ingress := range service.Status.LoadBalancer.Ingress {
@@ -63,8 +63,8 @@ func ServiceStatusWarnings(service *v1.Service) []string {
 	return warnings
 }
 
-// ipWarnings and cidrWarnings pass over what is no address: apimachinery would
-// log it as a mistake of ours, but some of the fields take anything.
+// ipWarnings skips malformed addresses, which some fields accept. apimachinery would log
+// them as a programming error.
 func ipWarnings(path *field.Path, ip string) []string {
 	if netutils.ParseIPSloppy(ip) == nil {
 		return nil
@@ -72,6 +72,7 @@ func ipWarnings(path *field.Path, ip string) []string {
 	return utilvalidation.GetWarningsForIP(path, ip)
 }
 
+// cidrWarnings is ipWarnings for CIDRs.
 func cidrWarnings(path *field.Path, cidr string) []string {
 	if _, _, err := netutils.ParseCIDRSloppy(cidr); err != nil {
 		return nil

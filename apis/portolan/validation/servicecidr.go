@@ -11,19 +11,18 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// ValidateServiceCIDRCreate says what is wrong with a ServiceCIDR that a client
-// creates. The rules and texts are those of upstream's ValidateServiceCIDR
-// (pkg/apis/networking/validation). Every prefix length is accepted, as there;
-// unlike there, every one can be allocated from, and so none may contain
-// addresses that can't be a Service's.
+// ValidateServiceCIDRCreate validates a ServiceCIDR that a client creates. Rules and
+// texts are those of upstream's ValidateServiceCIDR (pkg/apis/networking/validation). As
+// in upstream, every prefix length is valid. Unlike upstream, Portolan can allocate from
+// every prefix length, and so rejects a CIDR with addresses that no Service can have.
 func ValidateServiceCIDRCreate(cidr *v1.ServiceCIDR) field.ErrorList {
 	errs := ValidateObjectMeta(&cidr.ObjectMeta, false, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
 	return Bounded(append(errs, validateCIDRs(cidr.Spec.CIDRs, nil)...))
 }
 
-// ValidateServiceCIDRUpdate says what is wrong with an update. The rules and
-// texts are those of upstream's ValidateServiceCIDRUpdate: an entry can't be
-// changed, one of the other IP family may be appended.
+// ValidateServiceCIDRUpdate validates an update of a ServiceCIDR. Rules and texts are
+// those of upstream's ValidateServiceCIDRUpdate: entries are immutable, and an entry of
+// the other IP family can be appended.
 func ValidateServiceCIDRUpdate(cidr, old *v1.ServiceCIDR) field.ErrorList {
 	errs := ValidateObjectMetaUpdate(&cidr.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
 	now, before := cidr.Spec.CIDRs, old.Spec.CIDRs
@@ -42,8 +41,8 @@ func ValidateServiceCIDRUpdate(cidr, old *v1.ServiceCIDR) field.ErrorList {
 	return Bounded(errs)
 }
 
-// ValidateServiceCIDRStatusUpdate says what is wrong with an update of the
-// status. Upstream's function of the same name leaves the conditions alone.
+// ValidateServiceCIDRStatusUpdate validates an update of the status. Unlike upstream's
+// function of the same name, it validates the conditions.
 func ValidateServiceCIDRStatusUpdate(cidr, old *v1.ServiceCIDR) field.ErrorList {
 	errs := ValidateObjectMetaUpdate(&cidr.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
 	return Bounded(append(errs, validateConditionsUpdate(cidr.Status.Conditions, old.Status.Conditions, statusPath.Child("conditions"))...))
@@ -51,7 +50,7 @@ func ValidateServiceCIDRStatusUpdate(cidr, old *v1.ServiceCIDR) field.ErrorList 
 
 var cidrsPath = field.NewPath("spec", "cidrs")
 
-// validateCIDRs exempts the stored CIDRs where they are unchanged.
+// validateCIDRs accepts unchanged stored CIDRs.
 func validateCIDRs(cidrs, stored []string) field.ErrorList {
 	if len(cidrs) == 0 {
 		return field.ErrorList{field.Required(cidrsPath, "at least one CIDR required")}
@@ -82,8 +81,8 @@ func validateCIDRs(cidrs, stored []string) field.ErrorList {
 	return errs
 }
 
-// special are the addresses that mean something else on each node, or many
-// nodes at once (RFC 6890, RFC 5771, RFC 4291).
+// special lists the addresses that have a different meaning on each node, or stand for
+// many nodes (RFC 6890, RFC 5771, RFC 4291).
 var special = []struct {
 	prefix netip.Prefix
 	text   string
@@ -96,8 +95,8 @@ var special = []struct {
 	{netip.MustParsePrefix("ff00::/8"), "the multicast range (ff00::/8)"},
 }
 
-// validateNothingSpecial refuses a CIDR from which a Service could be given an
-// address that can't be its own. Upstream accepts such a CIDR.
+// validateNothingSpecial rejects a CIDR that overlaps a special one. Upstream accepts
+// such a CIDR.
 func validateNothingSpecial(cidr string, path *field.Path) field.ErrorList {
 	prefix, err := netip.ParsePrefix(cidr)
 	if err != nil {

@@ -16,7 +16,7 @@ func serviceCIDR(cidrs ...string) *v1.ServiceCIDR {
 
 const twoOfAFamily = `may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64`
 
-// specialErrors are those of one CIDR that has addresses of no Service's.
+// specialErrors returns the errors of one CIDR with addresses that no Service can have.
 func specialErrors(index int, cidr string, ranges ...string) (want []string) {
 	for _, text := range ranges {
 		want = append(want, fmt.Sprintf("spec.cidrs[%d]: Invalid value: %q: must not overlap %s", index, cidr, text))

@@ -8,16 +8,16 @@ package v1
 // CIDRUsageApplyConfiguration represents a declarative configuration of the CIDRUsage type for use
 // with apply.
 //
-// CIDRUsage says how full one CIDR is. Figures of 2^63 and more are given as
+// CIDRUsage is the usage of one CIDR. Numbers of 2^63 and above are reported as
 // 2^63-1.
 type CIDRUsageApplyConfiguration struct {
 	// cidr is the block, as in the spec.
 	CIDR *string `json:"cidr,omitempty"`
-	// capacity is how many addresses Services can have from it.
+	// capacity is the number of addresses that Services can have from the block.
 	Capacity *int64 `json:"capacity,omitempty"`
-	// allocated is how many are held, reservations included.
+	// allocated is the number of claimed addresses, including reservations.
 	Allocated *int64 `json:"allocated,omitempty"`
-	// free is how many are left.
+	// free is the number of unclaimed addresses.
 	Free *int64 `json:"free,omitempty"`
 }
 

@@ -23,9 +23,8 @@ import (
 type EndpointsApplyConfiguration struct {
 	metav1.TypeMetaApplyConfiguration    `json:""`
 	*metav1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	// subsets are sets of addresses, each with the ports that all of its
-	// addresses offer. They are kept as they were written: not sorted, not
-	// merged.
+	// subsets are sets of addresses, each with the ports that all of its addresses
+	// offer. They are stored as written, neither sorted nor merged.
 	Subsets []corev1.EndpointSubsetApplyConfiguration `json:"subsets,omitempty"`
 }
 

@@ -19,20 +19,20 @@ import (
 // EndpointSliceApplyConfiguration represents a declarative configuration of the EndpointSlice type for use
 // with apply.
 //
-// EndpointSlice is a part of the addresses that implement a Service. The label
-// kubernetes.io/service-name names the Service; all slices that carry it
+// EndpointSlice holds some of the addresses that implement a Service. Its label
+// kubernetes.io/service-name names the Service. All slices with that label
 // together are the Service's endpoints.
 type EndpointSliceApplyConfiguration struct {
 	metav1.TypeMetaApplyConfiguration    `json:""`
 	*metav1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
 	// addressType is the type of all addresses in the slice: IPv4, IPv6 or FQDN
-	// (deprecated). It can't be changed.
+	// (deprecated). It is immutable.
 	AddressType *discoveryv1.AddressType `json:"addressType,omitempty"`
-	// endpoints are the endpoints in this slice, at most 1000; their fields are
+	// endpoints are the endpoints in this slice, at most 1000. Their fields are
 	// those of a discovery.k8s.io/v1 EndpointSlice.
 	Endpoints []applyconfigurationsdiscoveryv1.EndpointApplyConfiguration `json:"endpoints,omitempty"`
-	// ports are the ports that every endpoint in this slice offers, each with a
-	// name of its own; at most 20000.
+	// ports are the ports that every endpoint in this slice offers, at most 20000.
+	// Each has a unique name.
 	Ports []applyconfigurationsdiscoveryv1.EndpointPortApplyConfiguration `json:"ports,omitempty"`
 }
 

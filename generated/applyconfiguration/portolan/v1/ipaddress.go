@@ -18,12 +18,13 @@ import (
 // with apply.
 //
 // IPAddress is the claim on one address. Its name is the address in canonical
-// form (RFC 5952 for IPv6). Services claim theirs in the transaction that
-// writes them; one made by hand keeps its address from every Service.
+// form (RFC 5952 for IPv6). A Service's claims are written in the same
+// transaction as the Service. A claim made by a client is a reservation: no
+// Service can get its address.
 type IPAddressApplyConfiguration struct {
 	metav1.TypeMetaApplyConfiguration    `json:""`
 	*metav1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	// spec says who holds the address.
+	// spec names the holder of the address.
 	Spec *IPAddressSpecApplyConfiguration `json:"spec,omitempty"`
 }
 

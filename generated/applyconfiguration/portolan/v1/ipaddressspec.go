@@ -8,9 +8,9 @@ package v1
 // IPAddressSpecApplyConfiguration represents a declarative configuration of the IPAddressSpec type for use
 // with apply.
 //
-// IPAddressSpec says who holds an address.
+// IPAddressSpec names the holder of an address.
 type IPAddressSpecApplyConfiguration struct {
-	// parentRef is the holder. It can't be changed.
+	// parentRef is the holder. It is immutable.
 	ParentRef *ParentReferenceApplyConfiguration `json:"parentRef,omitempty"`
 }
 

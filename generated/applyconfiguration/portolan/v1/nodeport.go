@@ -18,12 +18,13 @@ import (
 // with apply.
 //
 // NodePort is the claim on one port number of every node. Its name is the
-// number. A Service holds it for all protocols, also those that it does not
-// serve. One made by hand keeps its port from every Service.
+// number. A Service holds the port for all protocols, even those that it does
+// not serve. A claim made by a client is a reservation: no Service can get its
+// port.
 type NodePortApplyConfiguration struct {
 	metav1.TypeMetaApplyConfiguration    `json:""`
 	*metav1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	// spec says who holds the port.
+	// spec names the holder of the port.
 	Spec *NodePortSpecApplyConfiguration `json:"spec,omitempty"`
 }
 

@@ -17,14 +17,14 @@ import (
 // NodePortRangeApplyConfiguration represents a declarative configuration of the NodePortRange type for use
 // with apply.
 //
-// NodePortRange is a set of port numbers that node ports and health check
-// ports are allocated from.
+// NodePortRange is a range from which node ports and health check ports are
+// allocated: a set of port numbers.
 type NodePortRangeApplyConfiguration struct {
 	metav1.TypeMetaApplyConfiguration    `json:""`
 	*metav1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
 	// spec is the range.
 	Spec *NodePortRangeSpecApplyConfiguration `json:"spec,omitempty"`
-	// status is the range's conditions and how full it is.
+	// status has the conditions and the usage of the range.
 	Status *NodePortRangeStatusApplyConfiguration `json:"status,omitempty"`
 }
 

@@ -10,18 +10,18 @@ package v1
 //
 // NodePortRangeSpec is a set of port numbers.
 type NodePortRangeSpecApplyConfiguration struct {
-	// ports are single numbers or ranges with both ends included, such as
-	// "443" and "30000-32767". They must not overlap one another.
+	// ports are single numbers or inclusive ranges, for example "443" and
+	// "30000-32767". They must not overlap.
 	Ports []string `json:"ports,omitempty"`
-	// autoAssign says whether a Service that leaves its node port open may be
-	// given one from here. Where it is false, ports must be asked for by
-	// number. Defaults to true.
+	// autoAssign allows allocations to Services that do not name a node port. If it
+	// is false, Services get only ports of this range that they name. Defaults to
+	// true.
 	AutoAssign *bool `json:"autoAssign,omitempty"`
-	// staticBand is how many of the lowest ports of each range are left to
-	// requests that name their port: one that is left open gets one of them
-	// only when the rest is taken. Left out, it is upstream's rule: none of 16
-	// ports or fewer, else a 32nd of the range but at least 16 and at most 128
-	// (KEP-3668).
+	// staticBand is the number of the lowest ports of each range of ports that are
+	// kept for requests that name their port. Other requests get one of them only
+	// when all others are claimed. The default is upstream's rule (KEP-3668): 0 for
+	// 16 ports or fewer, otherwise 1/32 of the ports, but at least 16 and at most
+	// 128.
 	StaticBand *int32 `json:"staticBand,omitempty"`
 }
 

@@ -12,17 +12,17 @@ import (
 // NodePortRangeStatusApplyConfiguration represents a declarative configuration of the NodePortRangeStatus type for use
 // with apply.
 //
-// NodePortRangeStatus is what was observed of a set of port numbers. The
-// server works the figures out when the object is read; what a client writes
-// there is ignored.
+// NodePortRangeStatus is the observed state of a set of port numbers. The
+// server computes the numbers when the object is read, and ignores what clients
+// write there.
 type NodePortRangeStatusApplyConfiguration struct {
 	// conditions of the range.
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
-	// capacity is how many ports the range has.
+	// capacity is the number of ports in the range.
 	Capacity *int32 `json:"capacity,omitempty"`
-	// allocated is how many are held, reservations included.
+	// allocated is the number of claimed ports, including reservations.
 	Allocated *int32 `json:"allocated,omitempty"`
-	// free is how many are left.
+	// free is the number of unclaimed ports.
 	Free *int32 `json:"free,omitempty"`
 }
 

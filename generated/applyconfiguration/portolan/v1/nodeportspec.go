@@ -12,12 +12,12 @@ import (
 // NodePortSpecApplyConfiguration represents a declarative configuration of the NodePortSpec type for use
 // with apply.
 //
-// NodePortSpec says who holds a node port and for what.
+// NodePortSpec names the holder of a node port and its protocols.
 type NodePortSpecApplyConfiguration struct {
-	// protocols that the holder serves on the port. Empty for a port that is
-	// claimed but that no Service port maps to, such as a health check port.
+	// protocols that the holder serves on the port. Empty for a claimed port to
+	// which no port of a Service maps, such as a health check port.
 	Protocols []corev1.Protocol `json:"protocols,omitempty"`
-	// parentRef is the holder. It can't be changed.
+	// parentRef is the holder. It is immutable.
 	ParentRef *ParentReferenceApplyConfiguration `json:"parentRef,omitempty"`
 }
 

@@ -14,17 +14,17 @@ import (
 //
 // ParentReference names the object that holds a claim.
 type ParentReferenceApplyConfiguration struct {
-	// group of the holder; empty for the core group.
+	// group of the holder. Empty for the core group.
 	Group *string `json:"group,omitempty"`
-	// resource of the holder, in the plural, e.g. "services".
+	// resource is the plural name of the holder's resource, for example "services".
 	Resource *string `json:"resource,omitempty"`
 	// namespace of the holder.
 	Namespace *string `json:"namespace,omitempty"`
 	// name of the holder.
 	Name *string `json:"name,omitempty"`
-	// uid of the Service that holds the claim. Only the server sets it. A claim
-	// that has it lives and dies with that Service and can't be deleted or
-	// edited away; one without it was made by hand and is a reservation.
+	// uid of the Service that holds the claim. Only the server sets it. A claim with
+	// a uid is created and deleted with that Service, and clients can neither delete
+	// nor change it. A claim without a uid is a reservation, made by a client.
 	UID *types.UID `json:"uid,omitempty"`
 }
 

@@ -18,17 +18,17 @@ import (
 // ServiceApplyConfiguration represents a declarative configuration of the Service type for use
 // with apply.
 //
-// Service is a named set of ports that clients reach at a stable address. What
-// it claims (cluster IPs, node ports, the health check port) is committed in
-// the same transaction as the Service itself.
+// Service is a named set of ports that clients reach at a stable address. Its
+// claims (cluster IPs, node ports, the health check port) are written in the
+// same transaction as the Service itself.
 type ServiceApplyConfiguration struct {
 	metav1.TypeMetaApplyConfiguration    `json:""`
 	*metav1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
-	// spec is what the Service should be; its fields are those of a core/v1
+	// spec is the desired state of the Service. Its fields are those of a core/v1
 	// Service.
 	Spec *corev1.ServiceSpecApplyConfiguration `json:"spec,omitempty"`
-	// status is what was observed of the Service: the load balancer's ingress
-	// points and conditions.
+	// status is the observed state of the Service: the ingress points of its load
+	// balancer and its conditions.
 	Status *corev1.ServiceStatusApplyConfiguration `json:"status,omitempty"`
 }
 

@@ -17,14 +17,14 @@ import (
 // ServiceCIDRApplyConfiguration represents a declarative configuration of the ServiceCIDR type for use
 // with apply.
 //
-// ServiceCIDR is one block of addresses, or one of each IP family, that
-// cluster IPs are allocated from.
+// ServiceCIDR is a range from which cluster IPs are allocated: one block of
+// addresses, or one of each IP family.
 type ServiceCIDRApplyConfiguration struct {
 	metav1.TypeMetaApplyConfiguration    `json:""`
 	*metav1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`
 	// spec is the range.
 	Spec *ServiceCIDRSpecApplyConfiguration `json:"spec,omitempty"`
-	// status is the range's conditions and how full it is.
+	// status has the conditions and the usage of the range.
 	Status *ServiceCIDRStatusApplyConfiguration `json:"status,omitempty"`
 }
 

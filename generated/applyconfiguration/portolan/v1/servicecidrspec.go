@@ -10,9 +10,9 @@ package v1
 //
 // ServiceCIDRSpec is a range of addresses.
 type ServiceCIDRSpecApplyConfiguration struct {
-	// cidrs in canonical form, e.g. "192.168.0.0/24" or "2001:db8::/64": one,
-	// or one of each IP family. An entry can't be changed; a second one may be
-	// appended.
+	// cidrs in canonical form, for example "192.168.0.0/24" or "2001:db8::/64":
+	// one, or one of each IP family. Entries are immutable, but a second entry can
+	// be appended.
 	CIDRs []string `json:"cidrs,omitempty"`
 }
 

@@ -12,12 +12,12 @@ import (
 // ServiceCIDRStatusApplyConfiguration represents a declarative configuration of the ServiceCIDRStatus type for use
 // with apply.
 //
-// ServiceCIDRStatus is what was observed of a range of addresses.
+// ServiceCIDRStatus is the observed state of a range of addresses.
 type ServiceCIDRStatusApplyConfiguration struct {
-	// conditions of the range; see ServiceCIDRConditionReady.
+	// conditions of the range. If Ready is False, nothing is allocated from it.
 	Conditions []metav1.ConditionApplyConfiguration `json:"conditions,omitempty"`
-	// cidrs says of each CIDR in the spec how full it is. The server works it
-	// out when the object is read; what a client writes here is ignored.
+	// cidrs is the usage of each CIDR in the spec. The server computes it when the
+	// object is read, and ignores what clients write here.
 	CIDRs []CIDRUsageApplyConfiguration `json:"cidrs,omitempty"`
 }
 
