@@ -53,7 +53,7 @@ type Kind struct {
 	Subresources map[string]func(*Storage, Inputs) rest.Storage
 	// Layer makes the layer between etcd and the watch cache. It may be nil. It can
 	// use the stores of the kinds above its own.
-	Layer func(Backend, *Storage) (storage.Wrapper, error)
+	Layer func(Backend, *Storage) (storage.Layer, error)
 	// Batched kinds have several objects written by one transaction.
 	Batched bool
 	// Emptied is the kind's turn when the contents of a namespace are deleted,

@@ -40,7 +40,7 @@ func finalize(s *Storage, in Inputs) rest.Storage {
 	return namespace.NewFinalize(s.Store(corev1.Resource("namespaces")), in.Typer)
 }
 
-func claimsLayer(b Backend, s *Storage) (storage.Wrapper, error) {
+func claimsLayer(b Backend, s *Storage) (storage.Layer, error) {
 	dependents, err := cascade.New(b.Client, b.Getter, s.Store(v1.Resource("endpoints")), s.SlicesReader(), &s.sliceWrites)
 	if err != nil {
 		return nil, err
@@ -50,15 +50,15 @@ func claimsLayer(b Backend, s *Storage) (storage.Wrapper, error) {
 	}, nil
 }
 
-func recordLayer(_ Backend, s *Storage) (storage.Wrapper, error) { return s.sliceWrites.Record, nil }
+func recordLayer(_ Backend, s *Storage) (storage.Layer, error) { return s.sliceWrites.Record, nil }
 
-func rangeLayer(b Backend, _ *Storage) (storage.Wrapper, error) {
+func rangeLayer(b Backend, _ *Storage) (storage.Layer, error) {
 	return func(inner apistorage.Interface) apistorage.Interface {
 		return claims.NewRangeStorage(inner, b.Ledger, b.Getter.Client.KV)
 	}, nil
 }
 
-func guardLayer(Backend, *Storage) (storage.Wrapper, error) { return claims.Guard, nil }
+func guardLayer(Backend, *Storage) (storage.Layer, error) { return claims.Guard, nil }
 
 // own reports whether portolan.dev serves the kind.
 func (k Kind) own() bool { return k.Groups[0].Group == v1.GroupName }

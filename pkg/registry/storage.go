@@ -44,7 +44,7 @@ func NewStorage(in Inputs, backend Backend, core bool) (*Storage, error) {
 		if !kind.own() && !core {
 			continue
 		}
-		var layer storage.Wrapper
+		var layer storage.Layer
 		if kind.Layer != nil {
 			var err error
 			if layer, err = kind.Layer(backend, s); err != nil {

@@ -8,28 +8,28 @@ import (
 	"k8s.io/apiserver/pkg/storage/etcd3"
 )
 
-// kindless is a decoder whose objects don't say of what kind they are, as
-// internal objects never do. What is answered gets its kind when it is encoded;
-// items of a list, which don't get one, would show the one they were stored with.
-type kindless struct {
+// typeMetaStripper clears apiVersion and kind of decoded objects, as is usual for internal
+// objects. The encoder of an answer sets them again, but not on the items of a list, which
+// would show the version that they were stored in.
+type typeMetaStripper struct {
 	etcd3.Decoder
 }
 
 // Decode implements etcd3.Decoder.
-func (d kindless) Decode(value []byte, obj runtime.Object, revision int64) error {
+func (d typeMetaStripper) Decode(value []byte, obj runtime.Object, revision int64) error {
 	err := d.Decoder.Decode(value, obj, revision)
-	forgetKind(obj)
+	clearTypeMeta(obj)
 	return err
 }
 
 // DecodeListItem implements etcd3.Decoder.
-func (d kindless) DecodeListItem(ctx context.Context, data []byte, revision uint64, newItem func() runtime.Object) (runtime.Object, error) {
+func (d typeMetaStripper) DecodeListItem(ctx context.Context, data []byte, revision uint64, newItem func() runtime.Object) (runtime.Object, error) {
 	obj, err := d.Decoder.DecodeListItem(ctx, data, revision, newItem)
-	forgetKind(obj)
+	clearTypeMeta(obj)
 	return obj, err
 }
 
-func forgetKind(obj runtime.Object) {
+func clearTypeMeta(obj runtime.Object) {
 	if obj != nil {
 		obj.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
 	}

@@ -12,7 +12,7 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-func TestDecodedObjectsHaveNoKind(t *testing.T) {
+func TestTypeMetaStripper(t *testing.T) {
 	scheme := runtime.NewScheme()
 	if err := v1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
@@ -22,7 +22,7 @@ func TestDecodedObjectsHaveNoKind(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	decoder := kindless{etcd3.NewDefaultDecoder(codec, storage.APIObjectVersioner{})}
+	decoder := typeMetaStripper{etcd3.NewDefaultDecoder(codec, storage.APIObjectVersioner{})}
 	one := &v1.Service{}
 	if err := decoder.Decode(data, one, 7); err != nil {
 		t.Fatal(err)

@@ -15,16 +15,16 @@ import (
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
-// Resource reads and writes objects of one resource exactly as the resource's
-// own store does: the same keys, the same encoding, the same encryption.
+// Resource reads and writes objects of one resource as the resource's own store does:
+// with the same keys, encoding and encryption.
 type Resource struct {
-	// Prefix is what the keys begin with, its last slash included.
+	// Prefix is the prefix of all keys. It ends with a slash.
 	Prefix      string
 	Codec       runtime.Codec
 	Transformer value.Transformer
 }
 
-// NewResource makes the resource of a store with the given options.
+// NewResource returns the resource of a store with the given options.
 func NewResource(options generic.RESTOptions) Resource {
 	config := options.StorageConfig
 	return Resource{
@@ -34,7 +34,8 @@ func NewResource(options generic.RESTOptions) Resource {
 	}
 }
 
-// transformerOr is the one of a store where nothing is to be encrypted.
+// transformerOr returns the configured transformer or, if there is none, the one for a
+// store without encryption.
 func transformerOr(configured value.Transformer) value.Transformer {
 	if configured == nil {
 		return identity.NewEncryptCheckTransformer()
@@ -42,11 +43,11 @@ func transformerOr(configured value.Transformer) value.Transformer {
 	return configured
 }
 
-// Key is where the object of a name is, which is "namespace/name" where the
-// resource has namespaces.
+// Key returns the key of the object with a name, which is "namespace/name" if the
+// resource is namespaced.
 func (r Resource) Key(name string) string { return r.Prefix + name }
 
-// Encode returns what puts an object under its key.
+// Encode returns the put that stores an object.
 func (r Resource) Encode(ctx context.Context, name string, obj runtime.Object) (txn.Put, error) {
 	data, err := runtime.Encode(r.Codec, obj)
 	if err != nil {
@@ -63,29 +64,27 @@ func (r Resource) encrypt(ctx context.Context, key string, data []byte) (txn.Put
 	return txn.Put{Key: key, Value: data}, nil
 }
 
-// Decode reads an object from what is stored under its key.
+// Decode decodes a stored object.
 func (r Resource) Decode(ctx context.Context, kv *mvccpb.KeyValue, into runtime.Object) error {
 	_, _, err := r.decode(ctx, kv, into)
 	return err
 }
 
-// Decrypt returns what is stored under a key as it was before it was encrypted,
-// if it was.
+// Decrypt returns a stored value without its encryption, if it has any.
 func (r Resource) Decrypt(ctx context.Context, kv *mvccpb.KeyValue) ([]byte, error) {
 	data, _, err := r.decrypt(ctx, kv)
 	return data, err
 }
 
-// Renew returns what the store would write in the place of what is stored under
-// a key, and whether that differs: by the encoding or the version, or by what it
-// is encrypted with. That is also when the store carries out an update that
-// changes nothing. The object is read into a given one of its kind.
+// Renew decodes a stored object and returns what the store would write in its place
+// today. differs reports whether the encoding, the version or the encryption key has
+// changed. The store carries out an update that changes nothing under the same condition.
 func (r Resource) Renew(ctx context.Context, kv *mvccpb.KeyValue, into runtime.Object) (renewed txn.Put, differs bool, err error) {
 	data, stale, err := r.decode(ctx, kv, into)
 	if err != nil {
 		return txn.Put{}, false, err
 	}
-	// The codec takes it for an object without a name.
+	// The codec would decode no data to an object without a name.
 	if len(data) == 0 {
 		return txn.Put{}, false, fmt.Errorf("decoding %s: it has no value", kv.Key)
 	}

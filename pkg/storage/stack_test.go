@@ -37,6 +37,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/portolan-dev/portolan/pkg/etcd"
+	"github.com/portolan-dev/portolan/pkg/storage/atomicwatch"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
@@ -176,6 +177,8 @@ type setup struct {
 	notifyOfEtcd  bool
 	estimateSizes bool
 	malformed     bool
+	// aroundCache wraps the watch cache, below the upper layer of package atomicwatch.
+	aroundCache func(storage.Interface) storage.Interface
 }
 
 func (o *setup) start(t *testing.T) *stack {
@@ -284,7 +287,16 @@ func cachedStack(t *testing.T, options ...func(*setup)) *stack {
 // another server has, or the same one after a restart.
 func (s *stack) cached(t *testing.T, o *setup) *stack {
 	t.Helper()
-	rest, err := s.getter(t, "/registry").GetRESTOptions(pods, &example.Pod{})
+	getter := s.getter(t, "/registry")
+	var above func(storage.Interface) storage.Interface
+	if o.aroundCache != nil {
+		getter.Batched = false
+		getter.Layer = func(inner storage.Interface) (below storage.Interface) {
+			below, above = atomicwatch.Around(planned{inner}, newPod)
+			return below
+		}
+	}
+	rest, err := getter.GetRESTOptions(pods, &example.Pod{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -292,6 +304,9 @@ func (s *stack) cached(t *testing.T, o *setup) *stack {
 		&o.indexers)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if o.aroundCache != nil {
+		top = above(o.aroundCache(top))
 	}
 	t.Cleanup(destroy)
 	if err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, wait.ForeverTestTimeout, true,

@@ -1,15 +1,14 @@
 // Package storage builds each resource's storage stack:
 //
-//	generic registry → wholeBatches → watch cache → batchMarker → a wrapper → etcd3's store → txn → etcd
+//	generic registry → [atomicwatch] → watch cache → [atomicwatch] → [layer] → etcd3's store → txn → etcd
 //
-// The wrapper is what a kind has of its own: Services their claims and
-// dependents, ranges and claims their guards, EndpointSlices a record of writes.
-// Where one transaction changes several objects of a kind, the layers above and
-// below the watch cache see to it that this shows as a whole, which the cache by
-// itself doesn't (see batches).
+// A kind can have a layer of its own: claims and dependents for Services, guards for
+// ranges and claims, a record of writes for EndpointSlices. Where one transaction changes
+// several objects of a kind, the layers of package atomicwatch make this visible as a
+// whole, which the watch cache by itself does not.
 //
-// The storage library has no other seam at which a transaction could be
-// widened: its client factory is private, the decorator of RESTOptions is not.
+// The decorator of RESTOptions is the only place where a transaction can be extended: the
+// storage library's client factory is private.
 package storage
 
 import (
@@ -30,32 +29,33 @@ import (
 	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/portolan-dev/portolan/pkg/storage/atomicwatch"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
-// Wrapper puts a layer between etcd3's store and the watch cache.
-type Wrapper func(storage.Interface) storage.Interface
+// Layer adds a layer between etcd3's store and the watch cache.
+type Layer func(storage.Interface) storage.Interface
 
-// Getter hands out the storage stack of each resource.
+// Getter returns the storage stack of each resource.
 type Getter struct {
-	// Options are those of the flags; only their decorator is replaced.
+	// Options come from the flags. Only their decorator is replaced.
 	Options   generic.RESTOptionsGetter
 	Client    *clientv3.Client
 	Compactor etcd3.Compactor
-	// Space says whether there is room for a write; it may be nil.
+	// Space reports whether there is room for a write. It may be nil.
 	Space txn.Space
-	// Observe is told of transactions; it may be nil.
+	// Observe observes transactions. It may be nil.
 	Observe txn.Observer
-	// Layer is put between etcd3's store and the watch cache; it may be nil.
-	Layer Wrapper
+	// Layer is the resource's own layer. It may be nil.
+	Layer Layer
 	// Batched is true for resources of which one transaction changes several objects.
 	Batched bool
 }
 
 var _ generic.RESTOptionsGetter = &Getter{}
 
-// For returns a getter like this one for the stack of a resource with the given layer.
-func (g *Getter) For(layer Wrapper, batched bool) *Getter {
+// For returns a copy of the getter for the stack of a resource with the given layer.
+func (g *Getter) For(layer Layer, batched bool) *Getter {
 	other := *g
 	other.Layer, other.Batched = layer, batched
 	return &other
@@ -68,7 +68,8 @@ func (g *Getter) GetRESTOptions(resource schema.GroupResource, example runtime.O
 		return options, err
 	}
 	options.Decorator = func(config *storagebackend.ConfigForResource, resourcePrefix string, keyFunc func(obj runtime.Object) (string, error),
-		newFunc, newListFunc func() runtime.Object, attributes storage.AttrFunc, indexers storage.IndexerFuncs, indexed *cache.Indexers) (storage.Interface, factory.DestroyFunc, error) {
+		newFunc, newListFunc func() runtime.Object, attributes storage.AttrFunc, indexers storage.IndexerFuncs,
+		indexed *cache.Indexers) (storage.Interface, factory.DestroyFunc, error) {
 		store, closeStore, err := g.store(config, resourcePrefix, newFunc, newListFunc)
 		if err != nil {
 			return nil, nil, err
@@ -76,11 +77,11 @@ func (g *Getter) GetRESTOptions(resource schema.GroupResource, example runtime.O
 		if g.Layer != nil {
 			store = g.Layer(store)
 		}
-		build := cached
+		above := func(cached storage.Interface) storage.Interface { return cached }
 		if g.Batched {
-			build = cachedBatches
+			store, above = atomicwatch.Around(store, newFunc)
 		}
-		return build(cacher.Config{
+		cached, destroy, err := newCache(cacher.Config{
 			Storage:             store,
 			Versioner:           storage.APIObjectVersioner{},
 			GroupResource:       config.GroupResource,
@@ -94,16 +95,20 @@ func (g *Getter) GetRESTOptions(resource schema.GroupResource, example runtime.O
 			Indexers:            indexed,
 			Codec:               config.Codec,
 		}, closeStore)
+		if err != nil {
+			return nil, nil, err
+		}
+		return above(cached), destroy, nil
 	}
 	return options, nil
 }
 
 func (g *Getter) store(config *storagebackend.ConfigForResource, resourcePrefix string, newFunc,
 	newListFunc func() runtime.Object) (storage.Interface, func(), error) {
-	client := txn.Decorate(countBatches(g.Client), g.Space, g.Observe)
+	client := txn.Decorate(storeClient(g.Client), g.Space, g.Observe)
 	versioner := storage.APIObjectVersioner{}
 	store, err := etcd3.New(client, g.Compactor, config.Codec, newFunc, newListFunc, config.Prefix, resourcePrefix,
-		config.GroupResource, transformerOr(config.Transformer), config.LeaseManagerConfig, kindless{etcd3.NewDefaultDecoder(config.Codec,
+		config.GroupResource, transformerOr(config.Transformer), config.LeaseManagerConfig, typeMetaStripper{etcd3.NewDefaultDecoder(config.Codec,
 			versioner)}, versioner)
 	if err != nil {
 		return nil, nil, err
@@ -111,8 +116,19 @@ func (g *Getter) store(config *storagebackend.ConfigForResource, resourcePrefix 
 	return store, store.Close, nil
 }
 
-// cached puts the watch cache of a config on top of the config's storage.
-func cached(config cacher.Config, closeStore func()) (storage.Interface, factory.DestroyFunc, error) {
+// storeClient returns a copy of a client whose watches count batches and whose leases go
+// through txn. A Client cannot be copied as a whole; these are the fields that a store
+// uses.
+func storeClient(client *clientv3.Client) *clientv3.Client {
+	copied := clientv3.NewCtxClient(client.Ctx())
+	copied.Cluster, copied.KV, copied.Lease = client.Cluster, client.KV, txn.Lease(client.Lease)
+	copied.Auth, copied.Maintenance = client.Auth, client.Maintenance
+	copied.Watcher = atomicwatch.CountBatches(client.Watcher)
+	return copied
+}
+
+// newCache makes the watch cache of a config. Destroying it closes the store below.
+func newCache(config cacher.Config, closeStore func()) (storage.Interface, factory.DestroyFunc, error) {
 	cache, err := cacher.NewCacherFromConfig(config)
 	if err != nil {
 		closeStore()
@@ -129,38 +145,16 @@ func cached(config cacher.Config, closeStore func()) (storage.Interface, factory
 	}, nil
 }
 
-// cachedBatches does the same, with the layers around the watch cache that
-// batches need.
-func cachedBatches(config cacher.Config, closeStore func()) (storage.Interface, factory.DestroyFunc, error) {
-	uncached, state := config.Storage, &batches{}
-	config.Storage = &batchMarker{Interface: uncached, batches: state, newFunc: config.NewFunc}
-	top, destroy, err := cached(config, closeStore)
-	if err != nil {
-		return nil, nil, err
-	}
-	return &wholeBatches{Interface: top, uncached: uncached, batches: state, newFunc: config.NewFunc}, destroy, nil
-}
-
-// startOf is the revision that a watch starts at. A resource version that is none
-// is a bad request, as it is in a list; the generic registry makes a 500 of other
-// errors.
-func startOf(s storage.Interface, opts storage.ListOptions) (uint64, error) {
-	revision, err := s.Versioner().ParseResourceVersion(opts.ResourceVersion)
-	if err != nil {
-		return 0, apierrors.NewBadRequest(fmt.Sprintf("invalid resource version: %v", err))
-	}
-	return revision, nil
-}
-
-// watcher checks the resource version that a watch starts at.
+// watcher rejects malformed resource versions of watches with a 400, as lists do. The
+// generic registry turns other errors into a 500.
 type watcher struct {
 	storage.Interface
 }
 
 // Watch implements storage.Interface.
 func (w watcher) Watch(ctx context.Context, key string, opts storage.ListOptions) (watch.Interface, error) {
-	if _, err := startOf(w, opts); err != nil {
-		return nil, err
+	if _, err := w.Versioner().ParseResourceVersion(opts.ResourceVersion); err != nil {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("invalid resource version: %v", err))
 	}
 	return w.Interface.Watch(ctx, key, opts)
 }

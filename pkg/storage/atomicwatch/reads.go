@@ -1,4 +1,4 @@
-package storage
+package atomicwatch
 
 import (
 	"context"
@@ -11,29 +11,28 @@ import (
 	"k8s.io/apiserver/pkg/storage"
 )
 
-// maxCachedLists bounds how often a list is read from the watch cache because a
-// batch was applied at the time. Each is begun when no batch is being applied.
+// maxCachedLists is how often a list is read from the watch cache before it is read from
+// etcd. Each attempt begins when no batch is being applied, and fails if one begins.
 const maxCachedLists = 8
 
-// wholeBatches is the layer above the watch cache: what it returns shows all of
-// a batch or nothing. Where no batch is applied at the time, that costs two
-// atomic loads.
-type wholeBatches struct {
-	// Interface reads from the watch cache.
+// reads is the layer above the watch cache. Its results show all of a batch or nothing.
+// While no batch is applied, that costs two atomic loads.
+type reads struct {
+	// Interface is the watch cache.
 	storage.Interface
 	// uncached reads from etcd.
 	uncached storage.Interface
-	batches  *batches
+	batches  *tracker
 	newFunc  func() runtime.Object
 }
 
-// Get implements storage.Interface. An object has a resource version of its own,
-// so only one that is asked for at the revision of a batch can be out of date.
-func (s *wholeBatches) Get(ctx context.Context, key string, opts storage.GetOptions, obj runtime.Object) error {
+// Get implements storage.Interface. An object has a resource version of its own, so only
+// a read that asks for the revision of a batch can return an object that is too old.
+func (s *reads) Get(ctx context.Context, key string, opts storage.GetOptions, obj runtime.Object) error {
 	before := s.batches.applied.Load()
 	err := s.Interface.Get(ctx, key, opts, obj)
 	revision, parseErr := s.Versioner().ParseResourceVersion(opts.ResourceVersion)
-	if parseErr != nil || !s.batches.maybePart(before, revision) {
+	if parseErr != nil || !s.batches.mayBePartial(before, revision) {
 		return err
 	}
 	s.batches.wait()
@@ -41,7 +40,7 @@ func (s *wholeBatches) Get(ctx context.Context, key string, opts storage.GetOpti
 }
 
 // GetList implements storage.Interface.
-func (s *wholeBatches) GetList(ctx context.Context, key string, opts storage.ListOptions, list runtime.Object) error {
+func (s *reads) GetList(ctx context.Context, key string, opts storage.ListOptions, list runtime.Object) error {
 	for range maxCachedLists {
 		before := s.batches.applied.Load()
 		if err := s.Interface.GetList(ctx, key, opts, list); err != nil {
@@ -55,7 +54,7 @@ func (s *wholeBatches) GetList(ctx context.Context, key string, opts storage.Lis
 		if err != nil {
 			return err
 		}
-		if !s.batches.maybePart(before, revision) {
+		if !s.batches.mayBePartial(before, revision) {
 			return nil
 		}
 		if err := meta.SetList(list, nil); err != nil {
@@ -63,7 +62,7 @@ func (s *wholeBatches) GetList(ctx context.Context, key string, opts storage.Lis
 		}
 		s.batches.wait()
 		if consistent(opts) {
-			// The cache need not ask etcd again how far it must have come.
+			// This saves asking etcd again for its current revision.
 			opts.ResourceVersion, opts.ResourceVersionMatch = accessor.GetResourceVersion(), metav1.ResourceVersionMatchNotOlderThan
 		}
 	}
@@ -74,11 +73,11 @@ func consistent(opts storage.ListOptions) bool {
 	return opts.ResourceVersion == "" && opts.ResourceVersionMatch == "" && opts.Predicate.Continue == ""
 }
 
-// register begins a watch of the watch cache that misses no part of a batch.
-func (s *wholeBatches) register(ctx context.Context, key string, opts storage.ListOptions) (watch.Interface, error) {
+// register starts a watch of the cache that misses no part of a batch.
+func (s *reads) register(ctx context.Context, key string, opts storage.ListOptions) (watch.Interface, error) {
 	before := s.batches.applied.Load()
 	w, err := s.Interface.Watch(ctx, key, opts)
-	if begun := s.batches.begun.Load(); err != nil || begun == before || beginsAt(opts, begun) {
+	if begun := s.batches.begun.Load(); err != nil || begun == before || startsAfter(opts, begun) {
 		return w, err
 	}
 	w.Stop()
@@ -90,8 +89,8 @@ func (s *wholeBatches) register(ctx context.Context, key string, opts storage.Li
 	return s.Interface.Watch(ctx, key, opts)
 }
 
-// beginsAt says whether a watch tells of nothing up to a revision.
-func beginsAt(opts storage.ListOptions, revision uint64) bool {
+// startsAfter reports whether a watch delivers no events up to a revision.
+func startsAfter(opts storage.ListOptions, revision uint64) bool {
 	if opts.SendInitialEvents != nil && *opts.SendInitialEvents {
 		return false
 	}
@@ -99,10 +98,10 @@ func beginsAt(opts storage.ListOptions, revision uint64) bool {
 	return err == nil && from >= revision
 }
 
-// catchUp waits until the watch cache has come as far as a watch wants it to,
-// and returns options with which the watch is registered without waiting: what
-// holds up batches must not wait for the cache, nor for etcd.
-func (s *wholeBatches) catchUp(ctx context.Context, key string, opts storage.ListOptions) (storage.ListOptions, error) {
+// catchUp waits until the cache is as fresh as a watch requires. It returns options with
+// which the cache registers the watch without waiting for etcd or for fresher data, since
+// batches are held up meanwhile.
+func (s *reads) catchUp(ctx context.Context, key string, opts storage.ListOptions) (storage.ListOptions, error) {
 	if opts.SendInitialEvents == nil {
 		return opts, nil
 	}
@@ -116,6 +115,6 @@ func (s *wholeBatches) catchUp(ctx context.Context, key string, opts storage.Lis
 	if !*opts.SendInitialEvents {
 		return opts, nil
 	}
-	// Whether there is an object at the key doesn't matter.
+	// This waits for the cache. It does not matter whether the object exists.
 	return opts, s.Interface.Get(ctx, key, storage.GetOptions{ResourceVersion: opts.ResourceVersion, IgnoreNotFound: true}, s.newFunc())
 }

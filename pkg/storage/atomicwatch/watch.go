@@ -1,4 +1,4 @@
-package storage
+package atomicwatch
 
 import (
 	"context"
@@ -15,27 +15,25 @@ import (
 )
 
 const (
-	// watchBuffer is how many events a watch holds for a client, which may still
-	// read them when it has stopped the watch. The watch cache's own hold no fewer.
+	// watchBuffer is how many events a watch buffers for its client, which may still read
+	// them after it has stopped the watch. The cache's own watches buffer at least as many.
 	watchBuffer = 10
-	// progressInterval is how often etcd is asked whether a watch has caught up.
+	// progressInterval is the interval of the progress requests to etcd during a replay.
 	progressInterval = 20 * time.Millisecond
-	// replayTimeout bounds how long a revision is read from etcd.
+	// replayTimeout bounds the time for reading a revision from etcd.
 	replayTimeout = 10 * time.Second
 )
 
-// Watch implements storage.Interface. A watch from a revision tells of what was
-// written after it, and of that revision itself if it was a batch: see batches.
-func (s *wholeBatches) Watch(ctx context.Context, key string, opts storage.ListOptions) (watch.Interface, error) {
-	from, err := startOf(s, opts)
-	if err != nil {
-		return nil, err
-	}
-	// The first write to a store has revision 2.
-	if from <= 2 || ptr.Deref(opts.SendInitialEvents, false) {
+// Watch implements storage.Interface. A watch from a revision delivers later events, and
+// those of the revision itself if it was a batch.
+func (s *reads) Watch(ctx context.Context, key string, opts storage.ListOptions) (watch.Interface, error) {
+	from, err := s.Versioner().ParseResourceVersion(opts.ResourceVersion)
+	// The cache rejects a malformed resource version. The first write to a store has
+	// revision 2.
+	if err != nil || from <= 2 || ptr.Deref(opts.SendInitialEvents, false) {
 		return s.register(ctx, key, opts)
 	}
-	w := &wholeWatch{wholeBatches: s, from: from, result: make(chan watch.Event, watchBuffer), stopped: make(chan struct{})}
+	w := &atomicWatch{reads: s, from: from, result: make(chan watch.Event, watchBuffer), stopped: make(chan struct{})}
 	if err := w.begin(ctx, key, opts); err != nil {
 		return nil, err
 	}
@@ -43,25 +41,24 @@ func (s *wholeBatches) Watch(ctx context.Context, key string, opts storage.ListO
 	return w, nil
 }
 
-// wholeWatch is a watch of the watch cache that starts early enough for the
-// revision from to be whole.
-type wholeWatch struct {
-	*wholeBatches
+// atomicWatch is a watch of the cache that starts early enough to deliver all of the
+// batch at revision from.
+type atomicWatch struct {
+	*reads
 	from  uint64
 	inner watch.Interface
-	// replay are events of from that the watch cache doesn't have, pending one of
-	// the watch cache's that has been received already.
+	// replay are events of revision from that the cache doesn't have. pending has the event
+	// that was received from the cache already, if any.
 	replay, pending []watch.Event
 	result          chan watch.Event
 	stopped         chan struct{}
 	stop            sync.Once
 }
 
-// begin starts the watch of the watch cache. The cache takes a watch from one
-// revision before the oldest event that it has. If that event is one of a batch,
-// the cache may have dropped others of it already, so it is asked for one more
-// revision than is needed.
-func (w *wholeWatch) begin(ctx context.Context, key string, opts storage.ListOptions) error {
+// begin starts the watch of the cache. The cache accepts a watch that starts at most one
+// revision before its oldest event. If that event is part of a batch, the cache may have
+// dropped other parts already, so this watch starts one revision earlier than needed.
+func (w *atomicWatch) begin(ctx context.Context, key string, opts storage.ListOptions) error {
 	early := opts
 	early.ResourceVersion = strconv.FormatUint(w.from-2, 10)
 	inner, err := w.register(ctx, key, early)
@@ -80,11 +77,11 @@ func (w *wholeWatch) begin(ctx context.Context, key string, opts storage.ListOpt
 	default:
 		return nil
 	}
-	// The cache was filled at from, or right before, and has all that came later.
-	if !w.batches.single(w.from) {
+	// The cache was filled at from, or right before, and has all later events.
+	if !w.batches.isSingle(w.from) {
 		switch w.replay, err = w.read(ctx, key, opts, w.from); {
 		case apierrors.IsResourceExpired(err):
-			// The answer of the cache stands.
+			// The client gets the cache's 410.
 			return nil
 		case err != nil:
 			return err
@@ -100,9 +97,8 @@ func isExpired(event watch.Event) bool {
 	return event.Type == watch.Error && apierrors.IsResourceExpired(apierrors.FromObject(event.Object))
 }
 
-// read returns the events of a batch from etcd, and none for a revision that was
-// no batch.
-func (s *wholeBatches) read(ctx context.Context, key string, opts storage.ListOptions, revision uint64) ([]watch.Event, error) {
+// read returns the events of a batch from etcd, and none for a revision that is no batch.
+func (s *reads) read(ctx context.Context, key string, opts storage.ListOptions, revision uint64) ([]watch.Event, error) {
 	ctx, cancel := context.WithTimeout(ctx, replayTimeout)
 	defer cancel()
 	switch current, err := s.uncached.GetCurrentResourceVersion(ctx); {
@@ -118,7 +114,7 @@ func (s *wholeBatches) read(ctx context.Context, key string, opts storage.ListOp
 		return nil, err
 	}
 	defer w.Stop()
-	// etcd tells of its progress once a watch has been sent all there was.
+	// etcd answers a progress request once the watch has caught up.
 	ask := time.NewTicker(progressInterval)
 	defer ask.Stop()
 	var events []watch.Event
@@ -127,7 +123,7 @@ func (s *wholeBatches) read(ctx context.Context, key string, opts storage.ListOp
 		case event, open := <-w.ResultChan():
 			switch {
 			case !open:
-				return nil, unread(revision)
+				return nil, notRead(revision)
 			case event.Type == watch.Error:
 				return nil, apierrors.FromObject(event.Object)
 			case event.Type != watch.Bookmark && revisionOf(s.uncached, event) == revision:
@@ -143,33 +139,33 @@ func (s *wholeBatches) read(ctx context.Context, key string, opts storage.ListOp
 				return nil, err
 			}
 		case <-ctx.Done():
-			return nil, unread(revision)
+			return nil, notRead(revision)
 		}
 	}
 }
 
-// unread asks the client to come back: etcd was too slow, or ended the watch.
-func unread(revision uint64) error {
+// notRead asks the client to retry after etcd was too slow or ended the watch.
+func notRead(revision uint64) error {
 	return apierrors.NewTimeoutError(fmt.Sprintf("etcd did not tell what was written at resource version %d; try again", revision), 1)
 }
 
-// ownStream keeps watches apart from those of watch caches, which share a stream
-// to etcd. etcd tells a stream of no progress while one of its watches starts at a
-// revision that is still to come, as those of idle caches do.
+// ownStream gives watches another stream to etcd than those of watch caches. etcd reports
+// no progress on a stream while one of its watches starts at a future revision, as those
+// of idle caches do.
 func ownStream(ctx context.Context) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, "stream", "replay")
 }
 
 // ResultChan implements watch.Interface.
-func (w *wholeWatch) ResultChan() <-chan watch.Event { return w.result }
+func (w *atomicWatch) ResultChan() <-chan watch.Event { return w.result }
 
 // Stop implements watch.Interface.
-func (w *wholeWatch) Stop() {
+func (w *atomicWatch) Stop() {
 	w.stop.Do(func() { close(w.stopped) })
 	w.inner.Stop()
 }
 
-func (w *wholeWatch) run() {
+func (w *atomicWatch) run() {
 	defer close(w.result)
 	for _, event := range w.replay {
 		if !w.send(event) {
@@ -177,27 +173,27 @@ func (w *wholeWatch) run() {
 		}
 	}
 	for _, event := range w.pending {
-		if w.tells(event) && !w.send(event) {
+		if w.wanted(event) && !w.send(event) {
 			return
 		}
 	}
 	for event := range w.inner.ResultChan() {
-		if w.tells(event) && !w.send(event) {
+		if w.wanted(event) && !w.send(event) {
 			return
 		}
 	}
 }
 
-// tells says whether the client is to be told of an event of the watch cache.
-func (w *wholeWatch) tells(event watch.Event) bool {
+// wanted reports whether the client gets an event of the cache.
+func (w *atomicWatch) wanted(event watch.Event) bool {
 	if event.Type == watch.Error {
 		return true
 	}
 	revision := revisionOf(w.Interface, event)
-	return revision > w.from || revision == w.from && (event.Type == watch.Bookmark || w.batches.maybeBatch(revision))
+	return revision > w.from || revision == w.from && (event.Type == watch.Bookmark || w.batches.mayBeBatch(revision))
 }
 
-func (w *wholeWatch) send(event watch.Event) bool {
+func (w *atomicWatch) send(event watch.Event) bool {
 	select {
 	case w.result <- event:
 		return true

@@ -1,4 +1,4 @@
-package storage
+package atomicwatch
 
 import (
 	"context"
@@ -10,42 +10,42 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// batchMarker is the layer below the watch cache, on a store whose client counts
-// batches. It passes everything through, but hands out a batch in one go and
-// marks it as being applied meanwhile.
-type batchMarker struct {
+// marker is the layer below the watch cache. It passes everything through, but delivers
+// the events of a batch together, and marks the batch as being applied meanwhile.
+type marker struct {
 	storage.Interface
-	batches *batches
+	batches *tracker
 	newFunc func() runtime.Object
 }
 
 // Watch implements storage.Interface.
-func (m *batchMarker) Watch(ctx context.Context, key string, opts storage.ListOptions) (watch.Interface, error) {
+func (m *marker) Watch(ctx context.Context, key string, opts storage.ListOptions) (watch.Interface, error) {
 	ctx, sizes := withBatchSizes(ctx)
 	inner, err := m.Interface.Watch(ctx, key, opts)
 	if err != nil {
 		return nil, err
 	}
-	w := &markedWatch{batchMarker: m, inner: inner, sizes: sizes, result: make(chan watch.Event), stopped: make(chan struct{})}
+	w := &markedWatch{marker: m, inner: inner, sizes: sizes, result: make(chan watch.Event), stopped: make(chan struct{})}
 	if w.filling = ptr.Deref(opts.SendInitialEvents, false); !w.filling {
 		revision, err := m.Versioner().ParseResourceVersion(opts.ResourceVersion)
 		if err != nil {
 			inner.Stop()
 			return nil, err
 		}
-		m.batches.fill(revision)
+		m.batches.filled(revision)
 	}
 	go w.run()
 	return w, nil
 }
 
 type markedWatch struct {
-	*batchMarker
+	*marker
 	inner watch.Interface
 	sizes *batchSizes
-	// filling says that the watch still tells of what there is, not of what changes.
+	// filling is true until the end of the initial events.
 	filling bool
-	// result has no buffer: who receives an event has done with the one before.
+	// result has no buffer: when the cache receives an event, it has applied the previous
+	// one.
 	result  chan watch.Event
 	stopped chan struct{}
 	stop    sync.Once
@@ -60,10 +60,9 @@ func (w *markedWatch) Stop() {
 	w.inner.Stop()
 }
 
-// run collects each batch before it hands it out, so that the cache is a short
-// time in between. A batch that an error cuts off is dropped: the reflector may
-// watch again from the last revision it has seen and must not take the rest of
-// this one for seen.
+// run collects each batch before it delivers it, so that the cache applies it in a short
+// time. A batch that an error cuts off is dropped: the reflector may watch again from the
+// last revision that it has seen, and would miss the rest of the batch.
 func (w *markedWatch) run() {
 	defer close(w.result)
 	var batch []watch.Event
@@ -81,7 +80,7 @@ func (w *markedWatch) run() {
 			of, missing = revision, w.sizes.take(revision)
 		}
 		if missing == 0 {
-			w.note(event, revision)
+			w.track(event, revision)
 			if !w.send(event) {
 				return
 			}
@@ -97,21 +96,21 @@ func (w *markedWatch) run() {
 	}
 }
 
-// note brings up to date what is known of the cache, before the cache itself is.
-func (w *markedWatch) note(event watch.Event, revision uint64) {
+// track updates the tracker before the cache gets an event.
+func (w *markedWatch) track(event watch.Event, revision uint64) {
 	switch {
 	case event.Type == watch.Error:
 	case !w.filling:
-		w.batches.tell(revision, event.Type == watch.Bookmark)
+		w.batches.delivered(revision, event.Type == watch.Bookmark)
 	case event.Type == watch.Bookmark:
 		if end, err := storage.HasInitialEventsEndBookmarkAnnotation(event.Object); err == nil && end {
-			w.batches.fill(revision)
+			w.batches.filled(revision)
 			w.filling = false
 		}
 	}
 }
 
-// revisionOf is 0 for an error.
+// revisionOf returns the resource version of an event's object, 0 for an error.
 func revisionOf(store storage.Interface, event watch.Event) uint64 {
 	if event.Type == watch.Error {
 		return 0
@@ -132,8 +131,8 @@ func (w *markedWatch) send(event watch.Event) bool {
 	}
 }
 
-// sendBatch hands out a batch and a bookmark. The watch cache's reflector
-// receives the bookmark when it has applied the last event.
+// sendBatch delivers a batch and a bookmark. When the cache's reflector receives the
+// bookmark, it has applied the last event.
 func (w *markedWatch) sendBatch(revision uint64, batch []watch.Event) (sent bool) {
 	bookmark := w.newFunc()
 	if err := w.Versioner().UpdateObject(bookmark, revision); err != nil {
@@ -141,7 +140,7 @@ func (w *markedWatch) sendBatch(revision uint64, batch []watch.Event) (sent bool
 	}
 	w.batches.apply(revision, func() {
 		for _, event := range append(batch, watch.Event{Type: watch.Bookmark, Object: bookmark}) {
-			w.note(event, revision)
+			w.track(event, revision)
 			if sent = w.send(event); !sent {
 				return
 			}
