@@ -26,30 +26,31 @@ type Source interface {
 
 // Feed keeps an index up to date from the stores of claims and ranges.
 type Feed struct {
-	reflectors []*cache.Reflector
-	stores     []*indexStore
+	stores []*indexStore
 }
 
-// NewFeed makes a feed of the ledger's index that Run starts.
-func NewFeed(ledger *Ledger, addresses, ports, addressRanges, portRanges Source) *Feed {
+// NewFeed makes a feed of the ledger's index, for Run to start.
+func NewFeed(ledger *Ledger) *Feed {
 	feed, index := &Feed{}, ledger.Index
-	add := func(source Source, example runtime.Object, store *indexStore) {
-		feed.reflectors = append(feed.reflectors, cache.NewReflectorWithOptions(listWatch(source), example, store,
-			cache.ReflectorOptions{Name: fmt.Sprintf("allocation index (%T)", example)}))
+	add := func(resource string, example runtime.Object, store *indexStore) {
+		store.resource, store.example = resource, example
 		feed.stores = append(feed.stores, store)
 	}
-	add(addressRanges, &v1.ServiceCIDR{}, rangeStore(index, []allocation.Class{allocation.IPv4, allocation.IPv6},
+	add("servicecidrs", &v1.ServiceCIDR{}, rangeStore(index, []allocation.Class{allocation.IPv4, allocation.IPv6},
 		func(obj runtime.Object, revision int64) { setAddressRange(index, obj.(*v1.ServiceCIDR), revision) }))
-	add(portRanges, &v1.NodePortRange{}, rangeStore(index, []allocation.Class{allocation.Port},
+	add("nodeportranges", &v1.NodePortRange{}, rangeStore(index, []allocation.Class{allocation.Port},
 		func(obj runtime.Object, revision int64) { setPortRange(index, obj.(*v1.NodePortRange), revision) }))
-	add(addresses, &v1.IPAddress{}, claimStore(ledger, []allocation.Class{allocation.IPv4, allocation.IPv6}, addressClaim))
-	add(ports, &v1.NodePort{}, claimStore(ledger, []allocation.Class{allocation.Port}, portClaim))
+	add("ipaddresses", &v1.IPAddress{}, claimStore(ledger, []allocation.Class{allocation.IPv4, allocation.IPv6}, addressClaim))
+	add("nodeports", &v1.NodePort{}, claimStore(ledger, []allocation.Class{allocation.Port}, portClaim))
 	return feed
 }
 
-// Run feeds the index until the context ends.
-func (f *Feed) Run(ctx context.Context) {
-	for _, reflector := range f.reflectors {
+// Run feeds the index from the sources of the resources of claims and ranges until the
+// context ends.
+func (f *Feed) Run(ctx context.Context, source func(resource string) Source) {
+	for _, store := range f.stores {
+		reflector := cache.NewReflectorWithOptions(listWatch(source(store.resource)), store.example, store,
+			cache.ReflectorOptions{Name: fmt.Sprintf("allocation index (%T)", store.example)})
 		go reflector.RunWithContext(ctx)
 	}
 }
@@ -101,6 +102,9 @@ func unwrapped(event watch.Event) (watch.Event, bool) {
 
 // indexStore is the end of a reflector that enters what it gets into the index.
 type indexStore struct {
+	resource string
+	// example is an object of the resource.
+	example runtime.Object
 	set     func(obj runtime.Object, revision int64)
 	remove  func(name string, revision int64)
 	replace func(objs []runtime.Object, revision int64)

@@ -80,11 +80,8 @@ func (s *Storage) SlicesReader() endpointslice.Reader {
 	return endpointslice.Reader{Store: s.Store(v1.Resource("endpointslices"))}
 }
 
-// NewFeed returns a feed of the ledger's index from the stores of claims and ranges.
-func (s *Storage) NewFeed(ledger *claims.Ledger) *claims.Feed {
-	return claims.NewFeed(ledger, s.Store(v1.Resource("ipaddresses")), s.Store(v1.Resource("nodeports")),
-		s.Store(v1.Resource("servicecidrs")), s.Store(v1.Resource("nodeportranges")))
-}
+// ClaimSource returns the store of a resource of claims or ranges.
+func (s *Storage) ClaimSource(resource string) claims.Source { return s.Store(v1.Resource(resource)) }
 
 // NamespacedResource is a resource whose objects are in namespaces.
 type NamespacedResource struct {

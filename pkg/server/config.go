@@ -53,7 +53,6 @@ func NewConfig(ctx context.Context, o *options.Options, store *etcd.Store, files
 				CIDRs: o.ClusterIPRanges, NamedCIDRs: o.Changed(options.ClusterIPRangeFlag),
 				Ports: o.NodePortRanges, NamedPorts: o.Changed(options.NodePortRangeFlag),
 			},
-			Synced: &SyncedFunc{},
 		},
 	}
 	apigroups.SetOpenAPI(&config.Generic.Config, scheme)
@@ -139,7 +138,7 @@ func (c *Config) applyStorage(o *options.Options) error {
 	}
 	c.Generic.RESTOptionsGetter = getter
 	c.Extra.Backend = registry.Backend{Getter: getter, Ledger: ledger, Client: reader}
-	c.Extra.Metrics = observed
+	c.Extra.Feed, c.Extra.Metrics = claims.NewFeed(ledger), observed
 	return nil
 }
 
@@ -177,7 +176,7 @@ func (c *Config) applyCluster(o *options.Options) error {
 	if err := c.applyFeatures(o, client, informers); err != nil {
 		return err
 	}
-	plugins := initializer.New(c.Extra.Backend.Ledger, c.Extra.Synced.HasSynced)
+	plugins := initializer.New(c.Extra.Backend.Ledger, c.Extra.Feed.HasSynced)
 	if err := o.Admission.ApplyTo(&generic.Config, informers, client, dynamicClient, utilfeature.DefaultFeatureGate,
 		generic.EffectiveVersion, []admission.PluginInitializer{plugins}...); err != nil {
 		if o.Admission.ConfigFile != "" {

@@ -42,12 +42,10 @@ func newCoreConfig(o *options.Options, client kubernetes.Interface, informers cl
 	return core
 }
 
-// addCore adds what a server with the core API groups does by itself.
-func (c CompletedConfig) addCore(generic *genericapiserver.GenericAPIServer, storage *registry.Storage) error {
-	if c.Extra.Core == nil {
-		return nil
-	}
-	client, informers := c.Extra.Core.Client, c.Extra.Core.Informers
+// install adds the controllers of a standalone server: of its namespaces and of the
+// Service kubernetes.
+func (c *CoreConfig) install(generic *genericapiserver.GenericAPIServer, storage *registry.Storage) error {
+	client, informers := c.Client, c.Informers
 	resources := storage.NamespacedResources()
 	deletion, err := namespaces.NewDeletion(client.CoreV1().Namespaces(), informers.Core().V1().Namespaces(), resources)
 	if err != nil {
@@ -67,7 +65,7 @@ func (c CompletedConfig) addCore(generic *genericapiserver.GenericAPIServer, sto
 		var running sync.WaitGroup
 		running.Go(func() { namespaces.Keep(ctx, made) })
 		running.Go(func() { deletion.Run(ctx) })
-		if keep := c.Extra.Core.Advertise; keep != nil {
+		if keep := c.Advertise; keep != nil {
 			running.Go(func() { kubernetesservice.Run(ctx, *keep) })
 		}
 		running.Wait()

@@ -45,7 +45,9 @@ type ExtraConfig struct {
 	// EtcdTimeout is how long the health checks wait for etcd.
 	EtcdTimeout time.Duration
 	Backend     registry.Backend
-	Metrics     *metrics.Metrics
+	// Feed keeps the allocation index up to date.
+	Feed    *claims.Feed
+	Metrics *metrics.Metrics
 	// Connections are those of clients.
 	Connections *callers.Connections
 	// StopCompactor ends the compaction of the store's history.
@@ -58,18 +60,7 @@ type ExtraConfig struct {
 	Controllers *controllers.Config
 	// Core is nil for a server without the core API groups.
 	Core *CoreConfig
-	// Synced is set by New to say whether the index is complete.
-	Synced *SyncedFunc
 }
-
-// SyncedFunc says whether the allocation index has seen every claim. Admission
-// plugins are made before the stores that feed the index and ask through this.
-type SyncedFunc struct {
-	feed *claims.Feed
-}
-
-// HasSynced says whether the index is complete.
-func (s *SyncedFunc) HasSynced() bool { return s.feed != nil && s.feed.HasSynced() }
 
 type completedConfig struct {
 	Generic genericapiserver.CompletedConfig
@@ -104,17 +95,17 @@ func (c CompletedConfig) New() (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.addCore(generic, storage); err != nil {
-		return nil, err
+	if core := c.Extra.Core; core != nil {
+		if err := core.install(generic, storage); err != nil {
+			return nil, err
+		}
 	}
 	groups := storage.Groups(c.Extra.Scheme, c.Extra.Codecs)
 	if err := apigroups.Install(generic, c.Generic.OpenAPIV3Config, groups); err != nil {
 		return nil, err
 	}
-	feed := storage.NewFeed(c.Extra.Backend.Ledger)
-	c.Extra.Synced.feed = feed
 	generic.AddPostStartHookOrDie("portolan-allocation-index", func(hook genericapiserver.PostStartHookContext) error {
-		feed.Run(hook)
+		c.Extra.Feed.Run(hook, storage.ClaimSource)
 		return nil
 	})
 	generic.AddPostStartHookOrDie("portolan-seed-ranges", func(hook genericapiserver.PostStartHookContext) error {
@@ -130,7 +121,7 @@ func (c CompletedConfig) New() (*Server, error) {
 	if c.Extra.Controllers != nil {
 		addControllers(generic, *c.Extra.Controllers)
 	}
-	if err := generic.AddReadyzChecks(synced("allocation-index", feed.HasSynced)); err != nil {
+	if err := generic.AddReadyzChecks(synced("allocation-index", c.Extra.Feed.HasSynced)); err != nil {
 		return nil, err
 	}
 	return &Server{Generic: generic}, addEtcdCheck(generic, c.Extra.Store, c.Extra.EtcdTimeout)
