@@ -1,9 +1,8 @@
-// Package apigroup tells in which API group a request asked.
+// Package apigroup determines the API group of a request.
 //
-// portolan.dev serves every kind. A server with the core API groups serves the same
-// objects there as well (package apis/core). An answer uses the names of the group in
-// which the request asked. The framework sees to most of that; the layers below it ask
-// here for the texts of their own.
+// A server with the core API groups serves the same objects there and in portolan.dev
+// (package apis/core). Answers name the group of the request. The framework takes care of
+// most answers; the layers below it use this package for their own messages.
 package apigroup
 
 import (
@@ -17,15 +16,16 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// IsCore reports whether a request asked in a core API group. What the server does by
-// itself has no request and did not.
+// IsCore reports whether a request is for a core API group. It is false for the server's
+// own work, which has no request.
 func IsCore(ctx context.Context) bool {
 	info, known := request.RequestInfoFrom(ctx)
 	return known && info.IsResourceRequest && info.APIGroup != v1.GroupName
 }
 
-// Group returns the API group of a resource of portolan.dev, as the request names it. A
-// resource that no core API group has is always portolan.dev's.
+// Group returns the API group of a resource of portolan.dev in the view of the request:
+// a core API group if the request is for one and it has the resource, or else
+// portolan.dev.
 func Group(ctx context.Context, resource string) string {
 	if group, served := core.Group(resource); served && IsCore(ctx) {
 		return group
@@ -33,18 +33,18 @@ func Group(ctx context.Context, resource string) string {
 	return v1.GroupName
 }
 
-// Resource qualifies a resource with Group.
+// Resource returns a resource with its Group.
 func Resource(ctx context.Context, resource string) schema.GroupResource {
 	return schema.GroupResource{Group: Group(ctx, resource), Resource: resource}
 }
 
-// Kind qualifies the kind of a resource's objects with Group.
+// Kind returns the kind of a resource's objects with its Group.
 func Kind(ctx context.Context, resource, kind string) schema.GroupKind {
 	return schema.GroupKind{Group: Group(ctx, resource), Kind: kind}
 }
 
-// Holder rewrites the holder of a claim, as v1.ParentReference.Holder names it, to the
-// group in which the request asked.
+// Holder rewrites the text of v1.ParentReference.Holder, which names the holder of a
+// claim, to the API group of the request.
 func Holder(ctx context.Context, holder string) string {
 	resource, rest, _ := strings.Cut(holder, "/")
 	known := schema.ParseGroupResource(resource)

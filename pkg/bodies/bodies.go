@@ -1,14 +1,16 @@
-// Package bodies bounds what the body of a request may cost, before any decoder
-// sees it.
+// Package bodies bounds the cost of a request's body, before any decoder sees it.
 //
-// The API server's own limit is one on bytes. Several libraries behind it need
-// time and memory that grow with the square of something else, and they go on
-// after the request has timed out: a merge patch costs its size times its depth,
-// a JSON patch its operations times the length of a list, and can nest without
-// end; a strategic merge patch compares each element of a list with each other;
-// a quantity with a large exponent is written out in full. The limits here are
-// far above what real objects have. They leave a body that no decoder will
-// accept to the decoder, whose error says more.
+// The API server's own limit is on bytes. Several libraries behind it need time and
+// memory that grow with other quantities too, and do not stop when the request times out:
+//
+//   - A merge patch costs its size times its depth.
+//   - A JSON patch costs its operations times the length of a list, and its nesting is
+//     unbounded.
+//   - A strategic merge patch compares each element of a list with each other.
+//   - A quantity with a large exponent is written out in full.
+//
+// The limits here are far above what real objects have. A malformed body is left to the
+// decoder, whose error says more.
 package bodies
 
 import (
@@ -24,16 +26,15 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// WithLimits has the bodies of requests for resources fail with a Status when they
-// exceed a limit: handlers answer with what reading returns. It needs the
-// request's info. maxBytes is the API server's own limit, which it leaves to the
-// handler.
+// WithLimits makes reading the body of a resource request fail with a Status if the body
+// exceeds a limit. Handlers answer with that Status. It needs the request's info in the
+// context. maxBytes is the API server's own limit, which the handler enforces.
 func WithLimits(handler http.Handler, maxBytes int64) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if decoded(req) {
 			kind := mediaType(req)
 			if check := wholeCheck(kind); check != nil {
-				req.Body = whole(req.Body, maxBytes, check)
+				req.Body = readWhole(req.Body, maxBytes, check)
 			} else {
 				req.Body = &checkedBody{ReadCloser: req.Body, scanner: newScanner(kind)}
 			}
@@ -42,22 +43,22 @@ func WithLimits(handler http.Handler, maxBytes int64) http.Handler {
 	})
 }
 
-// decoded says whether the server decodes the body of a request. It passes on
-// what is behind a proxy.
+// decoded reports whether the server decodes the body of a request. Proxy requests are
+// passed on as they are.
 func decoded(req *http.Request) bool {
 	info, ok := apirequest.RequestInfoFrom(req.Context())
 	return ok && info.IsResourceRequest && info.Subresource != "proxy" && req.Body != nil && req.Body != http.NoBody
 }
 
-// mediaType is what handlers take the body for: those of patches cut the header
-// at the semicolon, the others parse it.
+// mediaType returns the media type by which handlers choose a decoder. The handlers of
+// patches cut the header at the semicolon, and the others parse it.
 func mediaType(req *http.Request) string {
 	kind, _, _ := strings.Cut(req.Header.Get("Content-Type"), ";")
 	return strings.ToLower(strings.TrimSpace(kind))
 }
 
-// wholeCheck is the check of a kind of body that must be read as a whole, nil
-// where it can be checked while it is read.
+// wholeCheck returns the check for bodies that must be read as a whole. It is nil for
+// bodies that can be checked while they are read.
 func wholeCheck(mediaType string) func([]byte) error {
 	switch mediaType {
 	case string(types.JSONPatchType):
@@ -70,10 +71,9 @@ func wholeCheck(mediaType string) func([]byte) error {
 	return nil
 }
 
-// checkYAML checks the JSON that YAML stands for, so that flow and block style
-// and aliases are one thing. Its decoder has limits of its own on depth and
-// aliases, and needs no more than time in proportion within them, except for
-// directives.
+// checkYAML converts YAML to JSON and checks that, so that flow style, block style and
+// aliases are checked alike. The YAML decoder has its own limits on depth and aliases, and
+// takes linear time within them, except for directives.
 func checkYAML(body []byte) error {
 	text := body
 	if !json.Valid(body) {
@@ -88,8 +88,8 @@ func checkYAML(body []byte) error {
 	return newScanner(runtime.ContentTypeJSON).scan(text)
 }
 
-// checkDirectives counts what may be lines that begin with a percent sign. YAML
-// ends lines with more than newlines, and may come in UTF-16.
+// checkDirectives counts the lines that may begin with a percent sign. YAML has other line
+// breaks besides newlines, and may be encoded in UTF-16.
 func checkDirectives(body []byte) error {
 	count, breaks := 0, []byte{'\n', '\r', 0, 0x85, 0xa8, 0xa9}
 	for i, c := range body {
@@ -98,7 +98,7 @@ func checkDirectives(body []byte) error {
 		}
 	}
 	if count > maxDirectives {
-		return refuse("the YAML has more than %d directives", maxDirectives)
+		return reject("the YAML has more than %d directives", maxDirectives)
 	}
 	return nil
 }
@@ -109,23 +109,23 @@ type checkedBody struct {
 	scanner *scanner
 }
 
-// Read fails once a limit is exceeded.
+// Read implements io.Reader. It fails once a limit is exceeded.
 func (b *checkedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if refusal := b.scanner.scan(p[:n]); refusal != nil {
-		return 0, refusal
+	if exceeded := b.scanner.scan(p[:n]); exceeded != nil {
+		return 0, exceeded
 	}
 	return n, err
 }
 
-// wholeBody is one that was read already, as far as it is going to be.
+// wholeBody is a body that readWhole has read already.
 type wholeBody struct {
 	io.Reader
 	io.Closer
 }
 
-// whole reads a body and checks it, unless it is larger than the handler takes.
-func whole(body io.ReadCloser, maxBytes int64, check func([]byte) error) io.ReadCloser {
+// readWhole reads a body and checks it, unless it is larger than the handler accepts.
+func readWhole(body io.ReadCloser, maxBytes int64, check func([]byte) error) io.ReadCloser {
 	data, err := io.ReadAll(io.LimitReader(body, maxBytes+1))
 	if err == nil && int64(len(data)) <= maxBytes {
 		if err := check(data); err != nil {
@@ -141,5 +141,5 @@ func whole(body io.ReadCloser, maxBytes int64, check func([]byte) error) io.Read
 
 type failedReader struct{ err error }
 
-// Read fails.
+// Read implements io.Reader.
 func (r failedReader) Read([]byte) (int, error) { return 0, r.err }

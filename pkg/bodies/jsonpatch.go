@@ -7,10 +7,10 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// checkJSONPatch adds up what the operations of a JSON patch do to an object that
-// isn't known here: how deep they make it, and how many elements they move within
-// lists. Each level is encoded again by the level above it, and a list is copied
-// by each operation that inserts into it or removes from it.
+// checkJSONPatch bounds the effects of a JSON patch on an object that is not known here:
+// how deep the object becomes, and how many list elements are moved. Each level is encoded
+// again by the level above it. Each operation that inserts into a list or removes from it
+// copies the list.
 func checkJSONPatch(body []byte) error {
 	all := newScanner(runtime.ContentTypeJSON)
 	if err := all.scan(body); err != nil {
@@ -32,7 +32,7 @@ func checkJSONPatch(body []byte) error {
 	return nil
 }
 
-// patchCost is that of the operations so far.
+// patchCost is the cost of the operations so far.
 type patchCost struct {
 	weight  int64
 	lift    int
@@ -44,7 +44,7 @@ type patchCost struct {
 func (c *patchCost) add(operation map[string]json.RawMessage) error {
 	into := levels(operation["path"])
 	if into > maxDepth {
-		return refuse("exceeded max depth: a path of the JSON patch has more than %d levels", maxDepth)
+		return reject("exceeded max depth: a path of the JSON patch has more than %d levels", maxDepth)
 	}
 	if value := operation["value"]; value != nil {
 		measured := newScanner(runtime.ContentTypeJSON)
@@ -52,7 +52,7 @@ func (c *patchCost) add(operation map[string]json.RawMessage) error {
 			return err
 		}
 		if into+measured.deepest > maxDepth {
-			return refuse("exceeded max depth: the JSON patch nests deeper than %d levels", maxDepth)
+			return reject("exceeded max depth: the JSON patch nests deeper than %d levels", maxDepth)
 		}
 		c.weight += measured.weight + int64(into)*int64(len(value))
 		c.longest = max(c.longest, measured.longest)
@@ -64,16 +64,16 @@ func (c *patchCost) add(operation map[string]json.RawMessage) error {
 	c.shifts += c.longest + c.grown
 	switch {
 	case c.weight > maxWeight:
-		return refuse("the JSON patch puts too much at too deep a level")
+		return reject("the JSON patch puts too much at too deep a level")
 	case c.lift > maxLift:
-		return refuse("exceeded max depth: the JSON patch moves or copies values deeper by more than %d levels in all", maxLift)
+		return reject("exceeded max depth: the JSON patch moves or copies values deeper by more than %d levels in all", maxLift)
 	case c.shifts > maxShifts:
-		return refuse("the JSON patch has too many operations for a list that long; replace the list as a whole")
+		return reject("the JSON patch has too many operations for a list that long; replace the list as a whole")
 	}
 	return nil
 }
 
-// levels are those of a path, zero if it is no string.
+// levels returns the number of levels of an encoded path, zero if it is not a string.
 func levels(encoded json.RawMessage) int {
 	var path string
 	if err := json.Unmarshal(encoded, &path); err != nil {

@@ -1,17 +1,17 @@
 package bodies
 
-// number measures a number in decimal or exponent notation, as quantities are
-// written. In a string it must be all of it: many other strings have something
-// that looks like an exponent in them.
+// number measures a number in decimal or exponent notation, as quantities are written. A
+// string must consist of the number only, since many other strings contain something that
+// looks like an exponent.
 type number struct {
 	part part
-	// digits are those before the exponent.
+	// digits is the number of digits before the exponent.
 	digits   int
 	negative bool
 	exponent int
 }
 
-// part is where in a number its next character is.
+// part is the part of a number that its next character belongs to.
 type part int
 
 const (
@@ -23,10 +23,10 @@ const (
 	notANumber
 )
 
-// exponentCap keeps exponents from overflowing, with more digits than any limit.
+// exponentCap keeps exponents from overflowing. It is above every limit.
 const exponentCap = 1_000_000
 
-// numeric says whether a character can be one of a number.
+// numeric reports whether a character can be part of a number.
 func numeric(c byte) bool {
 	return c >= '0' && c <= '9' || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E'
 }
@@ -63,8 +63,7 @@ func (n *number) next(c byte) {
 	}
 }
 
-// end says whether the number that has ended exceeds a limit. The next one
-// begins.
+// end returns an error if the number exceeds a limit, and resets it for the next one.
 func (n *number) end() error {
 	ended := *n
 	*n = number{}
@@ -76,18 +75,18 @@ func (n number) check() error {
 	case n.part == notANumber || n.part == start:
 		return nil
 	case n.digits > maxDigits:
-		return refuse("it has a number of more than %d digits", maxDigits)
+		return reject("it has a number of more than %d digits", maxDigits)
 	case n.negative && n.exponent > maxNegativeExponent:
-		return refuse("it has a number with an exponent below -%d", maxNegativeExponent)
+		return reject("it has a number with an exponent below -%d", maxNegativeExponent)
 	case n.digits > fastDigits && n.exponent > maxExponent:
-		return refuse("it has a number of more than %d digits with an exponent above %d", fastDigits, maxExponent)
+		return reject("it has a number of more than %d digits with an exponent above %d", fastDigits, maxExponent)
 	}
 	return nil
 }
 
-// checkProtobuf looks for quantities in protobuf, where a string has its length in
-// front of it. Nothing says that the field is a quantity's: what has the form of
-// a length and a number of that length is taken for one.
+// checkProtobuf looks for quantities in protobuf, where a string follows its length. The
+// type of a field is unknown here, so a length that is followed by a number of that length
+// counts as a quantity.
 func checkProtobuf(body []byte) error {
 	for i := 0; i < len(body); i++ {
 		if !numeric(body[i]) {
@@ -97,7 +96,7 @@ func checkProtobuf(body []byte) error {
 		for end < len(body) && numeric(body[end]) {
 			end++
 		}
-		// A length may itself look like a digit.
+		// The length may itself look like a digit.
 		for first := i; first < end; first++ {
 			if err := checkQuantityAt(body, first, end); err != nil {
 				return err
@@ -108,8 +107,8 @@ func checkProtobuf(body []byte) error {
 	return nil
 }
 
-// checkQuantityAt checks the number that begins at a place, if what is in front
-// is the length of one that ends before the other place.
+// checkQuantityAt checks the number that begins at first, if a length precedes it and it
+// ends before end.
 func checkQuantityAt(body []byte, first, end int) error {
 	length := 0
 	for back := 1; back <= min(first, maxVarint); back++ {
@@ -119,7 +118,7 @@ func checkQuantityAt(body []byte, first, end int) error {
 		}
 		length = length<<7 | int(c&0x7f)
 		if length > end-first {
-			// More bytes in front only add lower digits.
+			// Further bytes only add lower digits.
 			return nil
 		}
 		if length > 0 {
@@ -135,5 +134,5 @@ func checkQuantityAt(body []byte, first, end int) error {
 	return nil
 }
 
-// maxVarint is how many bytes a length may have.
+// maxVarint is the largest number of bytes of a length.
 const maxVarint = 10

@@ -2,22 +2,21 @@ package bodies
 
 import "k8s.io/apimachinery/pkg/types"
 
-// scanner measures JSON as it passes by. It takes a constant amount of memory.
+// scanner measures a stream of JSON in constant memory.
 type scanner struct {
-	// depth is the current one, deepest the largest so far.
+	// depth is the current depth, and deepest the largest one so far.
 	depth, deepest int
 	weight         int64
-	// commas counts, by depth, those of the list that is open, and inList says
-	// whether it is one.
+	// commas counts, by depth, the commas of the open list. inList reports, by depth,
+	// whether a list is open.
 	commas [maxDepth + 1]int
 	inList [maxDepth + 1]bool
-	// longest is the largest number of elements of a list, and longestAllowed its
-	// limit.
+	// longest is the length of the longest list, and longestAllowed its limit.
 	longest, longestAllowed int
 
 	inString, escaped bool
-	// unicode is how many digits of an escaped character are to come, and code
-	// what they say so far.
+	// unicode is how many digits of an escaped character are still to come, and code is
+	// the value of the previous ones.
 	unicode int
 	code    rune
 	number  number
@@ -31,7 +30,7 @@ func newScanner(mediaType string) *scanner {
 	return s
 }
 
-// scan measures more of a body, and says whether a limit is exceeded.
+// scan measures more of a body. It returns an error if a limit is exceeded.
 func (s *scanner) scan(data []byte) error {
 	for _, c := range data {
 		s.weight += int64(s.depth)
@@ -46,12 +45,12 @@ func (s *scanner) scan(data []byte) error {
 		}
 	}
 	if s.weight > maxWeight {
-		return refuse("it holds too much at too deep a level; the bytes of a body, each times the level that it is at, may be %d", maxWeight)
+		return reject("it holds too much at too deep a level; the bytes of a body, each times the level that it is at, may be %d", maxWeight)
 	}
 	return nil
 }
 
-// outside takes a byte that is in no string.
+// outside scans a byte outside of strings.
 func (s *scanner) outside(c byte) error {
 	if numeric(c) {
 		s.number.next(c)
@@ -67,7 +66,7 @@ func (s *scanner) outside(c byte) error {
 		s.depth++
 		s.deepest = max(s.deepest, s.depth)
 		if s.depth > maxDepth {
-			return refuse("exceeded max depth: it nests deeper than %d levels", maxDepth)
+			return reject("exceeded max depth: it nests deeper than %d levels", maxDepth)
 		}
 		s.commas[s.depth], s.inList[s.depth] = 0, c == '['
 	case '}', ']':
@@ -79,14 +78,14 @@ func (s *scanner) outside(c byte) error {
 		s.commas[s.depth]++
 		s.longest = max(s.longest, s.commas[s.depth]+1)
 		if s.longestAllowed > 0 && s.longest > s.longestAllowed {
-			return refuse("it has more than %d elements in one list, which is too many for a strategic merge patch; use server-side apply or an update",
-				s.longestAllowed)
+			return reject("it has more than %d elements in one list, which is too many for a strategic merge patch; "+
+				"use server-side apply or an update", s.longestAllowed)
 		}
 	}
 	return nil
 }
 
-// inside takes a byte of a string.
+// inside scans a byte of a string.
 func (s *scanner) inside(c byte) error {
 	switch {
 	case s.unicode > 0:

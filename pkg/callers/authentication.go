@@ -15,11 +15,11 @@ const (
 	failuresBurst     = 10
 )
 
-// Watched notes the connections on which somebody is authenticated. The framework
-// logs each authentication that fails with an error: of those it is told a few,
-// truncated, and of the others that they failed without one. The answer to the
-// client is the same.
-func (c *Connections) Watched(inner authenticator.Request) authenticator.Request {
+// Observe stops limiting the connections on which an authenticator succeeds for a user
+// other than system:anonymous. The framework logs each authentication that fails with an
+// error, so this passes on a few errors per second, truncated, and drops the others. The
+// answer to the client is the same.
+func (c *Connections) Observe(inner authenticator.Request) authenticator.Request {
 	logged := rate.NewLimiter(failuresPerSecond, failuresBurst)
 	return authenticator.RequestFunc(func(req *http.Request) (*authenticator.Response, bool, error) {
 		response, ok, err := inner.AuthenticateRequest(req)
@@ -29,7 +29,7 @@ func (c *Connections) Watched(inner authenticator.Request) authenticator.Request
 		case err != nil:
 			return nil, false, fmt.Errorf("%.*s", maxLogged, err.Error())
 		case ok && response.User.GetName() != user.Anonymous:
-			c.Known(req.RemoteAddr)
+			c.Authenticated(req.RemoteAddr)
 		}
 		return response, ok, nil
 	})

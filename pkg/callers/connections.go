@@ -1,6 +1,6 @@
-// Package callers bounds what callers may cost before the server knows them: how
-// many connections they hold and for how long, how large the line and the headers
-// of their requests are, and what they make the server log.
+// Package callers bounds what callers cost before they are authenticated: how many
+// connections they hold and for how long, how large the URLs and headers of their requests
+// are, and what the server logs because of them.
 package callers
 
 import (
@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// Connections are a listener that limits connections on which nobody has been
-// authenticated yet. It closes those that stay so for too long, whatever they do
-// meanwhile: an unfinished handshake, slow headers, a slow body, nothing at all.
-// If there are too many, it closes the oldest: who is known soon is not kept out.
+// Connections is a listener that limits unauthenticated connections: those on which no
+// caller has been authenticated yet. It closes connections that stay unauthenticated for
+// too long, whether in the handshake, in a slow request or idle. If there are too many, it
+// closes the oldest one, so that callers that authenticate soon are not kept out.
 type Connections struct {
 	net.Listener
 	most    int
@@ -24,34 +24,36 @@ type Connections struct {
 	now     func() time.Time
 
 	mu sync.Mutex
-	// unknown has the connections by age, the oldest first.
-	unknown *list.List
-	// byAddress has the same by the address of the client.
+	// unauthenticated has the connections by age, the oldest first.
+	unauthenticated *list.List
+	// byAddress has the same connections by the address of the client.
 	byAddress map[string]*connection
 	begin     sync.Once
 	end       sync.Once
 	done      chan struct{}
 }
 
-// connection is one that is open.
+// connection is an open connection.
 type connection struct {
 	net.Conn
 	address  string
 	accepted time.Time
 	of       *Connections
-	// element is its place by age, nil once it isn't limited any more.
+	// element is its place in unauthenticated. It is nil once the connection is not
+	// limited anymore.
 	element *list.Element
 }
 
-// NewConnections limits the connections of a listener until it is closed.
+// NewConnections returns a listener that limits the connections of another until it is
+// closed.
 func NewConnections(listener net.Listener, most int, timeout time.Duration) *Connections {
 	return &Connections{
 		Listener: listener, most: most, timeout: timeout, now: time.Now,
-		unknown: list.New(), byAddress: map[string]*connection{}, done: make(chan struct{}),
+		unauthenticated: list.New(), byAddress: map[string]*connection{}, done: make(chan struct{}),
 	}
 }
 
-// Accept waits for a connection, and makes place for it.
+// Accept implements net.Listener. It closes the oldest connections if there are too many.
 func (c *Connections) Accept() (net.Conn, error) {
 	c.begin.Do(func() { go c.run() })
 	inner, err := c.Listener.Accept()
@@ -61,36 +63,35 @@ func (c *Connections) Accept() (net.Conn, error) {
 	accepted := &connection{Conn: inner, address: inner.RemoteAddr().String(), accepted: c.now(), of: c}
 	c.mu.Lock()
 	var crowded []*connection
-	for c.unknown.Len() >= c.most {
+	for c.unauthenticated.Len() >= c.most {
 		conn := c.oldest()
 		c.remove(conn)
 		crowded = append(crowded, conn)
 	}
-	accepted.element = c.unknown.PushBack(accepted)
+	accepted.element = c.unauthenticated.PushBack(accepted)
 	c.byAddress[accepted.address] = accepted
 	c.mu.Unlock()
 	closeAll(crowded)
 	return accepted, nil
 }
 
-// Close closes the listener and leaves the connections.
+// Close implements net.Listener. It leaves the connections open.
 func (c *Connections) Close() error {
 	c.end.Do(func() { close(c.done) })
 	return c.Listener.Close()
 }
 
-// Known says that somebody was authenticated on the connection of an address: it
-// is not limited any more.
-func (c *Connections) Known(address string) {
+// Authenticated stops limiting the connection from an address.
+func (c *Connections) Authenticated(address string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if known, ok := c.byAddress[address]; ok {
-		c.remove(known)
+	if conn, ok := c.byAddress[address]; ok {
+		c.remove(conn)
 	}
 }
 
-// Read reads. A client who is not known and resets the connection has ended it:
-// the framework logs the one and not the other.
+// Read implements net.Conn. It returns io.EOF if an unauthenticated client resets the
+// connection, since the framework would log the reset.
 func (c *connection) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if errors.Is(err, syscall.ECONNRESET) && c.of.limits(c) {
@@ -99,7 +100,7 @@ func (c *connection) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close closes the connection.
+// Close implements net.Conn.
 func (c *connection) Close() error {
 	c.of.mu.Lock()
 	c.of.remove(c)
@@ -107,37 +108,35 @@ func (c *connection) Close() error {
 	return c.Conn.Close()
 }
 
-// limits says whether a connection is one of those that are limited.
+// limits reports whether a connection is limited.
 func (c *Connections) limits(conn *connection) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return conn.element != nil
 }
 
-// remove takes a connection out of those that are limited, if it is one. The lock
-// is held.
+// remove stops limiting a connection. The caller holds the lock.
 func (c *Connections) remove(conn *connection) {
 	if conn.element == nil {
 		return
 	}
-	c.unknown.Remove(conn.element)
+	c.unauthenticated.Remove(conn.element)
 	conn.element = nil
-	// A client may have the address again before the server has closed its end.
+	// Another connection may have the address already, before this one is closed here.
 	if c.byAddress[conn.address] == conn {
 		delete(c.byAddress, conn.address)
 	}
 }
 
-// oldest is the oldest of those that are limited, nil if there are none. The lock
-// is held.
+// oldest returns the oldest limited connection, or nil. The caller holds the lock.
 func (c *Connections) oldest() *connection {
-	if front := c.unknown.Front(); front != nil {
+	if front := c.unauthenticated.Front(); front != nil {
 		return front.Value.(*connection)
 	}
 	return nil
 }
 
-// run closes connections when their time is over.
+// run closes connections whose time is over.
 func (c *Connections) run() {
 	ticker := time.NewTicker(min(c.timeout/4, time.Second))
 	defer ticker.Stop()

@@ -20,7 +20,7 @@ type pair struct{ client, server net.Conn }
 
 func (p pair) address() string { return p.client.LocalAddr().String() }
 
-// open says whether the server has not closed its end.
+// open reports whether the server has not closed its end.
 func (p pair) open(t *testing.T) bool {
 	t.Helper()
 	if err := p.client.SetReadDeadline(time.Now().Add(20 * time.Millisecond)); err != nil {
@@ -58,49 +58,49 @@ func TestMostConnections(t *testing.T) {
 	t.Parallel()
 	connections, dial := listen(t, 2, time.Hour)
 	first, second := dial(), dial()
-	connections.Known(first.address())
+	connections.Authenticated(first.address())
 	third, fourth := dial(), dial()
 	for name, test := range map[string]struct {
 		pair
 		open bool
 	}{
-		"known": {first, true}, "the oldest that is not known": {second, false}, "the next": {third, true}, "the newest": {fourth, true},
+		"authenticated": {first, true}, "the oldest unauthenticated one": {second, false}, "the next": {third, true}, "the newest": {fourth, true},
 	} {
 		if open := test.pair.open(t); open != test.open {
 			t.Errorf("%s: open is %t", name, open)
 		}
 	}
-	// One that ends by itself makes place.
+	// A connection that is closed makes room.
 	third.server.Close()
 	if dial(); !fourth.open(t) {
-		t.Error("a connection was closed although there was place")
+		t.Error("a connection was closed although there was room")
 	}
 }
 
-func TestTimeOfConnections(t *testing.T) {
+func TestTimeoutOfConnections(t *testing.T) {
 	t.Parallel()
 	connections, dial := listen(t, 10, time.Second)
-	known, unknown := dial(), dial()
-	connections.Known(known.address())
-	if _, err := unknown.client.Read(make([]byte, 1)); err == nil {
+	authenticated, unauthenticated := dial(), dial()
+	connections.Authenticated(authenticated.address())
+	if _, err := unauthenticated.client.Read(make([]byte, 1)); err == nil {
 		t.Error("something was read from a connection without a request")
 	}
-	if !known.open(t) {
-		t.Error("the known connection was closed as well")
+	if !authenticated.open(t) {
+		t.Error("the authenticated connection was closed as well")
 	}
 	connections.mu.Lock()
 	defer connections.mu.Unlock()
-	if connections.unknown.Len() > 0 || len(connections.byAddress) > 0 {
-		t.Errorf("%d connections by age and %d by address are left", connections.unknown.Len(), len(connections.byAddress))
+	if connections.unauthenticated.Len() > 0 || len(connections.byAddress) > 0 {
+		t.Errorf("%d connections by age and %d by address are left", connections.unauthenticated.Len(), len(connections.byAddress))
 	}
 }
 
-func TestWatched(t *testing.T) {
+func TestObserve(t *testing.T) {
 	t.Parallel()
 	connections, dial := listen(t, 1, time.Hour)
 	var response *authenticator.Response
 	var failure error
-	watched := connections.Watched(authenticator.RequestFunc(func(*http.Request) (*authenticator.Response, bool, error) {
+	observed := connections.Observe(authenticator.RequestFunc(func(*http.Request) (*authenticator.Response, bool, error) {
 		return response, response != nil, failure
 	}))
 	accepted := dial()
@@ -108,20 +108,20 @@ func TestWatched(t *testing.T) {
 	req.RemoteAddr = accepted.address()
 	ask := func(name string) error {
 		response = &authenticator.Response{User: &user.DefaultInfo{Name: name}}
-		_, _, err := watched.AuthenticateRequest(req)
+		_, _, err := observed.AuthenticateRequest(req)
 		return err
 	}
-	if err := ask(user.Anonymous); err != nil || connections.unknown.Len() != 1 {
-		t.Errorf("after an anonymous request %d are unknown: %v", connections.unknown.Len(), err)
+	if err := ask(user.Anonymous); err != nil || connections.unauthenticated.Len() != 1 {
+		t.Errorf("after an anonymous request %d are unauthenticated: %v", connections.unauthenticated.Len(), err)
 	}
-	if err := ask("jane"); err != nil || connections.unknown.Len() != 0 {
-		t.Errorf("after a request of a user %d are unknown: %v", connections.unknown.Len(), err)
+	if err := ask("jane"); err != nil || connections.unauthenticated.Len() != 0 {
+		t.Errorf("after a request of a user %d are unauthenticated: %v", connections.unauthenticated.Len(), err)
 	}
 
 	response, failure = nil, errors.New(strings.Repeat("x", 10_000))
 	logged := 0
 	for range 1000 {
-		_, ok, err := watched.AuthenticateRequest(req)
+		_, ok, err := observed.AuthenticateRequest(req)
 		if ok {
 			t.Fatal("authenticated")
 		}
@@ -147,14 +147,14 @@ func TestRequestLimits(t *testing.T) {
 		url, header string
 		want        string
 	}{
-		"plain":                        {"/api/v1/services?timeout=5s", "", ""},
-		"a long URL":                   {"/" + strings.Repeat("a", maxURL), "", "the URL has"},
-		"a long query":                 {"/?" + strings.Repeat("a", maxURL), "", "the URL has"},
-		"long headers":                 {"/", strings.Repeat("a", maxHeaders), "the headers have"},
-		"headers that are long enough": {"/", strings.Repeat("a", maxHeaders-10), ""},
-		"a timeout that is none":       {"/api/v1/services?timeout=x", "", "invalid timeout specified in the request URL"},
-		"one that is escaped":          {"/api/v1/services?%74imeout=x", "", "invalid timeout specified in the request URL"},
-		"that of a watch":              {"/api/v1/watch/services?timeout=x", "", ""},
+		"plain":                          {"/api/v1/services?timeout=5s", "", ""},
+		"a long URL":                     {"/" + strings.Repeat("a", maxURL), "", "the URL has"},
+		"a long query":                   {"/?" + strings.Repeat("a", maxURL), "", "the URL has"},
+		"long headers":                   {"/", strings.Repeat("a", maxHeaders), "the headers have"},
+		"headers at the limit":           {"/", strings.Repeat("a", maxHeaders-10), ""},
+		"a malformed timeout":            {"/api/v1/services?timeout=x", "", "invalid timeout specified in the request URL"},
+		"a malformed timeout, escaped":   {"/api/v1/services?%74imeout=x", "", "invalid timeout specified in the request URL"},
+		"a malformed timeout of a watch": {"/api/v1/watch/services?timeout=x", "", ""},
 	} {
 		req := httptest.NewRequest(http.MethodGet, test.url, nil)
 		req.Header.Set("A", test.header)

@@ -13,27 +13,26 @@ import (
 )
 
 const (
-	// maxURL is far above what clients send: selectors and the tokens with which
-	// lists are continued are the longest parts.
+	// maxURL is far above what clients send. Selectors and continue tokens are the
+	// longest parts.
 	maxURL = 16 << 10
-	// maxHeaders has room for the largest tokens, and for groups and extras of an
+	// maxHeaders leaves room for the largest tokens, and for the groups and extras of an
 	// impersonated user.
 	maxHeaders = 64 << 10
 	// maxLogged is how much of a URL is logged.
 	maxLogged = 256
 )
 
-// Limits are what WithLimits needs to know.
+// Limits has what WithLimits needs to know about requests.
 type Limits struct {
 	Serializer  runtime.NegotiatedSerializer
 	Resolver    apirequest.RequestInfoResolver
 	LongRunning apirequest.LongRunningRequestCheck
 }
 
-// WithLimits rejects requests with URLs or headers that are too long, and what
-// the framework would log a line or two about although nobody is known yet. It
-// goes around all other filters. The URL in their log lines is truncated; the
-// audit log has all of it.
+// WithLimits rejects requests with URLs or headers that are too long, and requests that
+// the framework would log before their caller is authenticated. It wraps all other
+// filters. Log lines get a truncated URL; the audit log has all of it.
 func WithLimits(handler http.Handler, limits Limits) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		if err := limits.check(req); err != nil {
@@ -66,8 +65,7 @@ func (l Limits) check(req *http.Request) error {
 	return l.checkTimeout(req)
 }
 
-// checkTimeout rejects a timeout that is none, as the framework does, which logs
-// it.
+// checkTimeout rejects a malformed timeout. The framework does the same, but logs it.
 func (l Limits) checkTimeout(req *http.Request) error {
 	if req.URL.RawQuery == "" {
 		return nil

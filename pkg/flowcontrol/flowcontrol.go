@@ -1,6 +1,6 @@
-// Package flowcontrol has the FlowSchemas and PriorityLevelConfigurations of a
-// server without a cluster. They are the ones that every cluster begins with, and
-// two for the groups of users of such a server. They can't be changed.
+// Package flowcontrol has the FlowSchemas and PriorityLevelConfigurations of a standalone
+// server: the defaults of every cluster, and two FlowSchemas for the groups of the
+// server's users. They cannot be changed.
 package flowcontrol
 
 import (
@@ -21,12 +21,10 @@ import (
 	"github.com/portolan-dev/portolan/pkg/users"
 )
 
-// probes are the paths of the health checks. Upstream's schema has only the first
-// three.
+// probes are the paths of the health checks. Upstream's schema has the first three only.
 var probes = []string{"/healthz", "/livez", "/readyz", "/healthz/*", "/livez/*", "/readyz/*"}
 
-// NewInformers makes informers that know the built-in objects, and nothing else.
-// They ask nobody.
+// NewInformers returns informers of the built-in objects. They send no requests.
 func NewInformers() informers.SharedInformerFactory {
 	factory := informers.NewSharedInformerFactory(nil, 0)
 	levels := &flowcontrolv1.PriorityLevelConfigurationList{ListMeta: metav1.ListMeta{ResourceVersion: "1"}}
@@ -51,10 +49,10 @@ func inform(factory informers.SharedInformerFactory, example, list runtime.Objec
 	})
 }
 
-// unchanging can't be watched for its initial state.
+// unchanging is a ListWatch whose watch sends no initial events.
 type unchanging struct{ *cache.ListWatch }
 
-// IsWatchListSemanticsUnSupported has it listed before it is watched.
+// IsWatchListSemanticsUnSupported makes a reflector list the objects before it watches.
 func (unchanging) IsWatchListSemanticsUnSupported() bool { return true }
 
 func flowSchemas() []flowcontrolv1.FlowSchema {
@@ -66,8 +64,8 @@ func flowSchemas() []flowcontrolv1.FlowSchema {
 		}
 		schemas = append(schemas, *schema)
 	}
-	// Both come before service-accounts and global-default. A writer who reads as
-	// well is a writer.
+	// Both have precedence over service-accounts and global-default. A member of both
+	// groups is a writer.
 	schemas = append(schemas,
 		groupSchema("portolan-writers", users.Writers, bootstrap.SuggestedPriorityLevelConfigurationWorkloadHigh.Name, 1000),
 		groupSchema("portolan-readers", users.Readers, bootstrap.SuggestedPriorityLevelConfigurationWorkloadLow.Name, 1100))
@@ -77,8 +75,8 @@ func flowSchemas() []flowcontrolv1.FlowSchema {
 	return schemas
 }
 
-// groupSchema puts what members of a group ask for on a level, where each of them
-// gets a fair share.
+// groupSchema assigns the requests of a group's members to a level, with a fair share for
+// each member.
 func groupSchema(name, group, level string, precedence int32) flowcontrolv1.FlowSchema {
 	schema := bootstrap.SuggestedFlowSchemaGlobalDefault.DeepCopy()
 	schema.Name = name
@@ -90,8 +88,7 @@ func groupSchema(name, group, level string, precedence int32) flowcontrolv1.Flow
 	return *schema
 }
 
-// notDangling gives a schema the condition that the framework would write into
-// it otherwise.
+// notDangling sets the condition that the framework would otherwise write to the schema.
 func notDangling(schema *flowcontrolv1.FlowSchema) {
 	schema.Status.Conditions = []flowcontrolv1.FlowSchemaCondition{{
 		Type:   flowcontrolv1.FlowSchemaConditionDangling,

@@ -18,8 +18,8 @@ import (
 	"github.com/portolan-dev/portolan/pkg/users"
 )
 
-// TestLevels asks the framework which level a request is on. It has no client: it
-// panics if it writes a status.
+// TestLevels asks the framework for the priority level of a request. The framework has no
+// client, so it panics if it writes a status.
 func TestLevels(t *testing.T) {
 	t.Parallel()
 	factory := NewInformers()
@@ -55,12 +55,12 @@ func TestLevels(t *testing.T) {
 	}{
 		{"an administrator", "/x", append(known, user.SystemPrivilegedGroup), "exempt"},
 		{"a health check", "/livez", []string{user.AllUnauthenticated}, "exempt"},
-		{"a part of one", "/readyz/etcd", []string{user.AllUnauthenticated}, "exempt"},
+		{"part of a health check", "/readyz/etcd", []string{user.AllUnauthenticated}, "exempt"},
 		{"a writer", "/x", append(known, users.Writers), "workload-high"},
 		{"a reader", "/x", append(known, users.Readers), "workload-low"},
-		{"one who is both", "/x", append(known, users.Readers, users.Writers), "workload-high"},
-		{"somebody else", "/x", known, "global-default"},
-		{"nobody", "/x", []string{user.AllUnauthenticated}, "global-default"},
+		{"a reader and writer", "/x", append(known, users.Readers, users.Writers), "workload-high"},
+		{"another user", "/x", known, "global-default"},
+		{"an anonymous caller", "/x", []string{user.AllUnauthenticated}, "global-default"},
 	} {
 		var got string
 		err := wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, wait.ForeverTestTimeout, true, func(context.Context) (bool, error) {

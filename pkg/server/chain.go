@@ -29,10 +29,10 @@ func (c *Config) setHandlerChain(o *options.Options) {
 	c.Generic.BuildHandlerChainFunc = func(apiHandler http.Handler, generic *genericapiserver.Config) http.Handler {
 		inner := bodies.WithLimits(apiHandler, generic.MaxRequestBodyBytes)
 		inner = claims.WithPicks(ledger, service.WithPatchType(withDetails(inner, details)))
-		inner = connections.WithAllowed(resourcequota.WithCharges(inner))
+		inner = connections.WithAuthorized(resourcequota.WithCharges(inner))
 		// Completing the configuration has put the server's own token in front.
 		watched := *generic
-		watched.Authentication.Authenticator = connections.Watched(generic.Authentication.Authenticator)
+		watched.Authentication.Authenticator = connections.Observe(generic.Authentication.Authenticator)
 		backend := "the authorization webhook"
 		if o.InCluster() {
 			backend = "the cluster's API server"
