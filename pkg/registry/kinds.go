@@ -1,6 +1,6 @@
-// Package registry holds the table of kinds and makes their stores and API groups
-// from it. To add a kind, write its types, a strategy, its validation and its
-// columns, and add a row to Kinds.
+// Package registry has the table of kinds, and makes the stores and API groups from it. To
+// add a kind, write its types, strategy, validation and columns, and add a row to the
+// table.
 package registry
 
 import (
@@ -41,27 +41,25 @@ import (
 // Kind is a row of the table of kinds.
 type Kind struct {
 	generic.Kind
-	// Rules makes the kind's rules. They are nil, or useless, where Inputs lacks
-	// what they depend on.
+	// Rules returns the kind's rules. Rules that depend on a missing input do not work.
 	Rules func(Inputs) generic.Rules
-	// Groups are the API groups that serve the kind. The first one is the kind's
-	// own.
+	// Groups are the API groups that serve the kind. The first one is its own.
 	Groups []generic.Group
 	// Serve wraps the store for clients. Nil serves the store itself.
 	Serve func(generic.Store) rest.Storage
-	// Subresources makes the subresources other than status.
+	// Subresources are the subresources other than status, by name.
 	Subresources map[string]func(*Storage, Inputs) rest.Storage
-	// Layer makes the layer between etcd and the watch cache. It may be nil. It can
-	// use the stores of the kinds above its own.
+	// Layer returns the layer between etcd and the watch cache. It may be nil. It can use
+	// the stores of the kinds above this one in the table.
 	Layer func(Backend, *Storage) (storage.Layer, error)
-	// Batched kinds have several objects written by one transaction.
+	// Batched is true if one transaction writes several objects of the kind.
 	Batched bool
-	// Emptied is the kind's turn when the contents of a namespace are deleted,
-	// from 1. Zero is a kind without namespaces.
+	// Emptied is the kind's position in the order in which the contents of a namespace are
+	// deleted, starting at 1. It is zero for a kind without namespaces.
 	Emptied int
 }
 
-// Inputs are what the rules of kinds depend on.
+// Inputs has what the rules of kinds depend on.
 type Inputs struct {
 	Typer runtime.ObjectTyper
 	// Families are the IP families of the cluster.
@@ -77,7 +75,7 @@ type Inputs struct {
 	Proxy func(services, endpoints rest.Getter) rest.Storage
 }
 
-// Backend is what the stores are built on.
+// Backend has what the stores are built on.
 type Backend struct {
 	Getter *storage.Getter
 	Ledger *claims.Ledger
@@ -85,17 +83,16 @@ type Backend struct {
 	Client kubernetes.Interface
 }
 
-// portolan is the API group that serves every kind of Portolan's own.
 var portolan = v1.SchemeGroupVersion
 
-// Kinds returns the table of kinds. Its order is the one in which the stores are
-// built: a kind comes after the kinds whose stores its layer uses.
+// Kinds returns the table of kinds, in the order in which their stores are built: a kind
+// comes after the kinds whose stores its layer uses.
 func Kinds() []Kind {
 	return slices.Concat(PortolanKinds(), coreKinds(), otherKinds())
 }
 
-// PortolanKinds returns the kinds of portolan.dev. Core API groups can serve most of
-// them as well.
+// PortolanKinds returns the kinds of portolan.dev. Most of them are also in a core API
+// group.
 func PortolanKinds() []Kind {
 	return slices.Concat(serviceKinds(), allocatorKinds())
 }
@@ -133,7 +130,8 @@ func serviceKinds() []Kind {
 				Table: service.TableConvertor, Attributes: service.Attributes, ReturnDeleted: true,
 			},
 			Rules: func(in Inputs) generic.Rules { return service.Rules(in.Typer, in.Families) },
-			// svc and ep stay with the core group, so that both can be named.
+			// The core group keeps svc and ep, so that kubectl can name the kinds of both
+			// groups.
 			Groups: []generic.Group{
 				{GroupVersion: portolan, Names: generic.Names{Short: []string{"psvc"}, Sets: []string{"all"}}},
 				{GroupVersion: corev1.SchemeGroupVersion, Names: generic.Names{Short: []string{"svc"}, Sets: []string{"all"}}},
@@ -194,7 +192,7 @@ func allocatorKinds() []Kind {
 	}
 }
 
-// coreKinds are the kinds of core v1 that portolan.dev does not serve.
+// coreKinds returns the kinds of core v1 that are not in portolan.dev.
 func coreKinds() []Kind {
 	return []Kind{
 		{
@@ -256,7 +254,7 @@ func coreKinds() []Kind {
 	}
 }
 
-// otherKinds are the kinds that only core API groups other than core v1 serve.
+// otherKinds returns the kinds that are only in core API groups other than core v1.
 func otherKinds() []Kind {
 	return []Kind{
 		{

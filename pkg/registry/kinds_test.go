@@ -8,8 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// TestKinds checks what no type can: that rows agree with their strategies and with
-// each other.
+// TestKinds checks that the rows agree with their strategies and with each other.
 func TestKinds(t *testing.T) {
 	var emptied []int
 	served := map[schema.GroupVersionResource]bool{}
@@ -17,7 +16,7 @@ func TestKinds(t *testing.T) {
 	for _, kind := range Kinds() {
 		t.Run(kind.Resource.Resource, func(t *testing.T) {
 			if kind.Singular == "" || kind.Table == nil || len(kind.Groups) == 0 {
-				t.Error("the row lacks a singular name, a table or a group")
+				t.Error("the row has no singular name, no table or no group")
 			}
 			if kind.Groups[0].Group != kind.Resource.Group {
 				t.Errorf("the first group is %q, not the kind's own", kind.Groups[0].Group)
@@ -26,7 +25,7 @@ func TestKinds(t *testing.T) {
 				t.Errorf("lists of %s are %s", object, list)
 			}
 			if namespaced := kind.Rules(Inputs{}).Strategy.NamespaceScoped(); namespaced != (kind.Emptied > 0) {
-				t.Errorf("in namespaces: %v, emptied at turn %d", namespaced, kind.Emptied)
+				t.Errorf("namespaced: %v, emptied at position %d", namespaced, kind.Emptied)
 			}
 			for _, group := range kind.Groups {
 				resource := group.WithResource(kind.Resource.Resource)
@@ -48,9 +47,9 @@ func TestKinds(t *testing.T) {
 		}
 	}
 	slices.Sort(emptied)
-	for i, turn := range emptied {
-		if turn != i+1 {
-			t.Fatalf("namespaces are emptied in the turns %v", emptied)
+	for i, position := range emptied {
+		if position != i+1 {
+			t.Fatalf("namespaces are emptied at the positions %v", emptied)
 		}
 	}
 }

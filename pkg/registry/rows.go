@@ -14,7 +14,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/storage"
 )
 
-// object makes an empty object.
+// object returns an empty object.
 func object[T any, P interface {
 	*T
 	runtime.Object
@@ -22,12 +22,12 @@ func object[T any, P interface {
 	return P(new(T))
 }
 
-// plain is for rules that depend on the scheme alone.
+// plain adapts rules that depend on the scheme alone.
 func plain(rules func(runtime.ObjectTyper) generic.Rules) func(Inputs) generic.Rules {
 	return func(in Inputs) generic.Rules { return rules(in.Typer) }
 }
 
-// core is for kinds that core v1 alone serves.
+// core returns the groups of a kind that only core v1 serves.
 func core(short ...string) []generic.Group {
 	return []generic.Group{{GroupVersion: corev1.SchemeGroupVersion, Names: generic.Names{Short: short}}}
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/storage"
 )
 
-// Storage holds the stores of a server's kinds.
+// Storage has the stores of a server's kinds.
 type Storage struct {
 	core   bool
 	rows   []row
@@ -56,26 +56,26 @@ func NewStorage(in Inputs, backend Backend, core bool) (*Storage, error) {
 		if err != nil {
 			return nil, err
 		}
-		made := row{Kind: kind, store: store, more: map[string]rest.Storage{}}
+		r := row{Kind: kind, store: store, more: map[string]rest.Storage{}}
 		if rules.Status != nil {
-			made.status = generic.NewStatus(store, rules.Status)
+			r.status = generic.NewStatus(store, rules.Status)
 		}
-		s.rows = append(s.rows, made)
+		s.rows = append(s.rows, r)
 		s.stores[kind.Resource] = store
 	}
-	for _, made := range s.rows {
-		for name, subresource := range made.Subresources {
-			made.more[name] = subresource(s, in)
+	for _, r := range s.rows {
+		for name, subresource := range r.Subresources {
+			r.more[name] = subresource(s, in)
 		}
 	}
 	return s, nil
 }
 
-// Store returns the store of a kind, by its resource in the kind's own group. The
-// kind must be one that the server has.
+// Store returns the store of a kind, by the resource in the kind's own group. The server
+// must have the kind.
 func (s *Storage) Store(resource schema.GroupResource) generic.Store { return s.stores[resource] }
 
-// SlicesReader finds the EndpointSlices of Services.
+// SlicesReader returns a reader of the EndpointSlices of Services.
 func (s *Storage) SlicesReader() endpointslice.Reader {
 	return endpointslice.Reader{Store: s.Store(v1.Resource("endpointslices"))}
 }
@@ -83,7 +83,7 @@ func (s *Storage) SlicesReader() endpointslice.Reader {
 // ClaimSource returns the store of a resource of claims or ranges.
 func (s *Storage) ClaimSource(resource string) claims.Source { return s.Store(v1.Resource(resource)) }
 
-// NamespacedResource is a resource whose objects are in namespaces.
+// NamespacedResource is a namespaced resource.
 type NamespacedResource struct {
 	schema.GroupResource
 	Objects interface {
@@ -92,8 +92,8 @@ type NamespacedResource struct {
 	}
 }
 
-// NamespacedResources returns the resources whose objects are in namespaces, in the
-// order in which a namespace is emptied. Upstream's group names those that it has.
+// NamespacedResources returns the namespaced resources, in the order in which the contents
+// of a namespace are deleted. A resource that is in a core API group has that group.
 func (s *Storage) NamespacedResources() []NamespacedResource {
 	rows := slices.DeleteFunc(slices.Clone(s.rows), func(r row) bool { return r.Emptied == 0 })
 	slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.Emptied, b.Emptied) })
@@ -131,7 +131,7 @@ func (s *Storage) Groups(scheme *runtime.Scheme, codecs serializer.CodecFactory)
 				order = append(order, group.GroupVersion)
 			}
 			if i == 0 && len(r.Groups) > 1 && r.own() && s.core {
-				// "kubectl delete all" must not look for a Service twice.
+				// "kubectl delete all" must not delete a Service in both groups.
 				group.Names.Sets = nil
 			}
 			r.serve(group, i == 0, resources[group.GroupVersion])
@@ -152,8 +152,8 @@ func (s *Storage) Groups(scheme *runtime.Scheme, codecs serializer.CodecFactory)
 	return groups
 }
 
-// serve adds the storage of a kind, as a group serves it, to the group's resources.
-// The kind's own group serves the store as it is.
+// serve adds a kind's storage to the resources of a group. own is true for the kind's own
+// group, which serves the store as it is.
 func (r row) serve(group generic.Group, own bool, resources map[string]rest.Storage) {
 	store, status, name := r.store, r.status, r.Resource.Resource
 	if own {

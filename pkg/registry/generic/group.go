@@ -33,8 +33,8 @@ type Group struct {
 	KeepKind bool
 }
 
-// ServedAs returns the store as a group serves it: the same objects and the same
-// rules, with errors that name the group.
+// ServedAs returns the store as a group serves it: with the same objects and rules, and
+// errors that name the group.
 func (s Store) ServedAs(group Group) Store {
 	store := *s.Store
 	store.DefaultQualifiedResource.Group = group.Group
@@ -52,8 +52,8 @@ func (s Store) ServedAs(group Group) Store {
 	return served
 }
 
-// The strategies of a group. The generic registry asks them for the kinds of an
-// object and uses the first one.
+// The strategies of a group. The generic registry uses the first kind that they return for
+// an object.
 type (
 	createStrategy struct {
 		rest.RESTCreateStrategy

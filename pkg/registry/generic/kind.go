@@ -13,40 +13,40 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// Kind describes one kind of objects and the store that holds them.
+// Kind describes a kind and its store.
 type Kind struct {
-	// Resource is the plural name, with the kind's own API group.
+	// Resource is the plural name in the kind's own API group.
 	Resource schema.GroupResource
 	Singular string
 	// New and NewList return empty objects.
 	New, NewList func() runtime.Object
-	// Table has the columns that kubectl shows.
+	// Table makes the table that kubectl shows.
 	Table rest.TableConvertor
-	// Attributes returns the labels and fields that select an object. By default
-	// the fields are the name and, in a namespace, the namespace.
+	// Attributes returns the labels and fields for selectors. The default fields are the
+	// name and, in a namespace, the namespace.
 	Attributes storage.AttrFunc
 	// Indexers are indexes of the watch cache.
 	Indexers *cache.Indexers
 	// ReturnDeleted answers a DELETE with the object instead of a Status.
 	ReturnDeleted bool
-	// DeleteDuringUpdate replaces the default rule for when an update of a
-	// terminating object removes it: no finalizers are left.
+	// DeleteDuringUpdate reports whether an update of a terminating object removes it. By
+	// default it does if no finalizers are left.
 	DeleteDuringUpdate func(ctx context.Context, key string, object, existing runtime.Object) bool
 }
 
-// Rules are the parts of a kind's store that act on its objects.
+// Rules are the rules for the objects of a kind.
 type Rules struct {
 	Strategy Strategy
 	// Status is nil for a kind without a status subresource.
 	Status StatusStrategy
-	// TTL is how long etcd keeps an object after its last write, in whole
-	// seconds. Zero keeps it forever.
+	// TTL is how long etcd keeps an object after its last write, in whole seconds. Zero
+	// means forever.
 	TTL time.Duration
-	// Normalize brings an object, or each one in a list, that an older release
-	// stored into today's form. It does not run on watch events.
+	// Normalize converts an object that an older release stored, or each one in a list, to
+	// the current form. It does not run on watch events.
 	Normalize func(runtime.Object)
-	// Fill sets the fields that are computed on every read and never stored, on
-	// an object or on each one in a list.
+	// Fill sets the fields that are computed on every read and never stored, on an object
+	// or on each one in a list.
 	Fill func(runtime.Object)
 }
 
@@ -57,8 +57,8 @@ type Strategy interface {
 	rest.RESTDeleteStrategy
 }
 
-// NewStore makes the store of a kind. A getter whose decorator does not end in
-// the client of txn.Decorate makes dry runs write.
+// NewStore returns the store of a kind. The getter's storage must write through the client
+// of txn.Decorate; otherwise dry runs would write.
 func NewStore(kind Kind, rules Rules, getter apigeneric.RESTOptionsGetter) (Store, error) {
 	store := &genericregistry.Store{
 		NewFunc:                   kind.New,

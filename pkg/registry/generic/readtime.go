@@ -7,14 +7,14 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-// fillEvents runs fill on the object of every event that has one, on a copy where
-// the object is shared. The watch ends with ctx, with Stop, or with inner.
+// fillEvents runs fill on the object of each event, on a copy if the object is shared. The
+// watch ends with ctx, Stop or inner.
 //
-// genericregistry.Store runs its Decorator on watch events too, but without effect
-// on live events from the watch cache. These hold a wrapper around an object that
-// all watchers share, with its cached encodings. A Decorator cannot replace the
-// wrapper, and changing its content would be a race. A store with computed fields
-// therefore watches without its Decorator and fills the events here.
+// genericregistry.Store runs its Decorator on watch events too, but without effect on live
+// events from the watch cache. These have a wrapper around an object that all watchers
+// share, with its cached encodings. A Decorator cannot replace the wrapper, and a change of
+// the object would be a race. A store with computed fields therefore watches without its
+// Decorator and fills the events here.
 //
 // A change of a computed field is not an event. A watcher sees it with the next
 // event of the object.
@@ -44,7 +44,7 @@ func (w *watcher) ResultChan() <-chan watch.Event { return w.result }
 func (w *watcher) run(ctx context.Context) {
 	defer close(w.result)
 	defer w.cancel()
-	// A watcher that was left without Stop would go on filling its buffer.
+	// Without Stop the inner watch would continue to fill its buffer.
 	defer w.inner.Stop()
 	for {
 		select {

@@ -13,7 +13,7 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// sharedObject stands for the watch cache's wrapper.
+// sharedObject acts as the watch cache's wrapper.
 type sharedObject struct {
 	*v1.NodePortRange
 }
@@ -89,7 +89,7 @@ func TestFillEventsEnds(t *testing.T) {
 			defer cancel()
 			inner := watch.NewFakeWithChanSize(1, false)
 			w := fillEvents(ctx, inner, fill)
-			// Nobody takes this one; it must not keep the watch from ending.
+			// This event is never received. It must not keep the watch from ending.
 			inner.Add(&v1.NodePortRange{})
 			end(inner, w, cancel)
 			deadline := time.After(10 * time.Second)
@@ -98,7 +98,7 @@ func TestFillEventsEnds(t *testing.T) {
 				case _, open := <-w.ResultChan():
 					if !open {
 						if !inner.IsStopped() {
-							t.Error("the inner watch goes on")
+							t.Error("the inner watch was not stopped")
 						}
 						return
 					}

@@ -23,9 +23,8 @@ type StatusStrategy interface {
 	rest.ResetFieldsStrategy
 }
 
-// ResetFields are the fields that an apply never comes to own, in this group's
-// version and in each further version that the store is served in: an apply
-// reads the set of its own.
+// ResetFields returns fields that an apply never owns, for a kind of portolan.dev/v1 that
+// is also served in further versions. An apply uses the set of its own version.
 func ResetFields(fields *fieldpath.Set, further ...fieldpath.APIVersion) map[fieldpath.APIVersion]*fieldpath.Set {
 	reset := map[fieldpath.APIVersion]*fieldpath.Set{fieldpath.APIVersion(v1.SchemeGroupVersion.String()): fields}
 	for _, version := range further {
@@ -34,12 +33,12 @@ func ResetFields(fields *fieldpath.Set, further ...fieldpath.APIVersion) map[fie
 	return reset
 }
 
-// ResetCoreFields are the same of a kind that is served in core v1 alone.
+// ResetCoreFields returns the same for a kind that only core v1 serves.
 func ResetCoreFields(fields ...fieldpath.Path) map[fieldpath.APIVersion]*fieldpath.Set {
 	return ResetFieldsOf("v1", fields...)
 }
 
-// ResetFieldsOf are the same of a kind that is served in one version alone.
+// ResetFieldsOf returns the same for a kind that is served in one version only.
 func ResetFieldsOf(version fieldpath.APIVersion, fields ...fieldpath.Path) map[fieldpath.APIVersion]*fieldpath.Set {
 	return map[fieldpath.APIVersion]*fieldpath.Set{version: fieldpath.NewSet(fields...)}
 }
@@ -49,8 +48,8 @@ type Status struct {
 	store Store
 }
 
-// NewStatus makes the status subresource of a kind. It leaves the store of the
-// kind, main, as it is.
+// NewStatus returns the status subresource of a kind. It does not change the kind's store,
+// main.
 func NewStatus(main Store, strategy StatusStrategy) *Status {
 	store := *main.Store
 	store.UpdateStrategy = strategy
@@ -59,23 +58,22 @@ func NewStatus(main Store, strategy StatusStrategy) *Status {
 	return &Status{main}
 }
 
-// ServedAs returns the status as a group serves it.
+// ServedAs returns the status subresource as a group serves it.
 func (r *Status) ServedAs(group Group) *Status { return &Status{r.store.ServedAs(group)} }
 
 // New implements rest.Storage.
 func (r *Status) New() runtime.Object { return r.store.New() }
 
-// Destroy implements rest.Storage. The storage is the main store's, which
-// destroys it.
+// Destroy implements rest.Storage. The main store destroys the storage.
 func (*Status) Destroy() {}
 
-// Get implements rest.Getter, which a patch needs.
+// Get implements rest.Getter, which patches need.
 func (r *Status) Get(ctx context.Context, name string, options *metav1.GetOptions) (runtime.Object, error) {
 	return r.store.Get(ctx, name, options)
 }
 
-// Update implements rest.Updater. A subresource never creates its object, not
-// even by an apply, whatever the caller allows.
+// Update implements rest.Updater. A subresource never creates its object, not even if the
+// caller allows it, as an apply does.
 func (r *Status) Update(ctx context.Context, name string, info rest.UpdatedObjectInfo, create rest.ValidateObjectFunc,
 	update rest.ValidateObjectUpdateFunc, _ bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
 	return r.store.Update(ctx, name, info, create, update, false, options)

@@ -1,15 +1,15 @@
-// Package generic builds the store of any kind from its description (Kind) and its
-// rules (Rules), and holds what the stores of all kinds share: strategies, status
-// subresources, tables and API groups.
+// Package generic makes the store of a kind from the kind's description (Kind) and its
+// rules (Rules), and has what all kinds share: strategies, status subresources, tables and
+// API groups.
 //
 // Store differs from the generic registry's in three ways:
 //
-//   - Dry runs reach etcd. The generic registry ends them above the storage, where
-//     nothing knows why a transaction would be rejected. Here they end in a
-//     transaction that compares and writes nothing (txn.WithDryRun).
-//   - Requests that the generic registry answers badly are rejected first
-//     (updated.go).
-//   - Fields that are computed on read are set on watch events too (readtime.go).
+//   - Dry runs reach etcd. The generic registry ends them above the storage, which alone
+//     knows why a transaction would be rejected. Here they end in a transaction that
+//     compares and writes nothing (txn.WithDryRun).
+//   - Requests that the generic registry answers with a 500, or with megabytes of errors,
+//     are rejected earlier (updated.go).
+//   - Computed fields are set on watch events too (readtime.go).
 //
 // Several API groups can serve one store (group.go).
 package generic
@@ -83,18 +83,18 @@ func (s Store) Update(ctx context.Context, name string, info rest.UpdatedObjectI
 // Delete implements rest.GracefulDeleter.
 func (s Store) Delete(ctx context.Context, name string, validate rest.ValidateObjectFunc, options *metav1.DeleteOptions) (runtime.Object,
 	bool, error) {
-	ctx, options = reallyDelete(ctx, options)
+	ctx, options = dryRunInEtcd(ctx, options)
 	return s.Store.Delete(ctx, name, validate, options)
 }
 
 // DeleteCollection implements rest.CollectionDeleter.
 func (s Store) DeleteCollection(ctx context.Context, validate rest.ValidateObjectFunc, options *metav1.DeleteOptions,
 	list *metainternalversion.ListOptions) (runtime.Object, error) {
-	ctx, options = reallyDelete(ctx, options)
+	ctx, options = dryRunInEtcd(ctx, options)
 	return s.Store.DeleteCollection(ctx, validate, options, list)
 }
 
-func reallyDelete(ctx context.Context, options *metav1.DeleteOptions) (context.Context, *metav1.DeleteOptions) {
+func dryRunInEtcd(ctx context.Context, options *metav1.DeleteOptions) (context.Context, *metav1.DeleteOptions) {
 	if options == nil || !dryrun.IsDryRun(options.DryRun) {
 		return ctx, options
 	}

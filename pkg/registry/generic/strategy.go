@@ -7,9 +7,9 @@ import (
 	"k8s.io/apiserver/pkg/storage/names"
 )
 
-// DefaultStrategy holds the answers that most kinds share: no warnings, nothing to
-// canonicalize, and updates that need no resource version and create nothing. A
-// kind's strategy embeds it and overrides what differs.
+// DefaultStrategy has the rules that most kinds share: no warnings, nothing to
+// canonicalize, and updates that need no resource version and create nothing. A kind's
+// strategy embeds it and overrides what differs.
 type DefaultStrategy struct {
 	runtime.ObjectTyper
 	names.NameGenerator

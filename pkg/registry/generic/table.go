@@ -14,19 +14,18 @@ import (
 )
 
 const (
-	// None stands where there is nothing to show, as in upstream's tables.
+	// None is upstream's text for an empty value.
 	None = "<none>"
-	// Unknown stands where there should be something but isn't, as in
-	// upstream's tables.
+	// Unknown is upstream's text for a missing value.
 	Unknown = "<unknown>"
 )
 
-// NewTable makes the table of one kind. T is the type that its store holds, such
-// as *v1.Service. Objects of other kinds are not acceptable (406), as with
-// upstream's default convertor.
+// NewTable returns the table convertor of a kind. T is the type of its objects, such as
+// *v1.Service. Objects of other types are not acceptable (406), as with upstream's default
+// convertor.
 //
-// Rows carry their object; the request handler decides how much of it the client
-// gets (includeObject). Cells are never cut short.
+// Rows have the whole object. The request handler reduces it to what the client asks for
+// (includeObject). Cells are never truncated.
 func NewTable[T runtime.Object](resource schema.GroupResource, columns []metav1.TableColumnDefinition,
 	cells func(T) []any) rest.TableConvertor {
 	return convertor[T]{columns: columns, cells: cells, other: rest.NewDefaultTableConvertor(resource)}
@@ -35,7 +34,8 @@ func NewTable[T runtime.Object](resource schema.GroupResource, columns []metav1.
 type convertor[T runtime.Object] struct {
 	columns []metav1.TableColumnDefinition
 	cells   func(T) []any
-	other   rest.TableConvertor
+	// other rejects objects of other types.
+	other rest.TableConvertor
 }
 
 // ConvertToTable implements rest.TableConvertor.
@@ -104,12 +104,12 @@ func NameColumn() metav1.TableColumnDefinition {
 	return metav1.TableColumnDefinition{Name: "Name", Type: "string", Format: "name", Description: metaDocs["name"]}
 }
 
-// AgeColumn is the column that Age fills.
+// AgeColumn is the column for Age.
 func AgeColumn() metav1.TableColumnDefinition {
 	return metav1.TableColumnDefinition{Name: "Age", Type: "string", Description: metaDocs["creationTimestamp"]}
 }
 
-// Age is how long ago something was created, in upstream's short form ("5m3s").
+// Age returns the time since the creation of an object, in upstream's short form ("5m3s").
 func Age(created metav1.Time) string {
 	if created.IsZero() {
 		return Unknown

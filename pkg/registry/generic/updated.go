@@ -18,8 +18,7 @@ import (
 	"github.com/portolan-dev/portolan/apis/portolan/validation"
 )
 
-// checked looks at what an update makes of an object before the generic registry
-// does. The typer knows the kind of the object.
+// checked checks the updated object before the generic registry does.
 type checked struct {
 	rest.UpdatedObjectInfo
 	typer runtime.ObjectTyper
@@ -37,9 +36,8 @@ func (c checked) UpdatedObject(ctx context.Context, old runtime.Object) (runtime
 	return obj, c.checkMetadata(obj)
 }
 
-// checkVersion refuses a resourceVersion that is none, and one of an object that
-// is to be created: the generic registry answers either with a 500. A version
-// of 0 is that of no object.
+// checkVersion rejects a malformed resourceVersion, and one of an object to be created.
+// The generic registry answers either with a 500. It accepts 0 as no version.
 func checkVersion(typer runtime.ObjectTyper, obj runtime.Object, create bool) error {
 	object, err := meta.Accessor(obj)
 	if err != nil || object.GetResourceVersion() == "" {
@@ -63,11 +61,11 @@ func checkVersion(typer runtime.ObjectTyper, obj runtime.Object, create bool) er
 	return apierrors.NewInvalid(kinds[0].GroupKind(), object.GetName(), field.ErrorList{cause})
 }
 
-// patchError makes a 400 of what keeps a patch from being applied and has no
-// type of its own, which is a 500 elsewhere: fields that there are none of in a
-// configuration, directives of a strategic merge patch that make no sense, items
-// that lack the key of their list. What is said of the live object is no
-// client's doing.
+// patchError turns untyped errors of a patch, which the generic registry answers with a
+// 500, into a 400: unknown fields in an applied configuration, invalid directives of a
+// strategic merge patch, and list items without their key. Errors about the live object
+// are not the client's fault and stay a 500. Structured merge diff has no type for them;
+// the text is k8s.io/apimachinery's (pkg/util/managedfields/internal/structuredmerge.go).
 func patchError(ctx context.Context, err error) error {
 	info, known := genericrequest.RequestInfoFrom(ctx)
 	var status apierrors.APIStatus
@@ -77,9 +75,9 @@ func patchError(ctx context.Context, err error) error {
 	return apierrors.NewBadRequest(err.Error())
 }
 
-// checkMetadata refuses metadata with more errors than an answer lists, all of
-// which the generic registry would word: see validation.Bounded. Fewer are left
-// to it.
+// checkMetadata rejects metadata with more errors than an answer lists, since the generic
+// registry would format all of them: see validation.Bounded. It leaves fewer errors to the
+// generic registry.
 func (c checked) checkMetadata(obj runtime.Object) error {
 	object, err := meta.Accessor(obj)
 	if err != nil {
@@ -97,7 +95,8 @@ func (c checked) checkMetadata(obj runtime.Object) error {
 	return apierrors.NewInvalid(kinds[0].GroupKind(), object.GetName(), bounded)
 }
 
-// metadataErrors may be none where there is little that could be wrong.
+// metadataErrors returns the errors of metadata, unless the metadata is too small to have
+// many.
 func metadataErrors(object metav1.Object) field.ErrorList {
 	const few = 10
 	if len(object.GetLabels())+len(object.GetAnnotations())+len(object.GetFinalizers())+len(object.GetOwnerReferences()) < few {
