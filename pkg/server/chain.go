@@ -15,8 +15,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/server/options"
 )
 
-// setHandlerChain puts the server's own filters around the handlers of the API,
-// behind and in front of the framework's.
+// setHandlerChain adds the server's own filters inside and outside of the framework's.
 func (c *Config) setHandlerChain(o *options.Options) {
 	var details []detail
 	if c.Extra.Space != nil {
@@ -30,23 +29,22 @@ func (c *Config) setHandlerChain(o *options.Options) {
 		inner := bodies.WithLimits(apiHandler, generic.MaxRequestBodyBytes)
 		inner = claims.WithPicks(ledger, service.WithPatchType(withDetails(inner, details)))
 		inner = connections.WithAuthorized(resourcequota.WithCharges(inner))
-		// Completing the configuration has put the server's own token in front.
-		watched := *generic
-		watched.Authentication.Authenticator = connections.Observe(generic.Authentication.Authenticator)
+		// Completing the configuration has added the authenticator of the loopback token.
+		observed := *generic
+		observed.Authentication.Authenticator = connections.Observe(generic.Authentication.Authenticator)
 		backend := "the authorization webhook"
 		if o.InCluster() {
 			backend = "the cluster's API server"
 		}
-		handler := auth.WithServiceUnavailable(buildChain(inner, &watched), generic.Serializer, backend)
+		handler := auth.WithServiceUnavailable(buildChain(inner, &observed), generic.Serializer, backend)
 		return callers.WithLimits(handler, callers.Limits{
 			Serializer: generic.Serializer, Resolver: generic.RequestInfoResolver, LongRunning: generic.LongRunningFunc,
 		})
 	}
 }
 
-// buildChain builds the framework's filters. Where there is no priority and
-// fairness, which exempts the health checks, it keeps other requests from
-// crowding them out.
+// buildChain adds the framework's filters. Without priority and fairness, which exempts
+// the health checks, it exempts them from the limits on requests in flight.
 func buildChain(inner http.Handler, generic *genericapiserver.Config) http.Handler {
 	handler := genericapiserver.DefaultBuildHandlerChain(inner, generic)
 	if generic.FlowControl != nil {

@@ -33,11 +33,11 @@ import (
 	"github.com/portolan-dev/portolan/pkg/version"
 )
 
-// informerResync is the framework's (options.CoreAPIOptions).
+// informerResync is the resync period of the framework's options.CoreAPIOptions.
 const informerResync = 10 * time.Minute
 
-// NewConfig turns options into the configuration of a server on a store. What it
-// reads goes on being followed until the context ends.
+// NewConfig returns the configuration of a server on a store. Files that the options name
+// are reloaded until the context ends.
 func NewConfig(ctx context.Context, o *options.Options, store *etcd.Store, files datadir.Files) (*Config, error) {
 	scheme := apigroups.NewScheme()
 	codecs := apigroups.NewCodecs(scheme)
@@ -62,7 +62,7 @@ func NewConfig(ctx context.Context, o *options.Options, store *etcd.Store, files
 	if err := config.applyStorage(o); err != nil {
 		return nil, err
 	}
-	config.warnOfPlain(ctx, o)
+	config.warnOfPlaintext(ctx, o)
 	if err := config.applyCluster(o); err != nil {
 		return nil, err
 	}
@@ -76,15 +76,15 @@ func NewConfig(ctx context.Context, o *options.Options, store *etcd.Store, files
 	return config, nil
 }
 
-// applyServing sets up what has to do with requests: TLS, who may do what,
-// audit, tracing, limits.
+// applyServing sets up TLS, authentication, authorization, audit, tracing and limits.
 func (c *Config) applyServing(ctx context.Context, o *options.Options, files datadir.Files) error {
 	generic := &c.Generic.Config
 	if err := o.Run.ApplyTo(generic); err != nil {
 		return err
 	}
 	if generic.ExternalAddress == "" && generic.PublicAddress == nil {
-		// Discovery says where the server is; for its own machine it is on loopback.
+		// Discovery reports this address. A server that others cannot reach reports the
+		// address that it binds.
 		generic.ExternalAddress = o.SecureServing.BindAddress.String()
 		if address := o.Advertised(); address.IsValid() {
 			generic.ExternalAddress = address.String()
@@ -109,7 +109,7 @@ func (c *Config) applyServing(ctx context.Context, o *options.Options, files dat
 	return nil
 }
 
-// applyStorage sets up the way of each resource to etcd.
+// applyStorage sets up the storage of resources in etcd.
 func (c *Config) applyStorage(o *options.Options) error {
 	if err := c.applyEncoding(o); err != nil {
 		return err
@@ -119,19 +119,19 @@ func (c *Config) applyStorage(o *options.Options) error {
 	c.Extra.StopCompactor = compactor.Stop
 	index := allocation.New(time.Now)
 	observed := metrics.New(index)
-	var room txn.Space = c.Extra.Store.Alarms()
+	var space txn.Space = c.Extra.Store.Alarms()
 	if gate := c.Extra.Store.Maintain(o.EmbeddedQuotaBytes); gate != nil {
-		room, c.Extra.Space = gate, gate
+		space, c.Extra.Space = gate, gate
 		observed.ExportStore(gate)
 	}
 	getter := &portolanstorage.Getter{
 		Options:   c.Generic.RESTOptionsGetter,
 		Client:    client,
 		Compactor: compactor,
-		Space:     room,
+		Space:     space,
 		Observe:   observed.Transaction,
 	}
-	reader := txn.Decorate(client, room, nil).Kubernetes
+	reader := txn.Decorate(client, space, nil).Kubernetes
 	ledger, err := claims.NewLedger(index, reader, getter, auth.MayRead(c.Generic.Authorization.Authorizer), observed)
 	if err != nil {
 		return err
@@ -142,12 +142,12 @@ func (c *Config) applyStorage(o *options.Options) error {
 	return nil
 }
 
-// applyCluster sets up admission and the clients that its plugins ask with:
-// those of the cluster or, where there is none, of the server itself.
+// applyCluster sets up admission, and clients for its plugins: of the cluster or, for a
+// standalone server, of the server itself.
 func (c *Config) applyCluster(o *options.Options) error {
 	generic := c.Generic
 	clientConfig := unlimited(generic.LoopbackClientConfig)
-	// Every answer about Endpoints warns that they are deprecated.
+	// Every answer about Endpoints has a warning that they are deprecated.
 	clientConfig.WarningHandlerWithContext = rest.NoWarnings{}
 	if o.InCluster() {
 		var err error
@@ -187,8 +187,8 @@ func (c *Config) applyCluster(o *options.Options) error {
 	return nil
 }
 
-// applyFeatures sets up priority and fairness, among others. Its levels are those
-// of the cluster or, where there is none, built in.
+// applyFeatures sets up priority and fairness, among other features. The priority levels
+// are those of the cluster or, for a standalone server, built in.
 func (c *Config) applyFeatures(o *options.Options, client kubernetes.Interface, informers clientgoinformers.SharedInformerFactory) error {
 	if o.InCluster() {
 		return o.Features.ApplyTo(&c.Generic.Config, client, informers)
@@ -203,8 +203,8 @@ func (c *Config) applyFeatures(o *options.Options, client kubernetes.Interface, 
 	})
 }
 
-// unlimited leaves it to the server to slow down who asks too much: a limit of
-// the client's would slow down all that goes through it for one.
+// unlimited removes the client-side rate limit. It would slow down all users of the client
+// because of one. The server has priority and fairness.
 func unlimited(config *rest.Config) *rest.Config {
 	config = rest.CopyConfig(config)
 	config.QPS = -1

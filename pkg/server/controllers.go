@@ -20,7 +20,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/server/options"
 )
 
-// applyControllers sets up the controllers, where they run in this process.
+// applyControllers sets up the controllers, if they run in this process.
 func (c *Config) applyControllers(o *options.Options) error {
 	if !o.HasControllers() {
 		return nil
@@ -31,7 +31,7 @@ func (c *Config) applyControllers(o *options.Options) error {
 		etcd, key := c.Extra.Store.Client, path.Join("/", o.Etcd.StorageConfig.Prefix, v1.GroupName, "leaders",
 			o.Controllers.LeaderElection.ResourceName)
 		c.Extra.Controllers = &controllers.Config{
-			Cluster: c.Extra.Core.Client, Unscheduled: true, Options: ownControllers(o), Leadership: leadership,
+			Cluster: c.Extra.Core.Client, Unscheduled: true, Options: standaloneControllers(o), Leadership: leadership,
 			Loopback: c.Extra.ServiceProxy.Loopback(),
 			Lock:     func(identity string) resourcelock.Interface { return etcdlock.New(etcd, key, identity) },
 		}
@@ -50,11 +50,10 @@ func (c *Config) applyControllers(o *options.Options) error {
 	return nil
 }
 
-// ownControllers are the options of the controllers of a server without a
-// cluster. A server on its embedded etcd has no replicas that it could wait for.
-// The Lease of earlier releases is in a namespace that is always there, unless the
-// flags name another than a cluster's.
-func ownControllers(o *options.Options) *controllers.Options {
+// standaloneControllers returns the options of the controllers of a standalone server. On
+// an embedded etcd it has no replicas and needs no leader election. The Lease of earlier
+// releases is in kube-system, which always exists, unless a flag names another namespace.
+func standaloneControllers(o *options.Options) *controllers.Options {
 	own := *o.Controllers
 	own.LeaderElection.LeaderElect = own.LeaderElection.LeaderElect && !o.Embedded()
 	if own.LeaderElection.ResourceNamespace == controllers.NewOptions().LeaderElection.ResourceNamespace {
@@ -63,11 +62,11 @@ func ownControllers(o *options.Options) *controllers.Options {
 	return &own
 }
 
-// leaderSilence is for how long no process may run the controllers before that
-// shows in a server's readiness. An orderly change of the leader takes less.
+// leaderSilence is how long no process may run the controllers before leaderDetail reports
+// it. An orderly change of the leader takes less.
 const leaderSilence = time.Minute
 
-// leaderDetail tells whether some process runs the controllers.
+// leaderDetail reports whether a process runs the controllers.
 func leaderDetail(current func() controllers.Leader) detail {
 	return detail{name: "controllers-leader", problem: func() string {
 		leader := current()
@@ -88,8 +87,8 @@ func addControllers(generic *genericapiserver.GenericAPIServer, config controlle
 	})
 }
 
-// runInBackground runs something from when the server serves until it is about
-// to stop: while that ends the server still answers it.
+// runInBackground calls run when the server serves, and cancels its context before the
+// server stops. The server still answers requests while run returns.
 func runInBackground(generic *genericapiserver.GenericAPIServer, name string, run func(context.Context)) {
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup

@@ -19,15 +19,15 @@ import (
 	"github.com/portolan-dev/portolan/pkg/standalone/namespaces"
 )
 
-// CoreConfig is what a server has that serves what clients need beside Services:
-// a client of itself, for what such a server does of itself, and informers that
-// go by it.
+// CoreConfig is for a standalone server with the core API groups, which runs controllers of
+// namespaces and of the Service kubernetes.
 type CoreConfig struct {
+	// Client is a client of the server itself.
 	Client    kubernetes.Interface
 	Informers clientgoinformers.SharedInformerFactory
 	// EventTTL is how long Events are kept.
 	EventTTL time.Duration
-	// Advertise is nil where the Service kubernetes is not kept.
+	// Advertise configures the Service kubernetes. It is nil for a server without it.
 	Advertise *kubernetesservice.Config
 }
 
@@ -51,19 +51,18 @@ func (c *CoreConfig) install(generic *genericapiserver.GenericAPIServer, storage
 	if err != nil {
 		return err
 	}
-	made := storage.Store(corev1.Resource("namespaces"))
+	store := storage.Store(corev1.Resource("namespaces"))
 	generic.AddPostStartHookOrDie("portolan-namespaces", func(hook genericapiserver.PostStartHookContext) error {
-		tryUntilDone(hook, "namespaces", func(ctx context.Context) error { return namespaces.Prepare(ctx, made, resources) })
+		tryUntilDone(hook, "namespaces", func(ctx context.Context) error { return namespaces.Prepare(ctx, store, resources) })
 		return nil
 	})
-	informersSynced := informers.Core().V1().Namespaces().Informer().HasSynced
-	if err := generic.AddReadyzChecks(synced("namespaces", informersSynced)); err != nil {
+	if err := generic.AddReadyzChecks(syncedCheck("namespaces", informers.Core().V1().Namespaces().Informer().HasSynced)); err != nil {
 		return err
 	}
 	runInBackground(generic, "portolan-core", func(ctx context.Context) {
 		informers.StartWithContext(ctx)
 		var running sync.WaitGroup
-		running.Go(func() { namespaces.Keep(ctx, made) })
+		running.Go(func() { namespaces.Keep(ctx, store) })
 		running.Go(func() { deletion.Run(ctx) })
 		if keep := c.Advertise; keep != nil {
 			running.Go(func() { kubernetesservice.Run(ctx, *keep) })
@@ -74,17 +73,17 @@ func (c *CoreConfig) install(generic *genericapiserver.GenericAPIServer, storage
 	return nil
 }
 
-// tryUntilDone tries something that a server does once, until it has been done
-// or the server stops. It isn't ready before. A hook that fails would end it.
+// tryUntilDone retries a step of a post-start hook until it succeeds or the server stops.
+// The server is not ready before. An error of the hook would end the server.
 func tryUntilDone(hook genericapiserver.PostStartHookContext, what string, try func(context.Context) error) {
 	err := wait.PollUntilContextCancel(hook, time.Second, true, func(ctx context.Context) (bool, error) {
 		err := try(ctx)
 		if err != nil && ctx.Err() == nil {
-			klog.FromContext(ctx).Error(err, "The server can't prepare what it serves, and tries again", "what", what)
+			klog.FromContext(ctx).Error(err, "A step of the startup failed and is retried", "what", what)
 		}
 		return err == nil, nil
 	})
 	if err != nil {
-		klog.FromContext(hook).Info("The server stopped before it could prepare what it serves", "what", what)
+		klog.FromContext(hook).Info("The server stopped before a step of the startup succeeded", "what", what)
 	}
 }

@@ -5,15 +5,14 @@ import (
 	"net/http"
 )
 
-// detail is something that needs attention although the server serves, so that
-// it must not make the server unready.
+// detail reports a problem that needs attention but does not make the server unready.
 type detail struct {
 	name string
-	// problem is empty if all is well. Everybody may read it.
+	// problem describes the problem, if there is one. It is public.
 	problem func() string
 }
 
-// withDetails adds a line for each detail to the answers of /readyz?verbose and
+// withDetails adds a line for each detail to the answers to /readyz?verbose and
 // /healthz?verbose.
 func withDetails(handler http.Handler, details []detail) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -26,7 +25,7 @@ func withDetails(handler http.Handler, details []detail) http.Handler {
 			if problem := d.problem(); problem != "" {
 				line = fmt.Sprintf("[!]%s: %s\n", d.name, problem)
 			}
-			// A client that is gone needs no details.
+			// The client may be gone.
 			_, _ = fmt.Fprint(w, line)
 		}
 	})

@@ -11,8 +11,8 @@ import (
 	"github.com/portolan-dev/portolan/pkg/controllers"
 )
 
-// TestNoLeaderIsADetail says that no process runs the controllers, to whoever
-// wants details of the readiness, and leaves the server ready.
+// TestNoLeaderIsADetail checks that a missing leader is reported in the details of the
+// readiness, and leaves the server ready.
 func TestNoLeaderIsADetail(t *testing.T) {
 	ready := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
 	for name, test := range map[string]struct {

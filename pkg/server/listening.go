@@ -10,9 +10,9 @@ import (
 	"github.com/portolan-dev/portolan/pkg/server/options"
 )
 
-// checkListening says why the server can't listen where the flags say, before
-// anything is done. It doesn't go on listening: clients of a server that starts
-// are refused rather than left to wait.
+// checkListening returns an error if the server cannot listen on the address of the flags.
+// It closes the listener again: the connections of clients are refused during startup, and
+// do not hang.
 func checkListening(o *options.Options) error {
 	serving := o.SecureServing
 	if serving.Listener != nil || serving.PermitPortSharing || serving.PermitAddressSharing {

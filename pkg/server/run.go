@@ -18,9 +18,8 @@ import (
 	"github.com/portolan-dev/portolan/pkg/store/format"
 )
 
-// Run serves until the context ends, and says on out what to type next once
-// the server is ready. It returns when all requests are done and etcd, where
-// it is embedded, has stopped.
+// Run serves until the context ends. When the server is ready, it writes to out what to do
+// next. It returns when all requests are done and an embedded etcd has stopped.
 func Run(ctx context.Context, o *options.Options, out io.Writer) (err error) {
 	if err := o.Complete(); err != nil {
 		return err
@@ -40,7 +39,7 @@ func Run(ctx context.Context, o *options.Options, out io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 
-	// Only now is the data directory this server's: what is in it may be in use.
+	// Before this point another server may be using the data directory.
 	files, err := chooseCertificates(o)
 	if err != nil {
 		return err
@@ -63,9 +62,9 @@ func Run(ctx context.Context, o *options.Options, out io.Writer) (err error) {
 	})
 }
 
-// chooseCertificates decides where the server's certificates come from: the files or
-// the Secret that the flags name or else, and for the administrator of a server
-// without a cluster, those that it keeps in its data directory.
+// chooseCertificates returns the certificates of the data directory, and creates or renews
+// them. They are for the administrator of a standalone server and, unless flags name files
+// or a Secret, for serving.
 func chooseCertificates(o *options.Options) (files datadir.Files, err error) {
 	serving := &o.SecureServing.ServerCert.CertKey
 	named := serving.CertFile != "" || serving.KeyFile != "" || o.ServingSecret != ""
@@ -101,8 +100,8 @@ func openStore(ctx context.Context, o *options.Options) (*etcd.Store, error) {
 	return etcd.Connect(ctx, o.Etcd.StorageConfig.Transport)
 }
 
-// endpoint is what the certificates are made for: the address that is bound
-// or, where that is all of them, those that this machine has.
+// endpoint returns the names, addresses and URL for the certificates and the kubeconfig:
+// those of the bound address or, if all are bound, of all addresses of this machine.
 func endpoint(o *options.Options) datadir.Server {
 	bound := o.SecureServing.BindAddress
 	server := datadir.Server{

@@ -24,10 +24,10 @@ import (
 
 const cachePollPeriod = 10 * time.Millisecond
 
-// Seeds are the ranges that a store begins with.
+// Seeds are the first ranges of a store.
 type Seeds struct {
 	CIDRs, Ports []string
-	// NamedCIDRs and NamedPorts say that somebody chose them.
+	// NamedCIDRs and NamedPorts are true if flags set the ranges.
 	NamedCIDRs, NamedPorts bool
 }
 
@@ -46,11 +46,11 @@ func (s Seeds) EnsureDefaultRanges(ctx context.Context, storage *registry.Storag
 			return fmt.Errorf("seeding the first ServiceCIDR: %w", err)
 		}
 	}
-	rules := map[string][]string{}
+	stored := map[string][]string{}
 	for _, cidr := range cidrs.Items {
-		rules[cidr.Name] = cidr.Spec.CIDRs
+		stored[cidr.Name] = cidr.Spec.CIDRs
 	}
-	warnOfOther(s.NamedCIDRs, "--service-cluster-ip-range", s.CIDRs, "ServiceCIDR", rules)
+	warnIfIgnored(s.NamedCIDRs, "--service-cluster-ip-range", s.CIDRs, "ServiceCIDR", stored)
 
 	ranges, err := list[*v1.NodePortRangeList](ctx, rangeStore)
 	if err != nil {
@@ -65,32 +65,32 @@ func (s Seeds) EnsureDefaultRanges(ctx context.Context, storage *registry.Storag
 			return fmt.Errorf("seeding the first NodePortRange: %w", err)
 		}
 	}
-	rules = map[string][]string{}
+	stored = map[string][]string{}
 	for _, ports := range ranges.Items {
-		rules[ports.Name] = ports.Spec.Ports
+		stored[ports.Name] = ports.Spec.Ports
 	}
-	warnOfOther(s.NamedPorts, "--service-node-port-range", s.Ports, "NodePortRange", rules)
+	warnIfIgnored(s.NamedPorts, "--service-node-port-range", s.Ports, "NodePortRange", stored)
 	return nil
 }
 
-// warnOfOther warns of a flag that has no effect, since the store has ranges and
-// none is like it.
-func warnOfOther(named bool, flag string, value []string, kind string, rules map[string][]string) {
-	if !named || len(rules) == 0 {
+// warnIfIgnored logs a warning about a flag that has no effect, because the store has other
+// ranges.
+func warnIfIgnored(named bool, flag string, value []string, kind string, stored map[string][]string) {
+	if !named || len(stored) == 0 {
 		return
 	}
 	var described []string
-	for _, name := range slices.Sorted(maps.Keys(rules)) {
-		if slices.Equal(rules[name], value) {
+	for _, name := range slices.Sorted(maps.Keys(stored)) {
+		if slices.Equal(stored[name], value) {
 			return
 		}
-		described = append(described, fmt.Sprintf("%s (%s)", name, strings.Join(rules[name], ",")))
+		described = append(described, fmt.Sprintf("%s (%s)", name, strings.Join(stored[name], ",")))
 	}
-	klog.Warningf("%s=%s has no effect: the store has ranges already, and these rule: %s %s. To change them, use kubectl create, edit and delete %s.%s",
-		flag, strings.Join(value, ","), kind, strings.Join(described, ", "), strings.ToLower(kind), v1.GroupName)
+	klog.Warningf("%s=%s has no effect: the store has ranges already, and these rule: %s %s. "+
+		"To change them, use kubectl create, edit and delete %s.%s", flag, strings.Join(value, ","), kind, strings.Join(described, ", "), strings.ToLower(kind), v1.GroupName)
 }
 
-// list waits for a watch cache that is still being filled.
+// list retries while the watch cache is being filled.
 func list[L runtime.Object](ctx context.Context, lister rest.Lister) (found L, err error) {
 	err = wait.PollUntilContextCancel(ctx, cachePollPeriod, true, func(ctx context.Context) (bool, error) {
 		obj, err := lister.List(ctx, &metainternalversion.ListOptions{})
@@ -106,7 +106,7 @@ func list[L runtime.Object](ctx context.Context, lister rest.Lister) (found L, e
 	return found, err
 }
 
-// create leaves alone what another replica was quicker to create.
+// create accepts that another replica has created the object already.
 func create(ctx context.Context, creater rest.Creater, obj runtime.Object) error {
 	_, err := creater.Create(ctx, obj, rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {

@@ -1,8 +1,8 @@
-// Package server puts the API server together.
+// Package server assembles the API server.
 //
-// A server goes through Config, CompletedConfig and New, as k8s.io/apiserver's
-// do; Run is the way from options to a server that serves, which main and the
-// tests share.
+// As in k8s.io/apiserver, a Config is completed to a CompletedConfig, whose New makes the
+// server. Run does all of it, from options to a server that serves; main and the tests
+// share it.
 package server
 
 import (
@@ -29,18 +29,18 @@ import (
 	"github.com/portolan-dev/portolan/pkg/store/snapshot"
 )
 
-// Config is what a server is made of.
+// Config is the configuration of a server.
 type Config struct {
 	Generic *genericapiserver.RecommendedConfig
 	Extra   ExtraConfig
 }
 
-// ExtraConfig is what this server has beyond a generic one.
+// ExtraConfig is the configuration of a server beyond that of a generic one.
 type ExtraConfig struct {
 	Scheme *runtime.Scheme
 	Codecs serializer.CodecFactory
 	Store  *etcd.Store
-	// Space is how full the store is, nil where etcd is external.
+	// Space tracks the size of the embedded etcd. It is nil for an external etcd.
 	Space *quota.Gate
 	// EtcdTimeout is how long the health checks wait for etcd.
 	EtcdTimeout time.Duration
@@ -48,15 +48,15 @@ type ExtraConfig struct {
 	// Feed keeps the allocation index up to date.
 	Feed    *claims.Feed
 	Metrics *metrics.Metrics
-	// Connections are those of clients.
+	// Connections limits the connections of clients.
 	Connections *callers.Connections
-	// StopCompactor ends the compaction of the store's history.
+	// StopCompactor stops the compaction of the store's history.
 	StopCompactor func()
-	// Seeds are the ranges that an empty store begins with.
+	// Seeds are the first ranges of an empty store.
 	Seeds Seeds
-	// ServiceProxy says what may be reached through Services.
+	// ServiceProxy guards the addresses that can be reached through Services.
 	ServiceProxy serviceproxy.Guard
-	// Controllers run beside the server, unless they are nil.
+	// Controllers is nil for a server that runs no controllers.
 	Controllers *controllers.Config
 	// Core is nil for a server without the core API groups.
 	Core *CoreConfig
@@ -67,23 +67,23 @@ type completedConfig struct {
 	Extra   *ExtraConfig
 }
 
-// CompletedConfig can only be made by Complete.
+// CompletedConfig is a configuration that Complete has completed.
 type CompletedConfig struct {
 	*completedConfig
 }
 
-// Complete fills in what follows from the rest of the configuration.
+// Complete sets the fields that follow from others.
 func (c *Config) Complete() CompletedConfig {
 	return CompletedConfig{&completedConfig{Generic: c.Generic.Complete(), Extra: &c.Extra}}
 }
 
-// Server is an API server that is ready to run.
+// Server is an API server.
 type Server struct {
 	Generic *genericapiserver.GenericAPIServer
 }
 
-// New makes the server: the generic one, the resources, and the hooks that
-// feed the index and seed the ranges.
+// New makes the server: the generic one, the API groups, and the hooks that feed the index
+// and create the first ranges.
 func (c CompletedConfig) New() (*Server, error) {
 	generic, err := c.Generic.New("portolan", genericapiserver.NewEmptyDelegate())
 	if err != nil {
@@ -121,13 +121,13 @@ func (c CompletedConfig) New() (*Server, error) {
 	if c.Extra.Controllers != nil {
 		addControllers(generic, *c.Extra.Controllers)
 	}
-	if err := generic.AddReadyzChecks(synced("allocation-index", c.Extra.Feed.HasSynced)); err != nil {
+	if err := generic.AddReadyzChecks(syncedCheck("allocation-index", c.Extra.Feed.HasSynced)); err != nil {
 		return nil, err
 	}
 	return &Server{Generic: generic}, addEtcdCheck(generic, c.Extra.Store, c.Extra.EtcdTimeout)
 }
 
-// inputs returns what the rules of kinds depend on.
+// inputs returns the inputs of the rules of kinds.
 func (c CompletedConfig) inputs() registry.Inputs {
 	in := registry.Inputs{
 		Typer:     c.Extra.Scheme,
@@ -145,17 +145,17 @@ func (c CompletedConfig) inputs() registry.Inputs {
 	return in
 }
 
-// synced is the check that something has seen all that it has to know.
-func synced(what string, done func() bool) healthz.HealthChecker {
-	return healthz.NamedCheck(what, func(*http.Request) error {
-		if !done() {
+// syncedCheck fails until something has synced.
+func syncedCheck(name string, synced func() bool) healthz.HealthChecker {
+	return healthz.NamedCheck(name, func(*http.Request) error {
+		if !synced() {
 			return errors.New("not everything has been seen yet")
 		}
 		return nil
 	})
 }
 
-// addEtcdCheck makes the health endpoints tell whether etcd answers in time.
+// addEtcdCheck adds a health check that fails if etcd does not answer in time.
 func addEtcdCheck(generic *genericapiserver.GenericAPIServer, store *etcd.Store, timeout time.Duration) error {
 	check := healthz.NamedCheck("etcd", func(req *http.Request) error {
 		ctx, cancel := context.WithTimeout(req.Context(), timeout)

@@ -16,10 +16,10 @@ import (
 	"github.com/portolan-dev/portolan/pkg/server/options"
 )
 
-// applyServiceProxy sets up what may be reached through Services, and that it
-// may take as long as it does. It comes after applyCluster.
+// applyServiceProxy sets up the guard of the service proxy, and exempts its requests from
+// timeouts. It comes after applyCluster.
 func (c *Config) applyServiceProxy(o *options.Options) error {
-	// What upstream takes as long-running, of what is served here.
+	// These are the long-running requests of kube-apiserver, as far as they are served here.
 	c.Generic.LongRunningFunc = snapshotLongRunning(filters.BasicLongRunningRequestCheck(sets.NewString("watch"), sets.NewString("proxy")))
 
 	allowed, err := o.ServiceProxyNetworks()
@@ -44,7 +44,7 @@ func (c *Config) applyServiceProxy(o *options.Options) error {
 	return nil
 }
 
-// ownAddresses are those of this machine now, and the one that others are told.
+// ownAddresses returns the current addresses of this machine, and the advertised one.
 func ownAddresses(public net.IP) ([]netip.Addr, error) {
 	interfaces, err := net.InterfaceAddrs()
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/portolan-dev/portolan/pkg/server/options"
 )
 
-// applyServingSecret has the server present the certificate that its replicas
-// share, where --serving-secret names one. It returns when there is one.
+// applyServingSecret makes the server present the certificate of --serving-secret, which
+// all replicas share. It waits until there is one.
 func (c *Config) applyServingSecret(ctx context.Context, o *options.Options) error {
 	namespace, name := o.ServingSecretName()
 	if name == "" {

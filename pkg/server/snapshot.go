@@ -22,24 +22,24 @@ import (
 	"github.com/portolan-dev/portolan/pkg/store/snapshot"
 )
 
-// snapshotStall is how long a client may take none of a snapshot. The database
-// keeps all that is deleted meanwhile.
+// snapshotStall is how long a client may receive nothing of a snapshot. Meanwhile the
+// database keeps what is deleted.
 const snapshotStall = time.Minute
 
-// snapshotLongRunning makes a snapshot a request that may take its time.
+// snapshotLongRunning exempts snapshots from the timeout of requests.
 func snapshotLongRunning(others apirequest.LongRunningRequestCheck) apirequest.LongRunningRequestCheck {
 	return func(req *http.Request, info *apirequest.RequestInfo) bool {
 		return !info.IsResourceRequest && info.Path == snapshot.Path || others(req, info)
 	}
 }
 
-// snapshots serves what the embedded etcd holds to those who may do everything,
-// whatever an authorizer allows others: it has every Secret.
+// snapshots serves the database of the embedded etcd to members of system:masters only,
+// whatever an authorizer allows to others, since it contains every Secret.
 type snapshots struct {
 	serializer runtime.NegotiatedSerializer
 	// source is nil if etcd is not embedded.
 	source snapshot.Source
-	// stopped ends when the server stops, which would wait for the client.
+	// stopped ends when the server stops. Otherwise the server would wait for the client.
 	stopped context.Context
 }
 
@@ -54,7 +54,7 @@ func addSnapshots(generic *genericapiserver.GenericAPIServer, serializer runtime
 
 // ServeHTTP implements http.Handler.
 func (s *snapshots) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	if err := s.refusal(req); err != nil {
+	if err := s.check(req); err != nil {
 		responsewriters.ErrorNegotiated(err, s.serializer, schema.GroupVersion{Version: "v1"}, w, req)
 		return
 	}
@@ -74,13 +74,13 @@ func (s *snapshots) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	if _, err := io.Copy(out, stream); err != nil {
-		klog.FromContext(ctx).Error(err, "A snapshot was not sent to its end")
-		// Nothing else tells the client that this is not all.
+		klog.FromContext(ctx).Error(err, "A snapshot was not sent completely")
+		// Only an aborted connection tells the client that the snapshot is incomplete.
 		panic(http.ErrAbortHandler)
 	}
 }
 
-func (s *snapshots) refusal(req *http.Request) error {
+func (s *snapshots) check(req *http.Request) error {
 	if who, ok := apirequest.UserFrom(req.Context()); !ok || !slices.Contains(who.GetGroups(), user.SystemPrivilegedGroup) {
 		return apierrors.NewForbidden(schema.GroupResource{}, "", fmt.Errorf("a snapshot is for members of %s only", user.SystemPrivilegedGroup))
 	}
@@ -96,8 +96,7 @@ func (s *snapshots) refusal(req *http.Request) error {
 	return nil
 }
 
-// unstalled gives up on a client that takes nothing, and on all when the server
-// stops.
+// unstalled is a writer that fails if the client receives nothing, or if the server stops.
 type unstalled struct {
 	http.ResponseWriter
 	controller *http.ResponseController
@@ -110,7 +109,7 @@ func (u *unstalled) Write(p []byte) (int, error) {
 	if err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return 0, err
 	}
-	// If it stops from now on, that sets the deadline again.
+	// A later stop sets the deadline again.
 	if err := u.stopped.Err(); err != nil {
 		return 0, err
 	}

@@ -2,8 +2,8 @@ package server
 
 import "github.com/portolan-dev/portolan/pkg/etcd/quota"
 
-// spaceDetail tells whether the embedded etcd is full. A server whose store is
-// full still answers reads, and the deletes that help.
+// spaceDetail reports whether the embedded etcd is full. The server then still answers
+// reads, and the deletes that free space.
 func spaceDetail(gate *quota.Gate) detail {
 	return detail{name: "store-space", problem: func() string {
 		if full := gate.Full(); full != nil {

@@ -19,8 +19,8 @@ import (
 	portolanstorage "github.com/portolan-dev/portolan/pkg/storage"
 )
 
-// StoredResources says how a server with the given options stores each
-// resource, by its name, for what works on a store without a server.
+// StoredResources returns how a server with the given options stores each resource, by the
+// name of the resource. It is for commands that work on a store without a server.
 func StoredResources(o *options.Options) (map[string]portolanstorage.Resource, error) {
 	scheme := apigroups.NewScheme()
 	codecs := apigroups.NewCodecs(scheme)
@@ -45,8 +45,7 @@ func StoredResources(o *options.Options) (map[string]portolanstorage.Resource, e
 	return stored, nil
 }
 
-// applyEncoding sets up under which keys, in which encoding and with which
-// encryption each resource is stored.
+// applyEncoding sets up the keys, the encoding and the encryption of each resource.
 func (c *Config) applyEncoding(o *options.Options) error {
 	encoding := serverstorage.NewDefaultResourceEncodingConfig(c.Extra.Scheme)
 	encoding.SetEffectiveVersion(c.Generic.EffectiveVersion)
@@ -65,9 +64,9 @@ func (c *Config) applyEncoding(o *options.Options) error {
 	return err
 }
 
-// warnOfPlain logs which resources are stored in plain text although there is a
-// configuration of encryption: one that lists *.portolan.dev leaves Secrets out.
-func (c *Config) warnOfPlain(ctx context.Context, o *options.Options) {
+// warnOfPlaintext logs which resources are stored in plain text although encryption is
+// configured. For example, *.portolan.dev does not include Secrets.
+func (c *Config) warnOfPlaintext(ctx context.Context, o *options.Options) {
 	transformers := c.Generic.ResourceTransformers
 	if transformers == nil {
 		return
@@ -80,7 +79,7 @@ func (c *Config) warnOfPlain(ctx context.Context, o *options.Options) {
 	for _, kind := range served {
 		const encrypted = "k8s:enc:"
 		stored, err := transformers.TransformerForResource(kind.Resource).TransformToStorage(ctx, nil, value.DefaultContext("probe"))
-		// One that fails does encrypt, but not now.
+		// A transformer that fails does encrypt.
 		if err == nil && !bytes.HasPrefix(stored, []byte(encrypted)) {
 			plain = append(plain, kind.Resource.String())
 		}

@@ -20,20 +20,20 @@ import (
 
 const (
 	helloPath = "/apis/portolan.dev/v1/namespaces/default/services/hello"
-	// kubectl create service makes a core Service. JSON is read by every kubectl,
-	// and YAML in flow style only since 1.33.
+	// kubectl create service makes a core Service. Every kubectl reads JSON, but YAML in
+	// flow style only since 1.33.
 	createHello       = "kubectl create service nodeport hello --tcp=80"
 	createHelloInJSON = `echo '{"apiVersion":"portolan.dev/v1","kind":"Service","metadata":{"name":"hello"},` +
 		`"spec":{"type":"NodePort","ports":[{"port":80}]}}' | kubectl create -f -`
 )
 
-// announce waits until the server is ready and says what to do with it.
+// announce waits until the server is ready, and writes what to do next.
 func announce(ctx context.Context, generic *genericapiserver.GenericAPIServer, o *options.Options, files datadir.Files, out io.Writer) {
 	client, err := rest.HTTPClientFor(generic.LoopbackClientConfig)
 	if err != nil {
 		return
 	}
-	found := func(path string) bool {
+	exists := func(path string) bool {
 		response, err := client.Get(generic.LoopbackClientConfig.Host + path)
 		if err != nil {
 			return false
@@ -41,19 +41,19 @@ func announce(ctx context.Context, generic *genericapiserver.GenericAPIServer, o
 		defer response.Body.Close()
 		return response.StatusCode == http.StatusOK
 	}
-	err = wait.PollUntilContextCancel(ctx, 20*time.Millisecond, true, func(context.Context) (bool, error) { return found("/readyz"), nil })
+	err = wait.PollUntilContextCancel(ctx, 20*time.Millisecond, true, func(context.Context) (bool, error) { return exists("/readyz"), nil })
 	if err != nil {
 		return
 	}
 	if o.InCluster() {
 		fmt.Fprint(out, welcomeInCluster(o, files))
 	} else {
-		fmt.Fprint(out, welcome(o, files, found(helloPath)))
+		fmt.Fprint(out, welcome(o, files, exists(helloPath)))
 	}
 }
 
-// welcome is what to do with a server that is ready. It may have the Service
-// hello from before.
+// welcome returns what to do next with a standalone server. hasHello is true if the store
+// has the Service hello already.
 func welcome(o *options.Options, files datadir.Files, hasHello bool) string {
 	create, services := createHello, "services"
 	if !o.Core() {
@@ -88,15 +88,15 @@ artifacts/cluster registers it there. To reach it directly, as a user of the clu
 `, endpoint(o).URL, authority)
 }
 
-// absolute is a path that means the same file in every directory.
+// absolute returns the absolute path of a file.
 func absolute(path string) string {
-	if whole, err := filepath.Abs(path); err == nil {
-		return whole
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
 	}
 	return path
 }
 
-// shellWord is a text as a shell takes it for one word.
+// shellWord quotes a text for a shell, if necessary.
 func shellWord(text string) string {
 	const plain = "-_./:@%+=,abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 	if !strings.ContainsFunc(text, func(r rune) bool { return !strings.ContainsRune(plain, r) }) {

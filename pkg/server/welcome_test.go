@@ -10,8 +10,8 @@ import (
 	"github.com/portolan-dev/portolan/pkg/server/options"
 )
 
-// TestWelcomePaths has a kubeconfig's path be one that a shell takes in any
-// directory. What the steps do is tested in test/ecosystem/kubectl.
+// TestWelcomePaths checks that the path of the kubeconfig works in a shell in any
+// directory. test/ecosystem/kubectl runs the steps.
 func TestWelcomePaths(t *testing.T) {
 	t.Parallel()
 	dir, err := filepath.Abs(".")
@@ -29,7 +29,7 @@ func TestWelcomePaths(t *testing.T) {
 	}
 }
 
-// TestWelcomeOfREADME has the README show what a server says.
+// TestWelcomeOfREADME checks that the README shows what a server writes.
 func TestWelcomeOfREADME(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("../../README.md")

@@ -2,10 +2,8 @@ package storage
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -68,8 +66,8 @@ var pods = schema.GroupResource{Resource: "pods"}
 func newPod() runtime.Object     { return &example.Pod{} }
 func newPodList() runtime.Object { return &example.PodList{} }
 
-// planned stands where the layer of claims does: every write carries a plan,
-// with a key that is written and deleted together with the object.
+// planned is in the place of the layer of claims. Every write has a plan, with a key that
+// is written and deleted together with the object.
 type planned struct{ storage.Interface }
 
 const claimPrefix = "/claims"
@@ -96,8 +94,8 @@ func (p planned) Delete(ctx context.Context, key string, out runtime.Object, pre
 	return p.Interface.Delete(ctx, key, out, preconditions, validate, cached, opts)
 }
 
-// readRecorder tells the suite's recorder of lists of every range that is read:
-// the decorated client can't be replaced by a recording one.
+// readRecorder reports each range that is read to the suite's recorder of lists, because
+// the decorated client cannot be replaced by a recording one.
 type readRecorder struct {
 	*suite.KVRecorder
 	lists *suite.KubernetesRecorder
@@ -112,40 +110,14 @@ func (r readRecorder) Get(ctx context.Context, key string, opts ...clientv3.OpOp
 	return r.KVRecorder.Get(ctx, key, opts...)
 }
 
-// noLists is what the recorder of lists records the calls of.
+// noLists is the client whose calls the recorder of lists records.
 type noLists struct{ kubernetes.Interface }
 
 func (noLists) List(context.Context, string, kubernetes.ListOptions) (kubernetes.ListResponse, error) {
 	return kubernetes.ListResponse{}, nil
 }
 
-// switchable is a transformer that the suite can exchange.
-type switchable struct {
-	current atomic.Pointer[value.Transformer]
-}
-
-func newSwitchable(t value.Transformer) *switchable {
-	s := &switchable{}
-	s.current.Store(&t)
-	return s
-}
-
-func (s *switchable) get() value.Transformer { return *s.current.Load() }
-
-func (s *switchable) exchange(next value.Transformer) (restore func()) {
-	previous := s.current.Swap(&next)
-	return func() { s.current.Store(previous) }
-}
-
-func (s *switchable) TransformFromStorage(ctx context.Context, data []byte, dataCtx value.Context) ([]byte, bool, error) {
-	return s.get().TransformFromStorage(ctx, data, dataCtx)
-}
-
-func (s *switchable) TransformToStorage(ctx context.Context, data []byte, dataCtx value.Context) ([]byte, error) {
-	return s.get().TransformToStorage(ctx, data, dataCtx)
-}
-
-// stack is what a function of the suite runs on.
+// stack is a storage stack for a function of the suite.
 type stack struct {
 	storage.Interface
 	client      *clientv3.Client
@@ -216,7 +188,7 @@ func (s *stack) getter(t *testing.T, prefix string) *Getter {
 	t.Cleanup(compactor.Stop)
 	config := storagebackend.NewDefaultConfig(prefix, s.codec)
 	config.Transformer = s.transformer
-	// The library's tests do the same: 30 s is how long the suite waits.
+	// The library's tests do the same. The suite waits for 30 s at most.
 	config.LeaseManagerConfig.ReuseDurationSeconds = 1
 	return &Getter{
 		Options:   generic.RESTOptions{StorageConfig: config.ForResource(pods), ResourcePrefix: "pods"},
@@ -227,7 +199,7 @@ func (s *stack) getter(t *testing.T, prefix string) *Getter {
 	}
 }
 
-// uncached is the store without the watch cache.
+// uncached returns a stack without a watch cache.
 func uncached(t *testing.T, options ...func(*setup)) *stack {
 	t.Helper()
 	o := &setup{codec: jsonCodec()}
@@ -269,7 +241,7 @@ func (s *stack) podKeys(ctx context.Context) ([]string, error) {
 	return keys, nil
 }
 
-// cachedStack is the store below the watch cache, as the server has it.
+// cachedStack returns a stack with a watch cache, as the server has it.
 func cachedStack(t *testing.T, options ...func(*setup)) *stack {
 	t.Helper()
 	o := &setup{
@@ -283,8 +255,8 @@ func cachedStack(t *testing.T, options ...func(*setup)) *stack {
 	return o.start(t).cached(t, o)
 }
 
-// cached is a stack with a watch cache of its own, on the etcd of another: what
-// another server has, or the same one after a restart.
+// cached returns a stack with its own watch cache on the etcd of another stack, as another
+// server has it, or the same server after a restart.
 func (s *stack) cached(t *testing.T, o *setup) *stack {
 	t.Helper()
 	getter := s.getter(t, "/registry")
@@ -320,7 +292,7 @@ func (s *stack) cached(t *testing.T, o *setup) *stack {
 	return &again
 }
 
-// again is the stack of a server that starts now.
+// again returns the stack of a server that starts now.
 func (s *stack) again(t *testing.T) *stack {
 	t.Helper()
 	return s.cached(t, s.setup)
@@ -329,7 +301,7 @@ func (s *stack) again(t *testing.T) *stack {
 func podAttributes(obj runtime.Object) (labels.Set, fields.Set, error) {
 	pod, ok := obj.(*example.Pod)
 	if !ok {
-		return nil, nil, fmt.Errorf("a %T is no pod", obj)
+		return nil, nil, fmt.Errorf("a %T is not a pod", obj)
 	}
 	return pod.Labels, fields.Set{
 		"metadata.name":      pod.Name,
@@ -364,45 +336,8 @@ func withTransformer(transformer value.Transformer) func(*setup) {
 	return func(o *setup) { o.transformer = transformer }
 }
 
-// failing makes reads fail while it is told to.
-type failing struct {
-	value.Transformer
-	runtime.Codec
-	fail atomic.Bool
-}
-
-func (f *failing) TransformFromStorage(ctx context.Context, data []byte, dataCtx value.Context) ([]byte, bool, error) {
-	if f.fail.Load() {
-		return nil, false, errors.New("synthetic error")
-	}
-	return f.Transformer.TransformFromStorage(ctx, data, dataCtx)
-}
-
-func (f *failing) Decode(data []byte, defaults *schema.GroupVersionKind, into runtime.Object) (runtime.Object, *schema.GroupVersionKind,
-	error) {
-	if f.fail.Load() {
-		return nil, nil, errors.New("synthetic error")
-	}
-	return f.Codec.Decode(data, defaults, into)
-}
-
-func failingTransformer() *failing {
-	return &failing{Transformer: suite.NewPrefixTransformer([]byte(valuePrefix), false)}
-}
-
-// corruptError is the private error that the store recognizes.
-func corruptError(t *testing.T) error {
-	broken := &failing{}
-	broken.fail.Store(true)
-	_, _, err := etcd3.WithCorruptObjErrorHandlingTransformer(broken).TransformFromStorage(t.Context(), nil, value.DefaultContext("key"))
-	if err == nil {
-		t.Fatal("no error")
-	}
-	return err
-}
-
-// stored checks what is in etcd after a write: the object without its
-// metadata's read-time fields, and its claim at the same revision.
+// stored checks the contents of etcd after a write: the object without the metadata that
+// is set on read, and its claim at the same revision.
 func (s *stack) stored(ctx context.Context, t *testing.T, key string) {
 	object, err := s.client.Get(ctx, key)
 	if err != nil {
@@ -450,15 +385,15 @@ func (s *stack) compact(ctx context.Context, t *testing.T, resourceVersion strin
 		t.Fatal(err)
 	}
 	if err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, wait.ForeverTestTimeout, true, func(context.Context) (bool, error) {
-		// Without snapshots in the cache nobody watches for compactions.
+		// Without snapshots the cache does not watch for compactions.
 		return !utilfeature.DefaultFeatureGate.Enabled(features.ListFromCacheSnapshot) || s.CompactRevision() == int64(revision), nil
 	}); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// calls checks that a paginated list reads no more than it has to: pages grow
-// up to maxPage.
+// calls checks that a paginated list reads no more than necessary. Pages grow up to
+// maxPage.
 func (s *stack) calls(t *testing.T, pageSize, objects uint64) {
 	const maxPage = 10000
 	if got := s.transformer.get().(*suite.PrefixTransformer).GetReadsAndReset(); got != objects {

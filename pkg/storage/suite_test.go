@@ -20,22 +20,22 @@ import (
 // Getter's store on an embedded etcd, with a layer that puts a plan into every
 // write (TestStore…), and the same below the watch cache (TestCached…).
 //
-// What is left out:
+// These are left out:
 //   - cached: WatchFromZero, CompactRevision and the ListFromCacheSnapshot=true
-//     half of List shorten the cache's history, which takes the cacher's private
-//     fields; the library does it in its own package only.
+//     half of List. They shorten the cache's history through private fields of the
+//     cacher, which is possible in the library's own package only.
 //   - cached: ListInconsistentContinuation, ListResourceVersionMatch,
 //     GuaranteedUpdate, GuaranteedUpdateChecksStoredData, TransformationFailure,
 //     WatchError, WatchContextCancel, GetListWithErrorAggregation and
-//     …WithoutErrorAggregation, WatchWithUnsafeDelete, WatchErrorIsBlocking…:
-//     the library doesn't run them on its cacher either.
-//   - cached: ProgressNotify, which is about etcd's own notifications.
-//   - uncached: OptionalWatchBookmarksWithCorrectResourceVersion, which needs
-//     the cacher's bookmarks.
+//     …WithoutErrorAggregation, WatchWithUnsafeDelete, WatchErrorIsBlocking….
+//     The library does not run them on its cacher either.
+//   - cached: ProgressNotify. It tests etcd's own notifications.
+//   - uncached: OptionalWatchBookmarksWithCorrectResourceVersion. It needs the
+//     cacher's bookmarks.
 
 type suiteFunc = func(ctx context.Context, t *testing.T, store storage.Interface)
 
-// plain are the functions that need nothing but a store.
+// plain has the functions that need only a store.
 var plain = map[string]suiteFunc{
 	"CreateWithTTL":                             suite.RunTestCreateWithTTL,
 	"CreateWithKeyExist":                        suite.RunTestCreateWithKeyExist,
@@ -68,7 +68,7 @@ var plain = map[string]suiteFunc{
 	},
 }
 
-// gated are functions that set a feature gate, which belongs to the process.
+// gated has the functions that set a feature gate, which the whole process shares.
 var gated = map[string]suiteFunc{
 	"WatchSemantics":                     suite.RunWatchSemantics,
 	"WatchSemanticInitialEventsExtended": suite.RunWatchSemanticInitialEventsExtended,
@@ -149,8 +149,8 @@ func TestStore(t *testing.T) {
 	})
 }
 
-// What sets a feature gate doesn't run beside others, nor does Get, which reads
-// an object that lives for a second.
+// TestStoreAlone runs functions that set a feature gate one by one, and Get, which reads an
+// object with a TTL of a second.
 func TestStoreAlone(t *testing.T) {
 	for name, run := range gated {
 		t.Run(name, func(t *testing.T) { run(t.Context(), t, uncached(t)) })
@@ -223,7 +223,7 @@ func TestCached(t *testing.T) {
 	})
 }
 
-// See TestStoreAlone.
+// TestCachedAlone is TestStoreAlone with a watch cache.
 func TestCachedAlone(t *testing.T) {
 	for name, run := range gated {
 		t.Run(name, func(t *testing.T) { run(t.Context(), t, seenByCache{cachedStack(t)}) })
@@ -250,14 +250,15 @@ func TestCachedAlone(t *testing.T) {
 		suite.RunTestStats(t.Context(), t, s, s.codec, s.transformer, false)
 	})
 	t.Run("DeleteExpectedDecodeError", func(t *testing.T) {
-		// The watch is meant to meet bytes that can't be decoded.
+		// The watch receives bytes that cannot be decoded.
 		etcd3.TestOnlySetFatalOnDecodeError(t, false)
 		codec := &failing{Codec: jsonCodec()}
 		suite.RunTestDeleteExpectedTransformOrDecodeError(t.Context(), t, cachedStack(t, withCodec(codec)), codec.fail.Store)
 	})
 }
 
-// The suite would pass just as well if no plan reached the transactions.
+// TestSuiteWritesPlans checks that plans reach the transactions, which the suite does not
+// notice.
 func TestSuiteWritesPlans(t *testing.T) {
 	s := uncached(t)
 	const key = "/pods/ns/foo"

@@ -11,9 +11,10 @@ import (
 )
 
 func (o *Options) addCoreFlags(fs *pflag.FlagSet) {
+	shared, others := coreKinds()
 	fs.BoolFunc("serve-core",
-		"Serve the same objects as a kube-apiserver does: Services and Endpoints as v1, EndpointSlices as discovery.k8s.io/v1, "+
-			"ServiceCIDRs and IPAddresses as networking.k8s.io/v1, and beside them namespaces, nodes, pods, secrets, events, leases, ingresses and ingressclasses. Without a cluster that is the default; with one it is the cluster's to do.",
+		"Serve the same objects as a kube-apiserver does: "+shared+", and beside them "+others+". "+
+			"Without a cluster that is the default; with one it is the cluster's to do.",
 		func(text string) error {
 			serve, err := strconv.ParseBool(text)
 			o.ServeCore = &serve

@@ -29,6 +29,18 @@ func TestAdvertised(t *testing.T) {
 	}
 }
 
+func TestCoreKinds(t *testing.T) {
+	shared, others := coreKinds()
+	for _, want := range []string{"endpoints and services as v1, ", "endpointslices as discovery.k8s.io/v1"} {
+		if !strings.Contains(shared, want) {
+			t.Errorf("%q is not in %q", want, shared)
+		}
+	}
+	if want := "namespaces, nodes, pods, "; !strings.HasPrefix(others, want) {
+		t.Errorf("%q does not begin with %q", others, want)
+	}
+}
+
 func TestCore(t *testing.T) {
 	for _, test := range []struct {
 		name    string
