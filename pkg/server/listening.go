@@ -28,7 +28,7 @@ func checkListening(o *options.Options) error {
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return fmt.Errorf("--bind-address: %s is not an address of this machine", serving.BindAddress)
 	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("--secure-port: %s may not be listened on: choose a port of 1024 or more, or run with more rights", address)
+		return fmt.Errorf("--secure-port: no permission to listen on %s: choose a port of 1024 or more, or run with more rights", address)
 	}
 	return fmt.Errorf("--bind-address and --secure-port: %w", err)
 }

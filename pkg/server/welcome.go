@@ -80,7 +80,7 @@ func welcomeInCluster(o *options.Options, files datadir.Files) string {
 	if files.CACert != "" {
 		authority = shellWord(absolute(files.CACert))
 	}
-	return fmt.Sprintf(`Portolan is ready on %s. Who may do what is the cluster's to say.
+	return fmt.Sprintf(`Portolan is ready on %s. The cluster decides what users may do.
 artifacts/cluster registers it there. To reach it directly, as a user of the cluster:
 
   kubectl --server=%[1]s --certificate-authority=%s get servicecidrs.portolan.dev,nodeportranges.portolan.dev

@@ -71,6 +71,11 @@ var rules = []struct {
 		why:      "the product does not depend on its tests",
 	},
 	{
+		packages: "/pkg/storage/...",
+		mayNot:   []string{module + "/pkg/admission", module + "/pkg/claims", module + "/pkg/registry", module + "/pkg/server"},
+		why:      "the storage stack is the same for every kind",
+	},
+	{
 		packages: "/pkg/admission/...",
 		mayNot:   []string{module + "/pkg/registry", module + "/pkg/server"},
 		why:      "a request passes admission before the registry, and never the other way",

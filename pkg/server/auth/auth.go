@@ -1,10 +1,9 @@
 // Package auth decides who a caller is and what it may do.
 //
-// A server beside a cluster asks the cluster: the aggregation layer names users in
-// headers, the cluster's certificate authority signs client certificates, TokenReviews
-// authenticate tokens and SubjectAccessReviews authorize requests (cluster.go). If the
-// cluster cannot be asked, the answer is a 503 instead of the framework's 401, 403 or
-// 500 (unavailable.go).
+// An aggregated server asks its cluster: the aggregation layer names users in headers, the
+// cluster's certificate authority signs client certificates, TokenReviews authenticate
+// tokens and SubjectAccessReviews authorize requests (cluster.go). If the cluster cannot be
+// asked, the answer is a 503 instead of the framework's 401, 403 or 500 (unavailable.go).
 //
 // A standalone server knows the holders of client certificates of its own authority and
 // the tokens of the files that its flags name (package users).
@@ -30,7 +29,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/users"
 )
 
-// userSources are what callers are authenticated with.
+// userSources authenticate callers.
 type userSources struct {
 	// requestHeader configures the aggregation layer, which authenticates itself with a
 	// client certificate and names users in headers. Nil trusts no headers.
