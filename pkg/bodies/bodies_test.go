@@ -170,7 +170,7 @@ func TestLimitsOfNumbers(t *testing.T) {
 func TestRejectionIsStatus(t *testing.T) {
 	t.Parallel()
 	_, err := send(t, jsonType, strings.Repeat("[", maxDepth+1))
-	if _, ok := err.(apierrors.APIStatus); !ok || !apierrors.IsBadRequest(err) { //nolint:errorlint // As the handlers do.
+	if _, ok := err.(apierrors.APIStatus); !ok || !apierrors.IsBadRequest(err) { // As the handlers do.
 		t.Errorf("Read returned %T: %v", err, err)
 	}
 }

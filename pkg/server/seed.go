@@ -13,7 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
-	genericrequest "k8s.io/apiserver/pkg/endpoints/request"
+	apirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/ptr"
@@ -34,7 +34,7 @@ type Seeds struct {
 // EnsureDefaultRanges creates the first ServiceCIDR and the first NodePortRange if the
 // store has none. If it has some, it logs a warning about flags that differ from them.
 func (s Seeds) EnsureDefaultRanges(ctx context.Context, storage *registry.Storage) error {
-	ctx = genericrequest.WithNamespace(ctx, metav1.NamespaceNone)
+	ctx = apirequest.WithNamespace(ctx, metav1.NamespaceNone)
 	cidrStore, rangeStore := storage.Store(v1.Resource("servicecidrs")), storage.Store(v1.Resource("nodeportranges"))
 	cidrs, err := list[*v1.ServiceCIDRList](ctx, cidrStore)
 	if err != nil {

@@ -128,7 +128,8 @@ func TestInheritFamilies(t *testing.T) {
 }
 
 func TestInheritNodePorts(t *testing.T) {
-	np, lb, cip, en := ofType(corev1.ServiceTypeNodePort), ofType(corev1.ServiceTypeLoadBalancer), ofType(corev1.ServiceTypeClusterIP), ofType(corev1.ServiceTypeExternalName)
+	np, lb := ofType(corev1.ServiceTypeNodePort), ofType(corev1.ServiceTypeLoadBalancer)
+	cip, en := ofType(corev1.ServiceTypeClusterIP), ofType(corev1.ServiceTypeExternalName)
 	stored := ports(port("a", 80, tcp, 30001), port("b", 81, tcp, 30002))
 	open := ports(port("a", 80, tcp, 0), port("b", 81, tcp, 0))
 	for name, tc := range map[string]struct {

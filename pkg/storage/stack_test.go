@@ -350,7 +350,7 @@ func (s *stack) stored(ctx context.Context, t *testing.T, key string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if pod := decoded.(*example.Pod); pod.ResourceVersion != "" || pod.SelfLink != "" { //nolint:staticcheck // It must not be stored.
+	if pod := decoded.(*example.Pod); pod.ResourceVersion != "" || pod.SelfLink != "" {
 		t.Errorf("stored with resourceVersion %q, selfLink %q", pod.ResourceVersion, pod.SelfLink)
 	}
 	claim, err := s.client.Get(ctx, path.Join(claimPrefix, key))

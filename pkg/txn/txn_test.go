@@ -48,13 +48,11 @@ func (s store) put(key, value string) (revision int64) {
 	return response.Header.Revision
 }
 
-func (s store) delete(key string) (revision int64) {
+func (s store) delete(key string) {
 	s.Helper()
-	response, err := s.client.Delete(context.Background(), key)
-	if err != nil {
+	if _, err := s.client.Delete(context.Background(), key); err != nil {
 		s.Fatal(err)
 	}
-	return response.Header.Revision
 }
 
 func (s store) revision() int64 {

@@ -159,7 +159,11 @@ func becomeControlled(path string) error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return err
 	}
-	const load, jumpEqual, result = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, unix.BPF_RET | unix.BPF_K
+	const (
+		load      = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
+		jumpEqual = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
+		result    = unix.BPF_RET | unix.BPF_K
+	)
 	filter := []unix.SockFilter{
 		{Code: load, K: 0}, // the number of the call
 		{Code: jumpEqual, K: unix.SYS_FSYNC, Jt: 2},

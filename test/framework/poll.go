@@ -37,7 +37,7 @@ func Poll(ctx context.Context, holds func(context.Context) (bool, error)) error 
 		return done, nil
 	})
 	if err != nil {
-		return fmt.Errorf("not within %v: %w; last: %v", Patience, err, last)
+		return fmt.Errorf("not within %v: %w; last: %w", Patience, err, last)
 	}
 	return nil
 }

@@ -132,7 +132,8 @@ func ValidatePodUpdate(pod, old *corev1.Pod) field.ErrorList {
 	kept := pod.Spec.DeepCopy()
 	keepImages(kept.Containers, old.Spec.Containers)
 	keepImages(kept.InitContainers, old.Spec.InitContainers)
-	kept.ActiveDeadlineSeconds, kept.Tolerations, kept.SchedulingGates = old.Spec.ActiveDeadlineSeconds, old.Spec.Tolerations, old.Spec.SchedulingGates
+	kept.ActiveDeadlineSeconds = old.Spec.ActiveDeadlineSeconds
+	kept.Tolerations, kept.SchedulingGates = old.Spec.Tolerations, old.Spec.SchedulingGates
 	if !equality.Semantic.DeepEqual(*kept, old.Spec) {
 		errs = append(errs, field.Forbidden(specPath, fmt.Sprintf("pod updates may not change fields other than %s\n%v",
 			strings.Join(changeable, ","), diff.Diff(old.Spec, *kept))))

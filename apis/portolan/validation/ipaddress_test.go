@@ -60,7 +60,11 @@ func TestIPAddressCreate(t *testing.T) {
 			func(ref *v1.ParentReference) {
 				ref.Resource, ref.Name, ref.Namespace = "a/b", "c/d",
 					"e/f"
-			}), []string{`spec.parentRef.resource: Invalid value: "a/b": may not contain '/'`, `spec.parentRef.name: Invalid value: "c/d": may not contain '/'`, `spec.parentRef.namespace: Invalid value: "e/f": may not contain '/'`}},
+			}), []string{
+			`spec.parentRef.resource: Invalid value: "a/b": may not contain '/'`,
+			`spec.parentRef.name: Invalid value: "c/d": may not contain '/'`,
+			`spec.parentRef.namespace: Invalid value: "e/f": may not contain '/'`,
+		}},
 		"uid from outside": {reservation("10.0.0.1", func(ref *v1.ParentReference) { ref.UID = "u" }),
 			[]string{`spec.parentRef.uid: Forbidden: is set by the server for the Service that holds the claim`}},
 	} {

@@ -71,7 +71,8 @@ func TestServiceExternalIPs(t *testing.T) {
 
 func TestServiceUpdateIPs(t *testing.T) {
 	const once = "may not change once set"
-	const releaseIP, releaseFamily = "must be set to 'SingleStack' when releasing the secondary clusterIP", "must be set to 'SingleStack' when releasing the secondary ipFamily"
+	const releaseIP = "must be set to 'SingleStack' when releasing the secondary clusterIP"
+	const releaseFamily = "must be set to 'SingleStack' when releasing the secondary ipFamily"
 	headless := ips("None")
 	unsettled := spec(func(s *corev1.ServiceSpec) { s.IPFamilies, s.IPFamilyPolicy = nil, nil })
 	mapped := []tweak{unsettled, ips("::ffff:10.0.0.1")}

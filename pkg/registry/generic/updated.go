@@ -12,7 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	genericrequest "k8s.io/apiserver/pkg/endpoints/request"
+	apirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	"github.com/portolan-dev/portolan/apis/portolan/validation"
@@ -67,7 +67,7 @@ func checkVersion(typer runtime.ObjectTyper, obj runtime.Object, create bool) er
 // are not the client's fault and stay a 500. Structured merge diff has no type for them;
 // the text is k8s.io/apimachinery's (pkg/util/managedfields/internal/structuredmerge.go).
 func patchError(ctx context.Context, err error) error {
-	info, known := genericrequest.RequestInfoFrom(ctx)
+	info, known := apirequest.RequestInfoFrom(ctx)
 	var status apierrors.APIStatus
 	if !known || info.Verb != "patch" || ctx.Err() != nil || errors.As(err, &status) || strings.Contains(err.Error(), "live object") {
 		return err

@@ -37,7 +37,9 @@ func droppedProtocols(after, before *v1.Service) []string {
 	had, has := protocolsByPort(before.Spec.Ports), protocolsByPort(after.Spec.Ports)
 	var warnings []string
 	for i, port := range after.Spec.Ports {
-		dropped := slices.DeleteFunc(slices.Clone(had[port.Port]), func(protocol string) bool { return slices.Contains(has[port.Port], protocol) })
+		dropped := slices.DeleteFunc(slices.Clone(had[port.Port]), func(protocol string) bool {
+			return slices.Contains(has[port.Port], protocol)
+		})
 		if len(dropped) == 0 {
 			continue
 		}

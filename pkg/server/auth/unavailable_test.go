@@ -62,10 +62,10 @@ func TestWithServiceUnavailable(t *testing.T) {
 	}
 	review := func(decision authorizer.Decision, err error) func(context.Context) {
 		return func(ctx context.Context) {
-			got, _, gotErr := observeAccessReviews(authorizer.AuthorizerFunc(func(context.Context, authorizer.Attributes) (authorizer.Decision, string,
-				error) {
+			answer := func(context.Context, authorizer.Attributes) (authorizer.Decision, string, error) {
 				return decision, "", err
-			})).Authorize(ctx, authorizer.AttributesRecord{})
+			}
+			got, _, gotErr := observeAccessReviews(authorizer.AuthorizerFunc(answer)).Authorize(ctx, authorizer.AttributesRecord{})
 			if got != decision || !errors.Is(gotErr, err) {
 				t.Errorf("decided %v, %v, want %v, %v", got, gotErr, decision, err)
 			}

@@ -65,7 +65,8 @@ func TestSnapshotOfFullExternalEtcd(t *testing.T) {
 		}
 	}
 	file := filepath.Join(t.TempDir(), "snapshot.db")
-	etcdctl := exec.CommandContext(t.Context(), filepath.Join("..", "..", "..", ".bin", "etcdctl"), "--endpoints="+external.URL, "snapshot", "save",
+	etcdctl := exec.CommandContext(t.Context(), filepath.Join("..", "..", "..", ".bin", "etcdctl"),
+		"--endpoints="+external.URL, "snapshot", "save",
 		file)
 	if out, err := etcdctl.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", etcdctl, err, out)

@@ -237,14 +237,6 @@ func (r *replica) kill() {
 	r.process.Stop()
 }
 
-// terminate asks the process to end and leaves it at that, until up.
-func (r *replica) terminate(ctx context.Context) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.down = true
-	return r.process.Terminate(ctx)
-}
-
 // ended is an error if the process has ended by itself.
 func (r *replica) ended() error {
 	r.mu.Lock()

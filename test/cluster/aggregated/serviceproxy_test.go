@@ -5,6 +5,7 @@ package aggregated
 import (
 	"bufio"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -33,7 +34,9 @@ func (g *ground) serveProxied(t *testing.T, namespace string) string {
 		if err := backend.Close(); err != nil {
 			t.Error(err)
 		}
-		<-served
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
 	})
 
 	g.createService(t, namespace, newService("web", func(svc *v1.Service) {

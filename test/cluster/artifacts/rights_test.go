@@ -89,11 +89,12 @@ func TestServerRights(t *testing.T) {
 func TestBindings(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{
-		"ClusterRoleBinding /portolan":                                               "ClusterRole portolan: portolan/portolan",
-		"ClusterRoleBinding /portolan:auth-delegator":                                "ClusterRole system:auth-delegator: portolan/portolan",
-		"RoleBinding kube-system/portolan:extension-apiserver-authentication-reader": "Role extension-apiserver-authentication-reader: portolan/portolan",
-		"RoleBinding portolan/portolan":                                              "Role portolan: portolan/portolan",
-		"RoleBinding portolan/portolan-certificates":                                 "Role portolan-certificates: portolan/portolan-certificates",
+		"ClusterRoleBinding /portolan":                "ClusterRole portolan: portolan/portolan",
+		"ClusterRoleBinding /portolan:auth-delegator": "ClusterRole system:auth-delegator: portolan/portolan",
+		"RoleBinding kube-system/portolan:extension-apiserver-authentication-reader": "" +
+			"Role extension-apiserver-authentication-reader: portolan/portolan",
+		"RoleBinding portolan/portolan":              "Role portolan: portolan/portolan",
+		"RoleBinding portolan/portolan-certificates": "Role portolan-certificates: portolan/portolan-certificates",
 	}
 	got := map[string]string{}
 	for _, m := range Kustomize(t, "cluster") {

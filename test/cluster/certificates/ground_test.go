@@ -9,7 +9,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -166,13 +165,4 @@ func (g *ground) expectNoRefusal(account string) {
 	if asked == 0 {
 		g.Errorf("%s was not heard of", account)
 	}
-}
-
-// freeAddress is one on loopback that nobody listens on.
-func (g *ground) freeAddress() string {
-	g.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	g.must(err)
-	g.must(listener.Close())
-	return listener.Addr().String()
 }

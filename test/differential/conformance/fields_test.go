@@ -152,11 +152,16 @@ func wrongTypes(w *world) {
 func anotherKind(w *world) {
 	client, _ := w.warned()
 	for body, want := range map[string]string{
-		`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web"}}`:                           "Pod in version \"v1\" cannot be handled as a Service",
-		`{"apiVersion":"v2","kind":"Service","metadata":{"name":"web"}}`:                       "no kind \"Service\" is registered for version \"v2\"",
-		`{"apiVersion":"v1","kind":"Nothing","metadata":{"name":"web"}}`:                       "no kind \"Nothing\" is registered for version \"v1\"",
-		`{"apiVersion":"v1","kind":"Service","metadata":{"name":"web"}`:                        "unexpected end of JSON input",
-		`{"apiVersion":"example.com/v1","kind":"Service","metadata":{"name":"web"},"spec":{}}`: "no kind \"Service\" is registered for version \"example.com/v1\"",
+		`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web"}}`: "" +
+			"Pod in version \"v1\" cannot be handled as a Service",
+		`{"apiVersion":"v2","kind":"Service","metadata":{"name":"web"}}`: "" +
+			"no kind \"Service\" is registered for version \"v2\"",
+		`{"apiVersion":"v1","kind":"Nothing","metadata":{"name":"web"}}`: "" +
+			"no kind \"Nothing\" is registered for version \"v1\"",
+		`{"apiVersion":"v1","kind":"Service","metadata":{"name":"web"}`: "" +
+			"unexpected end of JSON input",
+		`{"apiVersion":"example.com/v1","kind":"Service","metadata":{"name":"web"},"spec":{}}`: "" +
+			"no kind \"Service\" is registered for version \"example.com/v1\"",
 	} {
 		if err := w.post(kindNamed("services"), body)(client, ""); !apierrors.IsBadRequest(err) || !strings.Contains(err.Error(), want) {
 			w.Errorf("got %v, want %s", err, want)

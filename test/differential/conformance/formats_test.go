@@ -58,7 +58,11 @@ func formatsOf(w *world, k kind) {
 	meta := schema.GroupVersion{Group: "meta.k8s.io", Version: "v1"}
 	beta := schema.GroupVersion{Group: "meta.k8s.io", Version: "v1beta1"}
 	own := k.GroupVersion().WithKind(k.name)
-	const table, part, parts = ";as=Table;v=v1;g=meta.k8s.io", ";as=PartialObjectMetadata;v=v1;g=meta.k8s.io", ";as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
+	const (
+		table = ";as=Table;v=v1;g=meta.k8s.io"
+		part  = ";as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
+		parts = ";as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"
+	)
 	for _, test := range []struct {
 		accept, format string
 		// object and list are what is answered; none is a 406.

@@ -166,7 +166,9 @@ func podFields(w *world) {
 		"status.phase!=Running":  "b",
 		"status.podIP=192.0.2.1": "a", "spec.restartPolicy=Always,metadata.name=b": "b",
 		"spec.schedulerName=default-scheduler,status.phase=Pending": "b",
-		"spec.serviceAccountName=s":                                 "b", "status.nominatedNodeName=,metadata.name=a": "a", "spec.hostNetwork=false,metadata.name=a": "a",
+		"spec.serviceAccountName=s":                                 "b",
+		"status.nominatedNodeName=,metadata.name=a":                 "a",
+		"spec.hostNetwork=false,metadata.name=a":                    "a",
 	} {
 		w.eventually(selector, func(ctx context.Context) (bool, error) {
 			list, err := client.List(ctx, metav1.ListOptions{FieldSelector: selector})

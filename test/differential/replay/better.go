@@ -79,7 +79,8 @@ var allExceptions = []better{
 	{line: "C7", what: "a port that is there twice is not blamed for the node port that it got twice: upstream allocates before it validates",
 		holds: func(e *exchange) bool {
 			twice := func(c cause) bool {
-				return ofNodePorts(c) && (strings.HasPrefix(c.message, "Duplicate value: PORT") || strings.HasPrefix(c.message, "Duplicate value: FAKE"))
+				return ofNodePorts(c) &&
+					(strings.HasPrefix(c.message, "Duplicate value: PORT") || strings.HasPrefix(c.message, "Duplicate value: FAKE"))
 			}
 			return e.ours.invalid() && e.theirs.invalid() && slices.ContainsFunc(e.theirs.causes(), twice) &&
 				sameCauses(slices.DeleteFunc(e.theirs.causes(), twice), e.ours.causes())

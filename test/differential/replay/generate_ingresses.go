@@ -81,7 +81,8 @@ func ingressVariants() []variant {
 		add(fields{"/spec/defaultBackend": backend}, ruled(nil, object("path", "/", "pathType", "Exact", "backend", backend)))
 	}
 	add(
-		fields{"/spec/defaultBackend": nil}, fields{"/spec": nil}, fields{"/spec": object()}, fields{"/spec/rules": list(), "/spec/defaultBackend": nil}, fields{"/spec/rules": list(object())}, fields{
+		fields{"/spec/defaultBackend": nil}, fields{"/spec": nil}, fields{"/spec": object()},
+		fields{"/spec/rules": list(), "/spec/defaultBackend": nil}, fields{"/spec/rules": list(object())}, fields{
 			"/spec/rules": list(object("host", "a.example.com")),
 		},
 		fields{"/spec/rules": list(object("http", object()))}, fields{"/spec/rules": list(object("http", object("paths", list())))}, fields{
@@ -147,7 +148,8 @@ func (g *generator) ingressStatuses() {
 		points(object("hostname", "2001:db8::1")), points(object("hostname", "a b", "ip", "x")),
 		port("port", 80, "protocol", "TCP"), port("port", 80), port("port", 0, "protocol", "SCTP"), port("port", 70000, "protocol", "tcp"),
 		port("port", 80, "protocol", "TCP", "error", "a b"), port(),
-		{"/spec/defaultBackend": to("other", "number", 81)}, {"/spec": nil}, {"/metadata/labels": object("a", "b")}, {"/metadata/annotations": object("a", "b")}, {"/metadata/finalizers": list("a b")}, {
+		{"/spec/defaultBackend": to("other", "number", 81)}, {"/spec": nil}, {"/metadata/labels": object("a", "b")},
+		{"/metadata/annotations": object("a", "b")}, {"/metadata/finalizers": list("a b")}, {
 			"/status": nil,
 		},
 	} {
@@ -176,14 +178,17 @@ func (g *generator) ingressRequests() {
 	labels := fields{"/metadata/labels": object("of", "{name}")}
 	g.add("Ingress: versions", ingresses.put(body()), ingresses.put(body(fields{"/metadata/resourceVersion": "5"})),
 		ingresses.apply("one", body()).dry(), ingresses.apply("one", body()), ingresses.put(body(fields{"/metadata/resourceVersion": "1"})),
-		ingresses.put(body(fields{"/metadata/resourceVersion": "{RV1}"})), ingresses.put(body(labels)), ingresses.put(body(fields{"/metadata/uid": "other"})), ingresses.merge(fields{"/metadata/name": "other"}), ingresses.delete(), ingresses.delete())
+		ingresses.put(body(fields{"/metadata/resourceVersion": "{RV1}"})), ingresses.put(body(labels)),
+		ingresses.put(body(fields{"/metadata/uid": "other"})), ingresses.merge(fields{"/metadata/name": "other"}), ingresses.delete(),
+		ingresses.delete())
 	g.add("Ingress: apply", ingresses.apply("one", body()),
 		ingresses.apply("two", body(fields{"/spec/defaultBackend": to("other", "number", 80)})),
 		ingresses.apply("two", body(fields{"/spec/defaultBackend": to("other", "number", 80)})).with("force=true"),
 		ingresses.apply("one", ingresses.object(ruled("a.example.com", routed("/", "Prefix")))), ingresses.apply("one",
 			ingresses.object(fields{"/spec/unknown": 1})), ingresses.get(), ingresses.delete())
 	g.add("Ingress: finalizer", ingresses.create(body(fields{"/metadata/finalizers": list("example.com/keep")})), ingresses.delete(),
-		ingresses.create(body()), ingresses.merge(fields{"/spec/ingressClassName": "a"}), ingresses.merge(fields{"/metadata/finalizers": nil}), ingresses.get())
+		ingresses.create(body()), ingresses.merge(fields{"/spec/ingressClassName": "a"}), ingresses.merge(fields{"/metadata/finalizers": nil}),
+		ingresses.get())
 	g.add("Ingress: lists", ingresses.create(body(labels)), ingresses.list("labelSelector=of%3D{name}"),
 		ingresses.list("fieldSelector=metadata.name%3D{name}"), ingresses.list("fieldSelector=spec.ingressClassName%3Da"),
 		ingresses.list("labelSelector=of%3D{name}").accept(asTable), ingresses.list("labelSelector=of%3D{name}").accept(asMetadataList),
@@ -229,7 +234,8 @@ func (g *generator) ingressClasses() {
 	for _, v := range variants {
 		body := ingressClasses.object(base, v.fields)
 		g.add("IngressClass: "+v.name, ingressClasses.create(body).dry(), ingressClasses.create(body), ingressClasses.create(body),
-			ingressClasses.get().accept(asTable), ingressClasses.edit(fields{}), ingressClasses.delete().dry(), ingressClasses.delete(), ingressClasses.get())
+			ingressClasses.get().accept(asTable), ingressClasses.edit(fields{}), ingressClasses.delete().dry(), ingressClasses.delete(),
+			ingressClasses.get())
 		for _, way := range ways {
 			g.add(fmt.Sprintf("IngressClass: %s, %s", way, v.name),
 				ingressClasses.create(ingressClasses.object(base)), ingressClasses.change(way, v.fields).dry(), ingressClasses.change(way,

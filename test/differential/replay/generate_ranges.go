@@ -80,7 +80,8 @@ func (g *generator) serviceCIDRs() {
 		serviceCIDRs.list("labelSelector=of%3D{name}"), serviceCIDRs.list("fieldSelector=metadata.name%3D{name}"),
 		serviceCIDRs.list("fieldSelector=spec.cidrs%3Da"), serviceCIDRs.list("labelSelector=of%3D{name}").accept(asTable),
 		serviceCIDRs.get().accept(asTable), serviceCIDRs.get().accept(asMetadata),
-		serviceCIDRs.deleteCollection("labelSelector=of%3D{name}").dry(), serviceCIDRs.deleteCollection("labelSelector=of%3D{name}"), serviceCIDRs.get())
+		serviceCIDRs.deleteCollection("labelSelector=of%3D{name}").dry(), serviceCIDRs.deleteCollection("labelSelector=of%3D{name}"),
+		serviceCIDRs.get())
 	g.add("ServiceCIDR: of two addresses", serviceCIDRs.create(addressRange(fields{"/spec/cidrs": list("{tinycidr4}")})),
 		services.create(services.object(kinds[0].fields, fields{"/spec/clusterIP": "{tiny4}"})))
 	// A Service that lives in the range.
@@ -106,7 +107,8 @@ func (g *generator) ipAddresses() {
 	for _, v := range variants {
 		body := reservation(v.fields)
 		g.add("IPAddress: "+v.name,
-			ipAddresses.create(body).dry(), ipAddresses.create(body), ipAddresses.create(body), at(ipAddresses.get()), at(ipAddresses.edit(fields{})), at(ipAddresses.delete()).dry(), at(ipAddresses.delete()), at(ipAddresses.get()))
+			ipAddresses.create(body).dry(), ipAddresses.create(body), ipAddresses.create(body), at(ipAddresses.get()),
+			at(ipAddresses.edit(fields{})), at(ipAddresses.delete()).dry(), at(ipAddresses.delete()), at(ipAddresses.get()))
 		for _, way := range ways {
 			change := at(ipAddresses.change(way, v.fields.with(fields{"/metadata/name": "{free4}"})))
 			g.add(fmt.Sprintf("IPAddress: %s, %s", way, v.name),
@@ -135,7 +137,8 @@ func (g *generator) ipAddresses() {
 		ipAddresses.list("fieldSelector=metadata.name%3D{free4}"), ipAddresses.list("fieldSelector=spec.parentRef%3Da"),
 		ipAddresses.list("labelSelector=of%3D{name}").accept(asTable), ipAddresses.list("labelSelector=of%3D{name}").accept(asMetadataList),
 		at(ipAddresses.get()).accept(asTable),
-		ipAddresses.deleteCollection("labelSelector=of%3D{name}").dry(), ipAddresses.deleteCollection("labelSelector=of%3D{name}"), at(ipAddresses.get()))
+		ipAddresses.deleteCollection("labelSelector=of%3D{name}").dry(), ipAddresses.deleteCollection("labelSelector=of%3D{name}"),
+		at(ipAddresses.get()))
 	// What a Service holds.
 	for _, kind := range []variant{
 		{"ClusterIP", kinds[0].fields.with(fields{"/spec/clusterIP": "{free4}"})},
@@ -150,7 +153,8 @@ func (g *generator) ipAddresses() {
 		writes := map[string]Step{
 			"delete": at(ipAddresses.delete()), "dry delete": at(ipAddresses.delete()).dry(),
 			"deletecollection": ipAddresses.deleteCollection("fieldSelector=metadata.name%3D{free4}"),
-			"change":           at(ipAddresses.merge(fields{"/spec/parentRef/name": "other"})), "removal": at(ipAddresses.merge(fields{"/spec": nil})),
+			"change":           at(ipAddresses.merge(fields{"/spec/parentRef/name": "other"})),
+			"removal":          at(ipAddresses.merge(fields{"/spec": nil})),
 		}
 		for _, name := range fieldsOf(writes) {
 			g.add(fmt.Sprintf("IPAddress: %s of a claim of a %s", name, kind.name), services.create(held), writes[name], services.get(),

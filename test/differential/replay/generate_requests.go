@@ -148,7 +148,8 @@ func (g *generator) lists() {
 		services.get().on("{name}-a").accept(asTable),
 		services.get().on("{name}-d").accept(asTable), services.get().on("{name}-e").accept(asTable),
 		services.get().on("{name}-zz").accept(asTable),
-		services.list("includeObject=None").accept(asTable), services.list("includeObject=Object").accept(asTable), services.list("includeObject=Foo").accept(asTable), services.list("limit=1").accept(asTable))
+		services.list("includeObject=None").accept(asTable), services.list("includeObject=Object").accept(asTable),
+		services.list("includeObject=Foo").accept(asTable), services.list("limit=1").accept(asTable))
 	after("metadata", services.list("").accept(asMetadataList), services.get().on("{name}-a").accept(asMetadata),
 		services.list("").accept(asMetadata), services.get().on("{name}-a").accept(asMetadataList))
 	after("deletecollection by label", services.deleteCollection("labelSelector=which%3Da"), services.list(""),
@@ -285,7 +286,8 @@ func (g *generator) endpoints() {
 	for _, v := range variants {
 		body := endpoints.object(v.fields)
 		g.add("endpoints: "+v.name,
-			endpoints.create(body).dry(), endpoints.create(body), endpoints.create(body), endpoints.get().accept(asTable), endpoints.edit(fields{}), endpoints.delete().dry(), endpoints.delete(), endpoints.get())
+			endpoints.create(body).dry(), endpoints.create(body), endpoints.create(body), endpoints.get().accept(asTable),
+			endpoints.edit(fields{}), endpoints.delete().dry(), endpoints.delete(), endpoints.get())
 		for _, way := range ways {
 			g.add(fmt.Sprintf("endpoints: %s, %s", way, v.name),
 				endpoints.create(endpoints.object(subset(fields{}))), endpoints.change(way, v.fields).dry(), endpoints.change(way,
@@ -299,10 +301,12 @@ func (g *generator) endpoints() {
 	g.add("endpoints: versions",
 		endpoints.put(body), endpoints.put(body), endpoints.put(endpoints.object(fields{"/metadata/resourceVersion": "1"})),
 		endpoints.put(endpoints.object(fields{"/metadata/uid": "other"})),
-		endpoints.merge(fields{"/metadata/finalizers": list("example.com/keep")}), endpoints.delete(), endpoints.create(body), endpoints.merge(fields{"/metadata/finalizers": nil}), endpoints.get())
+		endpoints.merge(fields{"/metadata/finalizers": list("example.com/keep")}), endpoints.delete(), endpoints.create(body),
+		endpoints.merge(fields{"/metadata/finalizers": nil}), endpoints.get())
 	g.add("endpoints: lists", endpoints.create(body), endpoints.list(""), endpoints.list("").accept(asTable),
 		endpoints.list("").accept(asMetadataList), endpoints.list("fieldSelector=subsets%3Da"),
-		endpoints.list("fieldSelector=metadata.name%3D{name}"), endpoints.deleteCollection("labelSelector=a%3Db"), endpoints.deleteCollection("").dry(), endpoints.deleteCollection(""), endpoints.list(""))
+		endpoints.list("fieldSelector=metadata.name%3D{name}"), endpoints.deleteCollection("labelSelector=a%3Db"),
+		endpoints.deleteCollection("").dry(), endpoints.deleteCollection(""), endpoints.list(""))
 	g.add("endpoints: apply", endpoints.apply("one", body),
 		endpoints.apply("two", endpoints.object(subset(fields{"/ports": list(object("port", 81))}))),
 		endpoints.apply("two", endpoints.object(subset(fields{"/ports": list(object("port", 81))}))).with("force=true"), endpoints.apply("one",

@@ -53,25 +53,31 @@ func secretVariants() []variant {
 		variants = append(variants, variantsOf(fields{"/data": data(key, "x")}, fields{"/stringData": object(key, "x")})...)
 	}
 	return append(variants, variantsOf(
-		fields{"/data": nil}, fields{"/data": object()}, fields{"/data": data("a", "")}, fields{"/data": object("a", nil)}, fields{"/data": object("a", "not base64!")}, fields{"/data": object("a", "eA")}, fields{
+		fields{"/data": nil}, fields{"/data": object()}, fields{"/data": data("a", "")}, fields{"/data": object("a", nil)},
+		fields{"/data": object("a", "not base64!")}, fields{"/data": object("a", "eA")}, fields{
 			"/data": object("a", 1),
 		},
 		fields{"/data": object("a", object("b", "c"))}, fields{"/data": list()}, fields{"/data": "eA=="}, fields{
 			"/data": data("c", "x", "d", "\x00\xff"),
 		},
-		fields{"/stringData": object()}, fields{"/stringData": object("a", "x")}, fields{"/stringData": object("c", "x", "a", "")}, fields{"/stringData": object("a", nil)}, fields{"/stringData": object("a", 1)}, fields{
+		fields{"/stringData": object()}, fields{"/stringData": object("a", "x")}, fields{"/stringData": object("c", "x", "a", "")},
+		fields{"/stringData": object("a", nil)}, fields{"/stringData": object("a", 1)}, fields{
 			"/stringData": list(),
 		},
-		fields{"/stringData": object("a", "\u00e4")}, fields{"/data": nil, "/stringData": object("c", "x")}, fields{"/data": data("c", "x"), "/stringData": object("c", "y", "d", "z")}, fields{
+		fields{"/stringData": object("a", "\u00e4")}, fields{"/data": nil, "/stringData": object("c", "x")},
+		fields{"/data": data("c", "x"), "/stringData": object("c", "y", "d", "z")}, fields{
 			"/data": object("c", "not base64!"), "/stringData": object("c", "y"),
 		},
-		fields{"/immutable": true}, fields{"/immutable": false}, fields{"/immutable": nil}, fields{"/immutable": "true"}, fields{"/immutable": true, "/data": data("a", "other")}, fields{
+		fields{"/immutable": true}, fields{"/immutable": false}, fields{"/immutable": nil}, fields{"/immutable": "true"},
+		fields{"/immutable": true, "/data": data("a", "other")}, fields{
 			"/immutable": true, "/stringData": object("a", "other"),
 		},
-		fields{"/type": nil}, fields{"/type": ""}, fields{"/type": "Opaque"}, fields{"/type": "opaque"}, fields{"/type": "example.com/of-a-kind"}, fields{
+		fields{"/type": nil}, fields{"/type": ""}, fields{"/type": "Opaque"}, fields{"/type": "opaque"},
+		fields{"/type": "example.com/of-a-kind"}, fields{
 			"/type": 1,
 		},
-		fields{"/other": "a"}, fields{"/spec": object()}, fields{"/metadata/labels": object("a", "b c")}, fields{"/metadata/annotations": object("a", "b")}, fields{"/metadata/generation": 7}, fields{
+		fields{"/other": "a"}, fields{"/spec": object()}, fields{"/metadata/labels": object("a", "b c")},
+		fields{"/metadata/annotations": object("a", "b")}, fields{"/metadata/generation": 7}, fields{
 			"/metadata/finalizers": list("a b"),
 		},
 	)...)
@@ -137,13 +143,16 @@ func (g *generator) secretChanges(pair map[string]any) {
 		"of TLS":    {"/type": string(corev1.SecretTypeTLS), "/data": pair},
 	}
 	changes := variantsOf(
-		fields{"/immutable": nil}, fields{"/immutable": false}, fields{"/immutable": true}, fields{"/data": data("a", "other")}, fields{"/data": data("a", "one", "b", "two")}, fields{"/data": data("c", "x")}, fields{"/data": nil}, fields{
+		fields{"/immutable": nil}, fields{"/immutable": false}, fields{"/immutable": true}, fields{"/data": data("a", "other")},
+		fields{"/data": data("a", "one", "b", "two")}, fields{"/data": data("c", "x")}, fields{"/data": nil}, fields{
 			"/data": object(),
 		},
-		fields{"/stringData": object("a", "one")}, fields{"/stringData": object("a", "other")}, fields{"/stringData": object("c", "x")}, fields{"/immutable": false, "/data": nil}, fields{
+		fields{"/stringData": object("a", "one")}, fields{"/stringData": object("a", "other")}, fields{"/stringData": object("c", "x")},
+		fields{"/immutable": false, "/data": nil}, fields{
 			"/metadata/labels": object("a", "b"),
 		},
-		fields{"/type": nil}, fields{"/type": ""}, fields{"/type": "Opaque"}, fields{"/type": "example.com/of-a-kind"}, fields{"/data": data("tls.crt", "x", "tls.key", "y")}, fields{
+		fields{"/type": nil}, fields{"/type": ""}, fields{"/type": "Opaque"}, fields{"/type": "example.com/of-a-kind"},
+		fields{"/data": data("tls.crt", "x", "tls.key", "y")}, fields{
 			"/data": data("tls.crt", "x"),
 		},
 	)
@@ -166,7 +175,8 @@ func (g *generator) secretRequests() {
 	text := func(pairs ...any) map[string]any { return secrets.object(fields{"/stringData": object(pairs...)}) }
 	g.add("Secret: versions", secrets.put(body()), secrets.put(body(fields{"/metadata/resourceVersion": "5"})),
 		secrets.apply("one", body()).dry(), secrets.apply("one", body()), secrets.put(body(fields{"/metadata/resourceVersion": "1"})),
-		secrets.put(body(fields{"/metadata/resourceVersion": "{RV1}"})), secrets.put(body(labels)), secrets.put(body(fields{"/metadata/uid": "other"})), secrets.merge(fields{"/metadata/name": "other"}), secrets.delete(), secrets.delete())
+		secrets.put(body(fields{"/metadata/resourceVersion": "{RV1}"})), secrets.put(body(labels)),
+		secrets.put(body(fields{"/metadata/uid": "other"})), secrets.merge(fields{"/metadata/name": "other"}), secrets.delete(), secrets.delete())
 	g.add("Secret: managers", secrets.apply("one", text("a", "x")), secrets.apply("two", text("a", "y")),
 		secrets.apply("two", text("a", "y")).with("force=true"), secrets.apply("three", secrets.object(fields{"/data": data("a", "z")})),
 		secrets.apply("three", secrets.object(fields{"/data": data("a", "z")})).with("force=true"), secrets.apply("one",
@@ -188,7 +198,9 @@ func (g *generator) secretRequests() {
 		secrets.list("fieldSelector=metadata.namespace%3D{ns},metadata.name%3D{name}"), secrets.list("fieldSelector=data%3Da"),
 		secrets.list("fieldSelector=immutable%3Dtrue"), secrets.list("labelSelector=of%3D{name}").accept(asTable),
 		secrets.list("labelSelector=of%3D{name}").accept(asMetadataList),
-		secrets.get().accept(asMetadata), secrets.get().accept("application/yaml"), secrets.get().accept("text/plain"), secrets.get().on("{name}/status"), secrets.deleteCollection("labelSelector=of%3D{name}").dry(), secrets.deleteCollection("labelSelector=of%3D{name}"), secrets.get())
+		secrets.get().accept(asMetadata), secrets.get().accept("application/yaml"), secrets.get().accept("text/plain"),
+		secrets.get().on("{name}/status"), secrets.deleteCollection("labelSelector=of%3D{name}").dry(),
+		secrets.deleteCollection("labelSelector=of%3D{name}"), secrets.get())
 	for _, validation := range []string{"Strict", "Warn", "Ignore", "other"} {
 		g.add("Secret: fields, "+validation, secrets.create(body(fields{"/other": "a"})).with("fieldValidation="+validation),
 			secrets.create(`{"apiVersion":"v1","kind":"Secret","metadata":{"name":"{name}"},"data":{"a":"eA==","a":"eQ=="},"stringData":{"b":"x","b":"y"}}`).with("fieldValidation="+validation))

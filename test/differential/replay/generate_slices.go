@@ -45,13 +45,15 @@ func (g *generator) endpointSlices() {
 		endpoint("hints", object("forNodes", list(object("name", "n"), object("name", "n")))),
 		endpoint("hints", object("forNodes", list(object("name", "N b")))),
 		endpoint("hints", object("forZones", many(9, func(i int) any { return object("name", fmt.Sprintf("z%d", i)) }))),
-		{"/ports": nil}, {"/ports": list()}, {"/ports": list(object())}, {"/ports": list(object("port", 0))}, {"/ports": list(object("port", 70000))}, {
+		{"/ports": nil}, {"/ports": list()}, {"/ports": list(object())}, {"/ports": list(object("port", 0))},
+		{"/ports": list(object("port", 70000))}, {
 			"/ports": list(object("port", -1)),
 		},
 		{"/ports": list(object("port", 80, "name", "a"))}, {"/ports": list(object("port", 80, "name", "A"))}, {
 			"/ports": list(object("port", 80, "name", strings.Repeat("a", 64))),
 		},
-		{"/ports": list(object("port", 80, "name", "a"), object("port", 81, "name", "b"))}, {"/ports": list(object("port", 80, "name", "a"), object("port", 81, "name", "a"))}, {
+		{"/ports": list(object("port", 80, "name", "a"), object("port", 81, "name", "b"))},
+		{"/ports": list(object("port", 80, "name", "a"), object("port", 81, "name", "a"))}, {
 			"/ports": list(object("port", 80), object("port", 81)),
 		},
 		{"/ports": list(object("port", 80, "protocol", "UDP"))}, {"/ports": list(object("port", 80, "protocol", "udp"))}, {
@@ -60,7 +62,8 @@ func (g *generator) endpointSlices() {
 		{"/ports": list(object("port", 80, "appProtocol", "http"))}, {"/ports": list(object("port", 80, "appProtocol", "a b"))}, {
 			"/ports": list(object("port", 80, "appProtocol", "kubernetes.io/h2c")),
 		},
-		{"/metadata/labels": object("a", "b c")}, {"/metadata/labels": object("endpointslice.kubernetes.io/managed-by", "endpointslice-controller.k8s.io")}, {
+		{"/metadata/labels": object("a", "b c")}, {"/metadata/labels": object("endpointslice.kubernetes.io/managed-by",
+			"endpointslice-controller.k8s.io")}, {
 			"/metadata/annotations": object("a", "b"),
 		},
 	} {
@@ -69,7 +72,8 @@ func (g *generator) endpointSlices() {
 	for _, v := range variants {
 		body := endpointSlices.object(base, v.fields)
 		g.add("slices: "+v.name,
-			endpointSlices.create(body).dry(), endpointSlices.create(body), endpointSlices.create(body), endpointSlices.get().accept(asTable), endpointSlices.edit(fields{}), endpointSlices.delete().dry(), endpointSlices.delete(), endpointSlices.get())
+			endpointSlices.create(body).dry(), endpointSlices.create(body), endpointSlices.create(body), endpointSlices.get().accept(asTable),
+			endpointSlices.edit(fields{}), endpointSlices.delete().dry(), endpointSlices.delete(), endpointSlices.get())
 		for _, way := range ways {
 			g.add(fmt.Sprintf("slices: %s, %s", way, v.name),
 				endpointSlices.create(endpointSlices.object(base)), endpointSlices.change(way, v.fields).dry(), endpointSlices.change(way,
@@ -91,15 +95,19 @@ func (g *generator) endpointSlices() {
 	g.add("slices: versions", endpointSlices.create(body),
 		endpointSlices.put(endpointSlices.object(base, fields{"/metadata/resourceVersion": "1"})), endpointSlices.put(body),
 		endpointSlices.put(endpointSlices.object(base, fields{"/metadata/uid": "other"})),
-		endpointSlices.merge(fields{"/metadata/finalizers": list("example.com/keep")}), endpointSlices.delete(), endpointSlices.create(body), endpointSlices.merge(fields{"/metadata/finalizers": nil}), endpointSlices.get())
+		endpointSlices.merge(fields{"/metadata/finalizers": list("example.com/keep")}), endpointSlices.delete(), endpointSlices.create(body),
+		endpointSlices.merge(fields{"/metadata/finalizers": nil}), endpointSlices.get())
 	g.add("slices: lists", endpointSlices.create(body), endpointSlices.list(""), endpointSlices.list("").accept(asTable),
 		endpointSlices.list("").accept(asMetadataList), endpointSlices.list("fieldSelector=addressType%3DIPv4"),
-		endpointSlices.list("fieldSelector=metadata.name%3D{name}"), endpointSlices.list("labelSelector=kubernetes.io/service-name%3D{name}"), endpointSlices.deleteCollection("labelSelector=a%3Db"), endpointSlices.deleteCollection("").dry(), endpointSlices.deleteCollection(""), endpointSlices.list(""))
+		endpointSlices.list("fieldSelector=metadata.name%3D{name}"), endpointSlices.list("labelSelector=kubernetes.io/service-name%3D{name}"),
+		endpointSlices.deleteCollection("labelSelector=a%3Db"), endpointSlices.deleteCollection("").dry(), endpointSlices.deleteCollection(""),
+		endpointSlices.list(""))
 	g.add("slices: apply", endpointSlices.apply("one", body),
 		endpointSlices.apply("two", endpointSlices.object(base, fields{"/ports": list(object("port", 81))})),
 		endpointSlices.apply("two", endpointSlices.object(base,
 			fields{"/ports": list(object("port",
-				81))})).with("force=true"), endpointSlices.apply("one", endpointSlices.object(fields{"/addressType": "IPv4", "/endpoints": list()})), endpointSlices.delete())
+				81))})).with("force=true"), endpointSlices.apply("one", endpointSlices.object(fields{"/addressType": "IPv4", "/endpoints": list()})),
+		endpointSlices.delete())
 	g.add("slices: many endpoints",
 		endpointSlices.create(endpointSlices.object(base, fields{"/endpoints": many(1000, func(i int) any {
 			return object("addresses", list(fmt.Sprintf("1.2.%d.%d", i/250, i%250+1)))

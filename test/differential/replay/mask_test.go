@@ -59,7 +59,8 @@ func TestForget(t *testing.T) {
 	after := decoded(t, `{"spec":{"clusterIPs":["10.96.7.7"],"ports":[{"nodePort":30999}]}}`).(map[string]any)
 	m.body(before)
 	m.forget(picksOf(before), picksOf(after))
-	if got, want := asJSON(m.body(before)), `{"spec":{"clusterIPs":["IP1"],"ports":[{"nodePort":"PORT3"},{"nodePort":"PORT2"}]}}`; got != want {
+	const want = `{"spec":{"clusterIPs":["IP1"],"ports":[{"nodePort":"PORT3"},{"nodePort":"PORT2"}]}}`
+	if got := asJSON(m.body(before)); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

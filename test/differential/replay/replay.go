@@ -187,7 +187,7 @@ func (d *side) note(s Step, body []byte) {
 	d.sent.Write(body)
 	path := objectPath(s.Path)
 	if strings.Contains(path, "/namespaces/") {
-		if collection, _, ok := cutName(path); ok {
+		if collection, ok := collectionOf(path); ok {
 			path = collection
 		}
 		d.made[path] = true
@@ -200,7 +200,7 @@ func (d *side) note(s Step, body []byte) {
 		}
 		path += "/" + object.Metadata.Name
 	}
-	if _, _, ok := cutName(path); ok && s.Method != http.MethodDelete {
+	if _, ok := collectionOf(path); ok && s.Method != http.MethodDelete {
 		d.made[path] = true
 	}
 }
@@ -232,14 +232,15 @@ func objectPath(path string) string {
 	return path
 }
 
-var collections = regexp.MustCompile(`^(.*/(?:services|endpoints|endpointslices|servicecidrs|ipaddresses|ingresses|ingressclasses|secrets))/([^/]+)$`)
+var collections = regexp.MustCompile(`^(.*/(?:services|endpoints|endpointslices|servicecidrs|ipaddresses|ingresses|ingressclasses|secrets))/[^/]+$`)
 
-func cutName(path string) (collection, name string, ok bool) {
+// collectionOf cuts the name off the path of an object.
+func collectionOf(path string) (collection string, ok bool) {
 	parts := collections.FindStringSubmatch(path)
 	if parts == nil {
-		return "", "", false
+		return "", false
 	}
-	return parts[1], parts[2], true
+	return parts[1], true
 }
 
 // cleanUp takes away what the sequence has left.

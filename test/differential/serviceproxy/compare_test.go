@@ -25,7 +25,8 @@ import (
 
 // proxied is what both servers have, but for the Endpoints.
 const proxied = `
-{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {ports: [{name: http, port: 80}, {name: https, port: 443}, {name: also, port: 8080, targetPort: http}]}}
+{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {ports: [
+  {name: http, port: 80}, {name: https, port: 443}, {name: also, port: 8080, targetPort: http}]}}
 ---
 {apiVersion: v1, kind: Service, metadata: {name: bare}, spec: {ports: [{port: 80}]}}
 ---

@@ -194,7 +194,8 @@ func TestRights(t *testing.T) {
 		if out := k.run("get", "service", "web", "-o", "name"); out != "service/web\n" {
 			t.Errorf("%s: %s", name, out)
 		}
-		k.fail(`services "web:http" is forbidden: User "`+name+`" cannot get resource "services/proxy" in API group "" in the namespace "default"`,
+		k.fail(`services "web:http" is forbidden: User "`+name+
+			`" cannot get resource "services/proxy" in API group "" in the namespace "default"`,
 			"get", "--raw", services+"web:http/proxy/")
 	}
 }

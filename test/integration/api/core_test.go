@@ -126,7 +126,8 @@ func TestPods(t *testing.T) {
 		}
 	}
 	if _, err := pods.Patch(ctx, "a", types.MergePatchType, []byte(`{"spec":{"hostname":"b"}}`),
-		metav1.PatchOptions{}); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "spec: Forbidden: pod updates may not change fields other than") {
+		metav1.PatchOptions{}); !apierrors.IsInvalid(err) ||
+		!strings.Contains(err.Error(), "spec: Forbidden: pod updates may not change fields other than") {
 		t.Errorf("another hostname: %v", err)
 	}
 	if err := pods.Delete(ctx, "a", metav1.DeleteOptions{}); err != nil {
@@ -165,8 +166,9 @@ func TestNodes(t *testing.T) {
 		t.Errorf("watched %+v", event)
 	}
 	for patch, want := range map[string]string{
-		`{"spec":{"podCIDR":"203.0.113.0/24","podCIDRs":["203.0.113.0/24"]}}`: `spec.podCIDRs: Forbidden: node updates may not change podCIDR except from "" to valid`,
-		`{"metadata":{"labels":{"a b":"c"}}}`:                                 "metadata.labels: Invalid value",
+		`{"spec":{"podCIDR":"203.0.113.0/24","podCIDRs":["203.0.113.0/24"]}}`: "" +
+			`spec.podCIDRs: Forbidden: node updates may not change podCIDR except from "" to valid`,
+		`{"metadata":{"labels":{"a b":"c"}}}`: "metadata.labels: Invalid value",
 	} {
 		if _, err := nodes.Patch(ctx, "n", types.MergePatchType, []byte(patch), metav1.PatchOptions{}); !apierrors.IsInvalid(err) ||
 			!strings.Contains(err.Error(), want) {

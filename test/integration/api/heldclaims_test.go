@@ -88,7 +88,8 @@ func TestHeldClaimsBelongToTheServer(t *testing.T) {
 			t.Errorf("status of %s: %v, want a 404", path, err)
 		}
 		// Labels and annotations of the writer's own are his.
-		if err := client.Patch(types.MergePatchType).AbsPath(path).Body([]byte(`{"metadata":{"labels":{"a":"b"},"annotations":{"c":"d"}}}`)).Do(ctx).Error(); err != nil {
+		body := []byte(`{"metadata":{"labels":{"a":"b"},"annotations":{"c":"d"}}}`)
+		if err := client.Patch(types.MergePatchType).AbsPath(path).Body(body).Do(ctx).Error(); err != nil {
 			t.Errorf("label and annotation of %s: %v", path, err)
 		}
 	}

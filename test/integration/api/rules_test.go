@@ -155,7 +155,8 @@ func TestNodePortsOfExternalNames(t *testing.T) {
 
 	// As upstream stores it.
 	putStored(t, store, "services/default/stored", `{"apiVersion":"portolan.dev/v1","kind":"Service","metadata":{"name":"stored","namespace":"default","uid":"u"},
-		"spec":{"type":"ExternalName","externalName":"a.example.com","sessionAffinity":"None","ports":[{"port":80,"nodePort":20004,"protocol":"TCP"}]}}`)
+		"spec":{"type":"ExternalName","externalName":"a.example.com","sessionAffinity":"None",
+		"ports":[{"port":80,"nodePort":20004,"protocol":"TCP"}]}}`)
 	expectInvalid(t, "other port on a stored one", patch("stored", withPort), refused)
 	if err := patch("stored", `{"metadata":{"labels":{"a":"b"}}}`); err != nil {
 		t.Errorf("a stored one can't be updated: %v", err)
@@ -170,7 +171,8 @@ func TestStoredNonsenseStaysUpdatable(t *testing.T) {
 	store, replicas := framework.Replicas(t, 1, withRanges("20000-20009", "10.96.0.0/24"))
 	ctx, api := t.Context(), replicas[0].Client.PortolanV1()
 	putStored(t, store, "services/default/stored", `{"apiVersion":"portolan.dev/v1","kind":"Service","metadata":{"name":"stored","namespace":"default","uid":"u"},
-		"spec":{"type":"LoadBalancer","clusterIP":"10.96.0.77","clusterIPs":["10.96.0.77"],"allocateLoadBalancerNodePorts":false,"sessionAffinity":"None","ports":[{"port":80,"protocol":"TCP"}],
+		"spec":{"type":"LoadBalancer","clusterIP":"10.96.0.77","clusterIPs":["10.96.0.77"],
+		"allocateLoadBalancerNodePorts":false,"sessionAffinity":"None","ports":[{"port":80,"protocol":"TCP"}],
 			"ipFamilies":["IPv4"],"ipFamilyPolicy":"SingleStack","loadBalancerIP":"any text"},
 		"status":{"conditions":[{"type":"a b","status":"Foo","reason":"","message":"","lastTransitionTime":null}],
 			"loadBalancer":{"ingress":[{"ip":"192.0.02.1","ipMode":"VIP","ports":[{"port":70000,"protocol":"Foo","error":"a b"}]}]}}}`)

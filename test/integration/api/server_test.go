@@ -76,9 +76,12 @@ func TestSecondStart(t *testing.T) {
 	// The older kubeconfig has the older port but goes on being trusted.
 	older := rest.CopyConfig(first.Config)
 	older.Host = second.Config.Host
-	if transport, err := rest.TransportFor(older); err != nil {
-		t.Error(err)
-	} else if status := get(t, &http.Client{Transport: transport}, http.MethodGet, older.Host+"/apis/portolan.dev/v1"); status != http.StatusOK {
+	transport, err := rest.TransportFor(older)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: transport}
+	if status := get(t, client, http.MethodGet, older.Host+"/apis/portolan.dev/v1"); status != http.StatusOK {
 		t.Errorf("the older kubeconfig gets %d", status)
 	}
 

@@ -46,8 +46,8 @@ func TestBadInvocations(t *testing.T) {
 		{"--data-dir=", "--data-dir must not be empty"},
 		{"--kubeconfig=/none", "--kubeconfig: there is no file /none"},
 		{"--no-such-flag", "unknown flag: --no-such-flag"},
-		{"--event-ttl=0 --service-cluster-ip-range=ten", `--service-cluster-ip-range: "ten" is not a CIDR, such as 10.96.0.0/12 or fd00:10:96::/112
---event-ttl must be a second at least`},
+		{"--event-ttl=0 --service-cluster-ip-range=ten", "" +
+			`--service-cluster-ip-range: "ten" is not a CIDR, such as 10.96.0.0/12 or fd00:10:96::/112` + "\n--event-ttl must be a second at least"},
 	} {
 		t.Run(test.flags, func(t *testing.T) {
 			t.Parallel()

@@ -133,7 +133,7 @@ func TestRollingLabels(t *testing.T) {
 		}, fmt.Sprintf("10.1.0.%d", i)))
 	}
 	f.expect("web", "10.1.0.0:8080 10.1.0.1:8080 10.1.0.2:8080 |", "10.1.0.0:8080/r/s 10.1.0.1:8080/r/s 10.1.0.2:8080/r/s")
-	seen := f.watchReady("web")
+	seen := f.watchReady()
 	for i := range pods {
 		f.createPod(newPod("web", fmt.Sprint("new", i), func(pod *corev1.Pod) {
 			ready(pod)
@@ -162,7 +162,7 @@ func TestRollingLabels(t *testing.T) {
 
 // watchReady watches until what it returns is called, which fails the test if at
 // any moment Endpoints or slices had no ready address.
-func (f *fixture) watchReady(name string) (stop func()) {
+func (f *fixture) watchReady() (stop func()) {
 	f.t.Helper()
 	options := metav1.ListOptions{ResourceVersion: "0"}
 	ofEndpoints, err := f.portolan.PortolanV1().Endpoints(namespace).Watch(f.t.Context(), options)

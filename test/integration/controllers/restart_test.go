@@ -119,7 +119,9 @@ func TestRestart(t *testing.T) {
 
 	// With one worker everything has its turn before what comes last.
 	f.run("b", func(o *controllers.Options) { o.Workers = 1 })
-	f.createService(framework.NewService(namespace, "last", func(service *v1.Service) { service.Spec.Selector = map[string]string{"app": "web"} }))
+	f.createService(framework.NewService(namespace, "last", func(service *v1.Service) {
+		service.Spec.Selector = map[string]string{"app": "web"}
+	}))
 	f.createService(framework.NewService(namespace, "last-manual", func(service *v1.Service) { service.Spec.Selector = nil }))
 	f.createManual("last-manual", "192.0.2.2")
 	f.eventually("slices of last-manual", func() string { return f.countIn("last-manual") }, "1")

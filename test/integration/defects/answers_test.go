@@ -113,7 +113,8 @@ func TestC12StatusReadsAreComplete(t *testing.T) {
 		t.Fatal(err)
 	}
 	status := &v1.Service{}
-	err = w.Client.PortolanV1().RESTClient().Get().Namespace("default").Resource("services").Name("old").SubResource("status").Do(t.Context()).Into(status)
+	err = w.Client.PortolanV1().RESTClient().Get().Namespace("default").Resource("services").Name("old").SubResource("status").
+		Do(t.Context()).Into(status)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,8 @@ var coreKinds = []coreKind{
 	{"EndpointSlice", "discovery.k8s.io/v1", "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices",
 		`"addressType":"IPv4","endpoints":[]`, nil, ""},
 	{
-		"Event", "events.k8s.io/v1", "/apis/events.k8s.io/v1/namespaces/default/events", `"regarding":{"namespace":"default"},"reason":"R","type":"Normal",` +
+		"Event", "events.k8s.io/v1", "/apis/events.k8s.io/v1/namespaces/default/events",
+		`"regarding":{"namespace":"default"},"reason":"R","type":"Normal",` +
 			`"action":"Do","eventTime":"2026-01-02T03:04:05.000000Z","reportingController":"example.com/c","reportingInstance":"i"`, nil, "strict",
 	},
 	{"Lease", "coordination.k8s.io/v1", "/apis/coordination.k8s.io/v1/namespaces/default/leases", `"spec":{"leaseDurationSeconds":30}`, nil,

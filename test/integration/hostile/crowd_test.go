@@ -117,7 +117,7 @@ func TestBytesLogged(t *testing.T) {
 	t.Parallel()
 	process, server := spawn(t)
 	address := strings.TrimPrefix(server.Config.Host, "https://")
-	insecure := &tls.Config{InsecureSkipVerify: true} //nolint:gosec // Nothing is at stake.
+	insecure := &tls.Config{InsecureSkipVerify: true}
 	request := func(line, headers string) string {
 		return "GET " + line + " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + headers + "\r\n"
 	}
@@ -177,7 +177,7 @@ func TestResetConnections(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		encrypted := tls.Client(conn, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}}) //nolint:gosec // Nothing is at stake.
+		encrypted := tls.Client(conn, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
 		if err := encrypted.Handshake(); err != nil {
 			t.Fatal(err)
 		}
