@@ -80,8 +80,7 @@ type event struct {
 	service *v1.Service
 }
 
-// watch sends what an informer sees of Services, after it has seen what there
-// was to begin with.
+// watch sends the events of Services from an informer, once its cache has synced.
 func watch(ctx context.Context, client versioned.Interface) (<-chan event, error) {
 	factory := externalversions.NewSharedInformerFactory(client, 0)
 	informer := factory.Portolan().V1().Services().Informer()

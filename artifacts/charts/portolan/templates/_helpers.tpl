@@ -1,10 +1,10 @@
-{{/* Helm's own labels, which are on no Pod: an upgrade of the chart alone restarts none. */}}
+{{/* Helm's own labels. Pods do not have them, so that an upgrade of the chart alone restarts no Pod. */}}
 {{- define "portolan.labels" -}}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end }}
 
-{{/* "true" if cert-manager makes the certificates, else nothing. */}}
+{{/* "true" if cert-manager issues the certificates, else empty. */}}
 {{- define "portolan.certManager" -}}
 {{- if or (eq .Values.certificates "cert-manager") (and (eq .Values.certificates "auto") (.Capabilities.APIVersions.Has "cert-manager.io/v1")) }}true{{ end }}
 {{- end }}
@@ -34,7 +34,7 @@ https://portolan-etcd-0.portolan-etcd.portolan.svc:2379,https://portolan-etcd-1.
 {{- end }}
 {{- end }}
 
-{{/* What every container is denied. */}}
+{{/* The securityContext of every container. */}}
 {{- define "portolan.containerSecurity" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
