@@ -106,7 +106,7 @@ func TestUnableLeader(t *testing.T) {
 		err := election.run(ctx, func(held context.Context) {
 			if terms++; terms == 2 {
 				if time.Now().Before(unableUntil) {
-					t.Error("it took the lock before it could do the work")
+					t.Error("it acquired the lock while its check failed")
 				}
 				cancel()
 				return
@@ -115,7 +115,7 @@ func TestUnableLeader(t *testing.T) {
 			unableUntil = lost.Add(time.Minute)
 			<-held.Done()
 			if took := time.Since(lost); took > election.config.LeaseDuration.Duration {
-				t.Errorf("it went on for %v", took)
+				t.Errorf("it led for another %v", took)
 			}
 			time.AfterFunc(time.Second, func() {
 				if holder := ptr.Deref(readLease(t, client).HolderIdentity, ""); holder != "" {

@@ -75,7 +75,7 @@ func TestSecretTypes(t *testing.T) {
 		errs := ValidateSecret(test.secret)
 		expectErrors(t, string(test.secret.Type), errs, test.want...)
 		if strings.Contains(fmt.Sprint(errs), "hunter2") {
-			t.Errorf("%s: told what it holds: %v", test.secret.Type, errs)
+			t.Errorf("%s: the errors contain data: %v", test.secret.Type, errs)
 		}
 	}
 	account := newSecret(corev1.SecretTypeServiceAccountToken)

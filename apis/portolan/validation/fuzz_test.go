@@ -73,7 +73,7 @@ func checkNoOp[T interface{ DeepCopy() T }](t *testing.T, data, other []byte, ne
 	}
 	for _, update := range updates {
 		if errs := update(obj.DeepCopy(), obj.DeepCopy()); len(errs) > 0 {
-			t.Errorf("what was created can't be written back: %v\n%+v", errs, obj)
+			t.Errorf("a created object is invalid in an update: %v\n%+v", errs, obj)
 		}
 	}
 }

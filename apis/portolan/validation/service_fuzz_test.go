@@ -28,7 +28,7 @@ func FuzzService(f *testing.F) {
 			return
 		}
 		if errs := validation.ValidateServiceUpdate(before.DeepCopy(), before); len(errs) > 0 {
-			t.Errorf("a valid Service can't be written back: %v\n%+v", errs, before.Spec)
+			t.Errorf("a valid Service is invalid in an update: %v\n%+v", errs, before.Spec)
 		}
 	})
 }
@@ -62,7 +62,7 @@ func FuzzServiceText(f *testing.F) {
 		validation.EndpointsWarnings(endpoints)
 		if errs := validation.ValidateEndpointsUpdate(endpoints.DeepCopy(), endpoints); len(errs) > 0 &&
 			len(validation.ValidateEndpointsCreate(endpoints)) == 0 {
-			t.Errorf("valid Endpoints can't be written back: %v", errs)
+			t.Errorf("valid Endpoints are invalid in an update: %v", errs)
 		}
 	})
 }

@@ -20,7 +20,7 @@ func TestWritten(t *testing.T) {
 		return &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web", ResourceVersion: version}}
 	}
 	if !w.observed("shop/web") || w.includes(at("7")) {
-		t.Error("nothing was written")
+		t.Error("Endpoints without a write must count as foreign and observed")
 	}
 	w.record(at("10"))
 	if w.observed("shop/web") || !w.observed("shop/other") {
@@ -31,12 +31,12 @@ func TestWritten(t *testing.T) {
 	}
 	store.version = "10"
 	if !w.observed("shop/web") || !w.includes(at("10")) {
-		t.Error("the cache has caught up")
+		t.Error("the cache must be current")
 	}
 	// The resource version of a store restored from a backup is lower.
 	store.version = "3"
 	if w.observed("shop/web") {
-		t.Error("the cache is behind again")
+		t.Error("the cache must lag again")
 	}
 	w.maxLag = time.Nanosecond
 	if !w.observed("shop/web") || w.includes(at("10")) {

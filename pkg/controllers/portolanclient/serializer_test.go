@@ -35,14 +35,14 @@ func TestSerializer(t *testing.T) {
 		t.Run(mediaType, func(t *testing.T) {
 			info, ok := runtime.SerializerInfoForMediaType(serializer.SupportedMediaTypes(), mediaType)
 			if !ok {
-				t.Fatal("there is no such serializer")
+				t.Fatal("no serializer")
 			}
 			var written bytes.Buffer
 			if err := serializer.EncoderForVersion(info.Serializer, corev1.SchemeGroupVersion).Encode(slice, &written); err != nil {
 				t.Fatal(err)
 			}
 			if !reflect.DeepEqual(slice, before) {
-				t.Errorf("what was written has become %v", slice)
+				t.Errorf("the encoded object changed to %v", slice)
 			}
 			if strings.Count(written.String(), v1.SchemeGroupVersion.String()) != 2 {
 				t.Errorf("written %q", written.String())

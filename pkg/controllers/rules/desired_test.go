@@ -242,7 +242,7 @@ func TestDesired(t *testing.T) {
 				t.Errorf("got %v", desired)
 			}
 			if !ignoringVersions.DeepEqual(before, current) {
-				t.Errorf("what is stored was changed from %v to %v", before, current)
+				t.Errorf("the stored object changed from %v to %v", before, current)
 			}
 		})
 	}
@@ -303,7 +303,7 @@ func TestOverCapacity(t *testing.T) {
 				t.Errorf("over capacity is %v", over)
 			}
 			if _, changed := Desired(service, test.pods, desired, time.Time{}); changed {
-				t.Error("what was written is written again")
+				t.Error("the same object is written again")
 			}
 		})
 	}

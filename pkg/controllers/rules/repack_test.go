@@ -199,7 +199,7 @@ func FuzzRepack(f *testing.F) {
 		subsets := someSubsets(random)
 		packed := Repack(subsets)
 		if got, want := facts(packed), facts(subsets); !reflect.DeepEqual(got, want) {
-			t.Fatalf("repacking changes what is said:\n%v\nof %v\nis %v", got, subsets, packed)
+			t.Fatalf("repacking changes the facts:\n%v\nof %v\nis %v", got, subsets, packed)
 		}
 		if got, want := addressKeys(packed), addressKeys(subsets); !reflect.DeepEqual(got, want) {
 			t.Fatalf("repacking loses addresses:\n%v\nof %v\nare %v", want, subsets, got)

@@ -51,7 +51,7 @@ func TestGeneration(t *testing.T) {
 	}
 
 	if _, err := update(newSlice()); !apierrors.IsNotFound(err) {
-		t.Errorf("an update of what is not there: %v", err)
+		t.Errorf("an update of a missing slice: %v", err)
 	}
 	obj, err := store.Create(ctx, newSlice(), rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
 	if err != nil {

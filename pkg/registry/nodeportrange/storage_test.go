@@ -37,7 +37,7 @@ func newRange(ports ...string) *v1.NodePortRange {
 	}
 }
 
-func checkFigures(t *testing.T, what string, obj any, err error) *v1.NodePortRange {
+func checkUsage(t *testing.T, what string, obj any, err error) *v1.NodePortRange {
 	t.Helper()
 	if err != nil {
 		t.Fatalf("%s: %v", what, err)
@@ -54,7 +54,7 @@ func newStore(t *testing.T) (generic.Store, *generic.Status) {
 	return registrytest.NewStore(t, "nodeportranges", registry.Inputs{PortUsage: fixedUsage{}})
 }
 
-func TestFigures(t *testing.T) {
+func TestUsage(t *testing.T) {
 	store, status := newStore(t)
 	ctx := registrytest.ClusterScoped(t)
 	w, err := store.Watch(ctx, &metainternalversion.ListOptions{})
@@ -66,14 +66,14 @@ func TestFigures(t *testing.T) {
 		t.Helper()
 		select {
 		case event := <-w.ResultChan():
-			checkFigures(t, what, event.Object, nil)
+			checkUsage(t, what, event.Object, nil)
 		case <-time.After(30 * time.Second):
 			t.Fatalf("%s: no event", what)
 		}
 	}
 
 	created, err := store.Create(ctx, newRange("80-89"), rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
-	if ports := checkFigures(t, "create", created, err); ports.Status.Conditions != nil {
+	if ports := checkUsage(t, "create", created, err); ports.Status.Conditions != nil {
 		t.Errorf("create set conditions: %v", ports.Status.Conditions)
 	}
 	checkWatch("watch of the create")
@@ -82,14 +82,14 @@ func TestFigures(t *testing.T) {
 	shrunk.Spec.AutoAssign = ptr.To(true)
 	updated, _, err := store.Update(ctx, "low", rest.DefaultUpdatedObjectInfo(shrunk), rest.ValidateAllObjectFunc,
 		rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
-	if ports := checkFigures(t, "update", updated, err); len(ports.Spec.Ports) != 2 || !*ports.Spec.AutoAssign {
+	if ports := checkUsage(t, "update", updated, err); len(ports.Spec.Ports) != 2 || !*ports.Spec.AutoAssign {
 		t.Errorf("update: got %+v", ports.Spec)
 	}
 	checkWatch("watch of the update")
 
 	updated, _, err = status.Update(ctx, "low", rest.DefaultUpdatedObjectInfo(newRange("1-1000")), rest.ValidateAllObjectFunc,
 		rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
-	if ports := checkFigures(t, "update of the status", updated, err); len(ports.Spec.Ports) != 2 || len(ports.Status.Conditions) != 1 {
+	if ports := checkUsage(t, "update of the status", updated, err); len(ports.Spec.Ports) != 2 || len(ports.Status.Conditions) != 1 {
 		t.Errorf("update of the status: got %+v", ports)
 	}
 	checkWatch("watch of the status")
@@ -98,9 +98,9 @@ func TestFigures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkFigures(t, "list", &list.(*v1.NodePortRangeList).Items[0], nil)
+	checkUsage(t, "list", &list.(*v1.NodePortRangeList).Items[0], nil)
 	got, err := status.Get(ctx, "low", &metav1.GetOptions{})
-	checkFigures(t, "get of the status", got, err)
+	checkUsage(t, "get of the status", got, err)
 
 	stored := &v1.NodePortRange{}
 	key, _ := store.KeyFunc(ctx, "low")

@@ -52,7 +52,7 @@ func (strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
 func (strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 	ports := obj.(*v1.NodePortRange)
 	ports.Status = old.(*v1.NodePortRange).Status
-	dropFigures(&ports.Status)
+	dropUsage(&ports.Status)
 }
 
 func (strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
@@ -84,13 +84,13 @@ func (statusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Objec
 	ports, oldPorts := obj.(*v1.NodePortRange), old.(*v1.NodePortRange)
 	ports.Spec = oldPorts.Spec
 	metav1.ResetObjectMetaForStatus(&ports.ObjectMeta, &oldPorts.ObjectMeta)
-	dropFigures(&ports.Status)
+	dropUsage(&ports.Status)
 }
 
 func (statusStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
 	return validation.ValidateNodePortRangeStatusUpdate(obj.(*v1.NodePortRange), old.(*v1.NodePortRange))
 }
 
-func dropFigures(status *v1.NodePortRangeStatus) {
+func dropUsage(status *v1.NodePortRangeStatus) {
 	status.Capacity, status.Allocated, status.Free = 0, 0, 0
 }

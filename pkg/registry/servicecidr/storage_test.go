@@ -44,7 +44,7 @@ func newStore(t *testing.T) (generic.Store, *generic.Status) {
 	return registrytest.NewStore(t, "servicecidrs", registry.Inputs{CIDRUsage: fixedUsage{}})
 }
 
-func checkFigures(t *testing.T, what string, obj any) {
+func checkUsage(t *testing.T, what string, obj any) {
 	t.Helper()
 	cidr, ok := obj.(*v1.ServiceCIDR)
 	if !ok {
@@ -52,7 +52,7 @@ func checkFigures(t *testing.T, what string, obj any) {
 	}
 	if got := cidr.Status.CIDRs; len(got) != len(cidr.Spec.CIDRs) ||
 		got[0] != (v1.CIDRUsage{CIDR: "10.0.0.0/24", Capacity: 254, Allocated: 4, Free: 250}) {
-		t.Errorf("%s: got figures %v", what, got)
+		t.Errorf("%s: got usage %v", what, got)
 	}
 }
 
@@ -77,12 +77,12 @@ func checkReads(t *testing.T, ctx context.Context, store generic.Store, status *
 		if err != nil {
 			t.Fatal(err)
 		}
-		checkFigures(t, "list", &list.(*v1.ServiceCIDRList).Items[0])
+		checkUsage(t, "list", &list.(*v1.ServiceCIDRList).Items[0])
 		got, err := status.Get(ctx, "extra", &metav1.GetOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		checkFigures(t, "get of the status", got)
+		checkUsage(t, "get of the status", got)
 	}
 	for _, version := range []string{"", "0"} {
 		stored := &v1.ServiceCIDR{}
@@ -96,8 +96,8 @@ func checkReads(t *testing.T, ctx context.Context, store generic.Store, status *
 	}
 }
 
-// TestFigures wants the usage in every response and in no stored object.
-func TestFigures(t *testing.T) {
+// TestUsage wants the usage in every response and in no stored object.
+func TestUsage(t *testing.T) {
 	store, status := newStore(t)
 	ctx := registrytest.ClusterScoped(t)
 	w, err := store.Watch(ctx, &metainternalversion.ListOptions{})
@@ -115,9 +115,9 @@ func TestFigures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkFigures(t, "create", created)
-	checkFigures(t, "watch of the create", nextEvent(t, w, watch.Added))
-	checkFigures(t, "second watch", nextEvent(t, second, watch.Added))
+	checkUsage(t, "create", created)
+	checkUsage(t, "watch of the create", nextEvent(t, w, watch.Added))
+	checkUsage(t, "second watch", nextEvent(t, second, watch.Added))
 	// The condition of the client's request is ignored.
 	if conditions := created.(*v1.ServiceCIDR).Status.Conditions; len(conditions) != 1 || conditions[0].Type != v1.ServiceCIDRConditionReady ||
 		conditions[0].Status != metav1.ConditionTrue || conditions[0].Message != "Kubernetes Service CIDR is ready" ||
@@ -130,8 +130,8 @@ func TestFigures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkFigures(t, "update", updated)
-	checkFigures(t, "watch of the update", nextEvent(t, w, watch.Modified))
+	checkUsage(t, "update", updated)
+	checkUsage(t, "watch of the update", nextEvent(t, w, watch.Modified))
 
 	changed := newCIDR("10.9.0.0/24")
 	changed.Labels = map[string]string{"a": "b"}
@@ -140,11 +140,11 @@ func TestFigures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkFigures(t, "update of the status", updated)
+	checkUsage(t, "update of the status", updated)
 	if cidr := updated.(*v1.ServiceCIDR); len(cidr.Spec.CIDRs) != 2 || cidr.Labels != nil || len(cidr.Status.Conditions) != 1 {
 		t.Errorf("update of the status: got %+v", cidr)
 	}
-	checkFigures(t, "watch of the status", nextEvent(t, w, watch.Modified))
+	checkUsage(t, "watch of the status", nextEvent(t, w, watch.Modified))
 
 	checkReads(t, ctx, store, status)
 
@@ -154,11 +154,11 @@ func TestFigures(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer late.Stop()
-	checkFigures(t, "late watch", nextEvent(t, late, watch.Added))
+	checkUsage(t, "late watch", nextEvent(t, late, watch.Added))
 	if _, _, err := store.Delete(ctx, "extra", rest.ValidateAllObjectFunc, &metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	checkFigures(t, "watch of the delete", nextEvent(t, w, watch.Deleted))
+	checkUsage(t, "watch of the delete", nextEvent(t, w, watch.Deleted))
 }
 
 func TestPutDoesNotCreate(t *testing.T) {

@@ -27,9 +27,9 @@ var TableConvertor = generic.NewTable(v1.Resource("servicecidrs"), []metav1.Tabl
 	return []any{
 		cidr.Name,
 		strings.Join(cidr.Spec.CIDRs, ","),
-		figures(cidr, capacity),
-		figures(cidr, allocated),
-		figures(cidr, free),
+		usageCell(cidr, capacity),
+		usageCell(cidr, allocated),
+		usageCell(cidr, free),
 		generic.Age(cidr.CreationTimestamp),
 	}
 })
@@ -68,7 +68,7 @@ func beyondFields(usage v1.CIDRUsage) *big.Int {
 	return space.PrefixCount(usage.CIDR)
 }
 
-func figures(cidr *v1.ServiceCIDR, figure func(v1.CIDRUsage) string) string {
+func usageCell(cidr *v1.ServiceCIDR, figure func(v1.CIDRUsage) string) string {
 	known := map[string]string{}
 	for _, usage := range cidr.Status.CIDRs {
 		known[usage.CIDR] = figure(usage)

@@ -7,8 +7,8 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// TestLargeFigures shows numbers that exceed the fields.
-func TestLargeFigures(t *testing.T) {
+// TestLargeUsage shows numbers that exceed the fields.
+func TestLargeUsage(t *testing.T) {
 	t.Parallel()
 	cidr := &v1.ServiceCIDR{
 		Spec: v1.ServiceCIDRSpec{CIDRs: []string{"10.96.0.0/12", "fd00:10::/48"}},
@@ -25,7 +25,7 @@ func TestLargeFigures(t *testing.T) {
 		{allocated, "2,2"},
 		{free, "1048572,1208925819614629174706173"},
 	} {
-		if got := figures(cidr, column.figure); got != column.want {
+		if got := usageCell(cidr, column.figure); got != column.want {
 			t.Errorf("got %s, want %s", got, column.want)
 		}
 	}

@@ -32,12 +32,12 @@ func fill(usage Usage, obj runtime.Object) {
 }
 
 func fillOne(usage Usage, cidr *v1.ServiceCIDR) {
-	figures := make([]v1.CIDRUsage, 0, len(cidr.Spec.CIDRs))
+	usages := make([]v1.CIDRUsage, 0, len(cidr.Spec.CIDRs))
 	for _, block := range cidr.Spec.CIDRs {
 		capacity, allocated, free := usage.CIDRUsage(block)
-		figures = append(figures, v1.CIDRUsage{CIDR: block, Capacity: capacity, Allocated: allocated, Free: free})
+		usages = append(usages, v1.CIDRUsage{CIDR: block, Capacity: capacity, Allocated: allocated, Free: free})
 	}
-	cidr.Status.CIDRs = figures
+	cidr.Status.CIDRs = usages
 	addReadyCondition(cidr)
 }
 

@@ -68,7 +68,7 @@ func TestTrust(t *testing.T) {
 		}
 	}
 	if got := trustIn(netip.Addr{}, all, nil); got != refused {
-		t.Errorf("what is no address: %d", got)
+		t.Errorf("an invalid address: %d", got)
 	}
 }
 
