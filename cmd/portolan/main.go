@@ -12,9 +12,9 @@ import (
 	"github.com/portolan-dev/portolan/pkg/cmd"
 )
 
-// gcPercent lets the heap grow to three times what is live before it is
-// collected, instead of twice: a server of small requests spends a third of its
-// time on allocation and collection otherwise. GOGC overrides it.
+// gcPercent lets the heap grow to three times its live size before a collection,
+// instead of twice. Otherwise a server with many small requests spends a third of its
+// time on allocation and collection. GOGC overrides it.
 const gcPercent = 200
 
 func main() {

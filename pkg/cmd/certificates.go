@@ -20,11 +20,11 @@ import (
 	"github.com/portolan-dev/portolan/pkg/certificates/etcdsecrets"
 )
 
-// clusterTimeout is for how long a request waits for the cluster's answer.
+// clusterTimeout is how long a request waits for the cluster's answer.
 const clusterTimeout = 30 * time.Second
 
 func newCertificatesCommand() *cobra.Command {
-	return newGroup("certificates", "Make and renew certificates in a cluster", newEtcdCertificatesCommand())
+	return newGroup("certificates", "Create and renew certificates in a cluster", newEtcdCertificatesCommand())
 }
 
 type etcdCertificatesOptions struct {
@@ -36,27 +36,27 @@ func newEtcdCertificatesCommand() *cobra.Command {
 	o := etcdCertificatesOptions{namespace: "portolan", clusterDomain: "cluster.local"}
 	cmd := &cobra.Command{
 		Use:   "etcd",
-		Short: "Make the certificates of the etcd that Portolan runs on, and renew those that are due",
-		Long: `Makes the Secrets portolan-etcd-server, portolan-etcd-peer and portolan-etcd-client
-(tls.crt, tls.key and ca.crt) for an etcd StatefulSet with the headless Service
-portolan-etcd, and portolan-etcd-ca with the authority that signs them. It says
-of each Secret what it did.
+		Short: "Create the certificates of Portolan's etcd, and renew those that are due",
+		Long: `Creates the Secrets portolan-etcd-server, portolan-etcd-peer and
+portolan-etcd-client (tls.crt, tls.key and ca.crt) for an etcd StatefulSet with
+the headless Service portolan-etcd, and portolan-etcd-ca with the authority that
+signs them. It prints what it did with each Secret.
 
-What needn't be done isn't done, so it is run once at the installation and then
-every week, or whenever you like. It is for clusters without cert-manager, and
-leaves cert-manager's Secrets alone.
+Run it once at installation and then every week. It does only what is due, so
+you can run it at any time. It is for clusters without cert-manager, and leaves
+cert-manager's Secrets alone.
 
-Certificates are good for a year and renewed when a third of it is left. etcd and
-Portolan read them anew by themselves. The authority is good for ten years; when
-a new one is beside it in ca.crt this command says by when, a year from then,
-etcd and Portolan have to have been restarted once.`,
+Certificates are valid for a year and renewed when a third of it is left. etcd
+and Portolan reload them without a restart. The authority is valid for ten
+years. Before it expires, the command adds a new one to ca.crt. Restart etcd and
+Portolan once within a year from then; the command prints the date each time.`,
 		Example: `  # In a Job or a CronJob, with the service account of its Pod
   portolan certificates etcd --namespace=portolan
 
-  # From elsewhere, for members that are also reached by an address
+  # From elsewhere, for members with additional names and addresses
   portolan certificates etcd --kubeconfig=admin.kubeconfig --host=etcd.example.com --host=192.0.2.7
 
-  # What etcd shows to its clients, and until when
+  # The certificate that etcd presents to its clients
   kubectl -n portolan get secret portolan-etcd-server -o jsonpath='{.data.tls\.crt}' | base64 -d | openssl x509 -noout -text`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -70,13 +70,13 @@ etcd and Portolan have to have been restarted once.`,
 	var sets cliflag.NamedFlagSets
 	cluster := sets.FlagSet("cluster")
 	cluster.StringVar(&o.kubeconfig, "kubeconfig", o.kubeconfig,
-		"kubeconfig of the cluster. Without it it is the one that this runs in as a Pod, with the Pod's service account.")
+		"kubeconfig of the cluster. The default is the cluster that the command runs in, with the service account of its Pod.")
 	cluster.StringVar(&o.namespace, "namespace", o.namespace, "Namespace of etcd and of the Secrets")
 	names := sets.FlagSet("names")
 	names.StringVar(&o.clusterDomain, "cluster-domain", o.clusterDomain,
-		"What the names of the cluster's Services end in. Members look up each other's names, which do.")
+		"DNS domain of the cluster, in which members look up each other's names.")
 	names.StringSliceVar(&o.hosts, "host", o.hosts,
-		"Name or IP address that members are reached by, besides those of their Service and of loopback; may be repeated. A name may begin with *.")
+		"Additional name or IP address of the members, besides those of their Service and of loopback; may be repeated. A name may begin with *.")
 	addFlags(cmd, sets)
 	return cmd
 }

@@ -7,8 +7,8 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// clientConfig leads to the server that the usual rules name, and to the
-// namespace that is asked for. Both arguments may be empty.
+// clientConfig returns the configuration for the server that kubectl's rules select,
+// and the namespace. Both arguments may be empty.
 func clientConfig(kubeconfig, namespace string) (*rest.Config, string, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = kubeconfig

@@ -40,14 +40,14 @@ func newControllersCommand() *cobra.Command {
 	o.addFlags(&sets)
 	cmd := &cobra.Command{
 		Use:   "controllers",
-		Short: "Run the controllers that make Endpoints and EndpointSlices out of Pods",
-		Long: `Run the controllers in a process of their own. portolan serve runs them as well,
-unless it is told --controllers=false; whoever has the lease works, the others
-wait for it.
+		Short: "Run the controllers that create Endpoints and EndpointSlices from Pods",
+		Long: `Runs the controllers in a separate process. portolan serve runs them as well,
+unless it is started with --controllers=false. Only the process that holds the
+lease is active; the others wait for the lease.
 
-Pods and Nodes are read from the cluster. Services are read from Portolan, and
-Endpoints and EndpointSlices written to it, through the cluster's API server if
-Portolan is registered there, or directly.`,
+The controllers read Pods and Nodes from the cluster. They read Services from
+Portolan and write Endpoints and EndpointSlices to it, directly or, if Portolan
+is registered there, through the cluster's API server.`,
 		Example: `  # Portolan is reached through the cluster
   portolan controllers --kubeconfig=cluster.kubeconfig
 
@@ -61,7 +61,7 @@ Portolan is registered there, or directly.`,
 			if err := applyLogs(o.logs); err != nil {
 				return err
 			}
-			return ended(o.run(genericapiserver.SetupSignalContext()), o.logs.Format)
+			return markLogged(o.run(genericapiserver.SetupSignalContext()), o.logs.Format)
 		},
 	}
 	addFlags(cmd, sets, commonOfControllers()...)
@@ -71,15 +71,15 @@ Portolan is registered there, or directly.`,
 func commonOfControllers() []options.CommonFlags {
 	return []options.CommonFlags{
 		{Title: "What it reads and writes", Flags: []options.CommonFlag{
-			{Name: "kubeconfig", Summary: "Cluster that has the Pods, the Nodes and the lease"},
-			{Name: "in-cluster", Summary: "The same, of the cluster that it runs in"},
-			{Name: "portolan-kubeconfig", Summary: "Portolan, if it is not reached through the cluster"},
+			{Name: "kubeconfig", Summary: "Cluster with the Pods, the Nodes and the lease"},
+			{Name: "in-cluster", Summary: "Use the cluster that it runs in instead"},
+			{Name: "portolan-kubeconfig", Summary: "Portolan, if not reached through the cluster"},
 		}},
 		{Title: "How it runs", Flags: []options.CommonFlag{
-			{Name: "concurrent-endpoint-syncs", Summary: "Services that each controller works on at a time"},
-			{Name: "leader-elect", Summary: "Only one of several processes works (true)"},
-			{Name: "http-address", Summary: "Where health and metrics are served"},
-			{Name: "v", Summary: "Level of the log (0)"},
+			{Name: "concurrent-endpoint-syncs", Summary: "Services that each controller syncs at a time"},
+			{Name: "leader-elect", Summary: "Only one of several processes is active (true)"},
+			{Name: "http-address", Summary: "Address that serves health and metrics"},
+			{Name: "v", Summary: "Log level (0)"},
 			{Name: "logging-format", Summary: "text or json"},
 		}},
 	}
@@ -88,11 +88,11 @@ func commonOfControllers() []options.CommonFlags {
 func (o *controllersOptions) addFlags(sets *cliflag.NamedFlagSets) {
 	fs := sets.FlagSet("cluster")
 	fs.StringVar(&o.kubeconfig, "kubeconfig", o.kubeconfig,
-		"kubeconfig of the cluster that has the Pods, the Nodes and the lease.")
+		"kubeconfig of the cluster with the Pods, the Nodes and the lease.")
 	fs.BoolVar(&o.inCluster, "in-cluster", o.inCluster,
-		"Take the cluster that this runs in as a Pod, with the Pod's service account. It takes the place of --kubeconfig.")
+		"Use the cluster that the process runs in, with the service account of its Pod, instead of --kubeconfig.")
 	fs.StringVar(&o.portolanKubeconfig, "portolan-kubeconfig", o.portolanKubeconfig,
-		"kubeconfig of Portolan. Without it Portolan is reached through the cluster.")
+		"kubeconfig of Portolan. By default Portolan is reached through the cluster.")
 	o.controllers.AddFlags(sets.FlagSet("controllers"))
 	o.addServingFlags(sets.FlagSet("serving"))
 	logsapi.AddFlags(o.logs, sets.FlagSet("logs"))
@@ -100,13 +100,13 @@ func (o *controllersOptions) addFlags(sets *cliflag.NamedFlagSets) {
 
 func (o *controllersOptions) addServingFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.address, "http-address", o.address,
-		"Where /healthz, /livez, /readyz and /metrics are served, over plain HTTP and to anybody. Nothing is served if it is empty.")
+		"Address that serves /healthz, /livez, /readyz and /metrics over plain HTTP, without authentication. If empty, nothing is served.")
 }
 
 func (o *controllersOptions) validate() []error {
 	errs := o.controllers.Validate()
 	if (o.kubeconfig == "") != o.inCluster {
-		errs = append(errs, errors.New("one of --kubeconfig and --in-cluster has to say where the cluster is"))
+		errs = append(errs, errors.New("exactly one of --kubeconfig and --in-cluster must be set"))
 	}
 	return errs
 }
@@ -155,7 +155,7 @@ func readConfig(file string) (*rest.Config, error) {
 	return unlimited(config), nil
 }
 
-// unlimited leaves it to the server to slow down who asks too much.
+// unlimited removes the client-side rate limit: the server limits clients itself.
 func unlimited(config *rest.Config) *rest.Config {
 	config.QPS = -1
 	return rest.AddUserAgent(config, "controllers")
@@ -178,12 +178,12 @@ func (o *controllersOptions) serve(ctx context.Context) (stop func(), err error)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			klog.FromContext(ctx).Error(err, "Health and metrics aren't served any more")
+			klog.FromContext(ctx).Error(err, "Serving health and metrics failed")
 		}
 	}()
 	return func() {
 		if err := server.Close(); err != nil {
-			klog.FromContext(ctx).Error(err, "Health and metrics aren't served any more")
+			klog.FromContext(ctx).Error(err, "Closing the listener for health and metrics failed")
 		}
 	}, nil
 }

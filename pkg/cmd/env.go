@@ -24,16 +24,17 @@ func newEnvCommand() *cobra.Command {
 	o := envOptions{output: string(envvars.Shell)}
 	cmd := &cobra.Command{
 		Use:   "env",
-		Short: "Print the environment variables that lead to the Services of a namespace",
-		Long: `Prints what a kubelet would set in the containers of a namespace for its Services:
-of the Service toad-svc with a port 80 that is TOAD_SVC_SERVICE_HOST and
-TOAD_SVC_SERVICE_PORT, TOAD_SVC_SERVICE_PORT_HTTP if the port's name is http, and
-what Docker's links had, TOAD_SVC_PORT, TOAD_SVC_PORT_80_TCP, and that with _PROTO,
-_PORT and _ADDR. The Service kubernetes of the namespace default is always among
-them, unless the namespace has its own. Services without a cluster IP are not.
+		Short: "Print the environment variables of the Services in a namespace",
+		Long: `Prints the variables that a kubelet would set for the Services of a namespace in
+its containers. For the Service toad-svc with port 80 these are
+TOAD_SVC_SERVICE_HOST and TOAD_SVC_SERVICE_PORT, TOAD_SVC_SERVICE_PORT_HTTP if
+the port is called http, and the variables of Docker's links: TOAD_SVC_PORT,
+TOAD_SVC_PORT_80_TCP, and the latter with _PROTO, _PORT and _ADDR. The Service
+kubernetes of the namespace default is included, unless the namespace has one of
+its own. Services without a cluster IP are not.
 
-What a format can't say is left out, with a word on stderr: of a Service whose
-name begins with a digit only JSON tells.`,
+Variables that a format can't express are left out and listed on stderr: those
+of a Service whose name begins with a digit exist only in JSON.`,
 		Example: `  # In a shell
   eval "$(portolan env)"
   curl "http://$TOAD_SVC_SERVICE_HOST:$TOAD_SVC_SERVICE_PORT/"
@@ -50,8 +51,9 @@ name begins with a digit only JSON tells.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.kubeconfig, "kubeconfig", o.kubeconfig,
-		"kubeconfig of the server, or of the cluster where it is registered. Without it it is what $KUBECONFIG names, ~/.kube/config, or the service account of the Pod that this runs in")
-	flags.StringVarP(&o.namespace, "namespace", "n", o.namespace, "The namespace; without it that of the kubeconfig")
+		"kubeconfig of the server, or of the cluster where it is registered. "+
+			"The default is $KUBECONFIG, ~/.kube/config, or the service account of the Pod that the command runs in")
+	flags.StringVarP(&o.namespace, "namespace", "n", o.namespace, "Namespace. The default is that of the kubeconfig")
 	flags.StringVarP(&o.output, "output", "o", o.output, "Output format: "+formats())
 	return cmd
 }
@@ -60,8 +62,7 @@ func formats() string {
 	return fmt.Sprintf("%s, %s or %s", envvars.Shell, envvars.Dotenv, envvars.JSON)
 }
 
-// run prints nothing on out if there is an error: a shell that evaluates it
-// would take half for all.
+// run prints nothing on out if it fails, so that no shell evaluates a part.
 func (o *envOptions) run(ctx context.Context, out, errOut io.Writer) error {
 	if !slices.Contains(envvars.Formats, envvars.Format(o.output)) {
 		return fmt.Errorf("--output must be %s, not %q", formats(), o.output)
@@ -74,19 +75,19 @@ func (o *envOptions) run(ctx context.Context, out, errOut io.Writer) error {
 	if err != nil {
 		return err
 	}
-	text, left, err := envvars.Write(envvars.Format(o.output), envvars.Of(namespace, services))
+	text, skipped, err := envvars.Write(envvars.Format(o.output), envvars.Of(namespace, services))
 	if err != nil {
 		return err
 	}
-	if len(left) > 0 {
-		fmt.Fprintf(errOut, "Left out, as -o %s can't say them: %q\n", o.output, left)
+	if len(skipped) > 0 {
+		fmt.Fprintf(errOut, "Left out because -o %s can't express them: %q\n", o.output, skipped)
 	}
 	_, err = io.WriteString(out, text)
 	return err
 }
 
-// client is of the server that the usual rules lead to, and the namespace that
-// is asked for.
+// client returns a client of the server that kubectl's rules select, and the
+// namespace.
 func (o *envOptions) client() (client versioned.Interface, namespace string, err error) {
 	config, namespace, err := clientConfig(o.kubeconfig, o.namespace)
 	if err != nil {
@@ -96,8 +97,8 @@ func (o *envOptions) client() (client versioned.Interface, namespace string, err
 	return client, namespace, err
 }
 
-// services are those of the namespace, and the master service. Who may read but
-// his own namespace is told that the latter is missing.
+// services returns the Services of the namespace and the master service. If the user
+// may not read the latter, it prints that it is left out.
 func (o *envOptions) services(ctx context.Context, client versioned.Interface, namespace string, errOut io.Writer) ([]v1.Service, error) {
 	list, err := client.PortolanV1().Services(namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -126,7 +127,7 @@ func (o *envOptions) services(ctx context.Context, client versioned.Interface, n
 	return append(list.Items, *master), nil
 }
 
-// isMissing says whether a server that has namespaces doesn't have this one.
+// isMissing reports whether a server that serves namespaces doesn't have this one.
 func isMissing(ctx context.Context, client versioned.Interface, namespace string) bool {
 	err := client.Discovery().RESTClient().Get().AbsPath("/api/v1/namespaces", namespace).Do(ctx).Error()
 	status, ok := errors.AsType[*apierrors.StatusError](err)

@@ -14,29 +14,29 @@ import (
 	"github.com/portolan-dev/portolan/generated/clientset/versioned/fake"
 )
 
-// TestEnvMasterService has a server that won't say where the master service is;
-// test/integration/api has a real one.
+// TestEnvMasterService uses a fake server that doesn't return the master service;
+// test/integration/api uses a real one.
 func TestEnvMasterService(t *testing.T) {
 	t.Parallel()
 	services := corev1.Resource("services")
 	for name, test := range map[string]struct {
 		err      error
 		wantErr  bool
-		wantSaid string
+		wantNote string
 	}{
 		"not there": {apierrors.NewNotFound(services, "kubernetes"), false, ""},
 		"forbidden": {apierrors.NewForbidden(services, "kubernetes", nil), false, "Left out: services \"kubernetes\" is forbidden"},
-		"away":      {apierrors.NewServiceUnavailable("away"), true, ""},
+		"down":      {apierrors.NewServiceUnavailable("down"), true, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			client := fake.NewClientset(&v1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "web"}})
 			client.PrependReactor("get", "services", func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, test.err })
-			var said strings.Builder
+			var note strings.Builder
 			o := envOptions{}
-			got, err := o.services(t.Context(), client, "team", &said)
-			if (err != nil) != test.wantErr || !strings.HasPrefix(said.String(), test.wantSaid) || (test.wantSaid == "") != (said.Len() == 0) {
-				t.Errorf("error %v, and says %q", err, said.String())
+			got, err := o.services(t.Context(), client, "team", &note)
+			if (err != nil) != test.wantErr || !strings.HasPrefix(note.String(), test.wantNote) || (test.wantNote == "") != (note.Len() == 0) {
+				t.Errorf("error %v, and prints %q", err, note.String())
 			}
 			if err == nil && (len(got) != 1 || got[0].Name != "web") {
 				t.Errorf("got %v", got)

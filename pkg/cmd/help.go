@@ -17,21 +17,22 @@ import (
 const (
 	allTopics    = "all"
 	featureGates = "feature-gates"
-	// plainWidth is how wide help is that no terminal shows.
+	// plainWidth is the width of help that isn't printed to a terminal, in characters.
 	plainWidth, leastWidth = 100, 40
 )
 
-// help shows the flags of a command: all of them by topic or, of a command with
-// many, a short list and the rest on request.
+// help prints the flags of a command by topic. For a command with many flags it prints
+// the common ones, and the others on request.
 type help struct {
 	topics cliflag.NamedFlagSets
 	common []options.CommonFlags
-	// asked is the topic that --help names. It is empty without --help.
-	asked string
+	// topic is the value of --help. It is empty without --help.
+	topic string
 }
 
-// addFlags gives a command flags that its help shows by topic, after its examples.
-// Those of a command with common ones are shown with --help=TOPIC and --help=all.
+// addFlags adds flags to a command, whose help then shows them by topic, after the
+// examples. If there are common flags, the help shows only those, and the others with
+// --help=TOPIC and --help=all.
 func addFlags(cmd *cobra.Command, sets cliflag.NamedFlagSets, common ...options.CommonFlags) {
 	h := &help{topics: sets, common: common}
 	for _, name := range sets.Order {
@@ -46,7 +47,7 @@ func addFlags(cmd *cobra.Command, sets cliflag.NamedFlagSets, common ...options.
 	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { h.print(cmd) })
 }
 
-// helpOf is the help of commands that addFlags was not called for.
+// helpOf returns the help of commands for which addFlags was not called.
 func helpOf(groupHelp func(*cobra.Command, []string)) func(*cobra.Command, []string) {
 	return func(cmd *cobra.Command, args []string) {
 		if cmd.HasSubCommands() || cmd.Long == "" {
@@ -59,24 +60,24 @@ func helpOf(groupHelp func(*cobra.Command, []string)) func(*cobra.Command, []str
 	}
 }
 
-// String, Set and Type make it the value of --help, which cobra wants to be a bool.
+// String implements pflag.Value. cobra expects the value of --help to be a bool.
 func (h *help) String() string {
-	if h.asked == "" {
+	if h.topic == "" {
 		return "false"
 	}
 	return "true"
 }
 
-// Set notes the topic; true is what --help alone says.
+// Set implements pflag.Value. The topic is "true" for --help without a value.
 func (h *help) Set(topic string) error {
 	if topic != "true" && !slices.Contains(h.names(), topic) {
 		return fmt.Errorf("the topics are %s", strings.Join(h.names(), ", "))
 	}
-	h.asked = topic
+	h.topic = topic
 	return nil
 }
 
-// Type is that of the flag.
+// Type implements pflag.Value.
 func (h *help) Type() string { return "bool" }
 
 func (h *help) names() []string {
@@ -87,8 +88,8 @@ func (h *help) names() []string {
 	return append(names, allTopics)
 }
 
-// gates is the flag of the feature gates, nil where there is none. What it says of
-// itself is longer than all the rest.
+// gates returns the flag of the feature gates, or nil if there is none. Its usage is
+// longer than all others together.
 func (h *help) gates() *pflag.Flag {
 	for _, set := range h.topics.FlagSets {
 		if flag := set.Lookup(featureGates); flag != nil {
@@ -106,9 +107,9 @@ func (h *help) print(cmd *cobra.Command) {
 	h.write(cmd.OutOrStdout(), cmd, max(columns, leastWidth))
 }
 
-// write writes no line that is longer than the width, but for words that are.
+// write writes the help. A line is longer than the width only if a single word is.
 func (h *help) write(out io.Writer, cmd *cobra.Command, width int) {
-	topic := h.asked
+	topic := h.topic
 	if topic == featureGates {
 		usage := h.gates().Usage
 		for line := range strings.Lines(usage) {
@@ -124,7 +125,7 @@ func (h *help) write(out io.Writer, cmd *cobra.Command, width int) {
 		writeWrapped(out, "", "", strings.TrimRight(line, "\n"), width)
 	}
 	if cmd.Example != "" {
-		// They are to be copied, so they stay as they are.
+		// Examples are not wrapped, so that they can be copied.
 		fmt.Fprintf(out, "\nExamples:\n%s\n", cmd.Example)
 	}
 	fmt.Fprintf(out, "\nUsage:\n  %s\n", cmd.UseLine())
@@ -138,7 +139,7 @@ func (h *help) write(out io.Writer, cmd *cobra.Command, width int) {
 	}
 }
 
-// writeCommon writes a line or two of each flag that is set often.
+// writeCommon writes a line or two about each common flag.
 func (h *help) writeCommon(out io.Writer, cmd *cobra.Command, width int) {
 	const column = 32
 	for _, group := range h.common {
@@ -152,8 +153,8 @@ func (h *help) writeCommon(out io.Writer, cmd *cobra.Command, width int) {
 		}
 	}
 	fmt.Fprintln(out)
-	writeWrapped(out, "", "", fmt.Sprintf("There are more flags. --help=TOPIC shows those of a topic, and what they do by default: %s.",
-		strings.Join(h.names(), ", ")), width)
+	writeWrapped(out, "", "", "There are more flags. --help=TOPIC shows the flags of a topic and their defaults. The topics are: "+
+		strings.Join(h.names(), ", ")+".", width)
 }
 
 func (h *help) writeTopic(out io.Writer, topic string, width int) {
@@ -192,10 +193,10 @@ func (h *help) writeTopic(out io.Writer, topic string, width int) {
 	})
 }
 
-// writeWrapped writes the words of a text in lines of a width, of which the first
-// begins with one indent and the others with another.
+// writeWrapped wraps a text to a width. The first line begins with the indent first,
+// and the others with the indent others.
 func writeWrapped(out io.Writer, first, others, text string, width int) {
-	// What is short enough stays as it is.
+	// A short text is written unchanged, with its own spaces.
 	if len([]rune(first+text)) <= width {
 		fmt.Fprintln(out, strings.TrimRight(first+text, " "))
 		return

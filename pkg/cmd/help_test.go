@@ -15,7 +15,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/server/options"
 )
 
-// servers are the commands with many flags, and their flags by topic.
+// servers returns the commands with many flags, and their flags by topic.
 func servers() map[string]struct {
 	cmd    *cobra.Command
 	topics cliflag.NamedFlagSets
@@ -35,7 +35,7 @@ func servers() map[string]struct {
 	}
 }
 
-// helpAt is the help of a command in so many columns, asked for as a user does.
+// helpAt returns the help of a command at a width, for a flag as a user types it.
 func helpAt(t *testing.T, cmd *cobra.Command, width int, flag string) string {
 	t.Helper()
 	var out bytes.Buffer
@@ -53,8 +53,7 @@ func helpAt(t *testing.T, cmd *cobra.Command, width int, flag string) string {
 	return out.String()
 }
 
-// TestHelpFits has the help of servers be short and fit the terminal, whatever is
-// asked for.
+// TestHelpFits expects the help of servers to be short and to fit the terminal.
 func TestHelpFits(t *testing.T) {
 	for name, server := range servers() {
 		for _, width := range []int{80, 100, 120} {
@@ -81,7 +80,7 @@ func TestHelpFits(t *testing.T) {
 	}
 }
 
-// TestHelpTopics has every flag be shown under one topic, and under all.
+// TestHelpTopics expects every flag under one topic, and under all.
 func TestHelpTopics(t *testing.T) {
 	for name, server := range servers() {
 		topics := map[string][]string{}

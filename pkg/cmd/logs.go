@@ -11,9 +11,9 @@ import (
 	logsapi "k8s.io/component-base/logs/api/v1"
 )
 
-// applyLogs sets up the log of a server. Without -v, the text log has what
-// Portolan says, and of libraries what went wrong and what happened to requests,
-// but not what they set up and take down.
+// applyLogs sets up the log of a server. Without -v, the text log contains Portolan's
+// messages and, from libraries, errors and messages about requests, but not what they
+// start and stop.
 func applyLogs(o *logs.Options) error {
 	streams := logsapi.LoggingOptions{ErrorStream: os.Stderr, InfoStream: os.Stdout}
 	if o.Verbosity == 0 {
@@ -22,14 +22,14 @@ func applyLogs(o *logs.Options) error {
 	return logsapi.ValidateAndApplyWithOptions(o, &streams, utilfeature.DefaultFeatureGate)
 }
 
-// withoutSetup drops the information that libraries log about their set-up. The
-// line says which file logged it, but not of which package, so that is looked up
-// in the stack: a line is written by the goroutine that logs it.
+// withoutSetup drops informational messages of libraries about their setup. A line
+// names the file that logged it, but not the package, so Write looks that up in the
+// stack: the goroutine that logs a line also writes it.
 type withoutSetup struct{ io.Writer }
 
 var (
 	loggers = []string{"k8s.io/klog/v2", "github.com/go-logr/logr."}
-	// What they log at level 0 is about one request or one lease.
+	// informative packages log about one request or one lease at level 0.
 	informative = []string{"k8s.io/apiserver/pkg/server/httplog.", "k8s.io/utils/trace.", "k8s.io/client-go/tools/leaderelection."}
 )
 
@@ -40,9 +40,9 @@ func (w withoutSetup) Write(line []byte) (int, error) {
 	return w.Writer.Write(line)
 }
 
-// logCaller is the function that called the logger which calls Write.
+// logCaller returns the name of the function that called the logger.
 func logCaller() string {
-	// The first are Callers, logCaller and Write.
+	// The first three frames are Callers, logCaller and Write.
 	const skipped, depth = 3, 16
 	var callers [depth]uintptr
 	frames := runtime.CallersFrames(callers[:runtime.Callers(skipped, callers[:])])

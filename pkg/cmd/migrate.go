@@ -17,37 +17,37 @@ type migrateOptions struct {
 	dryRun bool
 }
 
-// newMigrateCommand makes a command that returns an error if the store can't be
-// used, or if objects were left that can't be read.
+// newMigrateCommand returns the command migrate. It fails if the store can't be used,
+// or if objects can't be read.
 func newMigrateCommand() *cobra.Command {
 	o := migrateOptions{storeOptions: newStoreOptions()}
 	cmd := &cobra.Command{
 		Use:   "migrate",
 		Short: "Store every object as this release would, and raise the store's format",
 		Long: `Rewrites every object that is not stored as a server of this release, with the
-same flags, would store it: in another encoding (--storage-media-type), in the
-format of an older release, in plain text or encrypted with an older key
-(--encryption-provider-config). Objects that are stored so already are left
-alone, so that it can be interrupted and run again.
+same flags, would store it: objects in another encoding (--storage-media-type)
+or in the format of an older release, and objects in plain text or encrypted
+with an older key (--encryption-provider-config). Other objects are left alone,
+so the command can be interrupted and run again.
 
-The store is either an external etcd, whose servers may go on running, or the
-data directory of a server that has been stopped. An object that a server writes
-meanwhile is left to the server. An object that can't be read is left as it is
-and reported, and makes the command fail.
+The store is either an external etcd, whose servers can keep running, or the
+data directory of a stopped server. An object that a server writes meanwhile is
+left to the server. An object that can't be read is left as it is and reported,
+and makes the command fail.
 
-Give it the flags that the servers have, once all of them have them. Take a
-backup first. After a release that stores in a newer format, migrate when every
-replica runs that release: a replica of the one before stops when the format is
-raised, and doesn't start again.`,
+Take a backup first. Use the flags of the servers, after all servers have been
+restarted with them. If a release has a newer store format, migrate when every
+replica runs that release: replicas of older releases exit when the format is
+raised, and don't start again.`,
 		Example: `  # What would be rewritten
   portolan migrate --etcd-servers=https://etcd:2379 --dry-run \
     --etcd-cafile=ca.crt --etcd-certfile=client.crt --etcd-keyfile=client.key
 
-  # After encryption was turned on, or a new key was put first
+  # After encryption was turned on, or a new key was added as the first
   portolan migrate --etcd-servers=https://etcd:2379 --encryption-provider-config=encryption.yaml \
     --etcd-cafile=ca.crt --etcd-certfile=client.crt --etcd-keyfile=client.key
 
-  # The store of a server that has been stopped
+  # The store of a stopped server
   portolan migrate --data-dir=./portolan-data`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -61,8 +61,8 @@ raised, and doesn't start again.`,
 	o.addFlags(cmd)
 	o.addEncryptionFlag(cmd)
 	cmd.Flags().StringVar(&o.Etcd.DefaultStorageMediaType, "storage-media-type", o.Etcd.DefaultStorageMediaType,
-		"The server's --storage-media-type: what objects are encoded in")
-	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "Say what would be rewritten and write nothing")
+		"The server's --storage-media-type: the encoding of objects")
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "Print what would be rewritten, and write nothing")
 	return cmd
 }
 
@@ -91,8 +91,8 @@ func (o migrateOptions) run(ctx context.Context, out, progress io.Writer) error 
 	return errors.Join(err, report.Err())
 }
 
-// raiseFormat raises the format before objects are written in it, so that no
-// server that doesn't know it is there when they are. It says what it did.
+// raiseFormat raises the format before objects are written in it, so that no server
+// that doesn't know the format is running then. It returns what it did as text.
 func (o migrateOptions) raiseFormat(ctx context.Context, store *etcd.Store) (string, error) {
 	before, err := o.format(store).Check(ctx)
 	if err != nil {

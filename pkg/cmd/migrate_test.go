@@ -32,11 +32,11 @@ func runCommand(t *testing.T, args ...string) (string, error) {
 	return out.String(), err
 }
 
-// squeezed is a table without its alignment.
+// squeezed returns a table without its alignment.
 func squeezed(text string) string { return regexp.MustCompile(" +").ReplaceAllString(text, " ") }
 
-// TestMigrateToEncrypted turns encryption on for a store that has been stopped.
-// Verify reads it with the keys only.
+// TestMigrateToEncrypted turns encryption on for the store of a stopped server. verify
+// can then read it only with the keys.
 func TestMigrateToEncrypted(t *testing.T) {
 	dir := t.TempDir()
 	store := openStore(t, dir)
@@ -84,8 +84,8 @@ func TestMigrateNothing(t *testing.T) {
 	}
 }
 
-// TestNewerFormat is about stores of a later release: nothing is said of them
-// but that.
+// TestNewerFormat expects commands to print only an error for the store of a later
+// release.
 func TestNewerFormat(t *testing.T) {
 	dir := t.TempDir()
 	store := openStore(t, dir)

@@ -21,20 +21,21 @@ func newRestoreCommand() *cobra.Command {
 	o := newStoreOptions()
 	cmd := &cobra.Command{
 		Use:   "restore FILE",
-		Short: "Make the store of a data directory of a snapshot",
-		Long: `Makes the store of a data directory of a file that "portolan snapshot" or "etcdctl
-snapshot save" has written. It checks the file's checksum and that it holds a
-store of Portolan in a format that this release knows, and ends with what "portolan
-verify" says of it. The directory has no store before: one that is there is to be
-moved aside.
+		Short: "Restore a snapshot into a data directory",
+		Long: `Restores a snapshot, written by "portolan snapshot" or "etcdctl snapshot save",
+into a data directory. The directory must not have a store: move an existing one
+aside. The command checks the file's checksum, that the store is Portolan's, and
+that this release knows its format. At the end it prints the report of "portolan
+verify".
 
-Resource versions go on a billion after those of the snapshot, and all before
-count as compacted: clients that watched the server before list anew.
+Resource versions continue a billion after those of the snapshot, and all
+earlier ones count as compacted: clients that have watched the server list
+again.
 
-The certificates of a data directory (pki/) are not in a snapshot, and those that
-are in the directory stay. Clients' kubeconfigs go on working only with the pki/
-that they were made from.`,
-		Example: `  # Back to a snapshot, with the server stopped
+A snapshot does not contain the certificates of a data directory (pki/). Those
+in the directory stay. Clients' kubeconfigs work only with the pki/ that they
+were created from.`,
+		Example: `  # Return to a snapshot, with the server stopped
   mv portolan-data/etcd portolan-data/etcd.old
   portolan restore snapshot.db --data-dir=portolan-data
   portolan serve --data-dir=portolan-data`,
@@ -46,14 +47,15 @@ that they were made from.`,
 			return o.restore(ctx, args[0], cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	cmd.Flags().StringVar(&o.DataDir, "data-dir", o.DataDir, "Data directory that has no store yet. It is made if it isn't there")
+	cmd.Flags().StringVar(&o.DataDir, "data-dir", o.DataDir, "Data directory without a store. It is created if it doesn't exist")
 	cmd.Flags().StringVar(&o.Etcd.StorageConfig.Prefix, "etcd-prefix", o.Etcd.StorageConfig.Prefix,
-		"What the server's keys begin with: its --etcd-prefix")
+		"The server's --etcd-prefix: the prefix of its keys")
 	o.addEncryptionFlag(cmd)
 	return cmd
 }
 
-// restore keeps a store that has violations: it is as it was saved.
+// restore restores a snapshot and verifies it. It keeps a store with violations: it
+// was saved that way.
 func (o storeOptions) restore(ctx context.Context, file string, out, progress io.Writer) error {
 	stored, err := o.stored()
 	if err != nil {
@@ -67,12 +69,13 @@ func (o storeOptions) restore(ctx context.Context, file string, out, progress io
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "%s%s is restored in %s. %s\nStart the server:\n\n  portolan serve --data-dir=%[3]s\n\n", report, file,
-		o.DataDir, o.certificates())
+	_, err = fmt.Fprintf(out, "%sRestored %s into %s. %s\nStart the server:\n\n  portolan serve --data-dir=%[3]s\n\n", report, file,
+		o.DataDir, o.certificatesNote())
 	return errors.Join(err, report.Err())
 }
 
-// inspect wants a store of Portolan's in a format that this release knows.
+// inspect verifies a restored store. It fails if the store isn't Portolan's, or is in a
+// format that this release doesn't know.
 func (o storeOptions) inspect(ctx context.Context, store *etcd.Store, stored map[string]storage.Resource,
 	progress io.Writer) (verify.Report, error) {
 	if _, err := o.format(store).Check(ctx); err != nil {
@@ -89,12 +92,12 @@ func (o storeOptions) inspect(ctx context.Context, store *etcd.Store, stored map
 	return report, nil
 }
 
-// certificates says what becomes of the clients' kubeconfigs.
-func (o storeOptions) certificates() string {
+// certificatesNote says whether the clients' kubeconfigs will still work.
+func (o storeOptions) certificatesNote() string {
 	pki := filepath.Join(o.DataDir, "pki")
 	if _, err := os.Stat(filepath.Join(pki, "ca.crt")); err == nil {
-		return fmt.Sprintf("The certificates in %s stay; kubeconfigs that were made from them go on working.", pki)
+		return fmt.Sprintf("The certificates in %s stay; kubeconfigs that were created from them still work.", pki)
 	}
-	return fmt.Sprintf("There are no certificates in %s, and a snapshot has none: copy those of the directory of before there now, "+
-		"or the server makes new ones and no kubeconfig of before works.", pki)
+	return fmt.Sprintf("There are no certificates in %s, and a snapshot has none: copy those of the old directory there now, "+
+		"or the server creates new ones and no old kubeconfig works.", pki)
 }

@@ -1,4 +1,4 @@
-// Package cmd is the command line.
+// Package cmd implements the command line.
 package cmd
 
 import (
@@ -15,11 +15,11 @@ import (
 	"github.com/portolan-dev/portolan/pkg/version"
 )
 
-// NewCommand makes the command portolan.
+// NewCommand returns the command portolan.
 func NewCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "portolan",
-		Short: "An API server for Kubernetes Services that hands out addresses and ports",
+		Short: "An API server for Kubernetes Services that allocates addresses and ports",
 		Long: "Portolan serves Services in the API group portolan.dev. It commits a Service and everything it claims, " +
 			"cluster IPs and node ports, in one etcd transaction.",
 		SilenceUsage: true,
@@ -34,21 +34,22 @@ func NewCommand() *cobra.Command {
 	return cmd
 }
 
-// loggedError is what a server ended with whose log is read by programs.
+// loggedError is an error that Run logs instead of printing it.
 type loggedError struct{ error }
 
 func (e loggedError) Unwrap() error { return e.error }
 
-// ended has what a server ended with in its log, if that is not text.
-func ended(err error, format string) error {
+// markLogged makes Run log a server's error instead of printing it, if the log is not
+// text: programs read it there.
+func markLogged(err error, format string) error {
 	if err == nil || format == logsapi.DefaultLogFormat {
 		return err
 	}
 	return loggedError{err}
 }
 
-// Run runs a command and returns its exit code. What is wrong is told to whoever
-// typed the command, one line for each thing.
+// Run runs a command and returns its exit code. It prints errors to stderr, one on each
+// line.
 func Run(cmd *cobra.Command) int {
 	err := cli.RunNoErrOutput(cmd)
 	if err == nil {
@@ -76,8 +77,8 @@ func messages(err error) []string {
 	return all
 }
 
-// newGroup makes a command that has others and does nothing by itself. Without
-// arguments it says which those are.
+// newGroup returns a command that only has subcommands. Without arguments it prints
+// its help.
 func newGroup(use, short string, commands ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   use,

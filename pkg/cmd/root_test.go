@@ -9,11 +9,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// TestErrors has what is wrong told to whoever typed a command. Only a server that
-// logs in JSON leaves it to its log.
+// TestErrors expects errors to be printed. Only a server that logs in JSON logs them
+// instead.
 func TestErrors(t *testing.T) {
-	server := &cobra.Command{RunE: func(*cobra.Command, []string) error { return ended(errors.New("no more"), "json") }}
-	plain := &cobra.Command{RunE: func(*cobra.Command, []string) error { return ended(errors.New("no more"), "text") }}
+	server := &cobra.Command{RunE: func(*cobra.Command, []string) error { return markLogged(errors.New("no more"), "json") }}
+	plain := &cobra.Command{RunE: func(*cobra.Command, []string) error { return markLogged(errors.New("no more"), "text") }}
 	for name, test := range map[string]struct {
 		cmd  *cobra.Command
 		args []string
@@ -31,9 +31,9 @@ func TestErrors(t *testing.T) {
 		test.cmd.SetArgs(test.args)
 		test.cmd.SetErr(&text)
 		code := Run(test.cmd)
-		told, isTold := strings.CutPrefix(text.String(), "Error: ")
-		if code != 1 || isTold != (test.want != "") || !strings.Contains(told, test.want) || strings.Count(told, "\n") > 1 {
-			t.Errorf("%s: exit code %d, told %q", name, code, text.String())
+		message, printed := strings.CutPrefix(text.String(), "Error: ")
+		if code != 1 || printed != (test.want != "") || !strings.Contains(message, test.want) || strings.Count(message, "\n") > 1 {
+			t.Errorf("%s: exit code %d, printed %q", name, code, text.String())
 		}
 	}
 }

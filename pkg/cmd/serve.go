@@ -14,7 +14,7 @@ import (
 )
 
 func init() {
-	// The gates have to be known before the first set of flags is made.
+	// The gates must be registered before the first flag set is created.
 	utilruntime.Must(logsapi.AddFeatureGates(utilfeature.DefaultMutableFeatureGate))
 }
 
@@ -25,8 +25,8 @@ func newServeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the API server",
-		Long: "Run the API server. With no flags it runs on an etcd of its own in ./portolan-data and serves on " +
-			"https://127.0.0.1:6443; the administrator's kubeconfig is ./portolan-data/admin.kubeconfig.",
+		Long: "Runs the API server. Without flags it embeds an etcd in ./portolan-data and serves on " +
+			"https://127.0.0.1:6443. The administrator's kubeconfig is ./portolan-data/admin.kubeconfig.",
 		Example: `  # Everything in one process
   portolan serve
   # One of several replicas on an external etcd
@@ -42,11 +42,11 @@ func newServeCommand() *cobra.Command {
 			if err := applyLogs(o.Logs); err != nil {
 				return err
 			}
-			// Applying the defaults would log an error about them.
+			// Apply would log an error about its own defaults.
 			if changed(sets.FlagSet("metrics")) {
 				o.Metrics.Apply()
 			}
-			return ended(server.Run(genericapiserver.SetupSignalContext(), o, cmd.OutOrStdout()), o.Logs.Format)
+			return markLogged(server.Run(genericapiserver.SetupSignalContext(), o, cmd.OutOrStdout()), o.Logs.Format)
 		},
 	}
 	addFlags(cmd, sets, options.Common()...)

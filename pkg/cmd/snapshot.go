@@ -18,7 +18,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/store/snapshot"
 )
 
-// progressPeriod is how often is said how much has arrived.
+// progressPeriod is the time between two lines of progress.
 const progressPeriod = 5 * time.Second
 
 type snapshotOptions struct {
@@ -31,24 +31,24 @@ func newSnapshotCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "snapshot FILE",
 		Short: "Save a store to a file, for portolan restore",
-		Long: `Writes all that etcd holds to a file. "portolan restore" makes a data directory of
-it, and "etcdutl snapshot restore" one for an etcd of your own.
+		Long: `Writes the contents of etcd to a file. "portolan restore" restores it into a
+data directory, and "etcdutl snapshot restore" into an external etcd.
 
-Without --data-dir and --etcd-servers it asks a running server that has its etcd
-inside. Only members of system:masters may ask it, such as the user of
-admin.kubeconfig: the file has every Secret. The server must be reached directly,
-not through a cluster.
+Without --data-dir and --etcd-servers it reads from a running server with an
+embedded etcd. The user must be in the group system:masters, as the user of
+admin.kubeconfig is, because the file contains all Secrets. Connect to the
+server directly, not through a cluster.
 
-With --data-dir the store is that of a server that has been stopped, and with
---etcd-servers it is an external etcd, whose servers may go on running.
+With --data-dir it reads the store of a stopped server. With --etcd-servers it
+reads an external etcd, whose servers can keep running.
 
-The file appears when it is whole, and must not exist before. What is encrypted
-stays so: keep the keys as well. The certificates of the data directory (pki/)
-are not in it.`,
+The file must not exist, and appears only when it is complete. Encrypted objects
+stay encrypted: back up the keys as well. The file does not contain the
+certificates of the data directory (pki/).`,
 		Example: `  # A running server
   portolan snapshot snapshot.db --kubeconfig=portolan-data/admin.kubeconfig
 
-  # The store of a server that has been stopped
+  # The store of a stopped server
   portolan snapshot snapshot.db --data-dir=portolan-data`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -66,26 +66,26 @@ are not in it.`,
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Saved to %s: %d bytes, with the right checksum.\n", args[0], size)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Saved to %s: %d bytes, the checksum is right.\n", args[0], size)
 			return err
 		},
 	}
 	o.addFlags(cmd)
 	cmd.Flags().StringVar(&o.kubeconfig, "kubeconfig", o.kubeconfig,
-		"kubeconfig of a running server. Without it it is what $KUBECONFIG names, or ~/.kube/config")
+		"kubeconfig of a running server. The default is $KUBECONFIG or ~/.kube/config")
 	cmd.MarkFlagsMutuallyExclusive("kubeconfig", "data-dir")
 	cmd.MarkFlagsMutuallyExclusive("kubeconfig", "etcd-servers")
 	return cmd
 }
 
-// saveStored saves the store of a server that is stopped, or an external one.
+// saveStored saves the store of a stopped server, or an external etcd.
 func (o *snapshotOptions) saveStored(ctx context.Context, path string, progress io.Writer) (int64, error) {
-	// A store of any format can be saved.
+	// The format isn't checked: any store can be saved.
 	store, err := o.connect(ctx)
 	if err != nil {
 		return 0, err
 	}
-	size, err := snapshot.Save(ctx, path, tell(progress, store.Snapshot))
+	size, err := snapshot.Save(ctx, path, withProgress(progress, store.Snapshot))
 	return size, errors.Join(err, store.Close())
 }
 
@@ -93,34 +93,34 @@ func (o *snapshotOptions) saveStored(ctx context.Context, path string, progress 
 func (o *snapshotOptions) saveServed(ctx context.Context, path string, progress io.Writer) (int64, error) {
 	config, _, err := clientConfig(o.kubeconfig, "")
 	if err != nil {
-		return 0, fmt.Errorf("%w; or name the directory of a server that has been stopped with --data-dir", err)
+		return 0, fmt.Errorf("%w; or name the directory of a stopped server with --data-dir", err)
 	}
 	config.NegotiatedSerializer = scheme.Codecs.WithoutConversion()
 	client, err := rest.UnversionedRESTClientFor(config)
 	if err != nil {
 		return 0, err
 	}
-	return snapshot.Save(ctx, path, tell(progress, func(ctx context.Context) (io.ReadCloser, error) {
+	return snapshot.Save(ctx, path, withProgress(progress, func(ctx context.Context) (io.ReadCloser, error) {
 		stream, err := client.Get().AbsPath(snapshot.Path).Stream(ctx)
 		if apierrors.IsNotFound(err) {
-			return nil, fmt.Errorf("%s serves no snapshots: it is a release before v0.2, or a cluster; ask Portolan itself", config.Host)
+			return nil, fmt.Errorf("%s serves no snapshots: it is a release before v0.2, or a cluster; connect to Portolan directly", config.Host)
 		}
 		return stream, err
 	}))
 }
 
-// tell says now and then how much of a stream has arrived.
-func tell(out io.Writer, source snapshot.Source) snapshot.Source {
+// withProgress prints at intervals how much of a stream has been read.
+func withProgress(out io.Writer, source snapshot.Source) snapshot.Source {
 	return func(ctx context.Context) (io.ReadCloser, error) {
 		stream, err := source(ctx)
 		if err != nil {
 			return nil, err
 		}
-		return &told{ReadCloser: stream, out: out, next: time.Now().Add(progressPeriod)}, nil
+		return &progressReader{ReadCloser: stream, out: out, next: time.Now().Add(progressPeriod)}, nil
 	}
 }
 
-type told struct {
+type progressReader struct {
 	io.ReadCloser
 	out  io.Writer
 	size int64
@@ -128,12 +128,12 @@ type told struct {
 }
 
 // Read implements io.Reader.
-func (t *told) Read(p []byte) (int, error) {
-	n, err := t.ReadCloser.Read(p)
-	t.size += int64(n)
-	if now := time.Now(); now.After(t.next) {
-		t.next = now.Add(progressPeriod)
-		fmt.Fprintf(t.out, "%d MiB so far\n", t.size>>20)
+func (r *progressReader) Read(p []byte) (int, error) {
+	n, err := r.ReadCloser.Read(p)
+	r.size += int64(n)
+	if now := time.Now(); now.After(r.next) {
+		r.next = now.Add(progressPeriod)
+		fmt.Fprintf(r.out, "%d MiB so far\n", r.size>>20)
 	}
 	return n, err
 }

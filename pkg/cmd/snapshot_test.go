@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestSnapshot is about the file; test/chaos/upgrade restores one.
+// TestSnapshot checks the file; test/chaos/upgrade restores one.
 func TestSnapshot(t *testing.T) {
 	dir, saved := t.TempDir(), filepath.Join(t.TempDir(), "snapshot.db")
 	store := openStore(t, dir)
@@ -29,7 +29,7 @@ func TestSnapshot(t *testing.T) {
 	}
 	content, sum := data[:len(data)-sha256.Size], data[len(data)-sha256.Size:]
 	if want := sha256.Sum256(content); !bytes.Equal(sum, want[:]) || !bytes.Contains(content, []byte(webService)) {
-		t.Errorf("what was saved has %d bytes and the checksum %x", len(data), sum)
+		t.Errorf("the snapshot has %d bytes and the checksum %x", len(data), sum)
 	}
 
 	_, err = runCommand(t, "snapshot", saved, "--data-dir", dir)
@@ -44,8 +44,8 @@ func TestSnapshot(t *testing.T) {
 	}
 }
 
-// TestSnapshotOfNoRoom stops in the middle of more than what is on its way at a
-// time.
+// TestSnapshotOfNoRoom fails in the middle of a stream that is larger than etcd's
+// buffers.
 func TestSnapshotOfNoRoom(t *testing.T) {
 	dir, saved := t.TempDir(), filepath.Join(t.TempDir(), "snapshot.db")
 	store := openStore(t, dir)

@@ -16,36 +16,36 @@ import (
 	"github.com/portolan-dev/portolan/pkg/store/format"
 )
 
-// storeOptions are the options of a server as far as they say which store it
-// has and how it stores things, for commands that work on the store directly.
+// storeOptions are the options of commands that work on a store directly: those server
+// options that locate the store and determine how objects are stored.
 type storeOptions struct {
 	*options.Options
 }
 
 func newStoreOptions() storeOptions { return storeOptions{options.New()} }
 
-// addFlags adds the flags under the names that they have for the server.
+// addFlags adds flags with the same names as the server's.
 func (o storeOptions) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	transport := &o.Etcd.StorageConfig.Transport
-	flags.StringVar(&o.DataDir, "data-dir", o.DataDir, "Data directory of a server that has been stopped")
+	flags.StringVar(&o.DataDir, "data-dir", o.DataDir, "Data directory of a stopped server")
 	flags.StringSliceVar(&transport.ServerList, "etcd-servers", nil, "Use this external etcd instead (comma-separated URLs)")
-	flags.StringVar(&transport.TrustedCAFile, "etcd-cafile", "", "CA certificate that the external etcd's is checked against")
+	flags.StringVar(&transport.TrustedCAFile, "etcd-cafile", "", "CA certificate to verify the external etcd with")
 	flags.StringVar(&transport.CertFile, "etcd-certfile", "", "Client certificate for the external etcd")
 	flags.StringVar(&transport.KeyFile, "etcd-keyfile", "", "Key of the client certificate")
 	flags.StringVar(&o.Etcd.StorageConfig.Prefix, "etcd-prefix", o.Etcd.StorageConfig.Prefix,
-		"What the server's keys begin with: its --etcd-prefix")
+		"The server's --etcd-prefix: the prefix of its keys")
 	cmd.MarkFlagsMutuallyExclusive("data-dir", "etcd-servers")
 	cmd.MarkFlagsRequiredTogether("etcd-certfile", "etcd-keyfile")
 }
 
-// addEncryptionFlag is for commands that read the objects.
+// addEncryptionFlag adds the flag for commands that read objects.
 func (o storeOptions) addEncryptionFlag(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.Etcd.EncryptionProviderConfigFilepath, "encryption-provider-config", "",
 		"The server's --encryption-provider-config, if it has one")
 }
 
-// stored is how a server with these options stores each resource.
+// stored returns how a server with these options stores each resource.
 func (o storeOptions) stored() (map[string]storage.Resource, error) {
 	if err := o.Run.ComponentGlobalsRegistry.Set(); err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ func (o storeOptions) validate() error {
 	return o.CheckFiles()
 }
 
-// open opens a store that is there already, in a format that this release knows.
+// open opens an existing store. It fails if this release doesn't know its format.
 func (o storeOptions) open(ctx context.Context) (*etcd.Store, error) {
 	store, err := o.connect(ctx)
 	if err != nil {
@@ -80,7 +80,7 @@ func (o storeOptions) connect(ctx context.Context) (*etcd.Store, error) {
 	if !o.Embedded() {
 		return etcd.Connect(ctx, o.Etcd.StorageConfig.Transport)
 	}
-	// etcd would make a new store here, which has nothing in it.
+	// etcd would create an empty store here.
 	if _, err := os.Stat(filepath.Join(o.DataDir, "etcd", "member")); err != nil {
 		return nil, fmt.Errorf("%s is not a server's data directory: %w", o.DataDir, err)
 	}
@@ -91,7 +91,7 @@ func (o storeOptions) format(store *etcd.Store) format.Store {
 	return format.Store{Client: store.Client, Prefix: o.Etcd.StorageConfig.Prefix}
 }
 
-// emptyWarning is about a store in which nothing was found.
+// emptyWarning returns a warning about a store without objects.
 func (o storeOptions) emptyWarning() string {
 	return fmt.Sprintf("nothing is stored under %s: is that the server's --etcd-prefix?", o.Etcd.StorageConfig.Prefix)
 }

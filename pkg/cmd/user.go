@@ -21,7 +21,7 @@ import (
 )
 
 func newUserCommand() *cobra.Command {
-	return newGroup("user", "Name users of a server without a cluster", newUserAddCommand())
+	return newGroup("user", "Add users to a standalone server", newUserAddCommand())
 }
 
 type userAddOptions struct {
@@ -34,23 +34,24 @@ func newUserAddCommand() *cobra.Command {
 	o := userAddOptions{dataDir: options.New().DataDir, validity: 365 * 24 * time.Hour}
 	cmd := &cobra.Command{
 		Use:   "add NAME",
-		Short: "Make a client certificate for a user, and a kubeconfig with it",
-		Long: `Makes a client certificate that the authority of a data directory signs, and writes
-a kubeconfig with it that can be taken elsewhere. It is for a server without a
-cluster, which may be running. When the server is started at another address, it
-has the kubeconfigs that are still in its data directory lead there. What the user may do is said by the groups:
+		Short: "Create a client certificate for a user, and a kubeconfig with it",
+		Long: `Creates a client certificate, signed by the authority of a data directory, and
+writes it to a self-contained kubeconfig. It is for a standalone server, which
+may be running. If the server is later started at another address, it updates
+the kubeconfigs that are still in its data directory. The groups determine what
+the user may do:
 
   portolan:readers   read everything but Secrets, nothing through proxies
-  portolan:writers   that and Secrets, and write it
+  portolan:writers   read the same and Secrets, and write them
   portolan:scrapers  read /metrics and nothing else
   system:masters     everything
 
-Others, and those of no group, may do nothing unless an --authorization-config of
-the server allows it. A certificate can't be taken back: it is good until its
-validity ends or, if that is sooner, that of its authority. Each data directory
-has an authority of its own: of several servers on one etcd, the others need the
-pki/ca.crt of this one as their --client-ca-file.`,
-		Example: `  # Somebody who looks at Services
+Users in no group or in other groups may do nothing, unless the server's
+--authorization-config allows it. A certificate can't be revoked: it is valid
+until it or its authority expires. Each data directory has its own authority: if
+several servers share an etcd, the other servers need the pki/ca.crt of this one
+as their --client-ca-file.`,
+		Example: `  # A user who reads Services
   portolan user add ann --group=portolan:readers
 
   # A controller on another machine, for a month
@@ -64,8 +65,8 @@ pki/ca.crt of this one as their --client-ca-file.`,
 			cmd.SilenceUsage = true
 			for _, group := range user.Groups {
 				if !slices.Contains(users.Known(), group) {
-					fmt.Fprintf(cmd.ErrOrStderr(), "Warning: the group %q has no rights, unless an --authorization-config of the server gives it some. "+
-						"Those that have are %s\n", group, strings.Join(users.Known(), ", "))
+					fmt.Fprintf(cmd.ErrOrStderr(), "Warning: the group %q has no rights, unless the server's --authorization-config grants some. "+
+						"The groups with rights are %s\n", group, strings.Join(users.Known(), ", "))
 				}
 			}
 			return o.run(cmd.OutOrStdout(), user)
@@ -74,8 +75,8 @@ pki/ca.crt of this one as their --client-ca-file.`,
 	var sets cliflag.NamedFlagSets
 	flags := sets.FlagSet("user")
 	flags.StringArrayVar(&o.groups, "group", nil, "Group that the user is a member of; may be repeated")
-	flags.DurationVar(&o.validity, "validity", o.validity, "For how long the certificate is good")
-	flags.StringVar(&o.dataDir, "data-dir", o.dataDir, "Data directory of the server, whose authority signs")
+	flags.DurationVar(&o.validity, "validity", o.validity, "How long the certificate is valid")
+	flags.StringVar(&o.dataDir, "data-dir", o.dataDir, "Data directory of the server, whose authority signs the certificate")
 	flags.StringVar(&o.out, "out", "", "File of the kubeconfig, which must not exist (default NAME.kubeconfig in --data-dir)")
 	flags.StringVar(&o.server, "server", "", "URL of the server in the kubeconfig (default that of the administrator's)")
 	addFlags(cmd, sets)
@@ -85,10 +86,10 @@ pki/ca.crt of this one as their --client-ca-file.`,
 func (o *userAddOptions) validate(user datadir.User) error {
 	errs := []error{user.Validate()}
 	if o.validity <= 0 {
-		errs = append(errs, fmt.Errorf("--validity: %s must be more than nothing", o.validity))
+		errs = append(errs, fmt.Errorf("--validity: %s must be more than 0s", o.validity))
 	}
 	if o.out == "" && strings.ContainsRune(user.Name, filepath.Separator) {
-		errs = append(errs, fmt.Errorf("user %q makes no name of a file: name one with --out", user.Name))
+		errs = append(errs, fmt.Errorf("user %q can't be used as a file name: name a file with --out", user.Name))
 	}
 	if o.server != "" {
 		if server, err := url.Parse(o.server); err != nil || server.Scheme != "https" || server.Host == "" {
@@ -107,11 +108,11 @@ func (o *userAddOptions) run(out io.Writer, user datadir.User) error {
 	if err != nil {
 		return err
 	}
-	member := "no group"
+	groups := "no group"
 	if len(user.Groups) > 0 {
-		member = strings.Join(user.Groups, ", ")
+		groups = strings.Join(user.Groups, ", ")
 	}
-	_, err = fmt.Fprintf(out, "%s is the kubeconfig of %s, of %s, good until %s.\n", file, user.Name, member,
+	_, err = fmt.Fprintf(out, "%s is the kubeconfig of %s, in %s, valid until %s.\n", file, user.Name, groups,
 		expires.UTC().Format(time.RFC3339))
 	return err
 }

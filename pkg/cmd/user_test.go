@@ -34,8 +34,8 @@ func TestUserAdd(t *testing.T) {
 		file, want string
 	}{
 		{[]string{"ann", "--group=portolan:readers", "--group=system:masters"}, "ann.kubeconfig",
-			"the kubeconfig of ann, of portolan:readers, system:masters, good until "},
-		{[]string{"a/b", "--out=" + filepath.Join(dir, "other"), "--validity=1h"}, "other", "the kubeconfig of a/b, of no group, good until "},
+			"the kubeconfig of ann, in portolan:readers, system:masters, valid until "},
+		{[]string{"a/b", "--out=" + filepath.Join(dir, "other"), "--validity=1h"}, "other", "the kubeconfig of a/b, in no group, valid until "},
 	} {
 		out, err := runUser(t, append([]string{"add", "--data-dir=" + dir}, test.args...)...)
 		if err != nil {
@@ -54,17 +54,18 @@ func TestUserAdd(t *testing.T) {
 	expectError(t, err, "ann.kubeconfig: file exists: remove it, or name another file with --out")
 }
 
-// TestUserAddUnknownGroup has a group that gives no rights be made, and warned of.
+// TestUserAddUnknownGroup expects a certificate for a group without rights, and a
+// warning.
 func TestUserAddUnknownGroup(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := datadir.Ensure(dir, datadir.Server{URL: "https://127.0.0.1:6443"}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	out, err := runUser(t, "add", "ann", "--group=portolan:reader", "--data-dir="+dir)
-	const want = `Warning: the group "portolan:reader" has no rights, unless an --authorization-config of the server gives it some. ` +
-		"Those that have are portolan:readers, portolan:writers, portolan:scrapers, system:masters\n"
+	const want = `Warning: the group "portolan:reader" has no rights, unless the server's --authorization-config grants some. ` +
+		"The groups with rights are portolan:readers, portolan:writers, portolan:scrapers, system:masters\n"
 	if err != nil || !strings.HasPrefix(out, want) ||
-		!strings.Contains(out, "ann.kubeconfig is the kubeconfig of ann, of portolan:reader, good until ") {
+		!strings.Contains(out, "ann.kubeconfig is the kubeconfig of ann, in portolan:reader, valid until ") {
 		t.Errorf("it ends with %v and prints\n%s", err, out)
 	}
 }
@@ -77,9 +78,9 @@ func TestUserAddFlags(t *testing.T) {
 		{nil, "accepts 1 arg(s), received 0"},
 		{[]string{"ann", "bob"}, "accepts 1 arg(s), received 2"},
 		{[]string{""}, `user "": it must not be empty`},
-		{[]string{"a/b"}, `user "a/b" makes no name of a file: name one with --out`},
+		{[]string{"a/b"}, `user "a/b" can't be used as a file name: name a file with --out`},
 		{[]string{"ann", "--group="}, `group "": it must not be empty`},
-		{[]string{"ann", "--validity=0s"}, "--validity: 0s must be more than nothing"},
+		{[]string{"ann", "--validity=0s"}, "--validity: 0s must be more than 0s"},
 		{[]string{"ann", "--server=http://x"}, `--server: "http://x" is not a URL like https://192.0.2.7:6443`},
 		{[]string{"ann", "--data-dir=/missing"},
 			"/missing is not the data directory of a standalone server, or the server has not been started yet: "},

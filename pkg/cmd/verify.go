@@ -22,38 +22,39 @@ type verifyOptions struct {
 	repair, dryRun bool
 }
 
-// newVerifyCommand makes a command that returns an error if the store can't be
-// read or has violations; those are printed on stdout first.
+// newVerifyCommand returns the command verify. It prints violations to stdout, and
+// fails if there are any or if the store can't be read.
 func newVerifyCommand() *cobra.Command {
 	o := verifyOptions{storeOptions: newStoreOptions()}
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Check that a store's claims and Services agree",
-		Long: `Reads the whole store at one etcd revision and proves that what every Service
-holds is claimed for it, that every claim that names a holder is held by it, and
-that no address and no node port is held twice. It prints what it checked, and
-fails if anything is wrong, with a line for each violation.
+		Long: `Reads the whole store at one etcd revision. It proves that every value that a
+Service holds is claimed for it, that every claim's holder holds the value, and
+that no address and no node port is held twice. It prints the counts and a line
+for each violation, and fails if there are any.
 
-The store is either the data directory of a server that has been stopped, or an
-external etcd, whose servers may go on running. Without --repair nothing that is
-stored is changed. What the providers of --encryption-provider-config can't decrypt can't
-be read, which counts as a violation.
+The store is either the data directory of a stopped server, or an external etcd,
+whose servers can keep running. Without --repair nothing in the store is
+changed. An object that --encryption-provider-config can't decrypt counts as a
+violation.
 
-Claims that name no uid are reservations and fine. A value that is held but lies
-in no ServiceCIDR or NodePortRange is a warning: ranges can be taken away by
-force, and what is held stays claimed. Warnings don't make it fail.
+Claims without a uid are reservations, which are not violations. A held value
+that lies in no ServiceCIDR or NodePortRange is a warning: a range can be
+deleted by force, and its values stay claimed. Warnings don't make the command
+fail.
 
-With --repair it prints what it is going to do, does it, and checks again. Claims
-that their Services don't hold are deleted, and Services get the claims that they
-lack. Each is one transaction, which changes nothing if the Service or the claim
-has changed since it was read; so it can be interrupted and run again, and servers
-of an external etcd may go on running. A value that two Services hold, or that is
-reserved, is left alone: it says what to do about it. Take a backup first, and see
-with --repair --dry-run what would be done.
+With --repair the command prints its plan, carries it out, and checks again. It
+deletes claims that their Services don't hold, and creates the claims that
+Services lack. Each repair is one transaction, which changes nothing if the
+Service or the claim has changed since it was read. So the command can be
+interrupted and run again, and servers of an external etcd can keep running. A
+value that two Services hold, or that is reserved, is left alone, with advice.
+Take a backup first, and see what would be done with --repair --dry-run.
 
-The exit code is 0 if the store is consistent, with --repair if it is so
-afterwards, and 1 if it is not or could not be read.`,
-		Example: `  # The store of a server that has been stopped
+The exit code is 0 if the store is consistent, with --repair afterwards. It is 1
+if the store is not consistent or can't be read.`,
+		Example: `  # The store of a stopped server
   portolan verify --data-dir=./portolan-data
 
   # An external etcd
@@ -77,8 +78,8 @@ afterwards, and 1 if it is not or could not be read.`,
 	}
 	o.addFlags(cmd)
 	o.addEncryptionFlag(cmd)
-	cmd.Flags().BoolVar(&o.repair, "repair", false, "Delete claims without Services and make the claims that Services lack")
-	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "With --repair: say what would be done and write nothing")
+	cmd.Flags().BoolVar(&o.repair, "repair", false, "Delete claims without Services and create the claims that Services lack")
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "With --repair: print what would be done, and write nothing")
 	cmd.Flags().StringVarP(&o.output, "output", "o", "text", "Output format: text or json")
 	return cmd
 }
@@ -88,7 +89,7 @@ func (o *verifyOptions) validate() error {
 		return fmt.Errorf("--output must be text or json, not %q", o.output)
 	}
 	if o.dryRun && !o.repair {
-		return errors.New("--dry-run is for --repair, which is missing: verify writes nothing by itself")
+		return errors.New("--dry-run is for --repair, which is missing: without it, verify writes nothing")
 	}
 	return o.storeOptions.validate()
 }
@@ -122,7 +123,8 @@ func (o *verifyOptions) run(cmd *cobra.Command) error {
 		check = v.repair
 	}
 	report, err := check(cmd.Context())
-	// Before the report, so that nobody waits for the lock once it is out.
+	// The store is closed before the report is printed: a reader of the report may
+	// start a server at once, which needs the lock.
 	if err := errors.Join(err, store.Close()); err != nil {
 		return err
 	}
@@ -135,7 +137,7 @@ func (o *verifyOptions) run(cmd *cobra.Command) error {
 	return report.Err()
 }
 
-// reader reads a store that is open.
+// reader returns a reader of an open store.
 func (o storeOptions) reader(store *etcd.Store, stored map[string]storage.Resource, progress io.Writer) verify.Reader {
 	return verify.Reader{
 		Client: store.Client, Prefix: o.Etcd.StorageConfig.Prefix, Progress: progress,
@@ -145,12 +147,12 @@ func (o storeOptions) reader(store *etcd.Store, stored map[string]storage.Resour
 	}
 }
 
-// verification is one run on a store that is open.
+// verification is one run on an open store.
 type verification struct {
 	reader   verify.Reader
 	repairer verify.Repairer
 	dryRun   bool
-	// out is told what is planned and done.
+	// out receives the plan and what was done.
 	out io.Writer
 }
 
@@ -162,7 +164,7 @@ func (v verification) check(ctx context.Context) (verify.Report, error) {
 	return verify.Check(contents), nil
 }
 
-// repair returns the report on the store as it is afterwards.
+// repair repairs the store and returns the report of a second check.
 func (v verification) repair(ctx context.Context) (verify.Report, error) {
 	contents, err := v.reader.Read(ctx)
 	if err != nil {
@@ -181,13 +183,13 @@ func (v verification) repair(ctx context.Context) (verify.Report, error) {
 	}
 	var repairs []string
 	for _, repair := range plan.Repairs {
-		done, err := v.repairer.Apply(ctx, repair)
+		applied, err := v.repairer.Apply(ctx, repair)
 		if err != nil {
 			return verify.Report{}, err
 		}
 		text := "done: " + repair.Text
-		if !done {
-			text = "not done, as it has changed meanwhile (repair again): " + repair.Text
+		if !applied {
+			text = "not done, because an object has changed meanwhile (repair again): " + repair.Text
 		}
 		repairs = append(repairs, text)
 		if _, err := fmt.Fprintln(v.out, text); err != nil {

@@ -126,7 +126,7 @@ func TestVerifyViolations(t *testing.T) {
 		}
 	}
 	if strings.Contains(stderr, "Usage:") {
-		t.Error("the usage is no help against violations")
+		t.Error("the usage is printed for violations")
 	}
 
 	stdout, _, err = runVerify(t, "--data-dir", dir, "-o", "json")
@@ -194,8 +194,7 @@ func TestVerifyFlags(t *testing.T) {
 	}
 }
 
-// TestVerifyRepair repairs the store of a server that was stopped, in plain text
-// and encrypted.
+// TestVerifyRepair repairs the store of a stopped server, in plain text and encrypted.
 func TestVerifyRepair(t *testing.T) {
 	config := filepath.Join(t.TempDir(), "encryption.yaml")
 	if err := os.WriteFile(config, []byte(encryptionConfig), 0o600); err != nil {

@@ -13,7 +13,7 @@ import (
 func newVersionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "Print the release, and what it is built on",
+		Short: "Print the release and the versions of its libraries",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "Portolan %s\nKubernetes libraries %s\netcd v%s\nStore format %d\n",

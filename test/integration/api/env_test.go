@@ -110,7 +110,7 @@ export TOAD_SVC_PORT_80_TCP_ADDR='10.96.0.7'
 	create("default", "kubernetes", onAddresses("10.96.0.1"))
 	create("team", "1toad", onAddresses("10.96.0.8"))
 	left := func(format string) string {
-		return `Left out, as -o ` + format + ` can't say them: ["1TOAD_SERVICE_HOST" "1TOAD_SERVICE_PORT" "1TOAD_SERVICE_PORT_A" "1TOAD_PORT" ` +
+		return `Left out because -o ` + format + ` can't express them: ["1TOAD_SERVICE_HOST" "1TOAD_SERVICE_PORT" "1TOAD_SERVICE_PORT_A" "1TOAD_PORT" ` +
 			`"1TOAD_PORT_80_TCP" "1TOAD_PORT_80_TCP_PROTO" "1TOAD_PORT_80_TCP_PORT" "1TOAD_PORT_80_TCP_ADDR"]` + "\n"
 	}
 	s.expect(`set -e; eval "$(portolan env)"; echo $KUBERNETES_SERVICE_HOST $TOAD_SVC_SERVICE_HOST $ELSEWHERE_SERVICE_HOST`,
