@@ -14,68 +14,71 @@ import (
 func (o *Options) addClusterFlags(fs *pflag.FlagSet) {
 	o.CoreAPI.AddFlags(fs)
 	describe(fs, "kubeconfig",
-		"kubeconfig of the cluster whose namespaces, quotas, policies and webhooks the server follows. "+
-			"Without it and without --in-cluster there is no cluster: namespaces are the server's own or, with --serve-core=false, all exist.")
+		"kubeconfig of the cluster whose namespaces, quotas, policies and webhooks the server uses. "+
+			"Without it and without --in-cluster the server is standalone: it serves its own namespaces or, with --serve-core=false, accepts "+
+			"every namespace.")
 	fs.BoolVar(&o.ServiceAccount, "in-cluster", o.ServiceAccount,
-		"Follow the cluster that the server runs in as a Pod, with the Pod's service account. It takes the place of --kubeconfig.")
+		"Use the cluster that the server runs in, with the service account of its Pod, instead of --kubeconfig.")
 }
 
-// addAuthFlags adds the flags of who is known and who may do what. Most say how
-// the cluster is asked that.
+// addAuthFlags adds the flags for authentication and authorization. Most configure how
+// the server asks the cluster.
 func (o *Options) addAuthFlags(sets *cliflag.NamedFlagSets) {
 	authentication := sets.FlagSet("authentication")
 	o.Authentication.AddFlags(authentication)
 	describe(authentication, "client-ca-file",
-		"Certificate authorities whose client certificates are accepted besides the cluster's or, without a cluster, besides those of the server's own: "+
+		"Certificate authorities whose client certificates are accepted, in addition to the cluster's or, on a standalone server, to its own: "+
 			"the common name is the user, the organizations are the groups. Members of system:masters may do everything.")
 	describe(authentication, "authentication-kubeconfig",
-		"kubeconfig of the cluster that is asked who a bearer token belongs to, with a TokenReview, and which the authentication configuration is looked up in. "+
-			"Without it that is done with what --kubeconfig or --in-cluster says.")
+		"kubeconfig of the cluster that authenticates bearer tokens with a TokenReview, and from which the authentication configuration "+
+			"is read. It defaults to --kubeconfig or --in-cluster.")
 	describe(authentication, "authentication-token-webhook-cache-ttl",
-		"For how long the cluster's answer about a bearer token is believed. A token that is in use stays good for that long while the cluster's API server is away; "+
-			"then, and for tokens not seen before, requests get a 503 until it is back.")
+		"How long the cluster's answer about a bearer token is cached. If the cluster's API server is down, a cached token stays valid "+
+			"for that long; after that, and for new tokens, requests get a 503 until it is back.")
 	describe(authentication, "authentication-skip-lookup",
-		"Don't look up in the cluster, in the ConfigMap kube-system/extension-apiserver-authentication, whose client certificates are accepted and "+
-			"how its aggregation layer speaks for users.")
+		"Don't read from the cluster's ConfigMap kube-system/extension-apiserver-authentication which client certificates are accepted and "+
+			"how its aggregation layer passes on users.")
 	describe(authentication, "requestheader-client-ca-file",
-		"Certificate authority of the client certificate with which the cluster's aggregation layer speaks for users. "+
-			"Without it that is looked up in the cluster, and the other --requestheader flags don't count.")
+		"Certificate authority of the client certificate with which the cluster's aggregation layer passes on users. "+
+			"By default it is read from the cluster, and the other --requestheader flags are ignored.")
 	describe(authentication, "authentication-tolerate-lookup-failure",
-		"Be ready even if the authentication configuration could not be looked up in the cluster. Requests through its aggregation layer, and those with its "+
-			"client certificates, are refused until it could. If false the server is not ready until then; it tries again in either case, and follows all changes.")
+		"Become ready even if the authentication configuration can't be read from the cluster. Requests through its aggregation layer, "+
+			"and those with its "+
+			"client certificates, are rejected until it can. If false, the server is not ready until then. In both cases it retries, and "+
+			"reloads all changes.")
 
 	authorization := sets.FlagSet("authorization")
 	o.Authorization.AddFlags(authorization)
 	describe(authorization, "authorization-kubeconfig",
-		"kubeconfig of the cluster that is asked what a user may do, with a SubjectAccessReview. Without it that is done with what --kubeconfig or --in-cluster says.")
+		"kubeconfig of the cluster that authorizes requests with a SubjectAccessReview. The default is the cluster of --kubeconfig or "+
+			"--in-cluster.")
 	describe(authorization, "authorization-webhook-cache-authorized-ttl",
-		"For how long the cluster's answer that a user may do something is believed. That long it stays allowed while the cluster's API server is away; "+
-			"what the cluster has to be asked gets a 503 until it is back.")
+		"How long the cluster's answer that a request is allowed is cached. If the cluster's API server is down, it stays allowed for "+
+			"that long; requests without a cached answer get a 503 until it is back.")
 	describe(authorization, "authorization-webhook-cache-unauthorized-ttl",
-		"For how long the cluster's answer that a user may not do something is believed.")
+		"How long the cluster's answer that a request is not allowed is cached.")
 	describe(authorization, "authorization-always-allow-paths",
-		"Paths that everybody may use without a question, and without saying who he is.")
+		"Paths that need neither authentication nor authorization.")
 }
 
-// InCluster says whether there is a cluster to ask.
+// InCluster reports whether the server has a cluster. Otherwise it is standalone.
 func (o *Options) InCluster() bool { return o.ServiceAccount || o.CoreAPI.CoreAPIKubeconfigPath != "" }
 
-// ClusterConfig is how the cluster's API server is asked. It has no limit on
-// the rate: requests wait for what is asked with it, and the cluster has its
-// own ways to slow down who asks too much. What else asks in this process sets
-// a limit and a user agent of its own. Unless InCluster that is an error.
+// ClusterConfig returns the client configuration for the cluster's API server. It sets
+// no client-side rate limit: requests block on it, and the cluster limits its clients
+// itself. Other clients in this process set their own limits and user agents.
+// ClusterConfig fails on a standalone server.
 func (o *Options) ClusterConfig() (*rest.Config, error) {
 	return o.configOf(o.CoreAPI.CoreAPIKubeconfigPath)
 }
 
-// AuthenticationConfig is how the cluster is asked who a token belongs to and
-// whom its aggregation layer may speak for, otherwise like ClusterConfig.
+// AuthenticationConfig is like ClusterConfig, for authenticating tokens and reading the
+// cluster's authentication configuration.
 func (o *Options) AuthenticationConfig() (*rest.Config, error) {
 	return o.configOf(cmp.Or(o.Authentication.RemoteKubeConfigFile, o.CoreAPI.CoreAPIKubeconfigPath))
 }
 
-// AuthorizationConfig is how the cluster is asked what a user may do, otherwise
-// like ClusterConfig.
+// AuthorizationConfig is like ClusterConfig, for authorizing requests.
 func (o *Options) AuthorizationConfig() (*rest.Config, error) {
 	config, err := o.configOf(cmp.Or(o.Authorization.RemoteKubeConfigFile, o.CoreAPI.CoreAPIKubeconfigPath))
 	if err != nil {
@@ -85,7 +88,8 @@ func (o *Options) AuthorizationConfig() (*rest.Config, error) {
 	return config, nil
 }
 
-// configOf is that of a kubeconfig or, without one, of the Pod.
+// configOf returns the configuration in a kubeconfig. If there is none, it returns that
+// of the Pod.
 func (o *Options) configOf(kubeconfig string) (*rest.Config, error) {
 	var config *rest.Config
 	var err error
@@ -106,7 +110,7 @@ func (o *Options) configOf(kubeconfig string) (*rest.Config, error) {
 
 func (o *Options) clusterErrors() []error {
 	if o.ServiceAccount && o.CoreAPI.CoreAPIKubeconfigPath != "" {
-		return []error{errors.New("--kubeconfig and --in-cluster: only one of them can say where the cluster is")}
+		return []error{errors.New("--kubeconfig and --in-cluster: only one of them can be set")}
 	}
 	var errs []error
 	if !o.InCluster() {
@@ -116,7 +120,7 @@ func (o *Options) clusterErrors() []error {
 			{"requestheader-client-ca-file", o.Authentication.RequestHeader.ClientCAFile},
 		} {
 			if flag.value != "" {
-				errs = append(errs, fmt.Errorf("--%s is for a server with a cluster: name that with --kubeconfig or --in-cluster", flag.name))
+				errs = append(errs, fmt.Errorf("--%s needs a cluster: set --kubeconfig or --in-cluster", flag.name))
 			}
 		}
 	}

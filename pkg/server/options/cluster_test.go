@@ -35,7 +35,7 @@ func TestClusterConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	if config.Host != "https://192.0.2.1:6443" || config.BearerToken != "secret" {
-		t.Errorf("asks %s with the token %q", config.Host, config.BearerToken)
+		t.Errorf("the host is %s, the token %q", config.Host, config.BearerToken)
 	}
 	if config.QPS >= 0 || config.RateLimiter != nil {
 		t.Errorf("the rate is limited: %v, %v", config.QPS, config.RateLimiter)
@@ -45,8 +45,9 @@ func TestClusterConfig(t *testing.T) {
 	}
 }
 
-// TestConfigsOfItsOwn has the cluster asked as another user for each purpose.
-func TestConfigsOfItsOwn(t *testing.T) {
+// TestSeparateConfigs expects authentication and authorization to use their own
+// kubeconfigs.
+func TestSeparateConfigs(t *testing.T) {
 	o := New()
 	o.CoreAPI.CoreAPIKubeconfigPath = writeKubeconfig(t, "cluster")
 	for name, test := range map[string]struct {
@@ -65,7 +66,7 @@ func TestConfigsOfItsOwn(t *testing.T) {
 				t.Fatal(err)
 			}
 			if config.BearerToken != want || config.QPS >= 0 {
-				t.Errorf("%s: it asks with the token %q and the limit %v, want %q", name, config.BearerToken, config.QPS, want)
+				t.Errorf("%s: the token is %q and the limit %v, want %q", name, config.BearerToken, config.QPS, want)
 			}
 		}
 	}
@@ -74,7 +75,7 @@ func TestConfigsOfItsOwn(t *testing.T) {
 	}
 }
 
-// TestOnlyWithCluster has what is for a cluster refused or off without one.
+// TestOnlyWithCluster expects flags that need a cluster to be rejected without one.
 func TestOnlyWithCluster(t *testing.T) {
 	for flag, change := range map[string]func(*Options){
 		"authentication-kubeconfig":    func(o *Options) { o.Authentication.RemoteKubeConfigFile = "file" },
@@ -88,9 +89,9 @@ func TestOnlyWithCluster(t *testing.T) {
 			if err := o.Complete(); err != nil {
 				t.Fatal(err)
 			}
-			want := "--" + flag + " is for a server with a cluster"
+			want := "--" + flag + " needs a cluster"
 			err := o.Validate()
-			if refused := err != nil && strings.Contains(err.Error(), want); refused == cluster || cluster && err != nil {
+			if rejected := err != nil && strings.Contains(err.Error(), want); rejected == cluster || cluster && err != nil {
 				t.Errorf("--%s, cluster %t: %v", flag, cluster, err)
 			}
 			if !o.Features.EnablePriorityAndFairness {

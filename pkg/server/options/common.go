@@ -1,54 +1,54 @@
 package options
 
-// CommonFlags are some of the flags that people set most often, for a short help.
+// CommonFlags is a group of flags in the short help.
 type CommonFlags struct {
 	Title string
 	Flags []CommonFlag
 }
 
-// CommonFlag is one flag, and what is said of it in a line or two.
+// CommonFlag is a flag in the short help, with a summary of one or two lines.
 type CommonFlag struct{ Name, Summary string }
 
-// Common are the flags of the server that people set most often.
+// Common returns the server's most common flags.
 func Common() []CommonFlags {
 	return []CommonFlags{
-		{"Where it serves", []CommonFlag{
-			{"bind-address", "Address to listen on (127.0.0.1); 0.0.0.0 is all"},
+		{"Serving", []CommonFlag{
+			{"bind-address", "Address to listen on (127.0.0.1); 0.0.0.0 means all"},
 			{"secure-port", "Port to listen on (6443)"},
-			{"advertise-address", "Address that others reach it at"},
-			{"tls-cert-file", "Certificate for HTTPS; it makes one of its own"},
+			{"advertise-address", "Address at which others reach the server"},
+			{"tls-cert-file", "Certificate for HTTPS (default: self-made)"},
 			{"tls-private-key-file", "Key of that certificate"},
 		}},
-		{"Where it stores", []CommonFlag{
-			{"data-dir", "Its etcd and certificates (./portolan-data)"},
-			{"etcd-servers", "An etcd of yours in place of its own"},
-			{"etcd-cafile", "Authority that signed the certificate of etcd"},
+		{"Storage", []CommonFlag{
+			{"data-dir", "Embedded etcd and certificates (./portolan-data)"},
+			{"etcd-servers", "External etcd, instead of the embedded one"},
+			{"etcd-cafile", "Authority that signed etcd's certificate"},
 			{"etcd-certfile", "Client certificate for etcd"},
 			{"etcd-keyfile", "Key of that certificate"},
-			{"encryption-provider-config", "Encrypts what is stored"},
+			{"encryption-provider-config", "Encrypts stored objects"},
 		}},
-		{"What it hands out, from an empty store on", []CommonFlag{
+		{"First ranges of an empty store", []CommonFlag{
 			{ClusterIPRangeFlag, "Cluster IPs (10.96.0.0/12); one range of each family"},
 			{NodePortRangeFlag, "Node ports (30000-32767)"},
 		}},
-		{"Who may use it", []CommonFlag{
-			{"client-ca-file", "Another authority of client certificates"},
+		{"Users", []CommonFlag{
+			{"client-ca-file", "Additional authority of client certificates"},
 			{"token-auth-file", "Static bearer tokens"},
-			{"authentication-config", "Whose JSON Web Tokens are accepted"},
-			{"authorization-config", "Webhooks that say who may do what"},
+			{"authentication-config", "Which JSON Web Tokens are accepted"},
+			{"authorization-config", "Webhooks that authorize requests"},
 		}},
-		{"What it works with", []CommonFlag{
-			{"kubeconfig", "A cluster whose users and namespaces hold here"},
-			{"in-cluster", "The same, of the cluster that it runs in"},
-			{"controllers", "Makes EndpointSlices of Pods (true)"},
-			{"serve-core", "Serves v1 Services as well (true without a cluster)"},
-			{serviceProxyFlag, "What services/NAME/proxy may reach"},
+		{"Cluster and APIs", []CommonFlag{
+			{"kubeconfig", "Cluster whose users and namespaces are used"},
+			{"in-cluster", "Use the cluster that the server runs in instead"},
+			{"controllers", "Creates EndpointSlices from Pods (true)"},
+			{"serve-core", "Also serves v1 Services (true without a cluster)"},
+			{serviceProxyFlag, "Networks that services/NAME/proxy may reach"},
 		}},
-		{"What it logs", []CommonFlag{
-			{"v", "Level of the log (0)"},
+		{"Logs", []CommonFlag{
+			{"v", "Log level (0)"},
 			{"logging-format", "text or json"},
-			{"audit-policy-file", "Which requests the audit log has"},
-			{"audit-log-path", "Where the audit log is written; - is stdout"},
+			{"audit-policy-file", "Which requests are in the audit log"},
+			{"audit-log-path", "File of the audit log; - means stdout"},
 		}},
 	}
 }

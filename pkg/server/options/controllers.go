@@ -4,10 +4,11 @@ import "github.com/spf13/pflag"
 
 func (o *Options) addControllerFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.WithControllers, "controllers", o.WithControllers,
-		"Run the controllers that make Endpoints and EndpointSlices out of Pods, the cluster's or the server's own, in one of all replicas at a time. "+
-			"With neither there are none. portolan controllers runs them in a process of their own.")
+		"Run the controllers that create Endpoints and EndpointSlices from Pods of the cluster or of the server itself, in one replica at "+
+			"a time. Without a cluster and with --serve-core=false there are no Pods, so they don't run. portolan controllers runs them in a "+
+			"separate process.")
 	o.Controllers.AddFlags(fs)
 }
 
-// HasControllers says whether the controllers run in this process as well.
+// HasControllers reports whether the controllers run in this process.
 func (o *Options) HasControllers() bool { return o.WithControllers && (o.InCluster() || o.Core()) }

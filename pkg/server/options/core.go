@@ -13,16 +13,16 @@ import (
 func (o *Options) addCoreFlags(fs *pflag.FlagSet) {
 	shared, others := coreKinds()
 	fs.BoolFunc("serve-core",
-		"Serve the same objects as a kube-apiserver does: "+shared+", and beside them "+others+". "+
-			"Without a cluster that is the default; with one it is the cluster's to do.",
+		"Serve the core API groups as a kube-apiserver does: "+shared+", and also "+others+". "+
+			"It is the default on a standalone server. It is not allowed with a cluster, which serves them itself.",
 		func(text string) error {
 			serve, err := strconv.ParseBool(text)
 			o.ServeCore = &serve
 			return err
 		})
 	fs.BoolVar(&o.KubernetesService, "kubernetes-service", o.KubernetesService,
-		"With --serve-core, keep the Service kubernetes of the namespace default, which leads to the servers: to their --advertise-address or, "+
-			"without it, to --bind-address. On loopback it leads nowhere.")
+		"With --serve-core, maintain the Service kubernetes of the namespace default. Its endpoints are the servers, at --advertise-address or, "+
+			"by default, --bind-address. A server on loopback is not among them.")
 	fs.DurationVar(&o.EventTTL, "event-ttl", o.EventTTL, "How long events are kept.")
 }
 
@@ -34,9 +34,8 @@ func (o *Options) Core() bool {
 	return !o.InCluster()
 }
 
-// Advertised is the address at which others reach the server. It is not valid
-// where they can't, since the server listens on loopback alone, or where it isn't
-// known.
+// Advertised returns the address at which others reach the server. The address is
+// invalid if it isn't known, or if the server listens only on loopback.
 func (o *Options) Advertised() netip.Addr {
 	address := o.Run.AdvertiseAddress
 	if len(address) == 0 || address.IsUnspecified() {
@@ -58,10 +57,10 @@ func (o *Options) Advertised() netip.Addr {
 
 func (o *Options) coreErrors() []error {
 	if o.InCluster() && o.Core() {
-		return []error{errors.New("--serve-core: with --kubeconfig or --in-cluster these paths are the cluster's own")}
+		return []error{errors.New("--serve-core: with --kubeconfig or --in-cluster the cluster serves these groups")}
 	}
 	if o.EventTTL < time.Second {
-		return []error{errors.New("--event-ttl must be a second at least")}
+		return []error{errors.New("--event-ttl must be at least 1s")}
 	}
 	return nil
 }

@@ -12,14 +12,14 @@ func TestAdvertised(t *testing.T) {
 	for name, test := range map[string]struct {
 		bind, advertise, want string
 	}{
-		"loopback":              {"127.0.0.1", "", "invalid IP"},
-		"loopback, of IPv6":     {"::1", "", "invalid IP"},
-		"an address":            {"192.0.2.1", "", "192.0.2.1"},
-		"another one":           {"0.0.0.0", "192.0.2.1", "192.0.2.1"},
-		"one of IPv6":           {"::", "2001:db8::1", "2001:db8::1"},
-		"loopback, behind one":  {"127.0.0.1", "192.0.2.1", "192.0.2.1"},
-		"loopback is told not":  {"192.0.2.1", "127.0.0.1", "invalid IP"},
-		"none in particular is": {"192.0.2.1", "0.0.0.0", "192.0.2.1"},
+		"loopback":               {"127.0.0.1", "", "invalid IP"},
+		"loopback, of IPv6":      {"::1", "", "invalid IP"},
+		"an address":             {"192.0.2.1", "", "192.0.2.1"},
+		"another one":            {"0.0.0.0", "192.0.2.1", "192.0.2.1"},
+		"one of IPv6":            {"::", "2001:db8::1", "2001:db8::1"},
+		"loopback, behind one":   {"127.0.0.1", "192.0.2.1", "192.0.2.1"},
+		"advertised on loopback": {"192.0.2.1", "127.0.0.1", "invalid IP"},
+		"none in particular is":  {"192.0.2.1", "0.0.0.0", "192.0.2.1"},
 	} {
 		o := New()
 		o.SecureServing.BindAddress, o.Run.AdvertiseAddress = net.ParseIP(test.bind), net.ParseIP(test.advertise)
@@ -43,10 +43,10 @@ func TestCoreKinds(t *testing.T) {
 
 func TestCore(t *testing.T) {
 	for _, test := range []struct {
-		name    string
-		flags   []string
-		want    bool
-		refused bool
+		name     string
+		flags    []string
+		want     bool
+		rejected bool
 	}{
 		{"without a cluster", nil, true, false},
 		{"without a cluster, asked for", []string{"--serve-core"}, true, false},
@@ -72,7 +72,7 @@ func TestCore(t *testing.T) {
 			t.Errorf("%s: got %t", test.name, got)
 		}
 		err := o.Validate()
-		if refused := err != nil && strings.Contains(err.Error(), "--serve-core: "); refused != test.refused {
+		if rejected := err != nil && strings.Contains(err.Error(), "--serve-core: "); rejected != test.rejected {
 			t.Errorf("%s: %v", test.name, err)
 		}
 	}

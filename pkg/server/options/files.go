@@ -16,11 +16,11 @@ import (
 // namedFile is a file that a flag names.
 type namedFile struct {
 	flag, path string
-	// check says what is wrong with what it holds. Nil leaves that to what reads it.
+	// check validates the contents. It is nil if the code that reads the file does that.
 	check func(path string) error
 }
 
-// files are all that flags may name, for the server to read.
+// files returns all files that flags name and the server reads.
 func (o *Options) files() []namedFile {
 	transport := &o.Etcd.StorageConfig.Transport
 	return []namedFile{
@@ -45,8 +45,7 @@ func (o *Options) files() []namedFile {
 	}
 }
 
-// CheckFiles looks for everything that is wrong with the files and the directory
-// that flags name.
+// CheckFiles returns all errors in the files and the directory that flags name.
 func (o *Options) CheckFiles() error {
 	var errs []error
 	for _, file := range o.files() {
@@ -71,7 +70,7 @@ func (o *Options) CheckFiles() error {
 	return utilerrors.NewAggregate(errs)
 }
 
-// pair is a certificate and its key, and the flags that name them.
+// pair names a certificate and its key, and the flags for them.
 type pair struct{ certFlag, cert, keyFlag, key string }
 
 func (o *Options) pairs() []pair {
@@ -86,7 +85,8 @@ func (o *Options) pairs() []pair {
 	return slices.DeleteFunc(all, func(p pair) bool { return p.cert == "" && p.key == "" })
 }
 
-// pairErrors say which certificates have no key, and which keys no certificate.
+// pairErrors returns an error for each certificate without a key, and each key without
+// a certificate.
 func (o *Options) pairErrors() []error {
 	var errs []error
 	for _, pair := range o.pairs() {

@@ -12,7 +12,7 @@ import (
 	cliflag "k8s.io/component-base/cli/flag"
 )
 
-// flagsOf are all flags of a server with these options.
+// flagsOf returns all flags of a server with these options.
 func flagsOf(o *Options) *pflag.FlagSet {
 	var sets cliflag.NamedFlagSets
 	o.AddFlags(&sets)
@@ -23,15 +23,15 @@ func flagsOf(o *Options) *pflag.FlagSet {
 	return all
 }
 
-// TestFileFlags has every flag that names a file checked, and named in what is
-// said of one that can't be used.
+// TestFileFlags expects an error that names the flag if a file can't be used, for every
+// flag that names a file.
 func TestFileFlags(t *testing.T) {
 	dir := t.TempDir()
 	garbage := filepath.Join(dir, "garbage")
 	if err := os.WriteFile(garbage, []byte("garbage\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// These name files that are made, or that something else reads.
+	// These name files that the server writes, or that CheckFiles reads otherwise.
 	others := []string{"audit-log-path", "debug-socket-path", "tls-sni-cert-key"}
 	read := regexp.MustCompile(`file$|kubeconfig$|-config$`)
 	flagsOf(New()).VisitAll(func(flag *pflag.Flag) {

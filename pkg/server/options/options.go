@@ -1,4 +1,4 @@
-// Package options are the flags of the server, by topic.
+// Package options defines the flags of the server, by topic.
 package options
 
 import (
@@ -32,8 +32,8 @@ const (
 	defaultDataDir    = "portolan-data"
 	defaultPort       = 6443
 	defaultEtcdPrefix = "/registry"
-	// watchGracePeriod is how long a server that stops waits for watches to end,
-	// which it has told to.
+	// watchGracePeriod is how long a stopping server waits for watches to end after
+	// it has asked them to.
 	watchGracePeriod = 10 * time.Second
 	storageMediaType = "application/vnd.kubernetes.protobuf"
 
@@ -44,10 +44,10 @@ const (
 	serviceProxyFlag  = "service-proxy-allow-cidrs"
 )
 
-// Options are what the flags say.
+// Options holds the values of the flags.
 type Options struct {
-	// DataDir holds the embedded etcd, and the certificates that the server
-	// makes for itself.
+	// DataDir holds the embedded etcd and the certificates that the server creates
+	// for itself.
 	DataDir string
 	// ClusterIPRanges seed the first ServiceCIDR: one CIDR, or one of each IP
 	// family, the default family first.
@@ -55,29 +55,28 @@ type Options struct {
 	// NodePortRanges seed the first NodePortRange.
 	NodePortRanges []string
 	// ServiceProxyAllowCIDRs are networks whose addresses may be reached through
-	// Services without a Pod that has them.
+	// Services even if no Pod has the address.
 	ServiceProxyAllowCIDRs []string
-	// ServeCore is --serve-core; nil where it is not set. See Core.
+	// ServeCore is --serve-core, or nil if the flag is not set. See Core.
 	ServeCore *bool
-	// KubernetesService makes a server with the core API groups keep the Service
+	// KubernetesService makes a server with the core API groups maintain the Service
 	// kubernetes of the namespace default.
 	KubernetesService bool
 	// EventTTL is how long Events are kept.
 	EventTTL time.Duration
-	// EmbeddedQuotaBytes limits what the embedded etcd may hold.
+	// EmbeddedQuotaBytes limits the size of the embedded etcd.
 	EmbeddedQuotaBytes int64
-	// ServiceAccount says that the cluster is the one whose Pod the server runs
-	// in, and that it is asked with the Pod's service account.
+	// ServiceAccount selects the cluster in which the server runs as a Pod, and the
+	// Pod's service account.
 	ServiceAccount bool
-	// ServingSecret is NAMESPACE/NAME of the Secret that has the certificate for
-	// HTTPS, and ServingService the Service that it is for.
+	// ServingSecret is NAMESPACE/NAME of the Secret with the certificate for HTTPS, and
+	// ServingService the Service that the certificate is for.
 	ServingSecret, ServingService string
-	// WithControllers says that the controllers run in this process as well,
-	// where there is a cluster.
+	// WithControllers runs the controllers in this process. See HasControllers.
 	WithControllers bool
-	// Users are for a server without a cluster.
+	// Users configures a standalone server.
 	Users UserOptions
-	// Connections limit what callers hold who are not known.
+	// Connections limits connections of unauthenticated clients.
 	Connections ConnectionOptions
 
 	Run            *genericoptions.ServerRunOptions
@@ -94,11 +93,11 @@ type Options struct {
 	Metrics        *metrics.Options
 	Logs           *logs.Options
 
-	// flags are those of topic portolan, nil where none were parsed.
+	// flags holds the flags of the topic portolan. It is nil before AddFlags.
 	flags *pflag.FlagSet
 }
 
-// New makes options with the defaults: everything on this machine, on loopback.
+// New returns options with the defaults: everything on this machine, on loopback.
 func New() *Options {
 	o := &Options{
 		DataDir:            "./" + defaultDataDir,
@@ -123,18 +122,18 @@ func New() *Options {
 		Metrics:            metrics.NewOptions(),
 		Logs:               logs.NewOptions(),
 	}
-	// Upstream's 0 lets a server that is to stop wait a minute for watches, which
-	// nobody ends.
+	// With upstream's default, 0, a stopping server doesn't end watches and waits a
+	// minute for them.
 	o.Run.ShutdownWatchTerminationGracePeriod = watchGracePeriod
 	o.SecureServing.BindPort = defaultPort
 	o.SecureServing.BindAddress = net.IPv4(127, 0, 0, 1)
 	o.SecureServing.Required = true
 	o.SecureServing.ServerCert.CertDirectory = ""
-	// Through the aggregation layer all clients come on a few connections, and
-	// each watch is a stream (genericoptions.NewRecommendedOptions).
+	// The aggregation layer forwards all clients on a few connections, and each watch is
+	// a stream (genericoptions.NewRecommendedOptions).
 	o.SecureServing.HTTP2MaxStreamsPerConnection = 1000
 	o.Etcd.DefaultStorageMediaType = storageMediaType
-	// The server has its own connection to etcd, which may have no address.
+	// The server checks etcd over its own connection: an embedded etcd has no endpoint.
 	o.Etcd.SkipHealthEndpoints = true
 	return o
 }
@@ -144,36 +143,37 @@ func (o *Options) AddFlags(sets *cliflag.NamedFlagSets) {
 	fs := sets.FlagSet("portolan")
 	o.flags = fs
 	fs.StringVar(&o.DataDir, "data-dir", o.DataDir,
-		"Directory of the embedded etcd and of the certificates that the server makes for itself. It is made if it isn't there.")
+		"Directory of the embedded etcd and of the certificates that the server creates for itself. It is created if it doesn't exist.")
 	fs.StringSliceVar(&o.ClusterIPRanges, ClusterIPRangeFlag, o.ClusterIPRanges,
-		"CIDRs that cluster IPs are allocated from: one, or one of each IP family, the default family first. "+
-			"They seed the ServiceCIDR named kubernetes of an empty store; afterwards the ServiceCIDR objects rule.")
+		"CIDRs from which cluster IPs are allocated: one, or one of each IP family, the default family first. "+
+			"They seed the ServiceCIDR named kubernetes of an empty store. After that the ServiceCIDR objects count.")
 	fs.StringSliceVar(&o.NodePortRanges, NodePortRangeFlag, o.NodePortRanges,
-		"Ports, such as 443 or 30000-32767, that node ports are allocated from. "+
-			"They seed the NodePortRange named kubernetes of an empty store; afterwards the NodePortRange objects rule.")
+		"Ports from which node ports are allocated, such as 443 or 30000-32767. "+
+			"They seed the NodePortRange named kubernetes of an empty store. After that the NodePortRange objects count.")
 	fs.StringSliceVar(&o.ServiceProxyAllowCIDRs, serviceProxyFlag, o.ServiceProxyAllowCIDRs,
-		"CIDRs of the endpoints that may be reached through services/{name}/proxy without being a Pod's. "+
-			"Others are reached only if, as the cluster says, they are the addresses of Pods in the Service's namespace. "+
+		"CIDRs of endpoints that may be reached through services/{name}/proxy even if no Pod has the address. "+
+			"Other endpoints may be reached only if they are the addresses of Pods in the Service's namespace. "+
 			"Loopback, link-local and this machine's own addresses need a CIDR with nothing else in it, such as 127.0.0.1/32. "+
-			"Without a cluster, such a CIDR of loopback also lets Endpoints and EndpointSlices have its addresses, which are refused otherwise.")
+			"On a standalone server, such a CIDR of loopback also allows its addresses in Endpoints and EndpointSlices, "+
+			"which are rejected otherwise.")
 	o.addCoreFlags(fs)
 
 	adopt(sets.FlagSet("serving"), o.SecureServing.AddFlags, "cert-dir")
 	describe(sets.FlagSet("serving"), "tls-cert-file",
-		"File containing the x509 certificate for HTTPS, with its CA's after it if there is one. Without it the server makes one and keeps it in --data-dir.")
+		"File with the x509 certificate for HTTPS, followed by that of its CA, if any. By default the server creates one in --data-dir.")
 	o.addServingSecretFlags(sets.FlagSet("serving"))
 	o.Connections.addFlags(sets.FlagSet("serving"))
 	o.Users.addFlags(sets.FlagSet("users"))
 	o.addAuthFlags(sets)
-	// All resources are in one etcd, since a transaction spans them, and all
-	// have a watch cache.
+	// All resources are in one etcd, because transactions span them, and all have a watch
+	// cache.
 	adopt(sets.FlagSet("etcd"), o.Etcd.AddFlags, "etcd-servers-overrides", "storage-backend",
 		"watch-cache", "watch-cache-sizes", "default-watch-cache-size", "etcd-readycheck-timeout")
 	describe(sets.FlagSet("etcd"), "etcd-servers",
-		"List of etcd servers to connect with (scheme://ip:port), comma separated. Without it the server runs an etcd of its own in --data-dir.")
+		"List of etcd servers to connect to (scheme://ip:port), comma separated. By default the server embeds an etcd in --data-dir.")
 	describe(sets.FlagSet("etcd"), "enable-garbage-collector",
-		"Leave what foreground and orphaning deletions ask for to the garbage collector of the cluster's kube-controller-manager, whose flag must be the same. "+
-			"If false, and where there is no cluster, such deletions delete the object and nothing else.")
+		"Leave foreground and orphaning deletions to the garbage collector of the cluster's kube-controller-manager, whose flag must be "+
+			"the same. If false, and on a standalone server, such deletions delete only the object itself.")
 	o.addQuotaFlag(sets.FlagSet("etcd"))
 	o.Admission.AddFlags(sets.FlagSet("admission"))
 	o.addClusterFlags(sets.FlagSet("cluster"))
@@ -182,19 +182,19 @@ func (o *Options) AddFlags(sets *cliflag.NamedFlagSets) {
 	o.Audit.AddFlags(sets.FlagSet("audit"))
 	o.Features.AddFlags(sets.FlagSet("features"))
 	describe(sets.FlagSet("features"), "enable-priority-and-fairness",
-		"Queue and dispatch requests by priority and with a fair share for each user, as the cluster's FlowSchemas and PriorityLevelConfigurations say or, "+
-			"without a cluster, as the ones do that a cluster begins with. As many run at a time as the two limits on requests in flight add up to. "+
-			"If false, those two limit them and nothing is fair.")
+		"Queue and dispatch requests by priority and with a fair share for each user, as the cluster's FlowSchemas and "+
+			"PriorityLevelConfigurations say. "+
+			"A standalone server uses those that a new cluster has. The sum of the two limits on requests in flight is how many requests run "+
+			"at a time. If false, the two limits apply separately, without fairness.")
 	o.Tracing.AddFlags(sets.FlagSet("tracing"))
 	o.Metrics.AddFlags(sets.FlagSet("metrics"))
 	logsapi.AddFlags(o.Logs, sets.FlagSet("logs"))
 }
 
-// Changed says whether somebody set a flag of the topic portolan.
+// Changed reports whether a flag of the topic portolan was set.
 func (o *Options) Changed(flag string) bool { return o.flags != nil && o.flags.Changed(flag) }
 
-// adopt takes over the flags of an option group but for those that nothing
-// here would heed.
+// adopt adds the flags of an option group, except those without effect in this server.
 func adopt(into *pflag.FlagSet, addFlags func(*pflag.FlagSet), except ...string) {
 	all := pflag.NewFlagSet("", pflag.ContinueOnError)
 	addFlags(all)
@@ -205,31 +205,31 @@ func adopt(into *pflag.FlagSet, addFlags func(*pflag.FlagSet), except ...string)
 	})
 }
 
-// describe says what a flag of an option group means for this server.
+// describe replaces the usage of a flag of an option group.
 func describe(fs *pflag.FlagSet, name, usage string) {
 	if flag := fs.Lookup(name); flag != nil {
 		flag.Usage = usage
 	}
 }
 
-// Embedded says whether the server runs its own etcd.
+// Embedded reports whether the server embeds its etcd.
 func (o *Options) Embedded() bool { return len(o.Etcd.StorageConfig.Transport.ServerList) == 0 }
 
-// Complete fills in what follows from other options.
+// Complete sets the options that follow from others.
 func (o *Options) Complete() error {
 	o.Admission.DefaultOffPlugins = o.unusablePlugins()
 	if !o.InCluster() {
-		// Nobody would remove the finalizers of a foreground or orphaning deletion.
+		// Nothing would remove the finalizers of a foreground or orphaning deletion.
 		o.Etcd.EnableGarbageCollection = false
 	}
 	if o.Run.MaxRequestsInFlight+o.Run.MaxMutatingRequestsInFlight == 0 {
-		// There is no limit to be fair about.
+		// Without a limit there is nothing to share.
 		o.Features.EnablePriorityAndFairness = false
 	}
 	return o.Run.Complete()
 }
 
-// Validate looks for everything that is wrong with the options.
+// Validate returns all errors in the options.
 func (o *Options) Validate() error {
 	var errs []error
 	errs = append(errs, validateClusterIPRanges(o.ClusterIPRanges)...)
@@ -264,8 +264,8 @@ func (o *Options) Validate() error {
 	return utilerrors.NewAggregate(errs)
 }
 
-// etcdErrors leaves out the framework's demand for addresses, which an
-// embedded etcd doesn't have.
+// etcdErrors validates the etcd options. The framework requires an address, which an
+// embedded etcd doesn't have, so it checks a copy with one.
 func (o *Options) etcdErrors() []error {
 	check := *o.Etcd
 	if o.Embedded() {
@@ -274,7 +274,7 @@ func (o *Options) etcdErrors() []error {
 	return check.Validate()
 }
 
-// unusablePlugins are the admission plugins that have nobody to ask.
+// unusablePlugins returns the admission plugins that lack the API that they use.
 func (o *Options) unusablePlugins() sets.Set[string] {
 	switch {
 	case o.InCluster():
@@ -292,16 +292,15 @@ func (o *Options) pluginErrors() []error {
 		switch {
 		case !o.unusablePlugins().Has(name):
 		case admission.NeedCore().Has(name):
-			errs = append(errs, fmt.Errorf("--enable-admission-plugins: %s is about what is served with --serve-core alone", name))
+			errs = append(errs, fmt.Errorf("--enable-admission-plugins: %s is for objects that are served only with --serve-core", name))
 		default:
-			errs = append(errs, fmt.Errorf("--enable-admission-plugins: %s asks a cluster's API server: name one with --kubeconfig or --in-cluster",
-				name))
+			errs = append(errs, fmt.Errorf("--enable-admission-plugins: %s needs a cluster: set --kubeconfig or --in-cluster", name))
 		}
 	}
 	return errs
 }
 
-// validateClusterIPRanges has upstream's rules and words
+// validateClusterIPRanges has upstream's rules and error texts
 // (cmd/kube-apiserver/app/options/validation.go).
 func validateClusterIPRanges(ranges []string) []error {
 	const flag = "--" + ClusterIPRangeFlag
@@ -322,8 +321,8 @@ func validateClusterIPRanges(ranges []string) []error {
 	if len(prefixes) == 2 && prefixes[0].Addr().Is4() == prefixes[1].Addr().Is4() {
 		return []error{fmt.Errorf("%s[0] and %s[1] must be of different IP family", flag, flag)}
 	}
-	// What the first ServiceCIDR must be like is said here rather than when it
-	// is created, when the server runs already.
+	// The first ServiceCIDR is validated here, because it is created only when the server
+	// is already running.
 	seed := &v1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: v1.DefaultRangeName}, Spec: v1.ServiceCIDRSpec{CIDRs: ranges}}
 	var errs []error
 	for _, err := range validation.ValidateServiceCIDRCreate(seed) {
@@ -332,7 +331,8 @@ func validateClusterIPRanges(ranges []string) []error {
 	return errs
 }
 
-// ServiceProxyNetworks are the networks that --service-proxy-allow-cidrs lists.
+// ServiceProxyNetworks returns the networks in --service-proxy-allow-cidrs. It fails if
+// one is not a CIDR.
 func (o *Options) ServiceProxyNetworks() ([]netip.Prefix, error) {
 	var networks []netip.Prefix
 	for _, text := range o.ServiceProxyAllowCIDRs {
@@ -357,7 +357,7 @@ func parseCIDR(text string) (netip.Prefix, error) {
 		return prefix, fmt.Errorf("%q is not a CIDR, such as 10.96.0.0/12 or fd00:10:96::/112", text)
 	}
 	if prefix != prefix.Masked() {
-		return prefix, fmt.Errorf("%s has bits set beyond the prefix length: %s is meant", prefix, prefix.Masked())
+		return prefix, fmt.Errorf("%s has bits set beyond the prefix length: use %s", prefix, prefix.Masked())
 	}
 	return prefix, nil
 }

@@ -21,7 +21,7 @@ func TestDefaults(t *testing.T) {
 		t.Errorf("the defaults are not valid: %v", err)
 	}
 	if !o.Embedded() || o.InCluster() {
-		t.Error("more than this machine is needed")
+		t.Error("the defaults need more than this machine")
 	}
 	if address := o.SecureServing.BindAddress.String(); address != "127.0.0.1" || o.SecureServing.BindPort != 6443 {
 		t.Errorf("listens on %s:%d", address, o.SecureServing.BindPort)
@@ -66,7 +66,7 @@ func TestValidate(t *testing.T) {
 		"not canonical": {func(o *Options) { o.ClusterIPRanges = []string{"FD00::/112"} },
 			`--service-cluster-ip-range: Invalid value: "FD00::/112": must be in canonical form ("fd00::/112")`},
 		"host bits": {func(o *Options) { o.ClusterIPRanges = []string{"10.0.0.5/24"} },
-			"--service-cluster-ip-range: 10.0.0.5/24 has bits set beyond the prefix length: 10.0.0.0/24 is meant"},
+			"--service-cluster-ip-range: 10.0.0.5/24 has bits set beyond the prefix length: use 10.0.0.0/24"},
 		"a single port": {func(o *Options) { o.NodePortRanges = []string{"443", "30000-30099"} }, ""},
 		"no ports": {
 			func(o *Options) { o.NodePortRanges = nil }, "--service-node-port-range: at least one port or range of ports is required",
@@ -82,7 +82,7 @@ func TestValidate(t *testing.T) {
 		"endpoints, no prefix length": {func(o *Options) { o.ServiceProxyAllowCIDRs = []string{"10.0.0.0/8", "10.0.0.1"} },
 			"--service-proxy-allow-cidrs: 10.0.0.1 has no prefix length"},
 		"endpoints, host bits": {func(o *Options) { o.ServiceProxyAllowCIDRs = []string{"10.0.0.1/8"} },
-			"--service-proxy-allow-cidrs: 10.0.0.1/8 has bits set beyond the prefix length: 10.0.0.0/8 is meant"},
+			"--service-proxy-allow-cidrs: 10.0.0.1/8 has bits set beyond the prefix length: use 10.0.0.0/8"},
 		"endpoints by name": {func(o *Options) { o.ServiceProxyAllowCIDRs = []string{"localhost/32"} },
 			`--service-proxy-allow-cidrs: "localhost/32" is not a CIDR, such as 10.96.0.0/12`},
 		"endpoints, IPv4 as IPv6": {func(o *Options) { o.ServiceProxyAllowCIDRs = []string{"::ffff:10.0.0.0/104"} },
@@ -98,18 +98,18 @@ func TestValidate(t *testing.T) {
 		},
 		"a quota of an external etcd": {func(o *Options) {
 			o.EmbeddedQuotaBytes, o.Etcd.StorageConfig.Transport.ServerList = 16<<20, []string{"http://127.0.0.1:2379"}
-		}, "--embedded-etcd-quota-bytes limits the embedded etcd, and --etcd-servers names an external one"},
+		}, "--embedded-etcd-quota-bytes limits the embedded etcd, but --etcd-servers names an external one"},
 		"another storage": {func(o *Options) { o.Etcd.StorageConfig.Type = "etcd2" }, "--storage-backend"},
 		"a bad port":      {func(o *Options) { o.SecureServing.BindPort = 70000 }, "--secure-port 70000 must be between 1 and 65535"},
 		"no port":         {func(o *Options) { o.SecureServing.BindPort = 0 }, "--secure-port 0 must be between 1 and 65535"},
 		"a plugin of the core paths": {func(o *Options) { o.ServeCore, o.Admission.EnablePlugins = new(bool), []string{"DefaultIngressClass"} },
-			"--enable-admission-plugins: DefaultIngressClass is about what is served with --serve-core alone"},
+			"--enable-admission-plugins: DefaultIngressClass is for objects that are served only with --serve-core"},
 		"a cluster's plugin": {func(o *Options) { o.Admission.EnablePlugins = []string{"ResourceQuota"} },
-			"--enable-admission-plugins: ResourceQuota asks a cluster's API server: name one with --kubeconfig or --in-cluster"},
+			"--enable-admission-plugins: ResourceQuota needs a cluster: set --kubeconfig or --in-cluster"},
 		"namespaces of its own": {func(o *Options) { o.Admission.EnablePlugins = []string{"NamespaceLifecycle"} }, ""},
 		"no namespaces": {func(o *Options) {
 			o.Admission.EnablePlugins, o.ServeCore = []string{"NamespaceLifecycle"}, ptr.To(false)
-		}, "--enable-admission-plugins: NamespaceLifecycle asks"},
+		}, "--enable-admission-plugins: NamespaceLifecycle needs a cluster"},
 		"a cluster's plugin in a cluster": {func(o *Options) {
 			o.Admission.EnablePlugins, o.CoreAPI.CoreAPIKubeconfigPath = []string{"NamespaceLifecycle"}, "somewhere"
 		}, ""},
@@ -118,7 +118,7 @@ func TestValidate(t *testing.T) {
 		}, ""},
 		"two clusters": {func(o *Options) {
 			o.ServiceAccount, o.CoreAPI.CoreAPIKubeconfigPath = true, "somewhere"
-		}, "--kubeconfig and --in-cluster: only one of them can say where the cluster is"},
+		}, "--kubeconfig and --in-cluster: only one of them can be set"},
 		"a plugin nobody knows": {
 			func(o *Options) { o.Admission.EnablePlugins = []string{"Nobody"} }, `enable-admission-plugins plugin "Nobody" is unknown`,
 		},
@@ -170,7 +170,7 @@ func TestFlags(t *testing.T) {
 			}
 			sectionOf[flag.Name] = section
 			if flag.Usage == "" {
-				t.Errorf("--%s says nothing about itself", flag.Name)
+				t.Errorf("--%s has no usage text", flag.Name)
 			}
 		})
 		if count == 0 {

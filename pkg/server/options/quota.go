@@ -12,8 +12,9 @@ const quotaFlag = "embedded-etcd-quota-bytes"
 
 func (o *Options) addQuotaFlag(fs *pflag.FlagSet) {
 	fs.Int64Var(&o.EmbeddedQuotaBytes, quotaFlag, o.EmbeddedQuotaBytes,
-		fmt.Sprintf("How many bytes the embedded etcd may hold, from %d to %d. A tenth of it, at most 512 MiB, is kept for deletes and small updates: "+
-			"what would make the store grow into that is rejected with a 507. An external etcd has --quota-backend-bytes of its own.",
+		fmt.Sprintf("Maximum size of the embedded etcd in bytes, from %d to %d. A tenth of it, at most 512 MiB, is reserved for deletes "+
+			"and small updates: "+
+			"a write that would make the store grow into that is rejected with a 507. An external etcd has its own --quota-backend-bytes.",
 			int64(quota.MinBytes), int64(quota.MaxBytes)))
 }
 
@@ -24,7 +25,7 @@ func (o *Options) quotaErrors() []error {
 			int64(quota.MinBytes), quota.Text(quota.MinBytes), int64(quota.MaxBytes), quota.Text(quota.MaxBytes))}
 	case bytes != quota.DefaultBytes && !o.Embedded():
 		return []error{
-			fmt.Errorf("--%s limits the embedded etcd, and --etcd-servers names an external one: set --quota-backend-bytes of that", quotaFlag),
+			fmt.Errorf("--%s limits the embedded etcd, but --etcd-servers names an external one: set its --quota-backend-bytes instead", quotaFlag),
 		}
 	}
 	return nil

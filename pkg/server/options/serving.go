@@ -14,11 +14,11 @@ const (
 	servingSecretFlag  = "serving-secret"
 	servingServiceFlag = "serving-service"
 
-	unknownConnectionsFlag = "max-unauthenticated-connections"
-	unknownTimeoutFlag     = "unauthenticated-connection-timeout"
+	maxUnauthenticatedFlag     = "max-unauthenticated-connections"
+	unauthenticatedTimeoutFlag = "unauthenticated-connection-timeout"
 )
 
-// ConnectionOptions limit connections on which nobody has been authenticated.
+// ConnectionOptions limit connections without an authenticated request.
 type ConnectionOptions struct {
 	MaxUnauthenticated     int
 	UnauthenticatedTimeout time.Duration
@@ -29,39 +29,43 @@ func newConnectionOptions() ConnectionOptions {
 }
 
 func (o *ConnectionOptions) addFlags(fs *pflag.FlagSet) {
-	fs.IntVar(&o.MaxUnauthenticated, unknownConnectionsFlag, o.MaxUnauthenticated,
-		"Most connections that may be open at a time without a request whose user was authenticated. When there is another, the oldest of them is closed.")
-	fs.DurationVar(&o.UnauthenticatedTimeout, unknownTimeoutFlag, o.UnauthenticatedTimeout,
-		"How long a connection may be open without a request whose user was authenticated. Clients that only ask for the health of the server connect again.")
+	fs.IntVar(&o.MaxUnauthenticated, maxUnauthenticatedFlag, o.MaxUnauthenticated,
+		"Maximum number of open connections without an authenticated request. If there is another, the oldest of them is closed.")
+	fs.DurationVar(&o.UnauthenticatedTimeout, unauthenticatedTimeoutFlag, o.UnauthenticatedTimeout,
+		"How long a connection may stay open without an authenticated request. Clients that only check the server's health must reconnect.")
 }
 
 func (o *ConnectionOptions) errors() []error {
 	var errs []error
 	if o.MaxUnauthenticated <= 0 {
-		errs = append(errs, fmt.Errorf("--%s must be more than 0", unknownConnectionsFlag))
+		errs = append(errs, fmt.Errorf("--%s must be more than 0", maxUnauthenticatedFlag))
 	}
 	if o.UnauthenticatedTimeout < time.Second {
-		errs = append(errs, fmt.Errorf("--%s must be at least 1s", unknownTimeoutFlag))
+		errs = append(errs, fmt.Errorf("--%s must be at least 1s", unauthenticatedTimeoutFlag))
 	}
 	return errs
 }
 
 func (o *Options) addServingSecretFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.ServingSecret, servingSecretFlag, o.ServingSecret,
-		"NAMESPACE/NAME of the Secret in the cluster that has the certificate for HTTPS. The server makes it and renews it, all replicas share it, "+
-			"and the caBundle of APIService v1.portolan.dev is kept current, unless that has insecureSkipTLSVerify or is left to cert-manager. "+
-			"It takes the place of --tls-cert-file.")
+		"NAMESPACE/NAME of the Secret in the cluster with the certificate for HTTPS. The server creates and renews it, and all replicas "+
+			"share it. "+
+			"The server also updates the caBundle of the APIService v1.portolan.dev, unless that has insecureSkipTLSVerify or is left to "+
+			"cert-manager. It replaces --tls-cert-file.")
 	fs.StringVar(&o.ServingService, servingServiceFlag, o.ServingService,
-		"Service in the namespace of --serving-secret that the certificate is for. It is the one that the APIService names. (default \"portolan\")")
+		"Service that the certificate is for, in the namespace of --serving-secret. It is the one that the APIService names. (default "+
+			"\"portolan\")")
 }
 
-// ServingSecretName is what --serving-secret names, both empty if it isn't set.
+// ServingSecretName returns the name in --serving-secret. Both parts are empty if the
+// flag isn't set.
 func (o *Options) ServingSecretName() (namespace, name string) {
 	namespace, name, _ = strings.Cut(o.ServingSecret, "/")
 	return namespace, name
 }
 
-// ServingServiceName is the Service that the certificate in the Secret is for.
+// ServingServiceName returns the name of the Service that the certificate in the Secret
+// is for.
 func (o *Options) ServingServiceName() string { return cmp.Or(o.ServingService, "portolan") }
 
 func (o *Options) servingSecretErrors() []error {
@@ -83,10 +87,10 @@ func (o *Options) servingSecretErrors() []error {
 			strings.Join(problems, ", ")))
 	}
 	if o.SecureServing.ServerCert.CertKey.CertFile != "" || o.SecureServing.ServerCert.CertKey.KeyFile != "" {
-		errs = append(errs, fmt.Errorf("--%s and --tls-cert-file: only one of them can say where the certificate is", servingSecretFlag))
+		errs = append(errs, fmt.Errorf("--%s and --tls-cert-file: only one of them can be set", servingSecretFlag))
 	}
 	if !o.InCluster() {
-		errs = append(errs, fmt.Errorf("--%s is kept in a cluster: name that with --kubeconfig or --in-cluster", servingSecretFlag))
+		errs = append(errs, fmt.Errorf("--%s needs a cluster: set --kubeconfig or --in-cluster", servingSecretFlag))
 	}
 	return errs
 }

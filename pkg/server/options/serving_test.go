@@ -14,7 +14,7 @@ func TestServingSecret(t *testing.T) {
 		"in a cluster":       {"portolan/portolan-serving", "", func(o *Options) { o.ServiceAccount = true }, ""},
 		"of another Service": {"a/b.c", "portolan2", func(o *Options) { o.ServiceAccount = true }, ""},
 		"without a cluster": {
-			"portolan/portolan-serving", "", func(*Options) {}, "--serving-secret is kept in a cluster: name that with --kubeconfig or --in-cluster",
+			"portolan/portolan-serving", "", func(*Options) {}, "--serving-secret needs a cluster: set --kubeconfig or --in-cluster",
 		},
 		"no namespace": {"portolan-serving", "", func(o *Options) { o.ServiceAccount = true },
 			`--serving-secret: "portolan-serving" is not the NAMESPACE/NAME of a Secret: `},
@@ -27,7 +27,7 @@ func TestServingSecret(t *testing.T) {
 			"", "portolan", func(*Options) {}, "--serving-service is for the certificate of --serving-secret, which is not set",
 		},
 		"files and a Secret": {"a/b", "", func(o *Options) { o.ServiceAccount, o.SecureServing.ServerCert.CertKey.CertFile = true, "x" },
-			"--serving-secret and --tls-cert-file: only one of them can say where the certificate is"},
+			"--serving-secret and --tls-cert-file: only one of them can be set"},
 		"a key's file and a Secret": {"a/b", "", func(o *Options) { o.ServiceAccount, o.SecureServing.ServerCert.CertKey.KeyFile = true, "x" },
 			"--serving-secret and --tls-cert-file"},
 	} {

@@ -6,30 +6,31 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// UserOptions are the files that say who is known where there is no cluster, and
-// what users may do.
+// UserOptions name the files with which a standalone server authenticates and
+// authorizes users.
 type UserOptions struct {
 	// TokenAuthFile has static tokens.
 	TokenAuthFile string
-	// AuthenticationConfig is an AuthenticationConfiguration, AuthorizationConfig
-	// an AuthorizationConfiguration.
+	// AuthenticationConfig has an AuthenticationConfiguration, and AuthorizationConfig an
+	// AuthorizationConfiguration.
 	AuthenticationConfig, AuthorizationConfig string
 }
 
 func (o *UserOptions) addFlags(fs *pflag.FlagSet) {
 	fs.StringVar(&o.TokenAuthFile, "token-auth-file", o.TokenAuthFile,
-		"CSV file of static bearer tokens: in each line a token, the user, the user's UID and, if there are any, the groups as one field in double quotes. "+
-			"It is read at the start. Only without a cluster.")
+		"CSV file with static bearer tokens. Each line has a token, the user, the user's UID and optionally the groups, as one field in "+
+			"double quotes. It is read at startup. Only on a standalone server.")
 	fs.StringVar(&o.AuthenticationConfig, "authentication-config", o.AuthenticationConfig,
-		"File with an AuthenticationConfiguration of apiserver.config.k8s.io: whose JSON Web Tokens are accepted, with CEL rules, and where callers may be anonymous. "+
-			"It is read again when it changes. Only without a cluster.")
+		"File with an AuthenticationConfiguration of apiserver.config.k8s.io: which JSON Web Tokens are accepted, with CEL rules, and on "+
+			"which paths callers may be anonymous. It is reloaded when it changes. Only on a standalone server.")
 	fs.StringVar(&o.AuthorizationConfig, "authorization-config", o.AuthorizationConfig,
-		"File with an AuthorizationConfiguration of apiserver.config.k8s.io: authorizers of type Webhook, with CEL match conditions, and of type Groups, "+
-			"which is what counts without this flag: portolan:readers and portolan:writers. Members of system:masters may do everything in either case. "+
-			"It is read again when it changes. Only without a cluster.")
+		"File with an AuthorizationConfiguration of apiserver.config.k8s.io: authorizers of type Webhook, with CEL match conditions, and "+
+			"of type Groups. "+
+			"Without this flag there is one of type Groups: portolan:readers and portolan:writers. Members of system:masters may always do "+
+			"everything. It is reloaded when it changes. Only on a standalone server.")
 }
 
-// userErrors refuses with a cluster what is the cluster's to say there.
+// userErrors rejects the user options with a cluster, which has its own users.
 func (o *Options) userErrors() []error {
 	if !o.InCluster() {
 		return nil
@@ -41,7 +42,7 @@ func (o *Options) userErrors() []error {
 		{"authorization-config", o.Users.AuthorizationConfig},
 	} {
 		if flag.value != "" {
-			errs = append(errs, fmt.Errorf("--%s: with --kubeconfig or --in-cluster users and their rights are the cluster's to say", flag.name))
+			errs = append(errs, fmt.Errorf("--%s: with --kubeconfig or --in-cluster the cluster determines users and their rights", flag.name))
 		}
 	}
 	return errs

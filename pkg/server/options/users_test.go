@@ -7,7 +7,7 @@ import (
 	cliflag "k8s.io/component-base/cli/flag"
 )
 
-// TestUsersOnlyWithoutCluster has what is the cluster's to say refused with one.
+// TestUsersOnlyWithoutCluster expects the user options to be rejected with a cluster.
 func TestUsersOnlyWithoutCluster(t *testing.T) {
 	for _, name := range []string{"token-auth-file", "authentication-config", "authorization-config"} {
 		for _, cluster := range []bool{false, true} {
@@ -21,9 +21,9 @@ func TestUsersOnlyWithoutCluster(t *testing.T) {
 			if err := o.Complete(); err != nil {
 				t.Fatal(err)
 			}
-			want := "--" + name + ": with --kubeconfig or --in-cluster users and their rights are the cluster's to say"
+			want := "--" + name + ": with --kubeconfig or --in-cluster the cluster determines users and their rights"
 			err := o.Validate()
-			if refused := err != nil && strings.Contains(err.Error(), want); refused != cluster || !cluster && err != nil {
+			if rejected := err != nil && strings.Contains(err.Error(), want); rejected != cluster || !cluster && err != nil {
 				t.Errorf("--%s, cluster %t: %v", name, cluster, err)
 			}
 		}

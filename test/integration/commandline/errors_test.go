@@ -47,7 +47,7 @@ func TestBadInvocations(t *testing.T) {
 		{"--kubeconfig=/none", "--kubeconfig: there is no file /none"},
 		{"--no-such-flag", "unknown flag: --no-such-flag"},
 		{"--event-ttl=0 --service-cluster-ip-range=ten", "" +
-			`--service-cluster-ip-range: "ten" is not a CIDR, such as 10.96.0.0/12 or fd00:10:96::/112` + "\n--event-ttl must be a second at least"},
+			`--service-cluster-ip-range: "ten" is not a CIDR, such as 10.96.0.0/12 or fd00:10:96::/112` + "\n--event-ttl must be at least 1s"},
 	} {
 		t.Run(test.flags, func(t *testing.T) {
 			t.Parallel()
