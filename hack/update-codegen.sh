@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Generates all code and API descriptions that follow from the Go types in
-# apis/. go.mod pins the generators; nothing else has to be installed.
+# Generates all code and API descriptions from the Go types in apis/. go.mod pins the
+# generators; nothing needs to be installed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -18,7 +18,7 @@ go install ./hack/protoc \
   k8s.io/code-generator/cmd/{go-to-protobuf,go-to-protobuf/protoc-gen-gogo} \
   k8s.io/kube-openapi/cmd/openapi-gen
 
-# Nothing of a type that is gone may stay behind.
+# Code for types that no longer exist must not remain.
 rm -rf generated
 rm -f apis/portolan/v1/{zz_generated.*.go,generated.pb.go,generated.proto}
 
@@ -27,23 +27,23 @@ deepcopy-gen --go-header-file "${header}" --output-file zz_generated.deepcopy.go
 defaulter-gen --go-header-file "${header}" --output-file zz_generated.defaults.go "${apis}"
 
 echo "protobuf"
-# go-to-protobuf finds sources, and .proto files their imports, under the Go
-# import path of their package; hence this tree of links.
+# go-to-protobuf looks for sources under the Go import path of their package, and so do
+# .proto files for their imports. This tree of links provides the paths.
 protos="${scratch}/protos"
 link() { mkdir -p "$(dirname "${protos}/$1")" && ln -s "$2" "${protos}/$1"; }
 link "${module}" "${PWD}"
 for dependency in github.com/gogo/protobuf k8s.io/api k8s.io/apimachinery; do
   link "${dependency}" "$(go list -m -f '{{.Dir}}' "${dependency}")"
 done
-# A leading - keeps what others published as it is.
+# A leading - means that the package's .proto file is not generated.
 machinery=k8s.io/apimachinery/pkg
 go-to-protobuf --go-header-file "${header}" --output-dir "${protos}" \
   --apimachinery-packages "-${machinery}/util/intstr,-${machinery}/api/resource,-${machinery}/runtime/schema,-${machinery}/runtime,-${machinery}/apis/meta/v1" \
   --packages "-k8s.io/api/core/v1,-k8s.io/api/discovery/v1,${apis}"
 
 echo "OpenAPI"
-# openapi-gen writes model names into every package that it isn't told to leave
-# alone, the module cache's included.
+# openapi-gen writes model names into every package that isn't listed as read-only,
+# even in the module cache.
 described=(k8s.io/api/{coordination,core,discovery,events,networking}/v1 "${machinery}"/{apis/meta/v1,api/resource,runtime,util/intstr,version})
 openapi-gen --go-header-file "${header}" \
   --output-dir generated/openapi --output-pkg "${module}/generated/openapi" \
@@ -51,15 +51,15 @@ openapi-gen --go-header-file "${header}" \
   --report-filename "${scratch}/violations" \
   $(printf -- '--readonly-pkg %s ' "${described[@]}" "${machinery}/types" time) \
   "${apis}" "${described[@]}"
-# That cidrs is the JSON name of CIDRs is upstream's exception too.
+# Upstream has the same exception: the JSON name of CIDRs is cidrs.
 if grep "${module}" "${scratch}/violations" | grep -v '^API rule violation: names_match,.*,CIDRs$'; then
   echo "these break the API conventions" >&2
   exit 1
 fi
 
 echo "apply configurations"
-# applyconfiguration-gen knows models by the path of their Go package only, the
-# code it generates and the server by the names that openapi-gen gave them.
+# applyconfiguration-gen finds models by the path of their Go package. The code that it
+# generates, and the server, use the names that openapi-gen has given them.
 by_path=com.github.portolan-dev.portolan.apis.portolan.v1
 by_name=dev.portolan.v1
 external=$(

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fails when generated code is not what update-codegen.sh makes of the types.
-# Works on a copy, so the tree stays as it is.
+# Fails if the generated code differs from what update-codegen.sh generates.
+# Works on a copy and leaves the tree as it is.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

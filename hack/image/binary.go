@@ -17,20 +17,20 @@ const (
 	stamp  = module + "/pkg/version.release"
 )
 
-// Binary is a server that was built for a platform.
+// Binary is the server, built for a platform.
 type Binary struct {
 	Path     string
 	Platform v1.Platform
-	// Version is the release that was stamped on it.
+	// Version is the release that is recorded in the binary.
 	Version string
-	// Revision is the commit it was built from and Time is when that was made,
-	// both empty where git wasn't asked.
+	// Revision is the commit that the binary was built from, and Time is the commit's
+	// time. Both are empty if the build didn't use git.
 	Revision string
 	Time     time.Time
 }
 
-// Build builds the server for a platform, such as linux/arm64, with nothing in
-// it that depends on where or when that is done.
+// Build builds the server for a platform, such as linux/arm64. The result doesn't
+// depend on the place and time of the build.
 func Build(ctx context.Context, source, dir, version, platform string) (Binary, error) {
 	target, err := v1.ParsePlatform(platform)
 	if err != nil {
@@ -40,8 +40,8 @@ func Build(ctx context.Context, source, dir, version, platform string) (Binary, 
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w -X "+stamp+"="+version, "-o", b.Path, "./cmd/portolan")
 	cmd.Dir = source
 	cmd.Stderr = os.Stderr
-	// What the environment sets is left out, and what go env -w does is not: it
-	// may be what keeps git from being asked. The levels are Go's defaults.
+	// The environment's settings are overridden, but not those of go env -w, which may
+	// turn off the use of git. The architecture levels are Go's defaults.
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off", "GOEXPERIMENT=", "GOAMD64=v1", "GOARM64=v8.0",
 		"GOOS="+target.OS, "GOARCH="+target.Architecture)
 	if err := cmd.Run(); err != nil {

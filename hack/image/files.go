@@ -16,26 +16,26 @@ import (
 )
 
 const (
-	// user is who the server runs as: nobody, by the number that distroless
-	// images have made usual.
+	// user is the unprivileged user that the server runs as. The number is the one that
+	// distroless images use.
 	user = 65532
 
 	passwd = "root:x:0:0:root:/:/nonexistent\nportolan:x:65532:65532:Portolan:/nonexistent:/nonexistent\n"
 	group  = "root:x:0:\nportolan:x:65532:\n"
 )
 
-// file is a file of the image. All are root's, so that the server can change
-// none, and are as old as the epoch, so that the digest doesn't depend on when
-// they were made.
+// file is a file in the image. All files belong to root, so that the server can't
+// change them, and have the time of the epoch, so that the digest doesn't depend on the
+// time of the build.
 type file struct {
 	name    string
 	mode    int64
 	content []byte
 }
 
-// system are the files beside the server. The certificate authorities are for
-// webhooks that name none: they are Mozilla's, by way of a pinned module, as a
-// build that takes those of its machine can't be repeated.
+// system returns the files besides the server. The certificate authorities are for
+// webhooks whose configuration names none. They are Mozilla's, from a pinned module: a
+// build that used the machine's would not be reproducible.
 func system() []file {
 	return []file{
 		{name: "etc/", mode: 0o755},
@@ -55,8 +55,8 @@ func server(path string) ([]file, error) {
 	return []file{{name: "portolan", mode: 0o755, content: content}}, nil
 }
 
-// authorities leaves out those that may only be trusted for some certificates,
-// which a file can't say.
+// authorities returns the certificate authorities as PEM. It leaves out those that are
+// trusted only for some certificates, because a file can't express that.
 func authorities() []byte {
 	var all bytes.Buffer
 	for root := range bundle.Roots() {
@@ -67,7 +67,7 @@ func authorities() []byte {
 	return all.Bytes()
 }
 
-// layer packs files.
+// layer packs files into a layer.
 func layer(files []file) (v1.Layer, error) {
 	var packed bytes.Buffer
 	writer := tar.NewWriter(&packed)

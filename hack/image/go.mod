@@ -1,5 +1,5 @@
-// Builds the container image. A module of its own keeps the libraries for
-// images and registries out of the server's.
+// Builds the container image. The separate module keeps the libraries for images and
+// registries apart from the server's.
 module github.com/portolan-dev/portolan/hack/image
 
 go 1.26.0

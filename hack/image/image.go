@@ -19,10 +19,10 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// refName is the annotation that tools pick an image of a layout by.
+// refName is the annotation by which tools select an image in a layout.
 const refName = "org.opencontainers.image.ref.name"
 
-// Image is the image of one platform.
+// Image returns the image for one platform.
 func Image(binary Binary) (v1.Image, error) {
 	files, err := server(binary.Path)
 	if err != nil {
@@ -82,7 +82,7 @@ func labels(binary Binary) map[string]string {
 	return all
 }
 
-// Index is the image for all platforms.
+// Index returns the image for all platforms.
 func Index(binaries []Binary) (v1.ImageIndex, error) {
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	for _, binary := range binaries {
@@ -96,8 +96,8 @@ func Index(binaries []Binary) (v1.ImageIndex, error) {
 	return index, nil
 }
 
-// Write writes the image as an OCI layout. A directory that is there is
-// replaced if it is one, and left alone with an error otherwise.
+// Write writes the image to dir as an OCI layout. It replaces an existing layout, and
+// fails if dir holds anything else.
 func Write(index v1.ImageIndex, dir, tag string) error {
 	if err := vacate(dir); err != nil {
 		return err
@@ -118,12 +118,12 @@ func vacate(dir string) error {
 		return err
 	}
 	if _, err := os.Stat(filepath.Join(dir, "oci-layout")); err != nil {
-		return fmt.Errorf("%s has something else than an image: remove it, or choose another --out", strconv.Quote(dir))
+		return fmt.Errorf("%s holds something other than an image: remove it, or choose another --out", strconv.Quote(dir))
 	}
 	return os.RemoveAll(dir)
 }
 
-// Push sends the image to a registry and returns its name there, by digest.
+// Push pushes the image to a registry and returns its name there, with the digest.
 func Push(index v1.ImageIndex, to string) (string, error) {
 	ref, err := name.NewTag(to)
 	if err != nil {

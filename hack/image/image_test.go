@@ -32,8 +32,8 @@ const (
 	version = "v0.0.0-test"
 )
 
-// TestImage builds the image of a small program for this machine twice, and looks
-// at what is in it.
+// TestImage builds the image of a small program for this machine twice, and checks its
+// contents.
 func TestImage(t *testing.T) {
 	t.Parallel()
 	platform := "linux/" + runtime.GOARCH
@@ -54,8 +54,8 @@ func TestImage(t *testing.T) {
 	checkImage(t, pick(t, index, 1, platform))
 }
 
-// smallSource writes the sources of a program that is built like Portolan but has
-// nothing to compile.
+// smallSource writes the sources of a program that is built like Portolan but compiles
+// fast.
 func smallSource(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -76,8 +76,7 @@ func smallSource(t *testing.T) string {
 	return dir
 }
 
-// checkImage wants an image for this machine to have what the image of Portolan
-// has.
+// checkImage checks that an image for this machine has the contents of Portolan's.
 func checkImage(t *testing.T, image v1.Image) {
 	t.Helper()
 	checkConfig(t, image)
@@ -98,7 +97,7 @@ func checkConfig(t *testing.T, image v1.Image) {
 		t.Errorf("got %+v for %s/%s", config, file.OS, file.Architecture)
 	}
 	if got := config.Labels["org.opencontainers.image.version"]; got != version {
-		t.Errorf("the label says %q", got)
+		t.Errorf("the label is %q", got)
 	}
 	mediaType, err := image.MediaType()
 	if err != nil || mediaType != types.OCIManifestSchema1 {
@@ -141,7 +140,7 @@ func checkFiles(t *testing.T, files map[string]packed) {
 	}
 }
 
-// checkBinary runs the server that the image has.
+// checkBinary runs the server in the image.
 func checkBinary(t *testing.T, content []byte) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "portolan")
@@ -162,7 +161,7 @@ func checkBinary(t *testing.T, content []byte) {
 			t.Errorf("%q: %v\n%s", args, err, out)
 		}
 		if args[0] == "--version" && !strings.Contains(string(out), version) {
-			t.Errorf("%q says %s", args, out)
+			t.Errorf("%q prints %s", args, out)
 		}
 	}
 }
@@ -174,14 +173,14 @@ func TestPush(t *testing.T) {
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	defer server.Close()
 	repository := strings.TrimPrefix(server.URL, "http://") + "/portolan"
-	var said strings.Builder
-	if err := deliver(index, "", "v1", repository+":v1", &said); err != nil {
+	var out strings.Builder
+	if err := deliver(index, "", "v1", repository+":v1", &out); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{repository + "@" + digest(t, index) + "\n", "newName: " + repository + "\n",
 		"digest: " + digest(t, index) + "\n"} {
-		if !strings.Contains(said.String(), want) {
-			t.Errorf("nothing is said of %s in:\n%s", want, &said)
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%s is not in:\n%s", want, &out)
 		}
 	}
 	ref, err := name.ParseReference(repository + ":v1")
@@ -201,13 +200,13 @@ func TestPush(t *testing.T) {
 		!strings.Contains(err.Error(), repository) {
 		t.Errorf("no tag: %v", err)
 	}
-	said.Reset()
-	if err := deliver(index, "/layout", "v1", "", &said); err != nil || !strings.Contains(said.String(), "oci:/layout:v1 ") {
-		t.Errorf("not pushed: %v:\n%s", err, &said)
+	out.Reset()
+	if err := deliver(index, "/layout", "v1", "", &out); err != nil || !strings.Contains(out.String(), "oci:/layout:v1 ") {
+		t.Errorf("not pushed: %v:\n%s", err, &out)
 	}
 }
 
-// TestWrite wants what isn't an image to be left alone.
+// TestWrite expects Write to leave a directory alone that doesn't hold an image.
 func TestWrite(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -222,7 +221,7 @@ func TestWrite(t *testing.T) {
 	}
 }
 
-func TestBuildRefuses(t *testing.T) {
+func TestBuildErrors(t *testing.T) {
 	t.Parallel()
 	for _, platform := range []string{"linux/amd65", "a/b/c/d"} {
 		if _, err := Build(t.Context(), source, t.TempDir(), version, platform); err == nil {
@@ -231,7 +230,7 @@ func TestBuildRefuses(t *testing.T) {
 	}
 }
 
-// small is an image for two platforms with something small for a server.
+// small returns an image for two platforms with a small file as the server.
 func small(t *testing.T) v1.ImageIndex {
 	t.Helper()
 	var binaries []Binary
@@ -249,7 +248,7 @@ func small(t *testing.T) v1.ImageIndex {
 	return index
 }
 
-// open reads the one index of a layout and has the library check all of it.
+// open reads the only index in a layout and validates all of it.
 func open(t *testing.T, dir string) v1.ImageIndex {
 	t.Helper()
 	outer, err := layout.ImageIndexFromPath(dir)
@@ -273,7 +272,7 @@ func open(t *testing.T, dir string) v1.ImageIndex {
 	return index
 }
 
-// pick is the image of a platform in an index of this many.
+// pick returns the image for a platform in an index with a number of images.
 func pick(t *testing.T, index v1.ImageIndex, images int, platform string) v1.Image {
 	t.Helper()
 	manifest, err := index.IndexManifest()
@@ -311,7 +310,7 @@ type packed struct {
 	content []byte
 }
 
-// extract is what a container of the image sees, by name.
+// extract returns the files that a container of the image sees, by name.
 func extract(t *testing.T, image v1.Image) map[string]packed {
 	t.Helper()
 	stream := mutate.Extract(image)

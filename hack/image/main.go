@@ -1,6 +1,6 @@
-// Command image builds Portolan's container image without a container runtime:
-// static binaries in an otherwise almost empty image, as an OCI layout. The same
-// sources give the same digest.
+// Command image builds Portolan's container image without a container runtime. It
+// writes an OCI layout with static binaries and little else. The same sources give the
+// same digest.
 package main
 
 import (
@@ -17,11 +17,11 @@ import (
 
 func main() {
 	source := flag.String("source", "../..", "The repository.")
-	version := flag.String("version", "devel", "The release that the binaries and the image say they are.")
-	platforms := flag.String("platforms", "linux/amd64,linux/arm64", "What to build for, with commas between.")
-	out := flag.String("out", "", "The directory to write the OCI layout to. What it has is replaced.")
+	version := flag.String("version", "devel", "The release of the binaries and the image.")
+	platforms := flag.String("platforms", "linux/amd64,linux/arm64", "The platforms to build for, separated by commas.")
+	out := flag.String("out", "", "The directory to write the OCI layout to. An existing layout is replaced.")
 	push := flag.String("push", "",
-		"The repository and tag to push the image to, such as registry.example/portolan:v1. Credentials are those of docker login.")
+		"The repository and tag to push the image to, such as registry.example/portolan:v1. The credentials of docker login are used.")
 	flag.Parse()
 	if err := run(context.Background(), *source, *version, strings.Split(*platforms, ","), *out, *push, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -31,10 +31,10 @@ func main() {
 
 func run(ctx context.Context, source, version string, platforms []string, out, push string, progress io.Writer) error {
 	if out == "" {
-		return fmt.Errorf("--out says where to write the image to")
+		return fmt.Errorf("--out is required")
 	}
 	if push != "" {
-		// Binaries take minutes; what can't be pushed is said before.
+		// Check the tag first, because building the binaries takes minutes.
 		if _, err := name.NewTag(push); err != nil {
 			return err
 		}
@@ -67,7 +67,7 @@ func run(ctx context.Context, source, version string, platforms []string, out, p
 	return deliver(index, out, version, push, progress)
 }
 
-// deliver pushes the image if it is to be pushed, and says what to do next.
+// deliver pushes the image if push is set, and prints what to do next.
 func deliver(index v1.ImageIndex, out, version, push string, progress io.Writer) error {
 	if push == "" {
 		fmt.Fprintf(progress, notPushed, out, version)
@@ -82,7 +82,7 @@ func deliver(index v1.ImageIndex, out, version, push string, progress io.Writer)
 	return nil
 }
 
-// What to do with the image.
+// The texts say what to do with the image.
 const (
 	notPushed = `
 That is an OCI layout on this machine, in no registry. To push it, give a name

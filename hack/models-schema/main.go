@@ -1,6 +1,6 @@
 // Command models-schema prints Portolan's OpenAPI definitions as one OpenAPI v2
-// document. applyconfiguration-gen reads from it which lists merge by which
-// keys, so that clients can extract what a field manager owns.
+// document. From it applyconfiguration-gen learns the merge keys of lists, which
+// clients need to extract the fields of a field manager.
 package main
 
 import (
@@ -30,7 +30,7 @@ func definitions() spec.Definitions {
 	schemas := spec.Definitions{}
 	for name, definition := range openapi.GetOpenAPIDefinitions(reference) {
 		schemas[name] = definition.Schema
-		// Types such as IntOrString say one thing in v3 and another in v2.
+		// Types such as IntOrString have a separate schema for v2.
 		if v2, ok := definition.Schema.Extensions[common.ExtensionV2Schema].(spec.Schema); ok {
 			schemas[name] = v2
 		}

@@ -1,7 +1,7 @@
-// Command protoc stands in for the protobuf compiler: it takes the arguments
-// that go-to-protobuf gives it and nothing else. go-to-protobuf looks for a
-// protoc in the PATH; with this one, go.mod pins the compiler as it does every
-// other generator, and there is nothing to install.
+// Command protoc replaces the protobuf compiler. It accepts only the arguments that
+// go-to-protobuf passes. go-to-protobuf looks for a protoc in the PATH; with this one,
+// go.mod pins the compiler like the other generators, and nothing needs to be
+// installed.
 package main
 
 import (
@@ -71,7 +71,7 @@ func run(args []string) error {
 	return nil
 }
 
-// importName is the name by which other files would import the one at path.
+// importName returns the name by which other files would import the file at path.
 func importName(importPaths []string, path string) (string, error) {
 	for _, dir := range importPaths {
 		if name, err := filepath.Rel(dir, path); err == nil && filepath.IsLocal(name) {
@@ -81,8 +81,8 @@ func importName(importPaths []string, path string) (string, error) {
 	return "", fmt.Errorf("%s is below none of %s", path, strings.Join(importPaths, ", "))
 }
 
-// importsFirst lists file and all that it imports in the order that plugins
-// rely on: nothing comes before what it imports.
+// importsFirst returns the file and everything that it imports. Plugins require each
+// file to come after its imports.
 func importsFirst(file protoreflect.FileDescriptor, seen map[string]bool) []*descriptorpb.FileDescriptorProto {
 	if seen[file.Path()] {
 		return nil
