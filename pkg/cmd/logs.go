@@ -33,6 +33,7 @@ var (
 	informative = []string{"k8s.io/apiserver/pkg/server/httplog.", "k8s.io/utils/trace.", "k8s.io/client-go/tools/leaderelection."}
 )
 
+// Write implements io.Writer.
 func (w withoutSetup) Write(line []byte) (int, error) {
 	if len(line) > 0 && line[0] == 'I' && isSetup(logCaller()) {
 		return len(line), nil

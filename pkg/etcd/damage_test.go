@@ -112,7 +112,7 @@ func expectDamaged(t *testing.T, dir string, what ...string) {
 	}
 }
 
-// TestDamagedDirectory damages a data directory in each way that can be told apart.
+// TestDamagedDirectory damages a data directory in each way that inspect distinguishes.
 func TestDamagedDirectory(t *testing.T) {
 	s := newSound(t)
 	first, middle, last := s.logs[0], s.logs[len(s.logs)/2], s.logs[len(s.logs)-1]

@@ -52,8 +52,8 @@ type Task struct {
 }
 
 // NewUpkeep returns the upkeep of a gate's store that was opened at a revision. If
-// the store is full then, its first compaction drops all earlier history: nobody
-// watches yet.
+// the store is full then, its first compaction drops all earlier history, because
+// no client watches yet.
 func NewUpkeep(gate *Gate, revision int64) *Upkeep {
 	return &Upkeep{gate: gate, past: []moment{{revision: revision}}}
 }
