@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -31,7 +32,7 @@ func main() {
 
 func run(ctx context.Context, source, version string, platforms []string, out, push string, progress io.Writer) error {
 	if out == "" {
-		return fmt.Errorf("--out is required")
+		return errors.New("--out is required")
 	}
 	if push != "" {
 		// Check the tag first, because building the binaries takes minutes.
