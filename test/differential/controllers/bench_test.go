@@ -26,14 +26,14 @@ const (
 	burst = 100
 )
 
-// BenchmarkReadiness measures how long it takes from when a Pod is said to be
-// ready, or not, to when who watches EndpointSlices sees it, in a cluster of
-// 5,000 Pods that turn one after the other, or many at a time. Beside it is
-// kube-controller-manager in the same cluster. While one is measured the other
-// has no Services.
+// BenchmarkReadiness measures the time from the write of a Pod's readiness
+// until a watch on EndpointSlices shows it, in a cluster of 5,000 Pods that
+// change one at a time or many at a time. It measures kube-controller-manager
+// in the same cluster as well. While one of the two is measured, the other has
+// no Services.
 func BenchmarkReadiness(b *testing.B) {
-	s := startSides(b)
-	s.createBenchPods()
+	f := newFixture(b)
+	f.createBenchPods()
 	for _, layout := range []struct {
 		name     string
 		services int
@@ -41,13 +41,13 @@ func BenchmarkReadiness(b *testing.B) {
 		for _, side := range []struct {
 			name   string
 			client kubernetes.Interface
-		}{{"portolan", s.portolan}, {"kube-controller-manager", s.kube}} {
-			seen := s.createBenchServices(b, side.client, layout.services)
+		}{{"portolan", f.portolan}, {"kube-controller-manager", f.kube}} {
+			seen := f.createBenchServices(b, side.client, layout.services)
 			b.Run(layout.name+"/one at a time/"+side.name, func(b *testing.B) {
 				var took []time.Duration
 				for b.Loop() {
 					pod := len(took) % benchPods
-					took = append(took, seen.measure(s, []int{pod}))
+					took = append(took, seen.measure(f, []int{pod}))
 				}
 				report(b, took)
 			})
@@ -58,17 +58,17 @@ func BenchmarkReadiness(b *testing.B) {
 					for i := range burst {
 						pods = append(pods, (len(took)*burst+i*37)%benchPods)
 					}
-					took = append(took, seen.measure(s, pods))
+					took = append(took, seen.measure(f, pods))
 				}
 				report(b, took)
 			})
 			seen.stop()
-			s.deleteBenchServices(b, side.client, layout.services)
+			f.deleteBenchServices(b, side.client, layout.services)
 		}
 	}
 }
 
-// report adds the median, the 99th percentile and the longest, in ms.
+// report reports the median, the 99th percentile and the maximum, in ms.
 func report(b *testing.B, took []time.Duration) {
 	slices.Sort(took)
 	at := func(share float64) float64 {
@@ -81,7 +81,7 @@ func report(b *testing.B, took []time.Duration) {
 
 func podName(i int) string { return fmt.Sprintf("pod-%04d", i) }
 
-// parallel does something for each number with several workers.
+// parallel calls a function for each number, with several workers.
 func parallel(count int, do func(i int)) {
 	var running sync.WaitGroup
 	numbers := make(chan int)
@@ -99,10 +99,10 @@ func parallel(count int, do func(i int)) {
 	running.Wait()
 }
 
-func (s *sides) createBenchPods() {
+func (f *fixture) createBenchPods() {
 	parallel(benchPods, func(i int) {
-		s.createPod(podName(i), map[string]string{"app": "all", "shard": fmt.Sprint(i / 10)}, nil)
-		s.setStatus(podName(i), no, running, fmt.Sprintf("10.%d.%d.%d", 1+i/62500, i/250%250, i%250))
+		f.createPod(podName(i), map[string]string{"app": "all", "shard": fmt.Sprint(i / 10)}, nil)
+		f.setStatus(podName(i), no, running, fmt.Sprintf("10.%d.%d.%d", 1+i/62500, i/250%250, i%250))
 	})
 }
 
@@ -115,8 +115,9 @@ func benchService(i, of int) *corev1.Service {
 	return service
 }
 
-// createBenchServices makes Services and returns when their slices have all Pods.
-func (s *sides) createBenchServices(b *testing.B, client kubernetes.Interface, count int) *watcher {
+// createBenchServices creates Services and returns when their slices have all
+// Pods.
+func (f *fixture) createBenchServices(b *testing.B, client kubernetes.Interface, count int) *watcher {
 	b.Helper()
 	seen := newWatcher(b, client)
 	parallel(count, func(i int) {
@@ -128,8 +129,9 @@ func (s *sides) createBenchServices(b *testing.B, client kubernetes.Interface, c
 	return seen
 }
 
-// deleteBenchServices deletes the slices as well, which nobody does at the cluster.
-func (s *sides) deleteBenchServices(b *testing.B, client kubernetes.Interface, count int) {
+// deleteBenchServices deletes the slices as well, because no garbage collector
+// runs in the cluster.
+func (f *fixture) deleteBenchServices(b *testing.B, client kubernetes.Interface, count int) {
 	b.Helper()
 	parallel(count, func(i int) {
 		if err := client.CoreV1().Services(namespace).Delete(b.Context(), fmt.Sprint("svc-", i), metav1.DeleteOptions{}); err != nil {
@@ -142,7 +144,7 @@ func (s *sides) deleteBenchServices(b *testing.B, client kubernetes.Interface, c
 	}
 }
 
-// watcher knows from a watch on slices which Pods are ready.
+// watcher watches slices to know which Pods are ready.
 type watcher struct {
 	stop func()
 
@@ -185,9 +187,9 @@ func (w *watcher) await(holds func() bool) {
 	}
 }
 
-// measure turns Pods to what they aren't, and says how long it took from the
-// first request to when all of them are seen in slices.
-func (w *watcher) measure(s *sides, pods []int) time.Duration {
+// measure flips the readiness of Pods, and returns the time from the first
+// request until slices show all of them.
+func (w *watcher) measure(f *fixture, pods []int) time.Duration {
 	want := map[string]bool{}
 	w.mu.Lock()
 	for _, i := range pods {
@@ -201,9 +203,9 @@ func (w *watcher) measure(s *sides, pods []int) time.Duration {
 		if want[name] {
 			status = `{"status":{"conditions":[{"type":"Ready","status":"True"}]}}`
 		}
-		if _, err := s.kube.CoreV1().Pods(namespace).Patch(s.t.Context(), name, types.StrategicMergePatchType, []byte(status),
+		if _, err := f.kube.CoreV1().Pods(namespace).Patch(f.t.Context(), name, types.StrategicMergePatchType, []byte(status),
 			metav1.PatchOptions{}, "status"); err != nil {
-			s.t.Error(err)
+			f.t.Error(err)
 		}
 	})
 	w.await(func() bool {

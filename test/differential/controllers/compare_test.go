@@ -21,9 +21,9 @@ const (
 	running = corev1.PodRunning
 )
 
-// createAllKinds makes a Service of each kind that is treated in its own way; all
-// but one select app=web.
-func createAllKinds(s *sides) {
+// createAllKinds creates a Service for each case that controllers distinguish.
+// All but one select app=web.
+func createAllKinds(f *fixture) {
 	selectWeb := func(change func(*corev1.Service)) func(*corev1.Service) {
 		return func(service *corev1.Service) {
 			service.Spec.Selector = map[string]string{"app": "web"}
@@ -32,49 +32,50 @@ func createAllKinds(s *sides) {
 			}
 		}
 	}
-	s.createService("web", nil)
-	s.createService("named", selectWeb(func(service *corev1.Service) {
+	f.createService("web", nil)
+	f.createService("named", selectWeb(func(service *corev1.Service) {
 		service.Spec.Ports = []corev1.ServicePort{
 			{Name: "main", Port: 80, TargetPort: intstr.FromString("main"), AppProtocol: ptr.To("kubernetes.io/h2c")},
 			{Name: "extra", Port: 81, TargetPort: intstr.FromString("extra")},
 			{Name: "fixed", Port: 82, TargetPort: intstr.FromInt32(8082), Protocol: corev1.ProtocolUDP},
 		}
 	}))
-	s.createService("dual", selectWeb(func(service *corev1.Service) {
+	f.createService("dual", selectWeb(func(service *corev1.Service) {
 		service.Spec.IPFamilyPolicy = ptr.To(corev1.IPFamilyPolicyRequireDualStack)
 	}))
-	s.createService("six", selectWeb(func(service *corev1.Service) {
+	f.createService("six", selectWeb(func(service *corev1.Service) {
 		service.Spec.IPFamilies = []corev1.IPFamily{corev1.IPv6Protocol}
 	}))
-	s.createService("headless", selectWeb(func(service *corev1.Service) { service.Spec.ClusterIP = corev1.ClusterIPNone }))
-	s.createService("db", selectWeb(func(service *corev1.Service) {
+	f.createService("headless", selectWeb(func(service *corev1.Service) { service.Spec.ClusterIP = corev1.ClusterIPNone }))
+	f.createService("db", selectWeb(func(service *corev1.Service) {
 		service.Spec.ClusterIP, service.Spec.Ports = corev1.ClusterIPNone, nil
 	}))
-	s.createService("early", selectWeb(func(service *corev1.Service) { service.Spec.PublishNotReadyAddresses = true }))
-	s.createService("near", selectWeb(func(service *corev1.Service) {
+	f.createService("early", selectWeb(func(service *corev1.Service) { service.Spec.PublishNotReadyAddresses = true }))
+	f.createService("near", selectWeb(func(service *corev1.Service) {
 		service.Spec.TrafficDistribution = ptr.To(corev1.ServiceTrafficDistributionPreferClose)
 	}))
-	s.createService("same-node", selectWeb(func(service *corev1.Service) {
+	f.createService("same-node", selectWeb(func(service *corev1.Service) {
 		service.Spec.TrafficDistribution = ptr.To(corev1.ServiceTrafficDistributionPreferSameNode)
 	}))
-	s.createService("labeled", selectWeb(func(service *corev1.Service) {
+	f.createService("labeled", selectWeb(func(service *corev1.Service) {
 		service.Labels = map[string]string{
 			"a": "b", discoveryv1.LabelManagedBy: "me", discoveryv1.LabelServiceName: "x", corev1.IsHeadlessService: "no",
 		}
 	}))
-	s.createService("elsewhere", selectWeb(func(service *corev1.Service) {
+	f.createService("elsewhere", selectWeb(func(service *corev1.Service) {
 		service.Spec.Type, service.Spec.ExternalName = corev1.ServiceTypeExternalName, "example.com"
 	}))
-	s.createService("two-keys", selectWeb(func(service *corev1.Service) { service.Spec.Selector["version"] = "1" }))
+	f.createService("two-keys", selectWeb(func(service *corev1.Service) { service.Spec.Selector["version"] = "1" }))
 }
 
-// TestSameAsUpstream gives the same Services and Pods to kube-controller-manager
-// and to Portolan, and compares what they make of them.
+// TestSameAsUpstream gives the same Services and Pods to
+// kube-controller-manager and to Portolan, and compares the Endpoints and
+// slices.
 func TestSameAsUpstream(t *testing.T) {
 	t.Parallel()
-	s := startSides(t)
-	createAllKinds(s)
-	s.compare("Services without Pods")
+	f := newFixture(t)
+	createAllKinds(f)
+	f.compare("Services without Pods")
 
 	web := map[string]string{"app": "web", "version": "1"}
 	named := func(main, extra int32) func(*corev1.Pod) {
@@ -91,93 +92,94 @@ func TestSameAsUpstream(t *testing.T) {
 		}
 	}
 	for i, name := range []string{"p0", "p1", "p2", "p3", "p4"} {
-		s.createPod(name, web, named(9000+int32(i)%2, 9100))
+		f.createPod(name, web, named(9000+int32(i)%2, 9100))
 	}
-	s.createPod("plain", web, nil)
-	s.compare("Pods without addresses")
+	f.createPod("plain", web, nil)
+	f.compare("Pods without addresses")
 	for i, name := range []string{"p0", "p1", "p2", "p3"} {
-		s.setStatus(name, no, running, fmt.Sprintf("10.1.0.%d", i+1), fmt.Sprintf("fd00:1::%d", i+1))
+		f.setStatus(name, no, running, fmt.Sprintf("10.1.0.%d", i+1), fmt.Sprintf("fd00:1::%d", i+1))
 	}
-	s.setStatus("p4", no, running, "10.1.0.5")
-	s.setStatus("plain", no, running, "10.1.0.6", "fd00:1::6")
-	s.compare("Pods that aren't ready")
+	f.setStatus("p4", no, running, "10.1.0.5")
+	f.setStatus("plain", no, running, "10.1.0.6", "fd00:1::6")
+	f.compare("Pods that aren't ready")
 	for _, name := range []string{"p0", "p1", "p2", "p3", "plain"} {
-		s.setStatus(name, yes, running)
+		f.setStatus(name, yes, running)
 	}
-	s.compare("Pods that are ready")
+	f.compare("Pods that are ready")
 
-	s.patchPod("p0", `{"metadata":{"labels":{"app":"other"}}}`)
-	s.compare("a label moved away")
-	s.patchPod("p0", `{"metadata":{"labels":{"app":"web"}}}`)
-	s.compare("and back")
-	s.patchPod("p1", `{"metadata":{"labels":{"version":"2"},"annotations":{"note":"x"}}}`)
-	s.compare("one of two labels")
-	s.setStatus("p2", no, running)
-	s.compare("not ready any more")
-	s.deletePod("p3", 600)
-	s.compare("terminating, ready")
-	s.setStatus("p3", no, running)
-	s.compare("terminating, not ready")
-	s.deletePod("p3", 0)
-	s.compare("gone")
-	s.setStatus("plain", no, corev1.PodFailed)
-	s.compare("failed")
+	f.patchPod("p0", `{"metadata":{"labels":{"app":"other"}}}`)
+	f.compare("a label moved away")
+	f.patchPod("p0", `{"metadata":{"labels":{"app":"web"}}}`)
+	f.compare("and back")
+	f.patchPod("p1", `{"metadata":{"labels":{"version":"2"},"annotations":{"note":"x"}}}`)
+	f.compare("one of two labels")
+	f.setStatus("p2", no, running)
+	f.compare("not ready any more")
+	f.deletePod("p3", 600)
+	f.compare("terminating, ready")
+	f.setStatus("p3", no, running)
+	f.compare("terminating, not ready")
+	f.deletePod("p3", 0)
+	f.compare("gone")
+	f.setStatus("plain", no, corev1.PodFailed)
+	f.compare("failed")
 
-	s.patchService("web", `{"metadata":{"labels":{"team":"b","new":"x"}}}`)
-	s.patchService("named", `{"spec":{"ports":[{"name":"main","port":80,"targetPort":"main"}]}}`)
-	s.patchService("two-keys", `{"spec":{"selector":{"version":"2"}}}`)
-	s.patchService("early", `{"spec":{"publishNotReadyAddresses":false}}`)
-	s.patchService("near", `{"spec":{"trafficDistribution":null}}`)
-	s.patchService("dual", `{"spec":{"ipFamilyPolicy":"SingleStack","ipFamilies":["IPv4"],"clusterIPs":null}}`)
-	s.patchService("headless", `{"spec":{"ports":[{"name":"http","port":80,"targetPort":1},{"name":"more","port":90,"targetPort":2}]}}`)
-	s.compare("Services changed")
-	s.patchService("two-keys", `{"spec":{"selector":null}}`)
-	s.patchPod("p1", `{"metadata":{"labels":{"version":"1"}}}`)
-	s.compare("a selector removed")
-	s.patchService("two-keys", `{"spec":{"selector":{"app":"web","version":"1"}}}`)
-	s.compare("and another put in its place")
-	s.patchService("web", `{"spec":{"type":"ExternalName","externalName":"example.com","clusterIP":null,"clusterIPs":null}}`)
-	s.compare("a Service that became an ExternalName")
-	s.patchService("web", `{"spec":{"type":"ClusterIP","externalName":null}}`)
-	s.compare("and a ClusterIP again")
-	s.deleteService("db")
-	s.deleteService("six")
-	s.compare("Services deleted")
-	s.createService("six", func(service *corev1.Service) { service.Spec.Selector = map[string]string{"app": "web"} })
-	s.compare("a Service made anew")
+	f.patchService("web", `{"metadata":{"labels":{"team":"b","new":"x"}}}`)
+	f.patchService("named", `{"spec":{"ports":[{"name":"main","port":80,"targetPort":"main"}]}}`)
+	f.patchService("two-keys", `{"spec":{"selector":{"version":"2"}}}`)
+	f.patchService("early", `{"spec":{"publishNotReadyAddresses":false}}`)
+	f.patchService("near", `{"spec":{"trafficDistribution":null}}`)
+	f.patchService("dual", `{"spec":{"ipFamilyPolicy":"SingleStack","ipFamilies":["IPv4"],"clusterIPs":null}}`)
+	f.patchService("headless", `{"spec":{"ports":[{"name":"http","port":80,"targetPort":1},{"name":"more","port":90,"targetPort":2}]}}`)
+	f.compare("Services changed")
+	f.patchService("two-keys", `{"spec":{"selector":null}}`)
+	f.patchPod("p1", `{"metadata":{"labels":{"version":"1"}}}`)
+	f.compare("a selector removed")
+	f.patchService("two-keys", `{"spec":{"selector":{"app":"web","version":"1"}}}`)
+	f.compare("and another put in its place")
+	f.patchService("web", `{"spec":{"type":"ExternalName","externalName":"example.com","clusterIP":null,"clusterIPs":null}}`)
+	f.compare("a Service that became an ExternalName")
+	f.patchService("web", `{"spec":{"type":"ClusterIP","externalName":null}}`)
+	f.compare("and a ClusterIP again")
+	f.deleteService("db")
+	f.deleteService("six")
+	f.compare("Services deleted")
+	f.createService("six", func(service *corev1.Service) { service.Spec.Selector = map[string]string{"app": "web"} })
+	f.compare("a Service made anew")
 
-	s.kubeOwnersAreOurs()
+	f.kubeOwnersAreOurs()
 }
 
-// kubeOwnersAreOurs checks what the comparison can't see: that a slice is owned
-// by the Service of portolan.dev, which the cluster's garbage collector can find.
-func (s *sides) kubeOwnersAreOurs() {
-	s.t.Helper()
-	service, err := s.server.Client.PortolanV1().Services(namespace).Get(s.t.Context(), "six", metav1.GetOptions{})
+// kubeOwnersAreOurs checks what the comparison leaves out: a slice is owned by
+// the Service of portolan.dev, which the cluster's garbage collector can find.
+func (f *fixture) kubeOwnersAreOurs() {
+	f.t.Helper()
+	service, err := f.server.Client.PortolanV1().Services(namespace).Get(f.t.Context(), "six", metav1.GetOptions{})
 	if err != nil {
-		s.t.Fatal(err)
+		f.t.Fatal(err)
 	}
-	list, err := s.server.Client.PortolanV1().EndpointSlices(namespace).List(s.t.Context(),
+	list, err := f.server.Client.PortolanV1().EndpointSlices(namespace).List(f.t.Context(),
 		metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=six"})
 	if err != nil || len(list.Items) != 1 {
-		s.t.Fatalf("slices %v, %v", list, err)
+		f.t.Fatalf("slices %v, %v", list, err)
 	}
 	owner := metav1.GetControllerOf(&list.Items[0])
 	if owner == nil || owner.APIVersion != "portolan.dev/v1" || owner.Kind != "Service" || owner.UID != service.UID {
-		s.t.Errorf("the owner is %v", owner)
+		f.t.Errorf("the owner is %v", owner)
 	}
 }
 
-// TestMirroringSameAsUpstream writes the same Endpoints by hand on both sides.
+// TestMirroringSameAsUpstream writes the same Endpoints by hand to both
+// servers.
 func TestMirroringSameAsUpstream(t *testing.T) {
 	t.Parallel()
-	s := startSides(t)
+	f := newFixture(t)
 	noSelector := func(service *corev1.Service) { service.Spec.Selector = nil }
 	for _, name := range []string{"manual", "skipped", "elected", "many"} {
-		s.createService(name, noSelector)
+		f.createService(name, noSelector)
 	}
 	write := func(name string, change func(*corev1.Endpoints)) {
-		s.both(func(ctx context.Context, client kubernetes.Interface) error {
+		f.both(func(ctx context.Context, client kubernetes.Interface) error {
 			endpoints, err := client.CoreV1().Endpoints(namespace).Get(ctx, name, metav1.GetOptions{})
 			if err != nil {
 				endpoints = &corev1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace}}
@@ -220,48 +222,48 @@ func TestMirroringSameAsUpstream(t *testing.T) {
 		e.Subsets = []corev1.EndpointSubset{{Addresses: list}}
 	})
 	write("no-service", func(e *corev1.Endpoints) { e.Subsets = subsets })
-	s.compare("Endpoints by hand")
-	s.createService("no-service", noSelector)
-	s.compare("a Service for Endpoints that are there")
+	f.compare("Endpoints by hand")
+	f.createService("no-service", noSelector)
+	f.compare("a Service for Endpoints that are there")
 	write("manual", func(e *corev1.Endpoints) { e.Subsets[0].Addresses = e.Subsets[0].Addresses[:1] })
-	s.compare("fewer addresses")
+	f.compare("fewer addresses")
 	write("manual", func(e *corev1.Endpoints) { e.Labels["by"], e.Annotations["note"] = "me", "y" })
-	s.compare("labels and annotations")
+	f.compare("labels and annotations")
 	write("manual", func(e *corev1.Endpoints) { e.Subsets[0].Ports[0].Port = 8080 })
-	s.compare("a port")
+	f.compare("a port")
 	write("manual", func(e *corev1.Endpoints) { e.Labels[discoveryv1.LabelSkipMirror] = "true" })
-	s.compare("not to be mirrored any more")
+	f.compare("not to be mirrored any more")
 	write("manual", func(e *corev1.Endpoints) { delete(e.Labels, discoveryv1.LabelSkipMirror) })
-	s.compare("to be mirrored again")
+	f.compare("to be mirrored again")
 	write("manual", func(e *corev1.Endpoints) { e.Subsets = nil })
-	s.compare("no addresses")
+	f.compare("no addresses")
 	write("manual", func(e *corev1.Endpoints) { e.Subsets = subsets })
-	s.patchService("manual", `{"spec":{"selector":{"app":"web"}}}`)
-	s.compare("a selector")
-	s.patchService("manual", `{"spec":{"selector":null}}`)
-	s.compare("no selector any more")
-	s.both(func(ctx context.Context, client kubernetes.Interface) error {
+	f.patchService("manual", `{"spec":{"selector":{"app":"web"}}}`)
+	f.compare("a selector")
+	f.patchService("manual", `{"spec":{"selector":null}}`)
+	f.compare("no selector any more")
+	f.both(func(ctx context.Context, client kubernetes.Interface) error {
 		return client.CoreV1().Endpoints(namespace).Delete(ctx, "skipped", metav1.DeleteOptions{})
 	})
-	s.deleteService("manual")
-	s.compare("deleted")
+	f.deleteService("manual")
+	f.compare("deleted")
 }
 
-// TestManySameAsUpstream has more Pods than Endpoints take.
+// TestManySameAsUpstream has more Pods than Endpoints can hold.
 func TestManySameAsUpstream(t *testing.T) {
 	t.Parallel()
-	s := startSides(t)
+	f := newFixture(t)
 	for i := range 1050 {
 		name := fmt.Sprintf("p%04d", i)
-		s.createPod(name, map[string]string{"app": "web"}, nil)
+		f.createPod(name, map[string]string{"app": "web"}, nil)
 		ready := yes
 		if i%7 == 0 {
 			ready = no
 		}
-		s.setStatus(name, ready, running, fmt.Sprintf("10.1.%d.%d", i/250, i%250))
+		f.setStatus(name, ready, running, fmt.Sprintf("10.1.%d.%d", i/250, i%250))
 	}
-	s.createService("web", nil)
-	s.compare("1050 Pods")
-	s.patchPod("p1001", `{"metadata":{"labels":{"app":"other"}}}`)
-	s.compare("1049 Pods")
+	f.createService("web", nil)
+	f.compare("1050 Pods")
+	f.patchPod("p1001", `{"metadata":{"labels":{"app":"other"}}}`)
+	f.compare("1049 Pods")
 }

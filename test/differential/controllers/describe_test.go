@@ -16,8 +16,8 @@ import (
 
 const mergePatch = types.MergePatchType
 
-// describeEndpoints leaves out versions and times, and sorts: upstream's order
-// is that of a hash.
+// describeEndpoints omits versions and times, and sorts, because upstream's
+// order depends on a hash.
 func describeEndpoints(e *corev1.Endpoints) any {
 	subsets := make([]string, 0, len(e.Subsets))
 	for _, subset := range e.Subsets {
@@ -35,8 +35,8 @@ func describeEndpoints(e *corev1.Endpoints) any {
 	}
 }
 
-// describeSlices puts together what slices with the same metadata and ports
-// hold: which endpoint is in which of them, upstream leaves to chance.
+// describeSlices merges slices with the same metadata and ports. Upstream
+// distributes the endpoints among them at random.
 func describeSlices(list []discoveryv1.EndpointSlice) []any {
 	type group struct {
 		slices    int
@@ -77,8 +77,8 @@ func describeSlices(list []discoveryv1.EndpointSlice) []any {
 	return described
 }
 
-// withoutTime drops when the change happened, since each Service has its own
-// time of creation.
+// withoutTime drops the time of the change, because each Service has its own
+// creation time.
 func withoutTime(annotations map[string]string) map[string]string {
 	kept := map[string]string{}
 	for key, value := range annotations {
@@ -89,7 +89,7 @@ func withoutTime(annotations map[string]string) map[string]string {
 	return kept
 }
 
-// difference is the lines that only one of two texts has.
+// difference returns the lines that only one of two texts has.
 func difference(want, got string) string {
 	wanted, there := strings.Split(want, "\n"), strings.Split(got, "\n")
 	var lines []string

@@ -4,9 +4,7 @@ package controllers
 
 import (
 	"context"
-	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -20,37 +18,21 @@ import (
 	"github.com/portolan-dev/portolan/test/framework/upstream"
 )
 
-// launch runs portolan controllers as a process of its own, with a short lease.
-// The address is where it tells of itself.
-func (s *sides) launch(name string) (process *upstream.Process, address string) {
-	s.t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	address = listener.Addr().String()
-	if err := listener.Close(); err != nil {
-		s.t.Fatal(err)
-	}
-	process, err = upstream.LaunchCommand(name, s.t.TempDir(), framework.Portolan(s.t, "controllers",
-		"--kubeconfig="+s.kubeconfig, "--portolan-kubeconfig="+s.server.Kubeconfig, "--http-address="+address,
+// launch runs portolan controllers in a process of its own, with a short lease.
+// Health and metrics are served at the address.
+func (f *fixture) launch(name string) (process *upstream.Process, address string) {
+	f.t.Helper()
+	address = "127.0.0.1:" + framework.FreePort(f.t)
+	process = framework.LaunchCommand(f.t, f.t.TempDir(), name, framework.Portolan(f.t, "controllers",
+		"--kubeconfig="+f.kubeconfig, "--portolan-kubeconfig="+f.server.Kubeconfig, "--http-address="+address,
 		"--leader-elect-lease-duration=3s", "--leader-elect-renew-deadline=2s", "--leader-elect-retry-period=200ms"))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() {
-		process.Stop()
-		if s.t.Failed() {
-			s.t.Log(process.Explain(fmt.Errorf("%s was stopped", name)))
-		}
-	})
-	if err := process.Await(s.t.Context(), func(ctx context.Context) bool { return get(ctx, address, "/readyz") == "ok" }); err != nil {
-		s.t.Fatal(err)
+	if err := process.Await(f.t.Context(), func(ctx context.Context) bool { return get(ctx, address, "/readyz") == "ok" }); err != nil {
+		f.t.Fatal(err)
 	}
 	return process, address
 }
 
-// get is what a process answers, empty if it doesn't.
+// get returns the body of an answer, or "" if the request fails.
 func get(ctx context.Context, address, path string) string {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
 	if err != nil {
@@ -68,17 +50,17 @@ func get(ctx context.Context, address, path string) string {
 	return string(body)
 }
 
-// holder is who has the lease, empty if nobody has.
-func (s *sides) holder() string {
-	lease, err := s.kube.CoordinationV1().Leases("portolan").Get(s.t.Context(), "portolan-controllers", metav1.GetOptions{})
+// holder returns the holder of the lease, or "" if there is none.
+func (f *fixture) holder() string {
+	lease, err := f.kube.CoordinationV1().Leases("portolan").Get(f.t.Context(), "portolan-controllers", metav1.GetOptions{})
 	if err != nil {
 		return ""
 	}
 	return ptr.Deref(lease.Spec.HolderIdentity, "")
 }
 
-// TestFailover runs the controllers in two processes of their own beside one
-// cluster. The one that has the lease is killed, then the next is asked to end.
+// TestFailover runs the controllers in two processes beside one cluster. It
+// kills the one that holds the lease, and then terminates the next.
 func TestFailover(t *testing.T) {
 	t.Parallel()
 	cluster := startCluster(t)
@@ -89,39 +71,39 @@ func TestFailover(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &sides{t: t, kube: kube, portolan: portolan, server: server, kubeconfig: cluster.Kubeconfig}
+	f := &fixture{t: t, kube: kube, portolan: portolan, server: server, kubeconfig: cluster.Kubeconfig}
 	if _, err := server.Client.PortolanV1().Services(namespace).Create(t.Context(), framework.NewService(namespace, "web", nil),
 		metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	s.createPod("a", map[string]string{"app": "web"}, nil)
+	f.createPod("a", map[string]string{"app": "web"}, nil)
 
-	first, _ := s.launch("first")
-	s.eventually("the first leads", func() bool { return s.holder() != "" })
-	a := s.holder()
-	second, address := s.launch("second")
-	s.setStatus("a", yes, running, "10.1.0.1")
-	s.eventually("ready", func() bool { return s.count("web", true) == 1 })
+	first, _ := f.launch("first")
+	f.eventually("the first leads", func() bool { return f.holder() != "" })
+	a := f.holder()
+	second, address := f.launch("second")
+	f.setStatus("a", yes, running, "10.1.0.1")
+	f.eventually("ready", func() bool { return f.count("web", true) == 1 })
 
 	first.Stop()
-	s.setStatus("a", no, running)
-	s.eventually("not ready", func() bool { return s.count("web", false) == 1 })
-	if b := s.holder(); b == "" || b == a {
+	f.setStatus("a", no, running)
+	f.eventually("not ready", func() bool { return f.count("web", false) == 1 })
+	if b := f.holder(); b == "" || b == a {
 		t.Errorf("%q has the lease after %q was killed", b, a)
 	}
 	if metrics := get(t.Context(), address, "/metrics"); !strings.Contains(metrics, `endpoint_slice_controller_syncs{result="success"}`) {
-		t.Errorf("the second tells nothing of its work:\n%.2000s", metrics)
+		t.Errorf("the second counts no syncs:\n%.2000s", metrics)
 	}
 
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), framework.Patience)
 	defer cancel()
 	if err := second.Terminate(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if holder := s.holder(); holder != "" {
+	if holder := f.holder(); holder != "" {
 		t.Errorf("%s has ended and still has the lease", holder)
 	}
-	s.launch("third")
-	s.setStatus("a", yes, running)
-	s.eventually("ready again", func() bool { return s.count("web", true) == 1 })
+	f.launch("third")
+	f.setStatus("a", yes, running)
+	f.eventually("ready again", func() bool { return f.count("web", true) == 1 })
 }

@@ -4,14 +4,10 @@ package controllers
 
 import (
 	"testing"
-	"time"
 
 	"github.com/portolan-dev/portolan/test/framework"
 )
 
-const (
-	namespace = "shop"
-	patience  = 30 * time.Second
-)
+const namespace = "shop"
 
 func TestMain(m *testing.M) { framework.QuietMain(m) }

@@ -18,8 +18,8 @@ import (
 	"github.com/portolan-dev/portolan/test/framework"
 )
 
-// Rights that the controllers need: in the cluster, in the namespace of the
-// lease, and of Portolan's group when they run on their own.
+// The permissions that the controllers need: in the cluster, in the namespace
+// of the lease, and in Portolan's group when they run on their own.
 var (
 	clusterRights = []rbacv1.PolicyRule{
 		{APIGroups: []string{""}, Resources: []string{"pods", "nodes"}, Verbs: []string{"list", "watch"}},
@@ -39,8 +39,8 @@ var (
 	}
 )
 
-// TestRights runs the controllers on their own, as a user who may do no more
-// than is listed above.
+// TestRights runs the controllers on their own, as a user with only the
+// permissions above.
 func TestRights(t *testing.T) {
 	t.Parallel()
 	cluster := startCluster(t)
@@ -54,7 +54,7 @@ func TestRights(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &sides{t: t, kube: kube, portolan: portolan, server: server}
+	f := &fixture{t: t, kube: kube, portolan: portolan, server: server}
 
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -82,15 +82,15 @@ func TestRights(t *testing.T) {
 	if _, err := portolan.CoreV1().Endpoints(namespace).Create(ctx, manual, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	s.createPod("a", map[string]string{"app": "web"}, nil)
-	s.setStatus("a", no, running, "10.1.0.1")
-	s.eventually("unready", func() bool { return s.count("web", false) == 1 && s.count("manual", true) == 1 })
-	s.setStatus("a", yes, running)
-	s.eventually("ready", func() bool { return s.count("web", true) == 1 })
+	f.createPod("a", map[string]string{"app": "web"}, nil)
+	f.setStatus("a", no, running, "10.1.0.1")
+	f.eventually("unready", func() bool { return f.count("web", false) == 1 && f.count("manual", true) == 1 })
+	f.setStatus("a", yes, running)
+	f.eventually("ready", func() bool { return f.count("web", true) == 1 })
 	if err := portolan.CoreV1().Endpoints(namespace).Delete(ctx, "manual", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	s.eventually("no mirror", func() bool { return s.count("manual", true) == 0 })
+	f.eventually("no mirror", func() bool { return f.count("manual", true) == 0 })
 }
 
 func impersonate(config *rest.Config) *rest.Config {
