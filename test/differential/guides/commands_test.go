@@ -4,7 +4,7 @@ package guides
 
 import "fmt"
 
-// expose has kubectl make Services of a Pod and of a Service.
+// expose creates Services from a Pod and from a Service.
 func expose(g guide) {
 	g.types("kubectl create -f pods.yaml")
 	g.types("kubectl expose pod toad-1")
@@ -31,7 +31,7 @@ func expose(g guide) {
 	g.types("kubectl delete pods --all --force")
 }
 
-// createService has kubectl make a Service of each type.
+// createService creates a Service of each type.
 func createService(g guide) {
 	g.types("kubectl create service clusterip toad-svc --tcp=80:8080")
 	g.types("kubectl create service clusterip toad-ports --tcp=80:8080 --tcp=443:8443")
@@ -66,7 +66,7 @@ func createService(g guide) {
 	g.types("kubectl get svc")
 }
 
-// edit changes a Service in an editor, and in the other ways that there are.
+// edit changes a Service in an editor, and in all other ways.
 func edit(g guide) {
 	edits := func(script string) string {
 		return fmt.Sprintf(`KUBE_EDITOR="sed -i '%s'" kubectl edit svc toad-svc`, script)
@@ -107,7 +107,7 @@ func edit(g guide) {
 	g.fails(edits("s/a/b/"))
 }
 
-// serverSide has the server apply what is in the manifests.
+// serverSide applies the manifests with server-side apply.
 func serverSide(g guide) {
 	g.types("kubectl apply --server-side -f toad-svc.yaml")
 	g.types("kubectl get svc toad-svc -o yaml --show-managed-fields")
@@ -128,7 +128,7 @@ func serverSide(g guide) {
 	g.types("kubectl delete svc --all")
 }
 
-// refused are manifests with mistakes.
+// refused creates objects from manifests with mistakes.
 func refused(g guide) {
 	const from = "cat toad-svc.yaml | sed '%s' | kubectl create -f -"
 	for _, mistake := range []string{
@@ -158,7 +158,8 @@ func refused(g guide) {
 	g.fails("sed 's/port: 80/port: 70000/' external-service-endpoints.yaml | kubectl create -f -")
 	g.fails("sed 's/addressType: IPv4/addressType: IPv5/' external-endpointslices.yaml | kubectl create -f -")
 	g.fails("sed 's/- 11.11.11.11/- 11.11.11/' external-endpointslices.yaml | kubectl create -f -")
-	// kubectl looks among CustomResourceDefinitions, which nobody can make here.
+	// kubectl searches the CustomResourceDefinitions, which Portolan does not
+	// serve.
 	g.fails(fmt.Sprintf(from, "s/kind: Service/kind: Servise/"), exception{
 		`error: error validating "STDIN": error validating data: failed to check CRD: failed to list CRDs: the server could not find the requested resource; if you choose to ignore these errors, turn validation off with --validate=false`,
 		`error: resource mapping not found for name: "toad-svc" namespace: "" from "STDIN": no matches for kind "Servise" in version "v1"

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// discovery compares what both serve: Portolan doesn't serve all that a
-// kube-apiserver does.
+// discovery compares the resources that both serve: Portolan serves fewer than
+// kube-apiserver.
 func discovery(g guide) {
 	for _, path := range []string{"/api/v1", "/apis/discovery.k8s.io/v1", "/apis/networking.k8s.io/v1", "/apis/coordination.k8s.io/v1",
 		"/apis/events.k8s.io/v1"} {
@@ -22,7 +22,7 @@ func discovery(g guide) {
 func (g guide) bothServe(path string) {
 	g.Helper()
 	line := "kubectl get --raw " + path
-	kube, portolan := g.both(func(s *side) (result, error) { return s.run(g.Context(), line) })
+	kube, portolan := g.both(func(s *server) (result, error) { return s.run(g.Context(), line) })
 	served, ours := g.resources(kube), g.resources(portolan)
 	if len(ours) == 0 {
 		g.Fatalf("$ %s\nno resources:\n%s", line, portolan)
@@ -32,7 +32,7 @@ func (g guide) bothServe(path string) {
 	}
 }
 
-// resources are those of a discovery document, by their names.
+// resources returns the resources of a discovery document by name.
 func (g guide) resources(r result) map[string]string {
 	g.Helper()
 	var list struct{ Resources []map[string]any }
@@ -41,7 +41,7 @@ func (g guide) resources(r result) map[string]string {
 	}
 	byName := map[string]string{}
 	for _, resource := range list.Resources {
-		// What is stored where has another hash.
+		// The hash of the storage version differs.
 		if resource["storageVersionHash"] != nil {
 			resource["storageVersionHash"] = "<hash>"
 		}
@@ -54,11 +54,11 @@ func (g guide) resources(r result) map[string]string {
 	return byName
 }
 
-// bothList compares the lines of kubectl's table of what both serve.
+// bothList compares the lines of kubectl api-resources that both print.
 func (g guide) bothList() {
 	g.Helper()
 	const line = "kubectl api-resources -o wide --no-headers"
-	kube, portolan := g.both(func(s *side) (result, error) { return s.run(g.Context(), line) })
+	kube, portolan := g.both(func(s *server) (result, error) { return s.run(g.Context(), line) })
 	served, ours := rows(kube), rows(portolan)
 	if len(ours) < 5 {
 		g.Errorf("$ %s\n%s", line, portolan)
@@ -68,8 +68,9 @@ func (g guide) bothList() {
 	}
 }
 
-// rows are those of kubectl api-resources, by version and name, but for those of
-// Portolan's own group. How wide the columns are depends on what else there is.
+// rows returns the lines of kubectl api-resources by version and name, except
+// those of Portolan's own group. The width of columns depends on the other
+// lines.
 func rows(r result) map[string]string {
 	byName := map[string]string{}
 	for line := range strings.Lines(r.stdout) {

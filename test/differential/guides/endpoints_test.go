@@ -2,7 +2,7 @@
 
 package guides
 
-// watchEndpoints watches Pods come to a Service and go: as they turn ready, and as
+// watchEndpoints watches the Endpoints of a Service while Pods turn ready and
 // their labels change.
 func watchEndpoints(g guide) {
 	g.types("kubectl create -f toad-svc.yaml -f pods.yaml")
@@ -46,11 +46,12 @@ func watchEndpoints(g guide) {
 	watch.ends()
 }
 
-// namespaces takes what is in it along when it is deleted.
+// namespaces deletes a namespace and its contents.
 func namespaces(g guide) {
 	g.types("kubectl create namespace toads")
 	g.types("kubectl get namespace toads --show-labels")
-	// There are no quotas and no limits, and so none to say that there are none.
+	// Portolan serves no quotas and limits, so kubectl does not say that there
+	// are none.
 	const status = "Status:       Active\n"
 	g.types("kubectl describe namespace toads", exception{status, status + "\nNo resource quota.\n\nNo LimitRange resource.\n"})
 	g.fails("kubectl create namespace toads")

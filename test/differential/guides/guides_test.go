@@ -16,8 +16,8 @@ func TestGuides(t *testing.T) {
 	}
 	g := guide{t, s}
 	g.types("kubectl create -f node.yaml")
-	// Ports that guides name are not to be given to somebody else before, or after
-	// them be taken for one of those that both sides choose: see masks.
+	// Ports that guides name must not be picked before. After their guide they
+	// must not be picked either, because masks would hide them.
 	follow("toad-nodeport", toadNodePort)
 	g.types("kubectl create service nodeport toad --tcp=80 --node-port=30123 --namespace=kube-system")
 	follow("nginx", nginx)
@@ -51,25 +51,26 @@ func TestGuides(t *testing.T) {
 	}
 }
 
-// settles waits until the controllers have seen a new Service: how kubectl describes
-// one depends on whether it has a slice yet.
+// settles waits until a new Service has a slice: the output of kubectl describe
+// depends on that.
 func (g guide) settles(service string) {
 	g.Helper()
 	g.awaits("kubectl get endpointslices -l kubernetes.io/service-name="+service, service+"-")
 }
 
-// holder is what Portolan says more of a taken address or port: whose it is.
+// holder is the exception that Portolan names the holder of a taken address or
+// port.
 func holder(of string) exception {
 	return exception{"is already allocated by services/" + of, "is already allocated"}
 }
 
-// ready does what a kubelet would, had it started a Pod.
+// ready writes the status of a started Pod, as a kubelet does.
 func (g guide) ready(pod, ip string) {
 	g.Helper()
 	g.types(fmt.Sprintf(`kubectl patch pod %s --subresource=status --type=merge -p '{"status":{"phase":"Running","podIP":"%s","podIPs":[{"ip":"%s"}],"conditions":[{"type":"Ready","status":"True"}]}}'`, pod, ip, ip))
 }
 
-// turns does what a kubelet would, whose probe of a Pod has another result.
+// turns writes the result of a readiness probe, as a kubelet does.
 func (g guide) turns(pod, ready string) {
 	g.Helper()
 	g.types(fmt.Sprintf(`kubectl patch pod %s --subresource=status --type=merge -p '{"status":{"conditions":[{"type":"Ready","status":"%s"}]}}'`, pod, ready))

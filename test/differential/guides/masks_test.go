@@ -12,40 +12,42 @@ import (
 	"testing"
 )
 
-// masks are what two servers choose by themselves, or the clock does. What is
-// numbered counts the different ones of a text: what is the same at one side, such
-// as a Service's cluster IP in two fields, has to be the same at the other.
+// masks hide values that depend on the server or the clock. Numbered masks
+// count the different values in a text: two fields with the same value on one
+// server, such as a Service's cluster IP, must have the same value on the
+// other.
 var masks = []struct {
 	name     string
 	pattern  *regexp.Regexp
 	numbered bool
 }{
 	{"<uid>", regexp.MustCompile(`\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b`), true},
-	// From .145 on they are given out to those who name none; kubernetes has .129.
+	// Automatic picks are from .145 on; the Service kubernetes has .129.
 	{"<cluster IP>", regexp.MustCompile(`\b10\.96\.100\.(14[5-9]|1[5-9]\d|2\d\d)\b`), true},
 	{"<node port>", regexp.MustCompile(`\b3[0-2]\d{3}\b`), true},
-	// Slices that mirror Endpoints have their addresses in any order.
+	// The addresses of mirrored slices have no order.
 	{"<external IP>", regexp.MustCompile(`\b(11\.11\.11\.11|22\.22\.22\.22)\b`), true},
-	// Names that are generated have no vowels (apimachinery's rand.String).
+	// Generated names have no vowels (apimachinery's rand.String).
 	{"-<random>", regexp.MustCompile(`-[bcdfghjklmnpqrstvwxz2456789]{5}\b`), true},
 	{"<time>", regexp.MustCompile(`\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?(Z|\+0000))`), false},
 	{"<time>", regexp.MustCompile(`\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d \+0000`), false},
 	{"resourceVersion: <version>", regexp.MustCompile(`\bresourceVersion: "\d+"`), false},
 	{`"resourceVersion": "<version>"`, regexp.MustCompile(`"resourceVersion": "\d+"`), false},
-	// The server's, and kubectl proxy's.
+	// The addresses of the server and of kubectl proxy.
 	{"127.0.0.1:<port>", regexp.MustCompile(`\b127\.0\.0\.1:\d+`), false},
-	// The servers, who write by themselves; Portolan runs in the test's process.
+	// The field managers of the servers' own writes; Portolan runs in the
+	// process of the test.
 	{`"manager": "<server>"`, regexp.MustCompile(`"manager": "(kube-apiserver|kube-controller-manager|guides\.test)"`), false},
 	{"$1-<directory>", regexp.MustCompile(`\b(LIVE|MERGED|kubectl-edit)-\d+`), false},
-	// A column in the middle is as wide as what is in it.
+	// The width of a column depends on its content.
 	{"AGE   ", regexp.MustCompile(`\bAGE {3,}`), false},
 	{"$1<age>$3", regexp.MustCompile(`(?m)(^| )(\d+[smhd]){1,2}( {2}|$) *`), false},
 }
 
-// named are node ports that the guides name themselves.
+// named are the node ports that the guides name.
 var named = []string{"30123", "31000"}
 
-// masked is what a server at a port printed, as it is compared.
+// masked returns the output of a server at a port with its values hidden.
 func masked(text, port string) string {
 	text = serverPort(port).ReplaceAllString(indented(text), "<port>")
 	for _, mask := range masks {
@@ -69,7 +71,7 @@ func masked(text, port string) string {
 
 func serverPort(port string) *regexp.Regexp { return regexp.MustCompile(`\b` + port + `\b`) }
 
-// indented writes lines of JSON so that a difference can be read.
+// indented indents lines of JSON so that a difference is readable.
 func indented(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
@@ -81,7 +83,7 @@ func indented(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// TestMasks shows that what is compared isn't masked.
+// TestMasks checks that masks hide nothing that must be compared.
 func TestMasks(t *testing.T) {
 	t.Parallel()
 	row := "toad   NodePort   10.96.100.150   <none>   80:30500/TCP   5s    app=toad"

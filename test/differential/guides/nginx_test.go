@@ -2,7 +2,7 @@
 
 package guides
 
-// nginx is a Service of one type after the other, of the same name.
+// nginx changes the type of a Service.
 func nginx(g guide) {
 	g.types(`kubectl run nginx --image=nginx --port=80 --labels=app=nginx --overrides='{"spec":{"nodeName":"node-1"}}'`)
 	g.types("kubectl create -f nginx.yaml")
@@ -26,7 +26,8 @@ func nginx(g guide) {
 	g.types("kubectl delete pod nginx --force")
 }
 
-// hello is a Service that load balancers reach at the port that it listens on.
+// hello is a Service for load balancers that send requests to the Service's
+// port.
 func hello(g guide) {
 	g.types("kubectl apply -f hello-service.yaml")
 	g.types("kubectl get svc hello-service")
@@ -37,10 +38,10 @@ func hello(g guide) {
 	g.types("kubectl delete -f hello-service.yaml")
 }
 
-// examples are all of ours, at once.
+// examples applies all our examples at once.
 func examples(g guide) {
 	const others = " -f external-endpoints.yaml -f external-endpointslices.yaml"
-	// This manifest names its port before others are given out.
+	// This manifest names its port, which must not be picked before.
 	g.types("kubectl delete svc toad --namespace=kube-system")
 	g.types("kubectl apply -f toad.yaml" + others)
 	g.types("sed 's/^spec:/spec:\\n  nodeName: node-1/' toad-pods.yaml | kubectl apply -f -")
@@ -51,8 +52,8 @@ func examples(g guide) {
 	for _, service := range []string{"toad-svc", "toad-affinity", "toad-two-ports", "toad-named-ports", "toad-nodeport", "toad-any-nodeport",
 		"toad-loadbalancer", "toad-headless"} {
 		g.awaits("kubectl get endpoints "+service, "192.0.2.1:8080")
-		// Many change at once here, and upstream's controllers tell of each attempt
-		// that came too late.
+		// Many objects change at once here, and upstream's controllers emit an
+		// event for each conflict.
 		g.awaits("kubectl describe svc --show-events=false "+service, "192.0.2.1:8080")
 	}
 	g.types("kubectl get all,endpoints")

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// formats prints the same objects in every form that there is.
+// formats prints the same objects in every output format.
 func formats(g guide) {
 	g.types("kubectl create -f toad-svc.yaml -f external-name.yaml -f external-endpointslices.yaml")
 	g.settles("toad-svc")
@@ -37,15 +37,15 @@ func formats(g guide) {
 	g.types("kubectl describe servicecidr kubernetes")
 	g.types("kubectl wait servicecidr/kubernetes --for=condition=Ready")
 	g.types("kubectl get ipaddress 10.96.100.129 -o yaml")
-	// A kube-apiserver sends the age and not what the column is called.
+	// kube-apiserver sends the age without the name of its column.
 	g.types("kubectl get ipaddress 10.96.100.129", exception{"PARENTREF                     AGE", "PARENTREF"},
 		exception{"kubernetes   <age>", "kubernetes"})
 	g.types("kubectl delete svc --all")
-	// A slice that somebody wrote by hand stays.
+	// A slice written by hand remains.
 	g.types("kubectl get endpointslice external-database-1 -o name")
 }
 
-// raw asks with no printing between.
+// raw prints the answers of the server as they are.
 func raw(g guide) {
 	g.types("kubectl create -f toad-svc.yaml -f pods.yaml")
 	g.ready("toad-1", "192.0.2.1")
@@ -71,7 +71,8 @@ func raw(g guide) {
 	g.types("kubectl delete -f toad-svc.yaml -f pods.yaml --force")
 }
 
-// proxy asks through kubectl proxy, as programs do that have no credentials.
+// proxy sends requests through kubectl proxy, as programs without credentials
+// do.
 func proxy(g guide) {
 	g.types("kubectl create -f toad-svc.yaml")
 	proxy := g.begins("kubectl proxy --port=0")
@@ -94,7 +95,8 @@ func proxy(g guide) {
 	g.types("kubectl delete -f toad-svc.yaml")
 }
 
-// ask is the answer to a request, with the fields of its header that clients read.
+// ask returns the answer to a request, with the header fields that clients
+// read.
 func (g guide) ask(method, address, path, body string) result {
 	g.Helper()
 	request, err := http.NewRequestWithContext(g.Context(), method, "http://"+address+path, strings.NewReader(body))
@@ -116,7 +118,7 @@ func (g guide) ask(method, address, path, body string) result {
 			strings.Join(response.Header.Values("Warning"), "\n"), code: response.StatusCode}
 }
 
-// explain prints what the fields of a kind are for.
+// explain prints the documentation of fields.
 func explain(g guide) {
 	for _, field := range []string{
 		"svc", "svc.spec", "svc --recursive", "service.spec.ports", "svc.spec.type", "svc.spec.sessionAffinityConfig.clientIP",
@@ -127,7 +129,8 @@ func explain(g guide) {
 	} {
 		g.types("kubectl explain " + field)
 	}
-	// Kubernetes 1.37, whose modules Portolan is built with, names them as they are.
+	// Portolan is built with the modules of Kubernetes 1.37, which use the
+	// names of the fields.
 	g.types("kubectl explain servicecidr.spec", exception{"cidrs defines", "CIDRs defines"})
 	g.types("kubectl explain ipaddress.spec", exception{"parentRef references", "ParentRef references"})
 	g.fails("kubectl explain svc.spec.none")

@@ -1,13 +1,13 @@
 //go:build e2e
 
-// Package guides types what the guides to Services have people type, with the real
-// kubectl and their manifests, at a Portolan without a cluster and at a
-// kube-apiserver 1.36 with kube-controller-manager, and compares all that is printed.
+// Package guides runs the commands of popular guides to Services, with the real
+// kubectl and the guides' manifests. It runs them against a Portolan without a
+// cluster and against kube-apiserver 1.36 with kube-controller-manager, and
+// compares everything they print.
 package guides
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -16,7 +16,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -25,54 +24,46 @@ import (
 	"github.com/portolan-dev/portolan/test/framework/upstream"
 )
 
-const (
-	root     = "../../.."
-	patience = time.Minute
-	// All addresses of this range are equally long, and so are then the columns of
-	// a table. Services that name none get one from the upper part: see masks.
-	serviceRange = "10.96.100.128/25"
-)
+// All addresses of this range have the same length, so the columns of
+// tables have the same width. Automatic picks are from its upper part: see
+// masks.
+const serviceRange = "10.96.100.128/25"
 
 func TestMain(m *testing.M) { framework.QuietMain(m) }
 
-// side is an API server, and how kubectl finds it.
-type side struct {
+// server is an API server, and what kubectl needs to reach it.
+type server struct {
 	name, port, kubeconfig string
-	// dir is where commands are typed, among the manifests, and home where kubectl
-	// keeps its cache.
+	// dir is the working directory of commands, with the manifests, and home
+	// has kubectl's cache.
 	dir, home string
-	// path is the PATH with the kubectl that is meant.
+	// path is the PATH with the kubectl of .bin.
 	path string
 }
 
-// sides are who is asked: kube has the say.
-type sides struct{ kube, portolan *side }
+// servers are both servers. Portolan's output must be that of kube-apiserver.
+type servers struct{ kube, portolan *server }
 
-// start runs both servers, with the same ranges and nobody who runs Pods.
-func start(t *testing.T) sides {
+// start runs both servers with the same ranges. Nothing runs Pods.
+func start(t *testing.T) servers {
 	t.Helper()
-	for _, name := range []string{"kubectl", "kube-apiserver", "kube-controller-manager", "etcd"} {
-		if _, err := os.Stat(program(t, name)); err != nil {
-			t.Fatalf("%v: run make e2e, which builds it", err)
-		}
-	}
 	server := framework.StartAll(t, func(o *options.Options) { o.ClusterIPRanges = []string{serviceRange} })
 	kube := startKube(t)
-	return sides{
-		kube:     newSide(t, "kube-apiserver", kube.Config.Host, kube.Kubeconfig),
-		portolan: newSide(t, "Portolan", server.Config.Host, server.Kubeconfig),
+	return servers{
+		kube:     newServer(t, "kube-apiserver", kube.Config.Host, kube.Kubeconfig),
+		portolan: newServer(t, "Portolan", server.Config.Host, server.Kubeconfig),
 	}
 }
 
-func newSide(t *testing.T, name, url, kubeconfig string) *side {
+func newServer(t *testing.T, name, url, kubeconfig string) *server {
 	t.Helper()
 	at, err := netip.ParseAddrPort(strings.TrimPrefix(url, "https://"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &side{name: name, port: strconv.Itoa(int(at.Port())), kubeconfig: kubeconfig, dir: t.TempDir(), home: t.TempDir()}
-	s.path = filepath.Dir(program(t, "kubectl")) + string(os.PathListSeparator) + os.Getenv("PATH")
-	for _, manifests := range []string{"testdata", filepath.Join(root, "artifacts", "examples", "core")} {
+	s := &server{name: name, port: strconv.Itoa(int(at.Port())), kubeconfig: kubeconfig, dir: t.TempDir(), home: t.TempDir()}
+	s.path = filepath.Dir(framework.Program(t, "kubectl")) + string(os.PathListSeparator) + os.Getenv("PATH")
+	for _, manifests := range []string{"testdata", framework.Path("artifacts", "examples", "core")} {
 		if err := os.CopyFS(s.dir, os.DirFS(manifests)); err != nil {
 			t.Fatal(err)
 		}
@@ -80,44 +71,19 @@ func newSide(t *testing.T, name, url, kubeconfig string) *side {
 	return s
 }
 
-// startKube runs a kube-apiserver with the controllers that Portolan has its own of.
+// startKube runs a kube-apiserver, with the controllers that Portolan has as
+// well.
 func startKube(t *testing.T) *upstream.Server {
 	t.Helper()
-	dir := t.TempDir()
-	kube, err := upstream.StartKube(t.Context(), upstream.Programs{KubeAPIServer: program(t, "kube-apiserver"), Etcd: program(t, "etcd")},
-		dir, "--service-cluster-ip-range="+serviceRange,
-		// Portolan has it on unless it is told otherwise.
+	kube := framework.StartKube(t, "--service-cluster-ip-range="+serviceRange,
+		// Portolan enables it by default.
 		"--enable-admission-plugins=DenyServiceExternalIPs")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(kube.Stop)
-	manager, err := upstream.Launch("kube-controller-manager", dir, program(t, "kube-controller-manager"),
-		"--kubeconfig="+kube.Kubeconfig, "--secure-port=0", "--leader-elect=false",
-		"--controllers=endpoints-controller,endpointslice-controller,endpointslice-mirroring-controller,namespace-controller,garbage-collector-controller")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		manager.Stop()
-		if t.Failed() {
-			t.Log(manager.Explain(errors.New("kube-controller-manager was stopped")))
-		}
-	})
+	framework.StartControllers(t, kube, framework.EndpointControllers, framework.DeletionControllers)
 	return kube
 }
 
-func program(t *testing.T, name string) string {
-	t.Helper()
-	path, err := filepath.Abs(filepath.Join(root, ".bin", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-// in is the side as somebody sees it who works in a namespace.
-func (s *side) in(t *testing.T, namespace string) *side {
+// in returns the server with another default namespace.
+func (s *server) in(t *testing.T, namespace string) *server {
 	t.Helper()
 	config, err := clientcmd.LoadFromFile(s.kubeconfig)
 	if err != nil {
@@ -132,9 +98,9 @@ func (s *side) in(t *testing.T, namespace string) *side {
 	return &there
 }
 
-// command is a line as a person would type it among the manifests. All that it
-// starts ends with the context.
-func (s *side) command(ctx context.Context, line string) *exec.Cmd {
+// command returns a command line to be run among the manifests. The end of the
+// context kills all processes that it starts.
+func (s *server) command(ctx context.Context, line string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "bash", "-c", line)
 	cmd.Dir = s.dir
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+s.kubeconfig, "HOME="+s.home, "PATH="+s.path, "LC_ALL=C", "TZ=UTC")

@@ -11,9 +11,11 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
-// stream is a command that goes on, such as a watch, at a side.
+// stream is a running command on one server, such as a watch.
 type stream struct {
 	name   string
 	lines  chan string
@@ -21,8 +23,8 @@ type stream struct {
 	end    func() error
 }
 
-// begin starts a line that doesn't end by itself.
-func (s *side) begin(line string) (*stream, error) {
+// begin starts a command that runs until it is ended.
+func (s *server) begin(line string) (*stream, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := s.command(ctx, line)
 	begun := &stream{name: s.name, lines: make(chan string)}
@@ -46,7 +48,7 @@ func (s *side) begin(line string) (*stream, error) {
 	begun.end = sync.OnceValue(func() error {
 		cancel()
 		for range begun.lines {
-			// What was printed and not asked for would block it.
+			// Output that is not read would block it.
 		}
 		if exit := new(exec.ExitError); !errors.As(<-ended, &exit) || exit.Exited() {
 			return fmt.Errorf("%s: it ended by itself: %s", s.name, begun.stderr.String())
@@ -56,10 +58,10 @@ func (s *side) begin(line string) (*stream, error) {
 	return begun, nil
 }
 
-// next are the next lines, once they are printed.
+// next waits for the next lines.
 func (s *stream) next(n int) (string, error) {
 	var lines []string
-	timeout := time.After(patience)
+	timeout := time.After(framework.Patience)
 	for range n {
 		select {
 		case line, ok := <-s.lines:
@@ -74,18 +76,18 @@ func (s *stream) next(n int) (string, error) {
 	return strings.Join(lines, "\n") + "\n", nil
 }
 
-// watch is a command that goes on at both sides.
+// watch is the same running command on both servers.
 type watch struct {
 	guide
 	line           string
 	kube, portolan *stream
 }
 
-// begins starts a line that doesn't end by itself; it is ended with the test.
+// begins starts a command that runs until ends, or the end of the test.
 func (g guide) begins(line string) *watch {
 	g.Helper()
 	w := &watch{guide: g, line: line}
-	for at, s := range map[**stream]*side{&w.kube: g.kube, &w.portolan: g.portolan} {
+	for at, s := range map[**stream]*server{&w.kube: g.kube, &w.portolan: g.portolan} {
 		begun, err := s.begin(line)
 		if err != nil {
 			g.Fatal(err)
@@ -100,7 +102,7 @@ func (g guide) begins(line string) *watch {
 	return w
 }
 
-// shows waits until each side has printed as many more lines, and compares them.
+// shows waits until each server has printed n more lines, and compares them.
 func (w *watch) shows(n int) (kube, portolan string) {
 	w.Helper()
 	var errs [2]error
@@ -113,7 +115,7 @@ func (w *watch) shows(n int) (kube, portolan string) {
 	return kube, portolan
 }
 
-// ends ends it, and compares what was printed on stderr.
+// ends ends the command, and compares its standard error.
 func (w *watch) ends() {
 	w.Helper()
 	if err := errors.Join(w.kube.end(), w.portolan.end()); err != nil {

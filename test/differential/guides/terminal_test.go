@@ -11,20 +11,19 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"k8s.io/apimachinery/pkg/util/diff"
-	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
-// result is what a command has printed, and its exit code.
+// result is the output of a command, and its exit code.
 type result struct {
 	stdout, stderr string
 	code           int
 }
 
-// String is the result as it is compared: line by line, with what is an error
-// told from what isn't.
+// String is the result as it is compared. It marks what is on stderr.
 func (r result) String() string {
 	var text strings.Builder
 	text.WriteString(r.stdout)
@@ -35,8 +34,8 @@ func (r result) String() string {
 	return text.String()
 }
 
-func (s *side) run(ctx context.Context, line string) (result, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("it has not ended after %v", patience))
+func (s *server) run(ctx context.Context, line string) (result, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, framework.Patience, fmt.Errorf("it has not ended after %v", framework.Patience))
 	defer cancel()
 	cmd := s.command(ctx, line)
 	var stdout, stderr bytes.Buffer
@@ -54,30 +53,30 @@ func (s *side) run(ctx context.Context, line string) (result, error) {
 	return result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}, nil
 }
 
-// guide is one that is followed at both sides, in a namespace of its own.
+// guide runs commands on both servers, in a namespace of its own.
 type guide struct {
 	*testing.T
-	sides
+	servers
 }
 
-// follow begins a guide in a new namespace.
-func (s sides) follow(t *testing.T, namespace string) guide {
+// follow starts a guide in a new namespace.
+func (s servers) follow(t *testing.T, namespace string) guide {
 	t.Helper()
 	guide{t, s}.types("kubectl create namespace " + namespace)
-	return guide{t, sides{kube: s.kube.in(t, namespace), portolan: s.portolan.in(t, namespace)}}
+	return guide{t, servers{kube: s.kube.in(t, namespace), portolan: s.portolan.in(t, namespace)}}
 }
 
-// exception is a difference that is meant: where Portolan says ours, kube-apiserver
-// says theirs.
+// exception is an intended difference: Portolan prints ours where
+// kube-apiserver prints theirs.
 type exception struct{ ours, theirs string }
 
-// types types a line that is to succeed, and compares what is printed.
+// types runs a command that must succeed, and compares the output.
 func (g guide) types(line string, but ...exception) {
 	g.Helper()
 	g.typesFor(line, func(r result) bool { return r.code == 0 }, "succeed", but)
 }
 
-// fails types a line that is to fail, and compares what is printed.
+// fails runs a command that must fail, and compares the output.
 func (g guide) fails(line string, but ...exception) {
 	g.Helper()
 	g.typesFor(line, func(r result) bool { return r.code != 0 }, "fail", but)
@@ -85,19 +84,19 @@ func (g guide) fails(line string, but ...exception) {
 
 func (g guide) typesFor(line string, right func(result) bool, should string, but []exception) {
 	g.Helper()
-	kube, portolan := g.both(func(s *side) (result, error) { return s.run(g.Context(), line) })
+	kube, portolan := g.both(func(s *server) (result, error) { return s.run(g.Context(), line) })
 	if !right(kube) {
 		g.Errorf("$ %s\nshould %s; kube-apiserver:\n%s", line, should, kube)
 	}
 	g.compare(line, kube, portolan, but)
 }
 
-// awaits types a line again and again, until each side prints what is waited for,
-// and compares all of what is printed then.
+// awaits repeats a command until both servers print a text, and compares the
+// whole output of the last run.
 func (g guide) awaits(line, want string, but ...exception) {
 	g.Helper()
-	kube, portolan := g.both(func(s *side) (last result, err error) {
-		err = wait.PollUntilContextTimeout(g.Context(), 100*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+	kube, portolan := g.both(func(s *server) (last result, err error) {
+		err = framework.Poll(g.Context(), func(ctx context.Context) (bool, error) {
 			now, err := s.run(ctx, line)
 			if ctx.Err() != nil {
 				return false, ctx.Err()
@@ -113,8 +112,8 @@ func (g guide) awaits(line, want string, but ...exception) {
 	g.compare(line, kube, portolan, but)
 }
 
-// both does the same at both sides, at the same time.
-func (g guide) both(do func(*side) (result, error)) (kube, portolan result) {
+// both calls a function with each server, concurrently.
+func (g guide) both(do func(*server) (result, error)) (kube, portolan result) {
 	g.Helper()
 	var wg sync.WaitGroup
 	var errs [2]error
@@ -127,8 +126,7 @@ func (g guide) both(do func(*side) (result, error)) (kube, portolan result) {
 	return kube, portolan
 }
 
-// compare fails with the difference of what was printed, but for what must differ
-// and what is meant to.
+// compare fails if the outputs differ after masking and exceptions.
 func (g guide) compare(line string, kube, portolan result, but []exception) {
 	g.Helper()
 	want, got := masked(kube.String(), g.kube.port), masked(portolan.String(), g.portolan.port)
@@ -143,10 +141,10 @@ func (g guide) compare(line string, kube, portolan result, but []exception) {
 	}
 }
 
-// differ is the difference of two texts, line by line; empty where there is none.
+// differ returns the difference of two texts, line by line, or "".
 func differ(want, got string) string {
 	return legible.Replace(diff.Diff(strings.Split(want, "\n"), strings.Split(got, "\n")))
 }
 
-// legible undoes what JSON does for the sake of HTML.
+// legible reverses the escapes of HTML in JSON.
 var legible = strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&")

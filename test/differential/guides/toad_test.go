@@ -2,7 +2,7 @@
 
 package guides
 
-// toad is a Service with a cluster IP, from its manifest to its end.
+// toad creates, reads and deletes a Service with a cluster IP.
 func toad(g guide) {
 	g.types("kubectl create -f toad-svc.yaml --dry-run=server")
 	g.types("kubectl create -f toad-svc.yaml")
@@ -17,7 +17,7 @@ func toad(g guide) {
 	g.types("kubectl create -f pods.yaml")
 	g.types("kubectl get pods -o wide")
 	g.ready("toad-1", "192.0.2.1")
-	// What comes to a slice at once is there in any order.
+	// Endpoints that are added to a slice together have no order.
 	g.awaits("kubectl get endpointslices", "192.0.2.1")
 	g.ready("toad-2", "192.0.2.2")
 	g.types("kubectl get pods --show-labels")
@@ -44,7 +44,7 @@ func toad(g guide) {
 	g.types("kubectl get pods")
 }
 
-// toadAffinity sends a client to one Pod.
+// toadAffinity sets and removes session affinity.
 func toadAffinity(g guide) {
 	g.types("kubectl apply -f toad-svc.yaml")
 	g.types("kubectl apply -f toad-svc.yaml")
@@ -59,7 +59,7 @@ func toadAffinity(g guide) {
 	g.types("kubectl delete -f toad-svc.yaml")
 }
 
-// toadPorts has two ports, by number and then by the names that Pods give them.
+// toadPorts has two ports, first numbered, then named as in the Pods.
 func toadPorts(g guide) {
 	g.types("kubectl create -f toad-two-ports.yaml -f pods.yaml")
 	g.types("kubectl get svc toad")
@@ -76,7 +76,7 @@ func toadPorts(g guide) {
 	g.types("kubectl delete -f toad-named-ports.yaml -f pods.yaml --force")
 }
 
-// externalService has no selector, and Endpoints that somebody writes.
+// externalService has no selector, and Endpoints written by hand.
 func externalService(g guide) {
 	g.types("kubectl create -f external-service.yaml")
 	g.types("kubectl get svc external-service")
@@ -98,7 +98,7 @@ func externalService(g guide) {
 	g.types("kubectl delete -f external-endpointslices.yaml")
 }
 
-// externalName is another name for a host that is elsewhere.
+// externalName is an alias for an external host.
 func externalName(g guide) {
 	g.types("kubectl create -f external-name.yaml")
 	g.types("kubectl get svc external-service")
@@ -112,14 +112,14 @@ func externalName(g guide) {
 	g.types("kubectl delete svc external-service")
 }
 
-// toadNodePort is reached at a port of every node, which it names.
+// toadNodePort names its node port.
 func toadNodePort(g guide) {
 	g.types("kubectl create -f toad-nodeport.yaml")
 	g.types("kubectl get svc toad-nodeport")
 	g.types("kubectl get svc toad-nodeport -o yaml")
 	g.settles("toad-nodeport")
 	g.types("kubectl describe svc toad-nodeport")
-	// A kube-apiserver finds the port taken before it looks for the name.
+	// kube-apiserver reports the taken port before the name that exists.
 	g.fails("kubectl create -f toad-nodeport.yaml", exception{
 		`Error from server (AlreadyExists): error when creating "toad-nodeport.yaml": services "toad-nodeport" already exists`,
 		`The Service "toad-nodeport" is invalid: spec.ports[0].nodePort: Invalid value: 30123: provided port is already allocated`,
@@ -136,7 +136,7 @@ func toadNodePort(g guide) {
 	g.types("kubectl get svc")
 }
 
-// toadLoadBalancer gets an address from outside, which is written to its status.
+// toadLoadBalancer gets an external address in its status.
 func toadLoadBalancer(g guide) {
 	g.types("kubectl create -f toad-svc-loadbalancer.yaml")
 	g.settles("toad-svc")
