@@ -10,30 +10,30 @@ import (
 	"strings"
 )
 
-// exchange is one request and what the two servers answered, masked.
+// exchange is one request and both servers' masked answers.
 type exchange struct {
 	sequence string
 	step     Step
-	// before is what Portolan last answered of the object, masked.
+	// before is Portolan's last answer about the object, masked.
 	before       any
 	theirs, ours answer
 }
 
-// answer is one server's, masked.
+// answer is the masked answer of one server.
 type answer struct {
 	code     int
 	warnings []string
 	body     any
 }
 
-// cause is one of a Status.
+// cause is one cause of a Status.
 type cause struct {
 	reason, field, message string
 }
 
 func (a *answer) successful() bool { return a.code < http.StatusBadRequest }
 
-// comparable is all of an answer as one value.
+// comparable returns the whole answer as one value.
 func (a *answer) comparable() any {
 	texts := make([]any, len(a.warnings))
 	for i, text := range a.warnings {
@@ -42,7 +42,7 @@ func (a *answer) comparable() any {
 	return map[string]any{"code": a.code, "warnings": texts, "body": a.body}
 }
 
-// text is a field of a Status, empty where there is none.
+// text returns a field of a Status, or "" if the Status has no such field.
 func (a *answer) text(key string) string {
 	status, _ := a.body.(map[string]any)
 	text, _ := status[key].(string)
@@ -53,7 +53,7 @@ func (a *answer) is(code int, reason string) bool {
 	return a.code == code && a.text("reason") == reason
 }
 
-// invalid says whether something is wrong with the object.
+// invalid reports whether the object was rejected as invalid.
 func (a *answer) invalid() bool { return a.is(http.StatusUnprocessableEntity, "Invalid") }
 
 func (a *answer) causes() []cause {
@@ -69,7 +69,8 @@ func (a *answer) causes() []cause {
 	return causes
 }
 
-// plainCauses are the causes without the holders, which upstream doesn't name.
+// plainCauses returns the causes without the holders, which upstream does not
+// name.
 func (a *answer) plainCauses() []cause {
 	causes := a.causes()
 	for i := range causes {
@@ -78,8 +79,8 @@ func (a *answer) plainCauses() []cause {
 	return causes
 }
 
-// refusedAllocation says whether a value could not be had, and nothing else is
-// wrong.
+// refusedAllocation reports whether a value could not be allocated, and nothing
+// else is wrong.
 func (a *answer) refusedAllocation() bool {
 	if a.code == http.StatusInternalServerError {
 		return strings.Contains(a.text("message"), "failed to allocate requested HealthCheck NodePort")
@@ -89,14 +90,14 @@ func (a *answer) refusedAllocation() bool {
 
 func (e *exchange) onStatus() bool { return strings.HasSuffix(e.step.Path, "/status") }
 
-// onlyDiffers says whether each difference is a given one.
+// onlyDiffers reports whether every difference meets a condition.
 func (e *exchange) onlyDiffers(is func(difference) bool) bool {
 	found := differences("", e.theirs.comparable(), e.ours.comparable())
 	return !slices.ContainsFunc(found, func(d difference) bool { return !is(d) })
 }
 
-// onlyMore says whether our answer has causes of the first kind, and maybe of
-// others, besides those that both have.
+// onlyMore reports whether Portolan's answer has causes of the first kind, and
+// maybe of the other kinds, in addition to those of both answers.
 func (e *exchange) onlyMore(kinds ...func(cause) bool) bool {
 	rest := slices.DeleteFunc(e.ours.plainCauses(), func(c cause) bool {
 		return slices.ContainsFunc(kinds, func(is func(cause) bool) bool { return is(c) })
@@ -109,8 +110,8 @@ func (e *exchange) onlyMore(kinds ...func(cause) bool) bool {
 			e.theirs.is(http.StatusForbidden, "Forbidden"))
 }
 
-// sharesNodePort says whether the node port at a path is also that of the same
-// port by another protocol.
+// sharesNodePort reports whether the node port at a path is also the node port
+// of the same port with another protocol.
 func (a *answer) sharesNodePort(path string) bool {
 	port := portAt(a.body, path)
 	return slices.ContainsFunc(portsOf(a.body), func(twin map[string]any) bool {
@@ -118,8 +119,8 @@ func (a *answer) sharesNodePort(path string) bool {
 	})
 }
 
-// keepsNodePort says whether the port at the path of its node port had it
-// before, maybe by another name.
+// keepsNodePort reports whether the port at a path had its node port before,
+// maybe under another name.
 func (e *exchange) keepsNodePort(path string) bool {
 	port := portAt(e.ours.body, path)
 	return slices.ContainsFunc(portsOf(e.before), func(old map[string]any) bool {
@@ -148,7 +149,7 @@ func portAt(service any, path string) map[string]any {
 	return ports[index]
 }
 
-// all is false for none.
+// all reports whether there are causes and all meet a condition.
 func all(causes []cause, is func(cause) bool) bool {
 	return len(causes) > 0 && !slices.ContainsFunc(causes, func(c cause) bool { return !is(c) })
 }

@@ -1,9 +1,9 @@
 //go:build e2e
 
-// Package replay compares Portolan with a real kube-apiserver, which the Makefile
-// builds from its module. Thousands of generated sequences of requests go to
-// both, and every answer must be the same but for what a server chooses, and
-// for what Portolan does better on purpose: see better.go.
+// Package replay compares Portolan with a real kube-apiserver, which the
+// Makefile builds from its module. It sends thousands of generated sequences of
+// requests to both. Every answer must be the same, except for values that a
+// server chooses, and for what Portolan does better on purpose: see better.go.
 //
 // The environment can narrow a run down:
 //
@@ -18,7 +18,6 @@ import (
 	"context"
 	"flag"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -32,12 +31,9 @@ import (
 	"github.com/portolan-dev/portolan/test/framework/upstream"
 )
 
-const (
-	root = "../../.."
-	// denyExternalIPs is the plugin that refuses Services with new external IPs.
-	// It is on by default here, and off in upstream.
-	denyExternalIPs = "DenyServiceExternalIPs"
-)
+// denyExternalIPs is the plugin that rejects Services with new external IPs. It
+// is on by default in Portolan, and off in kube-apiserver.
+const denyExternalIPs = "DenyServiceExternalIPs"
 
 // setting reads a number from the environment.
 func setting(t *testing.T, name string, otherwise int) int {
@@ -53,7 +49,7 @@ func setting(t *testing.T, name string, otherwise int) int {
 	return n
 }
 
-// selected are the sequences that the environment asks for.
+// selected returns the sequences that the environment asks for.
 func selected(t *testing.T, sequences []Sequence) (chosen []Sequence, all bool) {
 	t.Helper()
 	text := os.Getenv("PORTOLAN_E2E_RUN")
@@ -69,36 +65,26 @@ func selected(t *testing.T, sequences []Sequence) (chosen []Sequence, all bool) 
 	return chosen, text == ""
 }
 
-// pair is the two servers on the same ground.
+// pair is both servers, with the same ranges.
 type pair struct {
 	*replay
 	store *framework.Etcd
 }
 
-// start runs both servers, with the objects in place that the others run into.
-func start(t *testing.T, g *ground, found *report, core, deny bool) *pair {
+// start runs both servers and creates the objects that sequences conflict with.
+func start(t *testing.T, g *plan, found *report, core, deny bool) *pair {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	t.Cleanup(cancel)
-	bin, err := filepath.Abs(filepath.Join(root, ".bin"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	programs := upstream.Programs{KubeAPIServer: filepath.Join(bin, "kube-apiserver"), Etcd: filepath.Join(bin, "etcd")}
 	flags := []string{
 		"--service-cluster-ip-range=" + strings.Join(g.cidrs(), ","),
 		"--service-node-port-range=" + g.portRange(),
-		// Nobody collects garbage beside either, and Portolan knows that by itself.
+		// No garbage collector runs beside either server, which Portolan finds
+		// out.
 		"--enable-garbage-collector=false",
 	}
 	if deny {
 		flags = append(flags, "--enable-admission-plugins="+denyExternalIPs)
 	}
-	kube, err := upstream.StartKube(ctx, programs, t.TempDir(), flags...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(kube.Stop)
+	kube := framework.StartKube(t, flags...)
 	store := framework.StartEtcd(t)
 	portolan := framework.Start(t, func(o *options.Options) {
 		framework.On(store)(o)
@@ -108,7 +94,8 @@ func start(t *testing.T, g *ground, found *report, core, deny bool) *pair {
 		o.ClusterIPRanges, o.NodePortRanges = g.cidrs(), []string{g.portRange()}
 	})
 
-	p := &pair{replay: &replay{ground: g, report: found}, store: store}
+	p := &pair{replay: &replay{plan: g, report: found}, store: store}
+	var err error
 	if p.upstream, err = newTarget("kube-apiserver", kube.Config, true, core); err != nil {
 		t.Fatal(err)
 	}
@@ -119,16 +106,17 @@ func start(t *testing.T, g *ground, found *report, core, deny bool) *pair {
 	return p
 }
 
-// prepare makes what sequences find: the namespaces, the Service that only upstream makes, and the holders of what is taken.
+// prepare creates what sequences expect: the namespaces, the Service that only
+// upstream creates, and the holders of the values that are taken.
 func (p *pair) prepare(t *testing.T, kube *upstream.Server) {
 	t.Helper()
 	ctx := t.Context()
-	// Namespaces are served there alone.
-	secondDoor := *p.portolan
-	secondDoor.core = true
+	// Only the core API groups serve namespaces.
+	coreTarget := *p.portolan
+	coreTarget.core = true
 	for _, namespace := range append([]string{"fixed"}, p.namespaces()...) {
 		step := Step{Method: "POST", Path: "/api/v1/namespaces", ContentType: plain}
-		for _, target := range []*target{p.upstream, &secondDoor} {
+		for _, target := range []*target{p.upstream, &coreTarget} {
 			p.must(t, target, step, map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": object("name", namespace)})
 		}
 	}
@@ -140,12 +128,12 @@ func (p *pair) prepare(t *testing.T, kube *upstream.Server) {
 		t.Fatal(err)
 	}
 	first := Step{Method: "POST", Path: "/api/v1/namespaces/default/services", ContentType: plain}
-	p.must(t, p.portolan, first, services.object(fields{"/metadata/name": "kubernetes", "/spec/clusterIP": nth(p.ground.v4, 1),
+	p.must(t, p.portolan, first, services.object(fields{"/metadata/name": "kubernetes", "/spec/clusterIP": nth(p.plan.v4, 1),
 		"/spec/ports": list(port(443, named("https")))}))
 
 	addresses := list("{taken4}")
 	policy := "SingleStack"
-	if p.ground.v6.IsValid() {
+	if p.plan.v6.IsValid() {
 		addresses, policy = list("{taken4}", "{taken6}"), "RequireDualStack"
 	}
 	taken := services.object(kinds[3].fields, fields{
@@ -161,14 +149,14 @@ func (p *pair) prepare(t *testing.T, kube *upstream.Server) {
 	}
 }
 
-// finish takes away what prepare made, and finds nothing left then: nothing
-// was leaked.
+// finish deletes what prepare created. Nothing may be left then: a leak would
+// be.
 func (p *pair) finish(t *testing.T) {
 	t.Helper()
 	if t.Failed() {
 		return
 	}
-	given := p.ground.named(0, 0)
+	given := p.plan.named(0, 0)
 	for _, path := range []string{
 		"/api/v1/namespaces/default/services/kubernetes", "/api/v1/namespaces/fixed/services/taken", ipAddresses.named(given["reserved4"]),
 	} {
@@ -191,15 +179,15 @@ func (p *pair) finish(t *testing.T) {
 
 func (p *pair) namespaces() []string {
 	var names []string
-	for worker := range p.ground.workers {
-		names = append(names, p.ground.named(worker, 0)["ns"])
+	for worker := range p.plan.workers {
+		names = append(names, p.plan.named(worker, 0)["ns"])
 	}
 	return names
 }
 
 func (p *pair) must(t *testing.T, target *target, s Step, body any) {
 	t.Helper()
-	encoded, err := encode(body, p.ground.named(0, 0))
+	encoded, err := encode(body, p.plan.named(0, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,11 +201,11 @@ func (p *pair) must(t *testing.T, target *target, s Step, body any) {
 }
 
 // TestSameAnswers replays the corpus on servers with two IP families, and a
-// smaller one on servers with one family that deny external IPs.
+// smaller corpus on servers with one family that deny external IPs.
 func TestSameAnswers(t *testing.T) { sameAnswers(t, false) }
 
-// TestSameAnswersOfCore does the same at the second door, where the groups are
-// the same as well.
+// TestSameAnswersOfCore does the same through the core API groups, which have
+// the same names on both servers.
 func TestSameAnswersOfCore(t *testing.T) { sameAnswers(t, true) }
 
 func sameAnswers(t *testing.T, core bool) {
@@ -254,10 +242,10 @@ func sameAnswers(t *testing.T, core bool) {
 	t.Run("one family", func(t *testing.T) {
 		p := start(t, &singleStack, found, core, true)
 		replayed(t, p, smallCorpus(seed, setting(t, "COUNT", 400)/4))
-		// All values are picked here, those of the bands as well.
+		// Here all values are picked, including those of the static bands.
 		alone := singleStack
 		alone.workers, alone.band4, alone.bandPorts = 1, 0, 0
-		p.ground = &alone
+		p.plan = &alone
 		const taken = 3
 		replayed(t, p, exhaustion(alone.usableAddresses()-taken, alone.ports()-taken+1))
 		p.finish(t)
@@ -269,7 +257,7 @@ func sameAnswers(t *testing.T, core bool) {
 	logged.check(t)
 }
 
-// logs is what the server in this process writes.
+// logs collects what the server in this process logs.
 type logs struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -281,7 +269,7 @@ func (l *logs) Write(p []byte) (int, error) {
 	return l.text.Write(p)
 }
 
-// capture keeps the logs of servers in this process from the terminal.
+// capture redirects the logs of servers in this process.
 func capture(t *testing.T) *logs {
 	t.Helper()
 	l := &logs{}

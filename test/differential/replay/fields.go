@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// fields are values of an object by their JSON pointer (RFC 6901); nil stands
-// for a value that is taken away.
+// fields are values of an object by their JSON pointers (RFC 6901). A nil value
+// deletes the field.
 type fields map[string]any
 
-// with are these fields and others, which win.
+// with merges fields. Later ones win.
 func (f fields) with(others ...fields) fields {
 	all := maps.Clone(f)
 	if all == nil {
@@ -25,11 +25,11 @@ func (f fields) with(others ...fields) fields {
 	return all
 }
 
-// pointers are in an order that doesn't change.
+// pointers are sorted.
 func (f fields) pointers() []string { return slices.Sorted(maps.Keys(f)) }
 
 // set writes the fields into an object. A pointer may lead through a list that
-// is there.
+// exists.
 func (f fields) set(object map[string]any) {
 	for _, pointer := range f.pointers() {
 		setField(object, steps(pointer), f[pointer])

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// corpus makes the sequences of the main phase: all that are written down, and
-// as many again of Services put together at random as the count asks for.
+// corpus returns the sequences of the main phase: all that are written down,
+// and some with random Services.
 func corpus(seed uint64, random int, examples []manifest) []Sequence {
 	g := &generator{random: rand.New(rand.NewPCG(seed, 0))}
 	g.examples(examples)
@@ -42,8 +42,8 @@ type generator struct {
 	sequences []Sequence
 }
 
-// add leaves out what would free, in upstream, a port that another Service
-// holds: deleting an ExternalName Service that names it does.
+// add leaves out sequences that would make upstream free a port that another
+// Service holds: deleting an ExternalName Service that names the port does.
 func (g *generator) add(name string, steps ...Step) {
 	text := asJSON(steps)
 	if strings.Contains(text, "ExternalName") && (strings.Contains(text, "{takenport}") || strings.Contains(text, "{takenhealth}")) {
@@ -52,13 +52,13 @@ func (g *generator) add(name string, steps ...Step) {
 	g.sequences = append(g.sequences, Sequence{Name: name, Steps: steps})
 }
 
-// variant is something an object can have, with a name to tell it by.
+// variant is one way to fill in an object, with a name.
 type variant struct {
 	name   string
 	fields fields
 }
 
-// oneField makes a variant of each value of one field.
+// oneField returns a variant for each value of one field.
 func oneField(pointer string, values ...any) []variant {
 	var variants []variant
 	for _, value := range values {
@@ -67,7 +67,7 @@ func oneField(pointer string, values ...any) []variant {
 	return variants
 }
 
-// pick is one of the variants, often none.
+// pick returns a random variant, often an empty one.
 func (g *generator) pick(variants []variant) variant {
 	if g.random.IntN(3) != 0 {
 		return variant{}

@@ -4,16 +4,15 @@ package replay
 
 import "fmt"
 
-// updates tries every aspect as a change, in each way there is, on the kinds in
-// turn. What is applied a second time is so in a dry run: where the object holds
-// less than what was applied, the second apply is a write once another second
-// has begun.
+// updates changes every aspect, with each way to write, on the kinds in turn.
+// The second apply is a dry run: where the object holds less than what was
+// applied, another apply would be a write once another second has begun.
 func (g *generator) updates() {
 	turn := 0
 	for _, aspect := range aspectNames {
 		for _, v := range aspects[aspect] {
 			if aspect == "families" && g.random.IntN(3) != 0 {
-				// There is more of these in stacks.
+				// stacks has more of these.
 				continue
 			}
 			for _, way := range ways {
@@ -32,7 +31,7 @@ func (g *generator) updates() {
 					services.delete(),
 				)
 			}
-			// A whole object that knows nothing of the old one.
+			// A whole object without any field of the old one.
 			kind := kinds[turn%len(kinds)]
 			g.add(fmt.Sprintf("put of %s, %s", kind.name, v.name),
 				services.create(services.object(kind.fields)),
@@ -45,7 +44,7 @@ func (g *generator) updates() {
 }
 
 // transitions turns every kind into every other in each way, with and without
-// what the first had.
+// the fields of the first.
 func (g *generator) transitions() {
 	before := append([]variant{
 		{"NodePort with ports of its own",
@@ -80,7 +79,7 @@ func (g *generator) transitions() {
 					services.delete(),
 				)
 			}
-			// Only what makes the other type.
+			// Only what the other type needs.
 			only := fields{"/spec/type": target["/spec/type"]}
 			if name := target["/spec/externalName"]; name != nil {
 				only["/spec/externalName"] = name
@@ -102,8 +101,8 @@ func (g *generator) transitions() {
 	}
 }
 
-// stacks is every change of policy and families on Services of one and two
-// stacks.
+// stacks makes every change of policy and families on single-stack and
+// dual-stack Services.
 func (g *generator) stacks() {
 	starts := []variant{
 		{"one stack", kinds[0].fields},
@@ -164,8 +163,7 @@ func (g *generator) stacks() {
 	}
 }
 
-// portChanges is what can happen to the ports of a Service that has node
-// ports.
+// portChanges changes the ports of Services that have node ports.
 func (g *generator) portChanges() {
 	a, b := named("a"), named("b")
 	changes := map[string][]any{
@@ -220,30 +218,37 @@ func (g *generator) portChanges() {
 			services.patch(strategic, object("spec", object("ports", list(object("port", 80, "$patch", "delete"))))),
 			services.delete(),
 		)
-		for _, way := range ways {
-			for _, v := range append(oneField("/spec/healthCheckNodePort", "{port2}", 0, "{takenport}", "{portabove}", nil),
-				variant{"to Local", fields{"/spec/externalTrafficPolicy": "Local"}},
-				variant{"to Cluster", fields{"/spec/externalTrafficPolicy": "Cluster"}},
-				variant{"to Local with a port", fields{"/spec/externalTrafficPolicy": "Local", "/spec/healthCheckNodePort": "{port2}"}},
-				variant{"to Local with a taken port", fields{"/spec/externalTrafficPolicy": "Local", "/spec/healthCheckNodePort": "{takenport}"}},
-				variant{"to Local with a port outside", fields{"/spec/externalTrafficPolicy": "Local", "/spec/healthCheckNodePort": "{portabove}"}},
-				variant{"to Cluster without a port", fields{"/spec/externalTrafficPolicy": "Cluster", "/spec/healthCheckNodePort": nil}},
-				variant{"no node ports", fields{"/spec/allocateLoadBalancerNodePorts": false, "/spec/ports": list(port(80, a), port(81, b))}},
-				variant{"node ports again", fields{"/spec/allocateLoadBalancerNodePorts": nil}},
-			) {
-				again := services.change(way, v.fields)
-				if way == "apply" {
-					again = again.dry()
-				}
-				g.add(fmt.Sprintf("%s of health checks of %s, %s", way, kinds[kind].name, v.name),
-					services.create(services.object(base)),
-					services.change(way, v.fields),
-					again,
-					services.edit(fields{"/spec/externalTrafficPolicy": "Cluster"}),
-					services.edit(fields{"/spec/externalTrafficPolicy": "Local"}),
-					services.delete(),
-				)
+		g.healthCheckChanges(kinds[kind], base)
+	}
+}
+
+// healthCheckChanges changes the health check node port of a Service, and the
+// fields that decide whether it has one.
+func (g *generator) healthCheckChanges(kind variant, base fields) {
+	a, b := named("a"), named("b")
+	for _, way := range ways {
+		for _, v := range append(oneField("/spec/healthCheckNodePort", "{port2}", 0, "{takenport}", "{portabove}", nil),
+			variant{"to Local", fields{"/spec/externalTrafficPolicy": "Local"}},
+			variant{"to Cluster", fields{"/spec/externalTrafficPolicy": "Cluster"}},
+			variant{"to Local with a port", fields{"/spec/externalTrafficPolicy": "Local", "/spec/healthCheckNodePort": "{port2}"}},
+			variant{"to Local with a taken port", fields{"/spec/externalTrafficPolicy": "Local", "/spec/healthCheckNodePort": "{takenport}"}},
+			variant{"to Local with a port outside", fields{"/spec/externalTrafficPolicy": "Local", "/spec/healthCheckNodePort": "{portabove}"}},
+			variant{"to Cluster without a port", fields{"/spec/externalTrafficPolicy": "Cluster", "/spec/healthCheckNodePort": nil}},
+			variant{"no node ports", fields{"/spec/allocateLoadBalancerNodePorts": false, "/spec/ports": list(port(80, a), port(81, b))}},
+			variant{"node ports again", fields{"/spec/allocateLoadBalancerNodePorts": nil}},
+		) {
+			again := services.change(way, v.fields)
+			if way == "apply" {
+				again = again.dry()
 			}
+			g.add(fmt.Sprintf("%s of health checks of %s, %s", way, kind.name, v.name),
+				services.create(services.object(base)),
+				services.change(way, v.fields),
+				again,
+				services.edit(fields{"/spec/externalTrafficPolicy": "Cluster"}),
+				services.edit(fields{"/spec/externalTrafficPolicy": "Local"}),
+				services.delete(),
+			)
 		}
 	}
 }

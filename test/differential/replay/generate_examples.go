@@ -5,22 +5,23 @@ package replay
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
-// manifest is an example that users have, by its own name.
+// manifest is one of the example manifests.
 type manifest struct {
 	name    string
 	service fields
 }
 
-// manifests are the Services of the examples. A node port that one names is
-// from the band here, like all that are named.
+// manifests returns the Services of the examples. Node ports that they name are
+// replaced with ones of the static band, as in all sequences.
 func manifests() ([]manifest, error) {
-	text, err := os.ReadFile(filepath.Join(root, "artifacts", "examples", "toad.yaml"))
+	text, err := os.ReadFile(framework.Path("artifacts", "examples", "toad.yaml"))
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +46,7 @@ func manifests() ([]manifest, error) {
 	return found, nil
 }
 
-// examples is what a user does with each manifest.
+// examples writes each manifest as a user would.
 func (g *generator) examples(manifests []manifest) {
 	for _, m := range manifests {
 		service := services.object(m.service)

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// ingressCorpus makes the sequences about what is served in the core API groups
-// alone and is as good as upstream's: Ingresses and their classes.
+// ingressCorpus returns the sequences about Ingresses and their classes, which
+// only the core API groups serve.
 func ingressCorpus() []Sequence {
 	g := &generator{}
 	g.ingresses()
@@ -18,12 +18,12 @@ func ingressCorpus() []Sequence {
 	return g.sequences
 }
 
-// to is a backend, a Service's port.
+// to returns a backend: a port of a Service.
 func to(name string, port ...any) map[string]any {
 	return object("service", object("name", name, "port", object(port...)))
 }
 
-// ruled are the rules of an Ingress with one path.
+// ruled returns the rules of an Ingress with one path.
 func ruled(host any, path map[string]any) fields {
 	rule := object("http", object("paths", list(path)))
 	if host != nil {
@@ -42,7 +42,7 @@ func routed(path, kind any) map[string]any {
 	return route
 }
 
-// ingressVariants are what the spec and the metadata of an Ingress can be.
+// ingressVariants fill in the spec and the metadata of an Ingress.
 func ingressVariants() []variant {
 	var variants []variant
 	add := func(all ...fields) {
@@ -122,7 +122,7 @@ func (g *generator) ingresses() {
 		body := ingresses.object(ingressBase, v.fields)
 		g.add("Ingress: "+v.name, ingresses.create(body).dry(), ingresses.create(body), ingresses.create(body), ingresses.get().accept(asTable),
 			ingresses.edit(fields{}), ingresses.delete().dry(), ingresses.delete(), ingresses.get())
-		// Each in one of the ways is enough: what is wrong is told by the same rules.
+		// One of the ways is enough for each: the same rules validate all.
 		way := ways[i%len(ways)]
 		g.add(fmt.Sprintf("Ingress: %s, %s", way, v.name),
 			ingresses.create(ingresses.object(ingressBase)), ingresses.change(way, v.fields).dry(), ingresses.change(way,
@@ -133,7 +133,7 @@ func (g *generator) ingresses() {
 	}
 }
 
-// ingressStatuses are what a controller writes.
+// ingressStatuses writes what a controller writes.
 func (g *generator) ingressStatuses() {
 	points := func(points ...any) fields {
 		return fields{"/status": object("loadBalancer", object("ingress", points))}
@@ -172,7 +172,7 @@ func (g *generator) ingressStatuses() {
 			ingresses.object(ingressBase)), ingresses.get())
 }
 
-// ingressRequests are what holds for all kinds, and lists.
+// ingressRequests lists Ingresses, and sends requests that apply to all kinds.
 func (g *generator) ingressRequests() {
 	body := func(all ...fields) map[string]any { return ingresses.object(append([]fields{ingressBase}, all...)...) }
 	labels := fields{"/metadata/labels": object("of", "{name}")}

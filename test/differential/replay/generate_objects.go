@@ -83,8 +83,8 @@ func condition(kind, status, reason string) map[string]any {
 	return object("type", kind, "status", status, "reason", reason, "message", "", "lastTransitionTime", "1999-01-01T00:00:00Z")
 }
 
-// applies is server-side apply: who owns what, conflicts, and what is not
-// applied any more.
+// applies uses server-side apply: ownership, conflicts, and fields that are no
+// longer applied.
 func (g *generator) applies() {
 	for _, kind := range kinds {
 		base := kind.fields
@@ -161,7 +161,7 @@ func (g *generator) applies() {
 
 func (r apiResource) merge(f fields) Step { return r.patch(merge, f.mergePatch()) }
 
-// finalizers keep Services, and what they hold.
+// finalizers delete Services that have finalizers, which keep their claims.
 func (g *generator) finalizers() {
 	keep := fields{"/metadata/finalizers": list("example.com/keep")}
 	again := services.object(kinds[2].fields,

@@ -4,9 +4,9 @@ package replay
 
 import "fmt"
 
-// rangeCorpus makes the sequences about ServiceCIDRs and IPAddresses. Ranges
-// are where Services get their addresses from, so no other sequence may run
-// beside these.
+// rangeCorpus returns the sequences about ServiceCIDRs and IPAddresses. They
+// change where Services get their addresses from, so no other sequence may run
+// beside them.
 func rangeCorpus() []Sequence {
 	g := &generator{}
 	g.serviceCIDRs()
@@ -14,7 +14,7 @@ func rangeCorpus() []Sequence {
 	return g.sequences
 }
 
-// addressRange is a ServiceCIDR of the sequence's own.
+// addressRange returns a ServiceCIDR of the sequence's own.
 func addressRange(all ...fields) map[string]any {
 	return serviceCIDRs.object(append([]fields{{"/spec/cidrs": list("{cidr4}")}}, all...)...)
 }
@@ -84,14 +84,14 @@ func (g *generator) serviceCIDRs() {
 		serviceCIDRs.get())
 	g.add("ServiceCIDR: of two addresses", serviceCIDRs.create(addressRange(fields{"/spec/cidrs": list("{tinycidr4}")})),
 		services.create(services.object(kinds[0].fields, fields{"/spec/clusterIP": "{tiny4}"})))
-	// A Service that lives in the range.
+	// A Service with an address of the range.
 	inside := services.object(kinds[0].fields, fields{"/spec/clusterIP": "{inside4}"})
 	g.add("ServiceCIDR: in use",
 		services.create(inside), serviceCIDRs.create(addressRange()), services.create(inside).soon(), services.get(),
 		ipAddresses.get().on("{inside4}"), serviceCIDRs.delete().dry(), serviceCIDRs.delete())
 }
 
-// ipAddresses are reservations, and the claims of Services.
+// ipAddresses writes reservations, and the claims of Services.
 func (g *generator) ipAddresses() {
 	parent := object("resource", "reservations", "name", "{name}")
 	reservation := func(all ...fields) map[string]any {

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// metadata is what holds for objects of every kind: names, versions,
+// metadata sends what applies to objects of every kind: names, versions,
 // preconditions.
 func (g *generator) metadata() {
 	for _, name := range []string{"1a", "a-b", "a.b", "A", "-a", "a-", "a_b", "a b", strings.Repeat("a", 63), strings.Repeat("a", 64), "a%2fb",
@@ -81,7 +81,7 @@ func (g *generator) metadata() {
 	}
 }
 
-// dryRuns come to nothing, and say what would have come.
+// dryRuns write nothing and answer as the real request would.
 func (g *generator) dryRuns() {
 	for _, kind := range kinds {
 		base := services.object(kind.fields)
@@ -116,7 +116,7 @@ func (g *generator) dryRuns() {
 	}
 }
 
-// lists reads and deletes many at once.
+// lists reads and deletes collections.
 func (g *generator) lists() {
 	named := func(suffix string, f fields) map[string]any {
 		return services.object(f, fields{"/metadata/name": "{name}-" + suffix, "/metadata/labels": object("of", "{name}", "which", suffix)})
@@ -173,7 +173,7 @@ func (g *generator) lists() {
 	}
 }
 
-// requests are those that are wrong whatever the object.
+// requests sends requests that are invalid whatever the object.
 func (g *generator) requests() {
 	base := kinds[0].fields
 	for _, r := range []apiResource{services, endpoints, endpointSlices, serviceCIDRs, ipAddresses} {
@@ -246,7 +246,7 @@ func (g *generator) requests() {
 	g.add("requests: a Service as an Endpoints", endpoints.create(services.object(base)), endpoints.put(services.object(base)))
 }
 
-// endpoints are those of the core group.
+// endpoints makes requests about Endpoints.
 func (g *generator) endpoints() {
 	subset := func(f fields) fields {
 		one := object("addresses", list(object("ip", "1.2.3.4")), "ports", list(object("port", 80)))

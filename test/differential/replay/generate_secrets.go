@@ -11,7 +11,7 @@ import (
 	"k8s.io/client-go/util/cert"
 )
 
-// secretCorpus makes the sequences about Secrets.
+// secretCorpus returns the sequences about Secrets.
 func secretCorpus() ([]Sequence, error) {
 	certificate, key, err := cert.GenerateSelfSignedCertKey("a.example.com", nil, nil)
 	if err != nil {
@@ -26,7 +26,7 @@ func secretCorpus() ([]Sequence, error) {
 	return g.sequences, nil
 }
 
-// data are values as they are sent, by key.
+// data returns values in base64, by key.
 func data(pairs ...string) map[string]any {
 	data := map[string]any{}
 	for i := 0; i < len(pairs); i += 2 {
@@ -45,7 +45,7 @@ func variantsOf(all ...fields) []variant {
 
 var secretBase = fields{"/data": data("a", "one", "b", "two")}
 
-// secretVariants are what can be in a Secret of any type.
+// secretVariants fill in a Secret of any type.
 func secretVariants() []variant {
 	var variants []variant
 	for _, key := range []string{"a", "a.b", "A_b-c", ".a", "..", ".", "..a", "", "a b", "a/b", "\u00e4", strings.Repeat("k", 253),
@@ -84,7 +84,7 @@ func secretVariants() []variant {
 }
 
 // typedVariants are Secrets of the types that Kubernetes defines, with and
-// without what these need.
+// without the keys that these require.
 func typedVariants(pair map[string]any) []variant {
 	var variants []variant
 	typed := func(kind corev1.SecretType, all ...map[string]any) {
@@ -115,8 +115,8 @@ func typedVariants(pair map[string]any) []variant {
 	return variants
 }
 
-// secrets writes each variant in one of the ways: the rules are the same, and what
-// is converted is written in all of them by secretChanges.
+// secrets writes each variant in one of the ways. The rules are the same for
+// all ways, and secretChanges writes what is converted in all of them.
 func (g *generator) secrets(variants []variant) {
 	for i, v := range variants {
 		body := secrets.object(secretBase, v.fields)
@@ -135,7 +135,7 @@ func (g *generator) secrets(variants []variant) {
 	}
 }
 
-// secretChanges are of Secrets that are immutable, or of a type of their own.
+// secretChanges changes Secrets that are immutable, or of a custom type.
 func (g *generator) secretChanges(pair map[string]any) {
 	bases := map[string]fields{
 		"immutable": secretBase.with(fields{"/immutable": true}),
@@ -168,7 +168,7 @@ func (g *generator) secretChanges(pair map[string]any) {
 	}
 }
 
-// secretRequests are what holds for all kinds, managers of fields, and lists.
+// secretRequests lists Secrets, and sends requests that apply to all kinds.
 func (g *generator) secretRequests() {
 	body := func(all ...fields) map[string]any { return secrets.object(append([]fields{secretBase}, all...)...) }
 	labels := fields{"/metadata/labels": object("of", "{name}")}
@@ -215,7 +215,7 @@ func (g *generator) secretRequests() {
 	}
 }
 
-// secretSizes are about how much a Secret may hold.
+// secretSizes writes Secrets around the limits of size.
 func (g *generator) secretSizes() {
 	for _, size := range []int{corev1.MaxSecretSize, corev1.MaxSecretSize + 1} {
 		large := data("a", strings.Repeat("x", size-1), "b", "y")

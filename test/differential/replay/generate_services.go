@@ -26,7 +26,7 @@ var (
 	selector = object("app", "toad")
 )
 
-// ofPort are the ports of a Service of one port that has these fields.
+// ofPort returns Services with one port, which has these fields.
 func ofPort(values ...any) []variant {
 	var variants []variant
 	for i := 0; i < len(values); i += 2 {
@@ -39,7 +39,7 @@ func ofPort(values ...any) []variant {
 	return variants
 }
 
-// ofPorts is a list of ports.
+// ofPorts returns a Service with these ports.
 func ofPorts(name string, ports ...any) variant {
 	return variant{"ports " + name, fields{"/spec/ports": ports}}
 }
@@ -52,7 +52,7 @@ func named(name string) fields { return fields{"/name": name} }
 
 func nodePort(number any) fields { return fields{"/nodePort": number} }
 
-// aspects are all that can be said of a Service, right and wrong.
+// aspects are values of all fields of a Service, valid and invalid.
 var aspects = map[string][]variant{
 	"ports": append(append(ofPort(
 		"port", 0, "port", -1, "port", 65535, "port", 65536, "port", "80", "port", 1.5,
@@ -151,7 +151,7 @@ var aspects = map[string][]variant{
 		oneField("/metadata/labels", object("a", "b"), object("a", "b c"), object("a b", "c"), object("a", strings.Repeat("x", 64)))...),
 }
 
-// aspectNames are in an order that doesn't change.
+// aspectNames are sorted.
 var aspectNames = fieldsOf(aspects)
 
 func addressLists(lists ...[]any) []variant {
@@ -216,7 +216,7 @@ func (g *generator) creates() {
 	}
 }
 
-// create is the life of a Service, told before it happens.
+// create returns the steps of a Service's life.
 func (g *generator) create(name string, f fields) {
 	service := services.object(f)
 	g.add("create "+name,

@@ -7,27 +7,33 @@ import (
 	"strings"
 )
 
-// endpointSlices are those of discovery.k8s.io.
-func (g *generator) endpointSlices() {
-	base := fields{
+// slice are the fields of a valid EndpointSlice.
+func slice() fields {
+	return fields{
 		"/addressType": "IPv4", "/endpoints": list(object("addresses", list("1.2.3.4"))),
 		"/ports": list(object("port", 80)), "/metadata/labels": object("kubernetes.io/service-name", "{name}"),
 	}
-	addresses := func(kind string, values ...any) fields {
-		return fields{"/addressType": kind, "/endpoints": list(object("addresses", list(values...)))}
-	}
+}
+
+// sliceOf are the fields of an EndpointSlice with addresses of a type.
+func sliceOf(kind string, addresses ...any) fields {
+	return fields{"/addressType": kind, "/endpoints": list(object("addresses", list(addresses...)))}
+}
+
+// sliceVariants are EndpointSlices with one field changed, valid and invalid.
+func sliceVariants() []variant {
 	endpoint := func(pairs ...any) fields {
 		return fields{"/endpoints": list(object(append(list("addresses", list("1.2.3.4")), pairs...)...))}
 	}
 	var variants []variant
 	for _, f := range []fields{
-		addresses("IPv6", "2001:db8::1"), addresses("IPv6", "1.2.3.4"), addresses("IPv4", "2001:db8::1"), addresses("IPv6", "2001:DB8::1"),
-		addresses("IPv6", "::1"),
-		addresses("IPv4", "foo"), addresses("IPv4", ""), addresses("IPv4", "01.2.3.4"), addresses("IPv4", "127.0.0.1"),
-		addresses("IPv4", "169.254.1.1"), addresses("IPv4", "224.0.0.1"), addresses("IPv4", "0.0.0.0"),
-		addresses("IPv6", "fe80::1"), addresses("IPv6", "::ffff:1.2.3.4"), addresses("IPv4"), addresses("IPv4", "1.2.3.4", "1.2.3.4"),
-		addresses("IPv4", "1.2.3.4", "1.2.3.5"),
-		addresses("FQDN", "a.example.com"), addresses("FQDN", "a"), addresses("FQDN", "A_b.c"), addresses("FQDN", "1.2.3.4"),
+		sliceOf("IPv6", "2001:db8::1"), sliceOf("IPv6", "1.2.3.4"), sliceOf("IPv4", "2001:db8::1"), sliceOf("IPv6", "2001:DB8::1"),
+		sliceOf("IPv6", "::1"),
+		sliceOf("IPv4", "foo"), sliceOf("IPv4", ""), sliceOf("IPv4", "01.2.3.4"), sliceOf("IPv4", "127.0.0.1"),
+		sliceOf("IPv4", "169.254.1.1"), sliceOf("IPv4", "224.0.0.1"), sliceOf("IPv4", "0.0.0.0"),
+		sliceOf("IPv6", "fe80::1"), sliceOf("IPv6", "::ffff:1.2.3.4"), sliceOf("IPv4"), sliceOf("IPv4", "1.2.3.4", "1.2.3.4"),
+		sliceOf("IPv4", "1.2.3.4", "1.2.3.5"),
+		sliceOf("FQDN", "a.example.com"), sliceOf("FQDN", "a"), sliceOf("FQDN", "A_b.c"), sliceOf("FQDN", "1.2.3.4"),
 		{"/addressType": nil}, {"/addressType": ""}, {"/addressType": "ipv4"}, {"/addressType": "IP"},
 		{"/endpoints": nil}, {"/endpoints": list()}, {"/endpoints": list(object())}, {"/endpoints": list(object("addresses", nil))},
 		endpoint("hostname", "a"), endpoint("hostname", "A"), endpoint("hostname", "a.b"), endpoint("nodeName", "a.b"),
@@ -69,7 +75,13 @@ func (g *generator) endpointSlices() {
 	} {
 		variants = append(variants, variant{asJSON(f), f})
 	}
-	for _, v := range variants {
+	return variants
+}
+
+// endpointSlices makes requests about EndpointSlices of discovery.k8s.io.
+func (g *generator) endpointSlices() {
+	base := slice()
+	for _, v := range sliceVariants() {
 		body := endpointSlices.object(base, v.fields)
 		g.add("slices: "+v.name,
 			endpointSlices.create(body).dry(), endpointSlices.create(body), endpointSlices.create(body), endpointSlices.get().accept(asTable),
@@ -80,6 +92,13 @@ func (g *generator) endpointSlices() {
 					v.fields), endpointSlices.get(), endpointSlices.delete())
 		}
 	}
+	g.sliceRequests()
+}
+
+// sliceRequests are requests whose answers do not depend on one field: names,
+// versions, lists, server-side apply and the like.
+func (g *generator) sliceRequests() {
+	base := slice()
 	body := endpointSlices.object(base)
 	for _, name := range []string{"a.b", "1", "A", "-a", strings.Repeat("a", 253), strings.Repeat("a", 254), ""} {
 		g.add(fmt.Sprintf("slices: name %q", name), endpointSlices.create(endpointSlices.object(base, fields{"/metadata/name": name})).dry())
@@ -117,7 +136,7 @@ func (g *generator) endpointSlices() {
 			return object("addresses", list(fmt.Sprintf("1.2.%d.%d", i/250, i%250+1)))
 		})})).dry(),
 		endpointSlices.create(endpointSlices.object(base,
-			addresses("IPv4", many(101, func(i int) any { return fmt.Sprintf("1.2.3.%d", i+1) })...))).dry(),
+			sliceOf("IPv4", many(101, func(i int) any { return fmt.Sprintf("1.2.3.%d", i+1) })...))).dry(),
 		endpointSlices.delete(),
 	)
 	g.add("slices: by hand, of a deleted Service", services.create(services.object(kinds[0].fields)), endpointSlices.create(body),

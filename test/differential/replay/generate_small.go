@@ -7,8 +7,8 @@ import (
 	"math/rand/v2"
 )
 
-// smallCorpus makes the sequences for servers of one IP family, which deny
-// external IPs.
+// smallCorpus returns the sequences for single-stack servers that deny external
+// IPs.
 func smallCorpus(seed uint64, random int) []Sequence {
 	g := &generator{random: rand.New(rand.NewPCG(seed, 1))}
 	for _, kind := range kinds {
@@ -38,7 +38,7 @@ func smallCorpus(seed uint64, random int) []Sequence {
 	return g.sequences
 }
 
-// exhaustion fills what little there is. Nothing may run beside it.
+// exhaustion fills the small ranges. Nothing may run beside it.
 func exhaustion(addresses, ports int) []Sequence {
 	g := &generator{}
 	numbered := func(n int, all ...fields) map[string]any {
@@ -54,7 +54,7 @@ func exhaustion(addresses, ports int) []Sequence {
 		services.create(numbered(addresses, kinds[2].fields)),
 		services.create(numbered(addresses, kinds[1].fields)),
 		services.delete().on("{name}-0"),
-		// Upstream learns of an address that is free again a little later.
+		// Upstream sees a little later that an address is free again.
 		services.create(numbered(0, kinds[2].fields)).soon(),
 		services.merge(fields{"/spec/type": "ExternalName", "/spec/externalName": "a.example.com"}).on("{name}-1"),
 		services.create(numbered(addresses+1, kinds[0].fields)),

@@ -14,8 +14,8 @@ func TestCorpusIsDeterministic(t *testing.T) {
 	}
 }
 
-// TestCorpusNames finds each sequence by a name of its own, and as many as
-// there should be.
+// TestCorpusNames checks that names of sequences are unique, and that there are
+// enough sequences.
 func TestCorpusNames(t *testing.T) {
 	const least = 5000
 	names := map[string]bool{}

@@ -12,28 +12,28 @@ import (
 	"strings"
 )
 
-// mask turns answers of one server, in the course of one sequence, into what
-// can be compared with the other's. What a server chooses gets a name by its
-// first appearance: an address that stays keeps its name, a new one gets the
-// next.
+// mask makes the answers of one server, in the course of one sequence,
+// comparable with the other server's. A value that the server chooses is
+// replaced with a name, numbered by first appearance: an address that stays
+// keeps its name, a new one gets the next name.
 type mask struct {
-	ground *ground
-	// core says that both servers are asked for the same groups.
+	plan *plan
+	// core says that both servers get requests for the same groups.
 	core   bool
 	names  map[string]string
 	values map[string]string
 	counts map[string]int
 }
 
-func newMask(g *ground, core bool) *mask {
-	return &mask{ground: g, core: core, names: map[string]string{}, values: map[string]string{}, counts: map[string]int{}}
+func newMask(g *plan, core bool) *mask {
+	return &mask{plan: g, core: core, names: map[string]string{}, values: map[string]string{}, counts: map[string]int{}}
 }
 
-// masking is the masking of one answer.
+// masking masks one answer.
 type masking struct {
 	*mask
-	// dry answers tell of values that nobody gets: they have no names. What
-	// upstream makes up is told apart from what could be had.
+	// dry says that values are not allocated, so they get no names. Values that
+	// upstream makes up are told apart from values that could be allocated.
 	dry bool
 }
 
@@ -49,19 +49,20 @@ var (
 	addresses = regexp.MustCompile(`\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b|\bfd[0-9a-f]{2}:[0-9a-f:]+`)
 	ports     = regexp.MustCompile(`\b3[0-3]\d{3}\b`)
 	generated = regexp.MustCompile(`\b(s\d+[-_]gen-)[a-z0-9]{5}\b`)
-	// storedVersions are those that messages tell of.
+	// storedVersions are resource versions in messages.
 	storedVersions = regexp.MustCompile(`(ResourceVersion in record \(|\\"resourceVersion\\":\\"|"resourceVersion":")(\d+)(\)|\\"|")`)
 	ages           = regexp.MustCompile(`^\d+s$`)
-	// goTypes are those of the servers' programs, keys those of their stores.
+	// goTypes are types of the servers' source code, and keys are keys of their
+	// stores.
 	goTypes = regexp.MustCompile(`\b(?:core|networking|discovery)\.([A-Z][A-Za-z]+)`)
 	keys    = regexp.MustCompile(`Key: /registry/[^,]*`)
-	// versions and groups are where a resource is served, which is the one
-	// thing that differs on purpose everywhere but in the core API groups.
+	// versions and groups say where a resource is served, which differs on
+	// purpose, except in the core API groups.
 	versions = regexp.MustCompile(`\b(portolan\.dev|networking\.k8s\.io|discovery\.k8s\.io)/v1\b`)
 	groups   = regexp.MustCompile(`\b(services|endpoints|endpointslices|servicecidrs|ipaddresses|Service|Endpoints|EndpointSlice|ServiceCIDR|IPAddress|List)\.(portolan\.dev|networking\.k8s\.io|discovery\.k8s\.io)\b`)
 )
 
-// name is what a value is called, from now on if it is new.
+// name returns the name of a value, a new one if it has none.
 func (m *masking) name(class, value string) string {
 	if name, ok := m.names[class+" "+value]; ok {
 		return name
@@ -76,8 +77,8 @@ func (m *masking) name(class, value string) string {
 	return name
 }
 
-// forget takes the names from what a Service has given up: should the server
-// pick it again, by chance, it is new.
+// forget removes the names of values that a Service has released. If the server
+// happens to pick one again, it counts as new.
 func (m *mask) forget(held, still []string) {
 	for _, value := range held {
 		if !slices.Contains(still, value) {
@@ -86,7 +87,7 @@ func (m *mask) forget(held, still []string) {
 	}
 }
 
-// picksOf are the values in a Service's spec that may have names.
+// picksOf returns the values in a Service's spec that may have names.
 func picksOf(service map[string]any) []string {
 	spec, _ := service["spec"].(map[string]any)
 	var picks []string
@@ -118,7 +119,7 @@ func (m *masking) body(value any) any {
 		return m.value("", value)
 	}
 	if meta, ok := object["metadata"].(map[string]any); ok && object["items"] != nil || object["rows"] != nil {
-		// A list is as old as the store.
+		// A list has the revision of the store.
 		for _, key := range []string{"resourceVersion", "continue"} {
 			if meta[key] != nil {
 				meta[key] = ""
@@ -126,7 +127,7 @@ func (m *masking) body(value any) any {
 		}
 	}
 	if meta, ok := object["metadata"].(map[string]any); ok && object["kind"] == "IPAddress" {
-		// That of a claim is its Service's, in one of the servers.
+		// On one of the servers a claim has the version of its Service.
 		meta["resourceVersion"] = ""
 	}
 	if details, ok := object["details"].(map[string]any); ok {
@@ -146,7 +147,7 @@ func (m *masking) value(key string, value any) any {
 		masked := make(map[string]any, len(value))
 		for _, key := range slices.Sorted(maps.Keys(value)) {
 			if !m.core && key == "group" && value[key] == "portolan.dev" {
-				// Upstream's Services are of no group.
+				// Upstream's Services have no group.
 				continue
 			}
 			masked[m.text(key)] = m.value(key, value[key])
@@ -158,7 +159,7 @@ func (m *masking) value(key string, value any) any {
 			masked[i] = m.value(key, value[i])
 		}
 		if key == "managedFields" {
-			// They are in the order of the seconds they were written in.
+			// Their order depends on the second of each write.
 			return ordered(masked)
 		}
 		return masked
@@ -182,15 +183,15 @@ func (m *masking) value(key string, value any) any {
 	return value
 }
 
-// ordered makes a set of a list.
+// ordered sorts a list and removes duplicates.
 func ordered(values []any) []any {
 	values = slices.SortedFunc(slices.Values(values), func(a, b any) int { return strings.Compare(asJSON(a), asJSON(b)) })
 	return slices.CompactFunc(values, func(a, b any) bool { return asJSON(a) == asJSON(b) })
 }
 
-// text masks what is chosen inside of a text.
+// text masks values inside a text.
 func (m *masking) text(text string) string {
-	text = strings.ReplaceAll(text, m.ground.portRange(), "ALL-PORTS")
+	text = strings.ReplaceAll(text, m.plan.portRange(), "ALL-PORTS")
 	text = storedVersions.ReplaceAllStringFunc(text, func(quoted string) string {
 		parts := storedVersions.FindStringSubmatch(quoted)
 		return parts[1] + m.name("RV", parts[2]) + parts[3]
@@ -211,9 +212,9 @@ func (m *masking) text(text string) string {
 		switch {
 		case err != nil:
 			return literal
-		case m.ground.chosenAddress(addr):
+		case m.plan.chosenAddress(addr):
 			return m.name(addressClass(addr), addr.String())
-		case m.dry && literal == text && m.ground.network(addr):
+		case m.dry && literal == text && m.plan.network(addr):
 			return fakeValue + addressClass(addr)
 		}
 		return literal
@@ -233,7 +234,7 @@ func (m *masking) text(text string) string {
 func (m *masking) port(port int) (name string, ok bool) {
 	const firstFake, lastFake = 32769, 32868
 	switch {
-	case m.ground.chosenPort(port):
+	case m.plan.chosenPort(port):
 		return m.name("PORT", strconv.Itoa(port)), true
 	case m.dry && port >= firstFake && port <= lastFake:
 		return fakeValue + "PORT", true
@@ -248,7 +249,7 @@ func addressClass(addr netip.Addr) string {
 	return "IPV6-"
 }
 
-// differences are the paths at which two masked values differ, with both
+// differences returns the paths at which two masked values differ, with both
 // values.
 func differences(path string, theirs, ours any) []difference {
 	if theirs, ok := theirs.(map[string]any); ok {

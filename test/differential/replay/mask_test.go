@@ -17,7 +17,7 @@ func decoded(t *testing.T, text string) any {
 	return value
 }
 
-// TestMask follows one server through the answers of one sequence.
+// TestMask masks the answers of one server to one sequence.
 func TestMask(t *testing.T) {
 	m := newMask(&dualStack, false)
 	for _, step := range []struct {
@@ -52,7 +52,8 @@ func TestMask(t *testing.T) {
 	}
 }
 
-// TestForget gives a value that was given up and is picked again a new name.
+// TestForget wants a new name for a value that was released and is picked
+// again.
 func TestForget(t *testing.T) {
 	m := masking{mask: newMask(&dualStack, false)}
 	before := decoded(t, `{"spec":{"clusterIPs":["10.96.7.7"],"ports":[{"nodePort":30500},{"nodePort":30999}]}}`).(map[string]any)
@@ -103,10 +104,10 @@ func TestFields(t *testing.T) {
 	}
 }
 
-// TestGround finds the values that sequences may name in the bands, and no two
-// workers with the same.
-func TestGround(t *testing.T) {
-	for _, g := range []*ground{&dualStack, &singleStack} {
+// TestPlan wants the values that sequences may name to be in the static bands,
+// and no two workers to share one.
+func TestPlan(t *testing.T) {
+	for _, g := range []*plan{&dualStack, &singleStack} {
 		holders := map[string]int{}
 		for worker := range g.workers {
 			for turn := range 100 {

@@ -4,7 +4,6 @@ package replay
 
 import (
 	"encoding/json"
-	"path/filepath"
 	"reflect"
 	"testing"
 
@@ -12,24 +11,14 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/portolan-dev/portolan/test/framework"
-	"github.com/portolan-dev/portolan/test/framework/upstream"
 )
 
-// TestOpenAPIOfCore wants each operation of the core API groups described as
-// kube-apiserver describes it. What the objects are like is generated from the
+// TestOpenAPIOfCore wants each operation of the core API groups to be described
+// as kube-apiserver describes it. The schemas of objects are generated from the
 // same types, of a later release.
 func TestOpenAPIOfCore(t *testing.T) {
 	t.Parallel()
-	bin, err := filepath.Abs(filepath.Join(root, ".bin"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	programs := upstream.Programs{KubeAPIServer: filepath.Join(bin, "kube-apiserver"), Etcd: filepath.Join(bin, "etcd")}
-	kube, err := upstream.StartKube(t.Context(), programs, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(kube.Stop)
+	kube := framework.StartKube(t)
 	server := framework.Start(t, nil)
 	for _, group := range []string{
 		"api/v1", "apis/discovery.k8s.io/v1", "apis/networking.k8s.io/v1", "apis/coordination.k8s.io/v1", "apis/events.k8s.io/v1",
@@ -46,7 +35,7 @@ func TestOpenAPIOfCore(t *testing.T) {
 	}
 }
 
-// paths are those of a group, with what can be done there.
+// paths returns the paths of a group and their operations.
 func paths(t *testing.T, config *rest.Config, group string) map[string]any {
 	t.Helper()
 	client, err := kubernetes.NewForConfig(config)

@@ -10,58 +10,60 @@ import (
 	"strings"
 )
 
-// ground is what two servers share: ranges that are alike, and who may name
-// what in them. Each range has a band that automatic picks come to last
-// (KEP-3070, KEP-3668): values that sequences name are from there, so that none
-// is ever picked for another.
-type ground struct {
+// plan divides the ranges of both servers, which are alike, among the workers.
+// Each range has a static band, which automatic picks use last (KEP-3070,
+// KEP-3668). Sequences name only values of the band, so that no such value is
+// ever picked.
+type plan struct {
 	v4, v6 netip.Prefix
-	// firstPort and lastPort are the ends of the node ports.
+	// firstPort and lastPort are the first and the last node port.
 	firstPort, lastPort int
-	// band4, band6 and bandPorts are how many values of each are in its band.
+	// band4, band6 and bandPorts are the sizes of the static bands.
 	band4, band6, bandPorts int
 	workers                 int
 }
 
 const (
-	// reserved are the first values of each band: the address of
-	// default/kubernetes and what the fixed objects hold.
+	// reserved is how many values at the start of each band are not for
+	// sequences: the address of default/kubernetes, and what the fixed objects
+	// hold.
 	reserved = 4
-	// own is how many values of each kind a sequence may name, and turns how
-	// many sequences come before one names the same again: upstream leaks an
-	// address now and then.
+	// own is how many values of each kind a sequence may name. The next
+	// sequence of a worker names others, because upstream leaks an address now
+	// and then.
 	own = 4
 )
 
-// dualStack has enough of everything.
-var dualStack = ground{
+// dualStack has plenty of everything.
+var dualStack = plan{
 	v4: netip.MustParsePrefix("10.96.0.0/16"), v6: netip.MustParsePrefix("fd00:10:96::/112"),
 	firstPort: 30000, lastPort: 32767, band4: 256, band6: 256, bandPorts: 86, workers: 8,
 }
 
-// singleStack has one family, and little of it.
-var singleStack = ground{
+// singleStack has one family, and small ranges.
+var singleStack = plan{
 	v4: netip.MustParsePrefix("10.97.0.0/27"), firstPort: 31000, lastPort: 31039,
 	band4: 16, bandPorts: 16, workers: 2,
 }
 
-func (g *ground) cidrs() []string {
+func (g *plan) cidrs() []string {
 	if !g.v6.IsValid() {
 		return []string{g.v4.String()}
 	}
 	return []string{g.v4.String(), g.v6.String()}
 }
 
-func (g *ground) portRange() string { return fmt.Sprintf("%d-%d", g.firstPort, g.lastPort) }
+func (g *plan) portRange() string { return fmt.Sprintf("%d-%d", g.firstPort, g.lastPort) }
 
-// usableAddresses is how many IPv4 addresses Services can have.
-func (g *ground) usableAddresses() int { return 1<<(32-g.v4.Bits()) - 2 }
+// usableAddresses is the number of IPv4 addresses that Services can have.
+func (g *plan) usableAddresses() int { return 1<<(32-g.v4.Bits()) - 2 }
 
-func (g *ground) ports() int { return g.lastPort - g.firstPort + 1 }
+func (g *plan) ports() int { return g.lastPort - g.firstPort + 1 }
 
-// named fills in the values that a worker's sequence of this number may name.
-// The same four are a worker's again after some others.
-func (g *ground) named(worker, turn int) map[string]string {
+// named returns the values that a sequence may name, by the worker and the
+// number of its sequences before. After some sequences a worker names the same
+// values again.
+func (g *plan) named(worker, turn int) map[string]string {
 	slot := func(band int) int {
 		each := max(band-reserved, 0) / g.workers
 		return reserved + worker*each + turn%max(each/own, 1)*own
@@ -79,7 +81,7 @@ func (g *ground) named(worker, turn int) map[string]string {
 	}
 	six := g.v6
 	if !six.IsValid() {
-		// A family that the servers don't have.
+		// A family that the servers do not serve.
 		six = dualStack.v6
 	}
 	values["taken6"], values["reserved6"], values["network6"] = nth(six, 2), nth(six, 3), six.Addr().String()
@@ -92,8 +94,8 @@ func (g *ground) named(worker, turn int) map[string]string {
 	return values
 }
 
-// chosenAddress says whether an address is one that the server picks.
-func (g *ground) chosenAddress(addr netip.Addr) bool {
+// chosenAddress reports whether the server picks an address automatically.
+func (g *plan) chosenAddress(addr netip.Addr) bool {
 	switch {
 	case g.v4.Contains(addr):
 		return addr.Compare(netip.MustParseAddr(nth(g.v4, g.band4))) > 0
@@ -103,17 +105,18 @@ func (g *ground) chosenAddress(addr netip.Addr) bool {
 	return false
 }
 
-// chosenPort says whether a node port is one that the server picks.
-func (g *ground) chosenPort(port int) bool {
+// chosenPort reports whether the server picks a node port automatically.
+func (g *plan) chosenPort(port int) bool {
 	return port >= g.firstPort+g.bandPorts && port <= g.lastPort
 }
 
-// network says whether an address is a range's first, which nobody can have.
-func (g *ground) network(addr netip.Addr) bool {
+// network reports whether an address is the first of a range, which no Service
+// can have.
+func (g *plan) network(addr netip.Addr) bool {
 	return addr == g.v4.Addr() || g.v6.IsValid() && addr == g.v6.Addr()
 }
 
-// nth is the address n after a prefix's first.
+// nth returns the address n after a prefix's first.
 func nth(prefix netip.Prefix, n int) string {
 	bytes := prefix.Addr().AsSlice()
 	for i := len(bytes) - 1; n > 0; i-- {
@@ -125,17 +128,17 @@ func nth(prefix netip.Prefix, n int) string {
 	return addr.String()
 }
 
-// numeric are the names of numbers.
+// numeric matches names of numbers.
 var numeric = regexp.MustCompile(`(?i)port|health`)
 
-// fill puts values into a text in the place of their names in braces, and
-// numbers in the place of those in quotes as well.
+// fill replaces names in braces with values. Names of numbers are replaced
+// together with the quotes around them.
 func fill(text string, values map[string]string) string {
 	if !strings.Contains(text, "{") {
 		return text
 	}
 	var pairs []string
-	// A name in quotes must be found before the name.
+	// A name in quotes must be replaced before the name.
 	for name, value := range values {
 		if numeric.MatchString(name) {
 			pairs = append(pairs, `"{`+name+`}"`, value)

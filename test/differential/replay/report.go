@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// report gathers what a run finds, by kind.
+// report collects the differences that a run finds, by kind.
 type report struct {
 	mu        sync.Mutex
 	better    []better
@@ -24,7 +24,7 @@ type report struct {
 	broken    []string
 }
 
-// group is differences that look alike.
+// group collects differences that look alike.
 type group struct {
 	count    int
 	examples []string
@@ -42,8 +42,8 @@ func (r *report) ended() {
 	r.sequences++
 }
 
-// compare takes down how two answers differ, and says whether both
-// servers hold the same afterwards.
+// compare records how two answers differ, and reports whether both servers hold
+// the same afterwards.
 func (r *report) compare(e *exchange) bool {
 	found := differences("", e.theirs.comparable(), e.ours.comparable())
 	known := -1
@@ -94,7 +94,7 @@ func (r *report) add(e *exchange, found []difference) {
 	}
 }
 
-// gist is what a refusal is about, without the values.
+// gist summarizes an error without the values.
 func gist(a *answer) string {
 	status, ok := a.body.(map[string]any)
 	if a.successful() || !ok {
@@ -130,18 +130,18 @@ func asJSON(value any) string {
 	return string(raw)
 }
 
-// checkUsed fails on what is said to be better and never was.
+// checkUsed fails for each exception that no request has shown.
 func (r *report) checkUsed(t *testing.T) {
 	t.Helper()
 	for i, b := range r.better {
 		if r.used[i] == 0 {
-			t.Errorf("no request has shown that %s (%s)", b.what, b.line)
+			t.Errorf("no request shows that %s (%s)", b.what, b.line)
 		}
 	}
 }
 
-// print tells a test what was found: how much was equal, and of the rest the
-// most frequent kinds, with examples.
+// print reports how many answers were equal, and the most frequent kinds of
+// differences, with examples.
 func (r *report) print(t *testing.T, show int) {
 	t.Helper()
 	t.Logf("%d sequences, %d requests: %d answers equal", r.sequences, r.requests, r.equal)

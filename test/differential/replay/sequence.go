@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// Sequence is some requests about objects of its own, one after the other.
+// Sequence is a list of requests about objects of its own.
 //
-// Paths and bodies are upstream's, and may hold what is filled in when the
-// sequence runs:
+// Paths and bodies are upstream's, and may hold names of values, which are
+// filled in when the sequence runs:
 //
 //	{name} {ns}           the sequence's own name, and its worker's namespace
-//	{free4} {free4b} …    addresses and ports that nobody else names: see ground
+//	{free4} {free4b} …    addresses and ports that nobody else names: see plan
 //	{taken4} {taken6} …   those that another Service holds
 //	{IP1} {PORT1} {UID1}  what the server chose, by the names of package masking
 //
@@ -24,8 +24,8 @@ type Sequence struct {
 	Steps []Step
 }
 
-// Step is a request. What it sends is Body or, where Edit is set, what the
-// server last answered of the object with these fields changed.
+// Step is a request. Its body is Body or, if Edit is set, the server's last
+// answer about the object with these fields changed.
 type Step struct {
 	Method      string
 	Path        string
@@ -34,12 +34,11 @@ type Step struct {
 	Accept      string
 	Body        any
 	Edit        fields
-	// Soon is for what takes upstream a while to see: the request is made until
-	// it succeeds.
+	// Soon repeats the request until it succeeds, where upstream needs a while.
 	Soon bool
 }
 
-// Content types of bodies, and what a table and metadata are asked for with.
+// Content types of bodies, and the Accept header for tables and metadata.
 const (
 	plain     = "application/json"
 	merge     = "application/merge-patch+json"
@@ -69,8 +68,8 @@ var (
 	ingressClasses = apiResource{"networking.k8s.io/v1", "IngressClass", "/apis/networking.k8s.io/v1/ingressclasses"}
 )
 
-// object is one of the resource's, with the sequence's name unless the fields
-// say otherwise.
+// object returns an object of the resource. It has the sequence's name unless
+// the fields set another.
 func (r apiResource) object(all ...fields) map[string]any {
 	object := map[string]any{"apiVersion": r.apiVersion, "kind": r.kind, "metadata": map[string]any{"name": "{name}"}}
 	for _, f := range all {
@@ -79,7 +78,7 @@ func (r apiResource) object(all ...fields) map[string]any {
 	return object
 }
 
-// named is the path of an object, or of one of its subresources.
+// named returns the path of an object, or of a subresource.
 func (r apiResource) named(name string) string { return r.collection + "/" + name }
 
 func (r apiResource) create(body any) Step {
@@ -97,7 +96,7 @@ func (r apiResource) put(body any) Step {
 	return Step{Method: http.MethodPut, Path: r.named("{name}"), ContentType: plain, Body: body}
 }
 
-// edit is what clients do that read an object, change it and send it back.
+// edit reads an object, changes it and sends it back, as clients do.
 func (r apiResource) edit(f fields) Step {
 	return Step{Method: http.MethodPut, Path: r.named("{name}"), ContentType: plain, Edit: f}
 }
@@ -118,7 +117,7 @@ func (r apiResource) deleteCollection(query string) Step {
 	return Step{Method: http.MethodDelete, Path: r.collection, ContentType: plain, Query: query}
 }
 
-// change is a write of some fields in one of the ways there are.
+// change writes some fields in one of the ways.
 func (r apiResource) change(way string, f fields) Step {
 	switch way {
 	case "edit":
@@ -130,14 +129,14 @@ func (r apiResource) change(way string, f fields) Step {
 	case "json":
 		return r.patch(jsonPatch, f.jsonPatch())
 	case "apply":
-		// What is not in the body is not applied.
+		// Fields that the body lacks are not applied.
 		body := r.object(f)
 		return r.apply("other", body).with("force=true")
 	}
 	panic(fmt.Sprintf("no way to write: %q", way))
 }
 
-// ways are those that change knows.
+// ways are the ways to write that change knows.
 var ways = []string{"edit", "merge", "strategic", "json", "apply"}
 
 func (s Step) with(query string) Step {
@@ -172,7 +171,7 @@ func (s Step) body(body any) Step {
 	return s
 }
 
-// isDry says whether nothing is to come of the request.
+// isDry reports whether the request is a dry run.
 func (s Step) isDry() bool {
 	if strings.Contains(s.Query, "dryRun=All") {
 		return true

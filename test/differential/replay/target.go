@@ -18,15 +18,16 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// target is a server that takes requests.
+// target is a server that gets the requests.
 type target struct {
 	name   string
 	host   string
 	client *http.Client
-	// upstream says whether the server is a kube-apiserver.
+	// upstream says that the server is a kube-apiserver.
 	upstream bool
-	// core says that Portolan is asked at its second door. At the other,
-	// upstream's paths and versions are turned into those of portolan.dev.
+	// core says that Portolan gets the requests through the core API groups.
+	// Otherwise upstream's paths and versions are translated to those of
+	// portolan.dev.
 	core bool
 }
 
@@ -40,17 +41,17 @@ func newTarget(name string, config *rest.Config, upstream, core bool) (*target, 
 	return &target{name: name, host: config.Host, client: client, upstream: upstream, core: core}, nil
 }
 
-// raw is an answer as it came.
+// raw is an unmasked answer.
 type raw struct {
 	code     int
 	warnings []string
 	body     any
 }
 
-// successful says whether the server did as told.
+// successful reports whether the request succeeded.
 func (r *raw) successful() bool { return r.code < http.StatusBadRequest }
 
-// do makes a request whose names are all filled in.
+// do makes a request in which all names are filled in.
 func (t *target) do(ctx context.Context, s Step, body []byte) (*raw, error) {
 	path := s.Path
 	if !t.upstream && !t.core {
@@ -90,8 +91,8 @@ func (t *target) do(ctx context.Context, s Step, body []byte) (*raw, error) {
 	return answer, nil
 }
 
-// warnings leaves out the one that every answer about upstream's Endpoints has:
-// those of portolan.dev have none.
+// warnings leaves out the one that every answer about upstream's Endpoints has.
+// Portolan's Endpoints do not have it.
 func warnings(header http.Header, core bool) []string {
 	const deprecated = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
 	var texts []string
@@ -115,8 +116,8 @@ func ourPath(path string) string {
 
 var upstreamVersions = regexp.MustCompile(`"apiVersion": ?"(v1|networking\.k8s\.io/v1|discovery\.k8s\.io/v1)"`)
 
-// ourVersion translates the version of objects. What is sent to a delete is an
-// object of the framework, which every group has.
+// ourVersion translates the version of objects. DeleteOptions belong to the API
+// machinery and exist in every group.
 func ourVersion(body []byte) []byte {
 	if bytes.Contains(body, []byte(`"DeleteOptions"`)) {
 		return body
@@ -124,8 +125,8 @@ func ourVersion(body []byte) []byte {
 	return upstreamVersions.ReplaceAll(body, []byte(`"apiVersion":"portolan.dev/v1"`))
 }
 
-// encode is the body of a step, with the names filled in. A text is sent as it
-// is.
+// encode returns the body of a step, with the names filled in. A string is sent
+// as it is.
 func encode(body any, values ...map[string]string) ([]byte, error) {
 	if body == nil {
 		return nil, nil

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -83,7 +82,7 @@ func echo(socket *websocket.Conn) {
 	}
 }
 
-// serve starts a backend on an address and returns its port.
+// serve runs the backend on an address until the test ends, and returns its port.
 func (b *backend) serve(t *testing.T, address string, secure bool) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
@@ -101,7 +100,11 @@ func (b *backend) serve(t *testing.T, address string, secure bool) string {
 		server.Start()
 	}
 	t.Cleanup(server.Close)
-	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
 }
 
 func newBackend(name string) *backend { return &backend{name: name, seen: make(chan struct{}, 1)} }

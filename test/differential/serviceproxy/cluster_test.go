@@ -1,25 +1,17 @@
 //go:build e2e
 
-package replay
+package serviceproxy
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"maps"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -31,50 +23,36 @@ import (
 	"github.com/portolan-dev/portolan/test/framework"
 )
 
-const proxied = "proxied"
+// inCluster is the namespace of the objects, in the cluster as well.
+const inCluster = "proxied"
 
-// proxySide is one of the two servers that are compared.
-type proxySide struct {
-	t      *testing.T
-	client *http.Client
-	host   string
+// proxyServer is one of the two servers, with a namespace.
+type proxyServer struct {
+	*caller
 	// path is that of the namespace, and version the apiVersion in it.
 	path, version string
-	// key is where etcd has the namespace's Endpoints.
+	// key is the prefix of Endpoints in etcd.
 	key   string
 	store *clientv3.Client
 }
 
-func newProxySide(t *testing.T, config *rest.Config, store *clientv3.Client, group, version, key string) *proxySide {
+func newProxyServer(t *testing.T, config *rest.Config, store *clientv3.Client, group, version, key string) *proxyServer {
 	t.Helper()
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &proxySide{
-		t: t, client: client, host: config.Host, path: group + "/namespaces/" + proxied, version: version, key: key, store: store,
+	client.CheckRedirect = followNone
+	return &proxyServer{
+		caller: &caller{t: t, base: config.Host, client: client}, path: group + "/namespaces/" + inCluster, version: version, key: key, store: store,
 	}
 }
 
-// do returns the answer as text, with what differs between groups as upstream
-// has it.
-func (s *proxySide) do(method, path, body string, header http.Header) string {
+// answer returns the answer as text. What differs between the API groups is
+// replaced with upstream's.
+func (s *proxyServer) answer(method, path, body string, header http.Header) string {
 	s.t.Helper()
-	request, err := http.NewRequestWithContext(s.t.Context(), method, s.host+s.path+path, strings.NewReader(body))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	maps.Copy(request.Header, header)
-	response, err := s.client.Do(request)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	response, text := s.do(method, s.path+path, strings.NewReader(body), header)
 	for _, name := range []string{"Date", "Audit-Id", "Content-Length"} {
 		response.Header.Del(name)
 	}
@@ -83,51 +61,33 @@ func (s *proxySide) do(method, path, body string, header http.Header) string {
 		s.t.Fatal(err)
 	}
 	return strings.NewReplacer(
-		s.host, "HOST", strings.TrimPrefix(s.host, "https://"), "HOST", s.path, "PATH",
+		s.base, "HOST", strings.TrimPrefix(s.base, "https://"), "HOST", s.path, "PATH",
 		"services.portolan.dev", "services", `"group":"portolan.dev",`, "",
 	).Replace(fmt.Sprintf("%d\n%s\n%s", response.StatusCode, &headers, text))
 }
 
-// endpoints stores Endpoints past the API, which accepts none on loopback.
-func (s *proxySide) endpoints(name string, subsets ...corev1.EndpointSubset) {
+// endpoints writes Endpoints into the store, because the API rejects loopback
+// addresses.
+func (s *proxyServer) endpoints(name string, subsets ...corev1.EndpointSubset) {
 	s.t.Helper()
 	raw, err := json.Marshal(&corev1.Endpoints{
 		TypeMeta:   metav1.TypeMeta{APIVersion: s.version, Kind: "Endpoints"},
-		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: proxied},
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: inCluster},
 		Subsets:    subsets,
 	})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if _, err := s.store.Put(s.t.Context(), s.key+proxied+"/"+name, string(raw)); err != nil {
+	if _, err := s.store.Put(s.t.Context(), s.key+inCluster+"/"+name, string(raw)); err != nil {
 		s.t.Fatal(err)
 	}
 }
 
-// tell answers with what it was asked.
-func tell(w http.ResponseWriter, req *http.Request) {
-	switch req.URL.Path {
-	case "/redirect":
-		http.Redirect(w, req, "/elsewhere/?a=b", http.StatusFound)
-	case "/abroad":
-		http.Redirect(w, req, "http://127.0.0.2:1/", http.StatusFound)
-	case "/html":
-		w.Header().Set("Content-Type", "text/html")
-		io.WriteString(w, `<a href="/page">page</a><img src="http://elsewhere/x.png">`)
-	case "/teapot":
-		w.Header().Set("Access-Control-Allow-Origin", "*")
-		w.WriteHeader(http.StatusTeapot)
-	default:
-		body, _ := io.ReadAll(req.Body)
-		fmt.Fprintf(w, "%s %s %s TLS %t\n%s\n", req.Proto, req.Method, req.URL.RequestURI(), req.TLS != nil, body)
-		_ = req.Header.Write(w)
-	}
-}
-
-// pod makes a Pod of the cluster, with addresses that a kubelet would write.
-func pod(t *testing.T, client kubernetes.Interface, name string, ips ...string) {
+// createPod creates a Pod in the cluster, with addresses as a kubelet would report
+// them.
+func createPod(t *testing.T, client kubernetes.Interface, name string, ips ...string) {
 	t.Helper()
-	created, err := client.CoreV1().Pods(proxied).Create(t.Context(), &corev1.Pod{
+	created, err := client.CoreV1().Pods(inCluster).Create(t.Context(), &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "a", Image: "a"}}},
 	}, metav1.CreateOptions{})
@@ -138,102 +98,92 @@ func pod(t *testing.T, client kubernetes.Interface, name string, ips ...string) 
 	for _, ip := range ips {
 		created.Status.PodIPs = append(created.Status.PodIPs, corev1.PodIP{IP: ip})
 	}
-	if _, err := client.CoreV1().Pods(proxied).UpdateStatus(t.Context(), created, metav1.UpdateOptions{}); err != nil {
+	if _, err := client.CoreV1().Pods(inCluster).UpdateStatus(t.Context(), created, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func proxiedSubset(ip, pod, portName string, port int32) corev1.EndpointSubset {
 	return corev1.EndpointSubset{
-		Addresses: []corev1.EndpointAddress{{IP: ip, TargetRef: &corev1.ObjectReference{Kind: "Pod", Namespace: proxied, Name: pod}}},
+		Addresses: []corev1.EndpointAddress{{IP: ip, TargetRef: &corev1.ObjectReference{Kind: "Pod", Namespace: inCluster, Name: pod}}},
 		Ports:     []corev1.EndpointPort{{Name: portName, Port: port}},
 	}
 }
 
-// TestServiceProxy sends the same requests through both servers to the same
-// backends, and compares what comes back.
-func TestServiceProxy(t *testing.T) {
-	kube, client := startCluster(t, proxied)
-	kubeStore, err := clientv3.New(clientv3.Config{Endpoints: []string{kube.EtcdURL}, DialTimeout: time.Minute, Logger: zap.NewNop()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { kubeStore.Close() })
-	etcd := framework.StartEtcd(t)
-	portolan := framework.Start(t, func(o *options.Options) {
-		framework.On(etcd)(o)
-		o.CoreAPI.CoreAPIKubeconfigPath = kube.Kubeconfig
-		// For upstream a Pod's word is enough, loopback or not.
-		o.ServiceProxyAllowCIDRs = []string{"127.0.0.1/32"}
-	})
-	theirs := newProxySide(t, kube.Config, kubeStore, "/api/v1", "v1", "/registry/services/endpoints/")
-	ours := newProxySide(t, portolan.Config, etcd.Client, "/apis/portolan.dev/v1", "portolan.dev/v1", "/registry/portolan.dev/endpoints/")
-
-	ports := map[bool]int32{}
-	for _, secure := range []bool{false, true} {
-		backend := httptest.NewUnstartedServer(http.HandlerFunc(tell))
-		backend.EnableHTTP2 = true
-		if secure {
-			backend.StartTLS()
-		} else {
-			backend.Start()
-		}
-		t.Cleanup(backend.Close)
-		_, port, err := net.SplitHostPort(backend.Listener.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		number, err := strconv.Atoi(port)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ports[secure] = int32(number)
-	}
-	spec := corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "http", Port: 80}, {Name: "tls", Port: 443}}}
-	meta := metav1.ObjectMeta{Name: "px"}
-	if _, err := client.CoreV1().Services(proxied).Create(context.Background(), &corev1.Service{ObjectMeta: meta, Spec: spec},
-		metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := portolan.Client.PortolanV1().Services(proxied).Create(context.Background(), &v1.Service{ObjectMeta: meta, Spec: spec},
-		metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	loopback := &v1.Endpoints{ObjectMeta: meta, Subsets: []corev1.EndpointSubset{proxiedSubset("127.0.0.1", "web", "http", 80)}}
-	if _, err := portolan.Client.PortolanV1().Endpoints(proxied).Create(context.Background(), loopback,
-		metav1.CreateOptions{}); !apierrors.IsInvalid(err) {
-		t.Errorf("with a cluster, endpoints on a loopback that is listed: %v", err)
-	}
-	// TCP has no broadcasts: what tells is that the server tried.
-	const broadcast = "255.255.255.255"
-	pod(t, client, "web", "127.0.0.1")
-	pod(t, client, "far", broadcast)
-	for _, side := range []*proxySide{theirs, ours} {
-		side.endpoints("px", proxiedSubset("127.0.0.1", "web", "http", ports[false]), proxiedSubset("127.0.0.1", "web", "tls", ports[true]))
-		side.endpoints("bare", proxiedSubset("127.0.0.1", "web", "", ports[false]))
-		side.endpoints("empty")
-		waiting := proxiedSubset("127.0.0.1", "web", "", ports[false])
-		waiting.Addresses, waiting.NotReadyAddresses = nil, waiting.Addresses
-		side.endpoints("waiting", waiting)
-		side.endpoints("broadcast", proxiedSubset(broadcast, "far", "", 80))
-		side.endpoints("liar", proxiedSubset("255.255.255.254", "far", "", 80))
-		side.endpoints("nobody", proxiedSubset(broadcast, "nobody", "", 80))
-	}
-
+// TestSameAnswersInCluster sends the same requests through both servers to the same
+// backends, and compares the answers.
+func TestSameAnswersInCluster(t *testing.T) {
+	theirs, ours := startProxies(t)
 	compared := 0
 	compare := func(method, path, body string, header http.Header) {
 		t.Helper()
 		compared++
-		want, got := theirs.do(method, path, body, header), ours.do(method, path, body, header)
-		// A refusal says what to do.
+		want, got := theirs.answer(method, path, body, header), ours.answer(method, path, body, header)
+		// Portolan's message advises what to do.
 		got = strings.ReplaceAll(got, ": none of the addresses is that of a Pod in the namespace, or in the server's --service-proxy-allow-cidrs, where loopback, link-local and the server's own need a CIDR to themselves", "")
-		if lines := func(text string) []string { lines := strings.Split(text, "\n"); slices.Sort(lines); return lines }; !slices.Equal(lines(got),
-			lines(want)) {
+		if !slices.Equal(sortedLines(got), sortedLines(want)) {
 			t.Errorf("%s %s:\n     got %s\nupstream %s", method, path, got, want)
 		}
 	}
 	proxiedRequests(compare)
 	t.Logf("%d requests had the same answers", compared)
+}
+
+func sortedLines(text string) []string {
+	lines := strings.Split(text, "\n")
+	slices.Sort(lines)
+	return lines
+}
+
+// startProxies starts both servers, with the same Services and Endpoints.
+func startProxies(t *testing.T) (theirs, ours *proxyServer) {
+	t.Helper()
+	kube := framework.StartKube(t)
+	framework.CreateNamespace(t, kube.Config, inCluster)
+	client := kubernetes.NewForConfigOrDie(kube.Config)
+	etcd := framework.StartEtcd(t)
+	portolan := framework.Start(t, func(o *options.Options) {
+		framework.On(etcd)(o)
+		o.CoreAPI.CoreAPIKubeconfigPath = kube.Kubeconfig
+		// kube-apiserver reaches any address of a Pod, also on loopback.
+		o.ServiceProxyAllowCIDRs = []string{"127.0.0.1/32"}
+	})
+	theirs = newProxyServer(t, kube.Config, framework.ConnectEtcd(t, kube.EtcdURL), "/api/v1", "v1", "/registry/services/endpoints/")
+	ours = newProxyServer(t, portolan.Config, etcd.Client, "/apis/portolan.dev/v1", "portolan.dev/v1", "/registry/portolan.dev/endpoints/")
+
+	spec := corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "http", Port: 80}, {Name: "tls", Port: 443}}}
+	meta := metav1.ObjectMeta{Name: "px"}
+	if _, err := client.CoreV1().Services(inCluster).Create(t.Context(), &corev1.Service{ObjectMeta: meta, Spec: spec},
+		metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := portolan.Client.PortolanV1().Services(inCluster).Create(t.Context(), &v1.Service{ObjectMeta: meta, Spec: spec},
+		metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	loopback := &v1.Endpoints{ObjectMeta: meta, Subsets: []corev1.EndpointSubset{proxiedSubset("127.0.0.1", "web", "http", 80)}}
+	if _, err := portolan.Client.PortolanV1().Endpoints(inCluster).Create(t.Context(), loopback,
+		metav1.CreateOptions{}); !apierrors.IsInvalid(err) {
+		t.Errorf("with a cluster, endpoints on an allowed loopback address: %v", err)
+	}
+	// TCP has no broadcasts: the error shows that the server tried to connect.
+	const broadcast = "255.255.255.255"
+	createPod(t, client, "web", "127.0.0.1")
+	createPod(t, client, "far", broadcast)
+	b := newBackend("backend")
+	plain, secure := b.port(t, false), b.port(t, true)
+	for _, server := range []*proxyServer{theirs, ours} {
+		server.endpoints("px", proxiedSubset("127.0.0.1", "web", "http", plain), proxiedSubset("127.0.0.1", "web", "tls", secure))
+		server.endpoints("bare", proxiedSubset("127.0.0.1", "web", "", plain))
+		server.endpoints("empty")
+		waiting := proxiedSubset("127.0.0.1", "web", "", plain)
+		waiting.Addresses, waiting.NotReadyAddresses = nil, waiting.Addresses
+		server.endpoints("waiting", waiting)
+		server.endpoints("broadcast", proxiedSubset(broadcast, "far", "", 80))
+		server.endpoints("liar", proxiedSubset("255.255.255.254", "far", "", 80))
+		server.endpoints("nobody", proxiedSubset(broadcast, "nobody", "", 80))
+	}
+	return theirs, ours
 }
 
 // proxiedRequests makes the requests that are compared.

@@ -12,15 +12,12 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.uber.org/zap"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/portolan-dev/portolan/test/framework"
-	"github.com/portolan-dev/portolan/test/framework/upstream"
 )
 
 // proxied is what both servers have, but for the Endpoints.
@@ -81,26 +78,26 @@ func subsetsOf(plain, secure int32) map[string][]corev1.EndpointSubset {
 }
 
 // side is one of the two servers that are compared, behind its kubectl proxy.
-type side struct {
+type server struct {
 	*caller
-	k *kubectl
-	// server is the address of the server itself.
-	server string
+	k *framework.Kubectl
+	// url is the address of the server itself.
+	url string
 }
 
-func newSide(t *testing.T, kubeconfig string) *side {
+func newServer(t *testing.T, kubeconfig string) *server {
 	t.Helper()
-	k := newKubectl(t, kubeconfig)
-	k.create(proxied, "")
-	k.run("patch", "pod", "web", "--subresource=status", "--type=merge", "-p",
+	k := framework.NewKubectl(t, kubeconfig)
+	create(k, proxied)
+	k.Run("patch", "pod", "web", "--subresource=status", "--type=merge", "-p",
 		`{"status":{"phase":"Running","podIP":"127.0.0.1"}}`)
-	server := k.run("config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}")
-	return &side{caller: newCaller(t, k.proxy()), k: k, server: server}
+	url := k.Run("config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}")
+	return &server{caller: newCaller(t, startProxy(t, k)), k: k, url: url}
 }
 
 // endpoints makes Endpoints through the API where it takes them, and past it
 // where there is a store.
-func (s *side) endpoints(store *clientv3.Client, name string, subsets []corev1.EndpointSubset) {
+func (s *server) endpoints(store *clientv3.Client, name string, subsets []corev1.EndpointSubset) {
 	s.t.Helper()
 	raw, err := json.Marshal(&corev1.Endpoints{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Endpoints"},
@@ -111,7 +108,7 @@ func (s *side) endpoints(store *clientv3.Client, name string, subsets []corev1.E
 		s.t.Fatal(err)
 	}
 	if store == nil {
-		s.k.create(string(raw), "")
+		create(s.k, string(raw))
 		return
 	}
 	if _, err := store.Put(s.t.Context(), "/registry/services/endpoints/default/"+name, string(raw)); err != nil {
@@ -120,7 +117,7 @@ func (s *side) endpoints(store *clientv3.Client, name string, subsets []corev1.E
 }
 
 // answer is all that comes back, as lines that can be compared.
-func (s *side) answer(method, path, body string, header http.Header) []string {
+func (s *server) answer(method, path, body string, header http.Header) []string {
 	s.t.Helper()
 	response, text := s.do(method, services+path, strings.NewReader(body), header)
 	for _, name := range []string{"Date", "Audit-Id", "Content-Length", "X-Kubernetes-Pf-Flowschema-Uid",
@@ -143,43 +140,33 @@ func (s *side) answer(method, path, body string, header http.Header) []string {
 
 // common is a text without what differs between the sides: where they are, and
 // what Portolan advises.
-func (s *side) common(text string) string {
+func (s *server) common(text string) string {
 	return strings.NewReplacer(
-		s.base, "BASE", strings.TrimPrefix(s.base, "http://"), "HOST", s.server, "SERVER", strings.TrimPrefix(s.server, "https://"), "SERVER",
+		s.base, "BASE", strings.TrimPrefix(s.base, "http://"), "HOST", s.url, "SERVER", strings.TrimPrefix(s.url, "https://"), "SERVER",
 		": the server has no cluster to ask for Pods, and none of the addresses is in its "+ownCIDR, "",
 	).Replace(text)
 }
 
-// startBoth starts both servers with the same objects and backends.
-func startBoth(t *testing.T) (theirs, ours *side) {
+// port runs the backend on loopback, and returns its port.
+func (b *backend) port(t *testing.T, secure bool) int32 {
 	t.Helper()
-	kube, err := upstream.StartKube(t.Context(), upstream.Programs{KubeAPIServer: program(t, "kube-apiserver"), Etcd: program(t, "etcd")},
-		t.TempDir())
+	port, err := strconv.ParseInt(b.serve(t, "127.0.0.1", secure), 10, 32)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(kube.Stop)
-	store, err := clientv3.New(clientv3.Config{Endpoints: []string{kube.EtcdURL}, DialTimeout: time.Minute, Logger: zap.NewNop()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	newKubectl(t, kube.Kubeconfig).run("wait", "--for=create", "namespace/default", "--timeout=60s")
-	theirs = newSide(t, kube.Kubeconfig)
-	ours = newSide(t, framework.Start(t, listing("127.0.0.0/8")).Kubeconfig)
+	return int32(port)
+}
+
+// startBoth starts both servers with the same objects and backends.
+func startBoth(t *testing.T) (theirs, ours *server) {
+	t.Helper()
+	kube := framework.StartKube(t)
+	store := framework.ConnectEtcd(t, kube.EtcdURL)
+	framework.NewKubectl(t, kube.Kubeconfig).Run("wait", "--for=create", "namespace/default", "--timeout=60s")
+	theirs = newServer(t, kube.Kubeconfig)
+	ours = newServer(t, framework.Start(t, listing("127.0.0.0/8")).Kubeconfig)
 	b := newBackend("backend")
-	number := func(secure bool) int32 {
-		port, err := strconv.ParseInt(b.serve(t, "127.0.0.1", secure), 10, 32)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return int32(port)
-	}
-	for name, subsets := range subsetsOf(number(false), number(true)) {
+	for name, subsets := range subsetsOf(b.port(t, false), b.port(t, true)) {
 		theirs.endpoints(store, name, subsets)
 		ours.endpoints(nil, name, subsets)
 	}
@@ -243,7 +230,7 @@ func TestSameAnswers(t *testing.T) {
 }
 
 // sameOutput compares what kubectl prints.
-func sameOutput(t *testing.T, theirs, ours *side) {
+func sameOutput(t *testing.T, theirs, ours *server) {
 	t.Helper()
 	for _, args := range []string{
 		"cluster-info",
@@ -266,16 +253,16 @@ func sameOutput(t *testing.T, theirs, ours *side) {
 var session = regexp.MustCompile(`Kubectl-Session: .*\n`)
 
 // output is what a command prints, and how it ends.
-func (s *side) output(args string) string {
+func (s *server) output(args string) string {
 	s.t.Helper()
-	out, err := s.k.command(strings.Fields(args)...).CombinedOutput()
+	out, err := s.k.Try("", strings.Fields(args)...)
 	return session.ReplaceAllString(s.common(fmt.Sprintf("%s%v", out, err)), "")
 }
 
 // sameDescription compares what discovery and OpenAPI say of the proxy.
-func sameDescription(t *testing.T, theirs, ours *side) {
+func sameDescription(t *testing.T, theirs, ours *server) {
 	t.Helper()
-	described := func(s *side) string {
+	described := func(s *server) string {
 		var discovered metav1.APIResourceList
 		var published struct {
 			Paths map[string]any `json:"paths"`

@@ -42,13 +42,13 @@ subsets:
 
 // startWeb starts a server that has the Service web in a namespace, which leads to
 // a backend on loopback, and a kubectl proxy in front of it.
-func startWeb(t *testing.T, namespace string) (*kubectl, *caller, *backend) {
+func startWeb(t *testing.T, namespace string) (*framework.Kubectl, *caller, *backend) {
 	t.Helper()
-	k := newKubectl(t, framework.Start(t, listing("127.0.0.0/8")).Kubeconfig)
+	k := framework.NewKubectl(t, framework.Start(t, listing("127.0.0.0/8")).Kubeconfig)
 	b := newBackend("backend")
-	k.create(strings.NewReplacer("{name: web}", "{name: web, namespace: "+namespace+"}",
-		"PLAIN", b.serve(t, "127.0.0.1", false), "SECURE", b.serve(t, "127.0.0.1", true)).Replace(web), "")
-	return k, newCaller(t, k.proxy()), b
+	create(k, strings.NewReplacer("{name: web}", "{name: web, namespace: "+namespace+"}",
+		"PLAIN", b.serve(t, "127.0.0.1", false), "SECURE", b.serve(t, "127.0.0.1", true)).Replace(web))
+	return k, newCaller(t, startProxy(t, k)), b
 }
 
 // TestNames goes by each form of a Service's name.
@@ -61,7 +61,7 @@ func TestNames(t *testing.T) {
 	} {
 		want := fmt.Sprintf("GET /path?q=1 TLS %t", secure)
 		c.get(services+name+"/proxy/path?q=1", 200, want)
-		if out := k.run("get", "--raw", services+name+"/proxy/path?q=1"); !strings.Contains(out, want) {
+		if out := k.Run("get", "--raw", services+name+"/proxy/path?q=1"); !strings.Contains(out, want) {
 			t.Errorf("get --raw %s: %s", name, out)
 		}
 	}
@@ -75,7 +75,7 @@ func TestNames(t *testing.T) {
 	}
 	c.get(services+"ftp:web:80/proxy/", 400, `invalid service request \"ftp:web:80\"`)
 	c.get(services+"none:80/proxy/", 404, `services \"none\" not found`)
-	k.fail(`no service port 81 found for service "web"`, "get", "--raw", services+"web:81/proxy/")
+	k.Expect(k.Fail("get", "--raw", services+"web:81/proxy/"), `no service port 81 found for service "web"`)
 	// Nothing listens where pods and nodes are, which have no proxies.
 	for _, path := range []string{"/api/v1/nodes/node-1/proxy/", "/api/v1/namespaces/default/pods/web/proxy/"} {
 		c.get(path, 404, "the server could not find the requested resource")
@@ -86,9 +86,9 @@ func TestNames(t *testing.T) {
 func TestClusterInfo(t *testing.T) {
 	t.Parallel()
 	k, c, _ := startWeb(t, "kube-system")
-	k.run("label", "service", "web", "-n", "kube-system", "kubernetes.io/cluster-service=true", "kubernetes.io/name=Web")
-	info := k.run("cluster-info")
-	server := k.run("config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}")
+	k.Run("label", "service", "web", "-n", "kube-system", "kubernetes.io/cluster-service=true", "kubernetes.io/name=Web")
+	info := k.Run("cluster-info")
+	server := k.Run("config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}")
 	_, path, found := strings.Cut(info, "Web is running at "+server)
 	if !found || !strings.HasPrefix(info, "Kubernetes control plane is running at "+server+"\n") {
 		t.Fatalf("cluster-info: %s", info)
@@ -181,7 +181,7 @@ func (c *caller) websocket(path string) {
 func TestRights(t *testing.T) {
 	t.Parallel()
 	server := framework.Start(t, listing("127.0.0.1/32"))
-	newKubectl(t, server.Kubeconfig).create(strings.NewReplacer("PLAIN", "1", "SECURE", "2").Replace(web), "")
+	create(framework.NewKubectl(t, server.Kubeconfig), strings.NewReplacer("PLAIN", "1", "SECURE", "2").Replace(web))
 	for _, group := range []string{users.Readers, users.Writers} {
 		name := strings.TrimPrefix(group, "portolan:")
 		add := cmd.NewCommand()
@@ -190,12 +190,11 @@ func TestRights(t *testing.T) {
 		if err := add.ExecuteContext(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		k := newKubectl(t, filepath.Join(server.DataDir, name+".kubeconfig"))
-		if out := k.run("get", "service", "web", "-o", "name"); out != "service/web\n" {
+		k := framework.NewKubectl(t, filepath.Join(server.DataDir, name+".kubeconfig"))
+		if out := k.Run("get", "service", "web", "-o", "name"); out != "service/web\n" {
 			t.Errorf("%s: %s", name, out)
 		}
-		k.fail(`services "web:http" is forbidden: User "`+name+
-			`" cannot get resource "services/proxy" in API group "" in the namespace "default"`,
-			"get", "--raw", services+"web:http/proxy/")
+		k.Expect(k.Fail("get", "--raw", services+"web:http/proxy/"), `services "web:http" is forbidden: User "`+name+
+			`" cannot get resource "services/proxy" in API group "" in the namespace "default"`)
 	}
 }

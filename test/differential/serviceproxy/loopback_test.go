@@ -2,14 +2,11 @@ package serviceproxy
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
-
-	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/portolan-dev/portolan/pkg/server/options"
 	"github.com/portolan-dev/portolan/test/framework"
@@ -39,33 +36,33 @@ func filled(manifest, name, family, address string) string {
 func TestLoopbackIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, networks := range [][]string{nil, {"0.0.0.0/0", "::/0"}, {"126.0.0.0/7"}} {
-		k := newKubectl(t, framework.Start(t, listing(networks...)).Kubeconfig)
+		k := framework.NewKubectl(t, framework.Start(t, listing(networks...)).Kubeconfig)
 		for family, address := range map[string]string{"IPv4": "127.0.0.1", "IPv6": "::1"} {
-			k.create(filled(endpoints, "e", family, address), loopbackRefused)
-			k.create(filled(slice, "s", family, address), loopbackRefused)
+			reject(k, filled(endpoints, "e", family, address), loopbackRefused)
+			reject(k, filled(slice, "s", family, address), loopbackRefused)
 		}
 	}
-	k := newKubectl(t, framework.Start(t, listing("127.0.0.1/32", "169.254.0.0/16")).Kubeconfig)
-	k.create(filled(endpoints, "e", "IPv4", "127.0.0.1"), "")
-	k.create(filled(slice, "s", "IPv4", "127.0.0.1"), "")
-	k.create(filled(endpoints, "other", "IPv4", "127.0.0.2"), loopbackRefused)
-	k.create(filled(slice, "other", "IPv6", "::1"), loopbackRefused)
-	k.create(filled(endpoints, "other", "IPv4", "169.254.169.254"), "may not be in the link-local range")
-	k.create(filled(strings.ReplaceAll(endpoints, "v1", "portolan.dev/v1"), "group", "IPv4", "127.0.0.1"), "")
+	k := framework.NewKubectl(t, framework.Start(t, listing("127.0.0.1/32", "169.254.0.0/16")).Kubeconfig)
+	create(k, filled(endpoints, "e", "IPv4", "127.0.0.1"))
+	create(k, filled(slice, "s", "IPv4", "127.0.0.1"))
+	reject(k, filled(endpoints, "other", "IPv4", "127.0.0.2"), loopbackRefused)
+	reject(k, filled(slice, "other", "IPv6", "::1"), loopbackRefused)
+	reject(k, filled(endpoints, "other", "IPv4", "169.254.169.254"), "may not be in the link-local range")
+	create(k, filled(strings.ReplaceAll(endpoints, "v1", "portolan.dev/v1"), "group", "IPv4", "127.0.0.1"))
 }
 
 // TestExample has the example lead to a backend at another port.
 func TestExample(t *testing.T) {
 	t.Parallel()
-	k := newKubectl(t, framework.StartAll(t, listing("127.0.0.1/32")).Kubeconfig)
-	example, err := os.ReadFile(filepath.Join(root, "artifacts", "examples", "loopback.yaml"))
+	k := framework.NewKubectl(t, framework.StartAll(t, listing("127.0.0.1/32")).Kubeconfig)
+	example, err := os.ReadFile(framework.Path("artifacts", "examples", "loopback.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	port := newBackend("backend").serve(t, "127.0.0.1", false)
-	k.create(strings.ReplaceAll(string(example), "ort: 8080", "ort: "+port), "")
+	create(k, strings.ReplaceAll(string(example), "ort: 8080", "ort: "+port))
 	for _, name := range []string{"web:http", "web:80"} {
-		if out := k.run("get", "--raw", services+name+"/proxy/"); !strings.HasPrefix(out, "backend: HTTP/1.1 GET / TLS false") {
+		if out := k.Run("get", "--raw", services+name+"/proxy/"); !strings.HasPrefix(out, "backend: HTTP/1.1 GET / TLS false") {
 			t.Errorf("%s: %s", name, out)
 		}
 	}
@@ -76,30 +73,31 @@ func TestExample(t *testing.T) {
 func TestLoopbackNoMore(t *testing.T) {
 	t.Parallel()
 	etcd := framework.StartEtcd(t)
-	start := func(networks ...string) *kubectl {
-		return newKubectl(t, framework.Start(t, func(o *options.Options) {
+	start := func(networks ...string) *framework.Kubectl {
+		return framework.NewKubectl(t, framework.Start(t, func(o *options.Options) {
 			framework.On(etcd)(o)
 			listing(networks...)(o)
 		}).Kubeconfig)
 	}
 	b := newBackend("backend")
 	manifest := strings.NewReplacer("PLAIN", b.serve(t, "127.0.0.1", false), "SECURE", b.serve(t, "127.0.0.1", true)).Replace(web)
-	start("127.0.0.1/32").create(manifest+"---"+filled(slice, "s", "IPv4", "127.0.0.1"), "")
+	create(start("127.0.0.1/32"), manifest+"---"+filled(slice, "s", "IPv4", "127.0.0.1"))
 	k := start("127.0.0.2/32")
-	k.run("label", "endpoints/web", "endpointslice/s", "a=b")
-	k.fail(loopbackRefused, "patch", "endpoints", "web", "--type=json", "-p", `[{"op":"replace","path":"/subsets/0/ports/0/port","value":1}]`)
-	k.fail(`no endpoints available for service "web:http": the server has no cluster to ask for Pods, and none of the addresses is in its `+ownCIDR,
-		"get", "--raw", services+"web:http/proxy/")
+	k.Run("label", "endpoints/web", "endpointslice/s", "a=b")
+	k.Expect(k.Fail("patch", "endpoints", "web", "--type=json", "-p", `[{"op":"replace","path":"/subsets/0/ports/0/port","value":1}]`),
+		loopbackRefused)
+	k.Expect(k.Fail("get", "--raw", services+"web:http/proxy/"),
+		`no endpoints available for service "web:http": the server has no cluster to ask for Pods, and none of the addresses is in its `+ownCIDR)
 }
 
 // TestEndpointsOfService is what is behind a Service: nothing, nothing that is
 // ready, nothing that listens, slices alone, both families.
 func TestEndpointsOfService(t *testing.T) {
 	t.Parallel()
-	k := newKubectl(t, framework.Start(t, listing("127.0.0.0/8", "::1/128")).Kubeconfig)
-	c := newCaller(t, k.proxy())
+	k := framework.NewKubectl(t, framework.Start(t, listing("127.0.0.0/8", "::1/128")).Kubeconfig)
+	c := newCaller(t, startProxy(t, k))
 	four, six := newBackend("four"), newBackend("six")
-	k.create(strings.NewReplacer("FOUR", four.serve(t, "127.0.0.1", false), "SIX", six.serve(t, "::1", false)).Replace(families), "")
+	create(k, strings.NewReplacer("FOUR", four.serve(t, "127.0.0.1", false), "SIX", six.serve(t, "::1", false)).Replace(families))
 
 	c.get(services+"none/proxy/", 404, `services \"none\" not found`)
 	c.get(services+"slices:80/proxy/", 404, `services \"slices\" not found`)
@@ -108,7 +106,7 @@ func TestEndpointsOfService(t *testing.T) {
 	c.get(services+"closed/proxy/", 503, "error trying to reach service: dial tcp 127.0.0.9:1: connect: connection refused")
 	c.get(services+"abroad/proxy/", 503, "the server has no cluster to ask for Pods, and none of the addresses is in its "+ownCIDR)
 	reached := map[string]bool{}
-	err := wait.PollUntilContextTimeout(t.Context(), time.Millisecond, patience, true, func(context.Context) (bool, error) {
+	framework.Eventually(t, "both families are reached", func(context.Context) (bool, error) {
 		for _, name := range []string{"both", "both:80", "http:both:80"} {
 			response, text := c.do(http.MethodGet, services+name+"/proxy/", nil, nil)
 			if response.StatusCode != http.StatusOK {
@@ -117,11 +115,8 @@ func TestEndpointsOfService(t *testing.T) {
 			backend, _, _ := strings.Cut(text, ":")
 			reached[backend] = true
 		}
-		return reached["four"] && reached["six"], nil
+		return reached["four"] && reached["six"], fmt.Errorf("reached were %v", reached)
 	})
-	if err != nil {
-		t.Errorf("of two families %v were reached: %v", reached, err)
-	}
 }
 
 const families = `
@@ -172,16 +167,16 @@ spec:
 // TestPods has controllers make the Endpoints, of a Pod that is on loopback.
 func TestPods(t *testing.T) {
 	t.Parallel()
-	k := newKubectl(t, framework.StartAll(t, func(o *options.Options) {
+	k := framework.NewKubectl(t, framework.StartAll(t, func(o *options.Options) {
 		o.ClusterIPRanges = []string{"10.96.0.0/16", "fd00:10:96::/112"}
 		o.ServiceProxyAllowCIDRs = []string{"127.0.0.1/32", "::1/128"}
 	}).Kubeconfig)
-	c := newCaller(t, k.proxy())
-	k.create(strings.ReplaceAll(pod, "PORT", newBackend("backend").serve(t, "127.0.0.1", false)), "")
+	c := newCaller(t, startProxy(t, k))
+	create(k, strings.ReplaceAll(pod, "PORT", newBackend("backend").serve(t, "127.0.0.1", false)))
 	path := services + "web:http/proxy/"
 	status := func(ready string) {
 		t.Helper()
-		k.run("patch", "pod", "web", "--subresource=status", "--type=merge", "-p",
+		k.Run("patch", "pod", "web", "--subresource=status", "--type=merge", "-p",
 			`{"status":{"phase":"Running","podIP":"127.0.0.1","podIPs":[{"ip":"127.0.0.1"},{"ip":"::1"}],"conditions":[{"type":"Ready","status":"`+ready+`"}]}}`)
 	}
 	c.await(path, 503, `no endpoints available for service \"web\"`)
@@ -191,12 +186,9 @@ func TestPods(t *testing.T) {
 	c.get(services+"web/proxy/", 503, `no endpoints available for service \"web\"`)
 	status("False")
 	c.await(path, 503, `no endpoints available for service \"web:http\"`)
-	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, patience, true, func(context.Context) (bool, error) {
-		addresses := strings.Fields(k.run("get", "endpointslices", "-o",
+	framework.Eventually(t, "there are slices of both families", func(context.Context) (bool, error) {
+		addresses := strings.Fields(k.Run("get", "endpointslices", "-o",
 			`jsonpath={.items[?(@.metadata.labels.kubernetes\.io/service-name=="web")].endpoints[*].addresses[0]}`))
-		return len(addresses) == 2, nil
+		return len(addresses) == 2, fmt.Errorf("the addresses are %q", addresses)
 	})
-	if err != nil {
-		t.Errorf("slices of both families: %v", err)
-	}
 }
