@@ -31,11 +31,11 @@ func applied(name string, ports ...int32) *applycorev1.ServiceApplyConfiguration
 	return applycorev1.Service(name, "").WithSpec(spec)
 }
 
-func (w *world) apply(svc *applycorev1.ServiceApplyConfiguration, manager string) *corev1.Service {
-	w.Helper()
-	svc.WithNamespace(w.namespace)
-	got, err := w.services().Apply(w.Context(), svc, metav1.ApplyOptions{FieldManager: manager})
-	w.ok("apply", err)
+func (f *fixture) apply(svc *applycorev1.ServiceApplyConfiguration, manager string) *corev1.Service {
+	f.Helper()
+	svc.WithNamespace(f.namespace)
+	got, err := f.services().Apply(f.Context(), svc, metav1.ApplyOptions{FieldManager: manager})
+	f.ok("apply", err)
 	return got
 }
 
@@ -48,103 +48,103 @@ func portsOf(svc *corev1.Service) string {
 }
 
 // applyCreates: "should create an applied object if it does not already exist".
-func applyCreates(w *world) {
-	made := w.apply(applied("web", 80), "a")
+func applyCreates(f *fixture) {
+	made := f.apply(applied("web", 80), "a")
 	if made.Spec.ClusterIP == "" || portsOf(made) != "80" || len(made.ManagedFields) != 1 ||
 		made.ManagedFields[0].Operation != metav1.ManagedFieldsOperationApply {
-		w.Errorf("made %+v", made)
+		f.Errorf("made %+v", made)
 	}
-	if again := w.apply(applied("web", 80), "a"); again.ResourceVersion != made.ResourceVersion {
-		w.Errorf("the same again went from %s to %s", made.ResourceVersion, again.ResourceVersion)
+	if again := f.apply(applied("web", 80), "a"); again.ResourceVersion != made.ResourceVersion {
+		f.Errorf("the same again went from %s to %s", made.ResourceVersion, again.ResourceVersion)
 	}
 }
 
 // applyStatus: "should work for subresources".
-func applyStatus(w *world) {
-	w.createService(newService("web", ofType(corev1.ServiceTypeLoadBalancer)))
-	status := applycorev1.Service("web", w.namespace).WithStatus(applycorev1.ServiceStatus().WithLoadBalancer(
+func applyStatus(f *fixture) {
+	f.createService(newService("web", ofType(corev1.ServiceTypeLoadBalancer)))
+	status := applycorev1.Service("web", f.namespace).WithStatus(applycorev1.ServiceStatus().WithLoadBalancer(
 		applycorev1.LoadBalancerStatus().WithIngress(applycorev1.LoadBalancerIngress().WithIP("203.0.113.1"))))
-	got, err := w.services().ApplyStatus(w.Context(), status, metav1.ApplyOptions{FieldManager: "a"})
-	w.ok("apply", err)
+	got, err := f.services().ApplyStatus(f.Context(), status, metav1.ApplyOptions{FieldManager: "a"})
+	f.ok("apply", err)
 	if len(got.Status.LoadBalancer.Ingress) != 1 {
-		w.Errorf("applied %+v", got.Status)
+		f.Errorf("applied %+v", got.Status)
 	}
 	for _, entry := range got.ManagedFields {
 		if entry.Manager == "a" && entry.Subresource != "status" {
-			w.Errorf("it is managed as %+v", entry)
+			f.Errorf("it is managed as %+v", entry)
 		}
 	}
 }
 
 // applyRemoves: "should remove a field if it is owned but removed in the apply
 // request".
-func applyRemoves(w *world) {
-	w.apply(applied("web", 80, 443).WithLabels(map[string]string{"a": "b"}), "a")
-	if got := w.apply(applied("web", 443), "a"); portsOf(got) != "443" || len(got.Labels) != 0 {
-		w.Errorf("it has the ports %s and the labels %v", portsOf(got), got.Labels)
+func applyRemoves(f *fixture) {
+	f.apply(applied("web", 80, 443).WithLabels(map[string]string{"a": "b"}), "a")
+	if got := f.apply(applied("web", 443), "a"); portsOf(got) != "443" || len(got.Labels) != 0 {
+		f.Errorf("it has the ports %s and the labels %v", portsOf(got), got.Labels)
 	}
 }
 
 // applyLeaves: "should not remove a field if an owner unsets the field but other
 // managers still have ownership of the field".
-func applyLeaves(w *world) {
-	w.apply(applied("web", 80, 443), "a")
-	w.apply(applied("web", 443), "b")
-	if got := w.apply(applied("web", 80), "a"); portsOf(got) != "80 443" {
-		w.Errorf("it has the ports %s", portsOf(got))
+func applyLeaves(f *fixture) {
+	f.apply(applied("web", 80, 443), "a")
+	f.apply(applied("web", 443), "b")
+	if got := f.apply(applied("web", 80), "a"); portsOf(got) != "80 443" {
+		f.Errorf("it has the ports %s", portsOf(got))
 	}
 }
 
 // applyConflicts: "should ignore conflict errors if force apply is used" and
 // "should give up ownership of a field if forced applied by a controller".
-func applyConflicts(w *world) {
+func applyConflicts(f *fixture) {
 	affinity := func(kind corev1.ServiceAffinity) *applycorev1.ServiceApplyConfiguration {
-		svc := applied("web", 80).WithNamespace(w.namespace)
+		svc := applied("web", 80).WithNamespace(f.namespace)
 		svc.Spec.WithSessionAffinity(kind)
 		return svc
 	}
-	w.apply(affinity(corev1.ServiceAffinityClientIP), "a")
-	_, err := w.services().Apply(w.Context(), affinity(corev1.ServiceAffinityNone), metav1.ApplyOptions{FieldManager: "b"})
+	f.apply(affinity(corev1.ServiceAffinityClientIP), "a")
+	_, err := f.services().Apply(f.Context(), affinity(corev1.ServiceAffinityNone), metav1.ApplyOptions{FieldManager: "b"})
 	if !apierrors.IsConflict(err) || !apierrors.HasStatusCause(err, metav1.CauseTypeFieldManagerConflict) ||
 		!strings.Contains(err.Error(), `conflict with "a": .spec.sessionAffinity`) {
-		w.Errorf("a conflict: %v", err)
+		f.Errorf("a conflict: %v", err)
 	}
-	got, err := w.services().Apply(w.Context(), affinity(corev1.ServiceAffinityNone), metav1.ApplyOptions{FieldManager: "b", Force: true})
+	got, err := f.services().Apply(f.Context(), affinity(corev1.ServiceAffinityNone), metav1.ApplyOptions{FieldManager: "b", Force: true})
 	if err != nil || got.Spec.SessionAffinity != corev1.ServiceAffinityNone {
-		w.Fatalf("forced to %+v, error %v", got, err)
+		f.Fatalf("forced to %+v, error %v", got, err)
 	}
 	for _, entry := range got.ManagedFields {
 		if entry.Manager == "a" && strings.Contains(entry.FieldsV1.GetRawString(), "f:sessionAffinity") {
-			w.Errorf("it is still managed by %+v", entry)
+			f.Errorf("it is still managed by %+v", entry)
 		}
 	}
 }
 
 // applyNeedsManager is told so, as is one who applies another object.
-func applyNeedsManager(w *world) {
+func applyNeedsManager(f *fixture) {
 	body := []byte(`{"apiVersion":"v1","kind":"Service","metadata":{"name":"web"},"spec":{"ports":[{"port":80}]}}`)
-	_, err := w.services().Patch(w.Context(), "web", types.ApplyPatchType, body, metav1.PatchOptions{})
+	_, err := f.services().Patch(f.Context(), "web", types.ApplyPatchType, body, metav1.PatchOptions{})
 	if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "fieldManager: Required value: is required for apply patch") {
-		w.Errorf("no manager: %v", err)
+		f.Errorf("no manager: %v", err)
 	}
-	_, err = w.services().Patch(w.Context(), "other", types.ApplyPatchType, body, metav1.PatchOptions{FieldManager: "a"})
+	_, err = f.services().Patch(f.Context(), "other", types.ApplyPatchType, body, metav1.PatchOptions{FieldManager: "a"})
 	if !apierrors.IsBadRequest(err) {
-		w.Errorf("another name: %v", err)
+		f.Errorf("another name: %v", err)
 	}
-	made := w.apply(applied("web", 80), "a")
+	made := f.apply(applied("web", 80), "a")
 	managed := fmt.Appendf(nil, `{"apiVersion":"v1","kind":"Service","metadata":{"name":"web","managedFields":[{"manager":"a","operation":"Apply","apiVersion":"v1","time":%q}]}}`, made.CreationTimestamp.Format("2006-01-02T15:04:05Z"))
-	_, err = w.services().Patch(w.Context(), "web", types.ApplyPatchType, managed, metav1.PatchOptions{FieldManager: "a"})
+	_, err = f.services().Patch(f.Context(), "web", types.ApplyPatchType, managed, metav1.PatchOptions{FieldManager: "a"})
 	if !apierrors.IsBadRequest(err) || !strings.Contains(err.Error(), "metadata.managedFields must be nil") {
-		w.Errorf("managed fields: %v", err)
+		f.Errorf("managed fields: %v", err)
 	}
 }
 
 // managedFieldsGo by a patch that empties them.
-func managedFieldsGo(w *world) {
-	w.createService(newService("web"))
-	got, err := w.services().Patch(w.Context(), "web", types.MergePatchType, []byte(`{"metadata":{"managedFields":[{}]}}`),
+func managedFieldsGo(f *fixture) {
+	f.createService(newService("web"))
+	got, err := f.services().Patch(f.Context(), "web", types.MergePatchType, []byte(`{"metadata":{"managedFields":[{}]}}`),
 		metav1.PatchOptions{})
 	if err != nil || len(got.ManagedFields) != 0 {
-		w.Errorf("it is managed by %+v, error %v", got.ManagedFields, err)
+		f.Errorf("it is managed by %+v, error %v", got.ManagedFields, err)
 	}
 }

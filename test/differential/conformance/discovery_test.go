@@ -67,18 +67,18 @@ var served = map[string][]string{
 
 // resourcesServed: "should locate the groupVersion and a resource within each
 // APIGroup".
-func resourcesServed(w *world) {
+func resourcesServed(f *fixture) {
 	for version, want := range served {
-		list, err := w.client.Discovery().ServerResourcesForGroupVersion(version)
-		w.ok(version, err)
+		list, err := f.client.Discovery().ServerResourcesForGroupVersion(version)
+		f.ok(version, err)
 		if list.GroupVersion != version || list.Kind != "APIResourceList" {
-			w.Errorf("%s is %+v", version, list.TypeMeta)
+			f.Errorf("%s is %+v", version, list.TypeMeta)
 		}
-		w.expectLines(version, linesOf(list), want)
+		f.expectLines(version, linesOf(list), want)
 		for _, resource := range list.APIResources {
 			stored := !strings.Contains(resource.Name, "/")
 			if _, known := indexOf(want, resource.Name); known && stored && resource.StorageVersionHash == "" {
-				w.Errorf("%s: %s has no storage version hash", version, resource.Name)
+				f.Errorf("%s: %s has no storage version hash", version, resource.Name)
 			}
 		}
 	}
@@ -111,34 +111,34 @@ func indexOf(lines []string, name string) (string, bool) {
 }
 
 // expectLines wants all that are listed to be there, as they are listed.
-func (w *world) expectLines(what string, got, want []string) {
-	w.Helper()
+func (f *fixture) expectLines(what string, got, want []string) {
+	f.Helper()
 	for _, line := range want {
 		name, _, _ := strings.Cut(line, " ")
 		if found, _ := indexOf(got, name); found != line {
-			w.Errorf("%s: got %q, want %q", what, found, line)
+			f.Errorf("%s: got %q, want %q", what, found, line)
 		}
 	}
 }
 
 // aggregatedDiscovery: "should support aggregated discovery interface".
-func aggregatedDiscovery(w *world) {
-	client, ok := w.client.Discovery().(discovery.AggregatedDiscoveryInterface)
+func aggregatedDiscovery(f *fixture) {
+	client, ok := f.client.Discovery().(discovery.AggregatedDiscoveryInterface)
 	if !ok {
-		w.Fatalf("no aggregated discovery in a %T", w.client.Discovery())
+		f.Fatalf("no aggregated discovery in a %T", f.client.Discovery())
 	}
 	groups, resources, failed, err := client.GroupsAndMaybeResources()
-	w.ok("discovery", err)
+	f.ok("discovery", err)
 	if len(failed) != 0 {
-		w.Errorf("failed: %v", failed)
+		f.Errorf("failed: %v", failed)
 	}
 	for version, want := range served {
 		want = slices.Clone(want)
 		parsed, err := schema.ParseGroupVersion(version)
-		w.ok("version", err)
+		f.ok("version", err)
 		list, found := resources[parsed]
 		if !found {
-			w.Fatalf("%s is not among %v", version, slices.Collect(maps.Keys(resources)))
+			f.Fatalf("%s is not among %v", version, slices.Collect(maps.Keys(resources)))
 		}
 		// A subresource has the singular of its resource here.
 		lines := linesOf(list)
@@ -148,81 +148,81 @@ func aggregatedDiscovery(w *world) {
 				want[i] = strings.Replace(line, " - ", " "+strings.Fields(singular)[2]+" ", 1)
 			}
 		}
-		w.expectLines(version, lines, want)
+		f.expectLines(version, lines, want)
 		if !slices.ContainsFunc(groups.Groups, func(group metav1.APIGroup) bool {
 			return group.Name == parsed.Group && group.PreferredVersion.GroupVersion == version
 		}) {
-			w.Errorf("%s is not among %+v", version, groups.Groups)
+			f.Errorf("%s is not among %+v", version, groups.Groups)
 		}
 	}
 }
 
 // rawAggregatedDiscovery: "should support raw aggregated discovery endpoint Accept
 // headers". Whoever has the document already is told so.
-func rawAggregatedDiscovery(w *world) {
+func rawAggregatedDiscovery(f *fixture) {
 	const accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 	for path, group := range map[string]string{"/api": "", "/apis": "discovery.k8s.io"} {
-		got := w.ask(http.MethodGet, path, nil, "Accept", accept)
+		got := f.ask(http.MethodGet, path, nil, "Accept", accept)
 		var list apidiscoveryv2.APIGroupDiscoveryList
-		w.decode(got, &list)
-		if got.code != http.StatusOK || w.kindOf(got) != apidiscoveryv2.SchemeGroupVersion.WithKind("APIGroupDiscoveryList") {
-			w.Errorf("%s: got %d of %v", path, got.code, w.kindOf(got))
+		f.decode(got, &list)
+		if got.code != http.StatusOK || f.kindOf(got) != apidiscoveryv2.SchemeGroupVersion.WithKind("APIGroupDiscoveryList") {
+			f.Errorf("%s: got %d of %v", path, got.code, f.kindOf(got))
 		}
 		if !slices.ContainsFunc(list.Items, func(item apidiscoveryv2.APIGroupDiscovery) bool {
 			return item.Name == group && item.Versions[0].Version == "v1" && item.Versions[0].Freshness == apidiscoveryv2.DiscoveryFreshnessCurrent
 		}) {
-			w.Errorf("%s: %q is not among %+v", path, group, list.Items)
+			f.Errorf("%s: %q is not among %+v", path, group, list.Items)
 		}
-		if again := w.ask(http.MethodGet, path, nil, "Accept", accept, "If-None-Match",
+		if again := f.ask(http.MethodGet, path, nil, "Accept", accept, "If-None-Match",
 			got.header.Get("ETag")); again.code != http.StatusNotModified {
-			w.Errorf("%s again: got %d with the tag %q", path, again.code, got.header.Get("ETag"))
+			f.Errorf("%s again: got %d with the tag %q", path, again.code, got.header.Get("ETag"))
 		}
 		proto := strings.Replace(accept, inJSON, inProtobuf, 1)
-		if got := w.ask(http.MethodGet, path, nil, "Accept", proto); got.code != http.StatusOK || got.format != inProtobuf {
-			w.Errorf("%s: got %d %s", path, got.code, got.format)
+		if got := f.ask(http.MethodGet, path, nil, "Accept", proto); got.code != http.StatusOK || got.format != inProtobuf {
+			f.Errorf("%s: got %d %s", path, got.code, got.format)
 		}
 	}
 	for path, want := range map[string]string{"/api": "APIVersions", "/apis": "APIGroupList", "/api/v1": "APIResourceList",
 		"/apis/discovery.k8s.io": "APIGroup"} {
 		for _, format := range []string{inJSON, inYAML, inProtobuf} {
-			if got := w.ask(http.MethodGet, path, nil, "Accept", format); got.code != http.StatusOK || w.kindOf(got).Kind != want ||
+			if got := f.ask(http.MethodGet, path, nil, "Accept", format); got.code != http.StatusOK || f.kindOf(got).Kind != want ||
 				got.format != format {
-				w.Errorf("%s: got %d %s of %v, want %s", path, got.code, got.format, w.kindOf(got), want)
+				f.Errorf("%s: got %d %s of %v, want %s", path, got.code, got.format, f.kindOf(got), want)
 			}
 		}
 	}
 }
 
 // preferredVersions: "should validate PreferredVersion for each APIGroup".
-func preferredVersions(w *world) {
+func preferredVersions(f *fixture) {
 	var list metav1.APIGroupList
-	w.decode(w.ask(http.MethodGet, "/apis/", nil), &list)
+	f.decode(f.ask(http.MethodGet, "/apis/", nil), &list)
 	for version := range served {
 		group, _, named := strings.Cut(version, "/")
 		if named && !slices.ContainsFunc(list.Groups, func(g metav1.APIGroup) bool { return g.Name == group }) {
-			w.Errorf("%s is not among %+v", group, list.Groups)
+			f.Errorf("%s is not among %+v", group, list.Groups)
 		}
 	}
 	for _, group := range list.Groups {
 		var one metav1.APIGroup
-		w.decode(w.ask(http.MethodGet, "/apis/"+group.Name+"/", nil), &one)
+		f.decode(f.ask(http.MethodGet, "/apis/"+group.Name+"/", nil), &one)
 		if one.Name != group.Name || !slices.Contains(one.Versions, one.PreferredVersion) || one.PreferredVersion.GroupVersion == "" {
-			w.Errorf("%s prefers %+v of %+v", group.Name, one.PreferredVersion, one.Versions)
+			f.Errorf("%s prefers %+v of %+v", group.Name, one.PreferredVersion, one.Versions)
 		}
 	}
 }
 
 // resourcesMissing: "should accurately determine present and missing resources".
-func resourcesMissing(w *world) {
+func resourcesMissing(f *fixture) {
 	for resource, want := range map[schema.GroupVersionResource]bool{
 		{Version: "v1", Resource: "namespaces"}:                                    true,
 		{Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"}:     true,
 		{Group: "discovery.k8s.io", Version: "v1", Resource: "please-dont-create"}: false,
 		{Group: "not-these", Version: "v1", Resource: "endpointslices"}:            false,
 	} {
-		got, err := discovery.IsResourceEnabled(w.client.Discovery(), resource)
+		got, err := discovery.IsResourceEnabled(f.client.Discovery(), resource)
 		if err != nil || got != want {
-			w.Errorf("%v is there: %t, error %v", resource, got, err)
+			f.Errorf("%v is there: %t, error %v", resource, got, err)
 		}
 	}
 }

@@ -31,126 +31,126 @@ type warnings struct{ texts []string }
 
 const endpointsDeprecated = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
 
-func (w *warnings) HandleWarningHeaderWithContext(_ context.Context, code int, _, text string) {
+func (f *warnings) HandleWarningHeaderWithContext(_ context.Context, code int, _, text string) {
 	if code == 299 && text != endpointsDeprecated {
-		w.texts = append(w.texts, text)
+		f.texts = append(f.texts, text)
 	}
 }
 
 // warned is a client that speaks JSON, and what it is warned of.
-func (w *world) warned() (kubernetes.Interface, *warnings) {
-	w.Helper()
+func (f *fixture) warned() (kubernetes.Interface, *warnings) {
+	f.Helper()
 	heard := &warnings{}
-	config := rest.CopyConfig(w.config)
+	config := rest.CopyConfig(f.config)
 	config.WarningHandlerWithContext = heard
 	client, err := kubernetes.NewForConfig(config)
-	w.ok("client", err)
+	f.ok("client", err)
 	return client, heard
 }
 
 // expectFields sends an object each way that fields are looked at. Sent is how it
 // is sent with the given validation, and complaint what is wrong with it.
-func (w *world) expectFields(what string, sent func(kubernetes.Interface, string) error, complaints ...string) {
-	w.Helper()
-	client, heard := w.warned()
+func (f *fixture) expectFields(what string, sent func(kubernetes.Interface, string) error, complaints ...string) {
+	f.Helper()
+	client, heard := f.warned()
 	err := sent(client, metav1.FieldValidationStrict)
 	if want := "strict decoding error: " + strings.Join(complaints, ", "); !apierrors.IsBadRequest(err) && !apierrors.IsInvalid(err) ||
 		!strings.Contains(err.Error(), want) {
-		w.Errorf("%s, strict: got %v, want %s", what, err, want)
+		f.Errorf("%s, strict: got %v, want %s", what, err, want)
 	}
 	for _, validation := range []string{metav1.FieldValidationWarn, ""} {
 		heard.texts = nil
 		if err := sent(client, validation); err != nil || strings.Join(heard.texts, ", ") != strings.Join(complaints, ", ") {
-			w.Errorf("%s, %q: got %v, warned of %q", what, validation, err, heard.texts)
+			f.Errorf("%s, %q: got %v, warned of %q", what, validation, err, heard.texts)
 		}
 	}
 	heard.texts = nil
 	if err := sent(client, metav1.FieldValidationIgnore); err != nil || len(heard.texts) != 0 {
-		w.Errorf("%s, ignore: got %v, warned of %q", what, err, heard.texts)
+		f.Errorf("%s, ignore: got %v, warned of %q", what, err, heard.texts)
 	}
 	if err := sent(client, "Nonsense"); !apierrors.IsInvalid(err) ||
 		!strings.Contains(err.Error(), `fieldValidation: Unsupported value: "Nonsense": supported values: "", "Ignore", "Strict", "Warn"`) {
-		w.Errorf("%s, nonsense: got %v", what, err)
+		f.Errorf("%s, nonsense: got %v", what, err)
 	}
 }
 
 // post is a create of an object, which may be done again.
-func (w *world) post(k kind, body string) func(kubernetes.Interface, string) error {
+func (f *fixture) post(k kind, body string) func(kubernetes.Interface, string) error {
 	return func(client kubernetes.Interface, validation string) error {
-		return client.CoreV1().RESTClient().Post().AbsPath(w.path(k)).Param("fieldValidation", validation).Param("dryRun", metav1.DryRunAll).
-			SetHeader("Content-Type", inJSON).Body([]byte(body)).Do(w.Context()).Error()
+		return client.CoreV1().RESTClient().Post().AbsPath(f.path(k)).Param("fieldValidation", validation).Param("dryRun", metav1.DryRunAll).
+			SetHeader("Content-Type", inJSON).Body([]byte(body)).Do(f.Context()).Error()
 	}
 }
 
 // unknownFields: "should detect unknown and duplicate fields of a typed object",
 // for each kind.
-func unknownFields(w *world) {
+func unknownFields(f *fixture) {
 	for _, k := range kinds() {
-		obj := w.object(k, 0)
+		obj := f.object(k, 0)
 		raw, err := obj.MarshalJSON()
-		w.ok("encode", err)
+		f.ok("encode", err)
 		body := strings.Replace(string(raw), `"metadata":`, `"unknownField":1,"unknownField":2,"metadata":`, 1)
-		w.expectFields(k.id(), w.post(k, body), `unknown field "unknownField"`)
+		f.expectFields(k.id(), f.post(k, body), `unknown field "unknownField"`)
 		body = strings.Replace(string(raw), `"metadata":{`, `"metadata":{"name":"x","name":"x",`, 1)
-		w.expectFields(k.id(), w.post(k, body), `duplicate field "metadata.name"`)
+		f.expectFields(k.id(), f.post(k, body), `duplicate field "metadata.name"`)
 	}
 	body := `{"apiVersion":"v1","kind":"Service","metadata":{"name":"web"},"spec":{"foo":1,"type":"ClusterIP","type":"NodePort","ports":[{"port":80,"bar":1}]}}`
-	w.expectFields("a Service", w.post(kindNamed("services"), body), `unknown field "spec.foo"`, `duplicate field "spec.type"`,
+	f.expectFields("a Service", f.post(kindNamed("services"), body), `unknown field "spec.foo"`, `duplicate field "spec.type"`,
 		`unknown field "spec.ports[0].bar"`)
 }
 
 // unknownMetadata: "should detect unknown metadata fields of a typed object".
-func unknownMetadata(w *world) {
+func unknownMetadata(f *fixture) {
 	body := `{"apiVersion":"v1","kind":"Service","metadata":{"name":"web","unknownMeta":"foo"},"spec":{"ports":[{"port":80}]}}`
-	w.expectFields("a Service", w.post(kindNamed("services"), body), `unknown field "metadata.unknownMeta"`)
+	f.expectFields("a Service", f.post(kindNamed("services"), body), `unknown field "metadata.unknownMeta"`)
 }
 
 // unknownFieldsInPatches are found in patches of each type, and in updates.
-func unknownFieldsInPatches(w *world) {
-	w.createService(newService("web"))
-	path := w.path(kindNamed("services"), "web")
+func unknownFieldsInPatches(f *fixture) {
+	f.createService(newService("web"))
+	path := f.path(kindNamed("services"), "web")
 	for kind, body := range map[types.PatchType]string{
 		types.MergePatchType:          `{"spec":{"foo":1}}`,
 		types.StrategicMergePatchType: `{"spec":{"foo":1}}`,
 		types.JSONPatchType:           `[{"op":"add","path":"/spec/foo","value":1}]`,
 	} {
-		w.expectFields(string(kind), func(client kubernetes.Interface, validation string) error {
+		f.expectFields(string(kind), func(client kubernetes.Interface, validation string) error {
 			return client.CoreV1().RESTClient().Patch(kind).AbsPath(path).Param("fieldValidation",
-				validation).Body([]byte(body)).Do(w.Context()).Error()
+				validation).Body([]byte(body)).Do(f.Context()).Error()
 		}, `unknown field "spec.foo"`)
 	}
-	svc, err := w.services().Get(w.Context(), "web", metav1.GetOptions{})
-	w.ok("get", err)
-	w.expectFields("an update", func(client kubernetes.Interface, validation string) error {
+	svc, err := f.services().Get(f.Context(), "web", metav1.GetOptions{})
+	f.ok("get", err)
+	f.expectFields("an update", func(client kubernetes.Interface, validation string) error {
 		body := fmt.Sprintf(`{"apiVersion":"v1","kind":"Service","metadata":{"name":"web"},"spec":{"clusterIP":%q,"clusterIPs":[%[1]q],"foo":1,"ports":[{"port":80}]}}`, svc.Spec.ClusterIP)
 		return client.CoreV1().RESTClient().Put().AbsPath(path).Param("fieldValidation", validation).
-			SetHeader("Content-Type", inJSON).Body([]byte(body)).Do(w.Context()).Error()
+			SetHeader("Content-Type", inJSON).Body([]byte(body)).Do(f.Context()).Error()
 	}, `unknown field "spec.foo"`)
 	apply := `{"apiVersion":"v1","kind":"Service","metadata":{"name":"web"},"spec":{"foo":1}}`
-	got := w.ask(http.MethodPatch, path+"?fieldManager=m", []byte(apply), "Content-Type", string(types.ApplyPatchType))
+	got := f.ask(http.MethodPatch, path+"?fieldManager=m", []byte(apply), "Content-Type", string(types.ApplyPatchType))
 	if got.code != http.StatusInternalServerError && got.code != http.StatusBadRequest ||
 		!strings.Contains(string(got.body), "field not declared in schema") {
-		w.Errorf("applied: got %d\n%s", got.code, got.body)
+		f.Errorf("applied: got %d\n%s", got.code, got.body)
 	}
 }
 
 // wrongTypes are told with where they are.
-func wrongTypes(w *world) {
+func wrongTypes(f *fixture) {
 	for body, want := range map[string]string{
 		`{"apiVersion":"v1","kind":"Service","metadata":{"name":"web"},"spec":{"ports":80}}`:                "json: cannot unmarshal number into Go struct field ServiceSpec.spec.ports of type []v1.ServicePort",
 		`{"apiVersion":"v1","kind":"Service","metadata":{"name":1},"spec":{"ports":[{"port":80}]}}`:         "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.name of type string",
 		`{"apiVersion":"v1","kind":"Service","metadata":{"name":"web"},"spec":{"ports":[{"port":"http"}]}}`: "json: cannot unmarshal string into Go struct field ServicePort.spec.ports.port of type int32",
 	} {
-		client, _ := w.warned()
-		if err := w.post(kindNamed("services"), body)(client, ""); !apierrors.IsBadRequest(err) || !strings.Contains(err.Error(), want) {
-			w.Errorf("got %v, want %s", err, want)
+		client, _ := f.warned()
+		if err := f.post(kindNamed("services"), body)(client, ""); !apierrors.IsBadRequest(err) || !strings.Contains(err.Error(), want) {
+			f.Errorf("got %v, want %s", err, want)
 		}
 	}
 }
 
 // anotherKind is refused, and so are a version and a kind that are none.
-func anotherKind(w *world) {
-	client, _ := w.warned()
+func anotherKind(f *fixture) {
+	client, _ := f.warned()
 	for body, want := range map[string]string{
 		`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web"}}`: "" +
 			"Pod in version \"v1\" cannot be handled as a Service",
@@ -163,73 +163,73 @@ func anotherKind(w *world) {
 		`{"apiVersion":"example.com/v1","kind":"Service","metadata":{"name":"web"},"spec":{}}`: "" +
 			"no kind \"Service\" is registered for version \"example.com/v1\"",
 	} {
-		if err := w.post(kindNamed("services"), body)(client, ""); !apierrors.IsBadRequest(err) || !strings.Contains(err.Error(), want) {
-			w.Errorf("got %v, want %s", err, want)
+		if err := f.post(kindNamed("services"), body)(client, ""); !apierrors.IsBadRequest(err) || !strings.Contains(err.Error(), want) {
+			f.Errorf("got %v, want %s", err, want)
 		}
 	}
 }
 
 // anotherPlace is one that the path doesn't say.
-func anotherPlace(w *world) {
-	ctx := w.Context()
+func anotherPlace(f *fixture) {
+	ctx := f.Context()
 	elsewhere := newService("web")
 	elsewhere.Namespace = "default"
-	_, err := w.services().Create(ctx, elsewhere, metav1.CreateOptions{})
+	_, err := f.services().Create(ctx, elsewhere, metav1.CreateOptions{})
 	if !apierrors.IsBadRequest(err) ||
 		!strings.Contains(err.Error(), "the namespace of the provided object does not match the namespace sent on the request") {
-		w.Errorf("another namespace: %v", err)
+		f.Errorf("another namespace: %v", err)
 	}
-	made := w.createService(newService("web"))
-	put := w.client.CoreV1().RESTClient().Put().AbsPath(w.path(kindNamed("services"), "other")).Body(made).Do(ctx).Error()
+	made := f.createService(newService("web"))
+	put := f.client.CoreV1().RESTClient().Put().AbsPath(f.path(kindNamed("services"), "other")).Body(made).Do(ctx).Error()
 	if !apierrors.IsBadRequest(put) ||
 		!strings.Contains(put.Error(), "the name of the object (web) does not match the name on the URL (other)") {
-		w.Errorf("another name: %v", put)
+		f.Errorf("another name: %v", put)
 	}
-	nowhere := w.client.CoreV1().Services("nowhere")
+	nowhere := f.client.CoreV1().Services("nowhere")
 	if _, err := nowhere.Create(ctx, newService("web"), metav1.CreateOptions{}); !apierrors.IsNotFound(err) ||
 		err.Error() != `namespaces "nowhere" not found` {
-		w.Errorf("no namespace: %v", err)
+		f.Errorf("no namespace: %v", err)
 	}
 }
 
 // badNames are refused by each kind. Events of old may have any, and Services without
 // a name are told of an address by upstream.
-func badNames(w *world) {
+func badNames(f *fixture) {
 	for _, k := range kinds() {
 		if k.id() == "events" {
 			continue
 		}
-		obj := w.object(k, 0)
+		obj := f.object(k, 0)
 		obj.SetName("Not_A_Name")
-		_, err := w.resource(k).Create(w.Context(), obj, metav1.CreateOptions{})
+		_, err := f.resource(k).Create(f.Context(), obj, metav1.CreateOptions{})
 		if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "metadata.name: Invalid value: \"Not_A_Name\"") {
-			w.Errorf("%s: %v", k.id(), err)
+			f.Errorf("%s: %v", k.id(), err)
 		}
-		obj = w.object(k, 0)
+		obj = f.object(k, 0)
 		obj.SetLabels(map[string]string{"a": "b c"})
-		_, err = w.resource(k).Create(w.Context(), obj, metav1.CreateOptions{})
+		_, err = f.resource(k).Create(f.Context(), obj, metav1.CreateOptions{})
 		if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "metadata.labels: Invalid value: \"b c\"") {
-			w.Errorf("%s: %v", k.id(), err)
+			f.Errorf("%s: %v", k.id(), err)
 		}
 		if k.named != nil || k.Resource == "services" {
 			continue
 		}
-		obj = w.object(k, 0)
+		obj = f.object(k, 0)
 		obj.SetName("")
-		_, err = w.resource(k).Create(w.Context(), obj, metav1.CreateOptions{})
+		_, err = f.resource(k).Create(f.Context(), obj, metav1.CreateOptions{})
 		if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "name or generateName is required") {
-			w.Errorf("%s: %v", k.id(), err)
+			f.Errorf("%s: %v", k.id(), err)
 		}
 	}
 }
 
 // deprecatedKind is warned of: Endpoints are, since 1.33.
-func deprecatedKind(w *world) {
-	got := w.ask(http.MethodGet, w.path(kindNamed("endpoints")), nil)
+func deprecatedKind(f *fixture) {
+	got := f.ask(http.MethodGet, f.path(kindNamed("endpoints")), nil)
 	if want := `299 - "` + endpointsDeprecated + `"`; got.code != http.StatusOK || got.header.Get("Warning") != want {
-		w.Errorf("got %d, the warning %q", got.code, got.header.Get("Warning"))
+		f.Errorf("got %d, the warning %q", got.code, got.header.Get("Warning"))
 	}
-	if got := w.ask(http.MethodGet, w.path(kindNamed("services")), nil); got.header.Get("Warning") != "" {
-		w.Errorf("Services: warned of %s", got.header.Get("Warning"))
+	if got := f.ask(http.MethodGet, f.path(kindNamed("services")), nil); got.header.Get("Warning") != "" {
+		f.Errorf("Services: warned of %s", got.header.Get("Warning"))
 	}
 }

@@ -30,31 +30,31 @@ func formats() behaviors {
 		"paths that are none":    noPaths,
 	}
 	for _, k := range kinds() {
-		all["of "+k.id()] = func(w *world) { formatsOf(w, k) }
+		all["of "+k.id()] = func(f *fixture) { formatsOf(f, k) }
 	}
 	return all
 }
 
-func (w *world) kindOfProtobuf(raw []byte) schema.GroupVersionKind {
-	w.Helper()
+func (f *fixture) kindOfProtobuf(raw []byte) schema.GroupVersionKind {
+	f.Helper()
 	unknown := &runtime.Unknown{}
 	_, kind, err := protobuf.NewSerializer(nil, nil).Decode(raw, nil, unknown)
 	if err != nil && !runtime.IsNotRegisteredError(err) {
-		w.ok("decode", err)
+		f.ok("decode", err)
 	}
 	return *kind
 }
 
-func (w *world) createOne(k kind) string {
-	w.Helper()
-	made, err := w.resource(k).Create(w.Context(), w.object(k, 0), metav1.CreateOptions{})
-	w.ok("create", err)
+func (f *fixture) createOne(k kind) string {
+	f.Helper()
+	made, err := f.resource(k).Create(f.Context(), f.object(k, 0), metav1.CreateOptions{})
+	f.ok("create", err)
 	return made.GetName()
 }
 
 // formatsOf asks for an object and a list of the kind in each format.
-func formatsOf(w *world, k kind) {
-	name := w.createOne(k)
+func formatsOf(f *fixture, k kind) {
+	name := f.createOne(k)
 	meta := schema.GroupVersion{Group: "meta.k8s.io", Version: "v1"}
 	beta := schema.GroupVersion{Group: "meta.k8s.io", Version: "v1beta1"}
 	own := k.GroupVersion().WithKind(k.name)
@@ -89,13 +89,13 @@ func formatsOf(w *world, k kind) {
 		if test.list == own {
 			test.list.Kind += "List"
 		}
-		for path, want := range map[string]schema.GroupVersionKind{w.path(k, name): test.object, w.path(k): test.list} {
-			got := w.ask(http.MethodGet, path, nil, "Accept", test.accept)
+		for path, want := range map[string]schema.GroupVersionKind{f.path(k, name): test.object, f.path(k): test.list} {
+			got := f.ask(http.MethodGet, path, nil, "Accept", test.accept)
 			switch {
 			case want.Kind == "" && got.code != http.StatusNotAcceptable:
-				w.Errorf("%s as %s: got %d\n%s", path, test.accept, got.code, got.body)
-			case want.Kind != "" && (got.code != http.StatusOK || got.format != test.format || w.kindOf(got) != want):
-				w.Errorf("%s as %s: got %d, %s of %v, want %s of %v", path, test.accept, got.code, got.format, w.kindOf(got), test.format, want)
+				f.Errorf("%s as %s: got %d\n%s", path, test.accept, got.code, got.body)
+			case want.Kind != "" && (got.code != http.StatusOK || got.format != test.format || f.kindOf(got) != want):
+				f.Errorf("%s as %s: got %d, %s of %v, want %s of %v", path, test.accept, got.code, got.format, f.kindOf(got), test.format, want)
 			}
 		}
 	}
@@ -103,9 +103,9 @@ func formatsOf(w *world, k kind) {
 
 // notAcceptable: "should return a 406 for a backend which does not implement
 // metadata" asks what has no table for one. Here it is what nobody has.
-func notAcceptable(w *world) {
-	w.createService(newService("web"))
-	services := "/api/v1/namespaces/" + w.namespace + "/services"
+func notAcceptable(f *fixture) {
+	f.createService(newService("web"))
+	services := "/api/v1/namespaces/" + f.namespace + "/services"
 	const (
 		available = "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, application/vnd.kubernetes.protobuf"
 		streams   = ", application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"
@@ -113,7 +113,7 @@ func notAcceptable(w *world) {
 	)
 	for _, accept := range []string{"text/html", "text/plain", "application/cbor", "application/*"} {
 		for path, message := range map[string]string{services: available + streams, services + "/web": available} {
-			w.expectStatus(path+" as "+accept, w.ask(http.MethodGet, path, nil, "Accept", accept), http.StatusNotAcceptable,
+			f.expectStatus(path+" as "+accept, f.ask(http.MethodGet, path, nil, "Accept", accept), http.StatusNotAcceptable,
 				metav1.StatusReasonNotAcceptable, message)
 		}
 	}
@@ -122,101 +122,101 @@ func notAcceptable(w *world) {
 		inJSON + ";as=APIGroupDiscoveryList;v=v2;g=apidiscovery.k8s.io", inProtobuf + ";as=Table;v=v1;g=meta.k8s.io",
 	} {
 		for _, path := range []string{services, services + "/web"} {
-			w.expectStatus(path+" as "+as, w.ask(http.MethodGet, path, nil, "Accept", as), http.StatusNotAcceptable,
+			f.expectStatus(path+" as "+as, f.ask(http.MethodGet, path, nil, "Accept", as), http.StatusNotAcceptable,
 				metav1.StatusReasonNotAcceptable, accepted)
 		}
-		made := w.ask(http.MethodPost, services,
+		made := f.ask(http.MethodPost, services,
 			[]byte(`{"apiVersion":"v1","kind":"Service","metadata":{"name":"x"},"spec":{"ports":[{"port":80}]}}`), "Accept", as, "Content-Type", inJSON)
-		w.expectStatus("POST as "+as, made, http.StatusNotAcceptable, metav1.StatusReasonNotAcceptable, accepted)
+		f.expectStatus("POST as "+as, made, http.StatusNotAcceptable, metav1.StatusReasonNotAcceptable, accepted)
 	}
-	if _, err := w.services().Get(w.Context(), "x", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
-		w.Errorf("after what was not acceptable: %v", err)
+	if _, err := f.services().Get(f.Context(), "x", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		f.Errorf("after what was not acceptable: %v", err)
 	}
 }
 
 // whatIsSent may be in each format, and is refused in others.
-func whatIsSent(w *world) {
-	services := "/api/v1/namespaces/" + w.namespace + "/services"
+func whatIsSent(f *fixture) {
+	services := "/api/v1/namespaces/" + f.namespace + "/services"
 	svc := newService("json")
 	svc.APIVersion, svc.Kind = "v1", "Service"
 	asJSON, err := json.Marshal(svc)
-	w.ok("encode", err)
+	f.ok("encode", err)
 	svc.Name = "yaml"
 	asYAML, err := yaml.Marshal(svc)
-	w.ok("encode", err)
+	f.ok("encode", err)
 	for format, body := range map[string][]byte{inJSON: asJSON, inYAML: asYAML} {
-		got := w.ask(http.MethodPost, services, body, "Content-Type", format, "Accept", format)
-		if got.code != http.StatusCreated || got.format != format || w.kindOf(got).Kind != "Service" {
-			w.Errorf("%s: got %d %s\n%s", format, got.code, got.format, got.body)
+		got := f.ask(http.MethodPost, services, body, "Content-Type", format, "Accept", format)
+		if got.code != http.StatusCreated || got.format != format || f.kindOf(got).Kind != "Service" {
+			f.Errorf("%s: got %d %s\n%s", format, got.code, got.format, got.body)
 		}
 	}
 	const message = "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, application/vnd.kubernetes.protobuf"
 	for _, format := range []string{"text/plain", "application/cbor", "application/xml"} {
-		w.expectStatus(format, w.ask(http.MethodPost, services, asJSON, "Content-Type", format), http.StatusUnsupportedMediaType,
+		f.expectStatus(format, f.ask(http.MethodPost, services, asJSON, "Content-Type", format), http.StatusUnsupportedMediaType,
 			metav1.StatusReasonUnsupportedMediaType, message)
-		w.expectStatus(format, w.ask(http.MethodPut, services+"/json", asJSON, "Content-Type", format), http.StatusUnsupportedMediaType,
+		f.expectStatus(format, f.ask(http.MethodPut, services+"/json", asJSON, "Content-Type", format), http.StatusUnsupportedMediaType,
 			metav1.StatusReasonUnsupportedMediaType, message)
 	}
-	if got := w.ask(http.MethodPost, services, []byte("{"), "Content-Type", inJSON); got.code != http.StatusBadRequest {
-		w.Errorf("half an object: got %d\n%s", got.code, got.body)
+	if got := f.ask(http.MethodPost, services, []byte("{"), "Content-Type", inJSON); got.code != http.StatusBadRequest {
+		f.Errorf("half an object: got %d\n%s", got.code, got.body)
 	}
 }
 
 // unknownPatches are refused.
-func unknownPatches(w *world) {
-	w.createService(newService("web"))
-	path := "/api/v1/namespaces/" + w.namespace + "/services/web"
+func unknownPatches(f *fixture) {
+	f.createService(newService("web"))
+	path := "/api/v1/namespaces/" + f.namespace + "/services/web"
 	for _, format := range []string{inJSON, "application/yaml", "text/plain", "application/apply-patch+cbor", ""} {
-		w.expectStatus(format, w.ask(http.MethodPatch, path, []byte(`{"metadata":{"labels":{"a":"b"}}}`), "Content-Type", format),
+		f.expectStatus(format, f.ask(http.MethodPatch, path, []byte(`{"metadata":{"labels":{"a":"b"}}}`), "Content-Type", format),
 			http.StatusUnsupportedMediaType, metav1.StatusReasonUnsupportedMediaType, "415: Unsupported Media Type")
 	}
 }
 
 // refusalInProtobuf is in the format that was asked for, and that of a table in JSON.
-func refusalInProtobuf(w *world) {
-	path := "/api/v1/namespaces/" + w.namespace + "/services/none"
-	got := w.ask(http.MethodGet, path, nil, "Accept", inProtobuf)
-	if got.code != http.StatusNotFound || got.format != inProtobuf || w.kindOf(got).Kind != "Status" {
-		w.Errorf("got %d %s of %v", got.code, got.format, w.kindOf(got))
+func refusalInProtobuf(f *fixture) {
+	path := "/api/v1/namespaces/" + f.namespace + "/services/none"
+	got := f.ask(http.MethodGet, path, nil, "Accept", inProtobuf)
+	if got.code != http.StatusNotFound || got.format != inProtobuf || f.kindOf(got).Kind != "Status" {
+		f.Errorf("got %d %s of %v", got.code, got.format, f.kindOf(got))
 	}
-	w.expectStatus("a table", w.ask(http.MethodGet, path, nil, "Accept", "application/json;as=Table;v=v1;g=meta.k8s.io"),
+	f.expectStatus("a table", f.ask(http.MethodGet, path, nil, "Accept", "application/json;as=Table;v=v1;g=meta.k8s.io"),
 		http.StatusNotFound, metav1.StatusReasonNotFound, `services "none" not found`)
 }
 
 // noMethods are 405.
-func noMethods(w *world) {
-	services := "/api/v1/namespaces/" + w.namespace + "/services"
+func noMethods(f *fixture) {
+	services := "/api/v1/namespaces/" + f.namespace + "/services"
 	const message = "the server does not allow this method on the requested resource"
 	for path, method := range map[string]string{services + "/web": http.MethodPost, services: http.MethodPut,
 		services + "/web/status": http.MethodDelete, "/api/v1/services": http.MethodDelete} {
-		w.expectStatus(method+" "+path, w.ask(method, path, []byte("{}"), "Content-Type", inJSON), http.StatusMethodNotAllowed,
+		f.expectStatus(method+" "+path, f.ask(method, path, []byte("{}"), "Content-Type", inJSON), http.StatusMethodNotAllowed,
 			metav1.StatusReasonMethodNotAllowed, message)
 	}
 }
 
 // noPaths are 404, in plain text where no resource is asked for.
-func noPaths(w *world) {
+func noPaths(f *fixture) {
 	const message = "the server could not find the requested resource"
 	for _, path := range []string{"/api/v1/nothings", "/api/v1/namespaces/default/services/a/nothing", "/apis/discovery.k8s.io/v1/nothings"} {
-		got := w.ask(http.MethodGet, path, nil)
+		got := f.ask(http.MethodGet, path, nil)
 		if got.code != http.StatusNotFound || string(got.body) != "404 page not found\n" {
-			w.expectStatus(path, got, http.StatusNotFound, metav1.StatusReasonNotFound, message)
+			f.expectStatus(path, got, http.StatusNotFound, metav1.StatusReasonNotFound, message)
 		}
 	}
 }
 
 // writesAnswered are answered with an object, or with what was done.
-func writesAnswered(w *world) {
+func writesAnswered(f *fixture) {
 	for _, k := range kinds() {
-		object := w.object(k, 0)
+		object := f.object(k, 0)
 		if k.Resource == "endpoints" {
 			// kube-controller-manager removes Endpoints without a Service when it starts,
 			// except those that it takes for a lock.
 			object.SetAnnotations(map[string]string{resourcelock.LeaderElectionRecordAnnotationKey: "{}"})
 		}
 		raw, err := object.MarshalJSON()
-		w.ok("encode", err)
-		path, name := w.path(k), object.GetName()
+		f.ok("encode", err)
+		path, name := f.path(k), object.GetName()
 		status := schema.GroupVersionKind{Version: "v1", Kind: "Status"}
 		own, list := k.GroupVersion().WithKind(k.name), k.GroupVersion().WithKind(k.name+"List")
 		patch := []byte(`{"metadata":{"labels":{"a":"b"}}}`)
@@ -237,13 +237,13 @@ func writesAnswered(w *world) {
 			{"delete", http.MethodDelete, path + "/" + name, inJSON, nil, http.StatusOK, deleted},
 			{"apply", http.MethodPatch, path + "/" + name + "?fieldManager=m", "application/apply-patch+yaml", raw, http.StatusCreated, own},
 			{"apply again", http.MethodPatch, path + "/" + name + "?fieldManager=m", "application/apply-patch+yaml", raw, http.StatusOK, own},
-			{"delete all", http.MethodDelete, path + "?labelSelector=behavior%3D" + w.namespace, inJSON, nil, http.StatusOK, list},
+			{"delete all", http.MethodDelete, path + "?labelSelector=behavior%3D" + f.namespace, inJSON, nil, http.StatusOK, list},
 			{"patch of nothing", http.MethodPatch, path + "/" + name, "application/merge-patch+json", patch, http.StatusNotFound, status},
 			{"delete of nothing", http.MethodDelete, path + "/" + name, inJSON, nil, http.StatusNotFound, status},
 		} {
-			got := w.ask(step.method, step.path, step.body, "Content-Type", step.format)
-			if got.code != step.code || w.kindOf(got) != step.want {
-				w.Errorf("%s, %s: got %d of %v, want %d of %v\n%.300s", k.id(), step.what, got.code, w.kindOf(got), step.code, step.want, got.body)
+			got := f.ask(step.method, step.path, step.body, "Content-Type", step.format)
+			if got.code != step.code || f.kindOf(got) != step.want {
+				f.Errorf("%s, %s: got %d of %v, want %d of %v\n%.300s", k.id(), step.what, got.code, f.kindOf(got), step.code, step.want, got.body)
 			}
 		}
 	}

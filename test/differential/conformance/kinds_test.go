@@ -70,33 +70,33 @@ func addressOf(behavior string, n int) string {
 func (k kind) id() string { return k.GroupResource().String() }
 
 // label selects what a behavior has made, among all there is.
-func (w *world) label() string { return "behavior=" + w.namespace }
+func (f *fixture) label() string { return "behavior=" + f.namespace }
 
 // resource is a client of a kind, in the behavior's namespace if there is one.
-func (w *world) resource(k kind) dynamic.ResourceInterface {
+func (f *fixture) resource(k kind) dynamic.ResourceInterface {
 	if k.namespaced {
-		return w.dynamic.Resource(k.GroupVersionResource).Namespace(w.namespace)
+		return f.dynamic.Resource(k.GroupVersionResource).Namespace(f.namespace)
 	}
-	return w.dynamic.Resource(k.GroupVersionResource)
+	return f.dynamic.Resource(k.GroupVersionResource)
 }
 
 // object is the behavior's nth of a kind.
-func (w *world) object(k kind, n int) *unstructured.Unstructured {
-	w.Helper()
+func (f *fixture) object(k kind, n int) *unstructured.Unstructured {
+	f.Helper()
 	obj := &unstructured.Unstructured{}
 	if err := json.Unmarshal([]byte(k.object), &obj.Object); err != nil {
-		w.Fatal(err)
+		f.Fatal(err)
 	}
 	obj.SetGroupVersionKind(k.GroupVersion().WithKind(k.name))
-	obj.SetName(fmt.Sprintf("%s-%d", w.namespace, n))
+	obj.SetName(fmt.Sprintf("%s-%d", f.namespace, n))
 	if k.named != nil {
-		obj.SetName(k.named(w.namespace, n))
+		obj.SetName(k.named(f.namespace, n))
 	}
-	obj.SetLabels(map[string]string{"behavior": w.namespace})
+	obj.SetLabels(map[string]string{"behavior": f.namespace})
 	for _, field := range []string{"involvedObject", "regarding"} {
 		if _, found := obj.Object[field]; found {
-			if err := unstructured.SetNestedField(obj.Object, w.namespace, field, "namespace"); err != nil {
-				w.Fatal(err)
+			if err := unstructured.SetNestedField(obj.Object, f.namespace, field, "namespace"); err != nil {
+				f.Fatal(err)
 			}
 		}
 	}

@@ -38,35 +38,35 @@ func newPod(name string, changes ...func(*corev1.Pod)) *corev1.Pod {
 
 // podLifecycle: "should run through the lifecycle of Pods and PodStatus" (what no
 // kubelet does).
-func podLifecycle(w *world) {
-	ctx, client := w.Context(), w.client.CoreV1().Pods(w.namespace)
-	in := w.watching(client.Watch(ctx, metav1.ListOptions{LabelSelector: "static=true"}))
-	w.createPod("web", "", corev1.ConditionTrue, nil, "192.0.2.1")
+func podLifecycle(f *fixture) {
+	ctx, client := f.Context(), f.client.CoreV1().Pods(f.namespace)
+	in := f.watching(client.Watch(ctx, metav1.ListOptions{LabelSelector: "static=true"}))
+	f.createPod("web", "", corev1.ConditionTrue, nil, "192.0.2.1")
 	made, err := client.Get(ctx, "web", metav1.GetOptions{})
-	w.ok("get", err)
+	f.ok("get", err)
 	if made.Status.Phase != corev1.PodRunning || made.Spec.RestartPolicy != corev1.RestartPolicyAlways ||
 		made.Spec.DNSPolicy != corev1.DNSClusterFirst {
-		w.Errorf("made %+v", made)
+		f.Errorf("made %+v", made)
 	}
 	patch := `{"metadata":{"labels":{"static":"true","pod":"patched"}},"spec":{"containers":[{"name":"c","image":"registry.example/i:2"}]}}`
 	patched, err := client.Patch(ctx, "web", types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{})
 	if err != nil || patched.Labels["pod"] != "patched" || len(patched.Spec.Containers) != 1 ||
 		patched.Spec.Containers[0].Image != "registry.example/i:2" {
-		w.Errorf("patched to %+v, error %v", patched, err)
+		f.Errorf("patched to %+v, error %v", patched, err)
 	}
-	status, err := w.dynamic.Resource(corev1.SchemeGroupVersion.WithResource("pods")).Namespace(w.namespace).Get(ctx, "web",
+	status, err := f.dynamic.Resource(corev1.SchemeGroupVersion.WithResource("pods")).Namespace(f.namespace).Get(ctx, "web",
 		metav1.GetOptions{}, "status")
 	if err != nil || status.GetResourceVersion() != patched.ResourceVersion {
-		w.Errorf("the status is of %+v, error %v", status, err)
+		f.Errorf("the status is of %+v, error %v", status, err)
 	}
 	patched.Status.Conditions[0].Status = corev1.ConditionFalse
 	patched.Spec.Containers[0].Image = "registry.example/i:3"
 	updated, err := client.UpdateStatus(ctx, patched, metav1.UpdateOptions{})
 	if err != nil || updated.Status.Conditions[0].Status != corev1.ConditionFalse ||
 		updated.Spec.Containers[0].Image != "registry.example/i:2" {
-		w.Errorf("updated to %+v, error %v", updated, err)
+		f.Errorf("updated to %+v, error %v", updated, err)
 	}
-	w.ok("delete", client.DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: ptr.To[int64](0)},
+	f.ok("delete", client.DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: ptr.To[int64](0)},
 		metav1.ListOptions{LabelSelector: "static=true"}))
 	for event := range in.ResultChan() {
 		if event.Type == watch.Deleted {
@@ -74,30 +74,30 @@ func podLifecycle(w *world) {
 		}
 	}
 	if _, err := client.Get(ctx, "web", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
-		w.Errorf("after the end: %v", err)
+		f.Errorf("after the end: %v", err)
 	}
 }
 
 // podStatus: "should patch a pod status".
-func podStatus(w *world) {
-	w.createPod("web", "web", corev1.ConditionTrue, nil, "192.0.2.1")
+func podStatus(f *fixture) {
+	f.createPod("web", "web", corev1.ConditionTrue, nil, "192.0.2.1")
 	patch := `{"metadata":{"annotations":{"patchedstatus":"true"}},"status":{"message":"Patched by a test","reason":"E2E"}}`
-	got, err := w.client.CoreV1().Pods(w.namespace).Patch(w.Context(), "web", types.MergePatchType, []byte(patch), metav1.PatchOptions{},
+	got, err := f.client.CoreV1().Pods(f.namespace).Patch(f.Context(), "web", types.MergePatchType, []byte(patch), metav1.PatchOptions{},
 		"status")
 	if err != nil || got.Status.Message != "Patched by a test" || got.Status.Reason != "E2E" || got.Annotations["patchedstatus"] != "true" ||
 		got.Status.PodIP != "192.0.2.1" {
-		w.Errorf("patched to %+v, error %v", got, err)
+		f.Errorf("patched to %+v, error %v", got, err)
 	}
 }
 
 // podGeneration: "pod generation should start at 1 and increment per update".
-func podGeneration(w *world) {
-	ctx, client := w.Context(), w.client.CoreV1().Pods(w.namespace)
+func podGeneration(f *fixture) {
+	ctx, client := f.Context(), f.client.CoreV1().Pods(f.namespace)
 	pod, err := client.Create(ctx, newPod("web", func(pod *corev1.Pod) {
 		pod.Generation = 100
 		pod.Spec.InitContainers = []corev1.Container{{Name: "init", Image: "registry.example/init:1"}}
 	}), metav1.CreateOptions{})
-	w.ok("create", err)
+	f.ok("create", err)
 	want := int64(1)
 	for _, step := range []struct {
 		what   string
@@ -117,31 +117,31 @@ func podGeneration(w *world) {
 	} {
 		step.change(pod)
 		if pod, err = client.Update(ctx, pod, metav1.UpdateOptions{}); err != nil {
-			w.Fatalf("%s: %v", step.what, err)
+			f.Fatalf("%s: %v", step.what, err)
 		}
 		if step.bumps {
 			want++
 		}
 		if pod.Generation != want {
-			w.Errorf("%s: the generation is %d, want %d", step.what, pod.Generation, want)
+			f.Errorf("%s: the generation is %d, want %d", step.what, pod.Generation, want)
 		}
 	}
 	pod.Spec.Hostname = "another"
 	if _, err := client.Update(ctx, pod, metav1.UpdateOptions{}); !apierrors.IsInvalid(err) ||
 		!strings.Contains(err.Error(), "spec: Forbidden: pod updates may not change fields other than") {
-		w.Errorf("another hostname: %v", err)
+		f.Errorf("another hostname: %v", err)
 	}
 }
 
 // podDeadline: "should allow activeDeadlineSeconds to be updated".
-func podDeadline(w *world) {
-	ctx, client := w.Context(), w.client.CoreV1().Pods(w.namespace)
+func podDeadline(f *fixture) {
+	ctx, client := f.Context(), f.client.CoreV1().Pods(f.namespace)
 	pod, err := client.Create(ctx, newPod("web"), metav1.CreateOptions{})
-	w.ok("create", err)
+	f.ok("create", err)
 	pod.Spec.ActiveDeadlineSeconds = ptr.To[int64](5)
 	pod, err = client.Update(ctx, pod, metav1.UpdateOptions{})
 	if err != nil || *pod.Spec.ActiveDeadlineSeconds != 5 {
-		w.Fatalf("updated to %+v, error %v", pod, err)
+		f.Fatalf("updated to %+v, error %v", pod, err)
 	}
 	for want, seconds := range map[string]*int64{
 		"spec.activeDeadlineSeconds: Invalid value: 6: must be less than or equal to previous value":            ptr.To[int64](6),
@@ -150,19 +150,19 @@ func podDeadline(w *world) {
 	} {
 		pod.Spec.ActiveDeadlineSeconds = seconds
 		if _, err := client.Update(ctx, pod, metav1.UpdateOptions{}); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), want) {
-			w.Errorf("got %v, want %s", err, want)
+			f.Errorf("got %v, want %s", err, want)
 		}
 	}
 }
 
 // podFields are those that kubelets and controllers select Pods by.
-func podFields(w *world) {
-	w.createPod("a", "a", corev1.ConditionTrue, nil, "192.0.2.1")
-	client := w.client.CoreV1().Pods(w.namespace)
-	_, err := client.Create(w.Context(), newPod("b", func(pod *corev1.Pod) { pod.Spec.ServiceAccountName = "s" }), metav1.CreateOptions{})
-	w.ok("create", err)
+func podFields(f *fixture) {
+	f.createPod("a", "a", corev1.ConditionTrue, nil, "192.0.2.1")
+	client := f.client.CoreV1().Pods(f.namespace)
+	_, err := client.Create(f.Context(), newPod("b", func(pod *corev1.Pod) { pod.Spec.ServiceAccountName = "s" }), metav1.CreateOptions{})
+	f.ok("create", err)
 	for selector, want := range map[string]string{
-		"metadata.name=a": "a", "spec.nodeName=": "b", "spec.nodeName=" + w.namespace: "a", "status.phase=Running": "a",
+		"metadata.name=a": "a", "spec.nodeName=": "b", "spec.nodeName=" + f.namespace: "a", "status.phase=Running": "a",
 		"status.phase!=Running":  "b",
 		"status.podIP=192.0.2.1": "a", "spec.restartPolicy=Always,metadata.name=b": "b",
 		"spec.schedulerName=default-scheduler,status.phase=Pending": "b",
@@ -170,27 +170,27 @@ func podFields(w *world) {
 		"status.nominatedNodeName=,metadata.name=a":                 "a",
 		"spec.hostNetwork=false,metadata.name=a":                    "a",
 	} {
-		w.eventually(selector, func(ctx context.Context) (bool, error) {
+		f.eventually(selector, func(ctx context.Context) (bool, error) {
 			list, err := client.List(ctx, metav1.ListOptions{FieldSelector: selector})
 			return err == nil && len(list.Items) == 1 && list.Items[0].Name == want, err
 		})
 	}
-	if _, err := client.List(w.Context(), metav1.ListOptions{FieldSelector: "spec.image=a"}); !apierrors.IsBadRequest(err) ||
+	if _, err := client.List(f.Context(), metav1.ListOptions{FieldSelector: "spec.image=a"}); !apierrors.IsBadRequest(err) ||
 		!strings.Contains(err.Error(), "field label not supported: spec.image") {
-		w.Errorf("a field that is none: %v", err)
+		f.Errorf("a field that is none: %v", err)
 	}
 }
 
 // podCollection: "should delete a collection of pods".
-func podCollection(w *world) {
-	ctx, client := w.Context(), w.client.CoreV1().Pods(w.namespace)
+func podCollection(f *fixture) {
+	ctx, client := f.Context(), f.client.CoreV1().Pods(f.namespace)
 	for _, name := range []string{"a", "b", "c"} {
 		_, err := client.Create(ctx, newPod(name), metav1.CreateOptions{})
-		w.ok("create", err)
+		f.ok("create", err)
 	}
-	w.ok("delete", client.DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: ptr.To[int64](1)},
+	f.ok("delete", client.DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: ptr.To[int64](1)},
 		metav1.ListOptions{LabelSelector: "static=true"}))
-	w.eventually("no Pods", func(ctx context.Context) (bool, error) {
+	f.eventually("no Pods", func(ctx context.Context) (bool, error) {
 		list, err := client.List(ctx, metav1.ListOptions{})
 		return err == nil && len(list.Items) == 0, err
 	})

@@ -12,11 +12,11 @@ import (
 // that does by default.
 func TestPortolan(t *testing.T) {
 	etcd := framework.StartEtcd(t)
-	server := framework.StartAll(t, func(o *options.Options) {
+	portolan := framework.StartAll(t, func(o *options.Options) {
 		framework.On(etcd)(o)
 		o.ClusterIPRanges = []string{range4, range6}
 		o.Run.AdvertiseAddress = net.ParseIP(advertised)
 	})
 	t.Cleanup(func() { framework.Verify(t, etcd.Client) })
-	run(t, side{server.Config, etcd.Client})
+	run(t, server{portolan.Config, etcd.Client})
 }

@@ -10,54 +10,54 @@ import (
 )
 
 // serverVersion: "should find the server version".
-func serverVersion(w *world) {
-	version, err := w.client.Discovery().ServerVersion()
-	w.ok("version", err)
+func serverVersion(f *fixture) {
+	version, err := f.client.Discovery().ServerVersion()
+	f.ok("version", err)
 	if !regexp.MustCompile(`^[1-9]$`).MatchString(version.Major) || !regexp.MustCompile(`^[1-9][0-9]*\+?$`).MatchString(version.Minor) {
-		w.Errorf("it is %+v", version)
+		f.Errorf("it is %+v", version)
 	}
 }
 
 // requestTimeouts: "should return HTTP status code 400 if the user specifies an
 // invalid timeout in the request URL" and its like.
-func requestTimeouts(w *world) {
+func requestTimeouts(f *fixture) {
 	for timeout, code := range map[string]int{"invalid": http.StatusBadRequest, "3m": http.StatusOK, "0s": http.StatusOK} {
-		got := w.ask(http.MethodGet, "/version?timeout="+timeout, nil)
+		got := f.ask(http.MethodGet, "/version?timeout="+timeout, nil)
 		if got.code != code || code == http.StatusBadRequest &&
 			!strings.Contains(string(got.body), "invalid timeout specified in the request URL") {
-			w.Errorf("%s: got %d\n%s", timeout, got.code, got.body)
+			f.Errorf("%s: got %d\n%s", timeout, got.code, got.body)
 		}
 	}
 }
 
 // health: "should contain necessary checks", those that are not kube-apiserver's
 // own.
-func health(w *world) {
+func health(f *fixture) {
 	for path, checks := range map[string][]string{
 		"/healthz": {"ping", "log", "etcd"}, "/livez": {"ping", "log", "etcd"}, "/readyz": {"ping", "log", "etcd", "shutdown"},
 	} {
-		if got := w.ask(http.MethodGet, path, nil); got.code != http.StatusOK || string(got.body) != "ok" {
-			w.Errorf("%s: got %d\n%s", path, got.code, got.body)
+		if got := f.ask(http.MethodGet, path, nil); got.code != http.StatusOK || string(got.body) != "ok" {
+			f.Errorf("%s: got %d\n%s", path, got.code, got.body)
 		}
-		verbose := w.ask(http.MethodGet, path+"?verbose=1", nil)
+		verbose := f.ask(http.MethodGet, path+"?verbose=1", nil)
 		for _, check := range checks {
 			if !strings.Contains(string(verbose.body), "[+]"+check+" ok\n") {
-				w.Errorf("%s: there is no %s in\n%s", path, check, verbose.body)
+				f.Errorf("%s: there is no %s in\n%s", path, check, verbose.body)
 			}
-			if got := w.ask(http.MethodGet, path+"/"+check, nil); got.code != http.StatusOK || string(got.body) != "ok" {
-				w.Errorf("%s/%s: got %d\n%s", path, check, got.code, got.body)
+			if got := f.ask(http.MethodGet, path+"/"+check, nil); got.code != http.StatusOK || string(got.body) != "ok" {
+				f.Errorf("%s/%s: got %d\n%s", path, check, got.code, got.body)
 			}
 		}
-		if got := w.ask(http.MethodGet, path+"?verbose=1&exclude=etcd", nil); !strings.Contains(string(got.body), "[+]etcd excluded: ok\n") {
-			w.Errorf("%s: etcd is not excluded in\n%s", path, got.body)
+		if got := f.ask(http.MethodGet, path+"?verbose=1&exclude=etcd", nil); !strings.Contains(string(got.body), "[+]etcd excluded: ok\n") {
+			f.Errorf("%s: etcd is not excluded in\n%s", path, got.body)
 		}
 	}
 }
 
 // openAPI: "should round trip OpenAPI V3 for all built-in group versions".
-func openAPI(w *world) {
-	paths, err := w.client.Discovery().OpenAPIV3().Paths()
-	w.ok("paths", err)
+func openAPI(f *fixture) {
+	paths, err := f.client.Discovery().OpenAPIV3().Paths()
+	f.ok("paths", err)
 	for version := range served {
 		path := "apis/" + version
 		if version == "v1" {
@@ -65,17 +65,17 @@ func openAPI(w *world) {
 		}
 		document, found := paths[path]
 		if !found {
-			w.Fatalf("there is no %s", path)
+			f.Fatalf("there is no %s", path)
 		}
 		for _, format := range []string{runtime.ContentTypeJSON, "application/com.github.proto-openapi.spec.v3.v1.0+protobuf"} {
 			raw, err := document.Schema(format)
 			if err != nil || len(raw) == 0 {
-				w.Errorf("%s as %s: %d bytes, error %v", path, format, len(raw), err)
+				f.Errorf("%s as %s: %d bytes, error %v", path, format, len(raw), err)
 			}
 		}
 	}
-	document, err := w.client.Discovery().OpenAPISchema()
-	w.ok("OpenAPI v2", err)
+	document, err := f.client.Discovery().OpenAPISchema()
+	f.ok("OpenAPI v2", err)
 	var names []string
 	for _, definition := range document.GetDefinitions().GetAdditionalProperties() {
 		names = append(names, definition.GetName())
@@ -83,7 +83,7 @@ func openAPI(w *world) {
 	for _, want := range []string{"io.k8s.api.core.v1.Service", "io.k8s.api.discovery.v1.EndpointSlice",
 		"io.k8s.api.networking.v1.ServiceCIDR", "io.k8s.api.networking.v1.IPAddress"} {
 		if !slices.Contains(names, want) {
-			w.Errorf("there is no model %s", want)
+			f.Errorf("there is no model %s", want)
 		}
 	}
 }

@@ -40,125 +40,125 @@ func watches() behaviors {
 	}
 }
 
-func (w *world) watchServices(options metav1.ListOptions) watch.Interface {
-	w.Helper()
-	return w.watching(w.services().Watch(w.Context(), options))
+func (f *fixture) watchServices(options metav1.ListOptions) watch.Interface {
+	f.Helper()
+	return f.watching(f.services().Watch(f.Context(), options))
 }
 
 // labeled makes a Service of a group.
-func (w *world) labeled(name, group string) *corev1.Service {
-	w.Helper()
-	return w.createService(newService(name, func(svc *corev1.Service) { svc.Labels = map[string]string{"group": group} }))
+func (f *fixture) labeled(name, group string) *corev1.Service {
+	f.Helper()
+	return f.createService(newService(name, func(svc *corev1.Service) { svc.Labels = map[string]string{"group": group} }))
 }
 
-func (w *world) relabel(name, key, value string) *corev1.Service {
-	w.Helper()
+func (f *fixture) relabel(name, key, value string) *corev1.Service {
+	f.Helper()
 	patch := fmt.Sprintf(`{"metadata":{"labels":{%q:%q}}}`, key, value)
-	svc, err := w.services().Patch(w.Context(), name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
-	w.ok("patch", err)
+	svc, err := f.services().Patch(f.Context(), name, types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+	f.ok("patch", err)
 	return svc
 }
 
 // expect wants the next event to be of a type and an object; nil is any state of it.
-func (w *world) expect(in watch.Interface, want watch.EventType, svc *corev1.Service) *corev1.Service {
-	w.Helper()
-	seen := w.next(in, want).(*corev1.Service)
+func (f *fixture) expect(in watch.Interface, want watch.EventType, svc *corev1.Service) *corev1.Service {
+	f.Helper()
+	seen := f.next(in, want).(*corev1.Service)
 	if svc != nil && (seen.Name != svc.Name || want != watch.Deleted && seen.ResourceVersion != svc.ResourceVersion) {
-		w.Fatalf("%s of %s at %s, want %s at %s", want, seen.Name, seen.ResourceVersion, svc.Name, svc.ResourceVersion)
+		f.Fatalf("%s of %s at %s, want %s at %s", want, seen.Name, seen.ResourceVersion, svc.Name, svc.ResourceVersion)
 	}
 	return seen
 }
 
 // whoIsTold: "should observe add, update, and delete watch notifications". What
 // one is not told shows by what he is told next.
-func whoIsTold(w *world) {
-	a := w.watchServices(metav1.ListOptions{LabelSelector: "group=a"})
-	b := w.watchServices(metav1.ListOptions{LabelSelector: "group=b"})
-	both := w.watchServices(metav1.ListOptions{LabelSelector: "group in (a, b)"})
-	first := w.labeled("first", "a")
-	w.expect(a, watch.Added, first)
-	w.expect(both, watch.Added, first)
+func whoIsTold(f *fixture) {
+	a := f.watchServices(metav1.ListOptions{LabelSelector: "group=a"})
+	b := f.watchServices(metav1.ListOptions{LabelSelector: "group=b"})
+	both := f.watchServices(metav1.ListOptions{LabelSelector: "group in (a, b)"})
+	first := f.labeled("first", "a")
+	f.expect(a, watch.Added, first)
+	f.expect(both, watch.Added, first)
 	for i := range 2 {
-		first = w.relabel("first", "mutation", fmt.Sprint(i))
-		w.expect(a, watch.Modified, first)
-		w.expect(both, watch.Modified, first)
+		first = f.relabel("first", "mutation", fmt.Sprint(i))
+		f.expect(a, watch.Modified, first)
+		f.expect(both, watch.Modified, first)
 	}
-	w.ok("delete", w.services().Delete(w.Context(), "first", metav1.DeleteOptions{}))
-	w.expect(a, watch.Deleted, first)
-	w.expect(both, watch.Deleted, first)
-	second := w.labeled("second", "b")
-	w.expect(b, watch.Added, second)
-	w.expect(both, watch.Added, second)
-	w.ok("delete", w.services().Delete(w.Context(), "second", metav1.DeleteOptions{}))
-	w.expect(b, watch.Deleted, second)
-	w.expect(both, watch.Deleted, second)
-	third := w.labeled("third", "a")
-	w.expect(a, watch.Added, third)
+	f.ok("delete", f.services().Delete(f.Context(), "first", metav1.DeleteOptions{}))
+	f.expect(a, watch.Deleted, first)
+	f.expect(both, watch.Deleted, first)
+	second := f.labeled("second", "b")
+	f.expect(b, watch.Added, second)
+	f.expect(both, watch.Added, second)
+	f.ok("delete", f.services().Delete(f.Context(), "second", metav1.DeleteOptions{}))
+	f.expect(b, watch.Deleted, second)
+	f.expect(both, watch.Deleted, second)
+	third := f.labeled("third", "a")
+	f.expect(a, watch.Added, third)
 }
 
 // watchFromVersion: "should be able to start watching from a specific resource
 // version".
-func watchFromVersion(w *world) {
-	w.labeled("web", "a")
-	first := w.relabel("web", "mutation", "1")
-	second := w.relabel("web", "mutation", "2")
-	w.ok("delete", w.services().Delete(w.Context(), "web", metav1.DeleteOptions{}))
-	in := w.watchServices(metav1.ListOptions{LabelSelector: "group=a", ResourceVersion: first.ResourceVersion})
-	w.expect(in, watch.Modified, second)
-	if gone := w.expect(in, watch.Deleted, second); !w.older(second, gone) || gone.Labels["mutation"] != "2" {
-		w.Errorf("it was deleted as %+v", gone)
+func watchFromVersion(f *fixture) {
+	f.labeled("web", "a")
+	first := f.relabel("web", "mutation", "1")
+	second := f.relabel("web", "mutation", "2")
+	f.ok("delete", f.services().Delete(f.Context(), "web", metav1.DeleteOptions{}))
+	in := f.watchServices(metav1.ListOptions{LabelSelector: "group=a", ResourceVersion: first.ResourceVersion})
+	f.expect(in, watch.Modified, second)
+	if gone := f.expect(in, watch.Deleted, second); !f.older(second, gone) || gone.Labels["mutation"] != "2" {
+		f.Errorf("it was deleted as %+v", gone)
 	}
 }
 
 // watchAgain: "should be able to restart watching from the last resource version
 // observed by the previous watch".
-func watchAgain(w *world) {
-	in := w.watchServices(metav1.ListOptions{})
-	made := w.createService(newService("web"))
-	first := w.relabel("web", "mutation", "1")
-	w.expect(in, watch.Added, made)
-	w.expect(in, watch.Modified, first)
+func watchAgain(f *fixture) {
+	in := f.watchServices(metav1.ListOptions{})
+	made := f.createService(newService("web"))
+	first := f.relabel("web", "mutation", "1")
+	f.expect(in, watch.Added, made)
+	f.expect(in, watch.Modified, first)
 	in.Stop()
-	second := w.relabel("web", "mutation", "2")
-	again := w.watchServices(metav1.ListOptions{ResourceVersion: first.ResourceVersion})
-	w.ok("delete", w.services().Delete(w.Context(), "web", metav1.DeleteOptions{}))
-	w.expect(again, watch.Modified, second)
-	w.expect(again, watch.Deleted, second)
+	second := f.relabel("web", "mutation", "2")
+	again := f.watchServices(metav1.ListOptions{ResourceVersion: first.ResourceVersion})
+	f.ok("delete", f.services().Delete(f.Context(), "web", metav1.DeleteOptions{}))
+	f.expect(again, watch.Modified, second)
+	f.expect(again, watch.Deleted, second)
 }
 
 // watchOfSelection: "should observe an object deletion if it stops meeting the
 // requirements of the selector".
-func watchOfSelection(w *world) {
-	in := w.watchServices(metav1.ListOptions{LabelSelector: "group=a"})
-	w.expect(in, watch.Added, w.labeled("web", "a"))
-	w.expect(in, watch.Modified, w.relabel("web", "mutation", "1"))
-	left := w.relabel("web", "group", "none")
-	if gone := w.expect(in, watch.Deleted, nil); gone.Labels["group"] != "a" || gone.ResourceVersion != left.ResourceVersion {
-		w.Errorf("it left as %+v", gone)
+func watchOfSelection(f *fixture) {
+	in := f.watchServices(metav1.ListOptions{LabelSelector: "group=a"})
+	f.expect(in, watch.Added, f.labeled("web", "a"))
+	f.expect(in, watch.Modified, f.relabel("web", "mutation", "1"))
+	left := f.relabel("web", "group", "none")
+	if gone := f.expect(in, watch.Deleted, nil); gone.Labels["group"] != "a" || gone.ResourceVersion != left.ResourceVersion {
+		f.Errorf("it left as %+v", gone)
 	}
-	w.relabel("web", "mutation", "2")
-	w.expect(in, watch.Added, w.relabel("web", "group", "a"))
-	w.expect(in, watch.Modified, w.relabel("web", "mutation", "3"))
-	w.ok("delete", w.services().Delete(w.Context(), "web", metav1.DeleteOptions{}))
-	w.expect(in, watch.Deleted, nil)
+	f.relabel("web", "mutation", "2")
+	f.expect(in, watch.Added, f.relabel("web", "group", "a"))
+	f.expect(in, watch.Modified, f.relabel("web", "mutation", "3"))
+	f.ok("delete", f.services().Delete(f.Context(), "web", metav1.DeleteOptions{}))
+	f.expect(in, watch.Deleted, nil)
 }
 
 // watchesInOrder: "should receive events on concurrent watches in same order".
-func watchesInOrder(w *world) {
-	ctx, cancel := context.WithCancel(w.Context())
-	list, err := w.services().List(ctx, metav1.ListOptions{})
-	w.ok("list", err)
+func watchesInOrder(f *fixture) {
+	ctx, cancel := context.WithCancel(f.Context())
+	list, err := f.services().List(ctx, metav1.ListOptions{})
+	f.ok("list", err)
 	done := make(chan error, 1)
 	go func() {
 		var err error
 		for i := 0; err == nil; i++ {
 			name := fmt.Sprint("s", i)
-			if _, err = w.services().Create(ctx, newService(name), metav1.CreateOptions{}); err != nil {
+			if _, err = f.services().Create(ctx, newService(name), metav1.CreateOptions{}); err != nil {
 				break
 			}
-			if _, err = w.services().Patch(ctx, name, types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"b"}}}`),
+			if _, err = f.services().Patch(ctx, name, types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"b"}}}`),
 				metav1.PatchOptions{}); err == nil {
-				err = w.services().Delete(ctx, name, metav1.DeleteOptions{})
+				err = f.services().Delete(ctx, name, metav1.DeleteOptions{})
 			}
 		}
 		done <- err
@@ -166,18 +166,18 @@ func watchesInOrder(w *world) {
 	defer func() {
 		cancel()
 		if err := <-done; ctx.Err() == nil {
-			w.Errorf("writing: %v", err)
+			f.Errorf("writing: %v", err)
 		}
 	}()
 	at := list.ResourceVersion
 	var all []watch.Interface
 	for range 30 {
-		all = append(all, w.watchServices(metav1.ListOptions{ResourceVersion: at}))
+		all = append(all, f.watchServices(metav1.ListOptions{ResourceVersion: at}))
 		for i, in := range all {
 			event := <-in.ResultChan()
 			svc, ok := event.Object.(*corev1.Service)
 			if !ok || i > 0 && svc.ResourceVersion != at {
-				w.Fatalf("watch %d of %d is told %s of %+v, want %s", i, len(all), event.Type, event.Object, at)
+				f.Fatalf("watch %d of %d is told %s of %+v, want %s", i, len(all), event.Type, event.Object, at)
 			}
 			at = svc.ResourceVersion
 		}
@@ -185,89 +185,89 @@ func watchesInOrder(w *world) {
 }
 
 // watchWithInitialEvents is what informers do instead of a list (KEP-3157).
-func watchWithInitialEvents(w *world) {
+func watchWithInitialEvents(f *fixture) {
 	for i := range 3 {
-		w.createService(newService(fmt.Sprint("s", i)))
+		f.createService(newService(fmt.Sprint("s", i)))
 	}
-	in := w.watchServices(metav1.ListOptions{
+	in := f.watchServices(metav1.ListOptions{
 		SendInitialEvents: ptr.To(true), AllowWatchBookmarks: true, ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan,
 	})
 	for i := range 3 {
-		if seen := w.expect(in, watch.Added, nil); seen.Name != fmt.Sprint("s", i) {
-			w.Errorf("the %dth is %s", i, seen.Name)
+		if seen := f.expect(in, watch.Added, nil); seen.Name != fmt.Sprint("s", i) {
+			f.Errorf("the %dth is %s", i, seen.Name)
 		}
 	}
-	end := w.expect(in, watch.Bookmark, nil)
+	end := f.expect(in, watch.Bookmark, nil)
 	if end.Annotations[metav1.InitialEventsAnnotationKey] != "true" || end.ResourceVersion == "" || end.Name != "" {
-		w.Errorf("the end is %+v", end)
+		f.Errorf("the end is %+v", end)
 	}
-	w.expect(in, watch.Added, w.createService(newService("s3")))
+	f.expect(in, watch.Added, f.createService(newService("s3")))
 }
 
 // watchFromAnyVersion: 0 and none at all begin with what is there.
-func watchFromAnyVersion(w *world) {
-	made := w.createService(newService("web"))
+func watchFromAnyVersion(f *fixture) {
+	made := f.createService(newService("web"))
 	for _, at := range []string{"", "0"} {
-		in := w.watchServices(metav1.ListOptions{ResourceVersion: at})
-		w.expect(in, watch.Added, made)
+		in := f.watchServices(metav1.ListOptions{ResourceVersion: at})
+		f.expect(in, watch.Added, made)
 	}
 }
 
 // watchOfMetadata has clients that want no more than that.
-func watchOfMetadata(w *world) {
-	client, err := metadata.NewForConfig(w.config)
-	w.ok("client", err)
-	resource := client.Resource(corev1.SchemeGroupVersion.WithResource("services")).Namespace(w.namespace)
-	in := w.watching(resource.Watch(w.Context(), metav1.ListOptions{}))
-	made := w.labeled("web", "a")
-	seen := w.next(in, watch.Added).(*metav1.PartialObjectMetadata)
+func watchOfMetadata(f *fixture) {
+	client, err := metadata.NewForConfig(f.config)
+	f.ok("client", err)
+	resource := client.Resource(corev1.SchemeGroupVersion.WithResource("services")).Namespace(f.namespace)
+	in := f.watching(resource.Watch(f.Context(), metav1.ListOptions{}))
+	made := f.labeled("web", "a")
+	seen := f.next(in, watch.Added).(*metav1.PartialObjectMetadata)
 	if seen.UID != made.UID || seen.Labels["group"] != "a" || seen.ResourceVersion != made.ResourceVersion {
-		w.Errorf("watched %+v", seen)
+		f.Errorf("watched %+v", seen)
 	}
-	list, err := resource.List(w.Context(), metav1.ListOptions{})
+	list, err := resource.List(f.Context(), metav1.ListOptions{})
 	if err != nil || len(list.Items) != 1 || list.Items[0].UID != made.UID {
-		w.Errorf("listed %+v, error %v", list, err)
+		f.Errorf("listed %+v, error %v", list, err)
 	}
 }
 
 // watchInEachFormat: "client-go should negotiate watch and report
 // errors".
-func watchInEachFormat(w *world) {
-	made := w.createService(newService("web"))
+func watchInEachFormat(f *fixture) {
+	made := f.createService(newService("web"))
 	for _, accept := range []string{
 		"application/json", "application/vnd.kubernetes.protobuf",
 		"application/vnd.kubernetes.protobuf,application/json", "application/json,application/vnd.kubernetes.protobuf",
 	} {
-		config := rest.CopyConfig(w.config)
+		config := rest.CopyConfig(f.config)
 		config.AcceptContentTypes = accept
 		client, err := kubernetes.NewForConfig(config)
-		w.ok("client", err)
-		w.expect(w.watching(client.CoreV1().Services(w.namespace).Watch(w.Context(), metav1.ListOptions{})), watch.Added, made)
+		f.ok("client", err)
+		f.expect(f.watching(client.CoreV1().Services(f.namespace).Watch(f.Context(), metav1.ListOptions{})), watch.Added, made)
 	}
 }
 
 // watchThatEnds is one with a timeout.
-func watchThatEnds(w *world) {
-	in := w.watchServices(metav1.ListOptions{TimeoutSeconds: ptr.To[int64](1)})
-	w.expect(in, watch.Added, w.createService(newService("web")))
+func watchThatEnds(f *fixture) {
+	in := f.watchServices(metav1.ListOptions{TimeoutSeconds: ptr.To[int64](1)})
+	f.expect(in, watch.Added, f.createService(newService("web")))
 	for event := range in.ResultChan() {
-		w.Errorf("told %s of %+v before the end", event.Type, event.Object)
+		f.Errorf("told %s of %+v before the end", event.Type, event.Object)
 	}
 }
 
 // watchWithBookmarks is told how far it is about two seconds before it ends, if the
 // server gets to it in time.
-func watchWithBookmarks(w *world) {
-	made := w.createService(newService("web"))
-	w.createService(newService("other"))
+func watchWithBookmarks(f *fixture) {
+	made := f.createService(newService("web"))
+	f.createService(newService("other"))
 	options := metav1.ListOptions{
 		AllowWatchBookmarks: true, FieldSelector: "metadata.name=web", TimeoutSeconds: ptr.To[int64](3), ResourceVersion: made.ResourceVersion,
 	}
-	w.eventually("a bookmark", func(context.Context) (bool, error) {
+	f.eventually("a bookmark", func(context.Context) (bool, error) {
 		told := false
-		for event := range w.watchServices(options).ResultChan() {
+		for event := range f.watchServices(options).ResultChan() {
 			mark, ok := event.Object.(*corev1.Service)
-			if told = event.Type == watch.Bookmark; !told || !ok || mark.Name != "" || !w.older(made, mark) {
+			if told = event.Type == watch.Bookmark; !told || !ok || mark.Name != "" || !f.older(made, mark) {
 				return false, fmt.Errorf("told %s of %+v", event.Type, event.Object)
 			}
 		}
@@ -276,7 +276,7 @@ func watchWithBookmarks(w *world) {
 }
 
 // watchOptions are refused with the reason.
-func watchOptions(w *world) {
+func watchOptions(f *fixture) {
 	for want, options := range map[string]metav1.ListOptions{
 		"resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch": {
 			ResourceVersion: "1", ResourceVersionMatch: metav1.ResourceVersionMatchExact,
@@ -291,76 +291,76 @@ func watchOptions(w *world) {
 		"field label not supported: spec.foo":                                                         {FieldSelector: "spec.foo=a"},
 		"resourceVersion: Invalid value: \"abc\": strconv.ParseUint: parsing \"abc\": invalid syntax": {ResourceVersion: "abc"},
 	} {
-		in, err := w.services().Watch(w.Context(), options)
+		in, err := f.services().Watch(f.Context(), options)
 		if err == nil {
-			err = apierrors.FromObject(w.next(in, watch.Error))
+			err = apierrors.FromObject(f.next(in, watch.Error))
 			in.Stop()
 		}
 		if err == nil || !strings.Contains(err.Error(), want) {
-			w.Errorf("%+v: got %v, want %s", options, err, want)
+			f.Errorf("%+v: got %v, want %s", options, err, want)
 		}
 	}
 }
 
 // watchOfOne is the selection that kubectl and informers of one object make.
-func watchOfOne(w *world) {
-	in := w.watchServices(metav1.ListOptions{FieldSelector: "metadata.name=web"})
-	w.createService(newService("other"))
-	w.expect(in, watch.Added, w.createService(newService("web")))
+func watchOfOne(f *fixture) {
+	in := f.watchServices(metav1.ListOptions{FieldSelector: "metadata.name=web"})
+	f.createService(newService("other"))
+	f.expect(in, watch.Added, f.createService(newService("web")))
 }
 
 // watchOfOldPath: /watch/ in the path is deprecated, and there.
-func watchOfOldPath(w *world) {
-	made := w.createService(newService("web"))
-	in := w.watching(w.client.CoreV1().RESTClient().Get().AbsPath("/api/v1/watch/namespaces", w.namespace, "services").Watch(w.Context()))
-	w.expect(in, watch.Added, made)
-	in = w.watching(w.client.CoreV1().RESTClient().Get().AbsPath("/api/v1/watch/namespaces", w.namespace, "services",
-		"web").Watch(w.Context()))
-	w.expect(in, watch.Added, made)
+func watchOfOldPath(f *fixture) {
+	made := f.createService(newService("web"))
+	in := f.watching(f.client.CoreV1().RESTClient().Get().AbsPath("/api/v1/watch/namespaces", f.namespace, "services").Watch(f.Context()))
+	f.expect(in, watch.Added, made)
+	in = f.watching(f.client.CoreV1().RESTClient().Get().AbsPath("/api/v1/watch/namespaces", f.namespace, "services",
+		"web").Watch(f.Context()))
+	f.expect(in, watch.Added, made)
 }
 
 // watchByField has objects come into a selection by field and leave it.
-func watchByField(w *world) {
-	resource := w.dynamic.Resource(corev1.SchemeGroupVersion.WithResource("services")).Namespace(w.namespace)
-	in := w.watching(resource.Watch(w.Context(), metav1.ListOptions{FieldSelector: "spec.type=NodePort"}))
-	w.createService(newService("web"))
+func watchByField(f *fixture) {
+	resource := f.dynamic.Resource(corev1.SchemeGroupVersion.WithResource("services")).Namespace(f.namespace)
+	in := f.watching(resource.Watch(f.Context(), metav1.ListOptions{FieldSelector: "spec.type=NodePort"}))
+	f.createService(newService("web"))
 	for _, step := range []struct {
 		kind corev1.ServiceType
 		want watch.EventType
 	}{{corev1.ServiceTypeNodePort, watch.Added}, {corev1.ServiceTypeClusterIP, watch.Deleted}, {corev1.ServiceTypeNodePort, watch.Added}} {
-		_, err := resource.Patch(w.Context(), "web", types.MergePatchType, fmt.Appendf(nil, `{"spec":{"type":%q}}`, step.kind),
+		_, err := resource.Patch(f.Context(), "web", types.MergePatchType, fmt.Appendf(nil, `{"spec":{"type":%q}}`, step.kind),
 			metav1.PatchOptions{})
-		w.ok("patch", err)
-		if seen := w.next(in, step.want).(*unstructured.Unstructured); seen.GetName() != "web" {
-			w.Errorf("watched %+v", seen)
+		f.ok("patch", err)
+		if seen := f.next(in, step.want).(*unstructured.Unstructured); seen.GetName() != "web" {
+			f.Errorf("watched %+v", seen)
 		}
 	}
 }
 
 // watchByInformers is how most clients see it all: "should be requested by informers
 // when WatchListClient is enabled".
-func watchByInformers(w *world) {
-	factory := informers.NewSharedInformerFactoryWithOptions(w.client, 0, informers.WithNamespace(w.namespace))
+func watchByInformers(f *fixture) {
+	factory := informers.NewSharedInformerFactoryWithOptions(f.client, 0, informers.WithNamespace(f.namespace))
 	services, slices := factory.Core().V1().Services(), factory.Discovery().V1().EndpointSlices()
 	informer := services.Informer()
 	slices.Informer()
-	w.createService(newService("before"))
-	factory.StartWithContext(w.Context())
-	for kind, synced := range factory.WaitForCacheSync(w.Context().Done()) {
+	f.createService(newService("before"))
+	factory.StartWithContext(f.Context())
+	for kind, synced := range factory.WaitForCacheSync(f.Context().Done()) {
 		if !synced {
-			w.Errorf("%v does not come in", kind)
+			f.Errorf("%v does not come in", kind)
 		}
 	}
-	if _, err := services.Lister().Services(w.namespace).Get("before"); err != nil || !informer.HasSynced() {
-		w.Errorf("what was there before: %v", err)
+	if _, err := services.Lister().Services(f.namespace).Get("before"); err != nil || !informer.HasSynced() {
+		f.Errorf("what was there before: %v", err)
 	}
-	w.createService(newService("after"))
-	w.eventually("what comes later", func(context.Context) (bool, error) {
-		_, err := services.Lister().Services(w.namespace).Get("after")
+	f.createService(newService("after"))
+	f.eventually("what comes later", func(context.Context) (bool, error) {
+		_, err := services.Lister().Services(f.namespace).Get("after")
 		return err == nil, err
 	})
-	w.ok("delete", w.services().Delete(w.Context(), "before", metav1.DeleteOptions{}))
-	w.eventually("what goes", func(context.Context) (bool, error) {
+	f.ok("delete", f.services().Delete(f.Context(), "before", metav1.DeleteOptions{}))
+	f.eventually("what goes", func(context.Context) (bool, error) {
 		list, err := services.Lister().List(labels.Everything())
 		return len(list) == 1 && list[0].Name == "after", err
 	})
