@@ -13,13 +13,13 @@ import (
 
 func applies() behaviors {
 	return behaviors{
-		"makes what is not there":         applyCreates,
-		"of a status":                     applyStatus,
-		"removes what is no longer there": applyRemoves,
-		"leaves what others have":         applyLeaves,
-		"conflicts, unless forced":        applyConflicts,
-		"needs a manager":                 applyNeedsManager,
-		"managed fields are taken away":   managedFieldsGo,
+		"creates a missing object":      applyCreates,
+		"of a status":                   applyStatus,
+		"removes a field it owns":       applyRemoves,
+		"leaves a field others own":     applyLeaves,
+		"conflicts, unless forced":      applyConflicts,
+		"needs a manager":               applyNeedsManager,
+		"managed fields are taken away": managedFieldsGo,
 	}
 }
 
@@ -120,7 +120,8 @@ func applyConflicts(f *fixture) {
 	}
 }
 
-// applyNeedsManager is told so, as is one who applies another object.
+// applyNeedsManager: apply without a field manager, or with another object's
+// name, is rejected.
 func applyNeedsManager(f *fixture) {
 	body := []byte(`{"apiVersion":"v1","kind":"Service","metadata":{"name":"web"},"spec":{"ports":[{"port":80}]}}`)
 	_, err := f.services().Patch(f.Context(), "web", types.ApplyPatchType, body, metav1.PatchOptions{})
@@ -139,7 +140,7 @@ func applyNeedsManager(f *fixture) {
 	}
 }
 
-// managedFieldsGo by a patch that empties them.
+// managedFieldsGo: a patch can empty the managed fields.
 func managedFieldsGo(f *fixture) {
 	f.createService(newService("web"))
 	got, err := f.services().Patch(f.Context(), "web", types.MergePatchType, []byte(`{"metadata":{"managedFields":[{}]}}`),

@@ -19,7 +19,7 @@ func discoveries() behaviors {
 		"aggregated":         aggregatedDiscovery,
 		"aggregated, raw":    rawAggregatedDiscovery,
 		"preferred versions": preferredVersions,
-		"what is not there":  resourcesMissing,
+		"missing resources":  resourcesMissing,
 		"OpenAPI":            openAPI,
 		"version":            serverVersion,
 		"timeouts":           requestTimeouts,
@@ -33,9 +33,9 @@ const (
 	ofAStatus = "get patch update"
 )
 
-// served is what is said of each resource that both servers have: by the path of
-// its group, a line of its name, kind, singular, scope, verbs, and then short
-// names and categories.
+// served describes the resources that both servers have: by the path of the
+// group, a line with name, kind, singular, scope, verbs, short names and
+// categories.
 var served = map[string][]string{
 	"v1": {
 		"namespaces Namespace namespace cluster " + changing + " [ns] []",
@@ -84,7 +84,7 @@ func resourcesServed(f *fixture) {
 	}
 }
 
-// linesOf describes resources as served does.
+// linesOf describes resources in the format of served.
 func linesOf(list *metav1.APIResourceList) []string {
 	var lines []string
 	for _, r := range list.APIResources {
@@ -110,7 +110,7 @@ func indexOf(lines []string, name string) (string, bool) {
 	return lines[i], true
 }
 
-// expectLines wants all that are listed to be there, as they are listed.
+// expectLines wants all listed resources to exist, with the same description.
 func (f *fixture) expectLines(what string, got, want []string) {
 	f.Helper()
 	for _, line := range want {
@@ -140,7 +140,7 @@ func aggregatedDiscovery(f *fixture) {
 		if !found {
 			f.Fatalf("%s is not among %v", version, slices.Collect(maps.Keys(resources)))
 		}
-		// A subresource has the singular of its resource here.
+		// Here a subresource has the singular of its resource.
 		lines := linesOf(list)
 		for i, line := range want {
 			if resource, _, isSub := strings.Cut(strings.Fields(line)[0], "/"); isSub {
@@ -157,8 +157,8 @@ func aggregatedDiscovery(f *fixture) {
 	}
 }
 
-// rawAggregatedDiscovery: "should support raw aggregated discovery endpoint Accept
-// headers". Whoever has the document already is told so.
+// rawAggregatedDiscovery: "should support raw aggregated discovery endpoint
+// Accept headers". The answer to a matching ETag is 304.
 func rawAggregatedDiscovery(f *fixture) {
 	const accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 	for path, group := range map[string]string{"/api": "", "/apis": "discovery.k8s.io"} {

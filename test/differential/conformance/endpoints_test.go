@@ -66,7 +66,7 @@ func endpointsLifecycle(f *fixture) {
 	f.next(in, watch.Deleted)
 }
 
-// slices are those of a Service.
+// slicesOf returns the slices of a Service.
 func (f *fixture) slicesOf(ctx context.Context, service string) ([]discoveryv1.EndpointSlice, error) {
 	list, err := f.client.DiscoveryV1().EndpointSlices(f.namespace).List(ctx,
 		metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + service})
@@ -76,7 +76,8 @@ func (f *fixture) slicesOf(ctx context.Context, service string) ([]discoveryv1.E
 	return list.Items, nil
 }
 
-// describe is what slices lead to: addresses and ports, and who is not ready.
+// describe lists the addresses and ports of slices, and which endpoints are not
+// ready.
 func describe(items []discoveryv1.EndpointSlice) string {
 	var lines []string
 	for _, slice := range items {
@@ -95,7 +96,7 @@ func describe(items []discoveryv1.EndpointSlice) string {
 	return strings.Join(lines, ", ")
 }
 
-// expectSlices waits until the slices of a Service lead where they should.
+// expectSlices waits until the slices of a Service have certain endpoints.
 func (f *fixture) expectSlices(service, want string) {
 	f.Helper()
 	got := ""
@@ -111,7 +112,7 @@ func (f *fixture) expectSlices(service, want string) {
 	})
 }
 
-// selecting makes a Service that selects by the label app, with its own name.
+// selecting creates a Service that selects Pods whose label app is its name.
 func (f *fixture) selecting(name string, changes ...func(*corev1.Service)) {
 	f.Helper()
 	svc := newService(name, changes...)
@@ -119,11 +120,11 @@ func (f *fixture) selecting(name string, changes ...func(*corev1.Service)) {
 	f.createService(svc)
 }
 
-// createPod makes a Pod of an app, and does what a kubelet would.
+// createPod creates a Pod of an app, and writes its status as a kubelet does.
 func (f *fixture) createPod(name, app string, ready corev1.ConditionStatus, ports []corev1.ContainerPort, addresses ...string) {
 	f.Helper()
 	ctx, client := f.Context(), f.client.CoreV1().Pods(f.namespace)
-	// Upstream's controllers know no Pods that are on no node.
+	// Upstream's controllers ignore Pods without a node.
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: f.namespace}}
 	if _, err := f.client.CoreV1().Nodes().Create(ctx, node, metav1.CreateOptions{}); !apierrors.IsAlreadyExists(err) {
 		f.ok("create", err)
@@ -200,8 +201,9 @@ func endpointsOfPods(f *fixture) {
 	f.expectSlices("web", "192.0.2.2 http=3001")
 }
 
-// endpointsOfUnreadyPods: "should create endpoints for unready pods", and "should
-// implement service.kubernetes.io/headless" for what it asks of the API.
+// endpointsOfUnreadyPods: "should create endpoints for unready pods", and
+// "should implement service.kubernetes.io/headless", as far as that concerns
+// the API.
 func endpointsOfUnreadyPods(f *fixture) {
 	f.createPod("pod1", "web", corev1.ConditionFalse, nil, "192.0.2.1")
 	f.selecting("web")
@@ -215,7 +217,7 @@ func endpointsOfUnreadyPods(f *fixture) {
 	f.expectSlices("web", "192.0.2.1 http=9376 more=81 unready")
 }
 
-// endpointsOfTwoFamilies has a slice of each.
+// endpointsOfTwoFamilies: each family has a slice.
 func endpointsOfTwoFamilies(f *fixture) {
 	f.createPod("pod1", "web", corev1.ConditionTrue, nil, "192.0.2.1", "2001:db8::1")
 	f.selecting("web", func(svc *corev1.Service) { svc.Spec.IPFamilyPolicy = ptr.To(corev1.IPFamilyPolicyRequireDualStack) })
@@ -250,8 +252,9 @@ func endpointsMirrored(f *fixture) {
 	f.expectSlices("web", "")
 }
 
-// manySlices: "should support a Service with multiple ports specified in multiple
-// EndpointSlices" (the API's part): nobody touches those that are written by hand.
+// manySlices: "should support a Service with multiple ports specified in
+// multiple EndpointSlices" (the API's part): the controllers leave slices alone
+// that are written by hand.
 func manySlices(f *fixture) {
 	f.createService(newService("web"))
 	for i, port := range []int32{80, 81} {

@@ -1,6 +1,6 @@
 package conformance
 
-// everything is the table of contents: what is looked at, by subject.
+// everything lists all behaviors by subject.
 func everything() map[string]behaviors {
 	return map[string]behaviors{
 		"applies":    applies(),
@@ -20,7 +20,8 @@ func everything() map[string]behaviors {
 	}
 }
 
-// first are the behaviors that begin with what others would notice, one by one.
+// first lists the behaviors that start with a change that others would notice.
+// They start one by one.
 func first() behaviors {
 	return behaviors{
 		"a token that has expired":    expiredToken,

@@ -9,7 +9,7 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// families makes a Service of them.
+// families returns a Service with a policy and families.
 func families(policy *corev1.IPFamilyPolicy, list ...corev1.IPFamily) func(*corev1.Service) {
 	return func(svc *corev1.Service) { svc.Spec.IPFamilyPolicy, svc.Spec.IPFamilies = policy, list }
 }
@@ -20,7 +20,7 @@ var (
 	requireDual = ptr.To(corev1.IPFamilyPolicyRequireDualStack)
 )
 
-// expectFamilies wants a Service to be of the families, with an address of each.
+// expectFamilies wants a Service to have the families, with an address of each.
 func (f *fixture) expectFamilies(svc *corev1.Service, want ...corev1.IPFamily) {
 	f.Helper()
 	if len(svc.Spec.IPFamilies) != len(want) || len(svc.Spec.ClusterIPs) != len(want) || svc.Spec.ClusterIP != svc.Spec.ClusterIPs[0] {
@@ -61,7 +61,7 @@ func twoFamilies(f *fixture) {
 	}
 }
 
-// noFamilies are refused with the reason.
+// noFamilies: invalid families are rejected with the reason.
 func noFamilies(f *fixture) {
 	for want, change := range map[string]func(*corev1.Service){
 		"spec.ipFamilyPolicy: Invalid value: \"SingleStack\": must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families are specified": families(singleStack, corev1.IPv4Protocol, corev1.IPv6Protocol),

@@ -37,7 +37,7 @@ func (f *warnings) HandleWarningHeaderWithContext(_ context.Context, code int, _
 	}
 }
 
-// warned is a client that speaks JSON, and what it is warned of.
+// warned returns a client that sends JSON, and the warnings that it receives.
 func (f *fixture) warned() (kubernetes.Interface, *warnings) {
 	f.Helper()
 	heard := &warnings{}
@@ -48,8 +48,8 @@ func (f *fixture) warned() (kubernetes.Interface, *warnings) {
 	return client, heard
 }
 
-// expectFields sends an object each way that fields are looked at. Sent is how it
-// is sent with the given validation, and complaint what is wrong with it.
+// expectFields sends an object with each kind of field validation. Sent sends
+// it, and complaint is the expected error.
 func (f *fixture) expectFields(what string, sent func(kubernetes.Interface, string) error, complaints ...string) {
 	f.Helper()
 	client, heard := f.warned()
@@ -74,7 +74,7 @@ func (f *fixture) expectFields(what string, sent func(kubernetes.Interface, stri
 	}
 }
 
-// post is a create of an object, which may be done again.
+// post creates an object, and may do so again.
 func (f *fixture) post(k kind, body string) func(kubernetes.Interface, string) error {
 	return func(client kubernetes.Interface, validation string) error {
 		return client.CoreV1().RESTClient().Post().AbsPath(f.path(k)).Param("fieldValidation", validation).Param("dryRun", metav1.DryRunAll).
@@ -105,7 +105,7 @@ func unknownMetadata(f *fixture) {
 	f.expectFields("a Service", f.post(kindNamed("services"), body), `unknown field "metadata.unknownMeta"`)
 }
 
-// unknownFieldsInPatches are found in patches of each type, and in updates.
+// unknownFieldsInPatches are detected in patches of each type, and in updates.
 func unknownFieldsInPatches(f *fixture) {
 	f.createService(newService("web"))
 	path := f.path(kindNamed("services"), "web")
@@ -134,7 +134,7 @@ func unknownFieldsInPatches(f *fixture) {
 	}
 }
 
-// wrongTypes are told with where they are.
+// wrongTypes: an error about a field of the wrong type says where it is.
 func wrongTypes(f *fixture) {
 	for body, want := range map[string]string{
 		`{"apiVersion":"v1","kind":"Service","metadata":{"name":"web"},"spec":{"ports":80}}`:                "json: cannot unmarshal number into Go struct field ServiceSpec.spec.ports of type []v1.ServicePort",
@@ -148,7 +148,7 @@ func wrongTypes(f *fixture) {
 	}
 }
 
-// anotherKind is refused, and so are a version and a kind that are none.
+// anotherKind: another, an unknown or a missing kind or version is rejected.
 func anotherKind(f *fixture) {
 	client, _ := f.warned()
 	for body, want := range map[string]string{
@@ -169,7 +169,7 @@ func anotherKind(f *fixture) {
 	}
 }
 
-// anotherPlace is one that the path doesn't say.
+// anotherPlace: a name or namespace other than the path's is rejected.
 func anotherPlace(f *fixture) {
 	ctx := f.Context()
 	elsewhere := newService("web")
@@ -192,8 +192,8 @@ func anotherPlace(f *fixture) {
 	}
 }
 
-// badNames are refused by each kind. Events of old may have any, and Services without
-// a name are told of an address by upstream.
+// badNames are rejected for each kind. Events of the core group may have any
+// name, and about Services without a name upstream reports an address.
 func badNames(f *fixture) {
 	for _, k := range kinds() {
 		if k.id() == "events" {
@@ -223,7 +223,7 @@ func badNames(f *fixture) {
 	}
 }
 
-// deprecatedKind is warned of: Endpoints are, since 1.33.
+// deprecatedKind: requests about Endpoints get a warning, since 1.33.
 func deprecatedKind(f *fixture) {
 	got := f.ask(http.MethodGet, f.path(kindNamed("endpoints")), nil)
 	if want := `299 - "` + endpointsDeprecated + `"`; got.code != http.StatusOK || got.header.Get("Warning") != want {

@@ -19,28 +19,27 @@ import (
 	"github.com/portolan-dev/portolan/test/framework"
 )
 
-// What both servers are told: the ranges of their Services, and an address at
-// which others would reach them.
+// Options of both servers: the ranges of Services, and the address of the
+// server in Endpoints.
 const (
 	range4, range6 = "10.96.0.0/16", "fd00:10:96::/112"
 	advertised     = "192.0.2.1"
 )
 
-// behaviors are what a server does, each by its name.
+// behaviors are checks by the name of what they check.
 type behaviors map[string]func(*fixture)
 
-// side is a server, as its administrator, and its etcd.
+// server is the server under test: its administrator's config, and its etcd.
 type server struct {
 	config *rest.Config
 	etcd   *clientv3.Client
 }
 
-// world is where one behavior is looked at: a server, and a namespace of the
-// behavior's own.
+// fixture is a server, and a namespace of the behavior's own.
 type fixture struct {
 	*testing.T
 	server
-	// client speaks protobuf and dynamic JSON.
+	// client uses protobuf, and dynamic uses JSON.
 	client    kubernetes.Interface
 	dynamic   dynamic.Interface
 	namespace string
@@ -48,7 +47,8 @@ type fixture struct {
 
 func TestMain(m *testing.M) { framework.QuietMain(m) }
 
-// run looks at everything at once, but for what would get in the way of others.
+// run checks all behaviors concurrently, except those that would disturb
+// others.
 func run(t *testing.T, s server) {
 	for name, check := range first() {
 		t.Run(name, func(t *testing.T) { check(newFixture(t, s)) })
@@ -86,7 +86,7 @@ func newFixture(t *testing.T, s server) *fixture {
 	return f
 }
 
-// ok ends the test unless it went well.
+// ok ends the test if there is an error.
 func (f *fixture) ok(what string, err error) {
 	f.Helper()
 	if err != nil {
@@ -94,7 +94,7 @@ func (f *fixture) ok(what string, err error) {
 	}
 }
 
-// eventually waits until something is so. What is not found may be there later.
+// eventually waits until a condition holds. What is not found may exist later.
 func (f *fixture) eventually(what string, check func(context.Context) (bool, error)) {
 	f.Helper()
 	framework.Eventually(f, what, func(ctx context.Context) (bool, error) {
@@ -106,7 +106,7 @@ func (f *fixture) eventually(what string, check func(context.Context) (bool, err
 	})
 }
 
-// watching is a watch that ends with the test.
+// watching stops a watch when the test ends.
 func (f *fixture) watching(in watch.Interface, err error) watch.Interface {
 	f.Helper()
 	f.ok("watch", err)
@@ -114,7 +114,7 @@ func (f *fixture) watching(in watch.Interface, err error) watch.Interface {
 	return in
 }
 
-// next is the next event of a watch, which has to be of the type.
+// next returns the object of the next event, which must have the type.
 func (f *fixture) next(in watch.Interface, want watch.EventType) runtime.Object {
 	f.Helper()
 	select {
@@ -129,7 +129,7 @@ func (f *fixture) next(in watch.Interface, want watch.EventType) runtime.Object 
 	}
 }
 
-// older says whether one object's version comes before another's.
+// older reports whether the version of an object comes before that of another.
 func (f *fixture) older(a, b interface{ GetResourceVersion() string }) bool {
 	f.Helper()
 	return version(f, a.GetResourceVersion()) < version(f, b.GetResourceVersion())

@@ -21,13 +21,13 @@ const (
 
 func formats() behaviors {
 	all := behaviors{
-		"what is sent":           whatIsSent,
-		"patches of no type":     unknownPatches,
-		"refusals in protobuf":   refusalInProtobuf,
-		"what can't be answered": notAcceptable,
-		"methods that are none":  noMethods,
-		"what writes answer":     writesAnswered,
-		"paths that are none":    noPaths,
+		"content types":        contentTypes,
+		"patches of no type":   unknownPatches,
+		"refusals in protobuf": refusalInProtobuf,
+		"not acceptable":       notAcceptable,
+		"unsupported methods":  noMethods,
+		"answers to writes":    writesAnswered,
+		"unknown paths":        noPaths,
 	}
 	for _, k := range kinds() {
 		all["of "+k.id()] = func(f *fixture) { formatsOf(f, k) }
@@ -52,7 +52,7 @@ func (f *fixture) createOne(k kind) string {
 	return made.GetName()
 }
 
-// formatsOf asks for an object and a list of the kind in each format.
+// formatsOf reads an object and a list of the kind in each format.
 func formatsOf(f *fixture, k kind) {
 	name := f.createOne(k)
 	meta := schema.GroupVersion{Group: "meta.k8s.io", Version: "v1"}
@@ -65,7 +65,8 @@ func formatsOf(f *fixture, k kind) {
 	)
 	for _, test := range []struct {
 		accept, format string
-		// object and list are what is answered; none is a 406.
+		// object and list are the kinds of the answer; an empty one stands for
+		// a 406.
 		object, list schema.GroupVersionKind
 	}{
 		{"", inJSON, own, own}, {"*/*", inJSON, own, own}, {inJSON, inJSON, own, own}, {inYAML, inYAML, own, own},
@@ -102,7 +103,7 @@ func formatsOf(f *fixture, k kind) {
 }
 
 // notAcceptable: "should return a 406 for a backend which does not implement
-// metadata" asks what has no table for one. Here it is what nobody has.
+// metadata" requests a table where there is none. Here the format is unknown.
 func notAcceptable(f *fixture) {
 	f.createService(newService("web"))
 	services := "/api/v1/namespaces/" + f.namespace + "/services"
@@ -134,8 +135,8 @@ func notAcceptable(f *fixture) {
 	}
 }
 
-// whatIsSent may be in each format, and is refused in others.
-func whatIsSent(f *fixture) {
+// contentTypes: a body may have each known format; others are rejected.
+func contentTypes(f *fixture) {
 	services := "/api/v1/namespaces/" + f.namespace + "/services"
 	svc := newService("json")
 	svc.APIVersion, svc.Kind = "v1", "Service"
@@ -162,7 +163,7 @@ func whatIsSent(f *fixture) {
 	}
 }
 
-// unknownPatches are refused.
+// unknownPatches are rejected.
 func unknownPatches(f *fixture) {
 	f.createService(newService("web"))
 	path := "/api/v1/namespaces/" + f.namespace + "/services/web"
@@ -172,7 +173,7 @@ func unknownPatches(f *fixture) {
 	}
 }
 
-// refusalInProtobuf is in the format that was asked for, and that of a table in JSON.
+// refusalInProtobuf: an error has the requested format; for a table it is JSON.
 func refusalInProtobuf(f *fixture) {
 	path := "/api/v1/namespaces/" + f.namespace + "/services/none"
 	got := f.ask(http.MethodGet, path, nil, "Accept", inProtobuf)
@@ -183,7 +184,7 @@ func refusalInProtobuf(f *fixture) {
 		http.StatusNotFound, metav1.StatusReasonNotFound, `services "none" not found`)
 }
 
-// noMethods are 405.
+// noMethods: unsupported methods return 405.
 func noMethods(f *fixture) {
 	services := "/api/v1/namespaces/" + f.namespace + "/services"
 	const message = "the server does not allow this method on the requested resource"
@@ -194,7 +195,7 @@ func noMethods(f *fixture) {
 	}
 }
 
-// noPaths are 404, in plain text where no resource is asked for.
+// noPaths: unknown paths return 404, in plain text outside the API.
 func noPaths(f *fixture) {
 	const message = "the server could not find the requested resource"
 	for _, path := range []string{"/api/v1/nothings", "/api/v1/namespaces/default/services/a/nothing", "/apis/discovery.k8s.io/v1/nothings"} {
@@ -205,13 +206,13 @@ func noPaths(f *fixture) {
 	}
 }
 
-// writesAnswered are answered with an object, or with what was done.
+// writesAnswered: the answer to a write is the object, or a Status.
 func writesAnswered(f *fixture) {
 	for _, k := range kinds() {
 		object := f.object(k, 0)
 		if k.Resource == "endpoints" {
-			// kube-controller-manager removes Endpoints without a Service when it starts,
-			// except those that it takes for a lock.
+			// When kube-controller-manager starts, it removes Endpoints that
+			// have no Service, except those used as a lock.
 			object.SetAnnotations(map[string]string{resourcelock.LeaderElectionRecordAnnotationKey: "{}"})
 		}
 		raw, err := object.MarshalJSON()
@@ -220,7 +221,7 @@ func writesAnswered(f *fixture) {
 		status := schema.GroupVersionKind{Version: "v1", Kind: "Status"}
 		own, list := k.GroupVersion().WithKind(k.name), k.GroupVersion().WithKind(k.name+"List")
 		patch := []byte(`{"metadata":{"labels":{"a":"b"}}}`)
-		// Who deletes a Service or a Pod sees it once more.
+		// A delete of a Service or a Pod returns the object.
 		deleted := status
 		if k.Resource == "services" || k.Resource == "pods" {
 			deleted = own

@@ -11,18 +11,18 @@ import (
 	"k8s.io/client-go/dynamic"
 )
 
-// kind is one that is served, with what an object of it needs to be valid.
+// kind is a served kind, with a valid object.
 type kind struct {
 	schema.GroupVersionResource
 	name       string
 	namespaced bool
-	// object is what it needs beside its metadata, and named what its nth is
-	// called where not any name will do.
+	// object has the required fields beside the metadata. named returns the nth
+	// name, where not any name is valid.
 	object string
 	named  func(behavior string, n int) string
 }
 
-// kinds are those whose objects are nobody's but their makers'.
+// kinds lists the kinds whose objects belong to their creators alone.
 func kinds() []kind {
 	core := func(resource, name string, namespaced bool, object string) kind {
 		return kind{schema.GroupVersionResource{Version: "v1", Resource: resource}, name, namespaced, object, nil}
@@ -51,13 +51,13 @@ func kinds() []kind {
 	}
 }
 
-// kindNamed is the one of an id.
+// kindNamed returns the kind with an id.
 func kindNamed(id string) kind {
 	all := kinds()
 	return all[slices.IndexFunc(all, func(k kind) bool { return k.id() == id })]
 }
 
-// addressOf is an address that no other behavior names, outside all ranges.
+// addressOf returns an address outside all ranges that no other behavior uses.
 func addressOf(behavior string, n int) string {
 	sum := fnv.New32a()
 	if _, err := sum.Write([]byte(behavior)); err != nil {
@@ -66,13 +66,14 @@ func addressOf(behavior string, n int) string {
 	return fmt.Sprintf("2001:db8:%x:%x::%x", sum.Sum32()>>16|0x1000, sum.Sum32()&0xffff|0x1000, n+1)
 }
 
-// id is how a kind is called where resources of two groups are.
+// id is the name of a kind, which distinguishes resources of two groups.
 func (k kind) id() string { return k.GroupResource().String() }
 
-// label selects what a behavior has made, among all there is.
+// label selects the objects of the behavior.
 func (f *fixture) label() string { return "behavior=" + f.namespace }
 
-// resource is a client of a kind, in the behavior's namespace if there is one.
+// resource returns a client of a kind, in the behavior's namespace if the kind
+// is namespaced.
 func (f *fixture) resource(k kind) dynamic.ResourceInterface {
 	if k.namespaced {
 		return f.dynamic.Resource(k.GroupVersionResource).Namespace(f.namespace)
@@ -80,7 +81,7 @@ func (f *fixture) resource(k kind) dynamic.ResourceInterface {
 	return f.dynamic.Resource(k.GroupVersionResource)
 }
 
-// object is the behavior's nth of a kind.
+// object returns the behavior's nth object of a kind.
 func (f *fixture) object(k kind, n int) *unstructured.Unstructured {
 	f.Helper()
 	obj := &unstructured.Unstructured{}

@@ -29,7 +29,7 @@ func (f *fixture) leases() clientcoordinationv1.LeaseInterface {
 	return f.client.CoordinationV1().Leases(f.namespace)
 }
 
-// createLeases makes small objects, with their number as a label.
+// createLeases creates small objects, with their number as a label.
 func (f *fixture) createLeases(count int) {
 	f.Helper()
 	for n := range count {
@@ -41,7 +41,7 @@ func (f *fixture) createLeases(count int) {
 
 func nthLease(n int) string { return fmt.Sprintf("lease-%04d", n) }
 
-// page lists the next part and expects it to begin with the given one of all.
+// page lists the next chunk, which must start with the given object of all.
 func (f *fixture) page(options metav1.ListOptions, first, all int) *coordinationv1.LeaseList {
 	f.Helper()
 	list, err := f.leases().List(f.Context(), options)
@@ -62,8 +62,8 @@ func (f *fixture) page(options metav1.ListOptions, first, all int) *coordination
 	return list
 }
 
-// listInChunks: "should return chunks of results for list calls". What is made in
-// between belongs to no chunk.
+// listInChunks: "should return chunks of results for list calls". Objects
+// created meanwhile are in no chunk.
 func listInChunks(f *fixture) {
 	const all = 30
 	f.createLeases(all)
@@ -91,7 +91,7 @@ func listInChunks(f *fixture) {
 	}
 }
 
-// chunksOfASelection say not how many are left.
+// chunksOfASelection do not say how many objects remain.
 func chunksOfASelection(f *fixture) {
 	f.createLeases(10)
 	options := metav1.ListOptions{Limit: 2, LabelSelector: "parity=1"}
@@ -112,7 +112,7 @@ func chunksOfASelection(f *fixture) {
 	}
 }
 
-// listAtAVersion reads what was, or what is no older than that.
+// listAtAVersion reads an exact version, or one that is not older.
 func listAtAVersion(f *fixture) {
 	ctx := f.Context()
 	f.createLeases(3)
@@ -155,7 +155,7 @@ func listAtAVersion(f *fixture) {
 	}
 }
 
-// listOptions are refused with the reason.
+// listOptions: invalid options are rejected with the reason.
 func listOptions(f *fixture) {
 	f.createLeases(2)
 	page := f.page(metav1.ListOptions{Limit: 1}, 0, 2)
@@ -186,12 +186,12 @@ func listOptions(f *fixture) {
 			f.Errorf("%+v: got %v, want %s", test.options, err, test.want)
 		}
 		if !apierrors.IsBadRequest(err) && !apierrors.IsInvalid(err) {
-			f.Errorf("%+v: it is told as %v", test.options, apierrors.ReasonForError(err))
+			f.Errorf("%+v: the error is %v", test.options, apierrors.ReasonForError(err))
 		}
 	}
 }
 
-// listByLabels selects in every way that there is.
+// listByLabels uses each kind of label selector.
 func listByLabels(f *fixture) {
 	f.createLeases(3)
 	_, err := f.leases().Create(f.Context(), &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "bare"}}, metav1.CreateOptions{})
@@ -207,7 +207,7 @@ func listByLabels(f *fixture) {
 	}
 }
 
-// listOfAllNamespaces can be selected from by the namespace.
+// listOfAllNamespaces can be selected by namespace.
 func listOfAllNamespaces(f *fixture) {
 	f.createLeases(2)
 	list, err := f.client.CoordinationV1().Leases("").List(f.Context(), metav1.ListOptions{FieldSelector: "metadata.namespace=" + f.namespace})
@@ -216,7 +216,7 @@ func listOfAllNamespaces(f *fixture) {
 	}
 	list, err = f.client.CoordinationV1().Leases("nowhere").List(f.Context(), metav1.ListOptions{})
 	if err != nil || len(list.Items) != 0 || list.ResourceVersion == "" {
-		f.Errorf("in a namespace that is none: got %+v, error %v", list, err)
+		f.Errorf("in a missing namespace: got %+v, error %v", list, err)
 	}
 }
 
@@ -228,7 +228,8 @@ func expiredToken(f *fixture) {
 	first := f.page(metav1.ListOptions{Limit: 4}, 0, all)
 	f.ok("delete", f.leases().Delete(f.Context(), nthLease(0), metav1.DeleteOptions{}))
 	f.compact()
-	// The servers look for that every 15 seconds; others can go on meanwhile.
+	// The servers check for compaction every 15 seconds. Other tests go on
+	// meanwhile.
 	f.Parallel()
 	var status apierrors.APIStatus
 	f.eventually("the token has expired", func(ctx context.Context) (bool, error) {
@@ -241,7 +242,7 @@ func expiredToken(f *fixture) {
 	token := status.Status().ListMeta.Continue
 	if status.Status().Code != 410 || token == "" ||
 		!strings.Contains(status.Status().Message, "The provided continue parameter is too old to display a consistent list result") {
-		f.Fatalf("told %+v", status.Status())
+		f.Fatalf("got %+v", status.Status())
 	}
 	list := f.page(metav1.ListOptions{Limit: 4, Continue: token}, 4, all)
 	if !f.older(first, list) || len(list.Items) != 4 {
@@ -257,8 +258,8 @@ func expiredToken(f *fixture) {
 	}
 }
 
-// compact drops the store's history, as servers do every five minutes. The key is
-// how they tell each other.
+// compact drops the history of the store, as servers do every five minutes.
+// With the key, servers notify each other.
 func (f *fixture) compact() {
 	f.Helper()
 	at, err := f.etcd.Put(f.Context(), "compact_rev_key", "0")

@@ -16,19 +16,19 @@ import (
 
 func namespaces() behaviors {
 	return behaviors{
-		"patch and update":         namespaceChanges,
-		"status":                   namespaceStatus,
-		"finalizers":               namespaceFinalizers,
-		"what is in it goes along": namespaceContents,
-		"watch":                    namespaceWatch,
-		"what it may be":           whatNamespacesAre,
-		"many are gone soon":       manyNamespaces,
+		"patch and update":     namespaceChanges,
+		"status":               namespaceStatus,
+		"finalizers":           namespaceFinalizers,
+		"deletes its contents": namespaceContents,
+		"watch":                namespaceWatch,
+		"validation":           namespaceRules,
+		"many are gone soon":   manyNamespaces,
 	}
 }
 
 func (f *fixture) namespaces() clientcorev1.NamespaceInterface { return f.client.CoreV1().Namespaces() }
 
-// another makes a second namespace.
+// another creates a second namespace.
 func (f *fixture) another(suffix string) *corev1.Namespace {
 	f.Helper()
 	made, err := f.namespaces().Create(f.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
@@ -90,8 +90,8 @@ func namespaceStatus(f *fixture) {
 	}
 }
 
-// namespaceFinalizers: "should apply a finalizer to a Namespace". It stays as long
-// as that is there.
+// namespaceFinalizers: "should apply a finalizer to a Namespace". The namespace
+// remains as long as the finalizer does.
 func namespaceFinalizers(f *fixture) {
 	ctx := f.Context()
 	const finalizer corev1.FinalizerName = "e2e.example.com/fake"
@@ -114,8 +114,9 @@ func namespaceFinalizers(f *fixture) {
 	f.goes(f.client, made.Name)
 }
 
-// namespaceContents: "should ensure that all services are removed when a namespace
-// is deleted", and all Pods, and all else. What comes in the meantime is refused.
+// namespaceContents: "should ensure that all services are removed when a
+// namespace is deleted", and all Pods, and all other objects. Creates in the
+// meantime are rejected.
 func namespaceContents(f *fixture) {
 	ctx := f.Context()
 	for _, k := range kinds() {
@@ -161,7 +162,7 @@ func namespaceContents(f *fixture) {
 	}
 }
 
-// namespaceWatch tells of the end as it comes.
+// namespaceWatch shows each step of a deletion.
 func namespaceWatch(f *fixture) {
 	in := f.watching(f.namespaces().Watch(f.Context(), metav1.ListOptions{LabelSelector: f.label()}))
 	made := f.another("-2")
@@ -179,8 +180,8 @@ func namespaceWatch(f *fixture) {
 	f.Error("the end is not told")
 }
 
-// whatNamespacesAre: their names, and which ones stay.
-func whatNamespacesAre(f *fixture) {
+// namespaceRules: names are validated, and some namespaces cannot be deleted.
+func namespaceRules(f *fixture) {
 	_, err := f.namespaces().Create(f.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "a.b"}}, metav1.CreateOptions{})
 	if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), `metadata.name: Invalid value: "a.b"`) {
 		f.Errorf("a bad name: %v", err)
@@ -196,7 +197,7 @@ func whatNamespacesAre(f *fixture) {
 		"the server does not allow this method on the requested resource")
 }
 
-// manyNamespaces: "should delete fast enough", without a time.
+// manyNamespaces: "should delete fast enough", without a time limit.
 func manyNamespaces(f *fixture) {
 	for suffix := range strings.FieldsSeq("-a -b -c -d -e -f -g -h -i -j") {
 		name := f.another(suffix).Name

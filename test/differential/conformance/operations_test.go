@@ -16,7 +16,7 @@ import (
 
 // operations: "should support creating EndpointSlice API operations", "should
 // support IPAddress API operations", "should test the lifecycle of an Endpoint"
-// and "should delete a collection of events" ask the same of several kinds.
+// and "should delete a collection of events" require the same of several kinds.
 func operations() behaviors {
 	all := behaviors{}
 	for _, k := range kinds() {
@@ -26,7 +26,7 @@ func operations() behaviors {
 	return all
 }
 
-// apiOperations creates, reads, changes and deletes, and watches that.
+// apiOperations creates, reads, changes and deletes objects, and watches that.
 func apiOperations(f *fixture, k kind) {
 	ctx, client := f.Context(), f.resource(k)
 	mine := metav1.ListOptions{LabelSelector: f.label()}
@@ -118,7 +118,7 @@ func changeObject(f *fixture, k kind, made *unstructured.Unstructured, in watch.
 	}
 }
 
-// deleteObjects deletes one, and then what is left.
+// deleteObjects deletes one object, and then the others.
 func deleteObjects(f *fixture, k kind, made []*unstructured.Unstructured, in watch.Interface) {
 	ctx, client := f.Context(), f.resource(k)
 	mine := metav1.ListOptions{LabelSelector: f.label()}
@@ -145,8 +145,9 @@ func deleteObjects(f *fixture, k kind, made []*unstructured.Unstructured, in wat
 	}
 }
 
-// nextEnd is the next object that is told to be gone. Pods may be told to be going
-// first: upstream does that even for those that no kubelet has.
+// nextEnd returns the object of the next deletion event. Pods may have an event
+// when their deletion starts: upstream emits it even for Pods without a
+// kubelet.
 func (f *fixture) nextEnd(in watch.Interface) *unstructured.Unstructured {
 	f.Helper()
 	for {
@@ -165,7 +166,7 @@ func (f *fixture) nextEnd(in watch.Interface) *unstructured.Unstructured {
 	}
 }
 
-// generatedName has the server choose a name, for what may have any.
+// generatedName has the server generate a name, if any name is valid.
 func generatedName(f *fixture, k kind) {
 	obj := f.object(k, 0)
 	obj.SetName("")

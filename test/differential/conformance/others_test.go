@@ -17,7 +17,7 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// others are the kinds that Services have no use for, but what is around them has.
+// others are behaviors of kinds that components beside Services use.
 func others() behaviors {
 	return behaviors{
 		"an event, in both its groups": eventLifecycle,
@@ -92,7 +92,7 @@ func eventLifecycle(f *fixture) {
 	}
 }
 
-// oldEvent: "should manage the lifecycle of an event", of the group without a name.
+// oldEvent: "should manage the lifecycle of an event", of the core group.
 func oldEvent(f *fixture) {
 	ctx, client := f.Context(), f.client.CoreV1().Events(f.namespace)
 	made, err := client.Create(ctx, &corev1.Event{
@@ -115,7 +115,8 @@ func oldEvent(f *fixture) {
 	f.ok("delete", client.Delete(ctx, "event", metav1.DeleteOptions{}))
 }
 
-// refusedEvent is told of its kind without a group, in either.
+// refusedEvent: an error about an Event has its kind without a group, in both
+// groups.
 func refusedEvent(f *fixture) {
 	ctx, client := f.Context(), f.client.EventsV1().Events(f.namespace)
 	event := f.newEvent("event")
@@ -169,7 +170,7 @@ func leaseLifecycle(f *fixture) {
 	}
 }
 
-// nodeStatus is what kubelets write, and what others may.
+// nodeStatus is written by kubelets.
 func nodeStatus(f *fixture) {
 	ctx, client := f.Context(), f.client.CoreV1().Nodes()
 	made, err := client.Create(ctx,

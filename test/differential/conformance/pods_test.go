@@ -36,8 +36,8 @@ func newPod(name string, changes ...func(*corev1.Pod)) *corev1.Pod {
 	return pod
 }
 
-// podLifecycle: "should run through the lifecycle of Pods and PodStatus" (what no
-// kubelet does).
+// podLifecycle: "should run through the lifecycle of Pods and PodStatus"
+// (without a kubelet).
 func podLifecycle(f *fixture) {
 	ctx, client := f.Context(), f.client.CoreV1().Pods(f.namespace)
 	in := f.watching(client.Watch(ctx, metav1.ListOptions{LabelSelector: "static=true"}))
@@ -155,7 +155,7 @@ func podDeadline(f *fixture) {
 	}
 }
 
-// podFields are those that kubelets and controllers select Pods by.
+// podFields are the fields that kubelets and controllers select Pods by.
 func podFields(f *fixture) {
 	f.createPod("a", "a", corev1.ConditionTrue, nil, "192.0.2.1")
 	client := f.client.CoreV1().Pods(f.namespace)
@@ -177,7 +177,7 @@ func podFields(f *fixture) {
 	}
 	if _, err := client.List(f.Context(), metav1.ListOptions{FieldSelector: "spec.image=a"}); !apierrors.IsBadRequest(err) ||
 		!strings.Contains(err.Error(), "field label not supported: spec.image") {
-		f.Errorf("a field that is none: %v", err)
+		f.Errorf("an unknown field: %v", err)
 	}
 }
 

@@ -8,8 +8,7 @@ import (
 	"github.com/portolan-dev/portolan/test/framework"
 )
 
-// TestPortolan looks at a Portolan without a cluster, in which everything runs
-// that does by default.
+// TestPortolan tests a Portolan without a cluster, with its defaults.
 func TestPortolan(t *testing.T) {
 	etcd := framework.StartEtcd(t)
 	portolan := framework.StartAll(t, func(o *options.Options) {

@@ -18,18 +18,19 @@ import (
 func ranges() behaviors {
 	return behaviors{
 		"the server's own":                   defaultRange,
-		"what a ServiceCIDR may be":          whatRangesAre,
-		"what an IPAddress may be":           whatAddressesAre,
+		"validation of ServiceCIDRs":         rangeRules,
+		"validation of IPAddresses":          addressRules,
 		"an address that a Service has":      addressOfAService,
 		"an address that somebody has taken": addressTaken,
 		"one family":                         oneFamily,
 		"two families":                       twoFamilies,
-		"families that are none":             noFamilies,
+		"invalid families":                   noFamilies,
 	}
 }
 
-// createRange makes a ServiceCIDR. Upstream gives any Service an address of any
-// range, which stays then: there can't be others around that make some.
+// createRange creates a ServiceCIDR. Upstream may give any Service an address
+// of any range, which then cannot be deleted, so no behavior that creates
+// Services may run beside.
 func (f *fixture) createRange(name string, cidrs ...string) *networkingv1.ServiceCIDR {
 	f.Helper()
 	made, err := f.client.NetworkingV1().ServiceCIDRs().Create(f.Context(), &networkingv1.ServiceCIDR{
@@ -41,7 +42,7 @@ func (f *fixture) createRange(name string, cidrs ...string) *networkingv1.Servic
 	return made
 }
 
-// awaitReady waits until a ServiceCIDR says that it is ready.
+// awaitReady waits until a ServiceCIDR is ready.
 func (f *fixture) awaitReady(name string) {
 	f.Helper()
 	f.eventually(name+" is ready", func(ctx context.Context) (bool, error) {
@@ -74,7 +75,7 @@ func defaultRange(f *fixture) {
 	f.next(in, watch.Added)
 }
 
-// rangeLifecycle makes, reads, changes and deletes.
+// rangeLifecycle creates, reads, changes and deletes a ServiceCIDR.
 func rangeLifecycle(f *fixture) {
 	ctx, client := f.Context(), f.client.NetworkingV1().ServiceCIDRs()
 	mine := metav1.ListOptions{LabelSelector: f.label()}
@@ -120,7 +121,7 @@ func rangeStatus(f *fixture) {
 }
 
 // serviceInAnotherRange: "should create Services and serve on different Service
-// CIDRs" (the API's part). A range stays while something is in it.
+// CIDRs" (the API's part). A range that is in use is not deleted.
 func serviceInAnotherRange(f *fixture) {
 	ctx, client := f.Context(), f.client.NetworkingV1().ServiceCIDRs()
 	const cidr, address = "172.23.0.0/28", "172.23.0.5"
@@ -155,8 +156,8 @@ func serviceInAnotherRange(f *fixture) {
 	})
 }
 
-// whatRangesAre: names and networks, in their canonical form.
-func whatRangesAre(f *fixture) {
+// rangeRules: names and networks must be valid and canonical.
+func rangeRules(f *fixture) {
 	for want, cidrs := range map[string][]string{
 		"spec.cidrs: Required value: at least one CIDR required":                                           nil,
 		"spec.cidrs[0]: Invalid value: \"none\": must be a valid CIDR value":                               {"none"},
@@ -176,8 +177,8 @@ func whatRangesAre(f *fixture) {
 	}
 }
 
-// whatAddressesAre: the name is the address, in its canonical form.
-func whatAddressesAre(f *fixture) {
+// addressRules: the name is the address, in its canonical form.
+func addressRules(f *fixture) {
 	parent := &networkingv1.ParentReference{Resource: "things", Name: "a"}
 	for _, test := range []struct {
 		name, want string
@@ -214,7 +215,7 @@ func whatAddressesAre(f *fixture) {
 	f.ok("delete", f.client.NetworkingV1().IPAddresses().Delete(f.Context(), made.Name, metav1.DeleteOptions{}))
 }
 
-// addressOfAService is an IPAddress while the Service is there.
+// addressOfAService is an IPAddress as long as the Service exists.
 func addressOfAService(f *fixture) {
 	ctx, client := f.Context(), f.client.NetworkingV1().IPAddresses()
 	made := f.createService(newService("web",
@@ -236,7 +237,7 @@ func addressOfAService(f *fixture) {
 	}
 }
 
-// addressTaken is an address that no Service gets.
+// addressTaken: no Service gets the address of an IPAddress.
 func addressTaken(f *fixture) {
 	made := f.createService(newService("web"))
 	second := newService("second", func(svc *corev1.Service) { svc.Spec.ClusterIP = made.Spec.ClusterIP })

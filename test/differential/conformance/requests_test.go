@@ -13,16 +13,17 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// answer is what a server says to a request.
+// answer is the answer of a server.
 type answer struct {
 	code int
-	// format is the type of its content, without parameters.
+	// format is its content type, without parameters.
 	format string
 	header http.Header
 	body   []byte
 }
 
-// ask sends a request of which no client knows: headers are names and values.
+// ask sends a request that no client library sends. Headers are names and
+// values.
 func (f *fixture) ask(method, path string, body []byte, headers ...string) answer {
 	f.Helper()
 	client, err := rest.HTTPClientFor(f.config)
@@ -59,7 +60,7 @@ func (f *fixture) decode(a answer, into any) {
 	}
 }
 
-// kindOf is what an answer says that it is.
+// kindOf returns the kind of an answer.
 func (f *fixture) kindOf(a answer) schema.GroupVersionKind {
 	f.Helper()
 	if a.format == "application/vnd.kubernetes.protobuf" {
@@ -70,7 +71,7 @@ func (f *fixture) kindOf(a answer) schema.GroupVersionKind {
 	return meta.GroupVersionKind()
 }
 
-// expectStatus wants an answer to be a refusal, in JSON.
+// expectStatus wants an answer to be an error, in JSON.
 func (f *fixture) expectStatus(what string, a answer, code int, reason metav1.StatusReason, message string) {
 	f.Helper()
 	var status metav1.Status
@@ -83,7 +84,7 @@ func (f *fixture) expectStatus(what string, a answer, code int, reason metav1.St
 	}
 }
 
-// path is where a kind's objects are, and those names in it.
+// path returns the path of a kind's collection, or of names below it.
 func (f *fixture) path(k kind, names ...string) string {
 	path := "/api/" + k.Version
 	if k.Group != "" {

@@ -19,7 +19,7 @@ func serverVersion(f *fixture) {
 }
 
 // requestTimeouts: "should return HTTP status code 400 if the user specifies an
-// invalid timeout in the request URL" and its like.
+// invalid timeout in the request URL" and similar tests.
 func requestTimeouts(f *fixture) {
 	for timeout, code := range map[string]int{"invalid": http.StatusBadRequest, "3m": http.StatusOK, "0s": http.StatusOK} {
 		got := f.ask(http.MethodGet, "/version?timeout="+timeout, nil)
@@ -30,8 +30,8 @@ func requestTimeouts(f *fixture) {
 	}
 }
 
-// health: "should contain necessary checks", those that are not kube-apiserver's
-// own.
+// health: "should contain necessary checks", except those of kube-apiserver
+// alone.
 func health(f *fixture) {
 	for path, checks := range map[string][]string{
 		"/healthz": {"ping", "log", "etcd"}, "/livez": {"ping", "log", "etcd"}, "/readyz": {"ping", "log", "etcd", "shutdown"},

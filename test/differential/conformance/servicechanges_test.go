@@ -10,7 +10,7 @@ import (
 )
 
 // changesOfType: "should be able to change the type from ExternalName to
-// ClusterIP" and its like.
+// ClusterIP" and similar tests.
 func changesOfType(f *fixture) {
 	to := func(kind corev1.ServiceType) func(*corev1.Service) {
 		return func(svc *corev1.Service) {

@@ -16,20 +16,20 @@ import (
 
 func services() behaviors {
 	return behaviors{
-		"status":                       statusOfAService,
-		"deletion of a collection":     collectionOfServices,
-		"the server's own":             serviceOfTheServer,
-		"fields to select by":          fieldsOfServices,
-		"changes of type":              changesOfType,
-		"changes of ports":             changesOfPorts,
-		"a node port twice":            nodePortTwice,
-		"a node port out of range":     nodePortOutOfRange,
-		"a node port is released":      nodePortIsReleased,
-		"one port, two protocols":      onePortTwoProtocols,
-		"the health check's port":      healthCheckPort,
-		"session affinity":             sessionAffinity,
-		"a PUT of what others changed": staleUpdate,
-		"dry runs":                     dryRuns,
+		"status":                   statusOfAService,
+		"deletion of a collection": collectionOfServices,
+		"the server's own":         serviceOfTheServer,
+		"fields to select by":      fieldsOfServices,
+		"changes of type":          changesOfType,
+		"changes of ports":         changesOfPorts,
+		"a node port twice":        nodePortTwice,
+		"a node port out of range": nodePortOutOfRange,
+		"a node port is released":  nodePortIsReleased,
+		"one port, two protocols":  onePortTwoProtocols,
+		"the health check's port":  healthCheckPort,
+		"session affinity":         sessionAffinity,
+		"a stale PUT":              staleUpdate,
+		"dry runs":                 dryRuns,
 	}
 }
 
@@ -59,7 +59,7 @@ func (f *fixture) createService(svc *corev1.Service) *corev1.Service {
 	return made
 }
 
-// updateService does what clients do that read, change and write.
+// updateService reads a Service, changes and writes it, as clients do.
 func (f *fixture) updateService(name string, change func(*corev1.Service)) *corev1.Service {
 	f.Helper()
 	svc, err := f.services().Get(f.Context(), name, metav1.GetOptions{})
@@ -158,7 +158,8 @@ func serviceOfTheServer(f *fixture) {
 	}
 }
 
-// fieldsOfServices are those that kubectl and controllers select Services by.
+// fieldsOfServices are the fields that kubectl and controllers select Services
+// by.
 func fieldsOfServices(f *fixture) {
 	a := f.createService(newService("a", ofType(corev1.ServiceTypeNodePort)))
 	f.createService(newService("b", func(svc *corev1.Service) { svc.Spec.ClusterIP = corev1.ClusterIPNone }))
@@ -173,11 +174,11 @@ func fieldsOfServices(f *fixture) {
 	}
 	_, err := f.services().List(f.Context(), metav1.ListOptions{FieldSelector: "spec.ports=80"})
 	if !apierrors.IsBadRequest(err) || !strings.Contains(err.Error(), "field label not supported: spec.ports") {
-		f.Errorf("a field that is none: %v", err)
+		f.Errorf("an unknown field: %v", err)
 	}
 }
 
-// staleUpdate: optimistic locking, as API conventions have it.
+// staleUpdate: optimistic locking, as the API conventions define it.
 func staleUpdate(f *fixture) {
 	ctx := f.Context()
 	made := f.createService(newService("web"))
@@ -204,7 +205,7 @@ func staleUpdate(f *fixture) {
 	f.ok("delete", f.services().Delete(ctx, "web", *metav1.NewPreconditionDeleteOptions(string(made.UID))))
 }
 
-// dryRuns answer as if something had been done.
+// dryRuns answer like the real request.
 func dryRuns(f *fixture) {
 	ctx, all := f.Context(), []string{metav1.DryRunAll}
 	tried, err := f.services().Create(ctx, newService("web"), metav1.CreateOptions{DryRun: all})

@@ -17,12 +17,12 @@ const asTable = "application/json;as=Table;v=v1;g=meta.k8s.io"
 
 func tables() behaviors {
 	return behaviors{
-		"columns":         tableColumns,
-		"of Services":     tableOfServices,
-		"in chunks":       tablesInChunks,
-		"with objects":    tablesWithObjects,
-		"of a watch":      tableOfAWatch,
-		"of what is made": tableOfWhatIsMade,
+		"columns":             tableColumns,
+		"of Services":         tableOfServices,
+		"in chunks":           tablesInChunks,
+		"with objects":        tablesWithObjects,
+		"of a watch":          tableOfAWatch,
+		"of a created object": tableOfWhatIsMade,
 	}
 }
 
@@ -48,8 +48,9 @@ func columnsOf(table metav1.Table) string {
 	return strings.Join(names, " ")
 }
 
-// tableColumns: "should return pod details", of each kind. Columns in brackets are
-// for wide tables. IPAddresses have one more in upstream, which is not named.
+// tableColumns: "should return pod details", of each kind. Columns in brackets
+// are for wide tables. Upstream's table of IPAddresses has one more, without a
+// name.
 func tableColumns(f *fixture) {
 	columns := map[string]string{
 		"services":                         "Name Type Cluster-IP External-IP Port(s) Age (Selector)",
@@ -83,7 +84,7 @@ func tableColumns(f *fixture) {
 				}
 			}
 		}
-		// The same events are in two groups.
+		// Two groups serve the same Events.
 		f.ok("delete", f.resource(k).Delete(f.Context(), name, *metav1.NewDeleteOptions(0)))
 	}
 	if got := columnsOf(f.table("/apis/networking.k8s.io/v1/servicecidrs")); got != "Name CIDRs Age" {
@@ -94,7 +95,7 @@ func tableColumns(f *fixture) {
 	}
 }
 
-// tableOfServices has a row for each, as kubectl prints it.
+// tableOfServices has a row for each Service, as kubectl prints it.
 func tableOfServices(f *fixture) {
 	cluster := f.createService(newService("cluster", func(svc *corev1.Service) { svc.Spec.Selector = map[string]string{"a": "b"} }))
 	f.createService(newService("headless", func(svc *corev1.Service) { svc.Spec.ClusterIP = corev1.ClusterIPNone }))
@@ -138,7 +139,7 @@ func tablesInChunks(f *fixture) {
 	}
 }
 
-// tablesWithObjects have what was asked for in their rows.
+// tablesWithObjects include the requested form of each object.
 func tablesWithObjects(f *fixture) {
 	f.createService(newService("web"))
 	path := f.path(kindNamed("services"))
@@ -160,7 +161,7 @@ func tablesWithObjects(f *fixture) {
 }
 
 // tableOfAWatch: "server supports sending resources in Table format". Only the
-// first one has columns.
+// first event has columns.
 func tableOfAWatch(f *fixture) {
 	f.createService(newService("a"))
 	f.createService(newService("b"))
@@ -195,7 +196,7 @@ func tableOfAWatch(f *fixture) {
 	}
 }
 
-// tableOfWhatIsMade is what kubectl create -o wide could ask for.
+// tableOfWhatIsMade: the answer to a create can be a table.
 func tableOfWhatIsMade(f *fixture) {
 	body := `{"apiVersion":"v1","kind":"Service","metadata":{"name":"web"},"spec":{"ports":[{"port":80}]}}`
 	got := f.ask(http.MethodPost, f.path(kindNamed("services")), []byte(body), "Content-Type", inJSON, "Accept", asTable)

@@ -21,22 +21,22 @@ import (
 
 func watches() behaviors {
 	return behaviors{
-		"who is told what":                whoIsTold,
-		"from a version":                  watchFromVersion,
-		"again from where it ended":       watchAgain,
-		"what leaves a selection":         watchOfSelection,
-		"several in the same order":       watchesInOrder,
-		"with what is there at first":     watchWithInitialEvents,
-		"with what is there, any age":     watchFromAnyVersion,
-		"of metadata":                     watchOfMetadata,
-		"in each format":                  watchInEachFormat,
-		"that ends by itself":             watchThatEnds,
-		"with bookmarks":                  watchWithBookmarks,
-		"with options that don't go":      watchOptions,
-		"by informers":                    watchByInformers,
-		"of one object, by its name":      watchOfOne,
-		"of a path that is deprecated":    watchOfOldPath,
-		"what leaves a field's selection": watchByField,
+		"with labels":                             watchOfLabels,
+		"from a version":                          watchFromVersion,
+		"again from where it ended":               watchAgain,
+		"of objects that leave a selection":       watchOfSelection,
+		"several in the same order":               watchesInOrder,
+		"with initial events":                     watchWithInitialEvents,
+		"from any version":                        watchFromAnyVersion,
+		"of metadata":                             watchOfMetadata,
+		"in each format":                          watchInEachFormat,
+		"that ends by itself":                     watchThatEnds,
+		"with bookmarks":                          watchWithBookmarks,
+		"with options that don't go":              watchOptions,
+		"by informers":                            watchByInformers,
+		"of one object, by its name":              watchOfOne,
+		"of a path that is deprecated":            watchOfOldPath,
+		"of objects that leave a field selection": watchByField,
 	}
 }
 
@@ -45,7 +45,7 @@ func (f *fixture) watchServices(options metav1.ListOptions) watch.Interface {
 	return f.watching(f.services().Watch(f.Context(), options))
 }
 
-// labeled makes a Service of a group.
+// labeled creates a Service with a label.
 func (f *fixture) labeled(name, group string) *corev1.Service {
 	f.Helper()
 	return f.createService(newService(name, func(svc *corev1.Service) { svc.Labels = map[string]string{"group": group} }))
@@ -59,7 +59,8 @@ func (f *fixture) relabel(name, key, value string) *corev1.Service {
 	return svc
 }
 
-// expect wants the next event to be of a type and an object; nil is any state of it.
+// expect wants the next event to have a type and an object; nil stands for any
+// state of it.
 func (f *fixture) expect(in watch.Interface, want watch.EventType, svc *corev1.Service) *corev1.Service {
 	f.Helper()
 	seen := f.next(in, want).(*corev1.Service)
@@ -69,9 +70,9 @@ func (f *fixture) expect(in watch.Interface, want watch.EventType, svc *corev1.S
 	return seen
 }
 
-// whoIsTold: "should observe add, update, and delete watch notifications". What
-// one is not told shows by what he is told next.
-func whoIsTold(f *fixture) {
+// watchOfLabels: "should observe add, update, and delete watch notifications".
+// The next event proves that an event was left out.
+func watchOfLabels(f *fixture) {
 	a := f.watchServices(metav1.ListOptions{LabelSelector: "group=a"})
 	b := f.watchServices(metav1.ListOptions{LabelSelector: "group=b"})
 	both := f.watchServices(metav1.ListOptions{LabelSelector: "group in (a, b)"})
@@ -177,14 +178,14 @@ func watchesInOrder(f *fixture) {
 			event := <-in.ResultChan()
 			svc, ok := event.Object.(*corev1.Service)
 			if !ok || i > 0 && svc.ResourceVersion != at {
-				f.Fatalf("watch %d of %d is told %s of %+v, want %s", i, len(all), event.Type, event.Object, at)
+				f.Fatalf("watch %d of %d has %s of %+v, want %s", i, len(all), event.Type, event.Object, at)
 			}
 			at = svc.ResourceVersion
 		}
 	}
 }
 
-// watchWithInitialEvents is what informers do instead of a list (KEP-3157).
+// watchWithInitialEvents replaces the list of an informer (KEP-3157).
 func watchWithInitialEvents(f *fixture) {
 	for i := range 3 {
 		f.createService(newService(fmt.Sprint("s", i)))
@@ -204,7 +205,8 @@ func watchWithInitialEvents(f *fixture) {
 	f.expect(in, watch.Added, f.createService(newService("s3")))
 }
 
-// watchFromAnyVersion: 0 and none at all begin with what is there.
+// watchFromAnyVersion: with version 0 or none a watch begins with existing
+// objects.
 func watchFromAnyVersion(f *fixture) {
 	made := f.createService(newService("web"))
 	for _, at := range []string{"", "0"} {
@@ -213,7 +215,7 @@ func watchFromAnyVersion(f *fixture) {
 	}
 }
 
-// watchOfMetadata has clients that want no more than that.
+// watchOfMetadata is for clients that need only metadata.
 func watchOfMetadata(f *fixture) {
 	client, err := metadata.NewForConfig(f.config)
 	f.ok("client", err)
@@ -246,17 +248,17 @@ func watchInEachFormat(f *fixture) {
 	}
 }
 
-// watchThatEnds is one with a timeout.
+// watchThatEnds has a timeout.
 func watchThatEnds(f *fixture) {
 	in := f.watchServices(metav1.ListOptions{TimeoutSeconds: ptr.To[int64](1)})
 	f.expect(in, watch.Added, f.createService(newService("web")))
 	for event := range in.ResultChan() {
-		f.Errorf("told %s of %+v before the end", event.Type, event.Object)
+		f.Errorf("got %s of %+v before the end", event.Type, event.Object)
 	}
 }
 
-// watchWithBookmarks is told how far it is about two seconds before it ends, if the
-// server gets to it in time.
+// watchWithBookmarks gets a bookmark about two seconds before the end, if the
+// server has the time.
 func watchWithBookmarks(f *fixture) {
 	made := f.createService(newService("web"))
 	f.createService(newService("other"))
@@ -268,14 +270,14 @@ func watchWithBookmarks(f *fixture) {
 		for event := range f.watchServices(options).ResultChan() {
 			mark, ok := event.Object.(*corev1.Service)
 			if told = event.Type == watch.Bookmark; !told || !ok || mark.Name != "" || !f.older(made, mark) {
-				return false, fmt.Errorf("told %s of %+v", event.Type, event.Object)
+				return false, fmt.Errorf("got %s of %+v", event.Type, event.Object)
 			}
 		}
 		return told, nil
 	})
 }
 
-// watchOptions are refused with the reason.
+// watchOptions: invalid options are rejected with the reason.
 func watchOptions(f *fixture) {
 	for want, options := range map[string]metav1.ListOptions{
 		"resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch": {
@@ -302,14 +304,14 @@ func watchOptions(f *fixture) {
 	}
 }
 
-// watchOfOne is the selection that kubectl and informers of one object make.
+// watchOfOne selects one object by name, as kubectl and informers do.
 func watchOfOne(f *fixture) {
 	in := f.watchServices(metav1.ListOptions{FieldSelector: "metadata.name=web"})
 	f.createService(newService("other"))
 	f.expect(in, watch.Added, f.createService(newService("web")))
 }
 
-// watchOfOldPath: /watch/ in the path is deprecated, and there.
+// watchOfOldPath: paths with /watch/ are deprecated and still served.
 func watchOfOldPath(f *fixture) {
 	made := f.createService(newService("web"))
 	in := f.watching(f.client.CoreV1().RESTClient().Get().AbsPath("/api/v1/watch/namespaces", f.namespace, "services").Watch(f.Context()))
@@ -319,7 +321,7 @@ func watchOfOldPath(f *fixture) {
 	f.expect(in, watch.Added, made)
 }
 
-// watchByField has objects come into a selection by field and leave it.
+// watchByField: objects start and stop matching a field selector.
 func watchByField(f *fixture) {
 	resource := f.dynamic.Resource(corev1.SchemeGroupVersion.WithResource("services")).Namespace(f.namespace)
 	in := f.watching(resource.Watch(f.Context(), metav1.ListOptions{FieldSelector: "spec.type=NodePort"}))
@@ -337,8 +339,8 @@ func watchByField(f *fixture) {
 	}
 }
 
-// watchByInformers is how most clients see it all: "should be requested by informers
-// when WatchListClient is enabled".
+// watchByInformers: "should be requested by informers when WatchListClient is
+// enabled". Most clients use informers.
 func watchByInformers(f *fixture) {
 	factory := informers.NewSharedInformerFactoryWithOptions(f.client, 0, informers.WithNamespace(f.namespace))
 	services, slices := factory.Core().V1().Services(), factory.Discovery().V1().EndpointSlices()

@@ -35,7 +35,7 @@ func TestMask(t *testing.T) {
 			`{"clusterIP":"10.96.0.77","nodePort":30050,"port":31000,"a":"10.200.0.7"}`},
 		{"a dry run's picks have no name", true, `{"clusterIP":"10.96.9.9","nodePort":30777,"healthCheckNodePort":32770}`,
 			`{"clusterIP":"DRYIP","nodePort":"DRYPORT","healthCheckNodePort":"FAKEPORT"}`},
-		{"nor has what nobody can have", true, `{"clusterIP":"10.96.0.0"}`, `{"clusterIP":"FAKEIP"}`},
+		{"nor has a value that cannot be allocated", true, `{"clusterIP":"10.96.0.0"}`, `{"clusterIP":"FAKEIP"}`},
 		{"and they are not remembered", false, `{"clusterIP":"10.96.9.9"}`, `{"clusterIP":"IP3"}`},
 		{"groups", false, `{"apiVersion":"portolan.dev/v1","message":"services.portolan.dev \"a\"","details":{"group":"portolan.dev","name":"a"}}`, `{"apiVersion":"v1","message":"services \"a\"","details":{"name":"a"}}`},
 		{"upstream's groups", false, `{"apiVersion":"networking.k8s.io/v1","message":"IPAddress.networking.k8s.io \"a\""}`,

@@ -14,7 +14,7 @@ import (
 // filled in when the sequence runs:
 //
 //	{name} {ns}           the sequence's own name, and its worker's namespace
-//	{free4} {free4b} …    addresses and ports that nobody else names: see plan
+//	{free4} {free4b} …    addresses and ports that no other sequence names: see plan
 //	{taken4} {taken6} …   those that another Service holds
 //	{IP1} {PORT1} {UID1}  what the server chose, by the names of package masking
 //

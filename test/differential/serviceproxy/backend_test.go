@@ -13,14 +13,14 @@ import (
 	"golang.org/x/net/websocket"
 )
 
-// large is more than anything on the way keeps.
+// large is more than any buffer on the way holds.
 const large = 16 << 20
 
-// backend is what listens on loopback. It says what it was asked, but for a few
+// backend listens on loopback. It answers with the request, except for a few
 // paths.
 type backend struct {
 	name string
-	// seen lets a stream go on.
+	// seen receives when the client has read the first line of a stream.
 	seen chan struct{}
 }
 
@@ -65,7 +65,7 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// write writes for whoever still listens.
+// write writes, and ignores a client that is gone.
 func (*backend) write(w io.Writer, text string) {
 	if _, err := io.WriteString(w, text); err != nil {
 		return

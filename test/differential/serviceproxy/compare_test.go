@@ -20,7 +20,7 @@ import (
 	"github.com/portolan-dev/portolan/test/framework"
 )
 
-// proxied is what both servers have, but for the Endpoints.
+// proxied has the objects of both servers, except the Endpoints.
 const proxied = `
 {apiVersion: v1, kind: Service, metadata: {name: web}, spec: {ports: [
   {name: http, port: 80}, {name: https, port: 443}, {name: also, port: 8080, targetPort: http}]}}
@@ -50,8 +50,9 @@ metadata: {name: web}
 spec: {automountServiceAccountToken: false, containers: [{name: web, image: web}]}
 `
 
-// subsetsOf are the Endpoints of both servers. The Pod vouches for what is on
-// loopback, which Portolan has listed.
+// subsetsOf returns the Endpoints of both servers. kube-apiserver allows
+// loopback because a Pod has the address, and Portolan because the network is
+// allowed.
 func subsetsOf(plain, secure int32) map[string][]corev1.EndpointSubset {
 	subset := func(ip string, ports ...corev1.EndpointPort) corev1.EndpointSubset {
 		return corev1.EndpointSubset{
@@ -77,7 +78,7 @@ func subsetsOf(plain, secure int32) map[string][]corev1.EndpointSubset {
 	}
 }
 
-// side is one of the two servers that are compared, behind its kubectl proxy.
+// server is one of the two servers, behind its kubectl proxy.
 type server struct {
 	*caller
 	k *framework.Kubectl
@@ -95,8 +96,8 @@ func newServer(t *testing.T, kubeconfig string) *server {
 	return &server{caller: newCaller(t, startProxy(t, k)), k: k, url: url}
 }
 
-// endpoints makes Endpoints through the API where it takes them, and past it
-// where there is a store.
+// endpoints creates Endpoints through the API or, where that rejects them, in
+// the store.
 func (s *server) endpoints(store *clientv3.Client, name string, subsets []corev1.EndpointSubset) {
 	s.t.Helper()
 	raw, err := json.Marshal(&corev1.Endpoints{
@@ -116,7 +117,7 @@ func (s *server) endpoints(store *clientv3.Client, name string, subsets []corev1
 	}
 }
 
-// answer is all that comes back, as lines that can be compared.
+// answer returns the answer as sorted lines.
 func (s *server) answer(method, path, body string, header http.Header) []string {
 	s.t.Helper()
 	response, text := s.do(method, services+path, strings.NewReader(body), header)
@@ -125,8 +126,8 @@ func (s *server) answer(method, path, body string, header http.Header) []string 
 		response.Header.Del(name)
 	}
 	if strings.HasPrefix(text, "Client sent an HTTP request to an HTTPS server") {
-		// The backend names no type. A server guesses one if it has the body before
-		// it has to send the header.
+		// The backend sends no content type. A server guesses one if it has the
+		// body before it has to send the header.
 		response.Header.Del("Content-Type")
 	}
 	var headers bytes.Buffer
@@ -138,8 +139,8 @@ func (s *server) answer(method, path, body string, header http.Header) []string 
 	return lines
 }
 
-// common is a text without what differs between the sides: where they are, and
-// what Portolan advises.
+// common removes from a text what differs between the servers: their addresses,
+// and Portolan's advice.
 func (s *server) common(text string) string {
 	return strings.NewReplacer(
 		s.base, "BASE", strings.TrimPrefix(s.base, "http://"), "HOST", s.url, "SERVER", strings.TrimPrefix(s.url, "https://"), "SERVER",
@@ -174,7 +175,7 @@ func startBoth(t *testing.T) (theirs, ours *server) {
 }
 
 // TestSameAnswers sends the same requests to both servers through their kubectl
-// proxies, and compares all that comes back.
+// proxies, and compares the answers.
 func TestSameAnswers(t *testing.T) {
 	t.Parallel()
 	theirs, ours := startBoth(t)
@@ -229,7 +230,7 @@ func TestSameAnswers(t *testing.T) {
 	sameDescription(t, theirs, ours)
 }
 
-// sameOutput compares what kubectl prints.
+// sameOutput compares the output of kubectl.
 func sameOutput(t *testing.T, theirs, ours *server) {
 	t.Helper()
 	for _, args := range []string{
@@ -249,17 +250,17 @@ func sameOutput(t *testing.T, theirs, ours *server) {
 	}
 }
 
-// session is what each kubectl has of its own.
+// session differs for each run of kubectl.
 var session = regexp.MustCompile(`Kubectl-Session: .*\n`)
 
-// output is what a command prints, and how it ends.
+// output returns what a command prints, and its exit code.
 func (s *server) output(args string) string {
 	s.t.Helper()
 	out, err := s.k.Try("", strings.Fields(args)...)
 	return session.ReplaceAllString(s.common(fmt.Sprintf("%s%v", out, err)), "")
 }
 
-// sameDescription compares what discovery and OpenAPI say of the proxy.
+// sameDescription compares the proxy's entries in discovery and OpenAPI.
 func sameDescription(t *testing.T, theirs, ours *server) {
 	t.Helper()
 	described := func(s *server) string {

@@ -1,4 +1,4 @@
-// Package serviceproxy tests the way through a Service with the real kubectl and
-// its proxy, on a server without a cluster. Built with the tag e2e, it compares
-// what comes back with a kube-apiserver's.
+// Package serviceproxy tests requests through a Service, with the real kubectl
+// and its proxy, on a server without a cluster. With the tag e2e, it compares
+// the answers with those of a kube-apiserver.
 package serviceproxy

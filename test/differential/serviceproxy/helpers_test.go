@@ -22,7 +22,7 @@ const services = "/api/v1/namespaces/default/services/"
 
 func TestMain(m *testing.M) { framework.Main(m) }
 
-// listing lets a server reach networks.
+// listing allows the service proxy to reach networks.
 func listing(networks ...string) func(*options.Options) {
 	return func(o *options.Options) { o.ServiceProxyAllowCIDRs = networks }
 }
@@ -64,7 +64,7 @@ func startProxy(t *testing.T, k *framework.Kubectl) string {
 	return "http://" + found[1]
 }
 
-// caller asks below a URL and follows no redirect.
+// caller sends requests below a URL, and does not follow redirects.
 type caller struct {
 	t      *testing.T
 	base   string

@@ -22,7 +22,7 @@ const (
 	ownCIDR         = "--service-proxy-allow-cidrs, where loopback, link-local and the server's own need a CIDR to themselves"
 )
 
-// web are a Service and its Endpoints, which listen on loopback.
+// web is a Service, and its Endpoints on loopback.
 const web = `
 apiVersion: v1
 kind: Service
@@ -40,8 +40,8 @@ subsets:
   ports: [{name: http, port: PLAIN}, {name: https, port: SECURE}]
 `
 
-// startWeb starts a server that has the Service web in a namespace, which leads to
-// a backend on loopback, and a kubectl proxy in front of it.
+// startWeb starts a server with the Service web, whose backend is on loopback,
+// and a kubectl proxy in front of it.
 func startWeb(t *testing.T, namespace string) (*framework.Kubectl, *caller, *backend) {
 	t.Helper()
 	k := framework.NewKubectl(t, framework.Start(t, listing("127.0.0.0/8")).Kubeconfig)
@@ -51,7 +51,7 @@ func startWeb(t *testing.T, namespace string) (*framework.Kubectl, *caller, *bac
 	return k, newCaller(t, startProxy(t, k)), b
 }
 
-// TestNames goes by each form of a Service's name.
+// TestNames uses each form of a Service's name.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	k, c, _ := startWeb(t, "default")
@@ -65,7 +65,7 @@ func TestNames(t *testing.T) {
 			t.Errorf("get --raw %s: %s", name, out)
 		}
 	}
-	// A server answers in plain text who speaks plainly to TLS.
+	// The TLS server answers a plain HTTP request with plain text.
 	c.get(services+"web:https/proxy/", 400, "Client sent an HTTP request to an HTTPS server.")
 	for name, refusal := range map[string]string{
 		"web": `no endpoints available for service \"web\"`, "web:": `no endpoints available for service \"web:\"`,
@@ -76,13 +76,14 @@ func TestNames(t *testing.T) {
 	c.get(services+"ftp:web:80/proxy/", 400, `invalid service request \"ftp:web:80\"`)
 	c.get(services+"none:80/proxy/", 404, `services \"none\" not found`)
 	k.Expect(k.Fail("get", "--raw", services+"web:81/proxy/"), `no service port 81 found for service "web"`)
-	// Nothing listens where pods and nodes are, which have no proxies.
+	// Nodes and Pods have no proxies.
 	for _, path := range []string{"/api/v1/nodes/node-1/proxy/", "/api/v1/namespaces/default/pods/web/proxy/"} {
 		c.get(path, 404, "the server could not find the requested resource")
 	}
 }
 
-// TestClusterInfo goes where kubectl says that a Service of the system is.
+// TestClusterInfo requests the URL that kubectl cluster-info prints for a
+// system Service.
 func TestClusterInfo(t *testing.T) {
 	t.Parallel()
 	k, c, _ := startWeb(t, "kube-system")
@@ -101,7 +102,7 @@ func TestClusterInfo(t *testing.T) {
 	}
 }
 
-// TestStreams has messages, streams and large bodies go both ways.
+// TestStreams sends messages, streams and large bodies in both directions.
 func TestStreams(t *testing.T) {
 	t.Parallel()
 	_, c, b := startWeb(t, "default")
@@ -177,7 +178,8 @@ func (c *caller) websocket(path string) {
 	}
 }
 
-// TestRights has users of the two groups, who may not go through Services.
+// TestRights rejects users of the two groups, who lack the permission for
+// proxies.
 func TestRights(t *testing.T) {
 	t.Parallel()
 	server := framework.Start(t, listing("127.0.0.1/32"))

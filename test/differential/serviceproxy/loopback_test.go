@@ -32,7 +32,8 @@ func filled(manifest, name, family, address string) string {
 	return strings.NewReplacer("NAME", name, "FAMILY", family, "ADDRESS", address).Replace(manifest)
 }
 
-// TestLoopbackIsRefused has no endpoints on loopback but where that is listed.
+// TestLoopbackIsRefused rejects endpoints on loopback unless the network is
+// allowed.
 func TestLoopbackIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, networks := range [][]string{nil, {"0.0.0.0/0", "::/0"}, {"126.0.0.0/7"}} {
@@ -51,7 +52,7 @@ func TestLoopbackIsRefused(t *testing.T) {
 	create(k, filled(strings.ReplaceAll(endpoints, "v1", "portolan.dev/v1"), "group", "IPv4", "127.0.0.1"))
 }
 
-// TestExample has the example lead to a backend at another port.
+// TestExample serves the example, with a backend at another port.
 func TestExample(t *testing.T) {
 	t.Parallel()
 	k := framework.NewKubectl(t, framework.StartAll(t, listing("127.0.0.1/32")).Kubeconfig)
@@ -68,8 +69,8 @@ func TestExample(t *testing.T) {
 	}
 }
 
-// TestLoopbackNoMore has a server that lists loopback no more: what is stored
-// stays, can be changed elsewhere and is reached no more.
+// TestLoopbackNoMore stops allowing loopback: stored endpoints remain and other
+// fields can change, but requests do not reach them.
 func TestLoopbackNoMore(t *testing.T) {
 	t.Parallel()
 	etcd := framework.StartEtcd(t)
@@ -90,8 +91,8 @@ func TestLoopbackNoMore(t *testing.T) {
 		`no endpoints available for service "web:http": the server has no cluster to ask for Pods, and none of the addresses is in its `+ownCIDR)
 }
 
-// TestEndpointsOfService is what is behind a Service: nothing, nothing that is
-// ready, nothing that listens, slices alone, both families.
+// TestEndpointsOfService has Services with no endpoints, none ready, none that
+// listens, only slices, and endpoints of both families.
 func TestEndpointsOfService(t *testing.T) {
 	t.Parallel()
 	k := framework.NewKubectl(t, framework.Start(t, listing("127.0.0.0/8", "::1/128")).Kubeconfig)
@@ -164,7 +165,7 @@ spec:
   ports: [{name: http, port: 80, targetPort: main}]
 `
 
-// TestPods has controllers make the Endpoints, of a Pod that is on loopback.
+// TestPods has the controllers make the Endpoints, of a Pod on loopback.
 func TestPods(t *testing.T) {
 	t.Parallel()
 	k := framework.NewKubectl(t, framework.StartAll(t, func(o *options.Options) {
