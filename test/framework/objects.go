@@ -1,11 +1,14 @@
 package framework
 
 import (
+	"context"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
@@ -39,4 +42,44 @@ func NewService(namespace, name string, change func(*v1.Service)) *v1.Service {
 		change(service)
 	}
 	return service
+}
+
+// CreateService creates a Service in the namespace default.
+func (s *Server) CreateService(t testing.TB, name string) {
+	t.Helper()
+	svc := &v1.Service{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}}}
+	if _, err := s.Client.PortolanV1().Services("default").Create(t.Context(), svc, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ListServices lists the Services of all namespaces.
+func (s *Server) ListServices(t testing.TB) *v1.ServiceList {
+	t.Helper()
+	list, err := s.Client.PortolanV1().Services("").List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// ExpectExpired watches Services from a resource version, and wants the watch to
+// end because that version has expired.
+func (s *Server) ExpectExpired(t testing.TB, resourceVersion string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), Patience)
+	defer cancel()
+	w, err := s.Client.PortolanV1().Services("").Watch(ctx, metav1.ListOptions{ResourceVersion: resourceVersion})
+	if err == nil {
+		defer w.Stop()
+		event := <-w.ResultChan()
+		if event.Type != watch.Error {
+			t.Errorf("a watch from %s has the event %v", resourceVersion, event)
+			return
+		}
+		err = apierrors.FromObject(event.Object)
+	}
+	if !apierrors.IsResourceExpired(err) && !apierrors.IsGone(err) {
+		t.Errorf("a watch from %s ends with %v", resourceVersion, err)
+	}
 }

@@ -112,38 +112,47 @@ func StartKube(ctx context.Context, p Programs, parent string, flags ...string) 
 	if err != nil {
 		return nil, err
 	}
-	files, err := datadir.Ensure(s.dir, datadir.Server{URL: "https://127.0.0.1:" + port, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}}, time.Now())
-	if err != nil {
-		return nil, err
-	}
-
 	started := time.Now()
 	etcd, etcdURL, err := StartEtcd(ctx, p, s.dir)
 	if err != nil {
 		return nil, err
 	}
 	s.etcd, s.EtcdURL = etcd, etcdURL
-	flags = append([]string{
-		"--etcd-servers=" + etcdURL,
-		"--bind-address=127.0.0.1", "--secure-port=" + port, "--advertise-address=127.0.0.1",
-		"--cert-dir=" + filepath.Join(s.dir, "certs"),
-		"--tls-cert-file=" + files.ServingCert, "--tls-private-key-file=" + files.ServingKey,
-		"--client-ca-file=" + files.CACert,
-		"--authorization-mode=RBAC",
-		"--service-cluster-ip-range=10.96.0.0/12",
-		// Nobody has a service account here, but there is no starting without
-		// a key for their tokens; any will do.
-		"--service-account-issuer=https://kubernetes.default.svc",
-		"--service-account-key-file=" + files.ServingKey, "--service-account-signing-key-file=" + files.ServingKey,
-		"--disable-admission-plugins=ServiceAccount",
-		// Loopback is no address to publish as the cluster's API server.
-		"--endpoint-reconciler-type=none",
-	}, flags...)
+	kubeconfig, needed, err := KubeFlags(s.dir, port, etcdURL)
+	if err != nil {
+		return nil, err
+	}
+	flags = append(needed, flags...)
 	s.launch = func() (*Process, error) { return Launch("kube-apiserver", s.dir, p.KubeAPIServer, flags...) }
 	if s.api, err = s.launch(); err != nil {
 		return nil, err
 	}
-	return s, s.awaitReady(ctx, files.Kubeconfig, started)
+	return s, s.awaitReady(ctx, kubeconfig, started)
+}
+
+// KubeFlags returns the flags that kube-apiserver needs, and the kubeconfig of its
+// administrator. It writes that file and the certificates into a directory.
+func KubeFlags(dir, port, etcdServers string) (kubeconfig string, flags []string, err error) {
+	files, err := datadir.Ensure(dir, datadir.Server{URL: "https://127.0.0.1:" + port, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}}, time.Now())
+	if err != nil {
+		return "", nil, err
+	}
+	return files.Kubeconfig, []string{
+		"--etcd-servers=" + etcdServers,
+		"--bind-address=127.0.0.1", "--secure-port=" + port, "--advertise-address=127.0.0.1",
+		"--cert-dir=" + filepath.Join(dir, "certs"),
+		"--tls-cert-file=" + files.ServingCert, "--tls-private-key-file=" + files.ServingKey,
+		"--client-ca-file=" + files.CACert,
+		"--authorization-mode=RBAC",
+		"--service-cluster-ip-range=10.96.0.0/12",
+		// No service account exists, but kube-apiserver does not start without a
+		// key for their tokens. Any key will do.
+		"--service-account-issuer=https://kubernetes.default.svc",
+		"--service-account-key-file=" + files.ServingKey, "--service-account-signing-key-file=" + files.ServingKey,
+		"--disable-admission-plugins=ServiceAccount",
+		// A loopback address cannot be published as the cluster's API server.
+		"--endpoint-reconciler-type=none",
+	}, nil
 }
 
 // StartPortolan runs portolan with nothing but a port and a directory.
