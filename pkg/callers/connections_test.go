@@ -64,7 +64,8 @@ func TestMostConnections(t *testing.T) {
 		pair
 		open bool
 	}{
-		"authenticated": {first, true}, "the oldest unauthenticated one": {second, false}, "the next": {third, true}, "the newest": {fourth, true},
+		"authenticated": {first, true}, "the oldest unauthenticated one": {second, false},
+		"the next": {third, true}, "the newest": {fourth, true},
 	} {
 		if open := test.pair.open(t); open != test.open {
 			t.Errorf("%s: open is %t", name, open)

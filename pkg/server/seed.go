@@ -87,7 +87,8 @@ func warnIfIgnored(named bool, flag string, value []string, kind string, stored 
 		described = append(described, fmt.Sprintf("%s (%s)", name, strings.Join(stored[name], ",")))
 	}
 	klog.Warningf("%s=%s has no effect: the store has ranges already, and these rule: %s %s. "+
-		"To change them, use kubectl create, edit and delete %s.%s", flag, strings.Join(value, ","), kind, strings.Join(described, ", "), strings.ToLower(kind), v1.GroupName)
+		"To change them, use kubectl create, edit and delete %s.%s",
+		flag, strings.Join(value, ","), kind, strings.Join(described, ", "), strings.ToLower(kind), v1.GroupName)
 }
 
 // list retries while the watch cache is being filled.

@@ -23,7 +23,8 @@ func (d typeMetaStripper) Decode(value []byte, obj runtime.Object, revision int6
 }
 
 // DecodeListItem implements etcd3.Decoder.
-func (d typeMetaStripper) DecodeListItem(ctx context.Context, data []byte, revision uint64, newItem func() runtime.Object) (runtime.Object, error) {
+func (d typeMetaStripper) DecodeListItem(ctx context.Context, data []byte, revision uint64,
+	newItem func() runtime.Object) (runtime.Object, error) {
 	obj, err := d.Decoder.DecodeListItem(ctx, data, revision, newItem)
 	clearTypeMeta(obj)
 	return obj, err
