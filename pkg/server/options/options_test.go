@@ -48,11 +48,34 @@ func TestPluginsOfCluster(t *testing.T) {
 	}
 }
 
-func TestValidate(t *testing.T) {
-	for name, test := range map[string]struct {
-		change func(*Options)
-		want   string
-	}{
+// validateTest changes valid options. want is part of the error, empty if they stay valid.
+type validateTest struct {
+	change func(*Options)
+	want   string
+}
+
+func runValidateTests(t *testing.T, tests map[string]validateTest) {
+	t.Helper()
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			o := New()
+			test.change(o)
+			if err := o.Complete(); err != nil {
+				t.Fatal(err)
+			}
+			err := o.Validate()
+			switch {
+			case test.want == "" && err != nil:
+				t.Error(err)
+			case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
+func TestValidateRanges(t *testing.T) {
+	runValidateTests(t, map[string]validateTest{
 		"both families": {func(o *Options) { o.ClusterIPRanges = []string{"10.0.0.0/24", "fd00::/112"} }, ""},
 		"no CIDR":       {func(o *Options) { o.ClusterIPRanges = nil }, "--service-cluster-ip-range must contain at least one valid cidr"},
 		"three CIDRs": {func(o *Options) { o.ClusterIPRanges = []string{"10.0.0.0/24", "fd00::/112", "10.1.0.0/24"} },
@@ -76,6 +99,11 @@ func TestValidate(t *testing.T) {
 		"ports that overlap": {
 			func(o *Options) { o.NodePortRanges = []string{"80-90", "85"} }, `--service-node-port-range: ports "85": overlap "80-90"`,
 		},
+	})
+}
+
+func TestValidateServiceProxy(t *testing.T) {
+	runValidateTests(t, map[string]validateTest{
 		"endpoints": {func(o *Options) {
 			o.ServiceProxyAllowCIDRs = []string{"10.0.0.0/8", "127.0.0.1/32", "fd00::/8", "0.0.0.0/0"}
 		}, ""},
@@ -87,6 +115,11 @@ func TestValidate(t *testing.T) {
 			`--service-proxy-allow-cidrs: "localhost/32" is not a CIDR, such as 10.96.0.0/12`},
 		"endpoints, IPv4 as IPv6": {func(o *Options) { o.ServiceProxyAllowCIDRs = []string{"::ffff:10.0.0.0/104"} },
 			"--service-proxy-allow-cidrs: ::ffff:10.0.0.0/104 holds IPv4 addresses in the form of IPv6 ones: list them as IPv4"},
+	})
+}
+
+func TestValidateStoreAndPort(t *testing.T) {
+	runValidateTests(t, map[string]validateTest{
 		"no directory":     {func(o *Options) { o.DataDir = "" }, "--data-dir must not be empty"},
 		"an external etcd": {func(o *Options) { o.Etcd.StorageConfig.Transport.ServerList = []string{"http://127.0.0.1:2379"} }, ""},
 		"a quota":          {func(o *Options) { o.EmbeddedQuotaBytes = 16 << 20 }, ""},
@@ -102,6 +135,11 @@ func TestValidate(t *testing.T) {
 		"another storage": {func(o *Options) { o.Etcd.StorageConfig.Type = "etcd2" }, "--storage-backend"},
 		"a bad port":      {func(o *Options) { o.SecureServing.BindPort = 70000 }, "--secure-port 70000 must be between 1 and 65535"},
 		"no port":         {func(o *Options) { o.SecureServing.BindPort = 0 }, "--secure-port 0 must be between 1 and 65535"},
+	})
+}
+
+func TestValidatePlugins(t *testing.T) {
+	runValidateTests(t, map[string]validateTest{
 		"a plugin of the core paths": {func(o *Options) { o.ServeCore, o.Admission.EnablePlugins = new(bool), []string{"DefaultIngressClass"} },
 			"--enable-admission-plugins: DefaultIngressClass is for objects that are served only with --serve-core"},
 		"a cluster's plugin": {func(o *Options) { o.Admission.EnablePlugins = []string{"ResourceQuota"} },
@@ -122,22 +160,7 @@ func TestValidate(t *testing.T) {
 		"a plugin nobody knows": {
 			func(o *Options) { o.Admission.EnablePlugins = []string{"Nobody"} }, `enable-admission-plugins plugin "Nobody" is unknown`,
 		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			o := New()
-			test.change(o)
-			if err := o.Complete(); err != nil {
-				t.Fatal(err)
-			}
-			err := o.Validate()
-			switch {
-			case test.want == "" && err != nil:
-				t.Error(err)
-			case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
-				t.Errorf("got %v, want %q", err, test.want)
-			}
-		})
-	}
+	})
 }
 
 func TestValidateNamesEverything(t *testing.T) {
