@@ -17,6 +17,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/generated/clientset/versioned"
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
 // can is what a user may do in the namespace of the test, and may not.
@@ -65,24 +66,26 @@ func testAccess(t *testing.T, g *ground) {
 			}
 		}
 	}
-	admin := g.as(t, g.kubeconfig).with("-n", ns)
-	admin.expect(admin.run("auth", "can-i", "create", "psvc", "--as=editor"), "yes")
-	admin.expect(admin.fail("auth", "can-i", "create", "psvc", "--as=viewer"), "no")
+	admin := framework.NewKubectl(t, g.kubeconfig).With("-n", ns)
+	admin.Expect(admin.Run("auth", "can-i", "create", "psvc", "--as=editor"), "yes")
+	admin.Expect(admin.Fail("auth", "can-i", "create", "psvc", "--as=viewer"), "no")
 
 	// What RBAC says is so, for users with a certificate and for impersonated ones.
-	for _, as := range []func(user string) *kubectl{
-		func(user string) *kubectl { return g.as(t, g.users.kubeconfig(t, user)) },
-		func(user string) *kubectl { return g.as(t, g.kubeconfig).with("--as=" + user) },
+	for _, as := range []func(user string) *framework.Kubectl{
+		func(user string) *framework.Kubectl { return framework.NewKubectl(t, g.users.kubeconfig(t, user)) },
+		func(user string) *framework.Kubectl {
+			return framework.NewKubectl(t, g.kubeconfig).With("--as=" + user)
+		},
 	} {
 		viewer, editor, nobody := as("viewer"), as("editor"), as("nobody")
-		viewer.expect(viewer.run("get", "psvc", "-n", ns), "web")
-		viewer.expect(viewer.fail("delete", "psvc", "web", "-n", ns),
+		viewer.Expect(viewer.Run("get", "psvc", "-n", ns), "web")
+		viewer.Expect(viewer.Fail("delete", "psvc", "web", "-n", ns),
 			`Error from server (Forbidden): services.portolan.dev "web" is forbidden: User "viewer" cannot delete resource "services" in API group "portolan.dev" in the namespace "`+ns+`"`)
-		viewer.expect(viewer.fail("get", "psvc", "-n", other),
+		viewer.Expect(viewer.Fail("get", "psvc", "-n", other),
 			`services.portolan.dev is forbidden: User "viewer" cannot list resource "services" in API group "portolan.dev" in the namespace "`+other+`"`)
-		editor.feed(manifest("made"), "create", "-n", ns, "-f", "-")
-		editor.run("delete", "psvc", "made", "-n", ns)
-		nobody.expect(nobody.fail("get", "psvc", "-A"),
+		editor.Feed(manifest("made"), "create", "-n", ns, "-f", "-")
+		editor.Run("delete", "psvc", "made", "-n", ns)
+		nobody.Expect(nobody.Fail("get", "psvc", "-A"),
 			`Error from server (Forbidden): services.portolan.dev is forbidden: User "nobody" cannot list resource "services" in API group "portolan.dev" at the cluster scope`)
 	}
 }
@@ -104,19 +107,19 @@ func testRangeAccess(t *testing.T, g *ground) {
 	ns := g.newNamespace(t, "ranges")
 	g.bind(t, ns, "view", rbacv1.Subject{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: other})
 	reservation := `{"apiVersion":"portolan.dev/v1","kind":"NodePort","metadata":{"name":"28002"},"spec":{"protocols":["TCP"],"parentRef":{"resource":"reservations","name":"ranger"}}}`
-	as := func(user string) *kubectl { return g.as(t, g.users.kubeconfig(t, user)) }
+	as := func(user string) *framework.Kubectl { return framework.NewKubectl(t, g.users.kubeconfig(t, user)) }
 	for _, kind := range []string{"servicecidrs.portolan.dev", "nodeportranges", "nodeports", "ipaddresses.portolan.dev"} {
-		as(reader).run("get", kind)
-		as(ranger).run("get", kind)
+		as(reader).Run("get", kind)
+		as(ranger).Run("get", kind)
 		k := as(other)
-		k.expect(k.fail("get", kind), `Error from server (Forbidden)`, `User "`+other+`" cannot list resource`)
+		k.Expect(k.Fail("get", kind), `Error from server (Forbidden)`, `User "`+other+`" cannot list resource`)
 	}
 	k := as(reader)
-	k.expect(k.failFed(reservation, "create", "-f", "-"), `User "`+reader+`" cannot create resource "nodeports"`)
+	k.Expect(k.FailFed(reservation, "create", "-f", "-"), `User "`+reader+`" cannot create resource "nodeports"`)
 	k = as(ranger)
-	k.expect(k.feed(reservation, "create", "-f", "-"), "nodeport.portolan.dev/28002 created")
-	k.expect(k.run("delete", "nodeport", "28002"), "deleted")
-	k.expect(k.fail("get", "psvc", "-A"), `User "`+ranger+`" cannot list resource "services"`)
+	k.Expect(k.Feed(reservation, "create", "-f", "-"), "nodeport.portolan.dev/28002 created")
+	k.Expect(k.Run("delete", "nodeport", "28002"), "deleted")
+	k.Expect(k.Fail("get", "psvc", "-A"), `User "`+ranger+`" cannot list resource "services"`)
 }
 
 // bind gives a role of the cluster in a namespace.
@@ -137,7 +140,7 @@ func (g *ground) bind(t *testing.T, namespace, role string, subject rbacv1.Subje
 func (g *ground) accountKubeconfig(t *testing.T, namespace string) string {
 	t.Helper()
 	var token string
-	eventually(t, "there is a service account", func(ctx context.Context) (bool, error) {
+	framework.Eventually(t, "there is a service account", func(ctx context.Context) (bool, error) {
 		answer, err := g.client.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, "default", &authenticationv1.TokenRequest{},
 			metav1.CreateOptions{})
 		if err == nil {

@@ -19,6 +19,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 	"k8s.io/client-go/rest"
+
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
 const (
@@ -99,7 +101,7 @@ func (g *ground) request(t *testing.T, config *rest.Config, method, path string)
 func awaitEvent(t *testing.T, id types.UID, logs ...string) auditv1.Event {
 	t.Helper()
 	var found auditv1.Event
-	eventually(t, fmt.Sprintf("%v have %s", logs, id), func(context.Context) (bool, error) {
+	framework.Eventually(t, fmt.Sprintf("%v have %s", logs, id), func(context.Context) (bool, error) {
 		for _, log := range logs {
 			all, err := events(log)
 			if err != nil {

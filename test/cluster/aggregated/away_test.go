@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
 // doomed is what is deleted in the cluster while Portolan is away, with Services
@@ -47,7 +48,7 @@ func (d *doomed) remove(t *testing.T, g *ground) {
 	if err := g.client.CoreV1().Namespaces().Delete(t.Context(), d.namespace, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the namespace says that Portolan is away", func(ctx context.Context) (bool, error) {
+	framework.Eventually(t, "the namespace says that Portolan is away", func(ctx context.Context) (bool, error) {
 		left, err := g.client.CoreV1().Namespaces().Get(ctx, d.namespace, metav1.GetOptions{})
 		if err != nil {
 			return false, err

@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/util/retry"
 
 	"github.com/portolan-dev/portolan/pkg/certificates"
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
 const (
@@ -93,7 +94,7 @@ func (g *ground) makeServingDue(t *testing.T, given serving) *x509.Certificate {
 // authorities, and every replica presents its certificate.
 func (g *ground) awaitServing(t *testing.T, what string, so func(serving) bool) {
 	t.Helper()
-	eventually(t, what, func(ctx context.Context) (bool, error) {
+	framework.Eventually(t, what, func(ctx context.Context) (bool, error) {
 		secret, content, err := g.readServing(ctx)
 		if err != nil {
 			return false, err

@@ -21,6 +21,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/generated/clientset/versioned"
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
 // testDiscovery finds the group in what the cluster says that it has.
@@ -57,7 +58,7 @@ func testDiscovery(t *testing.T, g *ground) {
 	}
 
 	// The cluster takes in its documents a little later than the group.
-	eventually(t, "OpenAPI has the group", func(context.Context) (bool, error) {
+	framework.Eventually(t, "OpenAPI has the group", func(context.Context) (bool, error) {
 		var index struct {
 			Paths map[string]struct {
 				ServerRelativeURL string `json:"serverRelativeURL"`

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
 // testOwners follows owner references from objects of the cluster to ours and
@@ -51,7 +52,7 @@ func testOwners(t *testing.T, g *ground) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "the slice of a Service that is gone is collected", func(ctx context.Context) (bool, error) {
+	framework.Eventually(t, "the slice of a Service that is gone is collected", func(ctx context.Context) (bool, error) {
 		_, err := g.portolan.PortolanV1().EndpointSlices(ns).Get(ctx, "left", metav1.GetOptions{})
 		return gone(err)
 	})
@@ -87,7 +88,7 @@ func testReservationOwners(t *testing.T, g *ground) {
 	if err := g.client.RbacV1().ClusterRoles().Delete(ctx, role.Name, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the reservation is gone", func(ctx context.Context) (bool, error) {
+	framework.Eventually(t, "the reservation is gone", func(ctx context.Context) (bool, error) {
 		_, err := ports.Get(ctx, port, metav1.GetOptions{})
 		return gone(err)
 	})
@@ -111,8 +112,8 @@ func testForeground(t *testing.T, g *ground) {
 	g.awaitCollector(t, ns)
 	svc := g.createService(t, ns, newService("web", nodePort(0)))
 	g.createConfigMap(t, ns, metav1.ObjectMeta{Name: "stays", OwnerReferences: ownedByService(svc), Finalizers: []string{"example.com/stays"}})
-	g.as(t, g.kubeconfig).run("delete", "psvc", "web", "-n", ns, "--cascade=foreground", "--wait=false")
-	eventually(t, "what it owns is being deleted", func(ctx context.Context) (bool, error) {
+	framework.NewKubectl(t, g.kubeconfig).Run("delete", "psvc", "web", "-n", ns, "--cascade=foreground", "--wait=false")
+	framework.Eventually(t, "what it owns is being deleted", func(ctx context.Context) (bool, error) {
 		stays, err := g.client.CoreV1().ConfigMaps(ns).Get(ctx, "stays", metav1.GetOptions{})
 		return err == nil && stays.DeletionTimestamp != nil, err
 	})
@@ -135,14 +136,14 @@ func testOrphans(t *testing.T, g *ground) {
 	ctx := t.Context()
 	ns := g.newNamespace(t, "orphans")
 	g.awaitCollector(t, ns)
-	k := g.as(t, g.kubeconfig)
+	k := framework.NewKubectl(t, g.kubeconfig)
 	svc := g.createService(t, ns, newService("owner"))
 	g.createConfigMap(t, ns, metav1.ObjectMeta{Name: "left", OwnerReferences: ownedByService(svc)})
 	config := g.createConfigMap(t, ns, metav1.ObjectMeta{Name: "owner"})
 	g.createService(t, ns, newService("left", func(svc *v1.Service) {
 		svc.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: config.Name, UID: config.UID}}
 	}))
-	k.run("delete", "psvc/owner", "configmap/owner", "-n", ns, "--cascade=orphan")
+	k.Run("delete", "psvc/owner", "configmap/owner", "-n", ns, "--cascade=orphan")
 	g.awaitNoService(t, ns, "owner")
 	g.checkClaims(t, svc, false)
 	g.awaitNoConfigMap(t, ns, "owner")
@@ -165,7 +166,7 @@ func testOrphans(t *testing.T, g *ground) {
 
 func (g *ground) awaitNoService(t *testing.T, namespace, name string) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("the Service %s is gone", name), func(ctx context.Context) (bool, error) {
+	framework.Eventually(t, fmt.Sprintf("the Service %s is gone", name), func(ctx context.Context) (bool, error) {
 		_, err := g.portolan.PortolanV1().Services(namespace).Get(ctx, name, metav1.GetOptions{})
 		return gone(err)
 	})
@@ -173,7 +174,7 @@ func (g *ground) awaitNoService(t *testing.T, namespace, name string) {
 
 func (g *ground) awaitNoConfigMap(t *testing.T, namespace, name string) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("the ConfigMap %s is gone", name), func(ctx context.Context) (bool, error) {
+	framework.Eventually(t, fmt.Sprintf("the ConfigMap %s is gone", name), func(ctx context.Context) (bool, error) {
 		_, err := g.client.CoreV1().ConfigMaps(namespace).Get(ctx, name, metav1.GetOptions{})
 		return gone(err)
 	})

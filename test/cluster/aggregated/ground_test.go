@@ -6,12 +6,11 @@ import (
 	"context"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -19,23 +18,15 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/portolan-dev/portolan/generated/clientset/versioned"
+	"github.com/portolan-dev/portolan/test/framework"
 	"github.com/portolan-dev/portolan/test/framework/upstream"
 )
 
 const (
-	root = "../../.."
-
 	clusterAddress = "192.0.2.1"
 	clusterURL     = "https://192.0.2.1:6443"
 	// etcdAddress is where Portolan's etcd is; kube-apiserver's is on loopback.
 	etcdAddress = "192.0.2.2"
-
-	// patience is how long anything may take. A test that waits fails after it.
-	// It is three quarters of a minute until a namespace is looked at again whose
-	// Pods have the time to end that Portolan's have.
-	patience = 3 * time.Minute
-	// pollEvery is how often it is looked whether it is so.
-	pollEvery = 50 * time.Millisecond
 
 	// portolanUser is who the servers are to the cluster.
 	portolanUser = "system:serviceaccount:portolan:portolan"
@@ -43,7 +34,7 @@ const (
 
 // ground is a cluster without nodes, and Portolan in it.
 type ground struct {
-	dir, bin string
+	dir string
 	// users signs the certificates of the cluster's users and servers.
 	users *authority
 	// kubeconfig is the administrator's, and admin what is in it.
@@ -68,11 +59,8 @@ type ground struct {
 // that it is there.
 func start(t *testing.T) *ground {
 	t.Helper()
-	bin, err := filepath.Abs(filepath.Join(root, ".bin"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := &ground{dir: directory(t), bin: bin}
+	var err error
+	g := &ground{dir: framework.Directory(t)}
 	g.users = newAuthority(t, g.dir, "users")
 	g.kubeconfig = g.users.kubeconfig(t, "admin", "system:masters")
 	g.admin = g.configOf(t, g.kubeconfig)
@@ -91,26 +79,6 @@ func start(t *testing.T) *ground {
 	return g
 }
 
-// directory is where everything is written. It stays if the test fails, with
-// the logs in it.
-func directory(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "portolan-cluster-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("the logs are in %s", dir)
-			return
-		}
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
-}
-
 // configOf is what a kubeconfig says, with no limit on the rate.
 func (g *ground) configOf(t *testing.T, kubeconfig string) *rest.Config {
 	t.Helper()
@@ -125,7 +93,7 @@ func (g *ground) configOf(t *testing.T, kubeconfig string) *rest.Config {
 // startCluster runs kube-apiserver on an etcd of its own, and the controllers.
 func (g *ground) startCluster(t *testing.T) {
 	t.Helper()
-	programs := upstream.Programs{Etcd: filepath.Join(g.bin, "etcd")}
+	programs := upstream.Programs{Etcd: framework.Program(t, "etcd")}
 	etcd, etcdURL, err := upstream.StartEtcd(t.Context(), programs, g.dir)
 	if err != nil {
 		t.Fatal(err)
@@ -156,7 +124,7 @@ func (g *ground) startCluster(t *testing.T) {
 		}
 	})
 	g.startKube(t)
-	g.manager, err = upstream.Launch("kube-controller-manager", g.dir, filepath.Join(g.bin, "kube-controller-manager"),
+	g.manager = framework.Launch(t, g.dir, "kube-controller-manager",
 		"--kubeconfig="+g.users.kubeconfig(t, "system:kube-controller-manager"),
 		// As in most clusters each controller has the rights of its own role.
 		"--use-service-account-credentials=true",
@@ -167,17 +135,13 @@ func (g *ground) startCluster(t *testing.T) {
 		// What was not seen yet when a quota was made is counted this much later.
 		"--resource-quota-sync-period=5s",
 		"--leader-elect=false", "--secure-port=0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(g.manager.Stop)
 }
 
 // startKube runs kube-apiserver and returns when it is ready.
 func (g *ground) startKube(t *testing.T) {
 	t.Helper()
 	var err error
-	g.kube, err = upstream.Launch("kube-apiserver", g.dir, filepath.Join(g.bin, "kube-apiserver"), g.kubeFlags...)
+	g.kube, err = upstream.Launch("kube-apiserver", g.dir, framework.Program(t, "kube-apiserver"), g.kubeFlags...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,18 +172,14 @@ func (g *ground) startStore(t *testing.T) {
 	server := certs.issue(t, "etcd", nil, etcdAddress)
 	g.store, g.storeCA = certs.issue(t, "portolan-etcd-client", nil), certs.file("ca").cert
 	url, peerURL, metrics := "https://"+etcdAddress+":2379", "http://"+etcdAddress+":2380", "http://"+etcdAddress+":2381"
-	etcd, err := upstream.Launch("portolan-etcd", g.dir, filepath.Join(g.bin, "etcd"),
+	etcd := framework.LaunchCommand(t, g.dir, "portolan-etcd", exec.Command(framework.Program(t, "etcd"),
 		"--data-dir="+filepath.Join(g.dir, "portolan-etcd"),
 		"--listen-client-urls="+url, "--advertise-client-urls="+url,
 		"--listen-peer-urls="+peerURL, "--initial-advertise-peer-urls="+peerURL, "--initial-cluster=default="+peerURL,
 		"--listen-metrics-urls="+metrics,
 		"--client-cert-auth", "--trusted-ca-file="+g.storeCA, "--cert-file="+server.cert, "--key-file="+server.key,
-		"--log-level=error")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(etcd.Stop)
-	err = etcd.Await(t.Context(), func(ctx context.Context) bool { return get(ctx, http.DefaultClient, metrics+"/health") == nil })
+		"--log-level=error"))
+	err := etcd.Await(t.Context(), func(ctx context.Context) bool { return get(ctx, http.DefaultClient, metrics+"/health") == nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,23 +199,6 @@ func (g *ground) write(t *testing.T, name, content string) string {
 func (g *ground) tokenKubeconfig(t *testing.T, name, token string) string {
 	t.Helper()
 	return writeKubeconfig(t, filepath.Join(g.dir, name+".kubeconfig"), g.users.file("ca").cert, &clientcmdapi.AuthInfo{Token: token})
-}
-
-// eventually polls until what is wanted is so. The error says what is instead.
-func eventually(t *testing.T, what string, so func(context.Context) (bool, error)) {
-	t.Helper()
-	var last error
-	err := wait.PollUntilContextTimeout(t.Context(), pollEvery, patience, true, func(ctx context.Context) (bool, error) {
-		done, err := so(ctx)
-		// That time is up says less than the answer before.
-		if ctx.Err() == nil {
-			last = err
-		}
-		return done, nil
-	})
-	if err != nil {
-		t.Fatalf("%s: %v; the last answer: %v", what, err, last)
-	}
 }
 
 // gone is what eventually waits for, of a request that is to answer 404.

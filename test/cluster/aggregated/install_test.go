@@ -14,6 +14,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
 const (
@@ -77,7 +79,7 @@ var apiServices = schema.GroupVersionResource{Group: "apiregistration.k8s.io", V
 // install applies the manifests and waits until the cluster has the group.
 func (g *ground) install(t *testing.T) {
 	t.Helper()
-	if err := os.CopyFS(filepath.Join(g.dir, "artifacts"), os.DirFS(filepath.Join(root, "artifacts"))); err != nil {
+	if err := os.CopyFS(filepath.Join(g.dir, "artifacts"), os.DirFS(framework.Path("artifacts"))); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Mkdir(filepath.Join(g.dir, "overlay"), 0o700); err != nil {
@@ -93,7 +95,7 @@ func (g *ground) install(t *testing.T) {
 		g.write(t, filepath.Join("overlay", name), string(data))
 	}
 	g.kubelet = startKubelet(t, g)
-	g.as(t, g.kubeconfig).run("apply", "-k", g.overlay())
+	framework.NewKubectl(t, g.kubeconfig).Run("apply", "-k", g.overlay())
 	g.awaitAvailable(t, "True")
 	g.awaitReady(t)
 }
@@ -105,7 +107,7 @@ func (g *ground) overlay() string { return filepath.Join(g.dir, "overlay") }
 // Portolan has written into what was applied.
 func testInstallAgain(t *testing.T, g *ground) {
 	before := g.versions(t)
-	g.as(t, g.kubeconfig).run("apply", "-k", g.overlay())
+	framework.NewKubectl(t, g.kubeconfig).Run("apply", "-k", g.overlay())
 	if after := g.versions(t); len(before) == 0 || !maps.Equal(before, after) {
 		t.Errorf("there was %v and is %v", before, after)
 	}
@@ -119,7 +121,7 @@ func testInstallAgain(t *testing.T, g *ground) {
 func (g *ground) versions(t *testing.T) map[string]string {
 	t.Helper()
 	var list unstructured.UnstructuredList
-	if err := list.UnmarshalJSON([]byte(g.as(t, g.kubeconfig).run("get", "-k", g.overlay(), "-o", "json"))); err != nil {
+	if err := list.UnmarshalJSON([]byte(framework.NewKubectl(t, g.kubeconfig).Run("get", "-k", g.overlay(), "-o", "json"))); err != nil {
 		t.Fatal(err)
 	}
 	versions := map[string]string{}
@@ -146,25 +148,25 @@ func (g *ground) apiService(t *testing.T) *unstructured.Unstructured {
 // testUninstall takes away what was installed in the order of
 // artifacts/cluster/README.md, and finds nothing that is left.
 func testUninstall(t *testing.T, g *ground) {
-	k := g.as(t, g.kubeconfig)
-	k.run("delete", "apiservice", apiServiceName)
-	k.run("delete", "-k", g.overlay(), "--ignore-not-found", "--wait=false")
+	k := framework.NewKubectl(t, g.kubeconfig)
+	k.Run("delete", "apiservice", apiServiceName)
+	k.Run("delete", "-k", g.overlay(), "--ignore-not-found", "--wait=false")
 	g.awaitNoNamespace(t, namespace)
 	for _, kinds := range []string{"clusterroles,clusterrolebindings", "rolebindings,leases,secrets,configmaps", "apiservices"} {
-		for line := range strings.Lines(k.run("get", kinds, "-A", "-o", "name")) {
+		for line := range strings.Lines(k.Run("get", kinds, "-A", "-o", "name")) {
 			if strings.Contains(line, "portolan") {
 				t.Errorf("left: %s", line)
 			}
 		}
 	}
-	k.expect(k.fail("get", "services.portolan.dev", "-A"), `the server doesn't have a resource type "services"`)
+	k.Expect(k.Fail("get", "services.portolan.dev", "-A"), `the server doesn't have a resource type "services"`)
 }
 
 // awaitAvailable waits until the cluster says of the APIService whether it is
 // there.
 func (g *ground) awaitAvailable(t *testing.T, want string) {
 	t.Helper()
-	eventually(t, "Available="+want, func(ctx context.Context) (bool, error) {
+	framework.Eventually(t, "Available="+want, func(ctx context.Context) (bool, error) {
 		service, err := g.dynamic.Resource(apiServices).Get(ctx, apiServiceName, metav1.GetOptions{})
 		if err != nil {
 			return false, err
@@ -186,7 +188,7 @@ func (g *ground) awaitAvailable(t *testing.T, want string) {
 // awaitReady waits until all replicas are.
 func (g *ground) awaitReady(t *testing.T) {
 	t.Helper()
-	eventually(t, "all replicas are ready", func(ctx context.Context) (bool, error) {
+	framework.Eventually(t, "all replicas are ready", func(ctx context.Context) (bool, error) {
 		d, err := g.client.AppsV1().Deployments(namespace).Get(ctx, deployment, metav1.GetOptions{})
 		if err != nil {
 			return false, err

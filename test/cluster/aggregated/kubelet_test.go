@@ -260,7 +260,7 @@ func (k *kubelet) end(r *replica, pod *corev1.Pod) error {
 	if r.process != nil {
 		defer r.process.Stop()
 		if k.ctx.Err() == nil {
-			ctx, cancel := context.WithTimeout(k.ctx, patience)
+			ctx, cancel := context.WithTimeout(k.ctx, framework.Patience)
 			defer cancel()
 			if err := r.process.Terminate(ctx); err != nil && k.ctx.Err() == nil {
 				return err

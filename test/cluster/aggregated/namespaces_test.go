@@ -16,6 +16,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/generated/clientset/versioned"
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
 // said is what an answer says, in the words of the cluster's own Services.
@@ -59,7 +60,7 @@ func testNamespaceLifecycle(t *testing.T, g *ground) {
 		for way, client := range clients {
 			var got error
 			// Whether a namespace goes away is told by a watch.
-			eventually(t, what+" "+way, func(ctx context.Context) (bool, error) {
+			framework.Eventually(t, what+" "+way, func(ctx context.Context) (bool, error) {
 				_, got = client.PortolanV1().Services(test.namespace).Create(ctx, newService("web"),
 					metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 				return test.is(got), nil
@@ -85,7 +86,7 @@ func removeFinalizers(t *testing.T, g *ground, namespace, name string) {
 
 func (g *ground) awaitNoNamespace(t *testing.T, name string) {
 	t.Helper()
-	eventually(t, "the namespace is gone", func(ctx context.Context) (bool, error) {
+	framework.Eventually(t, "the namespace is gone", func(ctx context.Context) (bool, error) {
 		left, err := g.client.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
 		if err == nil {
 			return false, fmt.Errorf("its status is %v", left.Status)
@@ -120,7 +121,7 @@ func testNamespaceDeletion(t *testing.T, g *ground) {
 
 	// The finalizer keeps its Service, and the Service its claims and the
 	// namespace, which says why it is still there.
-	eventually(t, "the namespace says what is left", func(ctx context.Context) (bool, error) {
+	framework.Eventually(t, "the namespace says what is left", func(ctx context.Context) (bool, error) {
 		left, err := g.client.CoreV1().Namespaces().Get(ctx, doomed, metav1.GetOptions{})
 		if err != nil {
 			return false, err

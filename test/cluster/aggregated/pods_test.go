@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
 func portNumber(port int) intstr.IntOrString { return intstr.FromInt(port) }
@@ -31,7 +32,7 @@ func (g *ground) createPod(t *testing.T, namespace, name, address string, labels
 		Spec:       corev1.PodSpec{NodeName: node, Containers: []corev1.Container{{Name: "web", Image: "web"}}},
 	}
 	// Pods come after their namespace's service account.
-	eventually(t, "a Pod is made", func(ctx context.Context) (bool, error) {
+	framework.Eventually(t, "a Pod is made", func(ctx context.Context) (bool, error) {
 		_, err := g.client.CoreV1().Pods(namespace).Create(ctx, pod, metav1.CreateOptions{})
 		return err == nil || apierrors.IsAlreadyExists(err), err
 	})
@@ -53,18 +54,18 @@ func (g *ground) createPod(t *testing.T, namespace, name, address string, labels
 func testLabeledAway(t *testing.T, g *ground) {
 	ns := g.newNamespace(t, "labels")
 	g.createService(t, ns, newService("web"))
-	k := g.as(t, g.kubeconfig).with("-n", ns)
+	k := framework.NewKubectl(t, g.kubeconfig).With("-n", ns)
 	shows := startWatch(t, k, "endpoints.portolan.dev")
 	g.createPod(t, ns, "one", "203.0.113.1", map[string]string{"app": "web"})
 	g.createPod(t, ns, "two", "203.0.113.2", map[string]string{"app": "web"})
 	const both = "web 203.0.113.1:80,203.0.113.2:80"
 	shows.await(both)
-	k.run("label", "pod", "two", "--overwrite", "app=debugged")
+	k.Run("label", "pod", "two", "--overwrite", "app=debugged")
 	if line := shows.await("web 203.0.113.1:80 "); strings.Contains(line, "203.0.113.2") {
 		t.Errorf("it is still there: %s", line)
 	}
-	k.expect(k.run("get", "endpointslices.portolan.dev", "-l", "kubernetes.io/service-name=web"), "203.0.113.1")
-	k.run("label", "pod", "two", "--overwrite", "app=web")
+	k.Expect(k.Run("get", "endpointslices.portolan.dev", "-l", "kubernetes.io/service-name=web"), "203.0.113.1")
+	k.Run("label", "pod", "two", "--overwrite", "app=web")
 	shows.await(both)
 }
 
@@ -74,7 +75,7 @@ func (g *ground) awaitFollowed(t *testing.T, namespace string) {
 	t.Helper()
 	g.createService(t, namespace, newService("followed"))
 	g.createPod(t, namespace, "followed", "203.0.113.99", map[string]string{"app": "followed"})
-	eventually(t, "a Pod that is made now is an address", func(ctx context.Context) (bool, error) {
+	framework.Eventually(t, "a Pod that is made now is an address", func(ctx context.Context) (bool, error) {
 		current, err := g.portolan.PortolanV1().Endpoints(namespace).Get(ctx, "followed", metav1.GetOptions{})
 		if err != nil {
 			return false, err
@@ -91,7 +92,7 @@ func testRollingLabels(t *testing.T, g *ground) {
 	for pod, version := range map[string]string{"203.0.113.11": "1", "203.0.113.12": "1", "203.0.113.21": "2", "203.0.113.22": "2"} {
 		g.createPod(t, ns, "pod-"+strings.ReplaceAll(pod, ".", "-"), pod, map[string]string{"app": "web", "version": version})
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), framework.Patience)
 	defer cancel()
 	endpoints, err := g.portolan.PortolanV1().Endpoints(ns).Watch(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -107,7 +108,7 @@ func testRollingLabels(t *testing.T, g *ground) {
 	for _, v := range views {
 		v.await(t, []string{"203.0.113.11", "203.0.113.12"}, true)
 	}
-	g.as(t, g.kubeconfig).run("patch", "psvc", "web", "-n", ns, "-p", `{"spec":{"selector":{"version":"2"}}}`, "--type=merge")
+	framework.NewKubectl(t, g.kubeconfig).Run("patch", "psvc", "web", "-n", ns, "-p", `{"spec":{"selector":{"version":"2"}}}`, "--type=merge")
 	for _, v := range views {
 		v.await(t, []string{"203.0.113.21", "203.0.113.22"}, false)
 	}

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
 // selectNamespace selects one by its name.
@@ -63,7 +64,7 @@ func testPolicies(t *testing.T, g *ground) {
 		return services.Create(ctx, newService("web"), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	}
 	// Both replicas have it a little later.
-	eventually(t, "a Service without a team is refused", func(ctx context.Context) (bool, error) {
+	framework.Eventually(t, "a Service without a team is refused", func(ctx context.Context) (bool, error) {
 		for range 20 {
 			if _, err := create(ctx); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), refusal) {
 				return false, err
@@ -90,7 +91,7 @@ func testPolicies(t *testing.T, g *ground) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a Service without a team is given one", func(ctx context.Context) (bool, error) {
+	framework.Eventually(t, "a Service without a team is given one", func(ctx context.Context) (bool, error) {
 		made, err := create(ctx)
 		return err == nil && made.Labels["team"] == "none", err
 	})

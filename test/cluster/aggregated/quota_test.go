@@ -11,6 +11,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
 // countedServices is how quotas name Portolan's Services.
@@ -33,7 +35,7 @@ func (g *ground) createQuota(t *testing.T, namespace string) {
 // awaitCounted waits until the quota of a namespace counts so many Services.
 func (g *ground) awaitCounted(t *testing.T, namespace string, want int64) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("%d are counted", want), func(ctx context.Context) (bool, error) {
+	framework.Eventually(t, fmt.Sprintf("%d are counted", want), func(ctx context.Context) (bool, error) {
 		current, err := g.client.CoreV1().ResourceQuotas(namespace).Get(ctx, "limits", metav1.GetOptions{})
 		if err != nil {
 			return false, err
@@ -69,7 +71,7 @@ func testResourceQuota(t *testing.T, g *ground) {
 		t.Fatal(err)
 	}
 	g.awaitCounted(t, team, 1)
-	eventually(t, "what was replenished can be had", func(ctx context.Context) (bool, error) {
+	framework.Eventually(t, "what was replenished can be had", func(ctx context.Context) (bool, error) {
 		_, err := services.Create(ctx, newService("third"), metav1.CreateOptions{})
 		return err == nil, err
 	})

@@ -19,6 +19,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/generated/informers/externalversions"
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
 // writer makes, changes and deletes Services one after the other until it is
@@ -84,7 +85,7 @@ func (w *writer) until(ctx context.Context, request func() error, before func(er
 			// A server that is away answers nothing at once.
 			select {
 			case <-ctx.Done():
-			case <-time.After(pollEvery):
+			case <-time.After(50 * time.Millisecond):
 			}
 		}
 	}
@@ -94,7 +95,7 @@ func (w *writer) until(ctx context.Context, request func() error, before func(er
 func (w *writer) goesOn(t *testing.T, requests int64) {
 	t.Helper()
 	done, failed := w.done.Load(), w.failed.Load()
-	eventually(t, fmt.Sprintf("%d requests in a row", requests), func(context.Context) (bool, error) {
+	framework.Eventually(t, fmt.Sprintf("%d requests in a row", requests), func(context.Context) (bool, error) {
 		if now := w.failed.Load(); now != failed {
 			done, failed = w.done.Load(), now
 		}
@@ -156,7 +157,7 @@ func follow(t *testing.T, g *ground, namespace string) *follower {
 // handlers to have been told of it.
 func (f *follower) missesNothing(t *testing.T, g *ground, namespace string) {
 	t.Helper()
-	eventually(t, "the informer is up to date", func(ctx context.Context) (bool, error) {
+	framework.Eventually(t, "the informer is up to date", func(ctx context.Context) (bool, error) {
 		list, err := g.portolan.PortolanV1().Services(namespace).List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return false, err
@@ -187,7 +188,7 @@ func testRestarts(t *testing.T, g *ground) {
 	doomed := g.newDoomed(t)
 	w := startWriter(t, g, ns)
 	w.goesOn(t, row)
-	g.as(t, g.kubeconfig).run("scale", "deployment", deployment, "-n", namespace, "--replicas=3")
+	framework.NewKubectl(t, g.kubeconfig).Run("scale", "deployment", deployment, "-n", namespace, "--replicas=3")
 	g.awaitReady(t)
 	replicas := g.kubelet.running()
 	if len(replicas) != 3 {
@@ -241,11 +242,11 @@ func testRollout(t *testing.T, g *ground) {
 	w.goesOn(t, row)
 	failed := w.failed.Load()
 	before := g.kubelet.running()
-	k := g.as(t, g.kubeconfig).with("-n", namespace)
-	k.run("rollout", "restart", "deployment", deployment)
-	k.run("rollout", "status", "deployment", deployment, "--timeout="+(2*time.Minute).String())
+	k := framework.NewKubectl(t, g.kubeconfig).With("-n", namespace)
+	k.Run("rollout", "restart", "deployment", deployment)
+	k.Run("rollout", "status", "deployment", deployment, "--timeout="+(2*time.Minute).String())
 	// The old ones have a last while in which they serve.
-	eventually(t, "the old replicas are gone", func(ctx context.Context) (bool, error) {
+	framework.Eventually(t, "the old replicas are gone", func(ctx context.Context) (bool, error) {
 		pods, err := g.client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: component})
 		if err != nil {
 			return false, err

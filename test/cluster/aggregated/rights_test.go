@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
 // right is one verb on one resource, which may be of one name only.
@@ -87,7 +88,7 @@ func useQuotas(t *testing.T, g *ground) {
 	// The cluster's controller looks for new resources to count every 30 seconds.
 	g.awaitCounted(t, ns, 0)
 	// Portolan refuses the Service until its own watch shows the quota's status.
-	eventually(t, "a Service is created", func(ctx context.Context) (bool, error) {
+	framework.Eventually(t, "a Service is created", func(ctx context.Context) (bool, error) {
 		_, err := g.portolan.PortolanV1().Services(ns).Create(ctx, newService("web"), metav1.CreateOptions{})
 		return err == nil, err
 	})
@@ -97,8 +98,8 @@ func useQuotas(t *testing.T, g *ground) {
 // usePods sends a request through a Service to its Pod, which Portolan gets first.
 func usePods(t *testing.T, g *ground) {
 	path := g.serveProxied(t, g.newNamespace(t, "proxied"))
-	k := g.as(t, g.kubeconfig)
-	k.expect(k.run("get", "--raw", path+"/right"), "GET /right")
+	k := framework.NewKubectl(t, g.kubeconfig)
+	k.Expect(k.Run("get", "--raw", path+"/right"), "GET /right")
 }
 
 // useSecrets has Portolan renew its serving certificate.
@@ -235,12 +236,12 @@ func testFlowSchemas(t *testing.T, g *ground) {
 			MatchingPrecedence:         9000,
 		},
 	}
-	eventually(t, "Portolan says that a FlowSchema names no level", func(ctx context.Context) (bool, error) {
+	framework.Eventually(t, "Portolan says that a FlowSchema names no level", func(ctx context.Context) (bool, error) {
 		made, err := schemas.Create(ctx, schema, metav1.CreateOptions{})
 		if err != nil {
 			return false, err
 		}
-		eventually(t, "it is said", func(ctx context.Context) (bool, error) {
+		framework.Eventually(t, "it is said", func(ctx context.Context) (bool, error) {
 			current, err := schemas.Get(ctx, made.Name, metav1.GetOptions{})
 			if err != nil {
 				return false, err
@@ -274,7 +275,7 @@ func testTold(t *testing.T, g *ground) {
 	}
 	awaitCount := func(want int32) {
 		t.Helper()
-		eventually(t, fmt.Sprintf("the user is told %d times", want), func(ctx context.Context) (bool, error) {
+		framework.Eventually(t, fmt.Sprintf("the user is told %d times", want), func(ctx context.Context) (bool, error) {
 			list, err := g.client.CoreV1().Events(ns).List(ctx, metav1.ListOptions{FieldSelector: "reason=TooManyAddressesToMirror"})
 			if err != nil || len(list.Items) != 1 {
 				return false, err
@@ -288,7 +289,7 @@ func testTold(t *testing.T, g *ground) {
 		})
 	}
 	awaitCount(1)
-	eventually(t, "1000 addresses are mirrored", func(ctx context.Context) (bool, error) {
+	framework.Eventually(t, "1000 addresses are mirrored", func(ctx context.Context) (bool, error) {
 		list, err := g.portolan.PortolanV1().EndpointSlices(ns).List(ctx, metav1.ListOptions{LabelSelector: "kubernetes.io/service-name=web"})
 		if err != nil {
 			return false, err
@@ -304,7 +305,7 @@ func testTold(t *testing.T, g *ground) {
 		t.Fatal(err)
 	}
 	awaitCount(2)
-	k := g.as(t, g.kubeconfig).with("-n", ns)
-	k.expect(k.run("describe", "endpoints.portolan.dev", "web"), "TooManyAddressesToMirror",
+	k := framework.NewKubectl(t, g.kubeconfig).With("-n", ns)
+	k.Expect(k.Run("describe", "endpoints.portolan.dev", "web"), "TooManyAddressesToMirror",
 		"A max of 1000 addresses can be mirrored to EndpointSlices per Endpoints subset. 1 addresses were skipped")
 }

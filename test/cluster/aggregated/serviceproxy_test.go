@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
 // serveProxied runs the server of a Pod until the test ends. It returns the path
@@ -43,7 +44,7 @@ func (g *ground) serveProxied(t *testing.T, namespace string) string {
 		svc.Spec.Ports = []corev1.ServicePort{{Name: "http", Port: 80, TargetPort: portNumber(8080)}}
 	}))
 	g.createPod(t, namespace, "backend", address, map[string]string{"app": "web"})
-	watch := startWatch(t, g.as(t, g.kubeconfig), "endpoints.portolan.dev", "-n", namespace)
+	watch := startWatch(t, framework.NewKubectl(t, g.kubeconfig), "endpoints.portolan.dev", "-n", namespace)
 	watch.await("web " + address + ":8080")
 	return "/apis/portolan.dev/v1/namespaces/" + namespace + "/services/http:web:http/proxy"
 }
@@ -51,8 +52,8 @@ func (g *ground) serveProxied(t *testing.T, namespace string) string {
 // testServiceProxy reaches a Pod through a Service, and the cluster's address.
 func testServiceProxy(t *testing.T, g *ground) {
 	path := g.serveProxied(t, g.newNamespace(t, "proxy")) + "/a/b?c=d"
-	k := g.as(t, g.kubeconfig)
-	k.expect(k.run("get", "--raw", path), "GET /a/b?c=d")
+	k := framework.NewKubectl(t, g.kubeconfig)
+	k.Expect(k.Run("get", "--raw", path), "GET /a/b?c=d")
 
 	config, err := rest.TLSConfigFor(g.admin)
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
 // shown is a kubectl get --watch that runs.
@@ -18,9 +20,9 @@ type shown struct {
 }
 
 // startWatch runs kubectl get --watch until the test ends.
-func startWatch(t *testing.T, k *kubectl, args ...string) *shown {
+func startWatch(t *testing.T, k *framework.Kubectl, args ...string) *shown {
 	t.Helper()
-	cmd := k.command(t.Context(), "", append([]string{"get", "--watch", "--output-watch-events"}, args...)...)
+	cmd := k.Command(t.Context(), append([]string{"get", "--watch", "--output-watch-events"}, args...)...)
 	reader, writer := io.Pipe()
 	cmd.Stdout, cmd.Stderr = writer, writer
 	if err := cmd.Start(); err != nil {
@@ -49,7 +51,7 @@ func startWatch(t *testing.T, k *kubectl, args ...string) *shown {
 // await reads on until a line has the text in it, and returns that line.
 func (w *shown) await(text string) string {
 	w.t.Helper()
-	timeout := time.NewTimer(patience)
+	timeout := time.NewTimer(framework.Patience)
 	defer timeout.Stop()
 	for {
 		select {

@@ -19,6 +19,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/portolan-dev/portolan/generated/clientset/versioned"
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
 const (
@@ -120,7 +121,7 @@ func testWebhooks(t *testing.T, g *ground) {
 	h := g.serveWebhooks(t, ns)
 	services := client.PortolanV1().Services(ns)
 	dryRun := metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}
-	eventually(t, "webhooks change and refuse", func(ctx context.Context) (bool, error) {
+	framework.Eventually(t, "webhooks change and refuse", func(ctx context.Context) (bool, error) {
 		made, err := services.Create(ctx, newService("web"), dryRun)
 		if err != nil || made.Labels["called"] != "yes" {
 			return false, err

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
+
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
 var readmes = []string{"cluster/README.md", "etcd/README.md"}
@@ -25,9 +27,9 @@ func readme(t *testing.T, name string) string {
 // TestLinks wants what the README and the pages point at to be there.
 func TestLinks(t *testing.T) {
 	t.Parallel()
-	pages := []string{filepath.Join(root(), "README.md")}
+	pages := []string{framework.Path("README.md")}
 	for _, pattern := range []string{".github/*.md", "artifacts/*.md", "artifacts/*/*.md"} {
-		found, err := filepath.Glob(filepath.Join(root(), pattern))
+		found, err := filepath.Glob(framework.Path(pattern))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -46,7 +48,7 @@ func TestLinks(t *testing.T) {
 			}
 		}
 		for _, path := range regexp.MustCompile(`artifacts/[a-z][a-z./-]*[a-z]`).FindAllString(string(text), -1) {
-			if _, err := os.Stat(filepath.Join(root(), path)); err != nil && path != "artifacts/my-portolan" &&
+			if _, err := os.Stat(framework.Path(path)); err != nil && path != "artifacts/my-portolan" &&
 				!strings.HasPrefix(path, "artifacts/my-portolan/") {
 				t.Errorf("%s: %v", page, err)
 			}
@@ -70,7 +72,7 @@ func TestIndex(t *testing.T) {
 			t.Errorf("artifacts/README.md does not list %s", filepath.Base(page))
 		}
 	}
-	if text, err := os.ReadFile(filepath.Join(root(), "README.md")); err != nil || strings.Count(string(text), "\n") > 200 {
+	if text, err := os.ReadFile(framework.Path("README.md")); err != nil || strings.Count(string(text), "\n") > 200 {
 		t.Errorf("the README has %d lines, more than fit a first reading (%v)", strings.Count(string(text), "\n"), err)
 	}
 }

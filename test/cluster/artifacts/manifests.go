@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -23,6 +22,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/kubernetes/scheme"
 	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
+
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
 // CertManager is the API group of objects whose types are not in Decode's scheme.
@@ -154,22 +155,13 @@ func program(t testing.TB, name string, args ...string) []byte {
 func run(t testing.TB, name string, args ...string) ([]byte, error) {
 	t.Helper()
 	var out, complaints bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), filepath.Join(root(), ".bin", name), args...)
+	cmd := exec.CommandContext(t.Context(), framework.Program(t, name), args...)
 	cmd.Stdout, cmd.Stderr = &out, &complaints
 	err := cmd.Run()
-	if errors.Is(err, fs.ErrNotExist) {
-		t.Fatalf("%v: run make test, which builds it", err)
-	}
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, &complaints)
 	}
 	return out.Bytes(), nil
-}
-
-// root is the repository's.
-func root() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(file), "..", "..", "..")
 }
 
 // sources is the directory artifacts/. It opens all that is there: go test keeps
@@ -177,7 +169,7 @@ func root() string {
 // see what kubectl and helm read.
 func sources(t testing.TB) string {
 	t.Helper()
-	dir := filepath.Join(root(), "artifacts")
+	dir := framework.Path("artifacts")
 	if err := filepath.WalkDir(dir, func(_ string, _ fs.DirEntry, err error) error { return err }); err != nil {
 		t.Fatal(err)
 	}

@@ -6,8 +6,8 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,14 +19,12 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/portolan-dev/portolan/pkg/certificates/etcdsecrets"
+	"github.com/portolan-dev/portolan/test/framework"
 )
-
-const patience = time.Minute
 
 // members are etcd's, run with the arguments of the StatefulSet on this machine.
 type members struct {
@@ -73,10 +71,12 @@ func TestMembersRun(t *testing.T) {
 // newMembers starts a cluster whose certificates were made at the given time.
 func newMembers(t *testing.T, made time.Time) *members {
 	t.Helper()
-	m := &members{t: t, cluster: fake.NewClientset(), dir: t.TempDir(), ports: map[string]string{}}
+	m := &members{t: t, cluster: fake.NewClientset(), dir: framework.Directory(t), ports: map[string]string{}}
 	m.binary = filepath.Join(m.dir, "etcd")
+	// The release of the manifests, which Portolan embeds too; .bin has the one that
+	// kube-apiserver is built for.
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", m.binary, "go.etcd.io/etcd/server/v3")
-	build.Dir = root()
+	build.Dir = framework.Path()
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -84,18 +84,7 @@ func newMembers(t *testing.T, made time.Time) *members {
 	m.args = podTemplate(t, Kustomize(t, "cluster").Get(t, "StatefulSet portolan/portolan-etcd")).Spec.Containers[0].Args
 	for i := range m.run {
 		for _, port := range []string{"2379", "2380", "2381"} {
-			listener, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, free, err := net.SplitHostPort(listener.Addr().String())
-			if err != nil {
-				t.Fatal(err)
-			}
-			m.ports[fmt.Sprint(i, ":", port)] = free
-			if err := listener.Close(); err != nil {
-				t.Fatal(err)
-			}
+			m.ports[fmt.Sprint(i, ":", port)] = framework.FreePort(t)
 		}
 	}
 	for i := range m.run {
@@ -200,18 +189,14 @@ func (m *members) kill(i int) {
 func (m *members) waitReady() {
 	m.t.Helper()
 	for i := range m.run {
-		err := wait.PollUntilContextTimeout(m.t.Context(), 50*time.Millisecond, patience, true, func(context.Context) (bool, error) {
+		framework.Eventually(m.t, fmt.Sprintf("member %d, whose log is in %s", i, m.dir), func(context.Context) (bool, error) {
 			response, err := http.Get("http://127.0.0.1:" + m.port(i, "2381") + "/readyz")
 			if err != nil {
-				return false, nil
+				return false, err
 			}
 			defer response.Body.Close()
-			return response.StatusCode == http.StatusOK, nil
+			return response.StatusCode == http.StatusOK, errors.New(response.Status)
 		})
-		if err != nil {
-			log, readErr := os.ReadFile(filepath.Join(m.dir, fmt.Sprintf("portolan-etcd-%d.log", i)))
-			m.t.Fatalf("member %d: %v, %v; its log:\n%s", i, err, readErr, log)
-		}
 	}
 }
 
@@ -237,7 +222,7 @@ func (m *members) tls(secret string) *tls.Config {
 func (m *members) client(secret string) *clientv3.Client {
 	m.t.Helper()
 	client, err := clientv3.New(clientv3.Config{
-		Endpoints: []string{"https://127.0.0.1:" + m.port(0, "2379")}, TLS: m.tls(secret), DialTimeout: patience, Logger: zap.NewNop(),
+		Endpoints: []string{"https://127.0.0.1:" + m.port(0, "2379")}, TLS: m.tls(secret), DialTimeout: framework.Patience, Logger: zap.NewNop(),
 		MaxCallSendMsgSize: 16 << 20,
 	})
 	if err != nil {
@@ -284,13 +269,10 @@ func (m *members) replace(client *clientv3.Client, i int) {
 	}
 	// The others refuse to change who belongs to them until they have been
 	// connected for a while.
-	err = wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+	framework.Eventually(m.t, "a member is added", func(ctx context.Context) (bool, error) {
 		_, err := client.MemberAdd(ctx, []string{"https://127.0.0.1:" + m.port(i, "2380")})
-		return err == nil, nil
+		return err == nil, err
 	})
-	if err != nil {
-		m.t.Fatal(err)
-	}
 	m.start(i, "--initial-cluster-state=existing")
 	m.waitReady()
 	list, err = client.MemberList(ctx)

@@ -15,7 +15,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/certificates"
@@ -84,19 +83,15 @@ func (m *members) url(i int, port string) string {
 func (m *members) writes(server *framework.Server, name string) {
 	m.t.Helper()
 	attempt := 0
-	var last error
-	err := wait.PollUntilContextTimeout(m.t.Context(), 50*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+	framework.Eventually(m.t, name, func(ctx context.Context) (bool, error) {
 		attempt++
 		service := &v1.Service{
 			ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint(name, "-", attempt)},
 			Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}},
 		}
-		_, last = server.Client.PortolanV1().Services("default").Create(ctx, service, metav1.CreateOptions{})
-		return last == nil, nil
+		_, err := server.Client.PortolanV1().Services("default").Create(ctx, service, metav1.CreateOptions{})
+		return err == nil, err
 	})
-	if err != nil {
-		m.t.Fatalf("%s: %v: %v", name, err, last)
-	}
 }
 
 // serial is that of the certificate in a Secret.
@@ -138,7 +133,7 @@ func (m *members) caller(i int) *big.Int {
 		m.t.Fatal(err)
 	}
 	defer listener.Close()
-	if err := listener.(*net.TCPListener).SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := listener.(*net.TCPListener).SetDeadline(time.Now().Add(framework.Patience)); err != nil {
 		m.t.Fatal(err)
 	}
 	var client *x509.Certificate

@@ -4,7 +4,6 @@ package artifacts
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -72,10 +71,8 @@ func TestMembersRestore(t *testing.T) {
 	m.writes(server, "after")
 }
 
-// tool runs a program that the Makefile builds.
+// tool runs a program of etcd's.
 func (m *members) tool(name string, args ...string) {
 	m.t.Helper()
-	if out, err := exec.CommandContext(m.t.Context(), filepath.Join(root(), ".bin", name), args...).CombinedOutput(); err != nil {
-		m.t.Fatalf("%s %q: %v\n%s", name, args, err, out)
-	}
+	program(m.t, name, args...)
 }

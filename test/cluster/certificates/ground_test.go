@@ -9,9 +9,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -21,20 +21,18 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
+	"github.com/portolan-dev/portolan/test/framework"
 	"github.com/portolan-dev/portolan/test/framework/upstream"
 )
 
 const (
-	root      = "../../.."
 	namespace = "portolan"
-	patience  = time.Minute
 	day       = 24 * time.Hour
 )
 
@@ -46,7 +44,6 @@ type ground struct {
 	kube    *upstream.Server
 	client  kubernetes.Interface
 	dynamic dynamic.Interface
-	bin     string
 	audit   string
 }
 
@@ -55,23 +52,17 @@ func newGround(t *testing.T, manifests ...string) *ground {
 	t.Helper()
 	dir := t.TempDir()
 	g := &ground{T: t, audit: filepath.Join(dir, "audit.log")}
-	var err error
-	g.bin, err = filepath.Abs(filepath.Join(root, ".bin"))
-	g.must(err)
 	policy := filepath.Join(dir, "policy.yaml")
 	g.must(os.WriteFile(policy, []byte("apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{level: Metadata}]\n"), 0o600))
-	g.kube, err = upstream.StartKube(t.Context(), upstream.Programs{
-		KubeAPIServer: filepath.Join(g.bin, "kube-apiserver"), Etcd: filepath.Join(g.bin, "etcd"),
-	}, dir, "--audit-policy-file="+policy, "--audit-log-path="+g.audit)
-	g.must(err)
-	t.Cleanup(g.kube.Stop)
+	g.kube = framework.StartKube(t, "--audit-policy-file="+policy, "--audit-log-path="+g.audit)
+	var err error
 	g.client, err = kubernetes.NewForConfig(g.kube.Config)
 	g.must(err)
 	g.dynamic, err = dynamic.NewForConfig(g.kube.Config)
 	g.must(err)
 	args := []string{"apply", "--validate=false"}
 	for _, manifest := range append([]string{"cluster/server/namespace.yaml"}, manifests...) {
-		args = append(args, "-f", filepath.Join(root, "artifacts", manifest))
+		args = append(args, "-f", framework.Path("artifacts", manifest))
 	}
 	g.kubectl(args...)
 	return g
@@ -87,26 +78,11 @@ func (g *ground) must(err error) {
 func (g *ground) kubectl(args ...string) {
 	g.Helper()
 	// What a namespaced manifest needs may be there a moment after the namespace.
-	g.await("kubectl "+strings.Join(args, " "), func(ctx context.Context) (bool, string) {
-		out, err := exec.CommandContext(ctx, filepath.Join(g.bin, "kubectl"),
-			append([]string{"--kubeconfig=" + g.kube.Kubeconfig}, args...)...).CombinedOutput()
-		return err == nil, string(out)
+	kubectl := framework.NewKubectl(g.T, g.kube.Kubeconfig)
+	framework.Eventually(g, "kubectl "+strings.Join(args, " "), func(context.Context) (bool, error) {
+		out, err := kubectl.Try("", args...)
+		return err == nil, errors.New(out)
 	})
-}
-
-// await polls until it is as it should be, and says what it was like if it isn't
-// in time.
-func (g *ground) await(what string, is func(context.Context) (bool, string)) {
-	g.Helper()
-	last := ""
-	err := wait.PollUntilContextTimeout(g.Context(), 50*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
-		ok, like := is(ctx)
-		last = like
-		return ok, nil
-	})
-	if err != nil {
-		g.Fatalf("%s: %v: %s", what, err, last)
-	}
 }
 
 // as is how a service account asks the cluster.

@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -60,7 +61,7 @@ func (g *ground) caBundle() []byte {
 // authorities, and all keepers serve its certificate.
 func (g *ground) settle(keepers []*servingsecret.Keeper, now time.Time) {
 	g.Helper()
-	g.await("in line", func(context.Context) (bool, string) {
+	framework.Eventually(g, "in line", func(context.Context) (bool, error) {
 		secret := g.secret(servingSecret)
 		serving, err := certificates.Parse(secret.Data["tls.crt"], secret.Data["tls.key"])
 		g.must(err)
@@ -69,17 +70,17 @@ func (g *ground) settle(keepers []*servingsecret.Keeper, now time.Time) {
 		newest := authorities[len(authorities)-1].Cert
 		if !now.Before(certificates.RenewAt(serving.Cert)) || !now.Before(certificates.RenewAt(newest)) ||
 			now.After(authorities[0].Cert.NotAfter) {
-			return false, "something is due"
+			return false, errors.New("something is due")
 		}
 		if !bytes.Equal(g.caBundle(), secret.Data["ca.crt"]) {
-			return false, "the APIService has another bundle"
+			return false, errors.New("the APIService has another bundle")
 		}
 		for i, k := range keepers {
 			if cert, _ := k.CurrentCertKeyContent(); !bytes.Equal(cert, secret.Data["tls.crt"]) {
-				return false, fmt.Sprintf("replica %d serves another certificate", i)
+				return false, fmt.Errorf("replica %d serves another certificate", i)
 			}
 		}
-		return true, ""
+		return true, nil
 	})
 }
 
@@ -115,9 +116,9 @@ func TestReplicas(t *testing.T) {
 
 	before := g.secret(servingSecret)
 	g.must(g.client.CoreV1().Secrets(namespace).Delete(t.Context(), servingSecret, metav1.DeleteOptions{}))
-	g.await("the Secret is there again", func(ctx context.Context) (bool, string) {
+	framework.Eventually(g, "the Secret is there again", func(ctx context.Context) (bool, error) {
 		secret, err := g.client.CoreV1().Secrets(namespace).Get(ctx, servingSecret, metav1.GetOptions{})
-		return err == nil && secret.UID != before.UID, fmt.Sprint(err)
+		return err == nil && secret.UID != before.UID, err
 	})
 	if after := g.secret(servingSecret); !maps.EqualFunc(before.Data, after.Data, bytes.Equal) {
 		t.Error("the Secret was made again with something else in it")
@@ -191,8 +192,8 @@ func TestServerPresentsTheSecret(t *testing.T) {
 	if bytes.Equal(second, presented()) {
 		t.Log("the server was very quick")
 	}
-	g.await("the new certificate", func(context.Context) (bool, string) {
-		return bytes.Equal(presented(), second), "the old one is presented"
+	framework.Eventually(g, "the new certificate", func(context.Context) (bool, error) {
+		return bytes.Equal(presented(), second), errors.New("the old one is presented")
 	})
 	g.expectNoRefusal("portolan")
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/portolan-dev/portolan/pkg/server"
 	"github.com/portolan-dev/portolan/pkg/server/options"
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
 const (
@@ -144,13 +145,13 @@ func TestStartsWhileAway(t *testing.T) {
 	})
 
 	url := "https://" + listener.Addr().String()
-	eventually(t, "there is a certificate", func() bool {
+	framework.Eventually(t, "there is a certificate", func(context.Context) (bool, error) {
 		_, err := os.Stat(filepath.Join(o.DataDir, ownAuthority))
-		return err == nil
+		return err == nil, err
 	})
 	nobody := newCallerAt(t, url, o.DataDir, nil, "")
 	root := newCallerAt(t, url, o.DataDir, certificateOf(t, g.users, "root", "system:masters"), "")
-	eventually(t, "it lives", func() bool { return nobody.get("/livez").code == 200 })
+	framework.Eventually(t, "it lives", func(context.Context) (bool, error) { return nobody.get("/livez").code == 200, nil })
 	for range 3 {
 		got := nobody.get("/readyz")
 		expect(t, "readyz", got, 500)
@@ -161,7 +162,7 @@ func TestStartsWhileAway(t *testing.T) {
 	}
 	expect(t, "a user of a cluster that nothing is known of", root.get(services), 401)
 	g.must(g.kube.StartAPI(t.Context()))
-	eventually(t, "it is ready", func() bool { return nobody.get("/readyz").code == 200 })
+	framework.Eventually(t, "it is ready", func(context.Context) (bool, error) { return nobody.get("/readyz").code == 200, nil })
 	expect(t, "list", root.get(services), 200)
 }
 

@@ -37,7 +37,6 @@ import (
 )
 
 const (
-	root      = "../../.."
 	frontName = "front-proxy-client"
 	services  = "/apis/portolan.dev/v1/namespaces/default/services"
 	timeout   = 2 * time.Minute
@@ -66,23 +65,16 @@ func newGround(t *testing.T) *ground {
 	g := &ground{t: t, audit: filepath.Join(dir, "audit.log"), front: newAuthority(t, "front")}
 	frontCA := filepath.Join(dir, "front.crt")
 	g.write(frontCA, certificates.EncodeCerts(g.front.Cert))
-	bin, err := filepath.Abs(filepath.Join(root, ".bin"))
-	g.must(err)
-	g.kube, err = upstream.StartKube(t.Context(), upstream.Programs{
-		KubeAPIServer: filepath.Join(bin, "kube-apiserver"), Etcd: filepath.Join(bin, "etcd"),
-	}, dir, "--requestheader-client-ca-file="+frontCA, "--requestheader-allowed-names="+frontName,
+	g.kube = framework.StartKube(t, "--requestheader-client-ca-file="+frontCA, "--requestheader-allowed-names="+frontName,
 		"--requestheader-username-headers=X-Remote-User", "--requestheader-group-headers=X-Remote-Group",
 		"--requestheader-extra-headers-prefix=X-Remote-Extra-")
-	g.must(err)
-	t.Cleanup(g.kube.Stop)
 	g.users = g.authority(filepath.Dir(g.kube.Kubeconfig))
-	config := *g.kube.Config
-	config.QPS = -1
-	g.client, err = kubernetes.NewForConfig(&config)
+	var err error
+	g.client, err = kubernetes.NewForConfig(g.kube.Config)
 	g.must(err)
 
 	for _, file := range []string{"namespace", "serviceaccount", "rbac", "roles"} {
-		g.apply(filepath.Join(root, "artifacts/cluster/server", file+".yaml"))
+		g.apply(framework.Path("artifacts/cluster/server", file+".yaml"))
 	}
 	g.kubeconfig = filepath.Join(dir, "server.kubeconfig")
 	g.writeKubeconfig(g.kubeconfig, g.token("portolan", "portolan"))
@@ -298,33 +290,17 @@ func (c *caller) get(path string) answer { c.t.Helper(); return c.do(http.Method
 func (g *ground) event(a answer) auditv1.Event {
 	g.t.Helper()
 	var found auditv1.Event
-	eventually(g.t, "a line in the audit log", func() bool {
+	framework.Eventually(g.t, "a line in the audit log", func(context.Context) (bool, error) {
 		data, err := os.ReadFile(g.audit)
 		g.must(err)
 		for line := range bytes.Lines(data) {
 			var event auditv1.Event
 			if json.Unmarshal(line, &event) == nil && string(event.AuditID) == a.auditID {
 				found = event
-				return true
+				return true, nil
 			}
 		}
-		return false
+		return false, nil
 	})
 	return found
-}
-
-// eventually waits until something is so.
-func eventually(t *testing.T, what string, so func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), timeout)
-	defer cancel()
-	ticker := time.NewTicker(50 * time.Millisecond)
-	defer ticker.Stop()
-	for !so() {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("not so in %v: %s", timeout, what)
-		case <-ticker.C:
-		}
-	}
 }

@@ -3,6 +3,7 @@
 package delegation
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -11,6 +12,8 @@ import (
 	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
 // TestRights has users do what they may and what they may not, and looks into
@@ -128,13 +131,15 @@ func TestFlowSchemas(t *testing.T) {
 	vera := newCaller(t, server, certificateOf(t, g.users, "vera"), "")
 	uid := func(got answer) string { return got.header.Get("X-Kubernetes-PF-FlowSchema-UID") }
 	var first string
-	eventually(t, "the cluster's FlowSchemas have arrived", func() bool {
+	framework.Eventually(t, "the cluster's FlowSchemas have arrived", func(context.Context) (bool, error) {
 		first = uid(vera.get(services))
-		return first != ""
+		return first != "", nil
 	})
 	created, err := g.client.FlowcontrolV1().FlowSchemas().Create(t.Context(), veras(), metav1.CreateOptions{})
 	g.must(err)
-	eventually(t, "vera's requests are in her own flow", func() bool { return uid(vera.get(services)) == string(created.UID) })
+	framework.Eventually(t, "vera's requests are in her own flow", func(context.Context) (bool, error) {
+		return uid(vera.get(services)) == string(created.UID), nil
+	})
 	if first == string(created.UID) {
 		t.Error("they were before")
 	}

@@ -3,6 +3,7 @@
 package delegation
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/portolan-dev/portolan/pkg/certificates"
 	"github.com/portolan-dev/portolan/pkg/server/options"
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
 // TestWho has callers of all kinds say who they are, and the audit log tell who
@@ -140,7 +142,7 @@ func TestAuthenticationIsFollowed(t *testing.T) {
 	configMap.Data["requestheader-allowed-names"] = fmt.Sprintf(`[%q,"second-proxy"]`, frontName)
 	_, err = configMaps.Update(t.Context(), configMap, metav1.UpdateOptions{})
 	g.must(err)
-	eventually(t, "the second proxy speaks for users", func() bool { return proxy.get(services).code == 200 })
+	framework.Eventually(t, "the second proxy speaks for users", func(context.Context) (bool, error) { return proxy.get(services).code == 200, nil })
 }
 
 // TestClientCAFile has an authority besides the cluster's.

@@ -16,14 +16,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/ptr"
 
@@ -34,18 +32,13 @@ import (
 )
 
 const (
-	root      = "../../.."
-	example   = root + "/artifacts/examples/traefik"
+	example   = "artifacts/examples/traefik"
 	namespace = corev1.NamespaceDefault
 	// What the example says.
 	web     = "127.0.0.1:8080"
 	secure  = "127.0.0.1:8443"
 	dataDir = "portolan-data"
 	class   = "traefik"
-	// patience is how long anything may take, and pollEvery how often it is looked
-	// whether it is so.
-	patience  = 2 * time.Minute
-	pollEvery = 20 * time.Millisecond
 )
 
 func TestMain(m *testing.M) {
@@ -55,9 +48,9 @@ func TestMain(m *testing.M) {
 
 // ground is a Portolan and a Traefik that routes by what it holds.
 type ground struct {
-	client     kubernetes.Interface
-	kubeconfig string
-	traefik    *upstream.Process
+	client  kubernetes.Interface
+	kubectl *framework.Kubectl
+	traefik *upstream.Process
 	// started is how much Traefik had written once it routed.
 	started int
 }
@@ -71,42 +64,29 @@ func start(t *testing.T) *ground {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &ground{client: client, kubeconfig: s.Kubeconfig}
-	if output, err := g.kubectl(t.Context(), "create", "-f", filepath.Join(example, "toad.yaml")); err != nil {
-		t.Fatalf("%v: %s", err, output)
-	}
+	g := &ground{client: client, kubectl: framework.NewKubectl(t, s.Kubeconfig)}
+	g.kubectl.Run("create", "-f", framework.Path(example, "toad.yaml"))
 	g.runTraefik(t, s)
 	return g
-}
-
-func (g *ground) kubectl(ctx context.Context, args ...string) (string, error) {
-	command := exec.CommandContext(ctx, filepath.Join(root, ".bin", "kubectl"), args...)
-	command.Env = append(os.Environ(), "KUBECONFIG="+g.kubeconfig)
-	output, err := command.CombinedOutput()
-	return string(output), err
 }
 
 // runTraefik does what the example says in a directory of the test's own.
 func (g *ground) runTraefik(t *testing.T, s *framework.Server) {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.CopyFS(dir, os.DirFS(example)); err != nil {
+	if err := os.CopyFS(dir, os.DirFS(framework.Path(example))); err != nil {
 		t.Fatal(err)
 	}
 	addUser(t, s, dir)
-	binary, err := filepath.Abs(filepath.Join(root, ".bin", "traefik"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	command := exec.Command(binary, "--configFile=traefik.yml")
+	command := exec.Command(framework.Program(t, "traefik"), "--configFile=traefik.yml")
 	command.Env = append(os.Environ(), "KUBECONFIG="+filepath.Join(dataDir, "traefik.kubeconfig"))
-	if g.traefik, err = upstream.LaunchCommand("traefik", dir, command); err != nil {
-		t.Fatal(err)
-	}
+	// Registered first, it runs last, when Traefik has stopped.
 	t.Cleanup(func() {
-		g.traefik.Stop()
-		g.expectRead(t)
+		if g.traefik != nil {
+			g.expectRead(t)
+		}
 	})
+	g.traefik = framework.LaunchCommand(t, dir, "traefik", command)
 	// Nothing is routed yet, and what is routed is known to whoever asks.
 	g.backend(t, "first", "192.0.2.2")
 	g.ingress(t, "first", to("first.example.com", prefix("/", "first", number(80))))
@@ -199,7 +179,7 @@ func serve(t *testing.T, address, says string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &http.Server{ReadHeaderTimeout: patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	s := &http.Server{ReadHeaderTimeout: framework.Patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if _, err := io.WriteString(w, says); err != nil {
 			t.Logf("%s: %v", says, err)
 		}
@@ -239,7 +219,7 @@ func (g *ground) ingress(t *testing.T, name string, rules ...networkingv1.Ingres
 func (g *ground) change(t *testing.T, name string, change func(*networkingv1.IngressSpec)) {
 	t.Helper()
 	ingresses := g.client.NetworkingV1().Ingresses(namespace)
-	err := wait.PollUntilContextTimeout(t.Context(), pollEvery, patience, true, func(ctx context.Context) (bool, error) {
+	framework.Eventually(t, name, func(ctx context.Context) (bool, error) {
 		current, err := ingresses.Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return false, err
@@ -247,11 +227,8 @@ func (g *ground) change(t *testing.T, name string, change func(*networkingv1.Ing
 		change(&current.Spec)
 		// Traefik writes the status meanwhile.
 		_, err = ingresses.Update(ctx, current, metav1.UpdateOptions{})
-		return err == nil, ignoreConflict(err)
+		return err == nil, err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 func to(host string, paths ...networkingv1.HTTPIngressPath) networkingv1.IngressRule {

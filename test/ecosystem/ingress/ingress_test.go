@@ -4,6 +4,8 @@ package ingress
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -11,10 +13,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/utils/ptr"
+
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
 const (
@@ -44,23 +46,10 @@ func ask(ctx context.Context, host, path string) string {
 // expect waits until a host answers as it should.
 func expect(t *testing.T, host, path, want string) {
 	t.Helper()
-	var got string
-	err := wait.PollUntilContextTimeout(t.Context(), pollEvery, patience, true, func(ctx context.Context) (bool, error) {
-		if now := ask(ctx, host, path); ctx.Err() == nil {
-			got = now
-		}
-		return got == want, nil
+	framework.Eventually(t, host+path, func(ctx context.Context) (bool, error) {
+		got := ask(ctx, host, path)
+		return got == want, fmt.Errorf("got %q, want %q", got, want)
 	})
-	if err != nil {
-		t.Fatalf("%s%s: got %q, want %q", host, path, got, want)
-	}
-}
-
-func ignoreConflict(err error) error {
-	if apierrors.IsConflict(err) {
-		return nil
-	}
-	return err
 }
 
 // TestTraefik changes what Portolan holds, and asks Traefik.
@@ -113,17 +102,12 @@ func byHostAndPath(t *testing.T, g *ground) {
 
 // statuses are what Traefik writes and kubectl shows.
 func statuses(t *testing.T, g *ground) {
-	var shown string
-	err := wait.PollUntilContextTimeout(t.Context(), pollEvery, patience, true, func(ctx context.Context) (bool, error) {
-		var err error
-		shown, err = g.kubectl(ctx, "get", "ingress", "routes")
+	framework.Eventually(t, "what kubectl shows", func(context.Context) (bool, error) {
+		shown, err := g.kubectl.Try("", "get", "ingress", "routes")
 		fields := strings.Fields(shown)
 		return err == nil && len(fields) == 12 && strings.Join(fields[:11], " ") ==
-			"NAME CLASS HOSTS ADDRESS PORTS AGE routes traefik a.example.com,b.example.com,*.example.org 127.0.0.1 80", nil
+			"NAME CLASS HOSTS ADDRESS PORTS AGE routes traefik a.example.com,b.example.com,*.example.org 127.0.0.1 80", errors.New(shown)
 	})
-	if err != nil {
-		t.Errorf("%v: kubectl shows\n%s", err, shown)
-	}
 	ingress, err := g.client.NetworkingV1().Ingresses(namespace).Get(t.Context(), "routes", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -175,18 +159,14 @@ func readiness(t *testing.T, g *ground) {
 func expectOnly(t *testing.T, host, want string) {
 	t.Helper()
 	const many = 20
-	got := ""
-	err := wait.PollUntilContextTimeout(t.Context(), pollEvery, patience, true, func(ctx context.Context) (bool, error) {
+	framework.Eventually(t, host, func(ctx context.Context) (bool, error) {
 		for range many {
-			if got = ask(ctx, host, "/"); got != want {
-				return false, nil
+			if got := ask(ctx, host, "/"); got != want {
+				return false, fmt.Errorf("got %q, want %q", got, want)
 			}
 		}
 		return true, nil
 	})
-	if err != nil {
-		t.Fatalf("%s: got %q, want %q", host, got, want)
-	}
 }
 
 // classes keep other controllers' Ingresses away.

@@ -10,14 +10,14 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/util/cert"
+
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
 const (
@@ -59,10 +59,7 @@ func encrypted(t *testing.T, g *ground) {
 		t.Fatal(err)
 	}
 	expectSecure(t, second)
-	output, err := g.kubectl(t.Context(), "describe", "ingress", "secure")
-	if err != nil || !strings.Contains(output, secretName+" terminates "+secureHost) {
-		t.Errorf("%v: %s", err, output)
-	}
+	g.kubectl.Expect(g.kubectl.Run("describe", "ingress", "secure"), secretName+" terminates "+secureHost)
 }
 
 // expectSecure waits until the host answers with a certificate, by which a client
@@ -73,15 +70,10 @@ func expectSecure(t *testing.T, pair map[string][]byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var last error
-	err = wait.PollUntilContextTimeout(t.Context(), pollEvery, patience, true, func(ctx context.Context) (bool, error) {
+	framework.Eventually(t, secureHost+" with its certificate", func(ctx context.Context) (bool, error) {
 		leaf, body, err := askSecurely(ctx, pair[corev1.TLSCertKey])
-		last = err
-		return err == nil && bytes.Equal(leaf.Raw, chain[0].Raw) && body == "hello", nil
+		return err == nil && bytes.Equal(leaf.Raw, chain[0].Raw) && body == "hello", err
 	})
-	if err != nil {
-		t.Fatalf("%s doesn't answer with its certificate: %v, at last %v", secureHost, err, last)
-	}
 }
 
 // askSecurely is what the host presents and answers.

@@ -5,34 +5,24 @@ package kubectl
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
-
-	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/portolan-dev/portolan/pkg/server/options"
 	"github.com/portolan-dev/portolan/test/framework"
 )
 
-const root = "../../.."
-
 func TestMain(m *testing.M) { framework.Main(m) }
 
-// kubectl runs kubectl as the administrator of a server.
+// kubectl runs kubectl in the repository, as the administrator of a server.
 type kubectl struct {
-	t          *testing.T
-	binary     string
-	kubeconfig string
+	*framework.Kubectl
+	t *testing.T
 }
 
 func start(t *testing.T) *kubectl {
@@ -51,59 +41,18 @@ func startWith(t *testing.T, change func(*options.Options)) *kubectl {
 func startAll(t *testing.T) *kubectl {
 	t.Helper()
 	k := with(t, framework.StartAll(t, nil))
-	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
-		return k.command(ctx, "get", "service", "kubernetes").Run() == nil, nil
+	framework.Eventually(t, "the server's Service", func(context.Context) (bool, error) {
+		_, err := k.Try("", "get", "service", "kubernetes")
+		return err == nil, err
 	})
-	if err != nil {
-		t.Fatalf("the Service of the server: %v", err)
-	}
 	return k
 }
 
 func with(t *testing.T, server *framework.Server) *kubectl {
 	t.Helper()
-	return using(t, "kubectl", server)
-}
-
-// using is with of another kubectl than the newest.
-func using(t *testing.T, program string, server *framework.Server) *kubectl {
-	t.Helper()
-	binary, err := filepath.Abs(filepath.Join(root, ".bin", program))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(binary); err != nil {
-		t.Fatalf("%v: run make test, which builds it", err)
-	}
-	return &kubectl{t: t, binary: binary, kubeconfig: server.Kubeconfig}
-}
-
-func (k *kubectl) command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, k.binary, args...)
-	cmd.Dir = root
-	// HOME keeps kubectl's cache in the test's own directory.
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+k.kubeconfig, "HOME="+filepath.Dir(k.kubeconfig))
-	return cmd
-}
-
-// run returns what a command that must succeed prints.
-func (k *kubectl) run(args ...string) string {
-	k.t.Helper()
-	out, err := k.command(k.t.Context(), args...).CombinedOutput()
-	if err != nil {
-		k.t.Fatalf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return string(out)
-}
-
-// fail returns what a command that must fail prints.
-func (k *kubectl) fail(args ...string) string {
-	k.t.Helper()
-	out, err := k.command(k.t.Context(), args...).CombinedOutput()
-	if _, ok := errors.AsType[*exec.ExitError](err); !ok {
-		k.t.Fatalf("kubectl %s did not fail: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return string(out)
+	k := framework.NewKubectl(t, server.Kubeconfig)
+	k.Dir = framework.Path()
+	return &kubectl{k, t}
 }
 
 // rows are the fields of the lines of a table, without its header.
@@ -116,21 +65,12 @@ func rows(table string) map[string][]string {
 	return byName
 }
 
-func (k *kubectl) expect(got string, want ...string) {
-	k.t.Helper()
-	for _, w := range want {
-		if !strings.Contains(got, w) {
-			k.t.Errorf("want %q in:\n%s", w, got)
-		}
-	}
-}
-
 func TestServices(t *testing.T) {
 	t.Parallel()
 	k := start(t)
-	k.run("create", "-f", "artifacts/examples/toad.yaml")
+	k.Run("create", "-f", "artifacts/examples/toad.yaml")
 
-	table := k.run("get", "psvc")
+	table := k.Run("get", "psvc")
 	if header := strings.Fields(strings.SplitN(table, "\n", 2)[0]); strings.Join(header,
 		" ") != "NAME TYPE CLUSTER-IP EXTERNAL-IP PORT(S) AGE" {
 		t.Errorf("header: %v", header)
@@ -159,34 +99,34 @@ func TestServices(t *testing.T) {
 	if ports := services["toad-any-nodeport"][4]; !strings.HasPrefix(ports, "80:3") {
 		t.Errorf("a node port that was left open: %s", ports)
 	}
-	k.expect(k.run("get", "psvc", "toad-affinity", "-o", "jsonpath={.spec.sessionAffinityConfig.clientIP.timeoutSeconds}"), "10800")
-	k.expect(k.run("get", "psvc", "toad-named-ports", "-o", "jsonpath={.spec.ports[*].targetPort}"), "http https")
-	k.expect(k.fail("create", "-f", "artifacts/examples/toad.yaml"), `services.portolan.dev "toad-nodeport" already exists`)
+	k.Expect(k.Run("get", "psvc", "toad-affinity", "-o", "jsonpath={.spec.sessionAffinityConfig.clientIP.timeoutSeconds}"), "10800")
+	k.Expect(k.Run("get", "psvc", "toad-named-ports", "-o", "jsonpath={.spec.ports[*].targetPort}"), "http https")
+	k.Expect(k.Fail("create", "-f", "artifacts/examples/toad.yaml"), `services.portolan.dev "toad-nodeport" already exists`)
 
-	k.run("delete", "-f", "artifacts/examples/toad.yaml")
-	k.expect(k.run("get", "psvc,ipaddresses.portolan.dev,nodeports.portolan.dev"), "No resources found")
+	k.Run("delete", "-f", "artifacts/examples/toad.yaml")
+	k.Expect(k.Run("get", "psvc,ipaddresses.portolan.dev,nodeports.portolan.dev"), "No resources found")
 }
 
 func TestLoadBalancer(t *testing.T) {
 	t.Parallel()
 	k := start(t)
-	k.run("apply", "-f", "artifacts/examples/toad.yaml")
-	if row := rows(k.run("get", "psvc"))["toad-loadbalancer"]; row[3] != "<pending>" {
+	k.Run("apply", "-f", "artifacts/examples/toad.yaml")
+	if row := rows(k.Run("get", "psvc"))["toad-loadbalancer"]; row[3] != "<pending>" {
 		t.Errorf("before its status is set: %v", row)
 	}
-	k.run("patch", "psvc", "toad-loadbalancer", "--subresource=status", "--type=merge", "-p",
+	k.Run("patch", "psvc", "toad-loadbalancer", "--subresource=status", "--type=merge", "-p",
 		`{"status":{"loadBalancer":{"ingress":[{"ip":"130.211.53.173"}]}}}`)
-	if row := rows(k.run("get", "psvc"))["toad-loadbalancer"]; row[3] != "130.211.53.173" {
+	if row := rows(k.Run("get", "psvc"))["toad-loadbalancer"]; row[3] != "130.211.53.173" {
 		t.Errorf("after its status is set: %v", row)
 	}
-	k.run("wait", "psvc/toad-loadbalancer", "--for=jsonpath={.status.loadBalancer.ingress[0].ip}=130.211.53.173", "--timeout=30s")
+	k.Run("wait", "psvc/toad-loadbalancer", "--for=jsonpath={.status.loadBalancer.ingress[0].ip}=130.211.53.173", "--timeout=30s")
 }
 
 func TestEndpoints(t *testing.T) {
 	t.Parallel()
 	k := start(t)
-	k.run("create", "-f", "artifacts/examples/external-endpoints.yaml")
-	row := rows(k.run("get", "pep"))["external-service"]
+	k.Run("create", "-f", "artifacts/examples/external-endpoints.yaml")
+	row := rows(k.Run("get", "pep"))["external-service"]
 	if len(row) < 2 || row[1] != "11.11.11.11:80,22.22.22.22:80" {
 		t.Errorf("got %v", row)
 	}
@@ -195,12 +135,12 @@ func TestEndpoints(t *testing.T) {
 func TestEndpointSlices(t *testing.T) {
 	t.Parallel()
 	k := start(t)
-	k.run("create", "-f", "artifacts/examples/external-endpointslices.yaml")
-	row := rows(k.run("get", "endpointslices.portolan.dev"))["external-database-1"]
+	k.Run("create", "-f", "artifacts/examples/external-endpointslices.yaml")
+	row := rows(k.Run("get", "endpointslices.portolan.dev"))["external-database-1"]
 	if len(row) < 4 || strings.Join(row[1:4], " ") != "IPv4 5432 11.11.11.11,22.22.22.22" {
 		t.Errorf("got %v", row)
 	}
-	k.expect(k.run("get", "endpointslices.portolan.dev", "-l", "kubernetes.io/service-name=external-database", "-o", "name"),
+	k.Expect(k.Run("get", "endpointslices.portolan.dev", "-l", "kubernetes.io/service-name=external-database", "-o", "name"),
 		"endpointslice.portolan.dev/external-database-1")
 }
 
@@ -219,52 +159,50 @@ func TestServiceProxy(t *testing.T) {
 	k.apply(`{"apiVersion":"portolan.dev/v1","kind":"Endpoints","metadata":{"name":"px"},"subsets":[{"addresses":[{"ip":"127.0.0.1"}],"ports":[{"port":`+port+`}]}]}`, true)
 	k.apply(`{"apiVersion":"portolan.dev/v1","kind":"Service","metadata":{"name":"px"},"spec":{"ports":[{"port":80}]}}`, true)
 	proxy := "/apis/portolan.dev/v1/namespaces/default/services/px:80/proxy"
-	for _, got := range []string{k.run("get", "--raw", proxy+"/a/?b=c"),
-		k.run("get", "--raw", strings.Replace(proxy, ":80", "", 1)+"/a/?b=c")} {
+	for _, got := range []string{k.Run("get", "--raw", proxy+"/a/?b=c"),
+		k.Run("get", "--raw", strings.Replace(proxy, ":80", "", 1)+"/a/?b=c")} {
 		if got != "GET /a/?b=c " {
 			t.Errorf("got %q", got)
 		}
 	}
-	k.expect(k.run("get", "--raw", proxy), "GET / ")
-	k.expect(k.run("create", "--raw", proxy+"/d", "-f", "artifacts/examples/reservations.yaml"), "POST /d ", "kind: IPAddress")
-	k.expect(k.fail("get", "--raw", strings.Replace(proxy, "80", "81", 1)), `no service port 81 found for service "px"`)
+	k.Expect(k.Run("get", "--raw", proxy), "GET / ")
+	k.Expect(k.Run("create", "--raw", proxy+"/d", "-f", "artifacts/examples/reservations.yaml"), "POST /d ", "kind: IPAddress")
+	k.Expect(k.Fail("get", "--raw", strings.Replace(proxy, "80", "81", 1)), `no service port 81 found for service "px"`)
 }
 
 func TestReservations(t *testing.T) {
 	t.Parallel()
 	k := start(t)
-	k.run("create", "-f", "artifacts/examples/reservations.yaml")
+	k.Run("create", "-f", "artifacts/examples/reservations.yaml")
 	service := `{"apiVersion":"portolan.dev/v1","kind":"Service","metadata":{"name":"s"},"spec":{"type":"NodePort",%s"ports":[{"port":80,"nodePort":%d}]}}`
-	k.expect(k.apply(strings.NewReplacer("%s", `"clusterIP":"10.96.0.10",`, "%d", "443").Replace(service), false),
+	k.Expect(k.apply(strings.NewReplacer("%s", `"clusterIP":"10.96.0.10",`, "%d", "443").Replace(service), false),
 		"failed to allocate IP 10.96.0.10: provided IP is already allocated")
-	k.expect(k.apply(strings.NewReplacer("%s", "", "%d", "30053").Replace(service), false), "provided port is already allocated")
-	k.expect(k.apply(strings.NewReplacer("%s", "", "%d", "81").Replace(service), false),
+	k.Expect(k.apply(strings.NewReplacer("%s", "", "%d", "30053").Replace(service), false), "provided port is already allocated")
+	k.Expect(k.apply(strings.NewReplacer("%s", "", "%d", "81").Replace(service), false),
 		"provided port is not in the valid range. The range of valid ports is 30000-32767,80,443")
-	k.expect(k.apply(strings.NewReplacer("%s", "", "%d", "443").Replace(service), true), "created")
-	if row := rows(k.run("get", "nodeportranges"))["well-known"]; strings.Join(row[1:6], " ") != "80,443 false 2 1 1" {
+	k.Expect(k.apply(strings.NewReplacer("%s", "", "%d", "443").Replace(service), true), "created")
+	if row := rows(k.Run("get", "nodeportranges"))["well-known"]; strings.Join(row[1:6], " ") != "80,443 false 2 1 1" {
 		t.Errorf("figures: %v", row)
 	}
 }
 
-// apply creates what it is given in JSON.
+// apply creates an object from JSON.
 func (k *kubectl) apply(manifest string, succeeds bool) string {
 	k.t.Helper()
-	cmd := k.command(k.t.Context(), "create", "-f", "-")
-	cmd.Stdin = strings.NewReader(manifest)
-	out, err := cmd.CombinedOutput()
+	out, err := k.Try(manifest, "create", "-f", "-")
 	if (err == nil) != succeeds {
 		k.t.Errorf("create ended with %v:\n%s", err, out)
 	}
-	return string(out)
+	return out
 }
 
 func TestVerbs(t *testing.T) {
 	t.Parallel()
 	k := start(t)
-	k.expect(k.run("api-resources", "--api-group=portolan.dev"), "psvc", "pep", "EndpointSlice", "ServiceCIDR", "IPAddress", "NodePortRange",
+	k.Expect(k.Run("api-resources", "--api-group=portolan.dev"), "psvc", "pep", "EndpointSlice", "ServiceCIDR", "IPAddress", "NodePortRange",
 		"NodePort")
-	k.expect(k.run("explain", "psvc.spec.externalTrafficPolicy"), "FIELD: externalTrafficPolicy <string>")
-	k.expect(k.run("explain", "nodeportranges.spec.autoAssign"), "Defaults to true")
+	k.Expect(k.Run("explain", "psvc.spec.externalTrafficPolicy"), "FIELD: externalTrafficPolicy <string>")
+	k.Expect(k.Run("explain", "nodeportranges.spec.autoAssign"), "Defaults to true")
 
 	// Its line tells that the watch is on.
 	k.apply(`{"apiVersion":"portolan.dev/v1","kind":"Service","metadata":{"name":"first"},"spec":{"ports":[{"port":80}]}}`, true)
@@ -273,32 +211,26 @@ func TestVerbs(t *testing.T) {
 	if first := line(); !strings.HasPrefix(first, "first ") {
 		t.Errorf("listed: %s", first)
 	}
-	k.expect(k.run("apply", "--server-side", "-f", "artifacts/examples/toad.yaml"), "service.portolan.dev/toad serverside-applied")
+	k.Expect(k.Run("apply", "--server-side", "-f", "artifacts/examples/toad.yaml"), "service.portolan.dev/toad serverside-applied")
 	if next := line(); !strings.HasPrefix(next, "toad ") {
 		t.Errorf("watched: %s", next)
 	}
-	k.expect(k.run("describe", "psvc", "toad"), "Session Affinity:  None")
+	k.Expect(k.Run("describe", "psvc", "toad"), "Session Affinity:  None")
 
 	// What kubectl edit does in the end.
-	k.run("patch", "psvc", "toad", "--type=strategic", "-p", `{"spec":{"type":"NodePort"}}`)
-	k.expect(k.run("get", "psvc", "toad", "-o", "jsonpath={.spec.type} {.spec.externalTrafficPolicy}"), "NodePort Cluster")
+	k.Run("patch", "psvc", "toad", "--type=strategic", "-p", `{"spec":{"type":"NodePort"}}`)
+	k.Expect(k.Run("get", "psvc", "toad", "-o", "jsonpath={.spec.type} {.spec.externalTrafficPolicy}"), "NodePort Cluster")
 	conflict := `{"apiVersion":"portolan.dev/v1","kind":"Service","metadata":{"name":"toad"},"spec":{"type":"LoadBalancer","ports":[{"port":80}]}}`
-	cmd := k.command(t.Context(), "apply", "--server-side", "--field-manager=other", "-f", "-")
-	cmd.Stdin = strings.NewReader(conflict)
-	out, err := cmd.CombinedOutput()
-	if err == nil {
-		t.Errorf("an apply over another manager's fields succeeded:\n%s", out)
-	}
-	k.expect(string(out), `conflict with "kubectl-patch"`, ".spec.type")
-	k.expect(k.run("delete", "psvc", "--all"), `"toad" deleted`)
-	k.expect(k.run("get", "servicecidrs.portolan.dev"), "10.96.0.0/12", "1048574")
+	k.Expect(k.FailFed(conflict, "apply", "--server-side", "--field-manager=other", "-f", "-"), `conflict with "kubectl-patch"`, ".spec.type")
+	k.Expect(k.Run("delete", "psvc", "--all"), `"toad" deleted`)
+	k.Expect(k.Run("get", "servicecidrs.portolan.dev"), "10.96.0.0/12", "1048574")
 }
 
 // watch runs kubectl get --watch and returns how to end it and to read a line.
 func (k *kubectl) watch() (end func(), line func() string) {
 	k.t.Helper()
 	ctx, cancel := context.WithCancel(k.t.Context())
-	cmd := k.command(ctx, "get", "psvc", "--watch", "--no-headers")
+	cmd := k.Command(ctx, "get", "psvc", "--watch", "--no-headers")
 	pipe, err := cmd.StdoutPipe()
 	if err != nil {
 		k.t.Fatal(err)

@@ -30,12 +30,12 @@ var masks = []struct {
 // make what it uses. make run is only checked to exist.
 func TestREADME(t *testing.T) {
 	t.Parallel()
-	pages, err := filepath.Glob(filepath.Join(root, "artifacts", "docs", "*.md"))
+	pages, err := filepath.Glob(framework.Path("artifacts", "docs", "*.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ran := 0
-	for _, page := range append(pages, filepath.Join(root, "README.md")) {
+	for _, page := range append(pages, framework.Path("README.md")) {
 		text, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
@@ -79,7 +79,7 @@ func typedLines(page string) (lines []typed) {
 func (k *kubectl) try(command typed) {
 	k.t.Helper()
 	if target, ok := strings.CutPrefix(command.line, "make "); ok {
-		if out, err := exec.CommandContext(k.t.Context(), "make", "-C", root, "--dry-run", target).CombinedOutput(); err != nil {
+		if out, err := exec.CommandContext(k.t.Context(), "make", "-C", framework.Path(), "--dry-run", target).CombinedOutput(); err != nil {
 			k.t.Errorf("%s: %v\n%s", command.line, err, out)
 		}
 		return
@@ -94,13 +94,12 @@ func (k *kubectl) try(command typed) {
 func (k *kubectl) shell(line string) string {
 	k.t.Helper()
 	programs := framework.ProgramDir(k.t)
-	if err := os.Symlink(k.binary, filepath.Join(programs, "kubectl")); err != nil {
+	if err := os.Symlink(k.Program, filepath.Join(programs, "kubectl")); err != nil {
 		k.t.Fatal(err)
 	}
 	cmd := exec.CommandContext(k.t.Context(), "bash", "-c", line)
-	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+k.kubeconfig, "HOME="+filepath.Dir(k.kubeconfig),
-		"PATH="+strings.Join([]string{programs, os.Getenv("PATH")}, string(os.PathListSeparator)))
+	cmd.Dir = k.Dir
+	cmd.Env = append(k.Command(k.t.Context()).Env, "PATH="+programs+string(os.PathListSeparator)+os.Getenv("PATH"))
 	// How it ended shows in what it printed, which is compared.
 	out, _ := cmd.CombinedOutput()
 	return string(out)

@@ -25,15 +25,15 @@ func TestSecrets(t *testing.T) {
 		}
 	}
 	in := func(name string) string { return filepath.Join(dir, name) }
-	k.expect(k.run("create", "secret", "generic", "a", "--from-literal=user=me", "--from-literal=password=hunter2"), "secret/a created")
-	k.expect(k.run("create", "secret", "tls", "toad-tls", "--cert="+in("tls.crt"), "--key="+in("tls.key")), "secret/toad-tls created")
-	k.expect(k.run("create", "secret", "docker-registry", "pull", "--docker-server=registry.example", "--docker-username=me",
+	k.Expect(k.Run("create", "secret", "generic", "a", "--from-literal=user=me", "--from-literal=password=hunter2"), "secret/a created")
+	k.Expect(k.Run("create", "secret", "tls", "toad-tls", "--cert="+in("tls.crt"), "--key="+in("tls.key")), "secret/toad-tls created")
+	k.Expect(k.Run("create", "secret", "docker-registry", "pull", "--docker-server=registry.example", "--docker-username=me",
 		"--docker-password=hunter2"), "secret/pull created")
-	k.expect(k.run("apply", "-f", in("secret.yaml")), "secret/text created")
-	k.expect(k.run("apply", "-f", in("secret.yaml")), "secret/text ")
-	k.expect(k.run("apply", "--server-side", "--force-conflicts", "-f", in("secret.yaml")), "secret/text serverside-applied")
-	k.expect(k.run("get", "secrets"), "NAME       TYPE                             DATA   AGE\n")
-	shown := rows(k.run("get", "secrets"))
+	k.Expect(k.Run("apply", "-f", in("secret.yaml")), "secret/text created")
+	k.Expect(k.Run("apply", "-f", in("secret.yaml")), "secret/text ")
+	k.Expect(k.Run("apply", "--server-side", "--force-conflicts", "-f", in("secret.yaml")), "secret/text serverside-applied")
+	k.Expect(k.Run("get", "secrets"), "NAME       TYPE                             DATA   AGE\n")
+	shown := rows(k.Run("get", "secrets"))
 	for name, want := range map[string]string{
 		"a": "Opaque 2", "toad-tls": "kubernetes.io/tls 2", "pull": "kubernetes.io/dockerconfigjson 1", "text": "Opaque 2",
 	} {
@@ -41,12 +41,12 @@ func TestSecrets(t *testing.T) {
 			t.Errorf("%s: %v, want %s", name, row, want)
 		}
 	}
-	k.expect(k.run("describe", "secret", "a"), "Type:  Opaque", "password:  7 bytes", "user:      2 bytes")
-	k.expect(k.run("get", "secret", "text", "-o", "jsonpath={.data}{.stringData}"), `{"a":"eA==","b":"eQ=="}`)
-	k.expect(k.run("get", "secrets", "--field-selector=type=kubernetes.io/tls", "-o", "name"), "secret/toad-tls\n")
-	k.expect(k.run("explain", "secret.stringData"), "FIELD: stringData <map[string]string>")
-	k.expect(k.run("api-resources", "--no-headers"), "secrets ")
-	k.expect(k.run("delete", "secret", "a"), `secret "a" deleted`)
+	k.Expect(k.Run("describe", "secret", "a"), "Type:  Opaque", "password:  7 bytes", "user:      2 bytes")
+	k.Expect(k.Run("get", "secret", "text", "-o", "jsonpath={.data}{.stringData}"), `{"a":"eA==","b":"eQ=="}`)
+	k.Expect(k.Run("get", "secrets", "--field-selector=type=kubernetes.io/tls", "-o", "name"), "secret/toad-tls\n")
+	k.Expect(k.Run("explain", "secret.stringData"), "FIELD: stringData <map[string]string>")
+	k.Expect(k.Run("api-resources", "--no-headers"), "secrets ")
+	k.Expect(k.Run("delete", "secret", "a"), `secret "a" deleted`)
 }
 
 const secretObject = `

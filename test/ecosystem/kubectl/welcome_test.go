@@ -2,11 +2,9 @@ package kubectl
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
-	"time"
-
-	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/portolan-dev/portolan/pkg/server/options"
 	"github.com/portolan-dev/portolan/test/framework"
@@ -23,8 +21,9 @@ func TestWelcome(t *testing.T) {
 				t.Parallel()
 				server := framework.StartAll(t, func(o *options.Options) { o.ServeCore = &serveCore })
 				shown := []string{"hello ", "NodePort", "/hello", "nodeportrange.portolan.dev/kubernetes", "all done"}
-				k := using(t, program, server)
-				k.expect(k.followWelcome(server), append(shown, name+" created")...)
+				k := with(t, server)
+				k.Program = framework.Program(t, program)
+				k.Expect(k.followWelcome(server), append(shown, name+" created")...)
 
 				if err := server.Stop(); err != nil {
 					t.Fatal(err)
@@ -34,7 +33,7 @@ func TestWelcome(t *testing.T) {
 					o.ServeCore = &serveCore
 				})
 				out := k.followWelcome(again)
-				k.expect(out, shown...)
+				k.Expect(out, shown...)
 				if strings.Contains(out, "created") || strings.Contains(again.Output(), "create") {
 					t.Errorf("after a restart it is still to be created:\n%s\n%s", again.Output(), out)
 				}
@@ -47,7 +46,7 @@ func TestWelcome(t *testing.T) {
 func (k *kubectl) followWelcome(server *framework.Server) string {
 	k.t.Helper()
 	var steps []string
-	err := wait.PollUntilContextTimeout(k.t.Context(), 10*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
+	framework.Eventually(k.t, "the steps", func(context.Context) (bool, error) {
 		said := server.Output()
 		steps = nil
 		for line := range strings.Lines(said) {
@@ -55,11 +54,8 @@ func (k *kubectl) followWelcome(server *framework.Server) string {
 				steps = append(steps, strings.TrimSpace(step))
 			}
 		}
-		return strings.HasSuffix(said, "\n\n") && len(steps) > 0, nil
+		return strings.HasSuffix(said, "\n\n") && len(steps) > 0, fmt.Errorf("the server says\n%s", said)
 	})
-	if err != nil {
-		k.t.Fatalf("%v: the server says\n%s", err, server.Output())
-	}
-	k.expect(server.Output(), "Portolan is ready on "+server.Config.Host+"\n", "kubeconfig is "+server.Kubeconfig+"\n")
+	k.Expect(server.Output(), "Portolan is ready on "+server.Config.Host+"\n", "kubeconfig is "+server.Kubeconfig+"\n")
 	return k.shell("set -e -o pipefail\n" + strings.Join(steps, "\n") + "\necho all done")
 }

@@ -99,11 +99,7 @@ func forward(t *testing.T) {
 // addNodes makes this one as the README says, and the other.
 func (g *ground) addNodes(t *testing.T) {
 	t.Helper()
-	create := exec.Command(filepath.Join(root, ".bin", "kubectl"), "create", "-f", filepath.Join(root, example, "node.yaml"))
-	create.Env = append(os.Environ(), "KUBECONFIG="+g.server.Kubeconfig)
-	if output, err := create.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, output)
-	}
+	framework.NewKubectl(t, g.server.Kubeconfig).Run("create", "-f", framework.Path(example, "node.yaml"))
 	other := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: elsewhere}}
 	if _, err := g.client.CoreV1().Nodes().Create(t.Context(), other, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
@@ -126,8 +122,8 @@ func (g *ground) addRange(t *testing.T) {
 // it, and returns when the tables are written.
 func (g *ground) runKubeProxy(t *testing.T) {
 	t.Helper()
-	dir := directory(t)
-	config, err := os.ReadFile(filepath.Join(root, example, "config.yaml"))
+	dir := framework.Directory(t)
+	config, err := os.ReadFile(framework.Path(example, "config.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,17 +135,9 @@ func (g *ground) runKubeProxy(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, stderr)
 	}
-	bin, err := filepath.Abs(filepath.Join(root, ".bin"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	command := exec.Command(filepath.Join(bin, "kube-proxy"), "--config=config.yaml")
-	command.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
-	kubeProxy, err := upstream.LaunchCommand("kube-proxy", dir, command)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(kubeProxy.Stop)
+	command := exec.Command(framework.Program(t, "kube-proxy"), "--config=config.yaml")
+	command.Env = append(os.Environ(), "PATH="+framework.Path(".bin")+":"+os.Getenv("PATH"))
+	kubeProxy := framework.LaunchCommand(t, dir, "kube-proxy", command)
 	healthy := func(ctx context.Context) bool {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, healthz, nil)
 		if err != nil {

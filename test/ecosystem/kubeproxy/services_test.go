@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -19,6 +18,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
 // enough questions make it next to impossible that one of three backends of
@@ -38,7 +39,7 @@ func at(address string, port int32) string {
 // named, and by each of them.
 func (g *ground) awaitBackends(t *testing.T, from *host, network, address string, want ...string) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("%s asks %s %s", from.name, network, address), func(context.Context) (bool, error) {
+	framework.Eventually(t, fmt.Sprintf("%s asks %s %s", from.name, network, address), func(context.Context) (bool, error) {
 		got := map[string]int{}
 		for range enough {
 			said, err := from.ask(network, address)
@@ -96,7 +97,7 @@ func testAffinity(t *testing.T, g *ground) {
 			at(g.nodeAddresses[0].String(), svc.Spec.Ports[i].NodePort), at(g.nodeAddresses[1].String(), svc.Spec.Ports[i].NodePort),
 		} {
 			var first answer
-			eventually(t, network+" "+address, func(context.Context) (bool, error) {
+			framework.Eventually(t, network+" "+address, func(context.Context) (bool, error) {
 				var err error
 				first, err = g.outside.ask(network, address)
 				return err == nil, err
@@ -113,7 +114,7 @@ func testAffinity(t *testing.T, g *ground) {
 		t.Fatal(err)
 	}
 	g.setReady(t, "sticky", first.name, corev1.ConditionFalse)
-	eventually(t, "another backend", func(context.Context) (bool, error) {
+	framework.Eventually(t, "another backend", func(context.Context) (bool, error) {
 		said, err := g.outside.ask("tcp", at(svc.Spec.ClusterIP, 80))
 		return said.name != first.name, err
 	})
@@ -148,12 +149,12 @@ func testUnready(t *testing.T, g *ground) {
 		if said.name == before.name {
 			since, last = 0, time.Now()
 		}
-		if time.Since(changed) > patience {
+		if time.Since(changed) > framework.Patience {
 			t.Fatalf("%s is reached %v after it turned unready", before.name, time.Since(changed))
 		}
 	}
 	t.Logf("%s was reached for the last time %v after it turned unready", before.name, last.Sub(changed).Round(time.Millisecond))
-	eventually(t, "the socket's new backend", func(context.Context) (bool, error) {
+	framework.Eventually(t, "the socket's new backend", func(context.Context) (bool, error) {
 		said, err := question(socket)
 		return said.name != before.name, err
 	})
@@ -191,7 +192,7 @@ func testLocalTraffic(t *testing.T, g *ground) {
 	awaitHealth(t, check, http.StatusOK, 1)
 	g.setReady(t, "local", "a", corev1.ConditionFalse)
 	awaitHealth(t, check, http.StatusServiceUnavailable, 0)
-	eventually(t, "nothing is left on this node", func(context.Context) (bool, error) {
+	framework.Eventually(t, "nothing is left on this node", func(context.Context) (bool, error) {
 		said, err := g.outside.ask("tcp", at(g.nodeAddresses[0].String(), svc.Spec.Ports[0].NodePort))
 		if err == nil {
 			return false, fmt.Errorf("%s answered", said.name)
@@ -205,7 +206,7 @@ func testLocalTraffic(t *testing.T, g *ground) {
 // awaitHealth waits for what kube-proxy says at a Service's health check port.
 func awaitHealth(t *testing.T, url string, code, endpoints int) {
 	t.Helper()
-	eventually(t, url, func(ctx context.Context) (bool, error) {
+	framework.Eventually(t, url, func(ctx context.Context) (bool, error) {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
 			return false, err
@@ -244,7 +245,7 @@ func testLoadBalancer(t *testing.T, g *ground) {
 		t.Fatal(err)
 	}
 	for _, address := range ingress {
-		eventually(t, "somebody outside the ranges", func(context.Context) (bool, error) {
+		framework.Eventually(t, "somebody outside the ranges", func(context.Context) (bool, error) {
 			said, err := g.outside.ask("tcp", at(address, 80))
 			if err == nil {
 				return false, fmt.Errorf("%s answered", said.name)
@@ -276,7 +277,7 @@ func testNoEndpoints(t *testing.T, g *ground) {
 	address := at(svc.Spec.ClusterIP, 80)
 	await := func(what, address, want string) {
 		t.Helper()
-		eventually(t, what, func(context.Context) (bool, error) {
+		framework.Eventually(t, what, func(context.Context) (bool, error) {
 			said, err := g.outside.ask("tcp", address)
 			if err == nil {
 				return false, fmt.Errorf("%s answered", said.name)
@@ -301,8 +302,8 @@ func testRanges(t *testing.T, _ *ground) {
 		"ip":  {"203.0.113.0/25", "203.0.113.224/27"},
 		"ip6": {"2001:db8:2::/112", "2001:db8:4::/112"},
 	} {
-		eventually(t, strings.Join(ranges, " and "), func(ctx context.Context) (bool, error) {
-			list := exec.CommandContext(ctx, filepath.Join(root, ".bin", "nft"), "list", "chain", family, "kube-proxy", "cluster-ips-check")
+		framework.Eventually(t, strings.Join(ranges, " and "), func(ctx context.Context) (bool, error) {
+			list := exec.CommandContext(ctx, framework.Program(t, "nft"), "list", "chain", family, "kube-proxy", "cluster-ips-check")
 			output, err := list.CombinedOutput()
 			for _, want := range append(ranges, "drop") {
 				if !strings.Contains(string(output), want) {
