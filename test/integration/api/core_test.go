@@ -228,7 +228,7 @@ func TestControllersWithoutCluster(t *testing.T) {
 				t.Fatal(err)
 			}
 			expectSlice(t, client, "192.0.2.2:8080 in z ready")
-			eventually(t, "Endpoints", func(ctx context.Context) (bool, error) {
+			framework.Await(t, "Endpoints", func(ctx context.Context) (bool, error) {
 				endpoints, err := client.CoreV1().Endpoints("default").Get(ctx, "web", metav1.GetOptions{})
 				if err != nil || len(endpoints.Subsets) != 1 {
 					return false, err
@@ -263,7 +263,7 @@ func expectWriter(t *testing.T, client kubernetes.Interface, service *corev1.Ser
 // expectSlice waits until the one slice of the Service web has the endpoints.
 func expectSlice(t *testing.T, client kubernetes.Interface, want string) {
 	t.Helper()
-	eventually(t, want, func(ctx context.Context) (bool, error) {
+	framework.Await(t, want, func(ctx context.Context) (bool, error) {
 		list, err := client.DiscoveryV1().EndpointSlices("default").List(ctx,
 			metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=web"})
 		if err != nil || len(list.Items) != 1 || len(list.Items[0].Ports) != 1 {
@@ -326,7 +326,7 @@ func TestEvents(t *testing.T) {
 		!strings.Contains(err.Error(), "involvedObject.namespace: Invalid value: \"kube-system\": does not match event.namespace") {
 		t.Errorf("elsewhere: %v", err)
 	}
-	eventually(t, "the event is gone", func(ctx context.Context) (bool, error) {
+	framework.Await(t, "the event is gone", func(ctx context.Context) (bool, error) {
 		list, err := now.List(ctx, metav1.ListOptions{})
 		return err == nil && len(list.Items) == 0, err
 	})

@@ -16,7 +16,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/utils/ptr"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
@@ -259,13 +258,10 @@ func TestSlicesOfOtherReplicas(t *testing.T) {
 	first.service(serviceWith("web"))
 	first.endpoints(endpointsNamed("web"))
 	first.slices(sliceOf("web", "web-1"), sliceOf("web", "web-2"))
-	err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, 20*time.Second, true, func(ctx context.Context) (bool, error) {
+	framework.Await(t, "the other replica's slices", func(ctx context.Context) (bool, error) {
 		list, err := slicesOf(second.server).List(ctx, metav1.ListOptions{ResourceVersion: "0"})
 		return err == nil && len(list.Items) == 2, err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	before := revisionOf(t, store)
 	second.deleteService("web")
 	if deleted := deletedAt(t, store, before, "services/default/web"); len(deleted) != 5 {
@@ -418,16 +414,13 @@ func TestDeletesAgainstWritesOfSlices(t *testing.T) {
 			c.slices(sliceOf("web", fmt.Sprint("web-", i)))
 		}
 		// It may be told to try again.
-		err := wait.PollUntilContextTimeout(ctx, time.Millisecond, 20*time.Second, true, func(ctx context.Context) (bool, error) {
+		framework.Await(t, "the Service is deleted", func(ctx context.Context) (bool, error) {
 			err := servicesOf(c.server).Delete(ctx, "web", metav1.DeleteOptions{})
 			if apierrors.IsTooManyRequests(err) {
 				return false, nil
 			}
 			return err == nil, err
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
 		c.expectSlices("after the Service")
 		if _, err := endpointsOf(c.server).Get(ctx, "web", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 			t.Fatalf("the Endpoints: %v", err)

@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/utils/ptr"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
@@ -78,15 +76,15 @@ func addressTaken(spec *corev1.ServiceSpec, taken string) string {
 func expectAllocated(t *testing.T, servers []*framework.Server, addresses []int64, ports int32) {
 	t.Helper()
 	for i, server := range servers {
-		var cidr *v1.ServiceCIDR
-		var nodePorts *v1.NodePortRange
-		err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, 20*time.Second, true, func(ctx context.Context) (bool, error) {
-			var err error
-			if cidr, err = server.Client.PortolanV1().ServiceCIDRs().Get(ctx, v1.DefaultRangeName, metav1.GetOptions{}); err != nil {
-				return false, err
+		what := fmt.Sprintf("replica %d says that %d addresses and %d ports are held", i, addresses, ports)
+		framework.Eventually(t, what, func(ctx context.Context) (bool, error) {
+			cidr, err := server.Client.PortolanV1().ServiceCIDRs().Get(ctx, v1.DefaultRangeName, metav1.GetOptions{})
+			if err != nil {
+				t.Fatal(err)
 			}
-			if nodePorts, err = server.Client.PortolanV1().NodePortRanges().Get(ctx, v1.DefaultRangeName, metav1.GetOptions{}); err != nil {
-				return false, err
+			nodePorts, err := server.Client.PortolanV1().NodePortRanges().Get(ctx, v1.DefaultRangeName, metav1.GetOptions{})
+			if err != nil {
+				t.Fatal(err)
 			}
 			right := len(cidr.Status.CIDRs) == len(addresses) && nodePorts.Status.Allocated == ports &&
 				nodePorts.Status.Free == nodePorts.Status.Capacity-ports
@@ -94,12 +92,8 @@ func expectAllocated(t *testing.T, servers []*framework.Server, addresses []int6
 				usage := cidr.Status.CIDRs[i]
 				right = right && usage.Allocated == addresses[i] && usage.Free == usage.Capacity-addresses[i]
 			}
-			return right, nil
+			return right, fmt.Errorf("it says %+v and %+v", cidr.Status.CIDRs, nodePorts.Status)
 		})
-		if err != nil {
-			t.Errorf("replica %d says %+v and %+v, want %d addresses and %d ports to be held (%v)", i, cidr.Status.CIDRs, nodePorts.Status,
-				addresses, ports, err)
-		}
 	}
 }
 

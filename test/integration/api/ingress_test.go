@@ -57,7 +57,7 @@ func TestIngresses(t *testing.T) {
 	if err := client.CoreV1().Namespaces().Delete(ctx, "team", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the namespace is gone", gone(client, "team"))
+	framework.Await(t, "the namespace is gone", gone(client, "team"))
 	if list, err := client.NetworkingV1().Ingresses(metav1.NamespaceAll).List(ctx, metav1.ListOptions{}); err != nil || len(list.Items) != 0 {
 		t.Errorf("left %+v, error %v", list, err)
 	}
@@ -98,7 +98,7 @@ func TestDefaultIngressClass(t *testing.T) {
 // expectClass waits until new Ingresses that name no class get a certain one.
 func expectClass(t *testing.T, client kubernetes.Interface, want *string) {
 	t.Helper()
-	eventually(t, "the class "+ptr.Deref(want, "none"), func(ctx context.Context) (bool, error) {
+	framework.Await(t, "the class "+ptr.Deref(want, "none"), func(ctx context.Context) (bool, error) {
 		made, err := client.NetworkingV1().Ingresses(corev1.NamespaceDefault).Create(ctx, ingressNamed("a"),
 			metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		return err == nil && ptr.Equal(made.Spec.IngressClassName, want), err

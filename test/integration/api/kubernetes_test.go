@@ -7,14 +7,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/portolan-dev/portolan/pkg/server/options"
@@ -42,7 +40,7 @@ func TestKubernetesService(t *testing.T) {
 	etcd := framework.StartEtcd(t)
 	first, second := advertised(t, etcd, "192.0.2.1"), advertised(t, etcd, "192.0.2.2")
 	client := coreClient(t, first)
-	eventually(t, "the Service", func(ctx context.Context) (bool, error) {
+	framework.Await(t, "the Service", func(ctx context.Context) (bool, error) {
 		service, err := client.CoreV1().Services("default").Get(ctx, "kubernetes", metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
 			return false, nil
@@ -128,7 +126,7 @@ func TestKubernetesServiceWithoutAnAddress(t *testing.T) {
 		}
 		return list.Items, nil
 	}
-	eventually(t, "an event", func(ctx context.Context) (bool, error) {
+	framework.Await(t, "an event", func(ctx context.Context) (bool, error) {
 		items, err := events(ctx)
 		return len(items) == 1 && strings.Contains(items[0].Message, "10.96.0.1") &&
 			strings.Contains(items[0].Message, "--kubernetes-service=false"), err
@@ -147,18 +145,20 @@ func TestKubernetesServiceWithoutAnAddress(t *testing.T) {
 func expectServers(t *testing.T, client kubernetes.Interface, want ...string) {
 	t.Helper()
 	want = slices.Sorted(slices.Values(want))
-	var inEndpoints, inSlices []string
-	err := wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, soon, true, func(ctx context.Context) (bool, error) {
+	framework.Eventually(t, fmt.Sprintf("Endpoints and slices have %v", want), func(ctx context.Context) (bool, error) {
 		endpoints, err := client.CoreV1().Endpoints("default").Get(ctx, "kubernetes", metav1.GetOptions{})
 		if err != nil {
-			return false, ignoreNotFound(err)
+			if !apierrors.IsNotFound(err) {
+				t.Fatal(err)
+			}
+			return false, err
 		}
 		list, err := client.DiscoveryV1().EndpointSlices("default").List(ctx,
 			metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=kubernetes"})
 		if err != nil {
-			return false, err
+			t.Fatal(err)
 		}
-		inEndpoints, inSlices = nil, nil
+		var inEndpoints, inSlices []string
 		for _, subset := range endpoints.Subsets {
 			for _, address := range subset.Addresses {
 				inEndpoints = append(inEndpoints, fmt.Sprintf("%s:%d", address.IP, subset.Ports[0].Port))
@@ -171,11 +171,9 @@ func expectServers(t *testing.T, client kubernetes.Interface, want ...string) {
 		}
 		slices.Sort(inEndpoints)
 		slices.Sort(inSlices)
-		return slices.Equal(inEndpoints, want) && slices.Equal(inSlices, want), nil
+		return slices.Equal(inEndpoints, want) && slices.Equal(inSlices, want),
+			fmt.Errorf("Endpoints have %v and slices %v", inEndpoints, inSlices)
 	})
-	if err != nil {
-		t.Fatalf("Endpoints have %v and slices %v, want %v: %v", inEndpoints, inSlices, want, err)
-	}
 }
 
 func ignoreNotFound(err error) error {
@@ -192,7 +190,7 @@ func TestKubernetesServiceOnLoopback(t *testing.T) {
 	// The lease of an address is an embedded etcd's, too.
 	other := framework.StartAll(t, func(o *options.Options) { o.Run.AdvertiseAddress = net.ParseIP("192.0.2.1") })
 	expectServers(t, coreClient(t, other), at("192.0.2.1", other))
-	eventually(t, "the Service", func(ctx context.Context) (bool, error) {
+	framework.Await(t, "the Service", func(ctx context.Context) (bool, error) {
 		_, err := client.CoreV1().Services("default").Get(ctx, "kubernetes", metav1.GetOptions{})
 		return err == nil, ignoreNotFound(err)
 	})

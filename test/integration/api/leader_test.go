@@ -84,7 +84,7 @@ func TestLeaseDecidesNothing(t *testing.T) {
 	second := replicaThatLeads(t, store)
 	expectMetric := func(server *framework.Server, line string) {
 		t.Helper()
-		eventually(t, line, func(ctx context.Context) (bool, error) {
+		framework.Await(t, line, func(ctx context.Context) (bool, error) {
 			text, err := server.Client.Discovery().RESTClient().Get().AbsPath("/metrics").DoRaw(ctx)
 			return strings.Contains(string(text), line), err
 		})
@@ -106,7 +106,7 @@ func TestLeaseDecidesNothing(t *testing.T) {
 	if now, err := leaderOf(t.Context(), store); err != nil || now != leader {
 		t.Errorf("the leader is %q, %v, want still %q", now, err, leader)
 	}
-	eventually(t, "the Lease is taken back", func(ctx context.Context) (bool, error) {
+	framework.Await(t, "the Lease is taken back", func(ctx context.Context) (bool, error) {
 		lease, err := leases.Get(ctx, "portolan-controllers", metav1.GetOptions{})
 		return err == nil && ptr.Deref(lease.Spec.HolderIdentity, "") == leader, err
 	})
@@ -147,7 +147,7 @@ func TestUpgradeOfElection(t *testing.T) {
 	expectFollowed(t, client, "192.0.2.1")
 
 	replica := replicaThatLeads(t, store)
-	eventually(t, "the old one stops", func(context.Context) (bool, error) { return !old.Leader().Here, nil })
+	framework.Await(t, "the old one stops", func(context.Context) (bool, error) { return !old.Leader().Here, nil })
 	expectFollowed(t, client, "192.0.2.2")
 	if leader, err := leaderOf(t.Context(), store); err != nil || leader == "" || old.Leader().Here {
 		t.Errorf("the leader is %q, %v; the old one leads: %v", leader, err, old.Leader().Here)

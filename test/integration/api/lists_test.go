@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/portolan-dev/portolan/test/framework"
 )
@@ -70,7 +68,7 @@ func TestListsComeFromTheWatchCache(t *testing.T) {
 	server := framework.Spawn(t, t.TempDir(), "--etcd-servers="+store.URL)
 	server.WaitReady(t)
 	client := server.Client(t)
-	err := wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, 20*time.Second, true, func(ctx context.Context) (bool, error) {
+	framework.Await(t, "a list from the watch cache", func(ctx context.Context) (bool, error) {
 		if _, err := client.PortolanV1().Services("default").List(ctx, metav1.ListOptions{}); err != nil {
 			return false, err
 		}
@@ -83,7 +81,4 @@ func TestListsComeFromTheWatchCache(t *testing.T) {
 		}
 		return false, err
 	})
-	if err != nil {
-		t.Errorf("no list was served from the watch cache: %v", err)
-	}
 }

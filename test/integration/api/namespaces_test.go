@@ -5,13 +5,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/ptr"
@@ -19,8 +17,6 @@ import (
 	"github.com/portolan-dev/portolan/pkg/server/options"
 	"github.com/portolan-dev/portolan/test/framework"
 )
-
-const soon = time.Minute
 
 func newNamespace(t *testing.T, client kubernetes.Interface, name string) *corev1.Namespace {
 	t.Helper()
@@ -30,14 +26,6 @@ func newNamespace(t *testing.T, client kubernetes.Interface, name string) *corev
 		t.Fatal(err)
 	}
 	return namespace
-}
-
-// eventually waits until something is so.
-func eventually(t *testing.T, what string, check func(context.Context) (bool, error)) {
-	t.Helper()
-	if err := wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, soon, true, check); err != nil {
-		t.Fatalf("%s: %v", what, err)
-	}
 }
 
 func gone(client kubernetes.Interface, name string) func(context.Context) (bool, error) {
@@ -156,7 +144,7 @@ func TestNamespaceDeletion(t *testing.T) {
 	if !apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 		t.Errorf("a Service in a namespace that is going: %v", err)
 	}
-	eventually(t, "the namespace tells what keeps it", func(ctx context.Context) (bool, error) {
+	framework.Await(t, "the namespace tells what keeps it", func(ctx context.Context) (bool, error) {
 		namespace, err := client.CoreV1().Namespaces().Get(ctx, "team", metav1.GetOptions{})
 		if err != nil {
 			return false, err
@@ -176,7 +164,7 @@ func TestNamespaceDeletion(t *testing.T) {
 		metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the namespace is gone", gone(client, "team"))
+	framework.Await(t, "the namespace is gone", gone(client, "team"))
 	if slices, err := client.DiscoveryV1().EndpointSlices("team").List(ctx, metav1.ListOptions{}); err != nil || len(slices.Items) != 0 {
 		t.Errorf("slices are left: %v, error %v", slices, err)
 	}
@@ -198,7 +186,7 @@ func TestNamespaceFinalizers(t *testing.T) {
 	if err := namespaces.Delete(ctx, "team", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the server has done its part", func(ctx context.Context) (bool, error) {
+	framework.Await(t, "the server has done its part", func(ctx context.Context) (bool, error) {
 		namespace, err = namespaces.Get(ctx, "team", metav1.GetOptions{})
 		return err == nil && slices.Equal(namespace.Spec.Finalizers, []corev1.FinalizerName{"example.com/wait"}), err
 	})
@@ -210,7 +198,7 @@ func TestNamespaceFinalizers(t *testing.T) {
 	if _, err := namespaces.Finalize(ctx, namespace, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the namespace is gone", gone(client, "team"))
+	framework.Await(t, "the namespace is gone", gone(client, "team"))
 }
 
 // TestNamespacesOfBefore finds objects in namespaces that nobody made: those of

@@ -73,7 +73,7 @@ func TestSecrets(t *testing.T) {
 	if err := client.CoreV1().Namespaces().Delete(ctx, "team", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the namespace is gone", gone(client, "team"))
+	framework.Await(t, "the namespace is gone", gone(client, "team"))
 	expectSecrets(t, "", func(options metav1.ListOptions) (*corev1.SecretList, error) {
 		return client.CoreV1().Secrets(metav1.NamespaceAll).List(ctx, options)
 	})

@@ -192,7 +192,7 @@ func TestWatchOfServerThatStops(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(soon):
+	case <-time.After(framework.Patience):
 		t.Fatal("the server waits for a watch")
 	}
 	for event := range watcher.ResultChan() {

@@ -140,7 +140,7 @@ func expectError(t *testing.T, dir string, flags []string, progress, want string
 	t.Helper()
 	args := []string{"serve", "--data-dir=" + dir}
 	if !strings.Contains(strings.Join(flags, " "), "--secure-port=") {
-		args = append(args, "--secure-port="+freePort(t))
+		args = append(args, "--secure-port="+framework.FreePort(t))
 	}
 	stdout, stderr, err := framework.Command(t, append(args, flags...)...)
 	want = progress + "Error: " + strings.ReplaceAll(want, "\n", "\nError: ") + "\n"

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
 // flowMapping is a mapping of YAML in flow style, which kubectl before 1.33 can't
@@ -17,7 +19,6 @@ var flowMapping = regexp.MustCompile(`\{ *[A-Za-z][A-Za-z0-9_-]*: +\S`)
 // TestNoFlowStyle has no page, example or manifest show a mapping in flow style.
 func TestNoFlowStyle(t *testing.T) {
 	t.Parallel()
-	const root = "../../.."
 	check := func(path string) {
 		data, err := os.ReadFile(path)
 		if err != nil {
@@ -31,9 +32,9 @@ func TestNoFlowStyle(t *testing.T) {
 			}
 		}
 	}
-	check(filepath.Join(root, "README.md"))
+	check(framework.Path("README.md"))
 	checked := 0
-	err := filepath.WalkDir(filepath.Join(root, "artifacts"), func(path string, entry fs.DirEntry, err error) error {
+	err := filepath.WalkDir(framework.Path("artifacts"), func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}

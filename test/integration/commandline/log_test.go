@@ -2,6 +2,8 @@ package commandline
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -9,7 +11,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/portolan-dev/portolan/test/framework"
 )
@@ -36,25 +37,22 @@ func (o *output) String() string {
 func serve(t *testing.T, dir string, flags ...string) string {
 	t.Helper()
 	var stdout, stderr output
-	command := framework.Portolan(t, append([]string{"serve", "--data-dir=" + dir, "--secure-port=" + freePort(t)}, flags...)...)
+	command := framework.Portolan(t, append([]string{"serve", "--data-dir=" + dir, "--secure-port=" + framework.FreePort(t)}, flags...)...)
 	command.Stdout, command.Stderr = &stdout, &stderr
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- command.Wait() }()
-	deadline := time.After(time.Minute)
-	for ready := false; !ready; {
+	t.Cleanup(func() { _ = command.Process.Kill() })
+	framework.Eventually(t, "the server is ready", func(context.Context) (bool, error) {
 		select {
 		case err := <-ended:
 			t.Fatalf("it ended with %v:\n%s", err, stderr.String())
-		case <-deadline:
-			_ = command.Process.Kill()
-			t.Fatalf("it is not ready:\n%s", stderr.String())
-		case <-time.After(20 * time.Millisecond):
-			ready = strings.Contains(stdout.String(), "Portolan is ready")
+		default:
 		}
-	}
+		return strings.Contains(stdout.String(), "Portolan is ready"), errors.New(stderr.String())
+	})
 	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

@@ -9,13 +9,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/rest"
 
@@ -26,10 +24,7 @@ import (
 	"github.com/portolan-dev/portolan/test/framework"
 )
 
-const (
-	namespace = "shop"
-	patience  = 30 * time.Second
-)
+const namespace = "shop"
 
 // fixture is a Portolan, a cluster that isn't real, and the controllers.
 type fixture struct {
@@ -253,14 +248,10 @@ func (f *fixture) countIn(name string) string {
 // eventually waits until something is as wanted.
 func (f *fixture) eventually(what string, get func() string, want string) {
 	f.t.Helper()
-	var got string
-	err := wait.PollUntilContextTimeout(f.t.Context(), 10*time.Millisecond, patience, true, func(context.Context) (bool, error) {
-		got = get()
-		return got == want, nil
+	framework.Eventually(f.t, what, func(context.Context) (bool, error) {
+		got := get()
+		return got == want, fmt.Errorf("got %q, want %q", got, want)
 	})
-	if err != nil {
-		f.t.Fatalf("%s: got %q, want %q", what, got, want)
-	}
 }
 
 func (f *fixture) expect(name, endpoints, slices string) {

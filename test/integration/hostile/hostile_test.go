@@ -8,7 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
+
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
 const base = services + "/base"
@@ -389,9 +390,8 @@ func TestWatchesDropped(t *testing.T) {
 	server.healthy(t)
 	// Other tests run beside this one, each with a server.
 	const others = 2000
-	for deadline := time.Now().Add(time.Minute); runtime.NumGoroutine() > goroutines+others; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d goroutines are left of 500 watches, there were %d", runtime.NumGoroutine(), goroutines)
-		}
-	}
+	framework.Eventually(t, "500 watches leave no goroutines", func(context.Context) (bool, error) {
+		left := runtime.NumGoroutine()
+		return left <= goroutines+others, fmt.Errorf("%d are left, there were %d", left, goroutines)
+	})
 }

@@ -4,32 +4,18 @@ package hostile
 
 import (
 	"net/http"
-	"path/filepath"
 	"testing"
 
 	"k8s.io/client-go/rest"
 
 	"github.com/portolan-dev/portolan/test/framework"
-	"github.com/portolan-dev/portolan/test/framework/upstream"
 )
 
 // TestKubernetes sends to a kube-apiserver what TestCoreDoor sends. Where it
 // refuses, it must be with the same code; where it fails, or takes what no object
 // is, it doesn't count.
 func TestKubernetes(t *testing.T) {
-	program := func(name string) string {
-		path, err := filepath.Abs(filepath.Join("../../../.bin", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	kube, err := upstream.StartKube(t.Context(), upstream.Programs{KubeAPIServer: program("kube-apiserver"), Etcd: program("etcd")},
-		t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(kube.Stop)
+	kube := framework.StartKube(t)
 	transport, err := rest.TransportFor(kube.Config)
 	if err != nil {
 		t.Fatal(err)

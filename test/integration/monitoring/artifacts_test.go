@@ -1,14 +1,14 @@
 package monitoring
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -21,7 +21,7 @@ import (
 
 func artifact(t *testing.T, name string) []byte {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join("..", "..", "..", "artifacts", "monitoring", name))
+	data, err := os.ReadFile(framework.Path("artifacts", "monitoring", name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func TestArtifacts(t *testing.T) {
 	var samples []*testutil.Sample
 	var problems []string
 	// Some figures of the generic server are brought up to date now and then.
-	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+	framework.Eventually(t, "all series are there", func(context.Context) (bool, error) {
 		samples, problems = slices.Concat(parse(t, scrape(t, client, metricsPath)), parse(t, scrape(t, client, slisPath))), nil
 		for name, expressions := range needed {
 			for _, e := range expressions {
@@ -158,15 +158,9 @@ func TestArtifacts(t *testing.T) {
 				}
 			}
 		}
-		if len(problems) == 0 || time.Now().After(deadline) {
-			break
-		}
-	}
-	slices.Sort(problems)
-	for _, problem := range slices.Compact(problems) {
-		t.Error(problem)
-	}
-
+		slices.Sort(problems)
+		return len(problems) == 0, errors.New(strings.Join(slices.Compact(problems), "\n"))
+	})
 	text := string(artifact(t, "alerts.yaml")) + string(artifact(t, "dashboard.json"))
 	for _, sample := range samples {
 		name := string(sample.Metric[testutil.MetricNameLabel])

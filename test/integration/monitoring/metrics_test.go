@@ -1,11 +1,11 @@
 package monitoring
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -346,14 +346,10 @@ func TestIndexFollows(t *testing.T) {
 			"portolan_allocation_index_lag_seconds_count": 1,
 		} {
 			series := name + label
-			got := own(t, server, name)
-			for deadline := time.Now().Add(patience); got[series] != want && time.Now().Before(deadline); {
-				time.Sleep(10 * time.Millisecond)
-				got = own(t, server, name)
-			}
-			if value, there := got[series]; !there || value != want {
-				t.Errorf("%s is %v, want %v", series, got[series], want)
-			}
+			framework.Eventually(t, series, func(context.Context) (bool, error) {
+				value, there := own(t, server, name)[series]
+				return there && value == want, fmt.Errorf("it is %v, want %v", value, want)
+			})
 		}
 	}
 }

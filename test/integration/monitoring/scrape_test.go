@@ -3,11 +3,11 @@
 package monitoring
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"k8s.io/component-base/metrics/testutil"
 
@@ -18,9 +18,6 @@ import (
 const (
 	metricsPath = "/metrics"
 	slisPath    = "/metrics/slis"
-
-	// patience is for counts that may come a moment after the answer.
-	patience = 10 * time.Second
 )
 
 // scrape reads a path as Prometheus does, as the administrator.
@@ -66,10 +63,12 @@ func own(t *testing.T, server *framework.Server, prefixes ...string) map[string]
 func expect(t *testing.T, what string, server *framework.Server, want map[string]float64, prefixes ...string) {
 	t.Helper()
 	var got map[string]float64
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		if got = own(t, server, prefixes...); maps.Equal(got, want) {
-			return
-		}
+	err := framework.Poll(t.Context(), func(context.Context) (bool, error) {
+		got = own(t, server, prefixes...)
+		return maps.Equal(got, want), nil
+	})
+	if err == nil {
+		return
 	}
 	t.Errorf("%s: the series are", what)
 	for _, series := range slices.Sorted(maps.Keys(got)) {

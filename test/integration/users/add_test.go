@@ -5,8 +5,6 @@ package users
 import (
 	"bytes"
 	"errors"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -22,8 +20,6 @@ import (
 	"github.com/portolan-dev/portolan/pkg/users"
 	"github.com/portolan-dev/portolan/test/framework"
 )
-
-const root = "../../.."
 
 // add runs portolan user add for a server and returns the file that it makes.
 func add(t *testing.T, s *framework.Server, name string, groups ...string) string {
@@ -153,10 +149,7 @@ func TestKubectl(t *testing.T) {
 	t.Parallel()
 	s := framework.Start(t, nil)
 	kubeconfig := add(t, s, "ann", users.Readers)
-	binary, err := filepath.Abs(filepath.Join(root, ".bin", "kubectl"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	kubectl := framework.NewKubectl(t, kubeconfig)
 	for _, test := range []struct {
 		line, want string
 		fails      bool
@@ -168,10 +161,8 @@ func TestKubectl(t *testing.T) {
 		{"create service clusterip web --tcp=80",
 			`services is forbidden: User "ann" cannot create resource "services" in API group "" in the namespace "default"`, true},
 	} {
-		kubectl := exec.CommandContext(t.Context(), binary, strings.Fields(test.line)...)
-		kubectl.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "HOME="+s.DataDir)
-		out, err := kubectl.CombinedOutput()
-		if (err != nil) != test.fails || !strings.Contains(string(out), test.want) {
+		out, err := kubectl.Try("", strings.Fields(test.line)...)
+		if (err != nil) != test.fails || !strings.Contains(out, test.want) {
 			t.Errorf("kubectl %s: %v\n%s", test.line, err, out)
 		}
 	}

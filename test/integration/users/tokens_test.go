@@ -10,17 +10,12 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 
 	"github.com/portolan-dev/portolan/pkg/server/options"
 	"github.com/portolan-dev/portolan/pkg/users"
 	"github.com/portolan-dev/portolan/test/framework"
 )
-
-// timeout is for what takes a moment: a file to be read again, an issuer's keys to
-// be known.
-const timeout = 2 * time.Minute
 
 func writeFile(t *testing.T, file, content string) {
 	t.Helper()
@@ -56,16 +51,6 @@ func (c caller) create() int {
 	_, err := client.PortolanV1().Services("default").Create(c.t.Context(), service("new"),
 		metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 	return code(c.t, err)
-}
-
-// eventually waits until something is as it should be.
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, timeout, true,
-		func(context.Context) (bool, error) { return done(), nil })
-	if err != nil {
-		t.Fatalf("%s: %v", what, err)
-	}
 }
 
 func TestTokenFile(t *testing.T) {
@@ -123,7 +108,7 @@ func TestJWT(t *testing.T) {
 		return caller{t, s, i.sign(t, c)}
 	}
 	ann := by(first, nil)
-	eventually(t, "the first issuer's keys are known", func() bool { return ann.list() == 200 })
+	framework.Await(t, "the first issuer's keys are known", func(context.Context) (bool, error) { return ann.list() == 200, nil })
 
 	for name, test := range map[string]struct {
 		change       func(claims)
@@ -163,7 +148,7 @@ func TestJWT(t *testing.T) {
 		t.Errorf("after a change that is wrong: %d", got)
 	}
 	writeFile(t, file, authentication(second.config()))
-	eventually(t, "the second issuer is known", func() bool { return bea.list() == 200 })
+	framework.Await(t, "the second issuer is known", func(context.Context) (bool, error) { return bea.list() == 200, nil })
 	if got := by(first, func(c claims) { c["sub"] = "dan" }).list(); got != 401 {
 		t.Errorf("an issuer that was taken away: %d", got)
 	}

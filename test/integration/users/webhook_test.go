@@ -1,6 +1,7 @@
 package users
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -117,7 +118,7 @@ func TestWebhook(t *testing.T) {
 	writeFile(t, file, authorization("- {type: RBAC, name: rbac}\n"))
 	expect("ann", 200, 403)
 	writeFile(t, file, authorization(groupsAuthorizer))
-	eventually(t, "the groups alone count", func() bool { return caller{t, s, "bob"}.list() == 200 })
+	framework.Await(t, "the groups alone count", func(context.Context) (bool, error) { return caller{t, s, "bob"}.list() == 200, nil })
 	expect("ann", 403, 403)
 	expect("will", 200, 200)
 }
