@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/client-go/kubernetes"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/utils/ptr"
 
 	"github.com/portolan-dev/portolan/pkg/server/options"
@@ -90,6 +91,32 @@ func TestPods(t *testing.T) {
 		t.Errorf("another image: %+v, error %v", image, err)
 	}
 
+	expectPodsRejected(t, pods)
+	for patch, want := range map[string]string{
+		`{"status":{"podIP":"192.0.2.300"}}`:                                         "status.podIPs[0]: Invalid value: \"192.0.2.300\": must be a valid IP address",
+		`{"status":{"podIP":null,"podIPs":[{"ip":"192.0.2.1"},{"ip":"192.0.2.2"}]}}`: "may specify no more than one IP for each IP family",
+		`{"status":{"conditions":[{"type":"a b","status":"True"}]}}`:                 "status.conditions[0].Type: Invalid value: \"a b\"",
+	} {
+		if _, err := pods.Patch(ctx, "a", types.MergePatchType, []byte(patch), metav1.PatchOptions{}, "status"); !apierrors.IsInvalid(err) ||
+			!strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %s", patch, err, want)
+		}
+	}
+	if _, err := pods.Patch(ctx, "a", types.MergePatchType, []byte(`{"spec":{"hostname":"b"}}`),
+		metav1.PatchOptions{}); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "spec: Forbidden: pod updates may not change fields other than") {
+		t.Errorf("another hostname: %v", err)
+	}
+	if err := pods.Delete(ctx, "a", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pods.Get(ctx, "a", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("after it was deleted: %v", err)
+	}
+}
+
+// expectPodsRejected creates Pods that are not valid.
+func expectPodsRejected(t *testing.T, pods typedcorev1.PodInterface) {
+	t.Helper()
 	for what, test := range map[string]struct {
 		pod  *corev1.Pod
 		want string
@@ -111,30 +138,9 @@ func TestPods(t *testing.T) {
 		"a restart policy": {podNamed("c", func(pod *corev1.Pod) { pod.Spec.RestartPolicy = "Never!" }),
 			`spec.restartPolicy: Unsupported value: "Never!": supported values: "Always", "OnFailure", "Never"`},
 	} {
-		if _, err := pods.Create(ctx, test.pod, metav1.CreateOptions{}); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), test.want) {
+		if _, err := pods.Create(t.Context(), test.pod, metav1.CreateOptions{}); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got %v, want %s", what, err, test.want)
 		}
-	}
-	for patch, want := range map[string]string{
-		`{"status":{"podIP":"192.0.2.300"}}`:                                         "status.podIPs[0]: Invalid value: \"192.0.2.300\": must be a valid IP address",
-		`{"status":{"podIP":null,"podIPs":[{"ip":"192.0.2.1"},{"ip":"192.0.2.2"}]}}`: "may specify no more than one IP for each IP family",
-		`{"status":{"conditions":[{"type":"a b","status":"True"}]}}`:                 "status.conditions[0].Type: Invalid value: \"a b\"",
-	} {
-		if _, err := pods.Patch(ctx, "a", types.MergePatchType, []byte(patch), metav1.PatchOptions{}, "status"); !apierrors.IsInvalid(err) ||
-			!strings.Contains(err.Error(), want) {
-			t.Errorf("%s: got %v, want %s", patch, err, want)
-		}
-	}
-	if _, err := pods.Patch(ctx, "a", types.MergePatchType, []byte(`{"spec":{"hostname":"b"}}`),
-		metav1.PatchOptions{}); !apierrors.IsInvalid(err) ||
-		!strings.Contains(err.Error(), "spec: Forbidden: pod updates may not change fields other than") {
-		t.Errorf("another hostname: %v", err)
-	}
-	if err := pods.Delete(ctx, "a", metav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := pods.Get(ctx, "a", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
-		t.Errorf("after it was deleted: %v", err)
 	}
 }
 

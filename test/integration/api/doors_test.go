@@ -242,6 +242,19 @@ func TestRefusalsAreOfTheDoor(t *testing.T) {
 	}
 	other := metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: ptr.To(types.UID("other"))}}
 	services, ours := core.CoreV1().Services("default"), own.Services("default")
+	create := func(what, name, want, kind string, change ...func(*corev1.ServiceSpec)) refusal {
+		return refusal{
+			name: what, want: want, kind: kind,
+			core: func() error {
+				_, err := services.Create(ctx, coreService(name, change...), metav1.CreateOptions{})
+				return err
+			},
+			own: func() error {
+				_, err := ours.Create(ctx, serviceWith(name, change...), metav1.CreateOptions{})
+				return err
+			},
+		}
+	}
 	expectRefusals(t, []refusal{
 		{
 			name: "none",
@@ -249,54 +262,11 @@ func TestRefusalsAreOfTheDoor(t *testing.T) {
 			own:  func() error { _, err := ours.Get(ctx, "none", metav1.GetOptions{}); return err },
 			want: `services%s "none" not found`, kind: "services",
 		},
-		{
-			name: "there already",
-			core: func() error {
-				_, err := services.Create(ctx, coreService("holder"), metav1.CreateOptions{})
-				return err
-			},
-			own: func() error {
-				_, err := ours.Create(ctx, serviceWith("holder"), metav1.CreateOptions{})
-				return err
-			},
-			want: `services%s "holder" already exists`, kind: "services",
-		},
-		{
-			name: "invalid",
-			core: func() error {
-				_, err := services.Create(ctx, coreService("UPPER"), metav1.CreateOptions{})
-				return err
-			},
-			own: func() error {
-				_, err := ours.Create(ctx, serviceWith("UPPER"), metav1.CreateOptions{})
-				return err
-			},
-			want: `Service%s "UPPER" is invalid: metadata.name: `, kind: "Service",
-		},
-		{
-			name: "a port that is taken",
-			core: func() error {
-				_, err := services.Create(ctx, coreService("thief", onNodePort(30000)), metav1.CreateOptions{})
-				return err
-			},
-			own: func() error {
-				_, err := ours.Create(ctx, serviceWith("thief", onNodePort(30000)), metav1.CreateOptions{})
-				return err
-			},
-			want: `Service%s "thief" is invalid: spec.ports[0].nodePort: Invalid value: 30000: provided port is already allocated by services%s/default/holder`, kind: "Service",
-		},
-		{
-			name: "a family that there is none of",
-			core: func() error {
-				_, err := services.Create(ctx, coreService("six", onAddresses("2001:db8::1")), metav1.CreateOptions{})
-				return err
-			},
-			own: func() error {
-				_, err := ours.Create(ctx, serviceWith("six", onAddresses("2001:db8::1")), metav1.CreateOptions{})
-				return err
-			},
-			want: `Service%s "six" is invalid: spec.clusterIPs[0]: `, kind: "Service",
-		},
+		create("there already", "holder", `services%s "holder" already exists`, "services"),
+		create("invalid", "UPPER", `Service%s "UPPER" is invalid: metadata.name: `, "Service"),
+		create("a port that is taken", "thief", `Service%s "thief" is invalid: spec.ports[0].nodePort: Invalid value: 30000: `+
+			`provided port is already allocated by services%s/default/holder`, "Service", onNodePort(30000)),
+		create("a family without a range", "six", `Service%s "six" is invalid: spec.clusterIPs[0]: `, "Service", onAddresses("2001:db8::1")),
 		{
 			name: "another object",
 			core: func() error { return services.Delete(ctx, "holder", other) },

@@ -280,112 +280,133 @@ func TestNodePortRangeInUse(t *testing.T) {
 	expectQuiet(t, store)
 }
 
+// rangeRace creates Services while ranges come and go.
+type rangeRace struct {
+	*testing.T
+	store    *framework.Etcd
+	replicas []*framework.Server
+	// inside and outside count the creates that succeeded and those that named a
+	// value outside all ranges; deleted and refused count deletions of ranges.
+	inside, outside, deleted, refused atomic.Int32
+	done                              chan struct{}
+}
+
 // TestCreatesAgainstTheDeletionOfTheirRange has ranges come and go under
 // creates. No Service ends up outside every range, and one that leaves its
 // values open is not told about ranges that have gone.
 func TestCreatesAgainstTheDeletionOfTheirRange(t *testing.T) {
 	t.Parallel()
-	const rounds = 5
 	store, replicas := framework.Replicas(t, 2, withRanges("20000-20999", "10.96.0.0/24"))
-	ctx := t.Context()
-	extraCIDR := &v1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: "extra"}, Spec: v1.ServiceCIDRSpec{CIDRs: []string{"10.97.0.0/24"}}}
-	extraPorts := &v1.NodePortRange{ObjectMeta: metav1.ObjectMeta{Name: "extra"}, Spec: v1.NodePortRangeSpec{Ports: []string{"21000-21999"}}}
-
+	r := &rangeRace{T: t, store: store, replicas: replicas, done: make(chan struct{})}
 	var all sync.WaitGroup
-	var inside, outside, deleted, refused atomic.Int32
-	done := make(chan struct{})
-	outsideText := func(err error) bool {
-		return apierrors.IsInvalid(err) && (strings.Contains(err.Error(), "the provided network does not match the current range") ||
-			strings.Contains(err.Error(), "provided port is not in the valid range"))
-	}
 	for i := range 4 {
-		all.Go(func() {
-			for n := 0; ; n++ {
-				select {
-				case <-done:
-					return
-				default:
-				}
-				svc := serviceWith(fmt.Sprintf("svc-%d-%d", i, n), onNodePort(0))
-				automatic := i >= 2
-				switch {
-				case automatic:
-				case i%2 == 0:
-					onAddresses(fmt.Sprintf("10.97.0.%d", 10*i+1+n%10))(&svc.Spec)
-				default:
-					onNodePort(int32(21000 + 100*i + n%100))(&svc.Spec)
-				}
-				_, err := servicesOf(replicas[n%2]).Create(ctx, svc, metav1.CreateOptions{})
-				switch {
-				case err == nil:
-					inside.Add(1)
-					if err := servicesOf(replicas[(n+i)%2]).Delete(ctx, svc.Name, metav1.DeleteOptions{}); err != nil {
-						t.Errorf("delete of %s: %v", svc.Name, err)
-					}
-				case !automatic && outsideText(err):
-					outside.Add(1)
-				case !automatic && apierrors.IsInvalid(err) && strings.HasSuffix(withoutHolder(err), "already allocated"):
-					// By a pick.
-				default:
-					t.Errorf("create of %s: %v", svc.Name, err)
-				}
-			}
-		})
+		all.Go(func() { r.create(i) })
 	}
-	// Now and then, out of step with the ranges.
-	all.Go(func() {
-		for {
-			select {
-			case <-done:
-				return
-			case <-time.After(100 * time.Millisecond):
-				expectQuiet(t, store)
-			}
-		}
-	})
-	all.Go(func() {
-		defer close(done)
-		until := func(what string, try func() error) {
-			err := wait.PollUntilContextTimeout(ctx, time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
-				err := try()
-				switch {
-				case err == nil:
-					deleted.Add(1)
-					return true, nil
-				// Both are answers for a client to come back on.
-				case apierrors.IsConflict(err) &&
-					strings.Contains(err.Error(), "is held by services.portolan.dev/default/"), apierrors.IsTooManyRequests(err):
-					refused.Add(1)
-					return false, nil
-				}
-				return false, err
-			})
-			if err != nil {
-				t.Errorf("delete of %s: %v", what, err)
-			}
-		}
-		for round := range rounds {
-			api := replicas[round%2].Client.PortolanV1()
-			if _, err := api.ServiceCIDRs().Create(ctx, extraCIDR, metav1.CreateOptions{}); err != nil {
-				t.Error(err)
-			}
-			if _, err := api.NodePortRanges().Create(ctx, extraPorts, metav1.CreateOptions{}); err != nil {
-				t.Error(err)
-			}
-			// Until something was created with it there.
-			before := inside.Load()
-			_ = wait.PollUntilContextTimeout(ctx, time.Millisecond, time.Minute, true,
-				func(context.Context) (bool, error) { return inside.Load() > before+10, nil })
-			other := replicas[1-round%2].Client.PortolanV1()
-			until("ServiceCIDR", func() error { return other.ServiceCIDRs().Delete(ctx, "extra", metav1.DeleteOptions{}) })
-			until("NodePortRange", func() error { return other.NodePortRanges().Delete(ctx, "extra", metav1.DeleteOptions{}) })
-		}
-	})
+	all.Go(r.verify)
+	all.Go(r.changeRanges)
 	all.Wait()
-	t.Logf("%d creates, %d refused as outside; %d deletions of ranges, %d refused", inside.Load(), outside.Load(), deleted.Load(),
-		refused.Load())
+	t.Logf("%d creates, %d refused as outside; %d deletions of ranges, %d refused", r.inside.Load(), r.outside.Load(), r.deleted.Load(),
+		r.refused.Load())
 	expectQuiet(t, store)
 	expectAllocated(t, replicas, []int64{0}, 0)
+}
+
+// create creates and deletes Services until the ranges have been deleted often
+// enough. The first two of four clients name values of the ranges that go.
+func (r *rangeRace) create(client int) {
+	for n := 0; ; n++ {
+		select {
+		case <-r.done:
+			return
+		default:
+		}
+		svc := serviceWith(fmt.Sprintf("svc-%d-%d", client, n), onNodePort(0))
+		automatic := client >= 2
+		switch {
+		case automatic:
+		case client == 0:
+			onAddresses(fmt.Sprintf("10.97.0.%d", 10*client+1+n%10))(&svc.Spec)
+		default:
+			onNodePort(int32(21000 + 100*client + n%100))(&svc.Spec)
+		}
+		_, err := servicesOf(r.replicas[n%2]).Create(r.Context(), svc, metav1.CreateOptions{})
+		switch {
+		case err == nil:
+			r.inside.Add(1)
+			if err := servicesOf(r.replicas[(n+client)%2]).Delete(r.Context(), svc.Name, metav1.DeleteOptions{}); err != nil {
+				r.Errorf("delete of %s: %v", svc.Name, err)
+			}
+		case !automatic && isOutside(err):
+			r.outside.Add(1)
+		case !automatic && apierrors.IsInvalid(err) && strings.HasSuffix(withoutHolder(err), "already allocated"):
+			// By a pick.
+		default:
+			r.Errorf("create of %s: %v", svc.Name, err)
+		}
+	}
+}
+
+func isOutside(err error) bool {
+	return apierrors.IsInvalid(err) && (strings.Contains(err.Error(), "the provided network does not match the current range") ||
+		strings.Contains(err.Error(), "provided port is not in the valid range"))
+}
+
+// verify checks the store now and then, out of step with the ranges.
+func (r *rangeRace) verify() {
+	for {
+		select {
+		case <-r.done:
+			return
+		case <-time.After(100 * time.Millisecond):
+			expectQuiet(r.T, r.store)
+		}
+	}
+}
+
+// changeRanges creates and deletes ranges.
+func (r *rangeRace) changeRanges() {
+	defer close(r.done)
+	const rounds = 5
+	ctx := r.Context()
+	extraCIDR := &v1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: "extra"}, Spec: v1.ServiceCIDRSpec{CIDRs: []string{"10.97.0.0/24"}}}
+	extraPorts := &v1.NodePortRange{ObjectMeta: metav1.ObjectMeta{Name: "extra"}, Spec: v1.NodePortRangeSpec{Ports: []string{"21000-21999"}}}
+	for round := range rounds {
+		api := r.replicas[round%2].Client.PortolanV1()
+		if _, err := api.ServiceCIDRs().Create(ctx, extraCIDR, metav1.CreateOptions{}); err != nil {
+			r.Error(err)
+		}
+		if _, err := api.NodePortRanges().Create(ctx, extraPorts, metav1.CreateOptions{}); err != nil {
+			r.Error(err)
+		}
+		// Until something was created with it there.
+		before := r.inside.Load()
+		_ = wait.PollUntilContextTimeout(ctx, time.Millisecond, time.Minute, true,
+			func(context.Context) (bool, error) { return r.inside.Load() > before+10, nil })
+		other := r.replicas[1-round%2].Client.PortolanV1()
+		r.deleteRange("ServiceCIDR", func() error { return other.ServiceCIDRs().Delete(ctx, "extra", metav1.DeleteOptions{}) })
+		r.deleteRange("NodePortRange", func() error { return other.NodePortRanges().Delete(ctx, "extra", metav1.DeleteOptions{}) })
+	}
+}
+
+// deleteRange tries again for as long as the range is in use.
+func (r *rangeRace) deleteRange(what string, try func() error) {
+	err := wait.PollUntilContextTimeout(r.Context(), time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
+		err := try()
+		switch {
+		case err == nil:
+			r.deleted.Add(1)
+			return true, nil
+		// Both are answers for a client to come back on.
+		case apierrors.IsConflict(err) &&
+			strings.Contains(err.Error(), "is held by services.portolan.dev/default/"), apierrors.IsTooManyRequests(err):
+			r.refused.Add(1)
+			return false, nil
+		}
+		return false, err
+	})
+	if err != nil {
+		r.Errorf("delete of %s: %v", what, err)
+	}
 }
 
 // TestUnusedRangesGoWhileServicesCome deletes ranges that nobody uses while

@@ -137,21 +137,10 @@ func TestRefusedReplacesAgainstThieves(t *testing.T) {
 		if !certain {
 			all.Go(label)
 		}
-		for i := range 4 {
+		for i := range 2 {
+			all.Go(func() { steal(t, replicas[i%2], fmt.Sprintf("thief-%d-%d", round, i), &portThieves, onNodePort(port)) })
 			all.Go(func() {
-				for n := range 6 {
-					thief := serviceWith(fmt.Sprintf("thief-%d-%d-%d", round, i, n), onNodePort(port))
-					successes, cause := &portThieves, portTaken(port)
-					if i >= 2 {
-						thief = serviceWith(thief.Name, onAddresses(address))
-						successes, cause = &addressThieves, addressTaken(&thief.Spec, address)
-					}
-					if _, err := servicesOf(replicas[i%2]).Create(ctx, thief, metav1.CreateOptions{}); err == nil {
-						successes.Add(1)
-					} else {
-						expectInvalid(t, "thief", err, cause)
-					}
-				}
+				steal(t, replicas[i%2], fmt.Sprintf("thief-%d-%d", round, i+2), &addressThieves, onAddresses(address))
 			})
 		}
 		all.Wait()
@@ -178,6 +167,22 @@ func TestRefusedReplacesAgainstThieves(t *testing.T) {
 	t.Logf("%d replaces refused, %d made; %d values taken over", refused, replaced, stolen)
 	deleteAllServices(t, replicas[0])
 	expectAllocated(t, replicas, []int64{0}, 0)
+}
+
+// steal creates Services that name one port or one address, and counts those that
+// get it.
+func steal(t *testing.T, replica *framework.Server, name string, successes *atomic.Int32, change func(*corev1.ServiceSpec)) {
+	t.Helper()
+	for n := range 6 {
+		thief := serviceWith(fmt.Sprintf("%s-%d", name, n), change)
+		if _, err := servicesOf(replica).Create(t.Context(), thief, metav1.CreateOptions{}); err == nil {
+			successes.Add(1)
+		} else if thief.Spec.ClusterIP != "" {
+			expectInvalid(t, "thief", err, addressTaken(&thief.Spec, thief.Spec.ClusterIP))
+		} else {
+			expectInvalid(t, "thief", err, portTaken(thief.Spec.Ports[0].NodePort))
+		}
+	}
 }
 
 // TestDualStackAllOrNothing is defect C8 (test/integration/defects) under load: of a Service that can't have one

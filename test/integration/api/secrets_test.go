@@ -219,19 +219,7 @@ func TestSecretsAreNotTold(t *testing.T) {
 		{"PATCH", one, merge, `{"data":null}`, 422},
 		{"DELETE", one, "", "", 200},
 	} {
-		request, err := http.NewRequestWithContext(t.Context(), test.method, server.Config.Host+test.path, strings.NewReader(test.body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		request.Header.Set("Content-Type", test.contentType)
-		response, err := client.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		answer, err := io.ReadAll(response.Body)
-		if closed := response.Body.Close(); err != nil || closed != nil {
-			t.Fatal(err, closed)
-		}
+		response, answer := sendTo(t, client, test.method, server.Config.Host+test.path, test.contentType, test.body)
 		if response.StatusCode != test.want || test.want >= 400 && hasHeld(answer) || strings.Contains(response.Header.Get("Warning"), held) {
 			t.Errorf("%s %s %s: %d, %q, warned of %q; want %d", test.method, test.path, test.body, response.StatusCode, answer,
 				response.Header.Get("Warning"), test.want)
@@ -248,4 +236,23 @@ func TestSecretsAreNotTold(t *testing.T) {
 			t.Errorf("logged: %s", line)
 		}
 	}
+}
+
+// sendTo sends a body, and returns the answer and its body.
+func sendTo(t *testing.T, client *http.Client, method, url, contentType, body string) (*http.Response, []byte) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", contentType)
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(response.Body)
+	if closed := response.Body.Close(); err != nil || closed != nil {
+		t.Fatal(err, closed)
+	}
+	return response, answer
 }
