@@ -5,7 +5,7 @@ package failover
 import (
 	"context"
 	"math/rand/v2"
-	"path/filepath"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -41,9 +41,9 @@ const etcdVariable = "PORTOLAN_FAILOVER_ETCD"
 
 func startCluster(t testing.TB, k *kind, replicas int) *cluster {
 	t.Helper()
-	binary, err := filepath.Abs(variable(etcdVariable, "../../../.bin/etcd"))
-	if err != nil {
-		t.Fatal(err)
+	binary := os.Getenv(etcdVariable)
+	if binary == "" {
+		binary = framework.Program(t, "etcd")
 	}
 	c := &cluster{
 		kind: k, network: newNetwork(), history: newHistory(), answers: &answers{}, seen: lastSeen{services: map[string]*corev1.Service{}},

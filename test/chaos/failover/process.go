@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
 // process is a program that can be broken. It does not outlive the test, even
@@ -112,8 +114,8 @@ func (p *process) stop(t testing.TB) {
 	p.signal(t, syscall.SIGTERM)
 	select {
 	case <-p.ended:
-	case <-time.After(startTimeout):
-		t.Errorf("%s did not end after %v", p.name, startTimeout)
+	case <-time.After(framework.Patience):
+		t.Errorf("%s did not end after %v", p.name, framework.Patience)
 		p.kill(t)
 	}
 }

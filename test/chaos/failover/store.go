@@ -16,16 +16,13 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
-	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/portolan-dev/portolan/test/framework"
 )
 
 const (
-	startTimeout = 3 * time.Minute
-	pollPeriod   = 50 * time.Millisecond
-	askTimeout   = 2 * time.Second
-	members      = 3
+	askTimeout = 2 * time.Second
+	members    = 3
 )
 
 // store is an etcd of three members.
@@ -72,11 +69,7 @@ func startStore(t testing.TB, n *network, ps *processes, binary string) *store {
 	for _, m := range s.members {
 		m.start(t, "--initial-cluster="+strings.Join(peers, ","), "--initial-cluster-state=new")
 	}
-	var err error
-	if s.client, err = clientv3.New(clientv3.Config{Endpoints: endpoints, DialTimeout: startTimeout, Logger: zap.NewNop()}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.client.Close() })
+	s.client = framework.ConnectEtcd(t, endpoints...)
 	s.awaitHealthy(t)
 	return s
 }
@@ -214,21 +207,21 @@ func (s *store) replace(t testing.TB, m *member) {
 	m.start(t, "--initial-cluster="+strings.Join(peers, ","), "--initial-cluster-state=existing")
 }
 
-// await polls until what is asked for is so. Each try has its own bound. It says
-// why it wasn't, rather than that the last try ran out of time.
-func await(t testing.TB, what string, is func(context.Context) error) {
+// await waits until a function returns no error. Each call has its own timeout. A
+// failure shows an error that says more than that the last call timed out.
+func await(t testing.TB, what string, check func(context.Context) error) {
 	t.Helper()
 	var last error
-	err := wait.PollUntilContextTimeout(context.Background(), pollPeriod, startTimeout, true, func(ctx context.Context) (bool, error) {
+	err := framework.Poll(t.Context(), func(ctx context.Context) (bool, error) {
 		ctx, cancel := context.WithTimeout(ctx, askTimeout)
 		defer cancel()
-		err := is(ctx)
+		err := check(ctx)
 		if last == nil || !errors.Is(err, context.DeadlineExceeded) {
 			last = err
 		}
-		return err == nil, nil
+		return err == nil, last
 	})
 	if err != nil {
-		t.Fatalf("%s: not after %v: %v", what, startTimeout, last)
+		t.Fatalf("%s: %v", what, err)
 	}
 }

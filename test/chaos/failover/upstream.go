@@ -4,17 +4,16 @@ package failover
 
 import (
 	"encoding/json"
-	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 
-	"github.com/portolan-dev/portolan/pkg/certificates/datadir"
+	"github.com/portolan-dev/portolan/test/framework"
+	"github.com/portolan-dev/portolan/test/framework/upstream"
 )
 
 // serverVariable puts another server to the test than Portolan.
@@ -29,24 +28,13 @@ var kubeAPIServer = kind{
 	// for a minute by the writes of others, and it ends.
 	pace: 80 * time.Millisecond,
 	command: func(t testing.TB, dir, port, etcdServers string) *exec.Cmd {
-		binary, err := filepath.Abs("../../../.bin/kube-apiserver")
+		_, flags, err := upstream.KubeFlags(dir, port, etcdServers)
 		if err != nil {
 			t.Fatal(err)
 		}
-		files, err := datadir.Ensure(dir, datadir.Server{URL: "https://127.0.0.1:" + port, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}}, time.Now())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return exec.Command(binary, "--etcd-servers="+etcdServers,
-			"--bind-address=127.0.0.1", "--secure-port="+port, "--advertise-address=127.0.0.1",
-			"--cert-dir="+filepath.Join(dir, "certs"),
-			"--tls-cert-file="+files.ServingCert, "--tls-private-key-file="+files.ServingKey,
-			"--client-ca-file="+files.CACert, "--authorization-mode=RBAC",
+		return exec.Command(framework.Program(t, "kube-apiserver"), append(flags,
 			"--service-cluster-ip-range="+addressRange, "--service-node-port-range="+portRange,
-			"--service-account-issuer=https://kubernetes.default.svc",
-			"--service-account-key-file="+files.ServingKey, "--service-account-signing-key-file="+files.ServingKey,
-			"--disable-admission-plugins=ServiceAccount", "--endpoint-reconciler-type=none",
-			"--shutdown-delay-duration=2s", "--shutdown-watch-termination-grace-period=5s")
+			"--shutdown-delay-duration=2s", "--shutdown-watch-termination-grace-period=5s")...)
 	},
 }
 

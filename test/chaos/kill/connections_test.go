@@ -11,7 +11,6 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
@@ -21,8 +20,6 @@ import (
 // smallRanges hold what the clients have at most, so that a value that is lost
 // is missed.
 var smallRanges = []string{"--service-cluster-ip-range=10.96.0.0/24,fd00:10:96::/120", "--service-node-port-range=20000-24095"}
-
-const pollPeriod = 50 * time.Millisecond
 
 const smallRangeSize = 254
 
@@ -170,16 +167,12 @@ func expectRangeWhole(t *testing.T, connection dynamic.Interface) {
 	t.Helper()
 	services := connection.Resource(v1.SchemeGroupVersion.WithResource("services")).Namespace(namespace)
 	addresses := connection.Resource(v1.SchemeGroupVersion.WithResource("ipaddresses"))
-	var last error
 	await := func(what string, do func(context.Context) error) {
 		t.Helper()
-		err := wait.PollUntilContextTimeout(t.Context(), pollPeriod, time.Minute, true, func(ctx context.Context) (bool, error) {
-			last = do(ctx)
-			return last == nil, nil
+		framework.Eventually(t, what, func(ctx context.Context) (bool, error) {
+			err := do(ctx)
+			return err == nil, err
 		})
-		if err != nil {
-			t.Fatalf("%s: %v", what, last)
-		}
 	}
 	// A write that a client has left alone may still be under way.
 	await("Services are deleted", func(ctx context.Context) error {

@@ -4,6 +4,8 @@ package kill
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -11,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
 
 	"github.com/portolan-dev/portolan/test/framework"
@@ -40,15 +41,10 @@ func health(ctx context.Context, t *testing.T, client *http.Client, url string) 
 func awaitHealth(t *testing.T, server *framework.Process, path string, want bool) {
 	t.Helper()
 	config, client := server.HTTP(t, dial)
-	says := ""
-	err := wait.PollUntilContextTimeout(t.Context(), pollPeriod, time.Minute, true, func(ctx context.Context) (bool, error) {
-		var ok bool
-		ok, says = health(ctx, t, client, config.Host+path)
-		return ok == want, nil
+	framework.Eventually(t, fmt.Sprintf("%s is ok: %t", path, want), func(ctx context.Context) (bool, error) {
+		ok, says := health(ctx, t, client, config.Host+path)
+		return ok == want, errors.New(says)
 	})
-	if err != nil {
-		t.Fatalf("%s doesn't turn %v: %s", path, want, says)
-	}
 }
 
 // TestSlowDisk has a server on a disk that takes its time to sync. Writes take as
@@ -101,14 +97,13 @@ func TestSlowDisk(t *testing.T) {
 	expectAllFree(t, connection)
 }
 
+// awaitCount waits until clients have a number of acknowledgements.
 func awaitCount(t *testing.T, l *life, writes int64) {
 	t.Helper()
-	err := wait.PollUntilContextTimeout(t.Context(), pollPeriod, time.Minute, true, func(context.Context) (bool, error) {
-		return l.count.Load() >= writes, nil
+	framework.Eventually(t, fmt.Sprintf("%d writes are acknowledged", writes), func(context.Context) (bool, error) {
+		acknowledged := l.count.Load()
+		return acknowledged >= writes, fmt.Errorf("%d are", acknowledged)
 	})
-	if err != nil {
-		t.Errorf("%d writes were acknowledged, want %d", l.count.Load(), writes)
-	}
 }
 
 // TestSyncFails has a server whose disk fails to sync under load. Nobody knows

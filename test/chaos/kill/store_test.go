@@ -103,9 +103,10 @@ func (s *store) write(l *life, until func()) {
 	for _, c := range s.clients {
 		running.Go(func() { c.run(ctx, l) })
 	}
+	// Also when until ends the test.
+	defer running.Wait()
+	defer stop()
 	until()
-	stop()
-	running.Wait()
 }
 
 // checkStored replays the journal against a data directory that no server uses.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -16,8 +15,6 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
-	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
-	"go.uber.org/zap"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -32,25 +29,12 @@ func smallQuota(config *embed.Config) { config.QuotaBackendBytes = quota }
 // limit of the server's, until that has its alarm.
 func raiseAlarm(t *testing.T, dataDir string) {
 	t.Helper()
-	config := embed.NewConfig()
-	config.Name, config.Dir = "portolan", filepath.Join(dataDir, "etcd")
-	config.TickMs, config.ElectionMs = 10, 100
-	config.ListenClientUrls, config.ListenPeerUrls = nil, nil
-	config.AdvertiseClientUrls = []url.URL{{Scheme: "http", Host: "localhost:0"}}
-	config.AdvertisePeerUrls = config.AdvertiseClientUrls
-	config.InitialCluster = config.InitialClusterFromName(config.Name)
-	config.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
-	smallQuota(config)
-	member, err := embed.StartEtcd(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer member.Close()
-	<-member.Server.ReadyNotify()
-	client := v3client.New(member.Server)
-	defer client.Close()
+	etcd := framework.StartEtcd(t, smallQuota, func(config *embed.Config) {
+		config.Name, config.Dir = "portolan", filepath.Join(dataDir, "etcd")
+	})
+	defer etcd.Stop()
 	for n := 0; ; n++ {
-		_, err := client.Put(t.Context(), fmt.Sprintf("/elsewhere/%d", n), strings.Repeat("x", 900_000))
+		_, err := etcd.Client.Put(t.Context(), fmt.Sprintf("/elsewhere/%d", n), strings.Repeat("x", 900_000))
 		if errors.Is(err, rpctypes.ErrNoSpace) {
 			break
 		}
@@ -58,11 +42,11 @@ func raiseAlarm(t *testing.T, dataDir string) {
 			t.Fatal(err)
 		}
 	}
-	if alarms, err := client.AlarmList(t.Context()); err != nil || len(alarms.Alarms) == 0 {
+	if alarms, err := etcd.Client.AlarmList(t.Context()); err != nil || len(alarms.Alarms) == 0 {
 		t.Fatalf("alarms: %v, %v", alarms, err)
 	}
 	// Those who are to delete it have no other way to it.
-	if _, err := client.Delete(t.Context(), "/elsewhere/", clientv3.WithPrefix()); err != nil {
+	if _, err := etcd.Client.Delete(t.Context(), "/elsewhere/", clientv3.WithPrefix()); err != nil {
 		t.Fatal(err)
 	}
 }

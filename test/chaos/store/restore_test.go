@@ -26,7 +26,7 @@ func TestSnapshotOfFullStore(t *testing.T) {
 	s := start(t, nil)
 	s.create("kept")
 	s.fill("fill")
-	if !s.tellsFull("/readyz") {
+	if !s.reportsFull("/readyz") {
 		t.Error("the store is not full")
 	}
 	file := filepath.Join(t.TempDir(), "snapshot.db")
@@ -35,7 +35,7 @@ func TestSnapshotOfFullStore(t *testing.T) {
 	larger := start(t, func(o *options.Options) {
 		o.DataDir, o.EmbeddedQuotaBytes = restoreSound(t, file), 2*quota
 	})
-	if larger.tellsFull("/readyz") {
+	if larger.reportsFull("/readyz") {
 		t.Error("a store with room says that it is full")
 	}
 	larger.create("larger")
@@ -65,9 +65,7 @@ func TestSnapshotOfFullExternalEtcd(t *testing.T) {
 		}
 	}
 	file := filepath.Join(t.TempDir(), "snapshot.db")
-	etcdctl := exec.CommandContext(t.Context(), filepath.Join("..", "..", "..", ".bin", "etcdctl"),
-		"--endpoints="+external.URL, "snapshot", "save",
-		file)
+	etcdctl := exec.CommandContext(t.Context(), framework.Program(t, "etcdctl"), "--endpoints="+external.URL, "snapshot", "save", file)
 	if out, err := etcdctl.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", etcdctl, err, out)
 	}
@@ -90,7 +88,7 @@ func serveFull(t *testing.T, file string) {
 	if n := s.fill("more"); n > 5 {
 		t.Errorf("a full store took %d Secrets more after its restoration", n)
 	}
-	if !s.tellsFull("/readyz") {
+	if !s.reportsFull("/readyz") {
 		t.Error("the restored store doesn't say that it is full")
 	}
 	s.checkClaims()

@@ -13,12 +13,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 
-	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 	"github.com/portolan-dev/portolan/pkg/store/snapshot"
 	"github.com/portolan-dev/portolan/test/framework"
@@ -30,12 +28,12 @@ func TestBackupWhileServing(t *testing.T) {
 	t.Parallel()
 	server := framework.Start(t, nil)
 	for i := range 20 {
-		createService(t, server, fmt.Sprint("saved-", i))
+		server.CreateService(t, fmt.Sprint("saved-", i))
 	}
 	file := filepath.Join(t.TempDir(), "snapshot.db")
 	portolan(t, "snapshot", file, "--kubeconfig="+server.Kubeconfig)
-	createService(t, server, "lost")
-	seen := listServices(t, server)
+	server.CreateService(t, "lost")
+	seen := server.ListServices(t)
 	if err := server.Stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -63,8 +61,8 @@ func TestBackupWhileServing(t *testing.T) {
 	if len(restored.Items) != 20 {
 		t.Errorf("%d Services were restored", len(restored.Items))
 	}
-	expectGone(t, server, seen.ResourceVersion)
-	createService(t, again, "lost")
+	server.ExpectExpired(t, seen.ResourceVersion)
+	again.CreateService(t, "lost")
 	if err := again.Stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -138,8 +136,9 @@ func TestSnapshotOfExternal(t *testing.T) {
 func TestSnapshotTakesItsTime(t *testing.T) {
 	t.Parallel()
 	const timeout = time.Second
-	server := framework.Start(t, func(o *options.Options) { o.Run.RequestTimeout = timeout })
-	secrets := kubernetes.NewForConfigOrDie(server.Config).CoreV1().Secrets("default")
+	// Writes may take longer than the timeout, so another server makes them.
+	filled := framework.Start(t, nil)
+	secrets := kubernetes.NewForConfigOrDie(filled.Config).CoreV1().Secrets("default")
 	for i := range 24 {
 		secret := &corev1.Secret{
 			ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("large-", i)}, Data: map[string][]byte{"data": make([]byte, 900<<10)},
@@ -148,21 +147,26 @@ func TestSnapshotTakesItsTime(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := filled.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	again := filled.Again(t)
+	server := framework.Start(t, func(o *options.Options) {
+		again(o)
+		o.Run.RequestTimeout = timeout
+	})
 	open := func(ctx context.Context) (io.ReadCloser, error) {
 		stream, err := rawClient(t, server.Config).Get().AbsPath(snapshot.Path).Stream(ctx)
 		if err == nil {
 			_, err = io.ReadFull(stream, make([]byte, 1))
 		}
-		if err != nil {
-			return nil, err
-		}
-		time.Sleep(2 * timeout)
-		return stream, nil
+		return stream, err
 	}
 	stream, err := open(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
+	time.Sleep(2 * timeout)
 	rest, err := io.Copy(io.Discard, stream)
 	if err := stream.Close(); err != nil || rest < 20<<20 {
 		t.Errorf("%d bytes came, %v", rest, err)
@@ -194,7 +198,7 @@ func TestSnapshotTakesItsTime(t *testing.T) {
 func TestRestoreRefuses(t *testing.T) {
 	t.Parallel()
 	server := framework.Start(t, nil)
-	createService(t, server, "saved")
+	server.CreateService(t, "saved")
 	from := t.TempDir()
 	whole := filepath.Join(from, "snapshot.db")
 	portolan(t, "snapshot", whole, "--kubeconfig="+server.Kubeconfig)
@@ -258,41 +262,4 @@ func rawClient(t *testing.T, config *rest.Config) *rest.RESTClient {
 		t.Fatal(err)
 	}
 	return client
-}
-
-func createService(t *testing.T, server *framework.Server, name string) {
-	t.Helper()
-	svc := &v1.Service{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}}}
-	if _, err := server.Client.PortolanV1().Services("default").Create(t.Context(), svc, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func listServices(t *testing.T, server *framework.Server) *v1.ServiceList {
-	t.Helper()
-	list, err := server.Client.PortolanV1().Services("").List(t.Context(), metav1.ListOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return list
-}
-
-// expectGone watches from a resource version of before a restoration.
-func expectGone(t *testing.T, server *framework.Server, from string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	w, err := server.Client.PortolanV1().Services("").Watch(ctx, metav1.ListOptions{ResourceVersion: from})
-	if err == nil {
-		defer w.Stop()
-		event := <-w.ResultChan()
-		if event.Type != watch.Error {
-			t.Errorf("a watch from %s tells of %v", from, event)
-			return
-		}
-		err = apierrors.FromObject(event.Object)
-	}
-	if !apierrors.IsResourceExpired(err) && !apierrors.IsGone(err) {
-		t.Errorf("a watch from %s ends with %v", from, err)
-	}
 }

@@ -9,18 +9,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
-	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
-	"go.uber.org/zap"
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/sets"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 
@@ -29,48 +23,21 @@ import (
 	"github.com/portolan-dev/portolan/test/framework"
 )
 
-const convergeTimeout = time.Minute
-
-// member is an etcd that can be stopped and started on another directory at the
-// same address.
-type member struct {
-	framework.Etcd
-	etcd *embed.Etcd
+// onDir runs etcd on a directory.
+func onDir(dir string) func(*embed.Config) {
+	return func(config *embed.Config) { config.Dir = dir }
 }
 
-func (m *member) start(t *testing.T, dir string) {
+// atAddress runs etcd at the address of one that was stopped.
+func atAddress(t *testing.T, address string) func(*embed.Config) {
 	t.Helper()
-	address := m.URL
-	if address == "" {
-		address = "http://127.0.0.1:0"
-	}
 	clients, err := url.Parse(address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := embed.NewConfig()
-	config.Dir = dir
-	config.TickMs, config.ElectionMs = 10, 100
-	config.ListenClientUrls, config.AdvertiseClientUrls = []url.URL{*clients}, []url.URL{*clients}
-	config.ListenPeerUrls = []url.URL{{Scheme: "http", Host: "127.0.0.1:0"}}
-	config.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
-	if m.etcd, err = embed.StartEtcd(config); err != nil {
-		t.Fatal(err)
+	return func(config *embed.Config) {
+		config.ListenClientUrls, config.AdvertiseClientUrls = []url.URL{*clients}, []url.URL{*clients}
 	}
-	<-m.etcd.Server.ReadyNotify()
-	m.URL = "http://" + m.etcd.Clients[0].Addr().String()
-	if m.Client, err = clientv3.New(clientv3.Config{Endpoints: []string{m.URL}, DialTimeout: convergeTimeout,
-		Logger: zap.NewNop()}); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func (m *member) stop(t *testing.T) {
-	t.Helper()
-	if err := m.Client.Close(); err != nil {
-		t.Error(err)
-	}
-	m.etcd.Close()
 }
 
 // TestBackupOfEtcd does what the README says, on an etcd that is written to, and
@@ -78,11 +45,10 @@ func (m *member) stop(t *testing.T) {
 func TestBackupOfEtcd(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	etcd := &member{}
-	etcd.start(t, filepath.Join(dir, "etcd"))
+	etcd := framework.StartEtcd(t, onDir(filepath.Join(dir, "etcd")))
 	shell := newShell(t, dir, "ETCDCTL_ENDPOINTS="+etcd.URL)
-	first := framework.Start(t, framework.On(&etcd.Etcd))
-	second := framework.Start(t, framework.On(&etcd.Etcd))
+	first := framework.Start(t, framework.On(etcd))
+	second := framework.Start(t, framework.On(etcd))
 	churn(t, first, 0, 10)
 
 	saved := make(chan struct{})
@@ -93,27 +59,27 @@ func TestBackupOfEtcd(t *testing.T) {
 	shell.run("etcdctl snapshot save")
 	<-saved
 	informer := startInformer(t, second)
-	createService(t, first, "after-the-snapshot")
-	seen := listServices(t, first)
+	first.CreateService(t, "after-the-snapshot")
+	seen := first.ListServices(t)
 	waitForNames(t, informer, seen)
 
 	if err := first.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	etcd.stop(t)
+	etcd.Stop()
 	shell.run("etcdutl snapshot restore snapshot.db --data-dir=restored")
-	etcd.start(t, filepath.Join(dir, "restored"))
-	defer etcd.stop(t)
+	etcd = framework.StartEtcd(t, onDir(filepath.Join(dir, "restored")), atAddress(t, etcd.URL))
 	again := framework.Start(t, func(o *options.Options) {
-		framework.On(&etcd.Etcd)(o)
+		framework.On(etcd)(o)
 		o.DataDir = first.DataDir
 	})
 	// It is ready before it has lost its watch, but not for long.
-	waitFor(t, "the server that went on has what was restored", func() bool {
-		return names(listServices(t, second)).Equal(names(listServices(t, again)))
+	framework.Eventually(t, "the server that went on has what was restored", func(context.Context) (bool, error) {
+		got, want := names(second.ListServices(t)), names(again.ListServices(t))
+		return got.Equal(want), fmt.Errorf("it has %q, want %q", sets.List(got), sets.List(want))
 	})
 
-	restored := listServices(t, again)
+	restored := again.ListServices(t)
 	if names(restored).Has("after-the-snapshot") || len(restored.Items) < 5 {
 		t.Errorf("restored was %v", sets.List(names(restored)))
 	}
@@ -121,14 +87,14 @@ func TestBackupOfEtcd(t *testing.T) {
 		t.Errorf("the resource version went from %d to %d", before, after)
 	}
 	for _, server := range []*framework.Server{again, second} {
-		expectGone(t, server, seen.ResourceVersion)
+		server.ExpectExpired(t, seen.ResourceVersion)
 	}
 	if out := shell.run("portolan verify --etcd-servers"); !strings.Contains(out, "\nOK: ") {
 		t.Error(out)
 	}
 	churn(t, again, 2, 10)
 	churn(t, second, 3, 10)
-	waitForNames(t, informer, listServices(t, again))
+	waitForNames(t, informer, again.ListServices(t))
 	framework.Verify(t, etcd.Client)
 	if record, err := etcd.Client.Get(t.Context(), formatKey); err != nil || len(record.Kvs) != 1 || record.Kvs[0].Version != 1 {
 		t.Errorf("the record of the format: %v, %v", record, err)
@@ -144,14 +110,14 @@ func TestBackupOfEmbedded(t *testing.T) {
 	shell := newShell(t, dir)
 	server := framework.Start(t, inside)
 	churn(t, server, 0, 10)
-	kept := listServices(t, server)
+	kept := server.ListServices(t)
 	shell.run("portolan snapshot snapshot.db")
 	shell.run("mkdir -p backups")
 	if saved, err := filepath.Glob(filepath.Join(dir, "backups", "portolan-2*Z.db")); err != nil || len(saved) != 1 {
 		t.Errorf("%v was saved by the schedule, %v", saved, err)
 	}
-	createService(t, server, "after-the-snapshot")
-	seen := listServices(t, server)
+	server.CreateService(t, "after-the-snapshot")
+	seen := server.ListServices(t)
 	if err := server.Stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -167,10 +133,8 @@ func TestBackupOfEmbedded(t *testing.T) {
 	}
 
 	shell.run("etcdutl snapshot restore snapshot.db --data-dir=restored")
-	etcd := &member{}
-	etcd.start(t, filepath.Join(dir, "restored"))
-	defer etcd.stop(t)
-	expectRestored(t, framework.Start(t, framework.On(&etcd.Etcd)), kept, seen)
+	etcd := framework.StartEtcd(t, onDir(filepath.Join(dir, "restored")))
+	expectRestored(t, framework.Start(t, framework.On(etcd)), kept, seen)
 	framework.Verify(t, etcd.Client)
 }
 
@@ -202,29 +166,12 @@ func TestMigrateOfREADME(t *testing.T) {
 
 func expectRestored(t *testing.T, server *framework.Server, kept, seen *v1.ServiceList) {
 	t.Helper()
-	restored := listServices(t, server)
+	restored := server.ListServices(t)
 	if !names(restored).Equal(names(kept)) || revisionOf(t, restored) <= revisionOf(t, seen) {
 		t.Errorf("restored was %v at %s", sets.List(names(restored)), restored.ResourceVersion)
 	}
-	expectGone(t, server, seen.ResourceVersion)
+	server.ExpectExpired(t, seen.ResourceVersion)
 	churn(t, server, 1, 10)
-}
-
-func createService(t *testing.T, server *framework.Server, name string) {
-	t.Helper()
-	svc := &v1.Service{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}}}
-	if _, err := server.Client.PortolanV1().Services("default").Create(t.Context(), svc, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func listServices(t *testing.T, server *framework.Server) *v1.ServiceList {
-	t.Helper()
-	list, err := server.Client.PortolanV1().Services("").List(t.Context(), metav1.ListOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return list
 }
 
 func names(list *v1.ServiceList) sets.Set[string] {
@@ -241,26 +188,6 @@ func revisionOf(t *testing.T, list *v1.ServiceList) (n int64) {
 		t.Fatal(err)
 	}
 	return n
-}
-
-// expectGone watches from a resource version of before the restoration.
-func expectGone(t *testing.T, server *framework.Server, from string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), convergeTimeout)
-	defer cancel()
-	w, err := server.Client.PortolanV1().Services("").Watch(ctx, metav1.ListOptions{ResourceVersion: from})
-	if err == nil {
-		defer w.Stop()
-		event := <-w.ResultChan()
-		if event.Type != watch.Error {
-			t.Errorf("a watch from %s tells of %v", from, event)
-			return
-		}
-		err = apierrors.FromObject(event.Object)
-	}
-	if !apierrors.IsResourceExpired(err) && !apierrors.IsGone(err) {
-		t.Errorf("a watch from %s ends with %v", from, err)
-	}
 }
 
 // startInformer follows Services as controllers do.
@@ -282,7 +209,7 @@ func startInformer(t *testing.T, server *framework.Server) cache.SharedIndexInfo
 func waitForNames(t *testing.T, informer cache.SharedIndexInformer, list *v1.ServiceList) {
 	t.Helper()
 	want := names(list)
-	waitFor(t, "the informer has what is listed", func() bool {
+	framework.Eventually(t, "the informer has what is listed", func(context.Context) (bool, error) {
 		got := sets.New[string]()
 		for _, obj := range informer.GetStore().List() {
 			accessor, err := meta.Accessor(obj)
@@ -291,15 +218,6 @@ func waitForNames(t *testing.T, informer cache.SharedIndexInformer, list *v1.Ser
 			}
 			got.Insert(accessor.GetName())
 		}
-		return got.Equal(want)
+		return got.Equal(want), fmt.Errorf("it has %q, want %q", sets.List(got), sets.List(want))
 	})
-}
-
-func waitFor(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, convergeTimeout, true,
-		func(context.Context) (bool, error) { return done(), nil })
-	if err != nil {
-		t.Fatalf("%s: %v", what, err)
-	}
 }

@@ -9,9 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.uber.org/zap"
-
 	"github.com/portolan-dev/portolan/pkg/server/options"
 	"github.com/portolan-dev/portolan/test/framework"
 	"github.com/portolan-dev/portolan/test/framework/upstream"
@@ -25,14 +22,14 @@ func TestDowngradeOfEtcd(t *testing.T) {
 	inside := func(o *options.Options) { o.DataDir = filepath.Join(dir, "portolan-data") }
 	server := framework.Start(t, inside)
 	churn(t, server, 0, 10)
-	kept := names(listServices(t, server))
+	kept := names(server.ListServices(t))
 	shell := newShell(t, dir)
 	shell.run("portolan snapshot snapshot.db")
 	shell.run("etcdutl snapshot restore snapshot.db --data-dir=restored")
 
-	ctx, cancel := context.WithTimeout(t.Context(), convergeTimeout)
+	ctx, cancel := context.WithTimeout(t.Context(), framework.Patience)
 	defer cancel()
-	programs := upstream.Programs{Etcd: program(t, "etcd")}
+	programs := upstream.Programs{Etcd: framework.Program(t, "etcd")}
 	// It runs on the folder etcd of a directory.
 	older := filepath.Join(dir, "older")
 	copyStore(t, filepath.Join(dir, "restored"), filepath.Join(older, "etcd"))
@@ -43,10 +40,9 @@ func TestDowngradeOfEtcd(t *testing.T) {
 		t.Error(err)
 	}
 
-	newer := &member{}
-	newer.start(t, filepath.Join(dir, "restored"))
+	newer := framework.StartEtcd(t, onDir(filepath.Join(dir, "restored")))
 	newShell(t, dir, "ETCDCTL_ENDPOINTS="+newer.URL).run("etcdctl downgrade enable 3.6")
-	newer.stop(t)
+	newer.Stop()
 
 	ready := filepath.Join(dir, "ready")
 	copyStore(t, filepath.Join(dir, "restored"), filepath.Join(ready, "etcd"))
@@ -55,32 +51,18 @@ func TestDowngradeOfEtcd(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(etcd.Stop)
-	client, err := clientv3.New(clientv3.Config{Endpoints: []string{url}, DialTimeout: convergeTimeout, Logger: zap.NewNop()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { client.Close() })
+	client := framework.ConnectEtcd(t, url)
 	status, err := client.Status(ctx, url)
 	if err != nil || !strings.HasPrefix(status.Version, "3.6.") {
 		t.Fatalf("this is no etcd 3.6: %v, %v", status, err)
 	}
 	store := &framework.Etcd{URL: url, Client: client}
 	onOlder := framework.Start(t, framework.On(store))
-	if got := names(listServices(t, onOlder)); !got.Equal(kept) {
+	if got := names(onOlder.ListServices(t)); !got.Equal(kept) {
 		t.Errorf("etcd 3.6 has %v, want %v", got, kept)
 	}
 	churn(t, onOlder, 1, 10)
 	framework.Verify(t, client)
-}
-
-// program is one that the Makefile builds.
-func program(t *testing.T, name string) string {
-	t.Helper()
-	path, err := filepath.Abs(filepath.Join("..", "..", "..", ".bin", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
 }
 
 func copyStore(t *testing.T, from, to string) {

@@ -24,17 +24,13 @@ type shell struct {
 // newShell makes one with the programs of .bin, and with this binary as portolan.
 func newShell(t *testing.T, dir string, env ...string) *shell {
 	t.Helper()
-	root, err := filepath.Abs(filepath.Join("..", "..", ".."))
-	if err != nil {
-		t.Fatal(err)
-	}
 	bin := framework.ProgramDir(t)
 	for _, program := range []string{"etcdctl", "etcdutl", "kubectl"} {
-		if err := os.Symlink(filepath.Join(root, ".bin", program), filepath.Join(bin, program)); err != nil {
+		if err := os.Symlink(framework.Program(t, program), filepath.Join(bin, program)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	pages, err := filepath.Glob(filepath.Join(root, "artifacts", "docs", "*.md"))
+	pages, err := filepath.Glob(framework.Path("artifacts", "docs", "*.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
