@@ -20,26 +20,25 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 )
 
-// phase is what clients were told while one fault lasted, and until all was
-// well after it.
+// phase is the answers that clients got during one fault, and until the cluster
+// recovered.
 type phase struct {
 	name    string
 	answers map[string]int
-	// settled are the answers that clients were left with after they had tried
-	// again.
+	// settled counts the last answers of requests, after retries.
 	settled map[string]int
-	// messages is an example of each error.
+	// messages has an example of each error.
 	messages map[string]string
-	// longest is the longest time that one request took.
+	// longest is the duration of the slowest request.
 	longest time.Duration
-	// stall is the longest time in which no write was carried out.
+	// stall is the longest time without a successful write.
 	stall    time.Duration
 	requests int
 
 	lastWrite time.Time
 }
 
-// answers are the phases of a run. They are safe for concurrent use.
+// answers collects the phases of a run. It is safe for concurrent use.
 type answers struct {
 	mu     sync.Mutex
 	phases []*phase
@@ -62,7 +61,7 @@ func (a *answers) closeStall() {
 	}
 }
 
-// add takes note of how a request ended, in the phase in which it began.
+// add records the answer to a request, in the phase in which the request began.
 func (a *answers) add(p *phase, write bool, took time.Duration, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -85,25 +84,26 @@ func (a *answers) current() *phase {
 	return a.phases[len(a.phases)-1]
 }
 
-// settle adds what a client was left with.
+// settle records the last answer of a request.
 func (a *answers) settle(p *phase, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	p.settled[nameOf(err)]++
 }
 
-// usual are the answers of a server on which nothing is broken.
+// usual are the answers of a healthy server.
 var usual = sets.New("ok", "404 NotFound", "409 AlreadyExists", "409 Conflict", "422 Invalid")
 
-// alike are answers that tell clients the same: there is no replica, or nobody
-// knows what has become of the request. Which one it is, is a matter of moments.
+// alike are answers with the same meaning to clients: no replica is available,
+// or the outcome of the request is unknown. Which one a client gets depends on
+// timing.
 var alike = []sets.Set[string]{
 	sets.New(lost, connectionRefused),
 	sets.New("504 Timeout", "500 ", clientsTimeout),
 }
 
-// expectSettled reports, when all clients are done, those that were left with an
-// error after they had tried again.
+// expectSettled reports requests that still failed after all retries, once all
+// clients are done.
 func (a *answers) expectSettled(t testing.TB) {
 	t.Helper()
 	a.mu.Lock()
@@ -117,8 +117,8 @@ func (a *answers) expectSettled(t testing.TB) {
 	}
 }
 
-// expect reports what no client should be told: what kube-apiserver was not seen
-// to answer when the same was broken, nor anything like it. A 500 is never right.
+// expect reports answers that no client should get: kube-apiserver's clients
+// got none like them when the same part was broken. A 500 is never right.
 func (a *answers) expect(t testing.TB, p *phase, upstream sets.Set[string]) {
 	t.Helper()
 	a.mu.Lock()
@@ -136,14 +136,14 @@ func (a *answers) expect(t testing.TB, p *phase, upstream sets.Set[string]) {
 	}
 }
 
-// unusual are the answers that are not usual, in order.
+// unusual returns the sorted answers that are not usual.
 func (a *answers) unusual(p *phase) []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return sets.List(sets.KeySet(p.answers).Difference(usual))
 }
 
-// text lists what was answered.
+// text summarizes the answers.
 func (a *answers) text(p *phase) string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -163,14 +163,14 @@ func counts(answers map[string]int) string {
 	return strings.Join(parts, ", ")
 }
 
-// Why there was no answer.
+// Reasons for no answer.
 const (
 	lost              = "no answer: connection lost"
 	connectionRefused = "no answer: connection refused"
 	clientsTimeout    = "no answer: the client's timeout"
 )
 
-// nameOf is the code and reason of an answer, or why there was none.
+// nameOf returns the code and reason of an answer, or the reason for none.
 func nameOf(err error) string {
 	var status apierrors.APIStatus
 	var timeout net.Error

@@ -26,28 +26,28 @@ import (
 const (
 	namespace    = "default"
 	versionLabel = "test.portolan.dev/version"
-	// clients are more than a fault keeps waiting.
+	// clients are more than block during a fault.
 	clients = 100
-	// names, addresses and ports are few, so that clients meet.
+	// There are few names, addresses and ports, so that clients conflict.
 	names           = 24
 	staticAddresses = 12
 	staticPorts     = 12
-	// clientTimeout is when a client gives up.
+	// clientTimeout is the timeout of one request.
 	clientTimeout = 20 * time.Second
-	// Clients try again after a while, and give up after a longer one.
+	// Clients retry after retryPeriod, and give up after patience.
 	retryPeriod = 100 * time.Millisecond
 	patience    = 2 * time.Minute
 )
 
-// client makes requests of the cluster's replicas, one after the other.
+// client sends requests to the cluster's replicas, one after the other.
 type client struct {
 	cluster *cluster
 	id      int
 	random  *rand.Rand
 }
 
-// lastSeen are the Services as some client has last seen them, by name. It is
-// safe for concurrent use.
+// lastSeen has the last known state of each Service, by name. It is safe for
+// concurrent use.
 type lastSeen struct {
 	mu       sync.Mutex
 	services map[string]*corev1.Service
@@ -71,9 +71,8 @@ func (l *lastSeen) forget(name string) {
 	delete(l.services, name)
 }
 
-// request makes one request, whichever comes to the client's mind, and makes it
-// again of a replica that is ready for as long as the answer is one to try again
-// after.
+// request sends one random request, and repeats it to a ready replica as long
+// as the answer calls for a retry.
 func (c *client) request() {
 	answers := c.cluster.answers
 	ask, phase := c.next(), answers.current()
@@ -88,8 +87,8 @@ func (c *client) request() {
 	answers.settle(phase, last)
 }
 
-// again says whether clients try again after an answer: one that says that the
-// server could not, or none.
+// again reports whether clients retry after an answer: after a server error,
+// too many requests, or no answer.
 func again(err error) bool {
 	var status apierrors.APIStatus
 	if errors.As(err, &status) {
@@ -98,7 +97,7 @@ func again(err error) bool {
 	return err != nil
 }
 
-// next is what comes to the client's mind.
+// next chooses a request at random.
 func (c *client) next() (ask func(*replica) error) {
 	name := serviceName(c.random.IntN(names))
 	svc := c.cluster.seen.get(name)
@@ -117,7 +116,7 @@ func (c *client) next() (ask func(*replica) error) {
 	return func(r *replica) error { return c.remove(r, svc) }
 }
 
-// ask makes one request and enters how it ended into the answers.
+// ask makes one request and records the answer.
 func (c *client) ask(write bool, do func(context.Context) error) (call, answer time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), clientTimeout)
 	defer cancel()
@@ -129,7 +128,7 @@ func (c *client) ask(write bool, do func(context.Context) error) (call, answer t
 	return call, answer, err
 }
 
-// send makes a write and enters it into the history, as what it was told.
+// send makes a write, and adds it to the history with its result.
 func (c *client) send(req request, do func(context.Context) error) (result, error) {
 	var err error
 	req.client, req.write = c.id, true
@@ -139,7 +138,7 @@ func (c *client) send(req request, do func(context.Context) error) (result, erro
 	return req.result, err
 }
 
-// resultOf says what an answer means. Only these say that nothing was done.
+// resultOf classifies an answer. Only these prove that nothing was written.
 func (c *client) resultOf(err error) (result, []string) {
 	switch {
 	case err == nil:
@@ -166,8 +165,7 @@ func (c *client) resultOf(err error) (result, []string) {
 	return unknown, nil
 }
 
-// takenValue is what a refusal says is held by somebody. Values are in quotes,
-// if they are strings.
+// takenValue returns the value that an error says is held. Strings are quoted.
 func takenValue(cause metav1.StatusCause) (string, bool) {
 	if !strings.Contains(cause.Message, "already allocated") {
 		return "", false
@@ -178,7 +176,7 @@ func takenValue(cause metav1.StatusCause) (string, bool) {
 	return value, value != ""
 }
 
-// see remembers what was found.
+// see records the state of a Service.
 func (c *client) see(obj *unstructured.Unstructured) *corev1.Service {
 	svc, err := serviceOf(obj)
 	if err != nil {
@@ -209,7 +207,7 @@ func (c *client) get(r *replica, name string) error {
 	return err
 }
 
-// list is a read of every name at once.
+// list counts as a read of every name.
 func (c *client) list(r *replica) error {
 	var found *unstructured.UnstructuredList
 	call, answer, err := c.ask(false, func(ctx context.Context) (err error) {
@@ -231,7 +229,7 @@ func (c *client) list(r *replica) error {
 	return nil
 }
 
-// claimReader reads who holds a value.
+// claimReader reads the holder of a value.
 func (c *client) claimReader() func(*replica) error {
 	value, resource := staticAddress(c.random.IntN(staticAddresses)), "ipaddresses"
 	if c.random.IntN(2) == 0 {
@@ -264,7 +262,7 @@ func (c *client) nextVersion() version {
 	return version(fmt.Sprintf("c%d-%d", c.id, c.cluster.writes.Add(1)))
 }
 
-// creator creates a Service of a name. Each try writes a version of its own.
+// creator creates a Service. Each try writes a version of its own.
 func (c *client) creator(name string) func(*replica) error {
 	svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	svc.Spec.Ports = []corev1.ServicePort{{Name: "a", Port: 80}}
@@ -316,14 +314,14 @@ func (c *client) remove(r *replica, known *corev1.Service) error {
 	return err
 }
 
-// after forgets what isn't so any more, or may not be.
+// after forgets the state of a Service that has changed, or may have.
 func (c *client) after(result result, name string) {
 	if result != taken {
 		c.cluster.seen.forget(name)
 	}
 }
 
-// change gives a Service other ports than it has: named or picked ones.
+// change changes the ports of a Service, to named or picked ones.
 func (c *client) change(svc *corev1.Service) {
 	svc.Spec.Type = corev1.ServiceTypeNodePort
 	if c.random.IntN(4) == 0 {
@@ -338,7 +336,7 @@ func (c *client) change(svc *corev1.Service) {
 	}
 }
 
-// label gives a Service its version, and makes it what the resource takes.
+// label sets the version of a Service, and converts it to the resource's type.
 func (c *client) label(svc *corev1.Service, v version) *unstructured.Unstructured {
 	svc.Labels = map[string]string{versionLabel: string(v)}
 	kind := c.cluster.kind.services.GroupVersion().WithKind("Service")
@@ -357,7 +355,7 @@ func serviceOf(obj *unstructured.Unstructured) (*corev1.Service, error) {
 
 func versionOf(svc *corev1.Service) version { return version(svc.Labels[versionLabel]) }
 
-// valuesOf are the addresses and ports that a Service holds.
+// valuesOf returns the addresses and ports that a Service holds.
 func valuesOf(svc *corev1.Service) []string {
 	values := slices.Clone(svc.Spec.ClusterIPs)
 	for _, port := range svc.Spec.Ports {
@@ -370,8 +368,8 @@ func valuesOf(svc *corev1.Service) []string {
 
 func serviceName(n int) string { return fmt.Sprintf("s%d", n) }
 
-// The lowest 16 addresses and ports of a range are those that automatic picks
-// leave alone as long as they can.
+// The lowest 16 addresses and ports of a range are the static band, which
+// automatic picks use last.
 func staticAddress(n int) string { return fmt.Sprintf("10.96.0.%d", n+2) }
 
 func staticPort(n int) int32 { return int32(30000 + n) }

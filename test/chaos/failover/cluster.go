@@ -27,7 +27,7 @@ type cluster struct {
 	history  *history
 	answers  *answers
 	seen     lastSeen
-	// writes numbers versions.
+	// writes numbers the versions.
 	writes atomic.Int64
 
 	mu         sync.Mutex
@@ -36,7 +36,7 @@ type cluster struct {
 
 const replicas = 3
 
-// etcdVariable names another etcd than the one that the Makefile builds.
+// etcdVariable names the etcd program, instead of the one in .bin.
 const etcdVariable = "PORTOLAN_FAILOVER_ETCD"
 
 func startCluster(t testing.TB, k *kind, replicas int) *cluster {
@@ -55,8 +55,8 @@ func startCluster(t testing.TB, k *kind, replicas int) *cluster {
 	return c
 }
 
-// pick is a replica that a load balancer sends a request to: one that is ready,
-// as far as it knows, or any.
+// pick chooses a replica as a load balancer does: one that was ready at the
+// last probe, or any if none was.
 func (c *cluster) pick(random *rand.Rand) *replica {
 	var ready []*replica
 	for _, r := range c.replicas {
@@ -70,9 +70,9 @@ func (c *cluster) pick(random *rand.Rand) *replica {
 	return ready[random.IntN(len(ready))]
 }
 
-// load lets clients make requests at a steady pace, and a load balancer look
-// after replicas, until stop is called. Who waits for an answer makes no other
-// request meanwhile. A request that is under way is not canceled.
+// load starts clients that make requests at a steady pace, and the probes of a
+// load balancer. A client that waits for an answer makes no other request. Stop
+// waits for requests under way instead of canceling them.
 func (c *cluster) load(t testing.TB, seed uint64, pace time.Duration) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -104,15 +104,15 @@ func (c *cluster) load(t testing.TB, seed uint64, pace time.Duration) (stop func
 	return stop
 }
 
-// unexpected is an answer that no client should get.
+// unexpected records an answer that no client should get.
 func (c *cluster) unexpected(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.surprising = append(c.surprising, err)
 }
 
-// awaitWell returns when everything is up and each replica reads what the
-// store holds.
+// awaitWell returns when all processes are up and each replica can read from
+// the store.
 func (c *cluster) awaitWell(t testing.TB) {
 	t.Helper()
 	c.store.awaitHealthy(t)

@@ -1,57 +1,56 @@
-// Package failover breaks what Portolan stands on, while clients write to it,
-// and proves that what they were told is so.
+// Package failover injects faults below and into Portolan while clients write
+// to it, and proves that all answers were true.
 //
-// A cluster is three replicas of Portolan on three members of etcd, each a
-// process of its own. What one says to another goes through proxies of the
-// test, so that a member or a replica can be cut off, from the others or from
-// everything. A fault is one function that breaks something and returns what
-// heals it. Under each fault the same clients create, change, read and delete
+// A cluster is three replicas of Portolan on three members of etcd, each in a
+// process of its own. Their connections go through proxies of the test, so that
+// a member or a replica can be cut off, from the others or from everything. A
+// fault is a function that breaks something and returns a function that repairs
+// it. During each fault the same clients create, change, read and delete
 // Services, with addresses and ports that they name and with ones that are
 // picked for them.
 //
 // Every request goes into a history with the times of its call and its answer.
-// In the end the history must be linearizable (porcupine looks for an order of
-// the requests, each at one moment between its call and its answer, that
-// explains every answer), by two models: one of each name, whose Service is
-// there or not, in one version; one of each address and port, which is free or
-// held by one Service. A write that was not answered, or with an error that
-// doesn't say that nothing was done, may have happened or not. Where somebody
-// saw what it wrote, it did.
+// In the end the history must be linearizable: porcupine searches for an order
+// of the requests, each at one moment between its call and its answer, that
+// explains every answer. There are two models: one of each name, whose Service
+// exists in one version or not at all, and one of each address and port, which
+// is free or held by one Service. A write without an answer, or with an error
+// that does not exclude that it was carried out, may have happened or not. If
+// any client saw its result, it did.
 //
-// A watch runs through each replica, and goes on where it was or lists again
-// as it is told. What it tells must be what was written, all of it in order, and
-// no value is held by two at any moment of it. In the end it has what the store
-// has, portolan verify finds nothing, and on every replica each address and each
-// port that nobody holds can be had.
+// A watch runs through each replica, and continues or lists again as the
+// protocol demands. Its events must be the writes, all of them in order, and no
+// value may have two holders at any moment. In the end the watch has the state
+// of the store, portolan verify finds nothing, and every replica can allocate
+// each free address and port.
 //
-// Clients make a request again after an answer of 500 and above and after none.
-// After that none may be left with an error, and what they get before must be
-// what kube-apiserver answers under the same fault, or like it (see alike). Its
-// answers are in testdata: they were recorded, in several runs, by three replicas
-// of kube-apiserver 1.36 on three members of etcd, with
+// Clients retry after a 5xx and after no answer. In the end no client may be
+// left with an error, and the errors before must be those that kube-apiserver
+// returns under the same fault, or ones like them (see alike). Its answers are
+// in testdata. They were recorded, in several runs, by three replicas of
+// kube-apiserver 1.36 on three members of etcd, with
 //
 //	PORTOLAN_FAILOVER_SERVER=kube-apiserver PORTOLAN_FAILOVER_HOLD=25s PORTOLAN_FAILOVER_PACE=12ms
 //
-// and with faults of half a second and of four. Those of 25 s are what it takes
-// to see what it makes of a member that hangs: for less than that, and up to 40
-// s, its clients wait. Portolan's get a 504 after some 3 s, and another member on
-// their second try.
+// and with faults of half a second and of four. Faults of 25 s show what
+// kube-apiserver makes of a hanging member: during shorter ones its clients
+// wait, up to 40 s. Portolan's clients get a 504 after some 3 s, and another
+// member on their second try.
 //
-// What is simulated: a process is killed with SIGKILL, or stopped with SIGSTOP. A
-// network is cut by proxies that hold back what is said, or refuse connections.
-// A disk that is slow to sync is a member that is stopped for 300 ms again and
-// again. Without fsync is one that runs with --unsafe-no-fsync and is killed. It
-// loses nothing by that, as the kernel has what it wrote: the loss of power is
-// not simulated. To give a member an older copy of its data would break a promise
-// of Raft, and is beyond what any client of etcd can stand. A member that loses
-// all of its data is in it: it is replaced, as etcd's guide of disaster recovery
-// has it.
+// A process is killed with SIGKILL, or stopped with SIGSTOP. Proxies cut the
+// network: they hold back data, or refuse connections. For a slow disk, a
+// member stops for 300 ms again and again. One member runs with
+// --unsafe-no-fsync and is killed. It loses nothing, because the kernel has its
+// writes: power loss is not simulated. No member gets an older copy of its
+// data: that would break a promise of Raft, which no client of etcd can handle.
+// A member that loses all its data is replaced, as etcd's guide to disaster
+// recovery says.
 //
-// A soak is rounds of load, with a fault in most. After each of them the store
-// and the watch caches are emptied. In the end no replica may take more of heap,
-// goroutines and open files than one did when all were warm, but for some slack:
-// a leak of 1 KiB a write shows after some ten minutes, one of a goroutine every
-// five requests after two.
+// A soak is rounds of load, most of them with a fault. After each round the
+// store and the watch caches are emptied. In the end no replica may use more
+// heap, goroutines and open files than the highest use of any replica after the
+// warm-up, plus some slack: a leak of 1 KiB a write shows after some ten
+// minutes, and one of a goroutine every five requests after two.
 //
 // The environment can change a run:
 //

@@ -20,8 +20,8 @@ const (
 
 func TestMain(m *testing.M) { framework.Main(m) }
 
-// TestFaults breaks one thing after the other under three replicas that are
-// written to, and then looks at everything that clients were told.
+// TestFaults injects one fault after the other into three replicas under load,
+// and then checks all answers.
 func TestFaults(t *testing.T) {
 	c := startCluster(t, kindUnderTest(t), replicas)
 	c.underFaults(t)
@@ -32,7 +32,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// underFaults lets clients write while one fault follows the other.
+// underFaults runs the faults one by one while clients write.
 func (c *cluster) underFaults(t *testing.T) {
 	t.Helper()
 	hold := duration(t, holdVariable, 4*time.Second)
@@ -80,7 +80,7 @@ func (c *cluster) underFaults(t *testing.T) {
 	}
 }
 
-// last lets things be as they are for a while.
+// last waits while a fault lasts.
 func last(ctx context.Context, d time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()

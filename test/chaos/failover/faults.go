@@ -13,8 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// part is what a fault breaks. Clients are told the same whichever way a part is
-// broken: what exactly is a matter of when a request is under way.
+// part is what a fault breaks. All faults of a part have the same answers:
+// which one a client gets depends on timing.
 type part string
 
 const (
@@ -23,7 +23,7 @@ const (
 	etcd     part = "etcd"
 )
 
-// fault breaks something, and returns what heals it.
+// fault breaks something, and returns a function that repairs it.
 type fault struct {
 	breaks part
 	name   string
@@ -32,8 +32,8 @@ type fault struct {
 
 func replicaName(i int) string { return fmt.Sprintf("replica-%d", i) }
 
-// faults are all of them, in the order of a run. A follower and the leader of
-// etcd are another matter each.
+// faults lists all faults in the order of a run. Faults of a follower and of
+// the leader of etcd differ.
 var faults = []fault{
 	{nothing, "nothing", func(testing.TB, *cluster) func() { return func() {} }},
 	{aReplica, "a replica is killed", func(t testing.TB, c *cluster) func() {
@@ -149,7 +149,7 @@ func compactUnderPaused(t testing.TB, c *cluster) (heal func()) {
 	}
 }
 
-// stutter makes a member stop for a moment again and again, as one does whose disk
+// stutter stops a member for a moment again and again, like a member whose disk
 // is slow to sync.
 func stutter(t testing.TB, m *member) (heal func()) {
 	const stop, step = 300 * time.Millisecond, 200 * time.Millisecond
@@ -168,7 +168,7 @@ func stutter(t testing.TB, m *member) (heal func()) {
 	}
 }
 
-// separate changes what one node and others say to each other.
+// separate changes the connections between one node and others.
 func (c *cluster) separate(node string, others []string, p passage) (heal func()) {
 	set := func(p passage) {
 		for _, other := range others {
@@ -180,7 +180,7 @@ func (c *cluster) separate(node string, others []string, p passage) (heal func()
 	return func() { set(passage{}) }
 }
 
-// others are the names of the other members.
+// others returns the names of the other members.
 func (c *cluster) others(m *member) (names []string) {
 	for _, other := range c.store.members {
 		if other != m {
@@ -197,7 +197,7 @@ func (c *cluster) memberNames() (names []string) {
 	return names
 }
 
-// isolate changes what a member and everybody else say to each other.
+// isolate changes the connections between a member and all other nodes.
 func (c *cluster) isolate(m *member, p passage) (heal func()) {
 	others := c.others(m)
 	for _, r := range c.replicas {
@@ -206,8 +206,7 @@ func (c *cluster) isolate(m *member, p passage) (heal func()) {
 	return c.separate(m.name, others, p)
 }
 
-// cutReplica takes etcd away from a replica. That isn't ready any more, and is
-// left running for it.
+// cutReplica cuts a replica off from etcd. It must turn unready and stay alive.
 func cutReplica(t testing.TB, c *cluster) (heal func()) {
 	r := c.replicas[0]
 	heal = c.separate(r.name, c.memberNames(), passage{hole: true})
@@ -229,8 +228,8 @@ func loseQuorum(t testing.TB, c *cluster) (heal func()) {
 	}
 }
 
-// forgetHistory makes the watch caches of all replicas list again: what they have
-// to hear next is not there any more, once they are without etcd.
+// forgetHistory makes the watch caches of all replicas list again: while they
+// are cut off from etcd, the events that they need next are compacted.
 func (c *cluster) forgetHistory(t testing.TB) {
 	t.Helper()
 	var heals []func()
@@ -246,8 +245,8 @@ func (c *cluster) forgetHistory(t testing.TB) {
 	}
 }
 
-// compact drops the history of the store up to a revision that nobody has seen
-// yet, and the one before, which is the first that a watch then asks for.
+// compact compacts the history of the store up to a revision that no client has
+// seen, and the one before, which is the first that a watch then requests.
 func (s *store) compact(t testing.TB) {
 	t.Helper()
 	await(t, "history is compacted", func(ctx context.Context) error {

@@ -17,7 +17,7 @@ import (
 	"github.com/portolan-dev/portolan/test/framework"
 )
 
-// verify runs the command on the store as it is.
+// verify runs portolan verify on the store.
 func (c *cluster) verify(t testing.TB) {
 	t.Helper()
 	stdout, stderr, err := framework.Command(t, "verify", "--etcd-servers=http://"+c.store.members[0].client)
@@ -26,13 +26,13 @@ func (c *cluster) verify(t testing.TB) {
 	}
 }
 
-// checkHistory proves that all that clients were told was so.
+// checkHistory proves that all answers were true.
 func (c *cluster) checkHistory(t testing.TB) {
 	t.Helper()
 	for _, err := range c.surprising {
-		t.Errorf("a client was told: %v", err)
+		t.Errorf("an unexpected answer: %v", err)
 	}
-	// What the store holds in the end was written.
+	// Whatever the store holds in the end was written.
 	for _, svc := range framework.Read(t, c.store.client).Services {
 		core := &corev1.Service{ObjectMeta: svc.ObjectMeta, Spec: svc.Spec}
 		c.history.see(versionOf(core), string(core.UID), valuesOf(core))
@@ -50,9 +50,9 @@ func (c *cluster) checkHistory(t testing.TB) {
 		time.Since(began).Round(time.Millisecond))
 }
 
-// expectAllFree proves that nothing was lost: with no Service each replica gives
-// each address and each port to who names it, and then to who doesn't until
-// there is none left.
+// expectAllFree proves that no value was lost. Without other Services, each
+// replica can allocate each address and port by name, and then all of them
+// automatically.
 func (c *cluster) expectAllFree(t testing.TB) {
 	t.Helper()
 	c.deleteAll(t, c.replicas[0])
@@ -83,7 +83,7 @@ func (c *cluster) expectAllFree(t testing.TB) {
 	c.verify(t)
 }
 
-// What the ranges hold.
+// The sizes of the ranges.
 const (
 	addresses = 254
 	ports     = 256
@@ -113,7 +113,7 @@ func (c *cluster) deleteAll(t testing.TB, r *replica) {
 	}
 }
 
-// variable is what the environment says, or a default.
+// variable returns a variable of the environment, or a default.
 func variable(name, otherwise string) string {
 	if value := os.Getenv(name); value != "" {
 		return value

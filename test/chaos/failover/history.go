@@ -9,25 +9,25 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// version names what one write left of a Service: writes label it. The empty
-// one is no Service.
+// version identifies a write of a Service, which sets it as a label. The empty
+// version is no Service.
 type version string
 
-// result is what a request was told.
+// result is the meaning of an answer.
 type result int
 
 const (
-	// done: a write was carried out, or a read has found a version.
+	// done: a write was carried out, or a read found a version.
 	done result = iota
-	// exists: a create has found a Service of the name.
+	// exists: a create found a Service with the name.
 	exists
-	// conflict: the Service is not what the writer knew.
+	// conflict: the Service is not the version that the client replaces.
 	conflict
-	// absent: there is no Service of the name.
+	// absent: there is no Service with the name.
 	absent
-	// taken: somebody holds a value that the writer named.
+	// taken: another Service holds a value that the client named.
 	taken
-	// unknown: there was no answer that says whether the write was carried out.
+	// unknown: the outcome of the write is not known.
 	unknown
 )
 
@@ -36,27 +36,28 @@ type request struct {
 	client       int
 	call, answer time.Duration
 	name         string
-	// write says what it was: a write takes a name's Service from one version
-	// to another, a read finds one.
+	// write distinguishes writes, which take a name's Service from one version
+	// to another, from reads, which find one.
 	write    bool
 	from, to version
 	result   result
 	found    version
-	// values that are taken, of a write that was refused for them.
+	// taken are the values for which a write was rejected.
 	taken []string
-	// holder is set by a read of a claim: value is its name, holder the UID.
+	// value is set by a read of a claim, and holder is the UID of its holder.
 	value, holder string
 }
 
-// sighting is what a version of a Service was seen to be.
+// sighting is the observed state of a version of a Service.
 type sighting struct {
 	uid    string
 	values []string
-	// first is when somebody who saw it knew of it.
+	// first is when a client first knew of it.
 	first time.Duration
 }
 
-// history is what clients did and were told. It is safe for concurrent use.
+// history is the requests of all clients and their results. It is safe for
+// concurrent use.
 type history struct {
 	began time.Time
 
@@ -75,8 +76,8 @@ func (h *history) add(r request) {
 	h.requests = append(h.requests, r)
 }
 
-// see takes note of what a version is. It must be called after the answer in
-// which it was seen. What no client wrote has none.
+// see records the state of a version. It must be called after the answer that
+// contains the state. Services that no client wrote have no version.
 func (h *history) see(v version, uid string, values []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -85,13 +86,13 @@ func (h *history) see(v version, uid string, values []string) {
 	}
 }
 
-// forever is when a write ends that may be carried out at any time.
+// forever is the end of a write that may be carried out at any time.
 const forever = time.Duration(math.MaxInt64)
 
-// certain is the history without the doubts that can be resolved. Who writes
-// must know the version that he replaces, so one that nobody has ever seen,
-// nor the store when all was over, was never there. One that was seen was
-// written before that.
+// certain is the history without the doubts that can be resolved. A write names
+// the version that it replaces, so a version that neither a client nor the
+// final store has shown was never written. A version that was shown was written
+// before that.
 func (h *history) certain() []request {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -112,7 +113,7 @@ func (h *history) certain() []request {
 	return certain
 }
 
-// byName is what was done to each name, for nameModel.
+// byName returns the operations on each name, for nameModel.
 func (h *history) byName() map[string][]porcupine.Operation {
 	names := map[string][]porcupine.Operation{}
 	for _, r := range h.certain() {
@@ -123,7 +124,7 @@ func (h *history) byName() map[string][]porcupine.Operation {
 	return names
 }
 
-// byValue is what was done to each address and port, for valueModel.
+// byValue returns the operations on each address and port, for valueModel.
 func (h *history) byValue() map[string][]porcupine.Operation {
 	values := map[string][]porcupine.Operation{}
 	add := func(r request, value string, s step) { values[value] = append(values[value], operation(r, s)) }
@@ -156,7 +157,7 @@ func operation(r request, input any) porcupine.Operation {
 	return porcupine.Operation{ClientId: r.client, Input: input, Call: int64(r.call), Return: int64(r.answer), Output: nil}
 }
 
-// without is what is in values and not in others.
+// without returns the values that are not among others.
 func without(values, others []string) (rest []string) {
 	in := map[string]bool{}
 	for _, value := range others {

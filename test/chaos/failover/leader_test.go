@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// leading says whether a replica runs the controllers.
+// leading reports whether a replica runs the controllers.
 func (r *replica) leading(ctx context.Context) (bool, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.config.Host+"/metrics", nil)
 	if err != nil {
@@ -29,7 +29,7 @@ func (r *replica) leading(ctx context.Context) (bool, error) {
 	return strings.Contains(string(text), "\nportolan_controllers_leading 1\n"), err
 }
 
-// awaitLeader returns the one of some replicas that leads.
+// awaitLeader waits until exactly one of some replicas leads, and returns it.
 func awaitLeader(t testing.TB, among ...*replica) (leader *replica) {
 	t.Helper()
 	await(t, "one replica leads", func(ctx context.Context) error {
@@ -56,9 +56,9 @@ func except(all []*replica, one *replica) []*replica {
 	return slices.DeleteFunc(slices.Clone(all), func(r *replica) bool { return r == one })
 }
 
-// TestLeaderOfTheControllers cuts the replica that runs the controllers off from
-// etcd, and kills the next: each time another takes over, and the one that was cut
-// off stops.
+// TestLeaderOfTheControllers cuts the replica that runs the controllers off
+// from etcd, and kills the next leader. Each time another replica takes over,
+// and the one that is cut off stops.
 func TestLeaderOfTheControllers(t *testing.T) {
 	elected := portolan
 	elected.command = func(t testing.TB, dir, port, etcdServers string) *exec.Cmd {

@@ -6,24 +6,24 @@ import (
 	"strconv"
 )
 
-// level is what a server takes while it has nothing to do.
+// level is what an idle server uses.
 type level struct {
 	// heap is in bytes, right after a garbage collection.
 	heap float64
-	// goroutines and files are how many there are; connections are files.
+	// goroutines and files are counts; connections count as files.
 	goroutines, files float64
 }
 
-// What a server may take more of than after it has warmed up. The one that runs
-// the controllers has some 50 goroutines more once all their watches are there
-// again. A soak makes thousands of requests and hundreds of watches.
+// What a server may use in addition to its use after the warm-up. The replica
+// that runs the controllers has some 50 more goroutines once all their watches
+// are open. A soak makes thousands of requests and hundreds of watches.
 const (
 	heapSlack      = 3 << 20
 	goroutineSlack = 150
 	fileSlack      = 10
 )
 
-// highest is the most that any of several servers takes. Any of them may come to
+// highest returns the highest use of several servers. Any of them may come to
 // run the controllers.
 func highest(levels []level) (most level) {
 	for _, l := range levels {
@@ -34,7 +34,7 @@ func highest(levels []level) (most level) {
 	return most
 }
 
-// leaks says in what a level is above an earlier one by more than chance.
+// leaks names what a server uses more of than before, beyond the slack.
 func (l level) leaks(before level) (leaks []string) {
 	for _, figure := range []struct {
 		name               string
@@ -55,7 +55,7 @@ func (l level) String() string {
 	return fmt.Sprintf("%.1f MiB of heap, %.0f goroutines, %.0f files", l.heap/(1<<20), l.goroutines, l.files)
 }
 
-// figure finds a number by what stands before it, at the beginning of a line.
+// figure returns the number after a name at the beginning of a line.
 func figure(text, name string) (float64, error) {
 	found := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + `\s*(\S+)$`).FindStringSubmatch(text)
 	if found == nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// nameModel is a Service's name: a register that holds the version of the
-// Service that is there. Inputs are requests.
+// nameModel models a Service's name: a register with the version of the
+// Service. Inputs are requests.
 var nameModel = porcupine.Model{
 	Init: func() any { return version("") },
 	Step: func(state, input, _ any) (bool, any) {
@@ -26,14 +26,14 @@ var nameModel = porcupine.Model{
 		case exists:
 			return now != "", now
 		case conflict:
-			// A write of a Service that has gone is one as well, as to
-			// kube-apiserver: the UID is not that of the one that is there.
+			// A write of a deleted Service is a conflict as well, as in
+			// kube-apiserver: the UID is not that of the current one.
 			return r.from != now, now
 		case absent:
 			return now == "", now
 		}
-		// One that was never carried out comes last, where it changes nothing
-		// that anybody looks at.
+		// A write that was never carried out comes last, where it changes
+		// nothing that any request reads.
 		if r.from == now {
 			return true, r.to
 		}
@@ -41,11 +41,10 @@ var nameModel = porcupine.Model{
 	},
 }
 
-// step is what one request did to a value.
+// step is the effect of one request on a value.
 type step struct {
 	kind stepKind
-	// holder is the UID of the Service that takes or releases the value, or that
-	// was found to hold it.
+	// holder is the UID of the Service that takes, releases or holds the value.
 	holder string
 }
 
@@ -61,8 +60,8 @@ const (
 
 func (s step) String() string { return fmt.Sprintf("%s by %q", s.kind, s.holder) }
 
-// valueModel is an address or a port: a register that holds the UID of the
-// Service that has it. Inputs are steps.
+// valueModel models an address or a port: a register with the UID of the
+// Service that holds it. Inputs are steps.
 var valueModel = porcupine.Model{
 	Init: func() any { return "" },
 	Step: func(state, input, _ any) (bool, any) {
@@ -84,12 +83,12 @@ var valueModel = porcupine.Model{
 	},
 }
 
-// checkTimeout bounds the search for an order of what was done to one name or
+// checkTimeout bounds the search for an order of the operations on one name or
 // value.
 const checkTimeout = time.Minute
 
-// check looks for what is wrong with a history. Count is how many operations
-// it has explained.
+// check returns the violations of a history, and how many operations it
+// checked.
 func (h *history) check() (violations []string, count int) {
 	for _, part := range []struct {
 		of    string
@@ -111,8 +110,8 @@ func (h *history) check() (violations []string, count int) {
 	return violations, count
 }
 
-// text shows the end of the longest order that was found, and what doesn't come
-// next.
+// text shows the end of the longest order that was found, and the operations
+// that cannot follow.
 func text(model porcupine.Model, operations []porcupine.Operation) string {
 	_, info := porcupine.CheckOperationsVerbose(model, operations, checkTimeout)
 	var longest []int

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// told makes a history of requests that last from their number to the next,
-// unless they say otherwise.
-func told(requests ...request) *history {
+// historyOf returns a history of requests that last from their number to the
+// next, unless they have times.
+func historyOf(requests ...request) *history {
 	h := newHistory()
 	for i, r := range requests {
 		if r.call == 0 && r.answer == 0 {
@@ -49,63 +49,63 @@ func refusal(r request, values ...string) request {
 	return r
 }
 
-// The checker finds what is wrong, and nothing else.
+// TestCheck wants the checker to find each violation, and nothing else.
 func TestCheck(t *testing.T) {
 	for name, test := range map[string]struct {
 		history *history
-		// wrong are the names and values that have no order.
+		// wrong are the names and values without an order.
 		wrong []string
 	}{
-		"a life": {told(create("a", "1", done), read("a", "1"), replace("a", "1", "2", done), read("a", "2"), remove("a", "2", done),
+		"a life": {historyOf(create("a", "1", done), read("a", "1"), replace("a", "1", "2", done), read("a", "2"), remove("a", "2", done),
 			read("a", "")).
 			knows("1", "u", 9, "80").knows("2", "u", 29, "81"), nil},
-		"created twice":         {told(create("a", "1", done), create("a", "2", done)), []string{"name a"}},
-		"exists too early":      {told(create("a", "1", exists)), []string{"name a"}},
-		"exists after deletion": {told(create("a", "1", done), remove("a", "1", done), create("a", "2", exists)), []string{"name a"}},
-		"a stale read":          {told(create("a", "1", done), replace("a", "1", "2", done), read("a", "1")), []string{"name a"}},
-		"a read during a write": {told(create("a", "1", done), during(replace("a", "1", "2", done), 11, 40), read("a", "1")), nil},
-		"reads that go back": {told(create("a", "1", done), during(replace("a", "1", "2", done), 11, 90), during(read("a", "2"), 20, 29),
+		"created twice":         {historyOf(create("a", "1", done), create("a", "2", done)), []string{"name a"}},
+		"exists too early":      {historyOf(create("a", "1", exists)), []string{"name a"}},
+		"exists after deletion": {historyOf(create("a", "1", done), remove("a", "1", done), create("a", "2", exists)), []string{"name a"}},
+		"a stale read":          {historyOf(create("a", "1", done), replace("a", "1", "2", done), read("a", "1")), []string{"name a"}},
+		"a read during a write": {historyOf(create("a", "1", done), during(replace("a", "1", "2", done), 11, 40), read("a", "1")), nil},
+		"reads that go back": {historyOf(create("a", "1", done), during(replace("a", "1", "2", done), 11, 90), during(read("a", "2"), 20, 29),
 			during(read("a", "1"), 30, 39)), []string{"name a"}},
-		"a lost write": {told(create("a", "1", done), read("a", "")), []string{"name a"}},
+		"a lost write": {historyOf(create("a", "1", done), read("a", "")), []string{"name a"}},
 		"a lost update": {
-			told(create("a", "1", done), replace("a", "1", "2", done), replace("a", "1", "3", done)), []string{"name a"},
+			historyOf(create("a", "1", done), replace("a", "1", "2", done), replace("a", "1", "3", done)), []string{"name a"},
 		},
-		"conflict with what it knew": {told(create("a", "1", done), replace("a", "1", "2", conflict)), []string{"name a"}},
-		"conflict":                   {told(create("a", "1", done), replace("a", "1", "2", done), replace("a", "1", "3", conflict)), nil},
-		"absent and there":           {told(create("a", "1", done), remove("a", "1", absent)), []string{"name a"}},
-		"an error that wrote":        {told(create("a", "1", unknown), read("a", "1"), read("a", "1")).knows("1", "u", 19), nil},
-		"an error that wrote after it was seen not to": {told(create("a", "1", unknown), read("a", ""), read("a", "1")).knows("1", "u", 29), nil},
-		"an error that wrote and was seen to go": {told(create("a", "1", unknown), read("a", "1"), read("a", "")).
+		"conflict with what it knew": {historyOf(create("a", "1", done), replace("a", "1", "2", conflict)), []string{"name a"}},
+		"conflict":                   {historyOf(create("a", "1", done), replace("a", "1", "2", done), replace("a", "1", "3", conflict)), nil},
+		"absent and there":           {historyOf(create("a", "1", done), remove("a", "1", absent)), []string{"name a"}},
+		"an error that wrote":        {historyOf(create("a", "1", unknown), read("a", "1"), read("a", "1")).knows("1", "u", 19), nil},
+		"an error that wrote after it was seen not to": {historyOf(create("a", "1", unknown), read("a", ""), read("a", "1")).knows("1", "u", 29), nil},
+		"an error that wrote and was seen to go": {historyOf(create("a", "1", unknown), read("a", "1"), read("a", "")).
 			knows("1", "u", 19), []string{"name a"}},
-		"an error that didn't write":     {told(create("a", "1", unknown), read("a", ""), create("a", "2", done)), nil},
-		"a delete in doubt that was not": {told(create("a", "1", done), remove("a", "1", unknown), read("a", "1")), nil},
-		"a delete in doubt that was":     {told(create("a", "1", done), remove("a", "1", unknown), read("a", "1"), read("a", "")), nil},
+		"an error that didn't write":     {historyOf(create("a", "1", unknown), read("a", ""), create("a", "2", done)), nil},
+		"a delete in doubt that was not": {historyOf(create("a", "1", done), remove("a", "1", unknown), read("a", "1")), nil},
+		"a delete in doubt that was":     {historyOf(create("a", "1", done), remove("a", "1", unknown), read("a", "1"), read("a", "")), nil},
 		"a delete in doubt that was undone": {
-			told(create("a", "1", done), remove("a", "1", unknown), read("a", ""), read("a", "1")), []string{"name a"},
+			historyOf(create("a", "1", done), remove("a", "1", unknown), read("a", ""), read("a", "1")), []string{"name a"},
 		},
 
 		"a value held by two": {
-			told(create("a", "1", done), create("b", "2", done)).knows("1", "u", 9, "80").knows("2", "v", 19, "80"), []string{"value 80"},
+			historyOf(create("a", "1", done), create("b", "2", done)).knows("1", "u", 9, "80").knows("2", "v", 19, "80"), []string{"value 80"},
 		},
-		"a value that was moved": {told(create("a", "1", done), replace("a", "1", "2", done), create("b", "3", done)).
+		"a value that was moved": {historyOf(create("a", "1", done), replace("a", "1", "2", done), create("b", "3", done)).
 			knows("1", "u", 9, "80").knows("2", "u", 19, "81").knows("3", "v", 29, "80"), nil},
-		"a value that was not moved": {told(create("a", "1", done), replace("a", "1", "2", done), create("b", "3", done)).
+		"a value that was not moved": {historyOf(create("a", "1", done), replace("a", "1", "2", done), create("b", "3", done)).
 			knows("1", "u", 9, "80").knows("2", "u", 19, "80").knows("3", "v", 29, "80"), []string{"value 80"}},
-		"a value in use":           {told(create("a", "1", done), refusal(create("b", "2", taken), "80")).knows("1", "u", 9, "80"), nil},
-		"a value refused and free": {told(refusal(create("b", "2", taken), "80")), []string{"value 80"}},
-		"a value lost": {told(create("a", "1", done), remove("a", "1", done), refusal(create("b", "2", taken), "80")).
+		"a value in use":           {historyOf(create("a", "1", done), refusal(create("b", "2", taken), "80")).knows("1", "u", 9, "80"), nil},
+		"a value refused and free": {historyOf(refusal(create("b", "2", taken), "80")), []string{"value 80"}},
+		"a value lost": {historyOf(create("a", "1", done), remove("a", "1", done), refusal(create("b", "2", taken), "80")).
 			knows("1", "u", 9, "80"), []string{"value 80"}},
-		"a value refused to who has it": {told(create("a", "1", done), refusal(replace("a", "1", "2", taken), "80")).
+		"a value refused to who has it": {historyOf(create("a", "1", done), refusal(replace("a", "1", "2", taken), "80")).
 			knows("1", "u", 9, "80"), []string{"value 80"}},
-		"a value of a delete in doubt": {told(create("a", "1", done), remove("a", "1", unknown), create("b", "2", done)).
+		"a value of a delete in doubt": {historyOf(create("a", "1", done), remove("a", "1", unknown), create("b", "2", done)).
 			knows("1", "u", 9, "80").knows("2", "v", 29, "80"), nil},
-		"a value of a create in doubt": {told(create("a", "1", unknown), create("b", "2", done)).
+		"a value of a create in doubt": {historyOf(create("a", "1", unknown), create("b", "2", done)).
 			knows("1", "u", 30, "80").knows("2", "v", 19, "80"), []string{"value 80"}},
-		"half a write": {told(create("a", "1", unknown), refusal(create("b", "2", taken), "80")), []string{"value 80"}},
-		"a claim": {told(claim("80", ""), create("a", "1", done), claim("80", "u"), remove("a", "1", done), claim("80", "")).
+		"half a write": {historyOf(create("a", "1", unknown), refusal(create("b", "2", taken), "80")), []string{"value 80"}},
+		"a claim": {historyOf(claim("80", ""), create("a", "1", done), claim("80", "u"), remove("a", "1", done), claim("80", "")).
 			knows("1", "u", 19, "80"), nil},
-		"a claim of nobody": {told(claim("80", "u")), []string{"value 80"}},
-		"no claim":          {told(create("a", "1", done), claim("80", "")).knows("1", "u", 9, "80"), []string{"value 80"}},
+		"a claim of nobody": {historyOf(claim("80", "u")), []string{"value 80"}},
+		"no claim":          {historyOf(create("a", "1", done), claim("80", "")).knows("1", "u", 9, "80"), []string{"value 80"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			violations, count := test.history.check()

@@ -9,24 +9,24 @@ import (
 	"time"
 )
 
-// passage is what happens to what one node says to another.
+// passage is what happens to the data that one node sends to another.
 type passage struct {
-	// hole lets connections be made and nothing through: what was sent before is
-	// delivered when it ends, as TCP does.
+	// hole accepts connections and holds data back. When it ends, the data is
+	// delivered, as by TCP.
 	hole bool
-	// refuse closes connections and takes no new ones.
+	// refuse closes connections and refuses new ones.
 	refuse bool
 	// delay is added in each direction.
 	delay time.Duration
 }
 
-// network is what nodes reach each other through: names for members of etcd
-// and for replicas, and what happens between two of them.
+// network has the names of replicas and members of etcd, and the passages
+// between them.
 type network struct {
 	mu       sync.Mutex
 	changed  chan struct{}
 	passages map[[2]string]passage
-	// names are the members', by the ID that they give on the wire.
+	// names are the names of members by their etcd IDs.
 	names map[string]string
 }
 
@@ -34,8 +34,7 @@ func newNetwork() *network {
 	return &network{changed: make(chan struct{}), passages: map[[2]string]passage{}, names: map[string]string{}}
 }
 
-// between sets what happens to what is said over connections that one node
-// makes to another.
+// between sets the passage for connections that one node makes to another.
 func (n *network) between(from, to string, p passage) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -50,8 +49,8 @@ func (n *network) introduce(id, name string) {
 	n.names[id] = name
 }
 
-// now is what happens between two nodes, and what is closed when that changes.
-// From is a node's name or a member's ID.
+// now returns the passage between two nodes, and a channel that is closed when
+// it changes. From is a node's name or a member's ID.
 func (n *network) now(from, to string) (passage, <-chan struct{}) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -61,7 +60,7 @@ func (n *network) now(from, to string) (passage, <-chan struct{}) {
 	return n.passages[[2]string{from, to}], n.changed
 }
 
-// proxy is where one node, or any, reaches another.
+// proxy forwards the connections of one node, or of any node, to another.
 type proxy struct {
 	address string
 
@@ -73,8 +72,8 @@ type proxy struct {
 	running  sync.WaitGroup
 }
 
-// listen makes a proxy to a target. From may be empty: then connections tell
-// by themselves whose they are, as those between members of etcd do.
+// listen starts a proxy to a target. If from is empty, the source of a
+// connection is read from its data, as members of etcd send it.
 func (n *network) listen(t testing.TB, from, to, target string) *proxy {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -107,7 +106,7 @@ func (p *proxy) accept() {
 type link struct {
 	*proxy
 	mu sync.Mutex
-	// from is whose it is, empty while that is not known.
+	// from is the source, empty until it is known.
 	from string
 	over chan struct{}
 	once sync.Once
@@ -143,7 +142,7 @@ func (l *link) source() string {
 	return l.from
 }
 
-// watch returns when the link is to be closed.
+// watch returns when the link must be closed.
 func (l *link) watch() {
 	for {
 		p, changed := l.network.now(l.source(), l.to)
@@ -162,8 +161,8 @@ func (l *link) watch() {
 	}
 }
 
-// wait returns when something may pass, after the delay there is where slow says
-// so; false if it never may.
+// wait returns true when data may pass, after the delay if slow is set, and
+// false if it never may.
 func (l *link) wait(slow bool) bool {
 	for {
 		p, changed := l.network.now(l.source(), l.to)
@@ -212,8 +211,8 @@ func (l *link) copy(to io.Writer, from io.Reader, fromClient bool) {
 	}
 }
 
-// identify looks for whose connection it is, which members of etcd say in a
-// header of their requests to each other.
+// identify reads the source from a header that members of etcd send to each
+// other.
 func (l *link) identify(sent []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// echo is a server that sends back every line.
+// echo runs a server that sends back every line.
 func echo(t *testing.T) string {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -57,7 +57,7 @@ func (c *caller) say(t *testing.T, line string) {
 	}
 }
 
-// hear waits for a line, or for as long as is given.
+// hear waits for a line, up to a limit.
 func (c *caller) hear(t *testing.T, within time.Duration) (string, error) {
 	t.Helper()
 	if err := c.SetReadDeadline(time.Now().Add(within)); err != nil {
@@ -122,7 +122,7 @@ func TestNetwork(t *testing.T) {
 	say("6")
 }
 
-// Members become known while connections between them are open.
+// TestNetworkIdentifies names members while connections between them are open.
 func TestNetworkIdentifies(t *testing.T) {
 	t.Parallel()
 	n := newNetwork()

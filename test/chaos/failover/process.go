@@ -15,19 +15,19 @@ import (
 	"github.com/portolan-dev/portolan/test/framework"
 )
 
-// process is a program that can be broken. It does not outlive the test, even
-// one that is killed.
+// process is a program that faults can hit. It ends with the test, even if that
+// is killed.
 type process struct {
 	name  string
 	cmd   *exec.Cmd
 	log   string
 	ended chan struct{}
-	// err is how it ended, once it has.
+	// err is the result of the process, once it has ended.
 	err error
 }
 
-// processes are all that a test starts. They end with it, not with the subtest
-// that has started one again.
+// processes are all programs that a test starts. They end with the test, not
+// with the subtest that has restarted them.
 type processes struct {
 	mu   sync.Mutex
 	all  []*process
@@ -102,13 +102,13 @@ func (p *process) signal(t testing.TB, signal syscall.Signal) {
 	}
 }
 
-// pause stops the process where it is until resume: it keeps its connections
-// and answers nothing.
+// pause stops the process until resume. It keeps its connections and answers
+// nothing.
 func (p *process) pause(t testing.TB) { p.signal(t, syscall.SIGSTOP) }
 
 func (p *process) resume(t testing.TB) { p.signal(t, syscall.SIGCONT) }
 
-// stop asks the process to end and waits until it has.
+// stop terminates the process and waits until it has ended.
 func (p *process) stop(t testing.TB) {
 	t.Helper()
 	p.signal(t, syscall.SIGTERM)

@@ -25,25 +25,25 @@ import (
 	"github.com/portolan-dev/portolan/test/framework"
 )
 
-// kind is which server the replicas are.
+// kind describes the server program of the replicas.
 type kind struct {
 	name string
-	// services is the resource, which has one name in Portolan's group and
-	// another in kube-apiserver's.
+	// services is the resource of Services, whose group differs between
+	// Portolan and kube-apiserver.
 	services schema.GroupVersionResource
-	// claims says that Services and what they claim are written at once, and that
-	// who holds a value can be read at any moment.
+	// claims says that a Service and its claims are written together, and that
+	// claims can be read at any moment.
 	claims bool
-	// pace is the time between two requests, as long as clients are free: the
-	// servers share the machine with who tests them.
+	// pace is the time between two requests while clients are free. The servers
+	// share the machine with the test.
 	pace time.Duration
-	// command runs a replica on a directory, a port and members of etcd. It
-	// leaves admin.kubeconfig in the directory.
+	// command returns the command of a replica, with its directory, port and
+	// members of etcd. It writes admin.kubeconfig into the directory.
 	command func(t testing.TB, dir, port, etcdServers string) *exec.Cmd
 }
 
-// ranges are small, so that a value that is lost is missed: 254 addresses and
-// 256 ports.
+// The ranges are small, so that a lost value is noticed: 254 addresses and 256
+// ports.
 const (
 	addressRange = "10.96.0.0/24"
 	portRange    = "30000-30255"
@@ -57,7 +57,7 @@ var portolan = kind{
 	command: func(t testing.TB, dir, port, etcdServers string) *exec.Cmd {
 		return framework.Portolan(t, "serve", "--data-dir="+dir, "--secure-port="+port, "--etcd-servers="+etcdServers,
 			"--service-cluster-ip-range="+addressRange, "--service-node-port-range="+portRange,
-			// What the clients don't write nobody does: all values are counted.
+			// Only the clients write Services: all values are counted.
 			"--controllers=false", "--kubernetes-service=false",
 			"--etcd-count-metric-poll-period=0", "--shutdown-delay-duration=2s", "--shutdown-watch-termination-grace-period=5s")
 	},
@@ -71,12 +71,12 @@ type replica struct {
 	name      string
 	dir       string
 	port      string
-	// servers are its own ways to the members of etcd.
+	// servers are the replica's own addresses of the members of etcd.
 	servers []string
 	client  dynamic.Interface
 	http    *http.Client
 	config  *rest.Config
-	// ready is what a load balancer makes of /readyz.
+	// ready is the result of the last probe of /readyz.
 	ready atomic.Bool
 }
 
@@ -102,7 +102,7 @@ func (r *replica) start(t testing.TB) {
 	r.process = r.processes.launch(t, r.name, r.dir, r.kind.command(t, r.dir, r.port, strings.Join(r.servers, ",")))
 }
 
-// connect makes a client of connections of its own, with no limit on its rate.
+// connect makes a client with connections of its own, and no limit on its rate.
 func (r *replica) connect(t testing.TB) {
 	t.Helper()
 	var err error
@@ -123,8 +123,8 @@ func (r *replica) services() dynamic.ResourceInterface {
 	return r.client.Resource(r.kind.services).Namespace(namespace)
 }
 
-// get asks for one of the server's own paths. The error is also that of an
-// answer that isn't 200.
+// get requests one of the server's own paths. It returns an error unless the
+// code is 200.
 func (r *replica) get(ctx context.Context, path string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.config.Host+path, nil)
 	if err != nil {
@@ -147,7 +147,7 @@ func (r *replica) awaitReady(t testing.TB) {
 	r.ready.Store(true)
 }
 
-// awaitNotReady returns when the replica says that it can't work.
+// awaitNotReady returns when the replica reports that it is not ready.
 func (r *replica) awaitNotReady(t testing.TB) {
 	t.Helper()
 	await(t, r.name+" is not ready", func(ctx context.Context) error {
@@ -163,8 +163,8 @@ const (
 	probeTimeout = time.Second
 )
 
-// probe does what a load balancer does until the context ends: it asks again
-// and again whether the replica is ready.
+// probe polls the readiness of the replica until the context ends, like a load
+// balancer.
 func (r *replica) probe(ctx context.Context) {
 	wait.UntilWithContext(ctx, func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, probeTimeout)

@@ -21,26 +21,25 @@ import (
 
 const (
 	soakVariable = "PORTOLAN_SOAK"
-	// soakPace leaves time for all else that is under way.
+	// soakPace leaves time for everything else that runs.
 	soakPace = 8 * time.Millisecond
-	// round is how long there is load between two looks at the servers. After the
-	// first ones they count as warm.
+	// round is how long there is load between two measurements. After
+	// warmUpRounds the servers count as warm.
 	round        = 15 * time.Second
 	warmUpRounds = 2
-	// watchers come and go on each replica.
+	// watchers is how many short watches run on each replica.
 	watchers = 4
 	maxWatch = 2 * time.Second
 )
 
-// upsets are the faults of a soak: those that servers live through. They last
-// for a while each, one a round.
+// upsets are the faults of a soak, one a round: servers survive them.
 var upsets = []string{
 	"a follower is killed", "the leader is paused", "the leader is cut off", "nothing", "history is compacted while replicas are paused",
 }
 
-// TestSoak loads a cluster with all that clients do, breaks it now and then,
-// and looks at what the servers take when all is over: no more than the one that
-// took most when all were warm.
+// TestSoak loads a cluster with everything that clients do, injects faults, and
+// measures what idle servers use in the end: no more than the server that used
+// most after the warm-up.
 func TestSoak(t *testing.T) {
 	total := duration(t, soakVariable, 2*time.Minute)
 	c := startCluster(t, &portolan, replicas)
@@ -85,7 +84,7 @@ func faultNamed(t testing.TB, name string) fault {
 	return fault{}
 }
 
-// soak is one round of load, in which something breaks for a while.
+// soak runs one round of load, with a fault.
 func (c *cluster) soak(t testing.TB, seed uint64, f fault) {
 	t.Helper()
 	stop := c.load(t, seed, soakPace)
@@ -107,8 +106,8 @@ func (c *cluster) soak(t testing.TB, seed uint64, f fault) {
 	stop()
 }
 
-// comeAndGo watches for a while and makes a slice meanwhile. What comes is
-// looked at by TestFaults; errors are what the faults bring.
+// comeAndGo watches for a while and creates a slice meanwhile. TestFaults
+// checks the events; here the faults cause errors.
 func (r *replica) comeAndGo(ctx context.Context, random *rand.Rand) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(random.Int64N(int64(maxWatch))))
 	defer cancel()
@@ -134,9 +133,9 @@ func (r *replica) comeAndGo(ctx context.Context, random *rand.Rand) {
 	}
 }
 
-// idle empties the store, and the watch caches, which would otherwise keep what
-// happened in the last 75 s or more, and says what each replica takes when all is
-// well.
+// idle empties the store and the watch caches, which would otherwise keep the
+// events of the last 75 s or more. It returns what each replica uses when the
+// cluster is well.
 func (c *cluster) idle(t testing.TB) (levels []level) {
 	t.Helper()
 	c.awaitWell(t)
@@ -159,7 +158,8 @@ func (c *cluster) idle(t testing.TB) (levels []level) {
 	return levels
 }
 
-// removeAll deletes all Services as clients do, so that the history goes on.
+// removeAll deletes all Services as a client, so that the history stays
+// complete.
 func (c *cluster) removeAll(t testing.TB) {
 	t.Helper()
 	user := &client{cluster: c, id: clients}
@@ -184,9 +184,9 @@ func (c *cluster) removeAll(t testing.TB) {
 	})
 }
 
-// level is what the replica takes right now.
+// level measures what the replica uses.
 func (r *replica) level(ctx context.Context) (l level, err error) {
-	// It is collected twice, as what is in pools survives once.
+	// It collects twice, because pools survive one collection.
 	for range 2 {
 		heap, err := r.text(ctx, "/debug/pprof/heap?gc=1&debug=1")
 		if err != nil {

@@ -32,24 +32,24 @@ type store struct {
 	network   *network
 	processes *processes
 	members   []*member
-	// client reaches the members directly, whatever happens to the network.
+	// client connects to the members directly, not through the network.
 	client *clientv3.Client
 }
 
-// member is one of them, which others reach through the network.
+// member is a member of etcd. Others connect to it through the network.
 type member struct {
 	*process
 	store *store
 	name  string
 	id    uint64
-	// peer and client are where it listens, known only to proxies and the test.
+	// peer and client are its addresses, which only proxies and the test use.
 	peer, client string
-	// public is where the other members find it.
+	// public is its address for the other members.
 	public *proxy
 	flags  []string
 }
 
-// startStore runs three members. The last one doesn't wait for its disk.
+// startStore runs three members. The last one does not sync its disk.
 func startStore(t testing.TB, n *network, ps *processes, binary string) *store {
 	t.Helper()
 	s := &store{dir: t.TempDir(), binary: binary, network: n, processes: ps}
@@ -74,8 +74,8 @@ func startStore(t testing.TB, n *network, ps *processes, binary string) *store {
 	return s
 }
 
-// start runs a member on its data. The flags say how to find the others, for
-// one that has none.
+// start runs a member on its data. A member without data needs flags to find
+// the others.
 func (m *member) start(t testing.TB, flags ...string) {
 	t.Helper()
 	args := []string{
@@ -115,7 +115,7 @@ func (s *store) awaitHealthy(t testing.TB) {
 	})
 }
 
-// answers says whether a member gives an answer that takes a quorum.
+// answers checks that a member answers a request that needs a quorum.
 func (m *member) answers(ctx context.Context) error {
 	client, err := clientv3.New(clientv3.Config{Endpoints: []string{m.client}, Logger: zap.NewNop()})
 	if err != nil {
@@ -126,7 +126,7 @@ func (m *member) answers(ctx context.Context) error {
 	return err
 }
 
-// leader is the member that leads.
+// leader returns the current leader.
 func (s *store) leader(t testing.TB) *member {
 	t.Helper()
 	var leader *member
@@ -146,7 +146,7 @@ func (s *store) leader(t testing.TB) *member {
 	return leader
 }
 
-// awaitOtherLeader returns when another member than this leads the rest.
+// awaitOtherLeader returns when the rest has another leader.
 func (s *store) awaitOtherLeader(t testing.TB, former *member) {
 	t.Helper()
 	await(t, "another member leads", func(ctx context.Context) error {
@@ -166,7 +166,7 @@ func (s *store) awaitOtherLeader(t testing.TB, former *member) {
 	})
 }
 
-// follower is a member that doesn't.
+// follower returns a member that does not lead.
 func (s *store) follower(t testing.TB) *member {
 	t.Helper()
 	leader := s.leader(t)
@@ -178,11 +178,11 @@ func (s *store) follower(t testing.TB) *member {
 	return nil
 }
 
-// replace takes a member out of the cluster with all its data, and adds it
-// again with none.
+// replace removes a member from the cluster with all its data, and adds it
+// again without data.
 func (s *store) replace(t testing.TB, m *member) {
 	t.Helper()
-	// The member itself may be the one that is asked.
+	// The request may go to the member itself.
 	await(t, "a member is removed", func(ctx context.Context) error {
 		_, err := s.client.MemberRemove(ctx, m.id)
 		if errors.Is(err, rpctypes.ErrMemberNotFound) {
@@ -194,8 +194,8 @@ func (s *store) replace(t testing.TB, m *member) {
 	if err := os.RemoveAll(m.dataDir()); err != nil {
 		t.Fatal(err)
 	}
-	// Right after a member has gone, etcd may hold that the rest is not healthy
-	// enough for another.
+	// Right after the removal, etcd may reject another member because the rest
+	// is not healthy enough.
 	await(t, "a member is added", func(ctx context.Context) error {
 		_, err := s.client.MemberAdd(ctx, []string{"http://" + m.public.address})
 		return err

@@ -5,15 +5,15 @@ import (
 	"slices"
 )
 
-// stream is what one watch of all Services has told, beginning with a list. It
-// is not safe for concurrent use.
+// stream is a list and the events of one watch of all Services. It is not safe
+// for concurrent use.
 type stream struct {
-	// revision is the resource version up to which things are known.
+	// revision is the resource version of the last event.
 	revision uint64
 	services map[string]seenService
-	// holders are the names of the Services that have a value.
+	// holders has the name of the Service that holds a value.
 	holders map[string]string
-	// steps are the changes that were told, in their order.
+	// steps are the changes in the order of the events.
 	steps []change
 	wrong []string
 }
@@ -30,7 +30,7 @@ type change struct {
 	from, to version
 }
 
-// list begins anew: what came before need not lead to what is there now.
+// list starts over: earlier events need not lead to this state.
 func (s *stream) list(revision uint64, services map[string]seenService) {
 	if revision < s.revision {
 		s.fault("a list at %d, after %d", revision, s.revision)
@@ -41,7 +41,7 @@ func (s *stream) list(revision uint64, services map[string]seenService) {
 	}
 }
 
-// event takes the next one. What is deleted has an empty version.
+// event adds the next event. A deleted Service has an empty version.
 func (s *stream) event(revision uint64, added bool, name string, svc seenService) {
 	if revision <= s.revision {
 		s.fault("%s at %d, after %d", name, revision, s.revision)
@@ -82,8 +82,8 @@ func (s *stream) fault(format string, args ...any) {
 	s.wrong = append(s.wrong, fmt.Sprintf(format, args...))
 }
 
-// unwritten are the changes that nobody has made: events were left out, or made
-// up, or came in another order.
+// unwritten returns the changes that no client wrote: events are missing, wrong
+// or out of order.
 func (s *stream) unwritten(h *history) (unwritten []change) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

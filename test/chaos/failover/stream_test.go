@@ -52,7 +52,7 @@ func TestStream(t *testing.T) {
 			s := &stream{}
 			s.list(5, nil)
 			test.do(s)
-			// Of two Services in a list either may come first.
+			// Services in a list have no order.
 			for i, wrong := range s.wrong {
 				if wrong == "80 is held by b and by a at 6" {
 					s.wrong[i] = "80 is held by a and by b at 6"
@@ -65,9 +65,9 @@ func TestStream(t *testing.T) {
 	}
 }
 
-// What is told must have been written, and nothing may be left out.
+// TestStreamIsWritten wants every event to be a write, and none to be missing.
 func TestStreamIsWritten(t *testing.T) {
-	h := told(create("a", "1", done), replace("a", "1", "2", done), replace("a", "2", "3", conflict), remove("a", "2", unknown))
+	h := historyOf(create("a", "1", done), replace("a", "1", "2", done), replace("a", "2", "3", conflict), remove("a", "2", unknown))
 	for name, test := range map[string]struct {
 		steps, unwritten []change
 	}{
@@ -79,7 +79,7 @@ func TestStreamIsWritten(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := (&stream{steps: test.steps}).unwritten(h); !slices.Equal(got, test.unwritten) {
-				t.Errorf("nobody wrote %v, want %v", got, test.unwritten)
+				t.Errorf("unwritten are %v, want %v", got, test.unwritten)
 			}
 		})
 	}

@@ -16,16 +16,17 @@ import (
 	"github.com/portolan-dev/portolan/test/framework/upstream"
 )
 
-// serverVariable puts another server to the test than Portolan.
+// serverVariable selects the server under test.
 const serverVariable = "PORTOLAN_FAILOVER_SERVER"
 
-// kubeAPIServer is what Portolan is compared with. Its answers are recorded and
-// not judged: its Services and what they claim are not written at once.
+// kubeAPIServer is the server that Portolan is compared with. Its answers are
+// recorded and not checked: it does not write a Service and its claims
+// together.
 var kubeAPIServer = kind{
 	name:     "kube-apiserver",
 	services: corev1.SchemeGroupVersion.WithResource("services"),
-	// A busier one can't be started again: its repair of node ports is refused
-	// for a minute by the writes of others, and it ends.
+	// With more load it cannot restart: the writes of others reject its repair
+	// of node ports for a minute, and it exits.
 	pace: 80 * time.Millisecond,
 	command: func(t testing.TB, dir, port, etcdServers string) *exec.Cmd {
 		_, flags, err := upstream.KubeFlags(dir, port, etcdServers)
@@ -39,7 +40,7 @@ var kubeAPIServer = kind{
 }
 
 // recordFile has, by fault, the unusual answers that clients of kube-apiserver
-// were seen to get.
+// got.
 const recordFile = "testdata/kube-apiserver.json"
 
 type record map[string][]string
@@ -57,7 +58,7 @@ func readRecord(t testing.TB) record {
 	return answers
 }
 
-// of are the answers under all faults that break a part.
+// of returns the answers under all faults of a part.
 func (r record) of(broken part) sets.Set[string] {
 	answers := sets.New[string]()
 	for _, f := range faults {
@@ -68,7 +69,7 @@ func (r record) of(broken part) sets.Set[string] {
 	return answers
 }
 
-// add enters answers in addition to those that other runs have seen.
+// add adds answers to those of other runs.
 func (r record) add(t testing.TB, fault string, answers []string) {
 	t.Helper()
 	r[fault] = sets.List(sets.New(r[fault]...).Insert(answers...))
@@ -81,7 +82,7 @@ func (r record) add(t testing.TB, fault string, answers []string) {
 	}
 }
 
-// kindUnderTest is Portolan unless the environment says otherwise.
+// kindUnderTest returns the server under test, by default Portolan.
 func kindUnderTest(t testing.TB) *kind {
 	t.Helper()
 	for _, k := range []*kind{&portolan, &kubeAPIServer} {

@@ -19,27 +19,27 @@ import (
 	"github.com/portolan-dev/portolan/test/framework"
 )
 
-// watches are one of each replica.
+// watches has a watch through each replica.
 type watches struct {
 	cluster *cluster
 	all     []*watcher
 	stop    func()
 }
 
-// watcher follows the Services through one replica, whatever happens to it: it
-// goes on where it was, and lists again if it is told to.
+// watcher follows the Services through one replica. After an interruption it
+// continues at its resource version, and lists again if that has expired.
 type watcher struct {
 	cluster *cluster
 	replica *replica
 
 	mu     sync.Mutex
 	stream stream
-	// lists are how often it had to begin anew.
+	// lists is how often it listed.
 	lists int
 }
 
-// watch follows the Services through each replica until the watches are
-// compared, or the test ends.
+// watch starts a watch through each replica. They run until compare, or the end
+// of the test.
 func (c *cluster) watch(t testing.TB) *watches {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -91,7 +91,7 @@ func (w *watcher) list(ctx context.Context) error {
 	return err
 }
 
-// follow watches until the watch ends, and says why if that was told.
+// follow watches until the watch ends, and returns the error if there is one.
 func (w *watcher) follow(ctx context.Context) error {
 	events, err := w.replica.services().Watch(ctx, metav1.ListOptions{
 		ResourceVersion: strconv.FormatUint(w.stream.revision, 10), AllowWatchBookmarks: true})
@@ -128,7 +128,7 @@ func (w *watcher) take(what watch.EventType, revision uint64, obj *unstructured.
 	}
 }
 
-// see is what a Service is, of which the history takes note.
+// see describes a Service, and adds it to the history.
 func (w *watcher) see(obj *unstructured.Unstructured) seenService {
 	svc, err := serviceOf(obj)
 	if err != nil {
@@ -139,8 +139,8 @@ func (w *watcher) see(obj *unstructured.Unstructured) seenService {
 	return seen
 }
 
-// compare waits until each watch has what the store has, ends them, and looks at
-// all that they were told.
+// compare waits until each watch has the state of the store, ends the watches,
+// and checks all their events.
 func (w *watches) compare(t testing.TB) {
 	t.Helper()
 	want := map[string]string{}
@@ -153,15 +153,15 @@ func (w *watches) compare(t testing.TB) {
 	w.stop()
 	for _, each := range w.all {
 		name, stream := each.replica.name, &each.stream
-		t.Logf("the watch through %s has told of %d changes, and has listed %d times", name, len(stream.steps), each.lists)
+		t.Logf("the watch through %s has %d events and has listed %d times", name, len(stream.steps), each.lists)
 		for _, wrong := range stream.wrong {
 			t.Errorf("the watch through %s: %s", name, wrong)
 		}
 		for _, step := range stream.unwritten(w.cluster.history) {
-			t.Errorf("the watch through %s: nobody took %s from %q to %q", name, step.name, step.from, step.to)
+			t.Errorf("the watch through %s: no client changed %s from %q to %q", name, step.name, step.from, step.to)
 		}
 		if len(stream.steps) == 0 {
-			t.Errorf("the watch through %s has told nothing", name)
+			t.Errorf("the watch through %s has no events", name)
 		}
 	}
 }
@@ -175,7 +175,7 @@ func (w *watcher) has(want map[string]string) error {
 	var wrong []error
 	for name, svc := range w.stream.services {
 		if want[name] != string(svc.version) {
-			wrong = append(wrong, fmt.Errorf("it has %s of %q, which is of %q", name, svc.version, want[name]))
+			wrong = append(wrong, fmt.Errorf("it has %s in version %q, the store in %q", name, svc.version, want[name]))
 		}
 	}
 	return errors.Join(wrong...)

@@ -25,13 +25,13 @@ import (
 const (
 	namespace  = "default"
 	maxClients = 8
-	// A client has one object at a time in each of its slots.
+	// A client has at most one object in each slot.
 	serviceSlots   = 8
 	slotsPerClient = serviceSlots + 3
 	portsPerSlot   = 2
 	maxAbandoned   = 12
 
-	// What a write is, in the journal.
+	// Verbs in the journal.
 	create      = "create"
 	replace     = "replace"
 	patch       = "patch"
@@ -40,28 +40,27 @@ const (
 	requestTime = time.Minute
 )
 
-// kind is a resource and how clients write it.
+// kind is a resource, and how clients write it.
 type kind struct {
 	resource, name string
-	// groups are the API groups that it can be written through.
+	// groups are the API groups that serve it.
 	groups []schema.GroupVersion
-	// content is what a new object has beside its metadata.
+	// content returns a new object without metadata.
 	content func(c *client, slot int) map[string]any
-	// change changes an object as an update does.
+	// change changes an object for an update.
 	change func(c *client, slot int, object map[string]any)
-	// merge is what a merge patch has beside the metadata. It may be nil.
+	// merge returns a merge patch without metadata. It may be nil.
 	merge func(c *client, object map[string]any) map[string]any
 }
 
-// slot is the place of one object of a client.
+// slot holds one object of a client.
 type slot struct {
 	kind *kind
 	name string
-	// known is the object as the server's last answer has it, nil if there is
-	// none.
+	// known is the object in the server's last answer, or nil.
 	known *unstructured.Unstructured
-	// doubt says that a write was not answered. Until it is known what became of
-	// it, the client leaves the object alone.
+	// doubt says that a write had no answer. The client does not write the
+	// object until the outcome is known.
 	doubt bool
 }
 
@@ -73,7 +72,7 @@ type client struct {
 	journal *journal
 	slots   [slotsPerClient]slot
 	ops     int
-	// abandoned are the objects in doubt whose slots were given to others.
+	// abandoned counts the objects in doubt whose slots got new objects.
 	abandoned int
 }
 
@@ -88,26 +87,26 @@ func newClient(t *testing.T, id int, random *rand.Rand, j *journal) *client {
 	return c
 }
 
-// life is the time in which clients write to servers.
+// life is a period in which clients write to servers.
 type life struct {
 	servers []dynamic.Interface
-	// ended says that a server may not answer any more: it was killed.
+	// ended says that a server was killed and may not answer.
 	ended atomic.Bool
-	// lossy says that answers may be lost though the server lives. Clients then
-	// go on with other objects, maxAbandoned times each.
+	// lossy says that answers may be lost while the server runs. Clients then
+	// use new objects, at most maxAbandoned each.
 	lossy bool
-	// slow says that the server may answer that it could not, or not in time.
+	// slow says that the server may fail to write, or time out.
 	slow bool
-	// bound bounds a request; nil: by requestTime.
+	// bound limits a request; if it is nil, the limit is requestTime.
 	bound func(context.Context, *rand.Rand) (context.Context, context.CancelFunc)
-	// acknowledged is called after each acknowledgement, with their number.
+	// acknowledged is called after each acknowledgement, with the count.
 	acknowledged func(n int64)
 	count        atomic.Int64
-	// unanswered and refused count the answers of those kinds.
+	// unanswered and refused count the other answers.
 	unanswered, refused atomic.Int64
 }
 
-// write is a request that a client is about to make.
+// write is the next request of a client.
 type write struct {
 	verb   string
 	op     string
@@ -115,8 +114,8 @@ type write struct {
 	send   func(context.Context, dynamic.ResourceInterface) (*unstructured.Unstructured, error)
 }
 
-// run writes until the context ends or a killed server doesn't answer. An answer
-// that the life doesn't allow is a failure.
+// run writes until the context ends or a killed server does not answer. Answers
+// that the life does not allow are failures.
 func (c *client) run(ctx context.Context, l *life) {
 	for ctx.Err() == nil {
 		free := c.free()
@@ -129,7 +128,7 @@ func (c *client) run(ctx context.Context, l *life) {
 	}
 }
 
-// free are the slots whose object is known.
+// free returns the slots that are not in doubt.
 func (c *client) free() (free []int) {
 	for i := range c.slots {
 		if !c.slots[i].doubt {
@@ -139,8 +138,8 @@ func (c *client) free() (free []int) {
 	return free
 }
 
-// write makes one request, enters it into the journal, and says whether the
-// client can go on.
+// write makes one request, adds it to the journal, and reports whether the
+// client can continue.
 func (c *client) write(l *life, number int) bool {
 	s := &c.slots[number]
 	group := s.kind.groups[c.random.IntN(len(s.kind.groups))]
@@ -148,8 +147,8 @@ func (c *client) write(l *life, number int) bool {
 	k := key{s.kind.resource, s.name}
 	c.journal.append(c.t, entry{Event: sent, Key: k, Verb: w.verb, Op: w.op}, w.object)
 
-	// A write under way is not canceled by the end of the load: its answer is
-	// wanted, or that there is none.
+	// The end of the load does not cancel a write under way, because its
+	// outcome matters.
 	ctx, cancel := context.WithTimeout(context.Background(), requestTime)
 	defer cancel()
 	if l.bound != nil {
@@ -170,7 +169,7 @@ func (c *client) write(l *life, number int) bool {
 	return c.failed(l, s, entry{Key: k, Op: w.op, Verb: w.verb, Error: err.Error()}, err)
 }
 
-// failed enters into the journal that a write was not acknowledged.
+// failed adds to the journal that a write was not acknowledged.
 func (c *client) failed(l *life, s *slot, e entry, err error) (goOn bool) {
 	e.Event = unanswered
 	var status apierrors.APIStatus
@@ -196,8 +195,8 @@ func (c *client) failed(l *life, s *slot, e entry, err error) (goOn bool) {
 	return !l.ended.Load()
 }
 
-// saysNothingWasDone is true of what a server answers that gave up before it
-// wrote: it was overloaded, or etcd did not answer a read.
+// saysNothingWasDone reports whether the server gave up before it wrote: it was
+// overloaded, or etcd did not answer a read.
 func saysNothingWasDone(status metav1.Status) bool {
 	switch status.Code {
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
@@ -208,13 +207,13 @@ func saysNothingWasDone(status metav1.Status) bool {
 	return false
 }
 
-// saysTaken is true of a refusal of a node port: it may be held by a Service
-// whose creator was not answered.
+// saysTaken reports whether a node port was taken: it may belong to a Service
+// whose create had no answer.
 func saysTaken(err error) bool {
 	return apierrors.IsInvalid(err) && strings.Contains(err.Error(), "provided port is already allocated")
 }
 
-// next is the write that comes to the client's mind.
+// next chooses a write at random.
 func (c *client) next(number int, group schema.GroupVersion) write {
 	s := &c.slots[number]
 	c.ops++
@@ -256,7 +255,7 @@ func (c *client) next(number int, group schema.GroupVersion) write {
 	return w
 }
 
-// remover deletes an object by its name or as the one of its label.
+// remover deletes an object by its name or by its label.
 func (c *client) remover(s *slot) func(context.Context, dynamic.ResourceInterface) (*unstructured.Unstructured, error) {
 	byLabel, uid := c.random.IntN(4) == 0, s.known.GetUID()
 	selector := metav1.ListOptions{LabelSelector: opLabel + "=" + opOf(s.known.Object)}
@@ -270,7 +269,7 @@ func (c *client) remover(s *slot) func(context.Context, dynamic.ResourceInterfac
 	}
 }
 
-// refresh takes what became of the client's writes from the journal.
+// refresh reads the outcome of writes in doubt from the journal.
 func (c *client) refresh() {
 	c.abandoned = 0
 	for i := range c.slots {

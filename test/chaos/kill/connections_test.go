@@ -17,20 +17,21 @@ import (
 	"github.com/portolan-dev/portolan/test/framework"
 )
 
-// smallRanges hold what the clients have at most, so that a value that is lost
-// is missed.
+// smallRanges are just large enough for the clients, so that a lost value is
+// noticed.
 var smallRanges = []string{"--service-cluster-ip-range=10.96.0.0/24,fd00:10:96::/120", "--service-node-port-range=20000-24095"}
 
 const smallRangeSize = 254
 
 // breaker makes connections that are reset after some bytes in either
-// direction, in the middle of whatever is sent.
+// direction, whatever is being sent.
 type breaker struct {
 	mu     sync.Mutex
 	random *rand.Rand
 }
 
-// A handshake is some 2,000 bytes each way, a request or an answer some 1,000.
+// A handshake has some 2,000 bytes in each direction, a request or an answer
+// some 1,000.
 const maxBytes = 30_000
 
 func (b *breaker) dial(ctx context.Context, network, address string) (net.Conn, error) {
@@ -43,8 +44,8 @@ func (b *breaker) dial(ctx context.Context, network, address string) (net.Conn, 
 	return &brokenConn{TCPConn: conn.(*net.TCPConn), writes: 1 + b.random.IntN(maxBytes), reads: 1 + b.random.IntN(maxBytes)}, nil
 }
 
-// brokenConn is reset once it has carried some bytes. One goroutine reads it and
-// one writes to it.
+// brokenConn is reset after some bytes. One goroutine reads it and one writes
+// it.
 type brokenConn struct {
 	*net.TCPConn
 	writes, reads int
@@ -67,7 +68,7 @@ func (c *brokenConn) Read(data []byte) (int, error) {
 	return n, err
 }
 
-// reset ends the connection without a farewell.
+// reset closes the connection with a TCP reset.
 func (c *brokenConn) reset() error {
 	if err := c.SetLinger(0); err != nil {
 		return err
@@ -78,18 +79,17 @@ func (c *brokenConn) reset() error {
 	return fmt.Errorf("reset by the test: %w", net.ErrClosed)
 }
 
-// maxPatience is the longest until a client cancels a request; most are answered
-// in a tenth of it.
+// maxPatience is the longest time until a client cancels a request; most
+// answers take a tenth of it.
 const maxPatience = 50 * time.Millisecond
 
 func impatient(ctx context.Context, random *rand.Rand) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, time.Duration(random.Int64N(int64(maxPatience))))
 }
 
-// TestBrokenConnections has clients whose connections are reset in the middle of
-// requests and answers, and ones that cancel requests after any time. Each write
-// is carried out as a whole or not at all, and the server keeps nothing of those
-// that weren't.
+// TestBrokenConnections resets connections in the middle of requests and
+// answers, and cancels requests at any time. Each write is carried out
+// completely or not at all, and the server keeps nothing of the others.
 func TestBrokenConnections(t *testing.T) {
 	t.Parallel()
 	rounds := 5
@@ -131,13 +131,13 @@ func TestBrokenConnections(t *testing.T) {
 	}
 	t.Logf("%d writes acknowledged, %d without an answer, %d refused", sum[0], sum[1], sum[2])
 
-	// The server has a memory of what is free as well.
+	// The server's index of free values must be right as well.
 	server := start()
 	load(server)
 	expectRangeWhole(t, connect(t, server))
 }
 
-// removeAbandoned deletes the objects that no client has in a slot.
+// removeAbandoned deletes the objects that are in no slot.
 func (s *store) removeAbandoned(t *testing.T, connection dynamic.Interface) {
 	t.Helper()
 	kept := map[key]bool{}
@@ -161,8 +161,8 @@ func (s *store) removeAbandoned(t *testing.T, connection dynamic.Interface) {
 	}
 }
 
-// expectRangeWhole wants every address of the small range to be had from a
-// server that lives on after its clients have gone.
+// expectRangeWhole wants a running server to allocate every address of the
+// small range after its clients are gone.
 func expectRangeWhole(t *testing.T, connection dynamic.Interface) {
 	t.Helper()
 	services := connection.Resource(v1.SchemeGroupVersion.WithResource("services")).Namespace(namespace)
@@ -174,7 +174,7 @@ func expectRangeWhole(t *testing.T, connection dynamic.Interface) {
 			return err == nil, err
 		})
 	}
-	// A write that a client has left alone may still be under way.
+	// A write that its client has canceled may still be under way.
 	await("Services are deleted", func(ctx context.Context) error {
 		if err := services.DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
 			return err

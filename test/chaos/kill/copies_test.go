@@ -17,13 +17,13 @@ import (
 	"github.com/portolan-dev/portolan/test/framework"
 )
 
-// maxTorn is how many bytes at most are missing from the end of the log.
+// maxTorn is how many bytes at most are missing at the end of the log.
 const maxTorn = 100_000
 
-// TestCopies starts servers on directories that no server left so: copies that
-// were made file by file while one was writing, and ones whose log has lost its
-// end. Each starts, is consistent, and keeps what is written to it from then on,
-// or is rejected with a sentence.
+// TestCopies starts servers on directories that no server has left: copies made
+// file by file while a server was writing, and ones whose log has lost its end.
+// Each server starts, is consistent and keeps its writes from then on, or
+// rejects the directory with a message.
 func TestCopies(t *testing.T) {
 	t.Parallel()
 	n := 6
@@ -44,7 +44,7 @@ func TestCopies(t *testing.T) {
 	}
 }
 
-// tryCopy lets clients write to one store and makes another of it.
+// tryCopy copies a store to which clients write.
 func tryCopy(t *testing.T, from, to *store, torn bool) {
 	server := from.serve(t)
 	server.WaitReady(t)
@@ -79,7 +79,7 @@ func tryCopy(t *testing.T, from, to *store, torn bool) {
 	server.Kill(t)
 	expectConsistent(t, to)
 
-	// What is written from now on must stay.
+	// From now on writes must be durable.
 	server = to.serve(t)
 	server.WaitReady(t)
 	connection = connect(t, server)
@@ -96,7 +96,7 @@ func tryCopy(t *testing.T, from, to *store, torn bool) {
 	to.checkShown(t, connect(t, server))
 }
 
-// copyDir copies what is in a directory. A file that goes meanwhile is missing.
+// copyDir copies a directory. Files that disappear meanwhile are missing.
 func copyDir(t *testing.T, from, to string) {
 	t.Helper()
 	if said, err := exec.CommandContext(t.Context(), "cp", "-r", from+"/.", to).CombinedOutput(); err != nil {
@@ -104,7 +104,7 @@ func copyDir(t *testing.T, from, to string) {
 	}
 }
 
-// unchanged counts the objects that a server shows as they were acknowledged.
+// unchanged counts the objects that a server shows as acknowledged.
 func unchanged(t *testing.T, s *store, connection dynamic.Interface) (n int) {
 	t.Helper()
 	found := shown(t, connection)
@@ -132,8 +132,8 @@ func expectConsistent(t *testing.T, s *store) {
 	}
 }
 
-// tearLog takes the last bytes from what is written in a log, which is a file
-// with zeros at its end.
+// tearLog clears the last written bytes of a log, which is a file with zeros at
+// its end.
 func tearLog(t *testing.T, dir string, n int) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*.wal"))

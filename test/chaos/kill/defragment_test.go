@@ -14,16 +14,16 @@ import (
 	"go.uber.org/zap"
 )
 
-// defragmentDir is the variable of the environment that makes a test binary
-// defragment the store of a data directory again and again. A server does it
-// only for files that are larger than any here.
+// defragmentDir is the environment variable that makes a test binary defragment
+// the store in a data directory again and again. A server defragments only
+// files that are larger than those of tests.
 const defragmentDir = "PORTOLAN_KILL_DEFRAGMENT"
 
-// maxDefragment is the longest until the process is killed; one defragmentation
-// takes a tenth of it.
+// maxDefragment is the longest time until the process is killed; one
+// defragmentation takes a tenth of it.
 const maxDefragment = 200 * time.Millisecond
 
-// defragment returns only on an error, or when who has started it has ended.
+// defragment returns on an error. It exits when its parent has ended.
 func defragment(dir string) error {
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
@@ -46,7 +46,7 @@ func defragment(dir string) error {
 	}
 }
 
-// killDefragmenting kills a process in the middle of a defragmentation.
+// killDefragmenting kills a process during a defragmentation.
 func (s *store) killDefragmenting(t *testing.T) {
 	t.Helper()
 	self, err := os.Executable()

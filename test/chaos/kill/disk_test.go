@@ -18,7 +18,7 @@ import (
 	"github.com/portolan-dev/portolan/test/framework"
 )
 
-// health is what a server says of itself under a path.
+// health returns whether a health endpoint reports ok, and its text.
 func health(ctx context.Context, t *testing.T, client *http.Client, url string) (ok bool, says string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -37,7 +37,7 @@ func health(ctx context.Context, t *testing.T, client *http.Client, url string) 
 	return response.StatusCode == http.StatusOK, string(text)
 }
 
-// awaitHealth polls until a server says of itself what is wanted.
+// awaitHealth waits until a health endpoint is ok, or is not.
 func awaitHealth(t *testing.T, server *framework.Process, path string, want bool) {
 	t.Helper()
 	config, client := server.HTTP(t, dial)
@@ -47,10 +47,10 @@ func awaitHealth(t *testing.T, server *framework.Process, path string, want bool
 	})
 }
 
-// TestSlowDisk has a server on a disk that takes its time to sync. Writes take as
-// long, or end with a 504 that says that they may have been carried out; the
-// server says that it isn't ready; and all is well again by itself when the disk
-// is.
+// TestSlowDisk runs a server on a disk that is slow to sync. Writes take as
+// long, or end with a 504 that says that they may have been carried out. The
+// server reports that it is not ready, and recovers by itself when the disk
+// does.
 func TestSlowDisk(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, framework.Seed(t), 0)
@@ -75,7 +75,7 @@ func TestSlowDisk(t *testing.T) {
 	if l := under(100*time.Millisecond, acknowledge(50)); l.unanswered.Load()+l.refused.Load() > 0 {
 		t.Error("writes fail for a sync of 100 ms")
 	}
-	// A write takes a sync or two, and etcd gives up after 5 s.
+	// A write takes one or two syncs, and etcd times out after 5 s.
 	l := under(5*time.Second, func(*life) {
 		awaitHealth(t, server, "/readyz", false)
 		awaitHealth(t, server, "/livez?exclude=etcd", true)
@@ -85,7 +85,7 @@ func TestSlowDisk(t *testing.T) {
 	}
 	disk.Delay(0)
 	awaitHealth(t, server, "/readyz", true)
-	// What is in doubt the clients leave alone until the end.
+	// Clients leave objects in doubt alone until the end.
 	under(0, acknowledge(50))
 	server.Kill(t)
 	s.checkStored(t)
@@ -106,9 +106,10 @@ func awaitCount(t *testing.T, l *life, writes int64) {
 	})
 }
 
-// TestSyncFails has a server whose disk fails to sync under load. Nobody knows
-// what such a disk holds, so the server ends, says so, and has acknowledged
-// nothing since. When it is started again, all that it acknowledged is there.
+// TestSyncFails runs a server whose disk fails to sync under load. The content
+// of such a disk is unknown, so the server exits with the reason, and
+// acknowledges no write after the failure. After a restart all acknowledged
+// writes are there.
 func TestSyncFails(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, framework.Seed(t), 0)

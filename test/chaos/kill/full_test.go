@@ -16,12 +16,12 @@ import (
 	"github.com/portolan-dev/portolan/test/framework"
 )
 
-// diskSize has room for an empty store, whose log is allocated ahead.
+// diskSize has room for an empty store, whose log is preallocated.
 const diskSize = 256 << 20
 
-// TestDiskFull fills the disk under a server that is written to, several times.
-// The server ends with one line that says what failed, where, and what to do.
-// When there is space again and it is started, all that it acknowledged is there.
+// TestDiskFull fills the disk of a server under load, several times. The server
+// exits with one line that says what failed, where, and what to do. After a
+// restart with free space all acknowledged writes are there.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, framework.Seed(t), 0)
@@ -76,7 +76,7 @@ func mountDisk(t *testing.T, dir string) {
 	})
 }
 
-// fill leaves a file system with a little space.
+// fill fills a file system except for some space.
 func fill(t *testing.T, dir string, left int64) (ballast string) {
 	t.Helper()
 	file, err := os.Create(filepath.Join(dir, "ballast"))
@@ -88,7 +88,7 @@ func fill(t *testing.T, dir string, left int64) (ballast string) {
 		t.Fatal(err)
 	}
 	size := int64(stat.Bavail)*stat.Bsize - left
-	// The server may take some meanwhile.
+	// The server may use some meanwhile.
 	for size > 0 && errors.Is(unix.Fallocate(int(file.Fd()), 0, 0, size), unix.ENOSPC) {
 		size -= stat.Bsize
 	}
@@ -98,8 +98,7 @@ func fill(t *testing.T, dir string, left int64) (ballast string) {
 	return file.Name()
 }
 
-// expectFull wants one line about what failed, and no dump of what the process
-// was doing.
+// expectFull wants one line about the failure, and no goroutine dump.
 func expectFull(t *testing.T, dir, output string) {
 	t.Helper()
 	var last []string
@@ -119,8 +118,7 @@ func expectFull(t *testing.T, dir, output string) {
 	t.Log(last[0])
 }
 
-// expectStartOnFull starts a server on a disk that is full, which may start, or
-// says why not.
+// expectStartOnFull starts a server on a full disk. It starts, or says why not.
 func expectStartOnFull(t *testing.T, s *store) {
 	t.Helper()
 	server := s.serve(t)

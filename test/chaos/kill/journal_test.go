@@ -18,10 +18,10 @@ import (
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 )
 
-// opLabel numbers the writes, so that an object tells which one it is as of.
+// opLabel has the number of the write that an object is the result of.
 const opLabel = "test.portolan.dev/op"
 
-// event is what a line of the journal records.
+// event is the type of a line of the journal.
 type event string
 
 const (
@@ -31,9 +31,9 @@ const (
 	acknowledged event = "acknowledged"
 	// refused: the server answered that the write was not carried out.
 	refused event = "refused"
-	// unanswered: nobody said what became of the write.
+	// unanswered: the outcome of the write is not known.
 	unanswered event = "unanswered"
-	// observed: a restarted server showed what became of unanswered writes.
+	// observed: a restarted server showed the outcome of unanswered writes.
 	observed event = "observed"
 )
 
@@ -48,27 +48,27 @@ type entry struct {
 	Key   key    `json:"key"`
 	Op    string `json:"op,omitempty"`
 	Verb  string `json:"verb,omitempty"`
-	// Object is what was sent, answered or observed, with its resource version,
-	// addresses and ports. It is null where no object is.
+	// Object is the object as sent, answered or observed, with its resource
+	// version, addresses and ports. It is null for no object.
 	Object json.RawMessage `json:"object,omitempty"`
 	Error  string          `json:"error,omitempty"`
 }
 
-// journal is an append-only file of what clients sent and what they were told.
-// The process that writes it is not the one that is killed.
+// journal is an append-only file of the clients' writes and the answers. The
+// process that writes it is not killed.
 type journal struct {
 	mu   sync.Mutex
 	file *os.File
-	// replayed is how much of the file the records stand for.
+	// replayed is the offset up to which the records are complete.
 	replayed int64
 	records  map[key]*record
 	writes   int
 }
 
-// record is what the journal says about one object.
+// record has the state of one object.
 type record struct {
-	// object is the object as it was last acknowledged or observed, nil if it was
-	// acknowledged or observed not to be there.
+	// object is the object as last acknowledged or observed, or nil if it was
+	// gone.
 	object map[string]any
 	// doubt is a write whose outcome is not known.
 	doubt *entry
@@ -102,7 +102,7 @@ func (j *journal) append(t testing.TB, e entry, object *unstructured.Unstructure
 	}
 }
 
-// replay takes what was appended since the last time into the records.
+// replay applies new lines to the records.
 func (j *journal) replay(t testing.TB) {
 	t.Helper()
 	j.mu.Lock()
@@ -151,8 +151,8 @@ func (j *journal) take(line []byte) error {
 	return nil
 }
 
-// checkRevisions compares the store itself with the journal: the revision in
-// which each object was last written.
+// checkRevisions compares the revisions of objects in the store with the
+// journal.
 func (j *journal) checkRevisions(stored map[key]int64) (problems []string) {
 	for _, k := range j.keys() {
 		r, revision := j.records[k], stored[k]
@@ -180,7 +180,7 @@ func (r *record) checkRevision(revision int64) string {
 	return ""
 }
 
-// checkObjects compares what a server shows with the journal: all of each object.
+// checkObjects compares the objects that a server shows with the journal.
 func (j *journal) checkObjects(shown map[key]*unstructured.Unstructured) (problems []string) {
 	for _, k := range j.keys() {
 		var object map[string]any
@@ -220,11 +220,11 @@ func (r *record) checkObject(object map[string]any) string {
 		text(r.object))
 }
 
-// strangers are objects that no client has created.
+// strangers returns objects that no client has created.
 func (j *journal) strangers(keys []key) (problems []string) {
 	for _, k := range keys {
 		if j.records[k] == nil {
-			problems = append(problems, fmt.Sprintf("%s is there and nobody created it", k))
+			problems = append(problems, fmt.Sprintf("%s exists and no client created it", k))
 		}
 	}
 	slices.Sort(problems)
@@ -246,7 +246,7 @@ func (j *journal) keys() []key {
 	return slices.SortedFunc(maps.Keys(j.records), func(a, b key) int { return strings.Compare(a.String(), b.String()) })
 }
 
-// same ignores through which API group the objects were read.
+// same ignores the API group of the objects.
 func same(a, b map[string]any) bool {
 	return equality.Semantic.DeepEqual(withoutGroup(a), withoutGroup(b))
 }
@@ -276,9 +276,9 @@ func uidOf(object map[string]any) string { return field(object, "uid") }
 
 func opOf(object map[string]any) string { return field(object, "labels", opLabel) }
 
-// field is a text below an object's metadata.
+// field returns a string of an object's metadata.
 func field(object map[string]any, path ...string) string {
-	// What is of another type is no text that anybody looks for.
+	// A field of another type counts as missing.
 	text, _, _ := unstructured.NestedString(object, append([]string{"metadata"}, path...)...)
 	return text
 }

@@ -1,18 +1,18 @@
-// Package kill breaks servers while they are written to, and proves that what
-// their clients were told is so.
+// Package kill injects faults into servers under load, and proves that no
+// acknowledged write is lost.
 //
-// Clients keep a journal: what each is about to send, and what it was answered.
+// Clients keep a journal of what each is about to send, and of the answers.
 // After each fault the journal is replayed against the store, with no server on
-// it, and against what the restarted server shows. What was acknowledged is
-// there as it was acknowledged, its resource version, addresses and ports
-// included, unless a later write changed it. A write without an answer is there
-// as a whole, a Service with all its claims, or not at all. No value is held
-// twice, and nothing is there that nobody wrote.
+// it, and against what the restarted server shows. Acknowledged objects must be
+// there as acknowledged, with their resource versions, addresses and ports,
+// unless a later write changed them. A write without an answer must be there
+// completely, a Service with all its claims, or not at all. No value has two
+// holders, and nothing exists that no client wrote.
 //
-// Besides SIGKILL the faults are: a disk that is slow to sync, and one that fails
-// to; copies of a data directory that were made while a server was writing, and
-// ones whose log has lost its end; connections that are reset in the middle of a
-// request, and requests that are canceled at any time.
+// Besides SIGKILL the faults are: a disk that is slow to sync, and one that
+// fails to; copies of a data directory made while a server was writing, and
+// ones whose log has lost its end; connections that are reset during a request,
+// and requests that are canceled at any time.
 //
 // The environment can change a run:
 //
@@ -38,15 +38,15 @@ import (
 
 const (
 	killsVariable = "PORTOLAN_KILLS"
-	// killsPerStore makes stores that are old, and many that are new.
+	// killsPerStore yields some old stores and many new ones.
 	killsPerStore = 25
 
-	// maxLife is the longest a server is written to before it is killed, and
-	// maxStart the longest that one which is killed while it starts is left alone.
+	// maxLife is the longest time under load before a server is killed, and
+	// maxStart the longest time before one is killed that still starts.
 	maxLife  = 400 * time.Millisecond
 	maxStart = 700 * time.Millisecond
-	// maxAnswers is after how many acknowledgements at most a server is killed
-	// that is killed right after one.
+	// maxAnswers is the highest count of acknowledgements before a server is
+	// killed right after one.
 	maxAnswers = 100
 )
 
@@ -66,14 +66,15 @@ const (
 	underLoad  moment = "at some time under load"
 	answering  moment = "right after an acknowledgement"
 	compacting moment = "while it compacted its history again and again"
-	// defragmenting is a moment of a process that only does that.
+	// defragmenting is the moment of a process that only defragments.
 	defragmenting moment = "while it defragmented"
 )
 
-// moments are as frequent as they are listed.
+// moments has frequent moments more than once.
 var moments = []moment{starting, underLoad, underLoad, answering, answering, compacting, defragmenting}
 
-// kills counts the kills of all stores of a test. It is safe for concurrent use.
+// kills counts the kills of all stores of a test. It is safe for concurrent
+// use.
 type kills struct {
 	total int
 	began time.Time
@@ -82,7 +83,7 @@ type kills struct {
 	done map[moment]int
 }
 
-// add counts one kill, and says how far the test is now and then.
+// add counts a kill, and logs the progress now and then.
 func (k *kills) add(t *testing.T, m moment) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -98,8 +99,8 @@ func (k *kills) add(t *testing.T, m moment) {
 	}
 }
 
-// TestKillEmbedded kills servers with an etcd of their own. The store is looked
-// at while nothing runs on it, and then through the next server.
+// TestKillEmbedded kills servers with an embedded etcd. It checks the store
+// while nothing runs on it, and then through the next server.
 func TestKillEmbedded(t *testing.T) {
 	t.Parallel()
 	k := &kills{total: number(t, killsVariable, 100), began: time.Now(), done: map[moment]int{}}
@@ -119,7 +120,7 @@ func killEmbedded(t *testing.T, s *store, n int, k *kills) {
 	for range n {
 		m := pick(s.random, moments...)
 		if s.journal.writes == 0 && m == defragmenting {
-			// There is nothing yet to defragment.
+			// An empty store cannot be defragmented.
 			m = starting
 		}
 		if m == defragmenting {
@@ -133,7 +134,7 @@ func killEmbedded(t *testing.T, s *store, n int, k *kills) {
 		}
 		k.add(t, m)
 	}
-	// What survived can be deleted, and then everything is free.
+	// All objects can be deleted, and then everything is free.
 	server := s.serve(t)
 	server.WaitReady(t)
 	connection := connect(t, server)
@@ -218,7 +219,7 @@ func TestKillReplica(t *testing.T) {
 			t.FailNow()
 		}
 		start(victim)
-		// By now etcd has done what it still had from the one that was killed.
+		// By now etcd has carried out the last writes of the killed replica.
 		s.checkShown(t, connections[victim])
 	}
 	t.Logf("%d kills; %s", n, s.summary())
@@ -228,7 +229,7 @@ func TestKillReplica(t *testing.T) {
 
 func pick[T any](random *rand.Rand, from ...T) T { return from[random.IntN(len(from))] }
 
-// number is what the environment says, or a default.
+// number returns a number of the environment, or a default.
 func number(t *testing.T, variable string, otherwise int) int {
 	t.Helper()
 	text := os.Getenv(variable)

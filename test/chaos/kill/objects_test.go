@@ -11,7 +11,7 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// others are the kinds beside Services, one a slot.
+// others are the kinds beside Services, one for each slot.
 var others = []*kind{
 	{
 		resource: "secrets", name: "Secret", groups: []schema.GroupVersion{corev1.SchemeGroupVersion},

@@ -13,7 +13,7 @@ import (
 	"github.com/portolan-dev/portolan/test/framework"
 )
 
-// object is the Service a as of a write, at a revision.
+// object returns the Service a after a write, at a revision.
 func object(op string, revision int64) *unstructured.Unstructured {
 	return &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "v1", "kind": "Service",
@@ -22,8 +22,8 @@ func object(op string, revision int64) *unstructured.Unstructured {
 	}}
 }
 
-// TestReplay wants the replay of a journal to find each way in which a store can
-// belie what clients were told, and nothing else.
+// TestReplay wants the replay of a journal to find each way in which a store
+// can contradict the answers, and nothing else.
 func TestReplay(t *testing.T) {
 	t.Parallel()
 	a := key{"services", "a"}
@@ -78,7 +78,7 @@ func TestReplay(t *testing.T) {
 		"refused update, done": {
 			append(created[:2:2], begin(replace, "2"), no("2")), object("2", 7), "is stored at 7", "is not as it was",
 		},
-		"what nobody wrote": {nil, object("1", 5), "nobody created it", "nobody created it"},
+		"not written": {nil, object("1", 5), "no client created it", "no client created it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -113,8 +113,8 @@ func expectProblem(t *testing.T, what string, problems []string, want string) {
 	}
 }
 
-// TestReplayOfOlderStore wants the replay to miss what a store of a moment before
-// doesn't have yet.
+// TestReplayOfOlderStore wants the replay to notice that an older copy of a
+// store lacks acknowledged writes.
 func TestReplayOfOlderStore(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, framework.Seed(t), 0)

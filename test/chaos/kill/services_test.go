@@ -9,8 +9,9 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// ranges are those of every server here. The lowest 128 ports are the static
-// band, which automatic picks leave alone: each client asks for its own of them.
+// ranges are the ranges of all servers. The lowest 128 ports are the static
+// band, which automatic picks avoid: each client names its own ports of the
+// band.
 var ranges = []string{"--service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112", "--service-node-port-range=20000-24095"}
 
 const firstStaticPort = 20000
@@ -62,8 +63,7 @@ func newSpec(c *client, slot int) *corev1.ServiceSpec {
 	return spec
 }
 
-// changeSpec is a replace: of the type, of node ports, of the number of
-// addresses.
+// changeSpec changes the type, node ports or the number of addresses.
 func changeSpec(c *client, slot int, spec *corev1.ServiceSpec) {
 	if spec.ClusterIP == corev1.ClusterIPNone {
 		return

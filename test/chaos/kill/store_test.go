@@ -23,10 +23,10 @@ import (
 	"github.com/portolan-dev/portolan/test/framework"
 )
 
-// store is a data directory, the clients that write to the servers on it, and
-// the journal of their writes.
+// store is a data directory, the clients of its servers, and the journal of
+// their writes.
 type store struct {
-	// root has the data directory in it, and beside it the journal.
+	// root contains the data directory and the journal.
 	root    string
 	port    string
 	journal *journal
@@ -34,8 +34,8 @@ type store struct {
 	random  *rand.Rand
 }
 
-// newStore makes an empty store, which is one of several of a seed. What it
-// leaves is kept if the test fails.
+// newStore creates an empty store, one of several of a seed. It is kept if the
+// test fails.
 func newStore(t *testing.T, seed uint64, index int) *store {
 	t.Helper()
 	root, err := os.MkdirTemp("", "portolan-kill-")
@@ -77,7 +77,7 @@ func (s *store) serve(t *testing.T, flags ...string) *framework.Process {
 	return framework.Serve(t, s.dir(), s.port, append(slices.Clone(ranges), flags...)...)
 }
 
-// dial makes connections that last.
+// dial makes connections that are not reset.
 var dial = (&net.Dialer{}).DialContext
 
 // connect makes a client of a server that is ready.
@@ -95,15 +95,15 @@ func connectThrough(t *testing.T, server *framework.Process, dial framework.Dial
 	return connection
 }
 
-// write lets all clients write until a function returns that is called
-// meanwhile, and returns when every client has its answer or none.
+// write lets all clients write until a function returns, and returns when every
+// client is done.
 func (s *store) write(l *life, until func()) {
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	for _, c := range s.clients {
 		running.Go(func() { c.run(ctx, l) })
 	}
-	// Also when until ends the test.
+	// The function may end the test.
 	defer running.Wait()
 	defer stop()
 	until()
@@ -117,7 +117,7 @@ func (s *store) checkStored(t *testing.T) {
 	}
 }
 
-// problemsOf are what is wrong with a data directory by a store's journal.
+// problemsOf compares a data directory with a store's journal.
 func problemsOf(t *testing.T, s *store, dir string) []string {
 	t.Helper()
 	opened, err := etcd.StartEmbedded(t.Context(), dir)
@@ -149,8 +149,8 @@ func (s *store) problems(t *testing.T, client *clientv3.Client) []string {
 	return append(framework.Check(t, client).Violations, s.journal.checkRevisions(stored)...)
 }
 
-// checkShown replays the journal against what a server shows, and takes that for
-// what became of the writes in doubt.
+// checkShown replays the journal against what a server shows, and records the
+// outcome of the writes in doubt.
 func (s *store) checkShown(t *testing.T, connection dynamic.Interface) {
 	t.Helper()
 	s.journal.replay(t)
@@ -164,7 +164,7 @@ func (s *store) checkShown(t *testing.T, connection dynamic.Interface) {
 	}
 }
 
-// shown are all objects that a server shows of the clients' kinds.
+// shown returns all objects of the clients' kinds that a server shows.
 func shown(t *testing.T, connection dynamic.Interface) map[key]*unstructured.Unstructured {
 	t.Helper()
 	shown := map[key]*unstructured.Unstructured{}
@@ -180,7 +180,7 @@ func shown(t *testing.T, connection dynamic.Interface) map[key]*unstructured.Uns
 	return shown
 }
 
-// expectAllFree deletes all Services and wants every claim to be gone with them.
+// expectAllFree deletes all Services and wants every claim to be gone.
 func expectAllFree(t *testing.T, connection dynamic.Interface) {
 	t.Helper()
 	inGroup := func(resource string) dynamic.NamespaceableResourceInterface {
@@ -200,5 +200,5 @@ func expectAllFree(t *testing.T, connection dynamic.Interface) {
 
 func kinds() []*kind { return append([]*kind{&services}, others...) }
 
-// summary is what happened to a store.
+// summary describes what happened to a store.
 func (s *store) summary() string { return fmt.Sprintf("%d writes", s.journal.writes) }

@@ -22,11 +22,11 @@ import (
 	"github.com/portolan-dev/portolan/test/framework"
 )
 
-// smallQuota makes an external etcd full soon.
+// smallQuota gives an external etcd a small quota.
 func smallQuota(config *embed.Config) { config.QuotaBackendBytes = quota }
 
-// raiseAlarm writes to the etcd of a data directory, as it was before it had a
-// limit of the server's, until that has its alarm.
+// raiseAlarm writes to the etcd of a data directory, which has a quota of its
+// own, until it raises its alarm.
 func raiseAlarm(t *testing.T, dataDir string) {
 	t.Helper()
 	etcd := framework.StartEtcd(t, smallQuota, func(config *embed.Config) {
@@ -45,13 +45,13 @@ func raiseAlarm(t *testing.T, dataDir string) {
 	if alarms, err := etcd.Client.AlarmList(t.Context()); err != nil || len(alarms.Alarms) == 0 {
 		t.Fatalf("alarms: %v, %v", alarms, err)
 	}
-	// Those who are to delete it have no other way to it.
+	// Users cannot delete these keys through the server.
 	if _, err := etcd.Client.Delete(t.Context(), "/elsewhere/", clientv3.WithPrefix()); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// TestFullStoreOfBefore starts a server on a store that carries etcd's alarm.
+// TestFullStoreOfBefore starts a server on a store with etcd's alarm.
 func TestFullStoreOfBefore(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
@@ -72,8 +72,9 @@ func TestFullStoreOfBefore(t *testing.T) {
 	s.verify()
 }
 
-// TestFullExternalEtcd wants the truth about every write to an external etcd that
-// is full: a 507 for what was not carried out, a 504 for what may have been.
+// TestFullExternalEtcd checks the answer to every write to a full external
+// etcd: a 507 for writes that were not carried out, a 504 for those that may
+// have been.
 func TestFullExternalEtcd(t *testing.T) {
 	t.Parallel()
 	external := framework.StartEtcd(t, smallQuota)
@@ -146,7 +147,7 @@ func codeOf(err error) int32 {
 	return 0
 }
 
-// release does what an operator does with a full etcd.
+// release frees space in a full etcd as an operator does.
 func release(t *testing.T, etcd *framework.Etcd) {
 	t.Helper()
 	ctx := context.Background()

@@ -29,7 +29,7 @@ const (
 	quota = 32 << 20
 
 	clients = 4
-	// rejections are how many each client wants to see.
+	// rejections is how many rejected writes each client waits for.
 	rejections = 8
 )
 
@@ -66,7 +66,7 @@ func service(name string) *corev1.Service {
 	}
 }
 
-// wantFull wants the answer that says that the store is full.
+// wantFull wants the error about a full store.
 func (s *store) wantFull(what string, err error) {
 	s.Helper()
 	status, ok := err.(apierrors.APIStatus)
@@ -76,9 +76,9 @@ func (s *store) wantFull(what string, err error) {
 	}
 }
 
-// fill creates Secrets until they are rejected, and returns how many there are.
-// What was written in the last tenths of a second counts twice, so a rejection is
-// final when others follow it for a second.
+// fill creates Secrets until they are rejected, and returns their number. The
+// writes of the last tenths of a second use twice their size, so the store
+// counts as full when writes are rejected for a second.
 func (s *store) fill(prefix string) (created int) {
 	s.Helper()
 	var rejected time.Time
@@ -101,8 +101,8 @@ func (s *store) fill(prefix string) (created int) {
 	return created
 }
 
-// edge creates Services from several clients until each has been rejected a
-// number of times. Those that were rejected must not exist.
+// edge creates Services from several clients until each has had a number of
+// rejections. Rejected Services must not exist.
 func (s *store) edge() (created, rejected int) {
 	s.Helper()
 	var mu sync.Mutex
@@ -154,8 +154,8 @@ func (s *store) checkClaims() {
 	}
 }
 
-// load makes and deletes small Services from several clients until it is stopped.
-// Nothing but the making may be rejected.
+// load creates and deletes small Services from several clients until stop. Only
+// creates may be rejected.
 func (s *store) load() (stop func()) {
 	ctx, cancel := context.WithCancel(s.Context())
 	var all sync.WaitGroup
@@ -185,7 +185,7 @@ func (s *store) load() (stop func()) {
 	}
 }
 
-// clear deletes what was created, one by one.
+// clear deletes the Services and Secrets one by one.
 func (s *store) clear() (deleted int) {
 	s.Helper()
 	services, err := s.core.CoreV1().Services("default").List(s.Context(), metav1.ListOptions{})
@@ -209,7 +209,7 @@ func (s *store) clear() (deleted int) {
 	return len(services.Items) + len(secrets.Items)
 }
 
-// fileSize is what the database takes on the disk. The file is sparse: it grows
+// fileSize returns the disk usage of the database. The file is sparse: it grows
 // in steps of 16 MiB.
 func (s *store) fileSize() int64 {
 	s.Helper()
@@ -243,8 +243,8 @@ func (s *store) recovers() {
 		time.Since(began).Round(time.Millisecond))
 }
 
-// reportsFull says whether a health endpoint, which must be content otherwise, says
-// that the store is full.
+// reportsFull reports whether a health endpoint, which must be ok otherwise,
+// says that the store is full.
 func (s *store) reportsFull(path string) bool {
 	s.Helper()
 	body, err := s.core.Discovery().RESTClient().Get().AbsPath(path).Param("verbose", "").DoRaw(s.Context())
@@ -254,7 +254,7 @@ func (s *store) reportsFull(path string) bool {
 	return strings.Contains(string(body), "[!]store-space: the store is full: ")
 }
 
-// verify stops the server and looks at what it has stored.
+// verify stops the server and verifies its store.
 func (s *store) verify() {
 	s.Helper()
 	if err := s.server.Stop(); err != nil {
@@ -265,8 +265,8 @@ func (s *store) verify() {
 	}
 }
 
-// TestFullStore fills the embedded etcd and wants it to reject what needs room,
-// to do everything else, and to recover by itself.
+// TestFullStore fills the embedded etcd, which must reject writes that need
+// space, allow everything else, and recover by itself.
 func TestFullStore(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
@@ -286,7 +286,7 @@ func TestFullStore(t *testing.T) {
 	created, rejected := s.edge()
 	t.Logf("%d Secrets of 0.9 MB, then %d Services of 230 KB from %d clients, %d rejected; the file has %d bytes, and had %d",
 		filled, created, clients, rejected, s.fileSize(), empty)
-	// The quota limits what is in use, and the file has free pages.
+	// The quota limits the space in use, and the file has free pages as well.
 	if s.fileSize() > quota+quota/4 {
 		t.Errorf("the file has %d bytes", s.fileSize())
 	}
@@ -324,8 +324,8 @@ func TestFullStore(t *testing.T) {
 	s.verify()
 }
 
-// TestFullStoreAcrossRestarts wants a full store to be full after a restart, to
-// recover then, and to have room at once with a larger quota.
+// TestFullStoreAcrossRestarts wants a full store to be full after a restart and
+// to recover, and to have room at once with a larger quota.
 func TestFullStoreAcrossRestarts(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
@@ -335,7 +335,7 @@ func TestFullStoreAcrossRestarts(t *testing.T) {
 	}
 	again := s.server.Again(t)
 	s = start(t, again)
-	// etcd has written the last free pages down by then.
+	// By then etcd has written the last free pages.
 	if n := s.fill("after"); n > 5 {
 		t.Errorf("a full store took %d Secrets more after a restart", n)
 	}

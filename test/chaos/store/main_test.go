@@ -1,5 +1,4 @@
-// Package store holds the tests of what a server does when something that it
-// depends on fails.
+// Package store tests full stores, and snapshots of stores in use.
 package store
 
 import (

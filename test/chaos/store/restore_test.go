@@ -18,9 +18,9 @@ import (
 	"github.com/portolan-dev/portolan/test/framework"
 )
 
-// TestSnapshotOfFullStore saves a server whose store is full. What is restored is
-// full too, has room at once with a larger quota, and recovers when objects are
-// deleted.
+// TestSnapshotOfFullStore saves a snapshot of a full store. The restored store
+// is full as well, has room at once with a larger quota, and recovers when
+// objects are deleted.
 func TestSnapshotOfFullStore(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
@@ -45,8 +45,8 @@ func TestSnapshotOfFullStore(t *testing.T) {
 	serveFull(t, file)
 }
 
-// TestSnapshotOfFullExternalEtcd saves an external etcd that has the alarm NOSPACE
-// with its own tool, and restores it as an embedded one.
+// TestSnapshotOfFullExternalEtcd saves a snapshot of an external etcd with the
+// alarm NOSPACE, with etcdctl, and restores it as an embedded store.
 func TestSnapshotOfFullExternalEtcd(t *testing.T) {
 	t.Parallel()
 	external := framework.StartEtcd(t, smallQuota)
@@ -75,8 +75,8 @@ func TestSnapshotOfFullExternalEtcd(t *testing.T) {
 	serveFull(t, file)
 }
 
-// serveFull restores the snapshot of a full store, serves it, and wants it to be
-// full and to recover.
+// serveFull restores the snapshot of a full store and serves it. The store must
+// be full, and must recover.
 func serveFull(t *testing.T, file string) {
 	t.Helper()
 	dir := restoreSound(t, file)
@@ -84,7 +84,7 @@ func serveFull(t *testing.T, file string) {
 	if _, err := s.core.CoreV1().Services("default").Get(t.Context(), "kept", metav1.GetOptions{}); err != nil {
 		t.Error(err)
 	}
-	// The free pages and the history of before are gone.
+	// The free pages and the history of the original are gone.
 	if n := s.fill("more"); n > 5 {
 		t.Errorf("a full store took %d Secrets more after its restoration", n)
 	}
@@ -102,8 +102,8 @@ func serveFull(t *testing.T, file string) {
 	}
 }
 
-// restoreSound makes a new data directory of a snapshot, and wants the command
-// verify to find nothing in it and etcd to have no alarm there.
+// restoreSound restores a snapshot to a new data directory. Portolan verify
+// must find nothing, and etcd must have no alarm.
 func restoreSound(t *testing.T, file string) (dir string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "data")
@@ -120,7 +120,7 @@ func restoreSound(t *testing.T, file string) (dir string) {
 
 func databaseOf(dataDir string) string { return filepath.Join(dataDir, "etcd", "member", "snap", "db") }
 
-// countAlarms reads the alarms from a database or snapshot that no etcd has open.
+// countAlarms counts the alarms in a database or snapshot that no etcd uses.
 func countAlarms(t *testing.T, file string) (n int) {
 	t.Helper()
 	db, err := bolt.Open(file, 0, &bolt.Options{ReadOnly: true})
@@ -137,7 +137,7 @@ func countAlarms(t *testing.T, file string) (n int) {
 	return n
 }
 
-// create makes a Service.
+// create creates a Service.
 func (s *store) create(name string) {
 	s.Helper()
 	if _, err := s.core.CoreV1().Services("default").Create(s.Context(), service(name), metav1.CreateOptions{}); err != nil {

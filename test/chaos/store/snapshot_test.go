@@ -22,8 +22,8 @@ import (
 	"github.com/portolan-dev/portolan/test/framework"
 )
 
-// TestBackupWhileServing saves a server that is written to, restores what was
-// saved, and wants a watch of before to end rather than to miss anything.
+// TestBackupWhileServing saves a snapshot of a server under load and restores
+// it. Older watches must end rather than miss events.
 func TestBackupWhileServing(t *testing.T) {
 	t.Parallel()
 	server := framework.Start(t, nil)
@@ -52,7 +52,7 @@ func TestBackupWhileServing(t *testing.T) {
 			t.Errorf("%q is not in %s", want, out)
 		}
 	}
-	// The same client with the same certificate goes on.
+	// The client's certificate remains valid.
 	again := framework.Start(t, server.Again(t))
 	restored, err := server.Client.PortolanV1().Services("").List(t.Context(), metav1.ListOptions{})
 	if err != nil {
@@ -71,8 +71,8 @@ func TestBackupWhileServing(t *testing.T) {
 	}
 }
 
-// TestSnapshotIsForMasters wants nobody else to get one, and the audit log to say
-// who asked.
+// TestSnapshotIsForMasters rejects snapshots for other users. The audit log
+// must name the user.
 func TestSnapshotIsForMasters(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -116,12 +116,13 @@ func TestSnapshotIsForMasters(t *testing.T) {
 			found = found || strings.Contains(line, snapshot.Path) && strings.Contains(line, who)
 		}
 		if !found {
-			t.Errorf("the audit log doesn't say that %s asked", who)
+			t.Errorf("the audit log does not name %s", who)
 		}
 	}
 }
 
-// TestSnapshotOfExternal wants to be told what saves an external etcd.
+// TestSnapshotOfExternal wants the error to name the command for an external
+// etcd.
 func TestSnapshotOfExternal(t *testing.T) {
 	t.Parallel()
 	server := framework.Start(t, framework.On(framework.StartEtcd(t)))
@@ -131,8 +132,8 @@ func TestSnapshotOfExternal(t *testing.T) {
 	}
 }
 
-// TestSnapshotTakesItsTime reads one slowly: no timeout of requests cuts it off,
-// and the server doesn't wait for it when it stops.
+// TestSnapshotTakesItsTime reads a snapshot slowly. The request timeout must
+// not cut it off, and a server that stops must not wait for it.
 func TestSnapshotTakesItsTime(t *testing.T) {
 	t.Parallel()
 	const timeout = time.Second
@@ -194,7 +195,7 @@ func TestSnapshotTakesItsTime(t *testing.T) {
 	}
 }
 
-// TestRestoreRefuses wants nothing of a file that is no snapshot of Portolan's.
+// TestRestoreRefuses rejects files that are no snapshots of Portolan.
 func TestRestoreRefuses(t *testing.T) {
 	t.Parallel()
 	server := framework.Start(t, nil)
@@ -243,7 +244,7 @@ func TestRestoreRefuses(t *testing.T) {
 	}
 }
 
-// portolan runs a command that succeeds, and returns what it prints.
+// portolan runs a command that must succeed, and returns its output.
 func portolan(t *testing.T, args ...string) string {
 	t.Helper()
 	stdout, stderr, err := framework.Command(t, args...)

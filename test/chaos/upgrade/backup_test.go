@@ -40,8 +40,8 @@ func atAddress(t *testing.T, address string) func(*embed.Config) {
 	}
 }
 
-// TestBackupOfEtcd does what the README says, on an etcd that is written to, and
-// looks at what clients see: one server is started again, the other goes on.
+// TestBackupOfEtcd runs the documented commands on an etcd under load. Of two
+// servers, one is restarted and the other continues.
 func TestBackupOfEtcd(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -73,7 +73,7 @@ func TestBackupOfEtcd(t *testing.T) {
 		framework.On(etcd)(o)
 		o.DataDir = first.DataDir
 	})
-	// It is ready before it has lost its watch, but not for long.
+	// It is ready for a moment before its watch is interrupted.
 	framework.Eventually(t, "the server that went on has what was restored", func(context.Context) (bool, error) {
 		got, want := names(second.ListServices(t)), names(again.ListServices(t))
 		return got.Equal(want), fmt.Errorf("it has %q, want %q", sets.List(got), sets.List(want))
@@ -101,8 +101,8 @@ func TestBackupOfEtcd(t *testing.T) {
 	}
 }
 
-// TestBackupOfEmbedded does what the page says of a server that has its etcd
-// inside, and then moves its store to an etcd with a port.
+// TestBackupOfEmbedded runs the documented commands for a server with an
+// embedded etcd, and then moves its store to an external etcd.
 func TestBackupOfEmbedded(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -138,7 +138,7 @@ func TestBackupOfEmbedded(t *testing.T) {
 	framework.Verify(t, etcd.Client)
 }
 
-// TestReplace does what the README says of kubectl replace.
+// TestReplace runs the documented kubectl replace.
 func TestReplace(t *testing.T) {
 	t.Parallel()
 	store := framework.StartEtcd(t)
@@ -146,14 +146,14 @@ func TestReplace(t *testing.T) {
 	n := v.replay(t, store.Client)
 	server := framework.Start(t, framework.On(store))
 	newShell(t, t.TempDir(), "KUBECONFIG="+server.Kubeconfig).run("for resource in services ")
-	// The server has made namespaces besides.
+	// The server has created namespaces as well.
 	if got := storedAs(t, store.Client); got["protobuf"] < n || len(got) != 1 {
 		t.Errorf("stored as %v, want at least %d, all in protobuf", got, n)
 	}
 	v.expectServed(t, server)
 }
 
-// TestMigrateOfREADME does what the README says of portolan migrate.
+// TestMigrateOfREADME runs the documented portolan migrate.
 func TestMigrateOfREADME(t *testing.T) {
 	t.Parallel()
 	store := framework.StartEtcd(t)
@@ -190,7 +190,7 @@ func revisionOf(t *testing.T, list *v1.ServiceList) (n int64) {
 	return n
 }
 
-// startInformer follows Services as controllers do.
+// startInformer watches Services as controllers do.
 func startInformer(t *testing.T, server *framework.Server) cache.SharedIndexInformer {
 	services := server.Client.PortolanV1().Services("")
 	informer := cache.NewSharedIndexInformer(&cache.ListWatch{
@@ -205,7 +205,7 @@ func startInformer(t *testing.T, server *framework.Server) cache.SharedIndexInfo
 	return informer
 }
 
-// waitForNames waits until an informer has what was listed.
+// waitForNames waits until an informer has the Services of a list.
 func waitForNames(t *testing.T, informer cache.SharedIndexInformer, list *v1.ServiceList) {
 	t.Helper()
 	want := names(list)

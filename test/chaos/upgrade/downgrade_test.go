@@ -15,7 +15,7 @@ import (
 )
 
 // TestDowngradeOfEtcd moves the store of an embedded etcd to an etcd 3.6. That
-// rejects the snapshot, until an etcd 3.7 has done what the page says.
+// rejects the snapshot until an etcd 3.7 has run the documented downgrade.
 func TestDowngradeOfEtcd(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -30,7 +30,7 @@ func TestDowngradeOfEtcd(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), framework.Patience)
 	defer cancel()
 	programs := upstream.Programs{Etcd: framework.Program(t, "etcd")}
-	// It runs on the folder etcd of a directory.
+	// StartEtcd uses the folder etcd of a directory.
 	older := filepath.Join(dir, "older")
 	copyStore(t, filepath.Join(dir, "restored"), filepath.Join(older, "etcd"))
 	if etcd, _, err := upstream.StartEtcd(ctx, programs, older); err == nil {
@@ -70,7 +70,7 @@ func copyStore(t *testing.T, from, to string) {
 	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
 		t.Fatal(err)
 	}
-	// etcd wants its own directories for itself.
+	// etcd requires a private directory.
 	if err := os.Chmod(to, 0o700); err != nil {
 		t.Fatal(err)
 	}

@@ -41,11 +41,11 @@ const (
 	clusterIPs = "10.96.0.0/16,fd00:10:96::/112"
 )
 
-// record makes the test that writes a store write that of another binary, and
-// keep it: see testdata/README.md.
+// record makes TestWhatIsStored record the store of another binary: see
+// testdata/README.md.
 var record = flag.String("record", "", "a portolan binary of the release "+released+" to record in testdata")
 
-// variant is an encoding that a release's store is kept in.
+// variant is an encoding of a release's store.
 type variant struct {
 	name, mediaType string
 }
@@ -64,19 +64,19 @@ func (v variant) options(o *options.Options) {
 	o.ClusterIPRanges = strings.Split(clusterIPs, ",")
 }
 
-// oneDoor are the options of a server that serves only what the release did: it
-// asks for no namespaces and stores none.
-func (v variant) oneDoor(o *options.Options) {
+// withoutCore serves only what the release served: such a server needs no
+// namespaces and stores none.
+func (v variant) withoutCore(o *options.Options) {
 	v.options(o)
 	o.ServeCore = ptr.To(false)
 }
 
-// file is one that a release's store is kept in.
+// file returns the path of a recorded file.
 func (v variant) file(what string) string {
 	return filepath.Join("testdata", released, v.name+"."+what+".jsonl")
 }
 
-// stored is a key of a store. Its value is text if it is JSON.
+// stored is a key of a store. Its value is in Text if it is JSON.
 type stored struct {
 	Key    string          `json:"key"`
 	Text   json.RawMessage `json:"text,omitempty"`
@@ -87,11 +87,11 @@ func (s stored) value() string {
 	if s.Binary != nil {
 		return string(s.Binary)
 	}
-	// What the encoder of JSON ends with.
+	// The JSON encoder ends with a newline.
 	return string(s.Text) + "\n"
 }
 
-// served is an object as a server answers with it.
+// served is an object in a server's answer.
 type served struct {
 	Resource string                     `json:"resource"`
 	Object   *unstructured.Unstructured `json:"object"`
@@ -136,10 +136,10 @@ func writeLines[T any](t *testing.T, path string, all []T) {
 	}
 }
 
-// TestWhatIsStored writes the objects of testdata and looks at what the store
-// holds then: no field that the release didn't know, which would be lost if the
-// server was rolled back to it. Whoever adds one decides whether that is a new
-// format (see package storeversion) and records the release that has it.
+// TestWhatIsStored writes the objects of testdata. The store must have no field
+// that the release does not know, because a rollback would lose it. A change
+// that adds a field decides whether that is a new format (see package format),
+// and records the release that has it.
 func TestWhatIsStored(t *testing.T) {
 	if *record != "" {
 		for _, v := range variants {
@@ -149,7 +149,7 @@ func TestWhatIsStored(t *testing.T) {
 	}
 	t.Parallel()
 	v := variants[1]
-	server := framework.Start(t, v.oneDoor)
+	server := framework.Start(t, v.withoutCore)
 	createObjects(t, server.Config)
 	if err := server.Stop(); err != nil {
 		t.Fatal(err)
@@ -167,8 +167,8 @@ func TestWhatIsStored(t *testing.T) {
 	}
 }
 
-// fieldsOf are the paths of the fields in a store, by resource. Who manages
-// which field is left out: that follows from the others.
+// fieldsOf returns the paths of the fields in a store, by resource. It omits
+// managed fields, which follow from the others.
 func fieldsOf(t *testing.T, all []stored) map[string]map[string]bool {
 	t.Helper()
 	fields := map[string]map[string]bool{}
@@ -206,7 +206,7 @@ func addFields(into map[string]bool, path string, value any) {
 	}
 }
 
-// record runs the binary, has it write the objects and keeps its store.
+// record runs the binary, writes the objects and records its store.
 func (v variant) record(t *testing.T) {
 	dir := t.TempDir()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -245,8 +245,7 @@ func (v variant) record(t *testing.T) {
 	writeLines(t, v.file("store"), dump(t, dir))
 }
 
-// dump is what the store in a data directory holds, in the order in which it was
-// written.
+// dump returns the store of a data directory, in the order of writes.
 func dump(t *testing.T, dir string) []stored {
 	t.Helper()
 	store, err := etcd.StartEmbedded(t.Context(), dir)
@@ -270,7 +269,7 @@ func dump(t *testing.T, dir string) []stored {
 	return dumped
 }
 
-// objectsOf are those of testdata/objects.yaml, and their resources.
+// objectsOf returns the objects of testdata/objects.yaml.
 func objectsOf(t *testing.T) []served {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", "objects.yaml"))
@@ -305,7 +304,7 @@ func resourceOf(kind string) string {
 	}
 }
 
-// on is where the objects of a resource are, in the namespace of one.
+// on returns a client of an object's resource, in its namespace.
 func on(t *testing.T, config *rest.Config, s served) dynamic.ResourceInterface {
 	t.Helper()
 	client, err := dynamic.NewForConfig(config)
@@ -323,8 +322,8 @@ func on(t *testing.T, config *rest.Config, s served) dynamic.ResourceInterface {
 	return resource
 }
 
-// createObjects creates the objects of testdata and brings some into a state
-// that a create alone doesn't.
+// createObjects creates the objects of testdata, and makes changes that need
+// further writes.
 func createObjects(t *testing.T, config *rest.Config) {
 	t.Helper()
 	all := objectsOf(t)
@@ -344,7 +343,7 @@ func createObjects(t *testing.T, config *rest.Config) {
 		"status"); err != nil {
 		t.Fatal(err)
 	}
-	// It goes on to hold what it claims, and its slice is marked with it.
+	// It keeps its claims, and its slice is marked for deletion with it.
 	if err := services.Delete(t.Context(), "leaving", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -354,7 +353,7 @@ func createObjects(t *testing.T, config *rest.Config) {
 	}
 }
 
-// listAll is all that a server serves, by resource and name.
+// listAll returns all objects of a server, by resource and name.
 func listAll(t *testing.T, config *rest.Config) []served {
 	t.Helper()
 	client, err := dynamic.NewForConfig(config)

@@ -1,5 +1,5 @@
-// Package upgrade is about stores that outlive a release: written by another
-// one, migrated, backed up and restored.
+// Package upgrade tests stores across releases: written by another release,
+// migrated, backed up and restored.
 package upgrade
 
 import (
@@ -57,7 +57,8 @@ func runOn(t *testing.T, store *framework.Etcd) error {
 	return server.Run(t.Context(), o, &bytes.Buffer{})
 }
 
-// TestNewerStoreIsLeftAlone is a rollback after a migration: nothing is written.
+// TestNewerStoreIsLeftAlone starts a release before a migration. It must write
+// nothing.
 func TestNewerStoreIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	store := framework.StartEtcd(t)
@@ -69,8 +70,8 @@ func TestNewerStoreIsLeftAlone(t *testing.T) {
 	}
 }
 
-// TestMigrationEndsOldReplicas is a migration while a replica of the release
-// before still runs.
+// TestMigrationEndsOldReplicas migrates while a replica of the previous release
+// runs.
 func TestMigrationEndsOldReplicas(t *testing.T) {
 	t.Parallel()
 	store := framework.StartEtcd(t)
@@ -87,7 +88,7 @@ func TestMigrationEndsOldReplicas(t *testing.T) {
 	expectNewer(t, <-ended)
 }
 
-// TestReplicasWriteOneRecord starts replicas side by side.
+// TestReplicasWriteOneRecord starts replicas concurrently.
 func TestReplicasWriteOneRecord(t *testing.T) {
 	t.Parallel()
 	store, replicas := framework.Replicas(t, 2, nil)
@@ -99,12 +100,12 @@ func TestReplicasWriteOneRecord(t *testing.T) {
 	if report := framework.Check(t, store.Client); report.Err() != nil || report.Unreadable > 0 {
 		t.Errorf("verify: %s", report)
 	}
-	told, err := replicas[0].Client.Discovery().ServerVersion()
+	reported, err := replicas[0].Client.Discovery().ServerVersion()
 	if err != nil {
 		t.Fatal(err)
 	}
-	parsed, err := version.ParseSemantic(told.GitVersion)
+	parsed, err := version.ParseSemantic(reported.GitVersion)
 	if err != nil || parsed.Major() != 1 || !strings.HasPrefix(parsed.BuildMetadata(), "portolan.") {
-		t.Errorf("/version says %s, %v", told.GitVersion, err)
+		t.Errorf("/version says %s, %v", reported.GitVersion, err)
 	}
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/portolan-dev/portolan/test/framework"
 )
 
-// churn creates, changes and deletes Services, none of which may fail, and
-// leaves half of them.
+// churn creates and changes Services, and deletes half of them. No write may
+// fail.
 func churn(t *testing.T, server *framework.Server, client, rounds int) {
 	services := server.Client.PortolanV1().Services("default")
 	for i := range rounds {
@@ -41,9 +41,9 @@ func churn(t *testing.T, server *framework.Server, client, rounds int) {
 	}
 }
 
-// TestMigrateWhileServing migrates back and forth, under two replicas that are
-// written to. One of them stores in JSON, so that there is always something to
-// do and every claim is written under the index that knows it by its revision.
+// TestMigrateWhileServing migrates back and forth while clients write to two
+// replicas. One replica stores JSON, so that there is always something to
+// migrate, and every claim is rewritten although the indexes know its revision.
 func TestMigrateWhileServing(t *testing.T) {
 	t.Parallel()
 	store, replicas := framework.Replicas(t, 1, nil)

@@ -26,8 +26,8 @@ resources:
   - identity: {}
 `
 
-// TestUpdatesThatChangeNothing migrates in the other way: what Kubernetes'
-// storage version migration does is to write every object back as it is read.
+// TestUpdatesThatChangeNothing migrates like Kubernetes' storage version
+// migration: it updates every object without a change.
 func TestUpdatesThatChangeNothing(t *testing.T) {
 	t.Parallel()
 	config := filepath.Join(t.TempDir(), "encryption.yaml")

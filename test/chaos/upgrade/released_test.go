@@ -19,7 +19,7 @@ import (
 	"github.com/portolan-dev/portolan/test/framework"
 )
 
-// replay puts into a store what a release had in its own.
+// replay writes the recorded store of a release.
 func (v variant) replay(t *testing.T, client *clientv3.Client) int {
 	t.Helper()
 	all := readLines[stored](t, v.file("store"))
@@ -29,7 +29,7 @@ func (v variant) replay(t *testing.T, client *clientv3.Client) int {
 	return len(all)
 }
 
-// expectServed wants the objects that the release answered with.
+// expectServed wants the objects that the release served.
 func (v variant) expectServed(t *testing.T, server *framework.Server) {
 	t.Helper()
 	want := map[string]string{}
@@ -47,13 +47,13 @@ func (v variant) expectServed(t *testing.T, server *framework.Server) {
 	}
 }
 
-// text is an object but for its resource version.
+// text returns an object without its resource version.
 func (s served) text(t *testing.T) string {
 	t.Helper()
 	object := s.Object.DeepCopy()
 	object.SetResourceVersion("")
 	if s.Resource == "servicecidrs" {
-		// The release didn't say that a range is ready, and stored nothing of it.
+		// The release did not set the condition Ready of a range, nor store it.
 		unstructured.RemoveNestedField(object.Object, "status", "conditions")
 	}
 	text, err := object.MarshalJSON()
@@ -85,7 +85,7 @@ func storedAs(t *testing.T, client *clientv3.Client) map[string]int {
 	return n
 }
 
-// migrate runs the command and wants its last line of figures.
+// migrate runs the command and checks the last line of its table.
 func migrate(t *testing.T, read, rewritten int, args ...string) {
 	t.Helper()
 	stdout, stderr, err := framework.Command(t, append([]string{"migrate"}, args...)...)
@@ -96,8 +96,8 @@ func migrate(t *testing.T, read, rewritten int, args ...string) {
 	}
 }
 
-// TestReleasedStore starts replicas of this release on an etcd that the first one
-// has written.
+// TestReleasedStore starts servers of this release on an etcd that the first
+// release has written.
 func TestReleasedStore(t *testing.T) {
 	t.Parallel()
 	for i, v := range variants {
@@ -107,13 +107,13 @@ func TestReleasedStore(t *testing.T) {
 			n := v.replay(t, store.Client)
 			live := "--etcd-servers=" + store.URL
 			same, other := "--storage-media-type="+v.mediaType, variants[1-i]
-			// What this release would write is what the first one wrote, to the byte.
+			// This release would write the same bytes as the first one.
 			migrate(t, n, 0, live, same)
 			migrate(t, n, n, live, "--dry-run", "--storage-media-type="+other.mediaType)
 
 			server := framework.Start(t, func(o *options.Options) {
 				framework.On(store)(o)
-				v.oneDoor(o)
+				v.withoutCore(o)
 			})
 			v.expectServed(t, server)
 			framework.Verify(t, store.Client)
@@ -156,7 +156,7 @@ func TestReleasedDataDir(t *testing.T) {
 	}
 }
 
-// inStore does something with the store of a server that is stopped.
+// inStore calls a function with the store of a stopped server.
 func inStore(t *testing.T, dir string, do func(*clientv3.Client)) {
 	t.Helper()
 	store, err := etcd.StartEmbedded(t.Context(), dir)
@@ -169,7 +169,7 @@ func inStore(t *testing.T, dir string, do func(*clientv3.Client)) {
 	}
 }
 
-// useStore changes, deletes and creates on a store that holds the objects of
+// useStore changes, deletes and creates objects in a store with the objects of
 // testdata.
 func useStore(t *testing.T, server *framework.Server) {
 	t.Helper()
@@ -201,7 +201,7 @@ func useStore(t *testing.T, server *framework.Server) {
 		}
 	}
 
-	// What is held and what is reserved stays so until it is given up.
+	// Held and reserved values remain taken until they are released.
 	expectTaken("takes-port", onPort(30153))
 	expectTaken("takes-reserved-port", onPort(30053))
 	expectTaken("takes-leaving-port", onPort(8005))

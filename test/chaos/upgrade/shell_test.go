@@ -13,7 +13,7 @@ import (
 	"github.com/portolan-dev/portolan/test/framework"
 )
 
-// shell runs what the pages say, in a directory.
+// shell runs commands of the documentation in a directory.
 type shell struct {
 	t      *testing.T
 	dir    string
@@ -21,7 +21,8 @@ type shell struct {
 	blocks []string
 }
 
-// newShell makes one with the programs of .bin, and with this binary as portolan.
+// newShell returns a shell with the programs of .bin, and this binary as
+// portolan.
 func newShell(t *testing.T, dir string, env ...string) *shell {
 	t.Helper()
 	bin := framework.ProgramDir(t)
@@ -49,8 +50,8 @@ func newShell(t *testing.T, dir string, env ...string) *shell {
 	return s
 }
 
-// run runs the one block of the pages that has a line with this beginning, and
-// returns what it prints.
+// run runs the only block of the documentation that has a line with this
+// beginning, and returns its output.
 func (s *shell) run(beginning string) string {
 	s.t.Helper()
 	found := ""
