@@ -6,8 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os/exec"
 	"slices"
 	"strings"
@@ -16,17 +14,8 @@ import (
 
 // leading reports whether a replica runs the controllers.
 func (r *replica) leading(ctx context.Context) (bool, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.config.Host+"/metrics", nil)
-	if err != nil {
-		return false, err
-	}
-	response, err := r.http.Do(request)
-	if err != nil {
-		return false, err
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	return strings.Contains(string(text), "\nportolan_controllers_leading 1\n"), err
+	metrics, err := r.text(ctx, "/metrics")
+	return strings.Contains(metrics, "\nportolan_controllers_leading 1\n"), err
 }
 
 // awaitLeader waits until exactly one of some replicas leads, and returns it.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -126,19 +127,26 @@ func (r *replica) services() dynamic.ResourceInterface {
 // get requests one of the server's own paths. It returns an error unless the
 // code is 200.
 func (r *replica) get(ctx context.Context, path string) error {
+	_, err := r.text(ctx, path)
+	return err
+}
+
+// text is get with the body of the answer.
+func (r *replica) text(ctx context.Context, path string) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.config.Host+path, nil)
 	if err != nil {
-		return err
+		return "", err
 	}
 	response, err := r.http.Do(request)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", path, response.Status)
+	text, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", path, response.Status)
 	}
-	return nil
+	return string(text), err
 }
 
 func (r *replica) awaitReady(t testing.TB) {

@@ -5,9 +5,7 @@ package failover
 import (
 	"context"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"net/http"
 	"sync"
 	"testing"
 	"time"
@@ -205,18 +203,4 @@ func (r *replica) level(ctx context.Context) (l level, err error) {
 	}
 	l.files, err = figure(metrics, "process_open_fds")
 	return l, err
-}
-
-func (r *replica) text(ctx context.Context, path string) (string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.config.Host+path, nil)
-	if err != nil {
-		return "", err
-	}
-	response, err := r.http.Do(request)
-	if err != nil {
-		return "", err
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	return string(text), err
 }

@@ -14,17 +14,12 @@
 package replay
 
 import (
-	"bytes"
 	"context"
-	"flag"
 	"os"
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
-
-	"k8s.io/klog/v2"
 
 	"github.com/portolan-dev/portolan/pkg/server/options"
 	"github.com/portolan-dev/portolan/test/framework"
@@ -209,7 +204,7 @@ func TestSameAnswers(t *testing.T) { sameAnswers(t, false) }
 func TestSameAnswersOfCore(t *testing.T) { sameAnswers(t, true) }
 
 func sameAnswers(t *testing.T, core bool) {
-	logged := capture(t)
+	logs := framework.CaptureLogs(t)
 	seed := uint64(setting(t, "SEED", 1))
 	found := newReport(exceptions(core))
 	all := true
@@ -254,44 +249,13 @@ func sameAnswers(t *testing.T, core bool) {
 	if all && !t.Failed() {
 		found.checkUsed(t)
 	}
-	logged.check(t)
+	expectNoPanic(t, logs)
 }
 
-// logs collects what the server in this process logs.
-type logs struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-// capture redirects the logs of servers in this process.
-func capture(t *testing.T) *logs {
+// expectNoPanic fails if a server has survived a panic.
+func expectNoPanic(t *testing.T, logs *framework.Logs) {
 	t.Helper()
-	l := &logs{}
-	var flags flag.FlagSet
-	klog.InitFlags(&flags)
-	for name, value := range map[string]string{"logtostderr": "false", "stderrthreshold": "FATAL"} {
-		if err := flags.Set(name, value); err != nil {
-			t.Fatal(err)
-		}
-	}
-	klog.SetOutput(l)
-	t.Cleanup(func() { klog.LogToStderr(true) })
-	return l
-}
-
-// check fails on a panic that a server survived.
-func (l *logs) check(t *testing.T) {
-	t.Helper()
-	klog.Flush()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for line := range strings.Lines(l.text.String()) {
+	for line := range strings.Lines(logs.String()) {
 		if strings.Contains(line, "anic") {
 			t.Errorf("logged: %s", line)
 		}
