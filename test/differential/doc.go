@@ -3,7 +3,7 @@
 //
 //	conformance   the behavior that Kubernetes' conformance tests require
 //	controllers   Endpoints and EndpointSlices beside kube-controller-manager's
-//	guides        what the guides to Services have people type
+//	guides        the commands of popular guides to Services
 //	replay        thousands of generated requests, answer by answer
 //	serviceproxy  requests through a Service
 //
