@@ -53,7 +53,9 @@ func TestLeaderOfTheControllers(t *testing.T) {
 	elected.command = func(t testing.TB, dir, port, etcdServers string) *exec.Cmd {
 		command := portolan.command(t, dir, port, etcdServers)
 		command.Args = append(command.Args, "--controllers",
-			"--leader-elect-lease-duration=3s", "--leader-elect-renew-deadline=2s", "--leader-elect-retry-period=200ms")
+			// A busy machine may delay a leader for seconds, and it must not lose the
+			// lease for that.
+			"--leader-elect-lease-duration=10s", "--leader-elect-renew-deadline=7s", "--leader-elect-retry-period=200ms")
 		return command
 	}
 	c := startCluster(t, &elected, replicas)
