@@ -74,7 +74,9 @@ func TestCheck(t *testing.T) {
 		"conflict":                   {historyOf(create("a", "1", done), replace("a", "1", "2", done), replace("a", "1", "3", conflict)), nil},
 		"absent and there":           {historyOf(create("a", "1", done), remove("a", "1", absent)), []string{"name a"}},
 		"an error that wrote":        {historyOf(create("a", "1", unknown), read("a", "1"), read("a", "1")).knows("1", "u", 19), nil},
-		"an error that wrote after it was seen not to": {historyOf(create("a", "1", unknown), read("a", ""), read("a", "1")).knows("1", "u", 29), nil},
+		"an error that wrote after it was seen not to": {
+			historyOf(create("a", "1", unknown), read("a", ""), read("a", "1")).knows("1", "u", 29), nil,
+		},
 		"an error that wrote and was seen to go": {historyOf(create("a", "1", unknown), read("a", "1"), read("a", "")).
 			knows("1", "u", 19), []string{"name a"}},
 		"an error that didn't write":     {historyOf(create("a", "1", unknown), read("a", ""), create("a", "2", done)), nil},

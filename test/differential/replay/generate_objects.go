@@ -126,7 +126,8 @@ func (g *generator) applies() {
 			services.apply("one", object),
 			services.apply("lb", services.object(fields{"/status/loadBalancer/ingress": list(map[string]any{"ip": "5.6.7.8"})})).on("{name}/status"),
 			services.apply("lb", services.object(fields{"/status/loadBalancer/ingress": list(map[string]any{"ip": "5.6.7.9"})})).on("{name}/status"),
-			services.apply("two", services.object(fields{"/status/loadBalancer/ingress": list(map[string]any{"ip": "5.6.7.7"})})).on("{name}/status"),
+			services.apply("two", services.object(fields{"/status/loadBalancer/ingress": list(map[string]any{"ip": "5.6.7.7"})})).
+				on("{name}/status"),
 			services.apply("one", services.object(base, fields{"/status/loadBalancer/ingress": list(map[string]any{"ip": "5.6.7.7"})})).dry(),
 			services.apply("lb", services.object(base)).on("{name}/status"),
 			services.delete(),

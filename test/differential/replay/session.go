@@ -79,7 +79,7 @@ func (d *session) do(ctx context.Context, s Step) (answer, *raw, error) {
 func (d *session) repeat(ctx context.Context, s Step, body []byte, again func(*raw) bool) (r *raw, err error) {
 	pollErr := framework.Poll(ctx, func(ctx context.Context) (bool, error) {
 		r, err = d.target.do(ctx, s, body)
-		return err != nil || !again(r), nil
+		return err != nil || !again(r), err
 	})
 	if r == nil && err == nil {
 		err = pollErr

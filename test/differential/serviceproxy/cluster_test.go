@@ -44,7 +44,8 @@ func newProxyServer(t *testing.T, config *rest.Config, store *clientv3.Client, g
 	}
 	client.CheckRedirect = followNone
 	return &proxyServer{
-		caller: &caller{t: t, base: config.Host, client: client}, path: group + "/namespaces/" + inCluster, version: version, key: key, store: store,
+		caller: &caller{t: t, base: config.Host, client: client},
+		path:   group + "/namespaces/" + inCluster, version: version, key: key, store: store,
 	}
 }
 
