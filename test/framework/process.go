@@ -268,8 +268,8 @@ func (p *Process) Config(t testing.TB) *rest.Config {
 	return config
 }
 
-// As is how somebody asks a server directly who is known to its cluster; see
-// Server.As. The server is ready and has a certificate of its own making.
+// As returns the config of a user of the cluster for requests to the server itself;
+// see Server.As. The server must be ready and have a self-signed certificate.
 func (p *Process) As(user *rest.Config) *rest.Config {
 	return direct(user, p.url, filepath.Join(p.DataDir, ownAuthority))
 }

@@ -43,7 +43,7 @@ type Server struct {
 	DataDir    string
 	Options    *options.Options
 
-	// url is where it is, and authority the file of who vouches for that.
+	// url is where it is, and authority the file of the CA of its certificate.
 	url, authority string
 	// cluster is the kubeconfig of its cluster, empty without one.
 	cluster string
@@ -115,9 +115,8 @@ func start(t testing.TB, change func(*options.Options), controllers bool) *Serve
 	return s
 }
 
-// As is how somebody asks the server directly who is known to its cluster, or
-// to anybody else whom it believes: with his credentials, at its address, and
-// with no limit on the rate.
+// As returns a config with the credentials of a user, such as one of the cluster,
+// for requests to the server itself, with no limit on the rate.
 func (s *Server) As(user *rest.Config) *rest.Config { return direct(user, s.url, s.authority) }
 
 func direct(user *rest.Config, url, authority string) *rest.Config {
@@ -173,7 +172,7 @@ func (s *Server) waitReady(t testing.TB, ended <-chan error) {
 				return false, err
 			}
 			s.Config, s.Client = config, client
-			// Everybody may ask that, whether or not the cluster can be asked who it is.
+			// This needs no authentication, for which the cluster may be unavailable.
 			anybody, err := versioned.NewForConfig(rest.AnonymousClientConfig(config))
 			if err != nil {
 				return false, err

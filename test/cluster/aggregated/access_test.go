@@ -37,7 +37,7 @@ var can = map[string]map[string]bool{
 
 // testAccess has users come who were given the cluster's own roles in one
 // namespace, which cover the group by aggregation.
-func testAccess(t *testing.T, g *ground) {
+func testAccess(t *testing.T, g *fixture) {
 	ns, other := g.newNamespace(t, "access"), g.newNamespace(t, "elsewhere")
 	g.createService(t, ns, newService("web"))
 	for user, role := range map[string]string{"viewer": "view", "editor": "edit", "manager": "admin"} {
@@ -90,9 +90,9 @@ func testAccess(t *testing.T, g *ground) {
 	}
 }
 
-// testRangeAccess has users of what belongs to no namespace: whoever may view in
-// all of them, and whoever has the role that no other one covers.
-func testRangeAccess(t *testing.T, g *ground) {
+// testRangeAccess has users of what belongs to no namespace: those that may view in
+// all namespaces, and those with the role that no other one covers.
+func testRangeAccess(t *testing.T, g *fixture) {
 	const reader, ranger, other = "reader", "ranger", "viewer-of-one"
 	for user, role := range map[string]string{reader: "view", ranger: "portolan-ranges"} {
 		_, err := g.client.RbacV1().ClusterRoleBindings().Create(t.Context(), &rbacv1.ClusterRoleBinding{
@@ -123,7 +123,7 @@ func testRangeAccess(t *testing.T, g *ground) {
 }
 
 // bind gives a role of the cluster in a namespace.
-func (g *ground) bind(t *testing.T, namespace, role string, subject rbacv1.Subject) {
+func (g *fixture) bind(t *testing.T, namespace, role string, subject rbacv1.Subject) {
 	t.Helper()
 	binding := &rbacv1.RoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: role},
@@ -137,7 +137,7 @@ func (g *ground) bind(t *testing.T, namespace, role string, subject rbacv1.Subje
 
 // accountKubeconfig is a file with a token of the namespace's default service
 // account.
-func (g *ground) accountKubeconfig(t *testing.T, namespace string) string {
+func (g *fixture) accountKubeconfig(t *testing.T, namespace string) string {
 	t.Helper()
 	var token string
 	framework.Eventually(t, "there is a service account", func(ctx context.Context) (bool, error) {
@@ -151,9 +151,9 @@ func (g *ground) accountKubeconfig(t *testing.T, namespace string) string {
 	return g.tokenKubeconfig(t, namespace, token)
 }
 
-// testSameRefusal wants a replica to know and to refuse whoever comes to it
+// testSameRefusal wants a replica to know and to refuse a user that comes to it
 // directly as the cluster does: by certificate and by token.
-func testSameRefusal(t *testing.T, g *ground) {
+func testSameRefusal(t *testing.T, g *fixture) {
 	ctx := t.Context()
 	ns := g.newNamespace(t, "refusal")
 	g.createService(t, ns, newService("web"))

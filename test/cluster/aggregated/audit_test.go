@@ -25,7 +25,7 @@ import (
 
 const (
 	// audited is a user whose requests are written down by the cluster and by
-	// Portolan, and auditor one who impersonates that user.
+	// Portolan, and auditor one that impersonates that user.
 	audited, auditor = "audited", "auditor"
 )
 
@@ -42,7 +42,7 @@ rules:
 }
 
 // auditLog is where kube-apiserver writes it down.
-func (g *ground) auditLog() string { return filepath.Join(g.dir, "audit.log") }
+func (g *fixture) auditLog() string { return filepath.Join(g.dir, "audit.log") }
 
 // events are those in a log, which may have other lines too.
 func events(file string) ([]auditv1.Event, error) {
@@ -69,7 +69,7 @@ func events(file string) ([]auditv1.Event, error) {
 
 // request asks the cluster something and returns the id under which it is
 // audited.
-func (g *ground) request(t *testing.T, config *rest.Config, method, path string) types.UID {
+func (g *fixture) request(t *testing.T, config *rest.Config, method, path string) types.UID {
 	t.Helper()
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
@@ -121,7 +121,7 @@ func awaitEvent(t *testing.T, id types.UID, logs ...string) auditv1.Event {
 // testAudit follows requests from the cluster's audit log to Portolan's: both
 // have them under one id, and who has asked. Of somebody who is impersonated at
 // the cluster's address only the cluster knows by whom.
-func testAudit(t *testing.T, g *ground) {
+func testAudit(t *testing.T, g *fixture) {
 	ns := g.newNamespace(t, "audit")
 	g.bind(t, ns, "view", rbacv1.Subject{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: audited})
 	g.createService(t, ns, newService("web"))

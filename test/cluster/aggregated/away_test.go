@@ -26,7 +26,7 @@ type doomed struct {
 	owned     *v1.Service
 }
 
-func (g *ground) newDoomed(t *testing.T) *doomed {
+func (g *fixture) newDoomed(t *testing.T) *doomed {
 	t.Helper()
 	d := &doomed{namespace: g.newNamespace(t, "away"), elsewhere: g.newNamespace(t, "away-owner")}
 	d.held = g.createService(t, d.namespace, newService("web", nodePort(0)))
@@ -39,7 +39,7 @@ func (g *ground) newDoomed(t *testing.T) *doomed {
 
 // remove deletes the namespace, which stays for as long as nobody can tell what
 // is left in it, and the ConfigMap, for which nobody has to be asked.
-func (d *doomed) remove(t *testing.T, g *ground) {
+func (d *doomed) remove(t *testing.T, g *fixture) {
 	t.Helper()
 	if err := g.client.CoreV1().ConfigMaps(d.elsewhere).Delete(t.Context(), "owner", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
@@ -61,7 +61,7 @@ func (d *doomed) remove(t *testing.T, g *ground) {
 }
 
 // awaitGone waits until what belonged to them has gone after them.
-func (d *doomed) awaitGone(t *testing.T, g *ground) {
+func (d *doomed) awaitGone(t *testing.T, g *fixture) {
 	t.Helper()
 	g.awaitNoNamespace(t, d.namespace)
 	g.checkClaims(t, d.held, false)

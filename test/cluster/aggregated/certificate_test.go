@@ -35,7 +35,7 @@ type serving struct {
 	served      certificates.Pair
 }
 
-func (g *ground) readServing(ctx context.Context) (*corev1.Secret, serving, error) {
+func (g *fixture) readServing(ctx context.Context) (*corev1.Secret, serving, error) {
 	secret, err := g.client.CoreV1().Secrets(namespace).Get(ctx, servingSecret, metav1.GetOptions{})
 	if err != nil {
 		return nil, serving{}, err
@@ -49,7 +49,7 @@ func (g *ground) readServing(ctx context.Context) (*corev1.Secret, serving, erro
 }
 
 // changeServing makes the Secret what time would have made of it.
-func (g *ground) changeServing(t *testing.T, change func(*serving)) {
+func (g *fixture) changeServing(t *testing.T, change func(*serving)) {
 	t.Helper()
 	err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
 		secret, content, err := g.readServing(t.Context())
@@ -76,7 +76,7 @@ func (g *ground) changeServing(t *testing.T, change func(*serving)) {
 
 // makeServingDue replaces the serving certificate with one of the oldest given
 // authority that is 61 days old, of 90, and returns it. The replicas renew it.
-func (g *ground) makeServingDue(t *testing.T, given serving) *x509.Certificate {
+func (g *fixture) makeServingDue(t *testing.T, given serving) *x509.Certificate {
 	t.Helper()
 	served := given.served.Cert
 	template := x509.Certificate{
@@ -92,7 +92,7 @@ func (g *ground) makeServingDue(t *testing.T, given serving) *x509.Certificate {
 
 // awaitServing waits until the Secret is as it is to be, the APIService has its
 // authorities, and every replica presents its certificate.
-func (g *ground) awaitServing(t *testing.T, what string, so func(serving) bool) {
+func (g *fixture) awaitServing(t *testing.T, what string, so func(serving) bool) {
 	t.Helper()
 	framework.Eventually(t, what, func(ctx context.Context) (bool, error) {
 		secret, content, err := g.readServing(ctx)
@@ -145,7 +145,7 @@ func presentedBy(address string, authorities certificates.Bundle) (*x509.Certifi
 // testServingCertificate renews the serving certificate and its authority while
 // requests come through the cluster. Of what takes years, the test writes into
 // the Secret what is there by then.
-func testServingCertificate(t *testing.T, g *ground) {
+func testServingCertificate(t *testing.T, g *fixture) {
 	ns := g.newNamespace(t, "serving")
 	w := startWriter(t, g, ns)
 	w.goesOn(t, row)
@@ -176,7 +176,7 @@ func testServingCertificate(t *testing.T, g *ground) {
 	}
 	w.stop()
 
-	// Whoever takes the bundle from the APIService sees it put back.
+	// A bundle that is removed from the APIService is put back.
 	_, err = g.dynamic.Resource(apiServices).Patch(t.Context(), apiServiceName, types.MergePatchType, []byte(`{"spec":{"caBundle":null}}`),
 		metav1.PatchOptions{})
 	if err != nil {

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 func TestCluster(t *testing.T) {
 	g := start(t)
 	t.Run("side by side", func(t *testing.T) {
-		for name, test := range map[string]func(*testing.T, *ground){
+		for name, test := range map[string]func(*testing.T, *fixture){
 			"kubectl":             testKubectl,
 			"kubectl watch":       testKubectlWatch,
 			"access":              testAccess,
@@ -62,7 +62,7 @@ func TestCluster(t *testing.T) {
 	})
 	for _, test := range []struct {
 		name string
-		run  func(*testing.T, *ground)
+		run  func(*testing.T, *fixture)
 	}{
 		{"the controllers' log", testManagerLog},
 		{"installed again", testInstallAgain},
@@ -81,7 +81,7 @@ func TestCluster(t *testing.T) {
 
 // testManagerLog wants no controller of the cluster to have had trouble with
 // the group.
-func testManagerLog(t *testing.T, g *ground) {
+func testManagerLog(t *testing.T, g *fixture) {
 	log, err := g.manager.Log()
 	if err != nil {
 		t.Fatal(err)
@@ -94,7 +94,7 @@ func testManagerLog(t *testing.T, g *ground) {
 }
 
 // testReplicaLogs wants no replica to have met with what must not happen.
-func testReplicaLogs(t *testing.T, g *ground) {
+func testReplicaLogs(t *testing.T, g *fixture) {
 	logs, err := filepath.Glob(filepath.Join(g.dir, deployment+"-*-*.log"))
 	if err != nil || len(logs) == 0 {
 		t.Fatalf("%d logs, %v", len(logs), err)

@@ -25,7 +25,7 @@ import (
 )
 
 // testDiscovery finds the group in what the cluster says that it has.
-func testDiscovery(t *testing.T, g *ground) {
+func testDiscovery(t *testing.T, g *fixture) {
 	rest := g.client.Discovery().RESTClient()
 	raw := func(path, accept string) []byte {
 		t.Helper()
@@ -85,7 +85,7 @@ func testDiscovery(t *testing.T, g *ground) {
 
 // testClients has the clients that know no types find the group in discovery, of
 // both forms, and do with it what they do with all others.
-func testClients(t *testing.T, g *ground) {
+func testClients(t *testing.T, g *fixture) {
 	ctx := t.Context()
 	ns := g.newNamespace(t, "clients")
 	for form, legacy := range map[string]bool{"aggregated": false, "legacy": true} {
@@ -135,7 +135,7 @@ func testClients(t *testing.T, g *ground) {
 }
 
 // testProtobuf reads, writes and watches in protobuf through the cluster.
-func testProtobuf(t *testing.T, g *ground) {
+func testProtobuf(t *testing.T, g *fixture) {
 	ctx := t.Context()
 	ns := g.newNamespace(t, "protobuf")
 	config := g.configOf(t, g.kubeconfig)

@@ -19,7 +19,7 @@ import (
 
 // testOwners follows owner references from objects of the cluster to ours and
 // the other way round, with the real garbage collector.
-func testOwners(t *testing.T, g *ground) {
+func testOwners(t *testing.T, g *fixture) {
 	ctx := t.Context()
 	ns := g.newNamespace(t, "owners")
 	background := metav1.DeletePropagationBackground
@@ -63,7 +63,7 @@ func testOwners(t *testing.T, g *ground) {
 
 // testReservationOwners has a reservation, which belongs to no namespace, go with
 // an owner that doesn't either.
-func testReservationOwners(t *testing.T, g *ground) {
+func testReservationOwners(t *testing.T, g *fixture) {
 	ctx := t.Context()
 	role, err := g.client.RbacV1().ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "owner-of-a-port"}},
 		metav1.CreateOptions{})
@@ -97,7 +97,7 @@ func testReservationOwners(t *testing.T, g *ground) {
 // awaitCollector returns when the garbage collector watches what is ours. It
 // looks for new resources every 30 seconds, and until then doesn't know of
 // dependents that are ours.
-func (g *ground) awaitCollector(t *testing.T, namespace string) {
+func (g *fixture) awaitCollector(t *testing.T, namespace string) {
 	t.Helper()
 	g.createService(t, namespace, newService("garbage", func(svc *v1.Service) {
 		svc.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "gone", UID: "gone"}}
@@ -107,7 +107,7 @@ func (g *ground) awaitCollector(t *testing.T, namespace string) {
 
 // testForeground deletes a Service only after what it owns, and keeps its
 // claims until then.
-func testForeground(t *testing.T, g *ground) {
+func testForeground(t *testing.T, g *fixture) {
 	ns := g.newNamespace(t, "foreground")
 	g.awaitCollector(t, ns)
 	svc := g.createService(t, ns, newService("web", nodePort(0)))
@@ -132,7 +132,7 @@ func testForeground(t *testing.T, g *ground) {
 }
 
 // testOrphans deletes owners and leaves alone what they owned.
-func testOrphans(t *testing.T, g *ground) {
+func testOrphans(t *testing.T, g *fixture) {
 	ctx := t.Context()
 	ns := g.newNamespace(t, "orphans")
 	g.awaitCollector(t, ns)
@@ -164,7 +164,7 @@ func testOrphans(t *testing.T, g *ground) {
 	g.checkClaims(t, leftService, true)
 }
 
-func (g *ground) awaitNoService(t *testing.T, namespace, name string) {
+func (g *fixture) awaitNoService(t *testing.T, namespace, name string) {
 	t.Helper()
 	framework.Eventually(t, fmt.Sprintf("the Service %s is gone", name), func(ctx context.Context) (bool, error) {
 		_, err := g.portolan.PortolanV1().Services(namespace).Get(ctx, name, metav1.GetOptions{})
@@ -172,7 +172,7 @@ func (g *ground) awaitNoService(t *testing.T, namespace, name string) {
 	})
 }
 
-func (g *ground) awaitNoConfigMap(t *testing.T, namespace, name string) {
+func (g *fixture) awaitNoConfigMap(t *testing.T, namespace, name string) {
 	t.Helper()
 	framework.Eventually(t, fmt.Sprintf("the ConfigMap %s is gone", name), func(ctx context.Context) (bool, error) {
 		_, err := g.client.CoreV1().ConfigMaps(namespace).Get(ctx, name, metav1.GetOptions{})

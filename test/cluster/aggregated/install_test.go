@@ -22,7 +22,7 @@ const (
 	apiServiceName = "v1.portolan.dev"
 	deployment     = "portolan"
 
-	// overlay is what whoever installs Portolan sets: where etcd is, the
+	// overlay is what an administrator sets: where etcd is, the
 	// certificate to show there, and what is to be audited.
 	overlay = `apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
@@ -77,7 +77,7 @@ patches:
 var apiServices = schema.GroupVersionResource{Group: "apiregistration.k8s.io", Version: "v1", Resource: "apiservices"}
 
 // install applies the manifests and waits until the cluster has the group.
-func (g *ground) install(t *testing.T) {
+func (g *fixture) install(t *testing.T) {
 	t.Helper()
 	if err := os.CopyFS(filepath.Join(g.dir, "artifacts"), os.DirFS(framework.Path("artifacts"))); err != nil {
 		t.Fatal(err)
@@ -101,11 +101,11 @@ func (g *ground) install(t *testing.T) {
 }
 
 // overlay is the directory that is applied.
-func (g *ground) overlay() string { return filepath.Join(g.dir, "overlay") }
+func (g *fixture) overlay() string { return filepath.Join(g.dir, "overlay") }
 
 // testInstallAgain applies the same again, which changes nothing: not even what
 // Portolan has written into what was applied.
-func testInstallAgain(t *testing.T, g *ground) {
+func testInstallAgain(t *testing.T, g *fixture) {
 	before := g.versions(t)
 	framework.NewKubectl(t, g.kubeconfig).Run("apply", "-k", g.overlay())
 	if after := g.versions(t); len(before) == 0 || !maps.Equal(before, after) {
@@ -118,7 +118,7 @@ func testInstallAgain(t *testing.T, g *ground) {
 
 // versions are those of all objects that are installed. For what has a
 // generation it is that: its status has a life of its own.
-func (g *ground) versions(t *testing.T) map[string]string {
+func (g *fixture) versions(t *testing.T) map[string]string {
 	t.Helper()
 	var list unstructured.UnstructuredList
 	if err := list.UnmarshalJSON([]byte(framework.NewKubectl(t, g.kubeconfig).Run("get", "-k", g.overlay(), "-o", "json"))); err != nil {
@@ -136,7 +136,7 @@ func (g *ground) versions(t *testing.T) map[string]string {
 }
 
 // apiService is how Portolan is registered.
-func (g *ground) apiService(t *testing.T) *unstructured.Unstructured {
+func (g *fixture) apiService(t *testing.T) *unstructured.Unstructured {
 	t.Helper()
 	service, err := g.dynamic.Resource(apiServices).Get(t.Context(), apiServiceName, metav1.GetOptions{})
 	if err != nil {
@@ -147,7 +147,7 @@ func (g *ground) apiService(t *testing.T) *unstructured.Unstructured {
 
 // testUninstall takes away what was installed in the order of
 // artifacts/cluster/README.md, and finds nothing that is left.
-func testUninstall(t *testing.T, g *ground) {
+func testUninstall(t *testing.T, g *fixture) {
 	k := framework.NewKubectl(t, g.kubeconfig)
 	k.Run("delete", "apiservice", apiServiceName)
 	k.Run("delete", "-k", g.overlay(), "--ignore-not-found", "--wait=false")
@@ -164,7 +164,7 @@ func testUninstall(t *testing.T, g *ground) {
 
 // awaitAvailable waits until the cluster says of the APIService whether it is
 // there.
-func (g *ground) awaitAvailable(t *testing.T, want string) {
+func (g *fixture) awaitAvailable(t *testing.T, want string) {
 	t.Helper()
 	framework.Eventually(t, "Available="+want, func(ctx context.Context) (bool, error) {
 		service, err := g.dynamic.Resource(apiServices).Get(ctx, apiServiceName, metav1.GetOptions{})
@@ -186,7 +186,7 @@ func (g *ground) awaitAvailable(t *testing.T, want string) {
 }
 
 // awaitReady waits until all replicas are.
-func (g *ground) awaitReady(t *testing.T) {
+func (g *fixture) awaitReady(t *testing.T) {
 	t.Helper()
 	framework.Eventually(t, "all replicas are ready", func(ctx context.Context) (bool, error) {
 		d, err := g.client.AppsV1().Deployments(namespace).Get(ctx, deployment, metav1.GetOptions{})

@@ -26,7 +26,7 @@ spec:
 }
 
 // testKubectl goes through what is done with Services by hand.
-func testKubectl(t *testing.T, g *ground) {
+func testKubectl(t *testing.T, g *fixture) {
 	k := framework.NewKubectl(t, g.kubeconfig).With("-n", g.newNamespace(t, "kubectl"))
 	k.Expect(k.Run("api-resources", "--api-group=portolan.dev"), "services         psvc", "portolan.dev/v1   true         Service",
 		"nodeportranges")
@@ -78,7 +78,7 @@ func edit(t *testing.T, k *framework.Kubectl, from, to string, object ...string)
 }
 
 // testKubectlWatch wants "get --watch" to show each change as it happens.
-func testKubectlWatch(t *testing.T, g *ground) {
+func testKubectlWatch(t *testing.T, g *fixture) {
 	ns := g.newNamespace(t, "watch")
 	g.createService(t, ns, newService("first"))
 	watch := startWatch(t, framework.NewKubectl(t, g.kubeconfig), "psvc", "-n", ns)

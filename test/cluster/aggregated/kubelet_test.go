@@ -47,7 +47,7 @@ const (
 // status whether that is ready.
 type kubelet struct {
 	t *testing.T
-	g *ground
+	g *fixture
 	// ctx ends with the cluster.
 	ctx    context.Context
 	client *http.Client
@@ -74,7 +74,7 @@ type replica struct {
 	start func() (*upstream.Process, error)
 }
 
-func startKubelet(t *testing.T, g *ground) *kubelet {
+func startKubelet(t *testing.T, g *fixture) *kubelet {
 	t.Helper()
 	if err := netns.Replace("/var/run"); err != nil {
 		t.Fatal(err)
@@ -82,7 +82,7 @@ func startKubelet(t *testing.T, g *ground) *kubelet {
 	ctx, cancel := context.WithCancel(context.Background())
 	k := &kubelet{t: t, g: g, ctx: ctx, replicas: map[types.UID]*replica{}, client: &http.Client{
 		Timeout: 5 * time.Second,
-		// A kubelet trusts whoever has the address.
+		// A kubelet does not verify the certificate.
 		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true},
 	}}
 	_, err := g.client.CoreV1().Nodes().Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node}}, metav1.CreateOptions{})
@@ -200,7 +200,7 @@ func (k *kubelet) run(ctx context.Context, r *replica, pod *corev1.Pod) error {
 			return err
 		}
 		if now := k.probe(ctx, r, &container) == nil; now != ready || pod.Status.PodIP == "" {
-			// The cluster may be away: it is told when it is back.
+			// The cluster may be away: the status is sent when it is back.
 			if err := k.report(ctx, r, pod, now); err != nil {
 				r.note(err)
 				continue
@@ -210,7 +210,7 @@ func (k *kubelet) run(ctx context.Context, r *replica, pod *corev1.Pod) error {
 	}
 }
 
-// note keeps an error for whoever asks why the replica isn't ready.
+// note records why the replica isn't ready.
 func (r *replica) note(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -416,7 +416,7 @@ func (k *kubelet) mount(ctx context.Context, pod *corev1.Pod, volume, dir string
 			return err
 		}
 		for name, data := range files {
-			// Who has the directory already reads the old file or the new one.
+			// A reader has the old file or the new one.
 			if err := keyutil.WriteKey(filepath.Join(dir, name+".new"), data); err != nil {
 				return err
 			}

@@ -36,7 +36,7 @@ func said(t *testing.T, err error) string {
 
 // testNamespaceLifecycle wants the same refusals for a Service here and one of
 // the cluster, through the cluster's address and past it.
-func testNamespaceLifecycle(t *testing.T, g *ground) {
+func testNamespaceLifecycle(t *testing.T, g *fixture) {
 	ctx := t.Context()
 	terminating := g.newNamespace(t, "terminating")
 	g.createConfigMap(t, terminating, metav1.ObjectMeta{Name: "stays", Finalizers: []string{"example.com/stays"}})
@@ -59,7 +59,7 @@ func testNamespaceLifecycle(t *testing.T, g *ground) {
 		want := said(t, err)
 		for way, client := range clients {
 			var got error
-			// Whether a namespace goes away is told by a watch.
+			// A watch shows whether a namespace goes away.
 			framework.Eventually(t, what+" "+way, func(ctx context.Context) (bool, error) {
 				_, got = client.PortolanV1().Services(test.namespace).Create(ctx, newService("web"),
 					metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
@@ -75,7 +75,7 @@ func testNamespaceLifecycle(t *testing.T, g *ground) {
 }
 
 // removeFinalizers lets a ConfigMap go.
-func removeFinalizers(t *testing.T, g *ground, namespace, name string) {
+func removeFinalizers(t *testing.T, g *fixture, namespace, name string) {
 	t.Helper()
 	patch := []byte(`{"metadata":{"finalizers":null}}`)
 	if _, err := g.client.CoreV1().ConfigMaps(namespace).Patch(t.Context(), name, types.MergePatchType, patch,
@@ -84,7 +84,7 @@ func removeFinalizers(t *testing.T, g *ground, namespace, name string) {
 	}
 }
 
-func (g *ground) awaitNoNamespace(t *testing.T, name string) {
+func (g *fixture) awaitNoNamespace(t *testing.T, name string) {
 	t.Helper()
 	framework.Eventually(t, "the namespace is gone", func(ctx context.Context) (bool, error) {
 		left, err := g.client.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
@@ -97,7 +97,7 @@ func (g *ground) awaitNoNamespace(t *testing.T, name string) {
 
 // testNamespaceDeletion deletes a namespace that is full of what is ours, and
 // gives what was claimed there to another.
-func testNamespaceDeletion(t *testing.T, g *ground) {
+func testNamespaceDeletion(t *testing.T, g *fixture) {
 	ctx := t.Context()
 	doomed, other := g.newNamespace(t, "doomed"), g.newNamespace(t, "other")
 	kept := g.createService(t, other, newService("kept", nodePort(0)))

@@ -16,7 +16,7 @@ import (
 )
 
 // newNamespace makes a namespace for a test.
-func (g *ground) newNamespace(t *testing.T, prefix string) string {
+func (g *fixture) newNamespace(t *testing.T, prefix string) string {
 	t.Helper()
 	made, err := g.client.CoreV1().Namespaces().Create(t.Context(),
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: prefix + "-"}}, metav1.CreateOptions{})
@@ -45,7 +45,7 @@ func nodePort(port int32) func(*v1.Service) {
 }
 
 // createService makes a Service through the cluster's address.
-func (g *ground) createService(t *testing.T, namespace string, svc *v1.Service) *v1.Service {
+func (g *fixture) createService(t *testing.T, namespace string, svc *v1.Service) *v1.Service {
 	t.Helper()
 	made, err := g.portolan.PortolanV1().Services(namespace).Create(t.Context(), svc, metav1.CreateOptions{})
 	if err != nil {
@@ -55,7 +55,7 @@ func (g *ground) createService(t *testing.T, namespace string, svc *v1.Service) 
 }
 
 // createConfigMap makes an object of the cluster's own.
-func (g *ground) createConfigMap(t *testing.T, namespace string, meta metav1.ObjectMeta) *corev1.ConfigMap {
+func (g *fixture) createConfigMap(t *testing.T, namespace string, meta metav1.ObjectMeta) *corev1.ConfigMap {
 	t.Helper()
 	made, err := g.client.CoreV1().ConfigMaps(namespace).Create(t.Context(), &corev1.ConfigMap{ObjectMeta: meta}, metav1.CreateOptions{})
 	if err != nil {
@@ -74,7 +74,7 @@ func ownedByService(svc *v1.Service) []metav1.OwnerReference {
 }
 
 // checkClaims wants the claims of a Service to be there, or all gone.
-func (g *ground) checkClaims(t *testing.T, svc *v1.Service, held bool) {
+func (g *fixture) checkClaims(t *testing.T, svc *v1.Service, held bool) {
 	t.Helper()
 	for _, ip := range svc.Spec.ClusterIPs {
 		if ip == corev1.ClusterIPNone {
@@ -99,8 +99,8 @@ func checkHeld(t *testing.T, claim string, err error, held bool) {
 	}
 }
 
-// configAt is that of a user who goes to a replica and not to the cluster.
-func (g *ground) configAt(t *testing.T, address, kubeconfig string) *rest.Config {
+// configAt returns the config of a user for requests to a replica instead of the cluster.
+func (g *fixture) configAt(t *testing.T, address, kubeconfig string) *rest.Config {
 	t.Helper()
 	config := rest.CopyConfig(g.configOf(t, kubeconfig))
 	config.Host = "https://" + address + ":6443"
@@ -110,7 +110,7 @@ func (g *ground) configAt(t *testing.T, address, kubeconfig string) *rest.Config
 }
 
 // direct is a client of one of the replicas.
-func (g *ground) direct(t *testing.T, kubeconfig string) versioned.Interface {
+func (g *fixture) direct(t *testing.T, kubeconfig string) versioned.Interface {
 	t.Helper()
 	for _, r := range g.kubelet.running() {
 		client, err := versioned.NewForConfig(g.configAt(t, r.address, kubeconfig))

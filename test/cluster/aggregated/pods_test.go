@@ -25,7 +25,7 @@ import (
 func portNumber(port int) intstr.IntOrString { return intstr.FromInt(port) }
 
 // createPod makes a Pod that is ready, as if a kubelet ran it.
-func (g *ground) createPod(t *testing.T, namespace, name, address string, labels map[string]string) {
+func (g *fixture) createPod(t *testing.T, namespace, name, address string, labels map[string]string) {
 	t.Helper()
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels},
@@ -50,8 +50,8 @@ func (g *ground) createPod(t *testing.T, namespace, name, address string, labels
 }
 
 // testLabeledAway takes a Pod out of a Service by its label and puts it back,
-// and sees both as whoever debugs a Pod does.
-func testLabeledAway(t *testing.T, g *ground) {
+// and looks at both as one does to debug a Pod.
+func testLabeledAway(t *testing.T, g *fixture) {
 	ns := g.newNamespace(t, "labels")
 	g.createService(t, ns, newService("web"))
 	k := framework.NewKubectl(t, g.kubeconfig).With("-n", ns)
@@ -71,7 +71,7 @@ func testLabeledAway(t *testing.T, g *ground) {
 
 // awaitFollowed wants a Pod that is made now to become an address: the
 // controllers run, in whichever replica, and see the cluster and what is here.
-func (g *ground) awaitFollowed(t *testing.T, namespace string) {
+func (g *fixture) awaitFollowed(t *testing.T, namespace string) {
 	t.Helper()
 	g.createService(t, namespace, newService("followed"))
 	g.createPod(t, namespace, "followed", "203.0.113.99", map[string]string{"app": "followed"})
@@ -86,7 +86,7 @@ func (g *ground) awaitFollowed(t *testing.T, namespace string) {
 
 // testRollingLabels moves a Service from one version of its Pods to the next,
 // and never finds it without addresses in between, in Endpoints or in slices.
-func testRollingLabels(t *testing.T, g *ground) {
+func testRollingLabels(t *testing.T, g *fixture) {
 	ns := g.newNamespace(t, "versions")
 	g.createService(t, ns, newService("web", func(svc *v1.Service) { svc.Spec.Selector = map[string]string{"app": "web", "version": "1"} }))
 	for pod, version := range map[string]string{"203.0.113.11": "1", "203.0.113.12": "1", "203.0.113.21": "2", "203.0.113.22": "2"} {

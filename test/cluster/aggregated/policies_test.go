@@ -31,7 +31,7 @@ func creations() admissionregistrationv1.RuleWithOperations {
 
 // testPolicies has policies of the cluster change and refuse what is created
 // here. The cluster itself asks them for nothing that it passes on.
-func testPolicies(t *testing.T, g *ground) {
+func testPolicies(t *testing.T, g *fixture) {
 	ctx := t.Context()
 	ns := g.newNamespace(t, "policies")
 	match := &admissionregistrationv1.MatchResources{

@@ -19,7 +19,7 @@ import (
 const countedServices = corev1.ResourceName("count/services.portolan.dev")
 
 // createQuota limits a namespace to two Services.
-func (g *ground) createQuota(t *testing.T, namespace string) {
+func (g *fixture) createQuota(t *testing.T, namespace string) {
 	t.Helper()
 	quota := &corev1.ResourceQuota{
 		ObjectMeta: metav1.ObjectMeta{Name: "limits"},
@@ -33,7 +33,7 @@ func (g *ground) createQuota(t *testing.T, namespace string) {
 }
 
 // awaitCounted waits until the quota of a namespace counts so many Services.
-func (g *ground) awaitCounted(t *testing.T, namespace string, want int64) {
+func (g *fixture) awaitCounted(t *testing.T, namespace string, want int64) {
 	t.Helper()
 	framework.Eventually(t, fmt.Sprintf("%d are counted", want), func(ctx context.Context) (bool, error) {
 		current, err := g.client.CoreV1().ResourceQuotas(namespace).Get(ctx, "limits", metav1.GetOptions{})
@@ -50,7 +50,7 @@ func (g *ground) awaitCounted(t *testing.T, namespace string, want int64) {
 
 // testResourceQuota has Portolan charge a quota and the real controller count
 // again.
-func testResourceQuota(t *testing.T, g *ground) {
+func testResourceQuota(t *testing.T, g *fixture) {
 	ctx := t.Context()
 	team := g.newNamespace(t, "team")
 	services := g.portolan.PortolanV1().Services(team)

@@ -25,7 +25,7 @@ import (
 // writer makes, changes and deletes Services one after the other until it is
 // stopped. What an interruption leaves undone it does again.
 type writer struct {
-	g         *ground
+	g         *fixture
 	namespace string
 	done      atomic.Int64
 	// failed are the requests that didn't get the answer that they were to get.
@@ -34,7 +34,7 @@ type writer struct {
 	stop   func()
 }
 
-func startWriter(t *testing.T, g *ground, namespace string) *writer {
+func startWriter(t *testing.T, g *fixture, namespace string) *writer {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	w := &writer{g: g, namespace: namespace}
@@ -106,24 +106,24 @@ func (w *writer) goesOn(t *testing.T, requests int64) {
 	})
 }
 
-// follower is an informer's view, and what its handlers were told.
+// follower is an informer's view, and what its handlers received.
 type follower struct {
 	store cache.Store
 	mu    sync.Mutex
-	told  map[string]string
+	heard map[string]string
 }
 
-func follow(t *testing.T, g *ground, namespace string) *follower {
+func follow(t *testing.T, g *fixture, namespace string) *follower {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	factory := externalversions.NewSharedInformerFactoryWithOptions(g.portolan, 0, externalversions.WithNamespace(namespace))
 	informer := factory.Portolan().V1().Services().Informer()
-	f := &follower{store: informer.GetStore(), told: map[string]string{}}
+	f := &follower{store: informer.GetStore(), heard: map[string]string{}}
 	set := func(object any) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		svc := object.(*v1.Service)
-		f.told[svc.Name] = svc.ResourceVersion
+		f.heard[svc.Name] = svc.ResourceVersion
 	}
 	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    set,
@@ -139,7 +139,7 @@ func follow(t *testing.T, g *ground, namespace string) *follower {
 			}
 			f.mu.Lock()
 			defer f.mu.Unlock()
-			delete(f.told, name)
+			delete(f.heard, name)
 		},
 	})
 	if err != nil {
@@ -154,8 +154,8 @@ func follow(t *testing.T, g *ground, namespace string) *follower {
 }
 
 // missesNothing wants the informer to have all that there is, as it is, and its
-// handlers to have been told of it.
-func (f *follower) missesNothing(t *testing.T, g *ground, namespace string) {
+// handlers to have received it.
+func (f *follower) missesNothing(t *testing.T, g *fixture, namespace string) {
 	t.Helper()
 	framework.Eventually(t, "the informer is up to date", func(ctx context.Context) (bool, error) {
 		list, err := g.portolan.PortolanV1().Services(namespace).List(ctx, metav1.ListOptions{})
@@ -172,8 +172,8 @@ func (f *follower) missesNothing(t *testing.T, g *ground, namespace string) {
 		}
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		return maps.Equal(want, stored) && maps.Equal(want, f.told),
-			fmt.Errorf("there are %d Services, the informer has %d and has told of %d", len(want), len(stored), len(f.told))
+		return maps.Equal(want, stored) && maps.Equal(want, f.heard),
+			fmt.Errorf("there are %d Services, the informer has %d and its handlers %d", len(want), len(stored), len(f.heard))
 	})
 }
 
@@ -182,7 +182,7 @@ const row = 30
 
 // testRestarts kills a replica of three, and then all, while Services are
 // written and informers run, and while the cluster deletes what has Services.
-func testRestarts(t *testing.T, g *ground) {
+func testRestarts(t *testing.T, g *fixture) {
 	ns := g.newNamespace(t, "restarts")
 	informer := follow(t, g, ns)
 	doomed := g.newDoomed(t)
@@ -219,8 +219,8 @@ func testRestarts(t *testing.T, g *ground) {
 }
 
 // testClusterRestart kills kube-apiserver while Services are written, informers
-// run, and Portolan needs the cluster to know who asks.
-func testClusterRestart(t *testing.T, g *ground) {
+// run, and Portolan needs the cluster to authenticate users.
+func testClusterRestart(t *testing.T, g *fixture) {
 	ns := g.newNamespace(t, "cluster-restart")
 	informer := follow(t, g, ns)
 	w := startWriter(t, g, ns)
@@ -235,7 +235,7 @@ func testClusterRestart(t *testing.T, g *ground) {
 
 // testRollout replaces the replicas one by one, as an upgrade does, without a
 // request that fails.
-func testRollout(t *testing.T, g *ground) {
+func testRollout(t *testing.T, g *fixture) {
 	ns := g.newNamespace(t, "rollout")
 	informer := follow(t, g, ns)
 	w := startWriter(t, g, ns)

@@ -33,14 +33,14 @@ func (r right) String() string {
 // testRights uses every right of Portolan's account. It fails if a request of the
 // account was forbidden, or if a right is still unused. A server that starts uses
 // the rights to watch, to register itself and to elect a leader.
-func testRights(t *testing.T, g *ground) {
-	for name, use := range map[string]func(*testing.T, *ground){
+func testRights(t *testing.T, g *fixture) {
+	for name, use := range map[string]func(*testing.T, *fixture){
 		"missing namespace": useNamespaces,
 		"quota":             useQuotas,
 		"proxy":             usePods,
 		"certificate":       useSecrets,
 		"token":             useReviews,
-		"told":              testTold,
+		"events":            testEvents,
 		"flow schemas":      testFlowSchemas,
 	} {
 		t.Run(name, func(t *testing.T) { use(t, g) })
@@ -74,7 +74,7 @@ func testRights(t *testing.T, g *ground) {
 
 // useNamespaces creates a Service in a namespace that doesn't exist, which
 // Portolan gets to be certain.
-func useNamespaces(t *testing.T, g *ground) {
+func useNamespaces(t *testing.T, g *fixture) {
 	_, err := g.portolan.PortolanV1().Services("no-such-namespace").Create(t.Context(), newService("web"), metav1.CreateOptions{})
 	if !apierrors.IsNotFound(err) {
 		t.Errorf("a Service in a missing namespace: %v", err)
@@ -82,7 +82,7 @@ func useNamespaces(t *testing.T, g *ground) {
 }
 
 // useQuotas creates a Service in a namespace with a quota, which Portolan charges.
-func useQuotas(t *testing.T, g *ground) {
+func useQuotas(t *testing.T, g *fixture) {
 	ns := g.newNamespace(t, "charged")
 	g.createQuota(t, ns)
 	// The cluster's controller looks for new resources to count every 30 seconds.
@@ -96,14 +96,14 @@ func useQuotas(t *testing.T, g *ground) {
 }
 
 // usePods sends a request through a Service to its Pod, which Portolan gets first.
-func usePods(t *testing.T, g *ground) {
+func usePods(t *testing.T, g *fixture) {
 	path := g.serveProxied(t, g.newNamespace(t, "proxied"))
 	k := framework.NewKubectl(t, g.kubeconfig)
 	k.Expect(k.Run("get", "--raw", path+"/right"), "GET /right")
 }
 
 // useSecrets has Portolan renew its serving certificate.
-func useSecrets(t *testing.T, g *ground) {
+func useSecrets(t *testing.T, g *fixture) {
 	_, current, err := g.readServing(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -114,7 +114,7 @@ func useSecrets(t *testing.T, g *ground) {
 
 // useReviews sends a token directly to a replica, which asks the cluster whose it
 // is and what its holder may do.
-func useReviews(t *testing.T, g *ground) {
+func useReviews(t *testing.T, g *fixture) {
 	ns := g.newNamespace(t, "reviews")
 	_, err := g.direct(t, g.accountKubeconfig(t, ns)).PortolanV1().Services(ns).List(t.Context(), metav1.ListOptions{})
 	if !apierrors.IsForbidden(err) {
@@ -124,7 +124,7 @@ func useReviews(t *testing.T, g *ground) {
 
 // usedRights is what Portolan did, for any name and for the one that it named.
 // What was forbidden is an error.
-func (g *ground) usedRights(t *testing.T) map[right]bool {
+func (g *fixture) usedRights(t *testing.T) map[right]bool {
 	t.Helper()
 	all, err := events(g.auditLog())
 	if err != nil {
@@ -152,7 +152,7 @@ func (g *ground) usedRights(t *testing.T) map[right]bool {
 
 // grantedRights is what the roles allow that are bound to the account, but for
 // those of the cluster's own.
-func (g *ground) grantedRights(t *testing.T) []right {
+func (g *fixture) grantedRights(t *testing.T) []right {
 	t.Helper()
 	ctx := t.Context()
 	var rules []rbacv1.PolicyRule
@@ -225,9 +225,9 @@ func rightsOf(rule rbacv1.PolicyRule) []right {
 }
 
 // testFlowSchemas makes FlowSchemas of a level that isn't there until it was
-// Portolan that said so. kube-apiserver does, too: who comes second finds it
+// Portolan that said so. kube-apiserver does, too: the second one finds it
 // said.
-func testFlowSchemas(t *testing.T, g *ground) {
+func testFlowSchemas(t *testing.T, g *fixture) {
 	schemas := g.client.FlowcontrolV1().FlowSchemas()
 	schema := &flowcontrolv1.FlowSchema{
 		ObjectMeta: metav1.ObjectMeta{Name: "of-no-level"},
@@ -257,11 +257,11 @@ func testFlowSchemas(t *testing.T, g *ground) {
 	})
 }
 
-// testTold has more addresses in Endpoints than are mirrored, of which the user
+// testEvents has more addresses in Endpoints than are mirrored, of which the user
 // is told: the second time the event counts, for which Portolan patches it.
-func testTold(t *testing.T, g *ground) {
+func testEvents(t *testing.T, g *fixture) {
 	ctx := t.Context()
-	ns := g.newNamespace(t, "told")
+	ns := g.newNamespace(t, "events")
 	g.createService(t, ns, newService("web", func(svc *v1.Service) { svc.Spec.Selector = nil }))
 	subset := corev1.EndpointSubset{Ports: []corev1.EndpointPort{{Port: 80}}}
 	for i := range 1001 {
@@ -275,7 +275,7 @@ func testTold(t *testing.T, g *ground) {
 	}
 	awaitCount := func(want int32) {
 		t.Helper()
-		framework.Eventually(t, fmt.Sprintf("the user is told %d times", want), func(ctx context.Context) (bool, error) {
+		framework.Eventually(t, fmt.Sprintf("there are %d events", want), func(ctx context.Context) (bool, error) {
 			list, err := g.client.CoreV1().Events(ns).List(ctx, metav1.ListOptions{FieldSelector: "reason=TooManyAddressesToMirror"})
 			if err != nil || len(list.Items) != 1 {
 				return false, err

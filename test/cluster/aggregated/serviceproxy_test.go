@@ -21,7 +21,7 @@ import (
 
 // serveProxied runs the server of a Pod until the test ends. It returns the path
 // of the proxy to the Pod's Service when the Service has the Pod's address.
-func (g *ground) serveProxied(t *testing.T, namespace string) string {
+func (g *fixture) serveProxied(t *testing.T, namespace string) string {
 	t.Helper()
 	const address = "192.0.2.200"
 	listener, err := net.Listen("tcp", address+":8080")
@@ -50,7 +50,7 @@ func (g *ground) serveProxied(t *testing.T, namespace string) string {
 }
 
 // testServiceProxy reaches a Pod through a Service, and the cluster's address.
-func testServiceProxy(t *testing.T, g *ground) {
+func testServiceProxy(t *testing.T, g *fixture) {
 	path := g.serveProxied(t, g.newNamespace(t, "proxy")) + "/a/b?c=d"
 	k := framework.NewKubectl(t, g.kubeconfig)
 	k.Expect(k.Run("get", "--raw", path), "GET /a/b?c=d")

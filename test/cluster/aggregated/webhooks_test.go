@@ -59,7 +59,7 @@ func (h *webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // serveWebhooks returns when the namespace's Services are up to the webhooks.
-func (g *ground) serveWebhooks(t *testing.T, ns string) *webhook {
+func (g *fixture) serveWebhooks(t *testing.T, ns string) *webhook {
 	t.Helper()
 	host, _, _ := strings.Cut(webhookAddress, ":")
 	files := g.users.issue(t, "webhook", nil, host)
@@ -110,7 +110,7 @@ func (g *ground) serveWebhooks(t *testing.T, ns string) *webhook {
 
 // testWebhooks has webhooks of the cluster change and refuse what is created
 // here, and learn who it was.
-func testWebhooks(t *testing.T, g *ground) {
+func testWebhooks(t *testing.T, g *fixture) {
 	ns := g.newNamespace(t, "webhooks")
 	const caller = "caller"
 	g.bind(t, ns, "edit", rbacv1.Subject{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: caller})

@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/diff"
 )
 
-// certManager is how helm is told that the cluster has cert-manager.
+// certManager has helm see a cluster with cert-manager.
 const certManager = "--api-versions=cert-manager.io/v1"
 
 // ownEtcd are the values for an etcd of the user's, as in examples/cluster-own-etcd.

@@ -200,7 +200,7 @@ func (m *members) waitReady() {
 	}
 }
 
-// tls is how somebody connects who has the certificate of a Secret, or none.
+// tls returns the config of a client with the certificate of a Secret, or none.
 func (m *members) tls(secret string) *tls.Config {
 	m.t.Helper()
 	authority, err := os.ReadFile(filepath.Join(m.dir, "client", "ca.crt"))
@@ -267,8 +267,8 @@ func (m *members) replace(client *clientv3.Client, i int) {
 			}
 		}
 	}
-	// The others refuse to change who belongs to them until they have been
-	// connected for a while.
+	// The other members accept a new one only when they have been connected for a
+	// while.
 	framework.Eventually(m.t, "a member is added", func(ctx context.Context) (bool, error) {
 		_, err := client.MemberAdd(ctx, []string{"https://127.0.0.1:" + m.port(i, "2380")})
 		return err == nil, err

@@ -12,7 +12,7 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// outside is whoever has no labels that a policy of the namespace could name:
+// outside is a peer without labels that a policy of the namespace could name:
 // kube-apiserver, DNS, nodes, Pods of other namespaces.
 const outside = "outside"
 
@@ -38,8 +38,8 @@ func newNetwork(t *testing.T, manifests Manifests) network {
 }
 
 // allows is what a network makes of the policies (NetworkPolicySpec in
-// k8s.io/api/networking/v1): whoever one selects for a direction may do there
-// what one of these lists, and whoever none selects may do all.
+// k8s.io/api/networking/v1): a Pod that policies select for a direction may do there what one of them lists; a
+// Pod that none selects may do everything.
 func (n network) allows(from, to string, port int32, protocol corev1.Protocol) bool {
 	return n.passes(networkingv1.PolicyTypeEgress, from, to, to, port, protocol) &&
 		n.passes(networkingv1.PolicyTypeIngress, to, from, to, port, protocol)

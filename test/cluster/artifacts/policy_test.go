@@ -45,7 +45,7 @@ func podProblems(pod corev1.PodSpec) []string {
 	}
 	security := ptr.Deref(pod.SecurityContext, corev1.PodSecurityContext{})
 	want(ptr.Deref(security.RunAsNonRoot, false) && ptr.Deref(security.RunAsUser, 0) == 65532 && ptr.Deref(security.RunAsGroup, 0) == 65532,
-		"runs as root, or as whoever the image says")
+		"runs as root, or as the user of the image")
 	want(security.SeccompProfile != nil && security.SeccompProfile.Type == corev1.SeccompProfileTypeRuntimeDefault, "no seccomp profile")
 	want(!pod.HostNetwork && !pod.HostPID && !pod.HostIPC, "shares a namespace with its node")
 	want(!ptr.Deref(pod.EnableServiceLinks, true), "has the addresses of Services in its environment")

@@ -108,7 +108,7 @@ func (m *members) serial(name string) *big.Int {
 	return pair.Cert.SerialNumber
 }
 
-// shown is the serial of the certificate that a member shows to whoever connects.
+// shown is the serial of the certificate that a member presents.
 func (m *members) shown(i int, port string) *big.Int {
 	m.t.Helper()
 	conn, err := tls.Dial("tcp", "127.0.0.1:"+m.port(i, port), m.tls("peer"))
@@ -119,8 +119,8 @@ func (m *members) shown(i int, port string) *big.Int {
 	return conn.ConnectionState().PeerCertificates[0].SerialNumber
 }
 
-// caller ends a member, takes its place for a moment, and is the serial of the
-// certificate of whoever connects.
+// caller ends a member, takes its place for a moment, and returns the serial
+// of the certificate of the client that connects.
 func (m *members) caller(i int) *big.Int {
 	m.t.Helper()
 	m.kill(i)
@@ -144,7 +144,7 @@ func (m *members) caller(i int) *big.Int {
 		}
 		server := tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequireAnyClientCert,
 			NextProtos: []string{"h2"}})
-		// Who else connects than an etcd client doesn't get this far.
+		// Only an etcd client gets this far.
 		if err := server.HandshakeContext(m.t.Context()); err == nil {
 			client = server.ConnectionState().PeerCertificates[0]
 		}

@@ -154,7 +154,7 @@ func TestUserRights(t *testing.T) {
 	for _, kind := range registry.PortolanKinds() {
 		resource := kind.Resource
 		if !slices.Contains(view, "get "+group+resource.Resource) {
-			t.Errorf("whoever may view can't see %s", resource.Resource)
+			t.Errorf("a viewer can't see %s", resource.Resource)
 		}
 	}
 }

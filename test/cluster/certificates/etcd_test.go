@@ -26,7 +26,7 @@ var etcdSecrets = []string{etcdsecrets.AuthoritySecret, etcdsecrets.ServerSecret
 // renew them, with the rights of the manifests.
 func TestEtcd(t *testing.T) {
 	t.Parallel()
-	g := newGround(t, "etcd/certificates/rbac.yaml")
+	g := newFixture(t, "etcd/certificates/rbac.yaml")
 	kubeconfig := g.kubeconfig(etcdAccount)
 	run := func() string {
 		command := cmd.NewCommand()
@@ -63,7 +63,7 @@ func TestEtcd(t *testing.T) {
 }
 
 // etcdSecrets are the Secrets by name. Each has what its Pods read.
-func (g *ground) etcdSecrets() map[string]*corev1.Secret {
+func (g *fixture) etcdSecrets() map[string]*corev1.Secret {
 	g.Helper()
 	all := map[string]*corev1.Secret{}
 	for _, name := range etcdSecrets {

@@ -37,7 +37,7 @@ const (
 
 var servingManifests = []string{"cluster/server/serviceaccount.yaml", "cluster/server/rbac.yaml", "cluster/server/apiservice.yaml"}
 
-func (g *ground) keeperConfig(clock *testingclock.FakeClock, policy certificates.Policy) servingsecret.Config {
+func (g *fixture) keeperConfig(clock *testingclock.FakeClock, policy certificates.Policy) servingsecret.Config {
 	g.Helper()
 	config, err := servingsecret.NewConfig(g.as("portolan"), namespace, servingSecret, "portolan")
 	g.must(err)
@@ -46,7 +46,7 @@ func (g *ground) keeperConfig(clock *testingclock.FakeClock, policy certificates
 }
 
 // caBundle is the APIService's.
-func (g *ground) caBundle() []byte {
+func (g *fixture) caBundle() []byte {
 	g.Helper()
 	object, err := g.dynamic.Resource(apiServices).Get(g.Context(), apiService, metav1.GetOptions{})
 	g.must(err)
@@ -59,7 +59,7 @@ func (g *ground) caBundle() []byte {
 
 // settle waits until nothing is due any more, the APIService has the Secret's
 // authorities, and all keepers serve its certificate.
-func (g *ground) settle(keepers []*servingsecret.Keeper, now time.Time) {
+func (g *fixture) settle(keepers []*servingsecret.Keeper, now time.Time) {
 	g.Helper()
 	framework.Eventually(g, "in line", func(context.Context) (bool, error) {
 		secret := g.secret(servingSecret)
@@ -88,7 +88,7 @@ func (g *ground) settle(keepers []*servingsecret.Keeper, now time.Time) {
 // with the rights of the manifests.
 func TestReplicas(t *testing.T) {
 	t.Parallel()
-	g := newGround(t, servingManifests...)
+	g := newFixture(t, servingManifests...)
 	clock := testingclock.NewFakeClock(time.Now())
 	policy := certificates.Policy{Authority: 90 * day, Certificate: 9 * day, Publish: 2 * day}
 	keepers := make([]*servingsecret.Keeper, 4)
@@ -133,8 +133,8 @@ func TestReplicas(t *testing.T) {
 }
 
 // rotate lives through two authorities. At each step what is served then is
-// verified by somebody who has the bundle from before.
-func (g *ground) rotate(keepers []*servingsecret.Keeper, clock *testingclock.FakeClock) {
+// verified by a client that has the previous bundle.
+func (g *fixture) rotate(keepers []*servingsecret.Keeper, clock *testingclock.FakeClock) {
 	g.Helper()
 	served, authorities := map[string]bool{}, map[string]bool{}
 	for range 44 {
@@ -161,7 +161,7 @@ func (g *ground) rotate(keepers []*servingsecret.Keeper, clock *testingclock.Fak
 // replica renews the certificate.
 func TestServerPresentsTheSecret(t *testing.T) {
 	t.Parallel()
-	g := newGround(t, servingManifests...)
+	g := newFixture(t, servingManifests...)
 	clock := testingclock.NewFakeClock(time.Now())
 	other, err := servingsecret.New(t.Context(), g.keeperConfig(clock, servingsecret.DefaultPolicy))
 	g.must(err)
@@ -202,7 +202,7 @@ func TestServerPresentsTheSecret(t *testing.T) {
 // with what to do about it.
 func TestForeignSecret(t *testing.T) {
 	t.Parallel()
-	g := newGround(t, servingManifests...)
+	g := newFixture(t, servingManifests...)
 	g.kubectl("-n", namespace, "create", "secret", "generic", servingSecret, "--from-literal=tls.crt=x")
 	_, err := servingsecret.New(t.Context(), g.keeperConfig(testingclock.NewFakeClock(time.Now()), servingsecret.DefaultPolicy))
 	const want = "serving certificate: secret portolan/portolan-serving: what it holds can't be used: delete it to have a new one made, or name another with --serving-secret: it has no ca.key, so it isn't Portolan's"

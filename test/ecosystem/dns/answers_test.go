@@ -114,15 +114,15 @@ func questions() []question {
 func TestSameAsUpstream(t *testing.T) {
 	t.Parallel()
 	portolan, kube := startPortolan(t), startKube(t)
-	sides := []*side{portolan, portolan.withProtobuf(t), kube}
+	setups := []*setup{portolan, portolan.withProtobuf(t), kube}
 	w := writer{t, []kubernetes.Interface{portolan.client, kube.client}}
 	w.createObjects()
-	for _, s := range sides {
+	for _, s := range setups {
 		for _, e := range expected {
 			s.expect(t, question{e.name, e.kind}, e.want...)
 		}
 	}
-	compare(t, "as made", sides, questions())
+	compare(t, "as made", setups, questions())
 
 	w.setReady("db-1", corev1.ConditionFalse)
 	w.setReady("db-2", corev1.ConditionTrue)
@@ -135,10 +135,10 @@ func TestSameAsUpstream(t *testing.T) {
 	w.deleteNamespace("empty")
 	w.createNamespace("late")
 	w.createService("late", "fresh", corev1.ServiceSpec{ClusterIP: "10.96.0.26", Ports: []corev1.ServicePort{{Port: 80}}})
-	for _, s := range sides {
+	for _, s := range setups {
 		for _, e := range changed {
 			s.expect(t, question{e.name, e.kind}, e.want...)
 		}
 	}
-	compare(t, "as changed", sides, questions())
+	compare(t, "as changed", setups, questions())
 }

@@ -38,10 +38,10 @@ const (
 // The ranges that both servers give addresses from.
 var ranges = []string{"10.96.0.0/16", "fd00:10:96::/112"}
 
-// side is an API server and a CoreDNS that serves what it holds.
-type side struct {
+// setup is an API server and a CoreDNS that serves what it holds.
+type setup struct {
 	name string
-	// server is what Portolan's side has.
+	// server is set for Portolan.
 	server *framework.Server
 	client kubernetes.Interface
 	// dir is where CoreDNS runs, and address where it answers.
@@ -52,8 +52,8 @@ type side struct {
 func TestMain(m *testing.M) { framework.QuietMain(m) }
 
 // startPortolan runs a server with its controllers in a directory, and returns
-// the side whose CoreDNS is run by the Corefile as it is.
-func startPortolan(t *testing.T) *side {
+// the setup whose CoreDNS is run by the Corefile as it is.
+func startPortolan(t *testing.T) *setup {
 	t.Helper()
 	dir := t.TempDir()
 	s := framework.StartAll(t, func(o *options.Options) {
@@ -66,13 +66,13 @@ func startPortolan(t *testing.T) *side {
 	if err := add.ExecuteContext(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return startCoreDNS(t, &side{name: "Portolan", server: s, client: clientOf(t, s.Config), dir: dir}, nil)
+	return startCoreDNS(t, &setup{name: "Portolan", server: s, client: clientOf(t, s.Config), dir: dir}, nil)
 }
 
-// withProtobuf is another CoreDNS beside the one of a Portolan, which is told where
-// the server is instead of being given a kubeconfig. It speaks protobuf then, and
-// JSON otherwise.
-func (s *side) withProtobuf(t *testing.T) *side {
+// withProtobuf is another CoreDNS beside the one of a Portolan, which is configured
+// with the address of the server instead of a kubeconfig. It then uses protobuf
+// instead of JSON.
+func (s *setup) withProtobuf(t *testing.T) *setup {
 	t.Helper()
 	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(s.dir, kubeconfig))
 	if err != nil {
@@ -84,13 +84,13 @@ func (s *side) withProtobuf(t *testing.T) *side {
 			t.Fatal(err)
 		}
 	}
-	return startCoreDNS(t, &side{name: s.name + ", protobuf", client: s.client, dir: dir}, func(corefile string) string {
+	return startCoreDNS(t, &setup{name: s.name + ", protobuf", client: s.client, dir: dir}, func(corefile string) string {
 		return replace(t, corefile, "kubeconfig "+kubeconfig, "endpoint "+config.Host+"\ntls cert key ca")
 	})
 }
 
 // startKube runs a kube-apiserver with the controllers that make slices.
-func startKube(t *testing.T) *side {
+func startKube(t *testing.T) *setup {
 	t.Helper()
 	dir := t.TempDir()
 	kube := framework.StartKube(t, "--service-cluster-ip-range="+strings.Join(ranges, ","))
@@ -101,12 +101,12 @@ func startKube(t *testing.T) *side {
 	if err := os.Link(kube.Kubeconfig, filepath.Join(dir, kubeconfig)); err != nil {
 		t.Fatal(err)
 	}
-	return startCoreDNS(t, &side{name: "kube-apiserver", client: clientOf(t, kube.Config), dir: dir}, nil)
+	return startCoreDNS(t, &setup{name: "kube-apiserver", client: clientOf(t, kube.Config), dir: dir}, nil)
 }
 
 // startCoreDNS runs the example's Corefile, but for what lies outside the domain:
 // that is a resolver of the test's own. Change may change more of it.
-func startCoreDNS(t *testing.T, s *side, change func(corefile string) string) *side {
+func startCoreDNS(t *testing.T, s *setup, change func(corefile string) string) *setup {
 	t.Helper()
 	raw, err := os.ReadFile(framework.Path("artifacts", "examples", "coredns", "Corefile"))
 	if err != nil {
@@ -177,9 +177,9 @@ func freeAddress(t *testing.T) string {
 	return ""
 }
 
-// expect waits until a side answers with these records, each as "name TYPE data",
+// expect waits until a setup answers with these records, each as "name TYPE data",
 // and returns for how long. A name that isn't there is none.
-func (s *side) expect(t *testing.T, q question, want ...string) time.Duration {
+func (s *setup) expect(t *testing.T, q question, want ...string) time.Duration {
 	t.Helper()
 	slices.Sort(want)
 	started := time.Now()
@@ -198,12 +198,12 @@ func (s *side) expect(t *testing.T, q question, want ...string) time.Duration {
 	return time.Since(started)
 }
 
-// compare waits until all sides answer all questions as the first one does.
-func compare(t *testing.T, what string, sides []*side, questions []question) {
+// compare waits until all setups answer all questions as the first one does.
+func compare(t *testing.T, what string, setups []*setup, questions []question) {
 	t.Helper()
 	var differ []question
 	err := framework.Poll(t.Context(), func(ctx context.Context) (bool, error) {
-		differ = slices.DeleteFunc(slices.Clone(questions), func(q question) bool { return len(slices.Compact(answers(ctx, sides, q))) == 1 })
+		differ = slices.DeleteFunc(slices.Clone(questions), func(q question) bool { return len(slices.Compact(answers(ctx, setups, q))) == 1 })
 		return len(differ) == 0, nil
 	})
 	if err == nil {
@@ -211,20 +211,20 @@ func compare(t *testing.T, what string, sides []*side, questions []question) {
 	}
 	t.Errorf("%s: %d of %d answers differ: %v", what, len(differ), len(questions), err)
 	for _, q := range differ[:min(len(differ), 5)] {
-		for i, text := range answers(t.Context(), sides, q) {
-			t.Logf("%v: %s says\n%s", q, sides[i].name, text)
+		for i, text := range answers(t.Context(), setups, q) {
+			t.Logf("%v: %s says\n%s", q, setups[i].name, text)
 		}
 	}
 }
 
-// answers are what the sides say to a question.
-func answers(ctx context.Context, sides []*side, q question) []string {
-	all := make([]string, len(sides))
-	for i, s := range sides {
+// answers returns how the setups answer a question.
+func answers(ctx context.Context, setups []*setup, q question) []string {
+	all := make([]string, len(setups))
+	for i, s := range setups {
 		got, err := ask(ctx, s.address, q)
 		all[i] = got.all
 		if err != nil {
-			all[i] = fmt.Sprintf("nothing to side %d: %v", i, err)
+			all[i] = fmt.Sprintf("nothing from setup %d: %v", i, err)
 		}
 	}
 	return all

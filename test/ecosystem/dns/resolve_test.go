@@ -184,7 +184,7 @@ func startResolver(t *testing.T) string {
 			if err != nil {
 				return
 			}
-			reply := world(buffer[:n])
+			reply := outside(buffer[:n])
 			if reply == nil {
 				continue
 			}
@@ -200,8 +200,8 @@ func startResolver(t *testing.T) string {
 	return conn.LocalAddr().String()
 }
 
-// world is the answer to a query, nil if that is none.
-func world(query []byte) []byte {
+// outside returns the answer to a query, nil if it is not one.
+func outside(query []byte) []byte {
 	var parser dnsmessage.Parser
 	header, err := parser.Start(query)
 	if err != nil {

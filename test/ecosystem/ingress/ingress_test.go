@@ -59,12 +59,12 @@ func TestTraefik(t *testing.T) {
 	g.backend(t, "hello", "192.0.2.20")
 	for _, test := range []struct {
 		name string
-		run  func(*testing.T, *ground)
+		run  func(*testing.T, *fixture)
 	}{
 		{"by host and path", byHostAndPath},
 		{"the status", statuses},
 		{"a change", changes},
-		{"who is ready", readiness},
+		{"readiness", readiness},
 		{"the class", classes},
 		{"TLS", encrypted},
 		{"the default backend", defaultBackend},
@@ -75,7 +75,7 @@ func TestTraefik(t *testing.T) {
 
 // byHostAndPath has a path for an exact rule that is longer than a prefix's rule in
 // Traefik's words: Traefik goes by the longest.
-func byHostAndPath(t *testing.T, g *ground) {
+func byHostAndPath(t *testing.T, g *fixture) {
 	g.ingress(t, "routes",
 		to("a.example.com", prefix("/", "hello", number(80)), prefix("/first", "first", named("http")),
 			exact("/exactly-this", "first", number(80))),
@@ -101,7 +101,7 @@ func byHostAndPath(t *testing.T, g *ground) {
 }
 
 // statuses are what Traefik writes and kubectl shows.
-func statuses(t *testing.T, g *ground) {
+func statuses(t *testing.T, g *fixture) {
 	framework.Eventually(t, "what kubectl shows", func(context.Context) (bool, error) {
 		shown, err := g.kubectl.Try("", "get", "ingress", "routes")
 		fields := strings.Fields(shown)
@@ -124,7 +124,7 @@ func statuses(t *testing.T, g *ground) {
 	}
 }
 
-func changes(t *testing.T, g *ground) {
+func changes(t *testing.T, g *fixture) {
 	g.change(t, "routes", func(spec *networkingv1.IngressSpec) {
 		spec.Rules = []networkingv1.IngressRule{to("d.example.com", prefix("/", "first", number(80)))}
 	})
@@ -138,7 +138,7 @@ func changes(t *testing.T, g *ground) {
 
 // readiness has requests by the example's Ingress go to the Pods that are ready, in
 // turn.
-func readiness(t *testing.T, g *ground) {
+func readiness(t *testing.T, g *fixture) {
 	const host = "toad.localhost"
 	expect(t, host, "/", "toad-svc-0")
 	expect(t, host, "/", "toad-svc-1")
@@ -170,7 +170,7 @@ func expectOnly(t *testing.T, host, want string) {
 }
 
 // classes keep other controllers' Ingresses away.
-func classes(t *testing.T, g *ground) {
+func classes(t *testing.T, g *fixture) {
 	other := &networkingv1.IngressClass{
 		ObjectMeta: metav1.ObjectMeta{Name: "other"}, Spec: networkingv1.IngressClassSpec{Controller: "example.com/other"},
 	}
@@ -186,7 +186,7 @@ func classes(t *testing.T, g *ground) {
 }
 
 // defaultBackend is that of an Ingress without rules.
-func defaultBackend(t *testing.T, g *ground) {
+func defaultBackend(t *testing.T, g *fixture) {
 	expect(t, "unknown.example.com", "/", notFound)
 	backend := backendOf("hello", number(80))
 	made := &networkingv1.Ingress{ObjectMeta: metav1.ObjectMeta{Name: "rest"}, Spec: networkingv1.IngressSpec{DefaultBackend: &backend}}

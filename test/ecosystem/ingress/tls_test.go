@@ -38,7 +38,7 @@ func pair(t *testing.T) map[string][]byte {
 
 // encrypted has a host's requests come by TLS, with the certificate in the Secret
 // that its Ingress names, and with another one once that is in there.
-func encrypted(t *testing.T, g *ground) {
+func encrypted(t *testing.T, g *fixture) {
 	secrets := g.client.CoreV1().Secrets(namespace)
 	first, second := pair(t), pair(t)
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: secretName}, Type: corev1.SecretTypeTLS, Data: first}

@@ -27,7 +27,7 @@ func TestCore(t *testing.T) {
 	all := k.Run("get", "all")
 	k.Expect(all, "toad-svc  ")
 	if strings.Contains(all, "portolan.dev") {
-		t.Errorf("the other door's are among all:\n%s", all)
+		t.Errorf("the other group's are among all:\n%s", all)
 	}
 	k.Expect(k.Fail("create", "-f", toad), `Error from server (AlreadyExists): error when creating`, `services "toad-nodeport" already exists`)
 	k.Expect(k.Fail("get", "svc", "none"), `Error from server (NotFound): services "none" not found`)

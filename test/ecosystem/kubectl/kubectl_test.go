@@ -202,7 +202,8 @@ func TestVerbs(t *testing.T) {
 	k.Expect(k.Run("api-resources", "--api-group=portolan.dev"), "psvc", "pep", "EndpointSlice", "ServiceCIDR", "IPAddress", "NodePortRange",
 		"NodePort")
 	k.Expect(k.Run("explain", "psvc.spec.externalTrafficPolicy"), "FIELD: externalTrafficPolicy <string>")
-	k.Expect(k.Run("explain", "nodeportranges.spec.autoAssign"), "Defaults to true")
+	// kubectl wraps the description between the two.
+	k.Expect(k.Run("explain", "nodeportranges.spec.autoAssign"), "Defaults", "to true.")
 
 	// Its line tells that the watch is on.
 	k.apply(`{"apiVersion":"portolan.dev/v1","kind":"Service","metadata":{"name":"first"},"spec":{"ports":[{"port":80}]}}`, true)

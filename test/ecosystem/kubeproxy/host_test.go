@@ -184,7 +184,7 @@ func apart(f func() error) error {
 
 func currentNamespace() (*os.File, error) { return os.Open("/proc/thread-self/ns/net") }
 
-// serve answers whoever comes, over TCP and UDP, with the name of the host and
+// serve answers over TCP and UDP with the name of the host and
 // the address that the question came from.
 func (h *host) serve(t *testing.T) {
 	t.Helper()
@@ -220,7 +220,7 @@ func (h *host) serve(t *testing.T) {
 			if err == nil {
 				_, err = packets.WriteTo([]byte(h.answer(from)), from)
 			}
-			// Nothing else is wrong with the socket: one who has left needs no answer.
+			// Any other error is a client's that has left.
 			if errors.Is(err, net.ErrClosed) {
 				return
 			}
@@ -228,10 +228,10 @@ func (h *host) serve(t *testing.T) {
 	}()
 }
 
-// reply answers who has connected.
+// reply answers a connection.
 func (h *host) reply(connection net.Conn) {
 	defer connection.Close()
-	// One who has left needs no answer.
+	// A client that has left needs no answer.
 	if _, err := io.WriteString(connection, h.answer(connection.RemoteAddr())); err != nil {
 		return
 	}

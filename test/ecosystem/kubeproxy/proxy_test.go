@@ -38,7 +38,7 @@ func TestProxy(t *testing.T) {
 	}
 	g := start(t)
 	t.Run("services", func(t *testing.T) {
-		for name, test := range map[string]func(*testing.T, *ground){
+		for name, test := range map[string]func(*testing.T, *fixture){
 			"cluster IP":    testClusterIP,
 			"node port":     testNodePort,
 			"affinity":      testAffinity,

@@ -10,7 +10,7 @@ import (
 
 // testRestart stops the server, which leaves what was programmed as it is, and has
 // one on the same data heard again: of what was there, and of what changes.
-func testRestart(t *testing.T, g *ground) {
+func testRestart(t *testing.T, g *fixture) {
 	svc := g.service(t, "lasting", nil)
 	address := at(svc.Spec.ClusterIPs[0], 80)
 	g.run(t, "lasting", "a", "b", "c")

@@ -37,7 +37,7 @@ func at(address string, port int32) string {
 
 // awaitBackends waits until an address is answered by just the hosts that are
 // named, and by each of them.
-func (g *ground) awaitBackends(t *testing.T, from *host, network, address string, want ...string) {
+func (g *fixture) awaitBackends(t *testing.T, from *host, network, address string, want ...string) {
 	t.Helper()
 	framework.Eventually(t, fmt.Sprintf("%s asks %s %s", from.name, network, address), func(context.Context) (bool, error) {
 		got := map[string]int{}
@@ -61,13 +61,13 @@ func (g *ground) awaitBackends(t *testing.T, from *host, network, address string
 }
 
 // testClusterIP is reached from a Pod and from outside, in both families.
-func testClusterIP(t *testing.T, g *ground) {
+func testClusterIP(t *testing.T, g *fixture) {
 	svc := g.service(t, "web", nil)
 	g.run(t, "web", "a", "b", "c")
 	for _, address := range svc.Spec.ClusterIPs {
 		for _, network := range networks {
 			g.awaitBackends(t, g.outside, network, at(address, 80), "a", "b", "c")
-			// Whoever asks may be a backend itself, and reach itself.
+			// A client may be a backend itself, and reach itself.
 			g.awaitBackends(t, g.pods["a"], network, at(address, 80), "a", "b", "c")
 			g.awaitBackends(t, g.self, network, at(address, 80), "a", "b", "c")
 		}
@@ -75,7 +75,7 @@ func testClusterIP(t *testing.T, g *ground) {
 }
 
 // testNodePort is reached on the node's addresses.
-func testNodePort(t *testing.T, g *ground) {
+func testNodePort(t *testing.T, g *fixture) {
 	svc := g.service(t, "ported", func(spec *corev1.ServiceSpec) { spec.Type = corev1.ServiceTypeNodePort })
 	g.run(t, "ported", "a", "b", "d")
 	for _, address := range g.nodeAddresses {
@@ -86,7 +86,7 @@ func testNodePort(t *testing.T, g *ground) {
 }
 
 // testAffinity has one client reach one backend, as long as that is ready.
-func testAffinity(t *testing.T, g *ground) {
+func testAffinity(t *testing.T, g *fixture) {
 	svc := g.service(t, "sticky", func(spec *corev1.ServiceSpec) {
 		spec.Type, spec.SessionAffinity = corev1.ServiceTypeNodePort, corev1.ServiceAffinityClientIP
 	})
@@ -122,7 +122,7 @@ func testAffinity(t *testing.T, g *ground) {
 
 // testUnready has nobody reach a Pod that has turned unready, not even through a
 // socket that did before.
-func testUnready(t *testing.T, g *ground) {
+func testUnready(t *testing.T, g *fixture) {
 	svc := g.service(t, "leaving", nil)
 	g.run(t, "leaving", "a", "b", "c")
 	address := at(svc.Spec.ClusterIP, 80)
@@ -166,9 +166,9 @@ func testUnready(t *testing.T, g *ground) {
 	g.awaitBackends(t, g.outside, "tcp", address, "a", "b", "c")
 }
 
-// testLocalTraffic keeps to the Pods of the node, which see who asks, and has
+// testLocalTraffic keeps to the Pods of the node, which see the address of the client, and has
 // load balancers know of them.
-func testLocalTraffic(t *testing.T, g *ground) {
+func testLocalTraffic(t *testing.T, g *fixture) {
 	svc := g.service(t, "local", func(spec *corev1.ServiceSpec) {
 		spec.Type, spec.ExternalTrafficPolicy = corev1.ServiceTypeLoadBalancer, corev1.ServiceExternalTrafficPolicyLocal
 	})
@@ -227,8 +227,8 @@ func awaitHealth(t *testing.T, url string, code, endpoints int) {
 	})
 }
 
-// testLoadBalancer is reached at the addresses of its status, by those who may.
-func testLoadBalancer(t *testing.T, g *ground) {
+// testLoadBalancer is reached at the addresses of its status, from the source ranges.
+func testLoadBalancer(t *testing.T, g *fixture) {
 	ingress := []string{"203.0.113.200", "2001:db8:3::1"}
 	svc := g.service(t, "balanced", func(spec *corev1.ServiceSpec) {
 		spec.Type = corev1.ServiceTypeLoadBalancer
@@ -258,7 +258,7 @@ func testLoadBalancer(t *testing.T, g *ground) {
 
 // setIngress does what a load balancer's controller does: it says which addresses
 // it has. Nobody hands out those of its ranges here.
-func (g *ground) setIngress(t *testing.T, svc *corev1.Service, addresses []string) *corev1.Service {
+func (g *fixture) setIngress(t *testing.T, svc *corev1.Service, addresses []string) *corev1.Service {
 	t.Helper()
 	for _, address := range addresses {
 		svc.Status.LoadBalancer.Ingress = append(svc.Status.LoadBalancer.Ingress, corev1.LoadBalancerIngress{IP: address})
@@ -272,7 +272,7 @@ func (g *ground) setIngress(t *testing.T, svc *corev1.Service, addresses []strin
 
 // testNoEndpoints is refused at once, as are ports that a Service doesn't have,
 // until there are endpoints. Nobody answers when the Service is gone.
-func testNoEndpoints(t *testing.T, g *ground) {
+func testNoEndpoints(t *testing.T, g *fixture) {
 	svc := g.service(t, "empty", nil)
 	address := at(svc.Spec.ClusterIP, 80)
 	await := func(what, address, want string) {
@@ -297,7 +297,7 @@ func testNoEndpoints(t *testing.T, g *ground) {
 }
 
 // testRanges has addresses of all ServiceCIDRs that no Service has lead nowhere.
-func testRanges(t *testing.T, _ *ground) {
+func testRanges(t *testing.T, _ *fixture) {
 	for family, ranges := range map[string][]string{
 		"ip":  {"203.0.113.0/25", "203.0.113.224/27"},
 		"ip6": {"2001:db8:2::/112", "2001:db8:4::/112"},

@@ -130,7 +130,7 @@ func (p *Process) memory() int64 {
 	return n << 10
 }
 
-// freePort is a port that nobody listens on; servers want to be told one.
+// freePort returns a port that nothing listens on.
 func freePort() (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

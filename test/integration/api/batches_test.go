@@ -36,7 +36,7 @@ const (
 
 // TestBatchesShowWhole creates and deletes Services with many node ports, and
 // others with many EndpointSlices, while clients read these. Whatever they read
-// shows what a transaction wrote as a whole, and those who watch from there miss
+// shows what a transaction wrote as a whole, and watches that start there miss
 // nothing.
 func TestBatchesShowWhole(t *testing.T) {
 	t.Parallel()
@@ -264,7 +264,7 @@ func (r *batchReader) listAndWatch(ctx context.Context) (state, string, watch.In
 	return s, revision, w, err
 }
 
-// watchList begins a watch that has told of all there is. If the server ends one
+// watchList starts a watch and reads the initial events. If the server ends one
 // before, it begins another.
 func (r *batchReader) watchList(ctx context.Context) (state, string, watch.Interface, error) {
 	for ctx.Err() == nil {

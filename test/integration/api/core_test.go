@@ -248,7 +248,7 @@ func TestControllersWithoutCluster(t *testing.T) {
 }
 
 // expectWriter expects that what the controllers made names its Service as the
-// clients of this door know it, and who wrote it.
+// clients of this group know it, and its field manager.
 func expectWriter(t *testing.T, client kubernetes.Interface, service *corev1.Service) {
 	t.Helper()
 	list, err := client.DiscoveryV1().EndpointSlices("default").List(t.Context(),

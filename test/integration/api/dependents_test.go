@@ -199,7 +199,7 @@ func TestDependentsGoInOneTransaction(t *testing.T) {
 	expectQuiet(t, store)
 }
 
-// TestSlicesByHandStay has slices that merely name a Service, through both doors
+// TestSlicesByHandStay has slices that merely name a Service, through both groups
 // and in every way a Service is deleted.
 func TestSlicesByHandStay(t *testing.T) {
 	t.Parallel()
@@ -413,7 +413,7 @@ func TestDeletesAgainstWritesOfSlices(t *testing.T) {
 		for i := range 3 {
 			c.slices(sliceOf("web", fmt.Sprint("web-", i)))
 		}
-		// It may be told to try again.
+		// The server may ask to try again.
 		framework.Await(t, "the Service is deleted", func(ctx context.Context) (bool, error) {
 			err := servicesOf(c.server).Delete(ctx, "web", metav1.DeleteOptions{})
 			if apierrors.IsTooManyRequests(err) {

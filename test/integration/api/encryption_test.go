@@ -97,8 +97,8 @@ func TestClaimsAreEncrypted(t *testing.T) {
 		t.Errorf("the address: %v, %v", address, err)
 	}
 	// A change of protocols reads a claim and writes it again.
-	twin := []byte(`[{"op":"add","path":"/spec/ports/-","value":{"name":"udp","port":80,"protocol":"UDP"}},{"op":"add","path":"/spec/ports/0/name","value":"tcp"}]`)
-	if svc, err = client.Services("default").Patch(t.Context(), svc.Name, types.JSONPatchType, twin, metav1.PatchOptions{}); err != nil {
+	sameNumber := []byte(`[{"op":"add","path":"/spec/ports/-","value":{"name":"udp","port":80,"protocol":"UDP"}},{"op":"add","path":"/spec/ports/0/name","value":"tcp"}]`)
+	if svc, err = client.Services("default").Patch(t.Context(), svc.Name, types.JSONPatchType, sameNumber, metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	ports, err := client.NodePorts().List(t.Context(), metav1.ListOptions{})

@@ -293,7 +293,7 @@ type rangeRace struct {
 
 // TestCreatesAgainstTheDeletionOfTheirRange has ranges come and go under
 // creates. No Service ends up outside every range, and one that leaves its
-// values open is not told about ranges that have gone.
+// values open is never rejected because of a range that has gone.
 func TestCreatesAgainstTheDeletionOfTheirRange(t *testing.T) {
 	t.Parallel()
 	store, replicas := framework.Replicas(t, 2, withRanges("20000-20999", "10.96.0.0/24"))

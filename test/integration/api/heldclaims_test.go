@@ -87,7 +87,7 @@ func TestHeldClaimsBelongToTheServer(t *testing.T) {
 			"/status").Body([]byte(`{"metadata":{"finalizers":["example.com/f"]}}`)).Do(ctx).Error(); !apierrors.IsNotFound(err) {
 			t.Errorf("status of %s: %v, want a 404", path, err)
 		}
-		// Labels and annotations of the writer's own are his.
+		// A writer keeps its own labels and annotations.
 		body := []byte(`{"metadata":{"labels":{"a":"b"},"annotations":{"c":"d"}}}`)
 		if err := client.Patch(types.MergePatchType).AbsPath(path).Body(body).Do(ctx).Error(); err != nil {
 			t.Errorf("label and annotation of %s: %v", path, err)

@@ -144,18 +144,18 @@ func TestNamespaceDeletion(t *testing.T) {
 	if !apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 		t.Errorf("a Service in a namespace that is going: %v", err)
 	}
-	framework.Await(t, "the namespace tells what keeps it", func(ctx context.Context) (bool, error) {
+	framework.Await(t, "the namespace says what keeps it", func(ctx context.Context) (bool, error) {
 		namespace, err := client.CoreV1().Namespaces().Get(ctx, "team", metav1.GetOptions{})
 		if err != nil {
 			return false, err
 		}
-		var told []string
+		var messages []string
 		for _, condition := range namespace.Status.Conditions {
 			if condition.Status == corev1.ConditionTrue {
-				told = append(told, condition.Message)
+				messages = append(messages, condition.Message)
 			}
 		}
-		return namespace.Status.Phase == corev1.NamespaceTerminating && slices.Equal(told, []string{
+		return namespace.Status.Phase == corev1.NamespaceTerminating && slices.Equal(messages, []string{
 			"Some resources are remaining: services. has 1 resource instances",
 			"Some content in the namespace has finalizers remaining: example.com/wait in 1 resource instances",
 		}), nil

@@ -17,7 +17,7 @@ import (
 )
 
 // TestTinyRanges has each address of a range without a network address handed
-// out, to those who name one and to those who don't.
+// out, whether or not the Service names one.
 func TestTinyRanges(t *testing.T) {
 	t.Parallel()
 	for ranges, want := range map[string][]string{
@@ -117,7 +117,7 @@ func putStored(t *testing.T, store *framework.Etcd, key, object string) {
 }
 
 // TestNodePortsOfExternalNames: upstream stores a node port on an ExternalName
-// Service without claiming it and on deletion takes it from whoever has it.
+// Service without claiming it and on deletion takes it from its holder.
 func TestNodePortsOfExternalNames(t *testing.T) {
 	t.Parallel()
 	store, replicas := framework.Replicas(t, 1, withRanges("20000-20009", "10.96.0.0/24"))

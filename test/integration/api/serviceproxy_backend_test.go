@@ -128,8 +128,8 @@ func subset(ip, portName string, port int32) corev1.EndpointSubset {
 	}
 }
 
-// caller is the administrator, who follows no redirect. He speaks HTTP/2 where
-// he can.
+// caller is the administrator. It follows no redirects, and uses HTTP/2 where
+// possible.
 type caller struct {
 	t      *testing.T
 	config *rest.Config

@@ -67,7 +67,7 @@ func TestServiceProxy(t *testing.T) {
 		t.Errorf("without a path: %d to %q", response.StatusCode, location)
 	}
 
-	// Nobody but this server may learn who asks, and by what.
+	// Only this server may see credentials and identities.
 	what := c.overHTTP1().got(http.MethodGet, "px:80/proxy/", "", http.Header{
 		"Authorization": {"Bearer secret"}, "Proxy-Authorization": {"Basic secret"}, "Connection": {"X-Hop"}, "X-Hop": {"secret"},
 		"X-Remote-User": {"secret"}, "X-Remote-Group": {"secret"}, "X-Remote-Extra-Scopes": {"secret"},
@@ -308,7 +308,7 @@ func TestServiceProxyToPods(t *testing.T) {
 	etcd := framework.StartEtcd(t)
 	server := framework.Start(t, func(o *options.Options) {
 		framework.On(etcd)(o)
-		// The cluster says who is a Pod, and nothing else.
+		// Only the cluster knows which addresses are Pods.
 		o.CoreAPI.CoreAPIKubeconfigPath = users.Kubeconfig
 		o.Authentication.ClientCert.ClientCA = users.CACert
 		o.Authentication.SkipInClusterLookup = true

@@ -55,7 +55,7 @@ func TestWatchByField(t *testing.T) {
 	}{
 		{`{"spec":{"type":"NodePort"}}`, watch.Added, corev1.ServiceTypeNodePort},
 		{`{"metadata":{"labels":{"a":"b"}}}`, watch.Modified, corev1.ServiceTypeNodePort},
-		// It is told of as it was last seen.
+		// The event has the last known object.
 		{`{"spec":{"type":"ClusterIP"}}`, watch.Deleted, corev1.ServiceTypeNodePort},
 		{`{"spec":{"type":"NodePort"}}`, watch.Added, corev1.ServiceTypeNodePort},
 	} {

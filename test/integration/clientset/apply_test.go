@@ -63,7 +63,7 @@ func TestApplyOfEndpointSlices(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := apply("second", "192.0.2.2"); !apierrors.IsConflict(err) {
-		t.Errorf("the list of endpoints belongs to whoever wrote it, but another's apply ended with %v", err)
+		t.Errorf("the list of endpoints belongs to its writer, but another's apply ended with %v", err)
 	}
 	slice, err := slices.Get(ctx, "web-1", metav1.GetOptions{})
 	if err != nil {

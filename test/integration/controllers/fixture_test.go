@@ -82,7 +82,7 @@ func (f *fixture) run(name string, change func(*controllers.Options)) (stop func
 type writes struct {
 	mu    sync.Mutex
 	lines []string
-	// cutOff is who doesn't reach the server.
+	// cutOff has the controllers that can't reach the server.
 	cutOff string
 }
 
@@ -98,7 +98,7 @@ func (w *writes) reaches(name string) bool {
 	return w.cutOff != name
 }
 
-// by notes who writes what, and what of it is refused.
+// by records the writes of one controller, and which of them were rejected.
 func (w *writes) by(name string) func(http.RoundTripper) http.RoundTripper {
 	return func(next http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(request *http.Request) (*http.Response, error) {

@@ -27,7 +27,7 @@ func elect(o *controllers.Options) {
 	o.LeaderElection.RetryPeriod = metav1.Duration{Duration: 100 * time.Millisecond}
 }
 
-// holder is who has the lease, empty if nobody has.
+// holder returns the holder of the lease, empty if there is none.
 func (f *fixture) holder() string {
 	lease, err := f.cluster.CoordinationV1().Leases("portolan").Get(f.t.Context(), "portolan-controllers", metav1.GetOptions{})
 	if err != nil {
@@ -36,7 +36,7 @@ func (f *fixture) holder() string {
 	return ptr.Deref(lease.Spec.HolderIdentity, "")
 }
 
-// writers are who has written since the last time.
+// writers returns the controllers that have written since the last call.
 func (f *fixture) writers() string {
 	var names []string
 	for _, line := range f.writes.take() {
@@ -68,7 +68,7 @@ func (p *partition) react(action clienttesting.Action) (bool, runtime.Object, er
 }
 
 // TestHandover has the lease go from one instance to another, and back: in turn
-// one ends, and one can't renew. Only who has it writes, and no change is lost.
+// one ends, and one can't renew. Only the holder writes, and no change is lost.
 func TestHandover(t *testing.T) {
 	f := start(t)
 	away := &partition{}
@@ -115,7 +115,7 @@ func TestHandover(t *testing.T) {
 	}
 }
 
-// TestRelease says that who ends lets go of the lease.
+// TestRelease wants controllers that stop to release the lease.
 func TestRelease(t *testing.T) {
 	f := start(t)
 	stop := f.run("a", elect)

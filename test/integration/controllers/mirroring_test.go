@@ -49,7 +49,7 @@ func TestMirroring(t *testing.T) {
 	f.eventually("slices", func() string { return fmt.Sprint(len(f.slicesOf("web"))) }, "0")
 }
 
-// TestMirroringEvents has addresses left out, which the cluster is told of as
+// TestMirroringEvents has addresses left out, which an event reports in the cluster as
 // events on the Endpoints of portolan.dev.
 func TestMirroringEvents(t *testing.T) {
 	f := start(t)

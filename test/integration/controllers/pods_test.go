@@ -140,7 +140,7 @@ func TestRollingLabels(t *testing.T) {
 			pod.Labels["version"] = "2"
 		}, fmt.Sprintf("10.2.0.%d", i)))
 	}
-	// One Pod after the other changes sides, then the Service follows.
+	// One Pod after the other changes its label, then the Service follows.
 	f.updatePod(pods[0], label("version", "2"))
 	f.expect("web", "10.1.0.1:8080 10.1.0.2:8080 |", "10.1.0.1:8080/r/s 10.1.0.2:8080/r/s")
 	f.updatePod(pods[1], label("version", "2"))

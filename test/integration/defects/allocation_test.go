@@ -76,7 +76,7 @@ func TestC8SecondAddressRefusedLeavesTheFirstFree(t *testing.T) {
 	for range 6 {
 		w.refused(newService("pair", at("10.96.0.5", "fd00:10:96::5")), "failed to allocate IP fd00:10:96::5: provided IP is already allocated")
 	}
-	// The error shows what the client wrote, not what was picked for him.
+	// The error shows what the client wrote, not what was picked.
 	half := newService("half", at("fd00:10:96::5"))
 	half.Spec.IPFamilyPolicy = ptr.To(corev1.IPFamilyPolicyRequireDualStack)
 	w.refused(half, `Invalid value: ["fd00:10:96::5",""]: failed to allocate IP fd00:10:96::5`)
@@ -240,7 +240,7 @@ func TestC24ManyRanges(t *testing.T) {
 	}
 }
 
-func createCIDR(w world, name string, cidrs ...string) error {
+func createCIDR(w fixture, name string, cidrs ...string) error {
 	cidr := &v1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1.ServiceCIDRSpec{CIDRs: cidrs}}
 	_, err := w.Client.PortolanV1().ServiceCIDRs().Create(w.Context(), cidr, metav1.CreateOptions{})
 	return err

@@ -248,7 +248,7 @@ func (w *warnings) HandleWarningHeaderWithContext(_ context.Context, code int, _
 	}
 }
 
-func (w world) withWarnings(heard *warnings) versioned.Interface {
+func (w fixture) withWarnings(heard *warnings) versioned.Interface {
 	w.Helper()
 	config := rest.CopyConfig(w.Config)
 	config.WarningHandlerWithContext = heard

@@ -9,7 +9,7 @@
 //	C3   An ExternalName Service with a node port frees it, for another, when it
 //	     is deleted.
 //	C4   Two spellings of an IPv6 address are two claims.
-//	C5   A create of a name that exists is told that its own values are taken.
+//	C5   A create of a name that exists is rejected because its own values are taken.
 //	C6   Addresses and ranges in use can be deleted, and are handed out again.
 //	C7   Requests that are refused write to etcd.
 //	C8   A dual-stack Service that can't have its second address keeps the first.
@@ -18,7 +18,7 @@
 //	C10  What an update may do with node ports, a create may not.
 //	C11  Loops repair the store, minutes later, and report what is no fault.
 //	C12  The status subresource shows old Services without their families.
-//	C13  A Service without a name is told of an address that it didn't ask for.
+//	C13  The error for a Service without a name has an address that it didn't ask for.
 //	C14  A full range, and a health check port that can't be had, are a 500.
 //	C15  Servers that are set up with different ranges fail.
 //	C16  ServiceCIDRs are accepted from which nothing can be allocated.
@@ -28,7 +28,7 @@
 //	C19  A port that is renamed gets another node port.
 //	C20  Ports of EndpointSlices, conditions and ports of load balancers can be
 //	     anything.
-//	C21  Nobody is told who has the value that is taken, and the table of
+//	C21  No error names the holder of a value that is taken, and the table of
 //	     IPAddresses has a column without a name.
 //	C22  Metrics of ranges are missing or wrong until something is allocated.
 //	C23  Nothing in the API says how full a range is, or what holds a port.
@@ -59,8 +59,8 @@ import (
 
 var dryRun = []string{metav1.DryRunAll}
 
-// world is a server on an etcd that the test can look into.
-type world struct {
+// fixture is a server on an etcd that the test can look into.
+type fixture struct {
 	*testing.T
 	store *framework.Etcd
 	*framework.Server
@@ -68,7 +68,7 @@ type world struct {
 }
 
 // start runs a server with two families and a hundred node ports.
-func start(t *testing.T, change ...func(*options.Options)) world {
+func start(t *testing.T, change ...func(*options.Options)) fixture {
 	t.Parallel()
 	store, servers := framework.Replicas(t, 1, func(o *options.Options) {
 		o.ClusterIPRanges = []string{"10.96.0.0/24", "fd00:10:96::/112"}
@@ -78,7 +78,7 @@ func start(t *testing.T, change ...func(*options.Options)) world {
 		}
 	})
 	t.Cleanup(func() { framework.Verify(t, store.Client) })
-	return world{t, store, servers[0], servers[0].Client.PortolanV1().Services("default")}
+	return fixture{t, store, servers[0], servers[0].Client.PortolanV1().Services("default")}
 }
 
 type change func(*v1.Service)
@@ -121,7 +121,7 @@ func local(svc *v1.Service) {
 	svc.Spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyLocal
 }
 
-func (w world) create(svc *v1.Service) *v1.Service {
+func (w fixture) create(svc *v1.Service) *v1.Service {
 	w.Helper()
 	created, err := w.services.Create(w.Context(), svc, metav1.CreateOptions{})
 	if err != nil {
@@ -132,7 +132,7 @@ func (w world) create(svc *v1.Service) *v1.Service {
 
 // refused wants a create to be a 422, the same as a dry run and for real, whose
 // text has all the parts.
-func (w world) refused(svc *v1.Service, parts ...string) {
+func (w fixture) refused(svc *v1.Service, parts ...string) {
 	w.Helper()
 	for _, dry := range [][]string{dryRun, nil} {
 		_, err := w.services.Create(w.Context(), svc.DeepCopy(), metav1.CreateOptions{DryRun: dry})
@@ -140,7 +140,7 @@ func (w world) refused(svc *v1.Service, parts ...string) {
 	}
 }
 
-func (w world) expect(what string, err error, kind func(error) bool, parts ...string) {
+func (w fixture) expect(what string, err error, kind func(error) bool, parts ...string) {
 	w.Helper()
 	if !kind(err) {
 		w.Errorf("%s: got %v", what, err)
@@ -154,7 +154,7 @@ func (w world) expect(what string, err error, kind func(error) bool, parts ...st
 }
 
 // storeService puts a Service into the store as it is, past the server.
-func (w world) storeService(svc *v1.Service) {
+func (w fixture) storeService(svc *v1.Service) {
 	w.Helper()
 	svc.APIVersion, svc.Kind, svc.ResourceVersion = v1.SchemeGroupVersion.String(), "Service", ""
 	data, err := json.Marshal(svc)
@@ -168,7 +168,7 @@ func (w world) storeService(svc *v1.Service) {
 }
 
 // second starts another server on the store.
-func second(w world) *framework.Server {
+func second(w fixture) *framework.Server {
 	w.Helper()
 	return framework.Start(w.T, func(o *options.Options) {
 		framework.On(w.store)(o)
@@ -177,14 +177,14 @@ func second(w world) *framework.Server {
 }
 
 // writes are how many revisions the store advances by.
-func (w world) writes(do func()) int64 {
+func (w fixture) writes(do func()) int64 {
 	w.Helper()
 	before := w.revision()
 	do()
 	return w.revision() - before
 }
 
-func (w world) revision() int64 {
+func (w fixture) revision() int64 {
 	w.Helper()
 	response, err := w.store.Client.Get(context.Background(), "none")
 	if err != nil {

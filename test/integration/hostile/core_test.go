@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// coreKind is a kind of the door that a kube-apiserver has, with what a valid
+// coreKind is a kind that kube-apiserver serves too, with what a valid
 // object needs beside its name.
 type coreKind struct {
 	kind, version, path, body string
@@ -220,9 +220,9 @@ func (k coreKind) attacks() []attack {
 	return attacks
 }
 
-// TestCoreDoor sends to every kind of the door that a kube-apiserver has what
+// TestCoreGroups sends to every kind that kube-apiserver serves too what
 // no object is.
-func TestCoreDoor(t *testing.T) {
+func TestCoreGroups(t *testing.T) {
 	t.Parallel()
 	server := start(t, nil)
 	for _, kind := range coreKinds {

@@ -63,7 +63,7 @@ func TestParkedReads(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		flag string
-		// crowded is who has no share where there is no fairness.
+		// crowded are requests that starve without fairness.
 		crowded bool
 	}{
 		"with priority and fairness": {"--enable-priority-and-fairness=true", false},

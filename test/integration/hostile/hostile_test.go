@@ -296,7 +296,7 @@ func TestQueries(t *testing.T) {
 	})
 }
 
-// TestMany has lists with as many items as a request has room for. Before there
+// TestMany has lists with as many items as fit into a request. Before there
 // was a bound on the errors that are listed, these took hours.
 func TestMany(t *testing.T) {
 	t.Parallel()

@@ -11,7 +11,7 @@ import (
 	"github.com/portolan-dev/portolan/test/framework"
 )
 
-// TestKubernetes sends to a kube-apiserver what TestCoreDoor sends. Where it
+// TestKubernetes sends to a kube-apiserver what TestCoreGroups sends. Where it
 // refuses, it must be with the same code; where it fails, or takes what no object
 // is, it doesn't count.
 func TestKubernetes(t *testing.T) {

@@ -91,7 +91,7 @@ func TestRanges(t *testing.T) {
 	}
 
 	cidrs, portRanges := second.Client.PortolanV1().ServiceCIDRs(), second.Client.PortolanV1().NodePortRanges()
-	for name, cidr := range map[string]string{"twin": "10.96.0.0/24", "more": "10.97.0.0/28"} {
+	for name, cidr := range map[string]string{"same": "10.96.0.0/24", "more": "10.97.0.0/28"} {
 		if _, err := cidrs.Create(ctx,
 			&v1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: name},
 				Spec: v1.ServiceCIDRSpec{CIDRs: []string{cidr}}}, metav1.CreateOptions{}); err != nil {
@@ -108,7 +108,7 @@ func TestRanges(t *testing.T) {
 	ports(want, "well-known", "false", 0, 2)
 	expect(t, "with a second ServiceCIDR of one CIDR, and other ranges", second, want, gauges...)
 
-	for _, name := range []string{"twin", "more"} {
+	for _, name := range []string{"same", "more"} {
 		if err := cidrs.Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)
 		}
@@ -224,7 +224,7 @@ func TestReplicasThatRace(t *testing.T) {
 	}
 }
 
-// TestIndexFollows wants the watch's news and its lag to be told.
+// TestIndexFollows wants the revision of the index and its lag to be exported.
 func TestIndexFollows(t *testing.T) {
 	t.Parallel()
 	server := framework.Start(t, withRanges("20000-20009", "10.96.0.0/24"))

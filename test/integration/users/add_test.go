@@ -72,7 +72,7 @@ func code(t *testing.T, err error) int {
 }
 
 // TestGroups has members of each group, and of none, do what they may and what
-// they may not, at both doors.
+// they may not, in both groups.
 func TestGroups(t *testing.T) {
 	t.Parallel()
 	s := framework.Start(t, nil)
@@ -137,7 +137,7 @@ func TestGroups(t *testing.T) {
 	}
 }
 
-// as is how somebody asks as if he were another.
+// as returns a config that impersonates a user.
 func as(config *rest.Config, user string) *rest.Config {
 	config = rest.CopyConfig(config)
 	config.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: []string{"system:masters"}}

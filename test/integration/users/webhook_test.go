@@ -123,7 +123,7 @@ func TestWebhook(t *testing.T) {
 	expect("will", 200, 200)
 }
 
-// TestUnreachableWebhook has callers told to try again when a webhook is away, and
+// TestUnreachableWebhook wants a 503 while a webhook is down, and
 // not where it is.
 func TestUnreachableWebhook(t *testing.T) {
 	t.Parallel()

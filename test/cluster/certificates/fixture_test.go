@@ -38,8 +38,8 @@ const (
 
 var apiServices = schema.GroupVersionResource{Group: "apiregistration.k8s.io", Version: "v1", Resource: "apiservices"}
 
-// ground is a cluster. Its administrator looks at what others do.
-type ground struct {
+// fixture is a cluster. Its administrator looks at what others do.
+type fixture struct {
 	*testing.T
 	kube    *upstream.Server
 	client  kubernetes.Interface
@@ -47,11 +47,11 @@ type ground struct {
 	audit   string
 }
 
-// newGround starts a cluster and applies manifests in it.
-func newGround(t *testing.T, manifests ...string) *ground {
+// newFixture starts a cluster and applies manifests in it.
+func newFixture(t *testing.T, manifests ...string) *fixture {
 	t.Helper()
 	dir := t.TempDir()
-	g := &ground{T: t, audit: filepath.Join(dir, "audit.log")}
+	g := &fixture{T: t, audit: filepath.Join(dir, "audit.log")}
 	policy := filepath.Join(dir, "policy.yaml")
 	g.must(os.WriteFile(policy, []byte("apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{level: Metadata}]\n"), 0o600))
 	g.kube = framework.StartKube(t, "--audit-policy-file="+policy, "--audit-log-path="+g.audit)
@@ -68,14 +68,14 @@ func newGround(t *testing.T, manifests ...string) *ground {
 	return g
 }
 
-func (g *ground) must(err error) {
+func (g *fixture) must(err error) {
 	g.Helper()
 	if err != nil {
 		g.Fatal(err)
 	}
 }
 
-func (g *ground) kubectl(args ...string) {
+func (g *fixture) kubectl(args ...string) {
 	g.Helper()
 	// What a namespaced manifest needs may be there a moment after the namespace.
 	kubectl := framework.NewKubectl(g.T, g.kube.Kubeconfig)
@@ -86,7 +86,7 @@ func (g *ground) kubectl(args ...string) {
 }
 
 // as is how a service account asks the cluster.
-func (g *ground) as(account string) *rest.Config {
+func (g *fixture) as(account string) *rest.Config {
 	g.Helper()
 	request := &authenticationv1.TokenRequest{}
 	token, err := g.client.CoreV1().ServiceAccounts(namespace).CreateToken(g.Context(), account, request, metav1.CreateOptions{})
@@ -98,7 +98,7 @@ func (g *ground) as(account string) *rest.Config {
 }
 
 // kubeconfig is a file with which a service account asks the cluster.
-func (g *ground) kubeconfig(account string) string {
+func (g *fixture) kubeconfig(account string) string {
 	g.Helper()
 	user := g.as(account)
 	config := clientcmdapi.NewConfig()
@@ -111,7 +111,7 @@ func (g *ground) kubeconfig(account string) string {
 	return file
 }
 
-func (g *ground) secret(name string) *corev1.Secret {
+func (g *fixture) secret(name string) *corev1.Secret {
 	g.Helper()
 	secret, err := g.client.CoreV1().Secrets(namespace).Get(g.Context(), name, metav1.GetOptions{})
 	g.must(err)
@@ -119,7 +119,7 @@ func (g *ground) secret(name string) *corev1.Secret {
 }
 
 // expectNoRefusal wants that a service account was allowed all that it asked.
-func (g *ground) expectNoRefusal(account string) {
+func (g *fixture) expectNoRefusal(account string) {
 	g.Helper()
 	data, err := os.ReadFile(g.audit)
 	g.must(err)

@@ -80,9 +80,9 @@ func apply(t *testing.T, server *framework.Server, group, path, manager, fields 
 	return object, json.Unmarshal(raw, object)
 }
 
-// TestAppliesThroughTwoDoors has a manager of one door's fields in the way of
-// another at the other door.
-func TestAppliesThroughTwoDoors(t *testing.T) {
+// TestAppliesThroughTwoGroups has a manager that owns fields through one group
+// conflict with a manager that applies through the other.
+func TestAppliesThroughTwoGroups(t *testing.T) {
 	t.Parallel()
 	server := framework.Start(t, nil)
 	for _, test := range appliedTwices() {

@@ -43,14 +43,14 @@ func coreService(name string, change ...func(*corev1.ServiceSpec)) *corev1.Servi
 	return &svc
 }
 
-// alike says whether two objects, each from one door, are the same one.
+// alike says whether two objects, each from one group, are the same one.
 func alike(a, b metav1.Object) bool {
 	return a.GetUID() == b.GetUID() && a.GetResourceVersion() == b.GetResourceVersion() && a.GetName() == b.GetName() &&
 		equality.Semantic.DeepEqual(a.GetManagedFields(), b.GetManagedFields()) && equality.Semantic.DeepEqual(a.GetLabels(), b.GetLabels())
 }
 
-// TestTwoDoors writes each kind through one door and reads it through the other.
-func TestTwoDoors(t *testing.T) {
+// TestTwoGroups writes each kind through one API group and reads it through the other.
+func TestTwoGroups(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	server := framework.Start(t, nil)
@@ -101,7 +101,7 @@ func TestTwoDoors(t *testing.T) {
 	}
 
 	expectEndpointsAtBoth(t, core, own, made.UID)
-	// The Service takes along what is its, whichever door it was written through.
+	// The Service's dependents go with it, whichever group they were written through.
 	if err := core.CoreV1().Services("default").Delete(ctx, "web", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -224,8 +224,8 @@ func TestRangesAtTwoDoors(t *testing.T) {
 	}
 }
 
-// TestRefusalsAreOfTheDoor wants errors in the names of the group that was asked.
-func TestRefusalsAreOfTheDoor(t *testing.T) {
+// TestRefusalsNameTheirGroup wants errors in the names of the group that was asked.
+func TestRefusalsNameTheirGroup(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	server := framework.Start(t, func(o *options.Options) { o.ClusterIPRanges = []string{"10.96.0.0/24"} })
@@ -302,7 +302,7 @@ func expectInUse(t *testing.T, core kubernetes.Interface, own portolanv1.Portola
 	})
 }
 
-// refusal is something that is refused at either door, and what is told then:
+// refusal is a request that both groups reject, and the error they return:
 // in the pattern the group comes first, and the suffix of the holder's resource
 // next. wantGroup is the group of the core API groups.
 type refusal struct {
@@ -339,8 +339,8 @@ func expectRefusal(t *testing.T, what string, err error, pattern, group, holder,
 	}
 }
 
-// TestDeletionWithoutCollector deletes as there is nobody who would delete, or
-// disown, what belongs to an object, and take the finalizer away after that.
+// TestDeletionWithoutCollector deletes with each policy. No garbage collector runs that would delete or orphan
+// dependents and remove the finalizer.
 func TestDeletionWithoutCollector(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()

@@ -28,12 +28,12 @@ const (
 	// etcdAddress is where Portolan's etcd is; kube-apiserver's is on loopback.
 	etcdAddress = "192.0.2.2"
 
-	// portolanUser is who the servers are to the cluster.
+	// portolanUser is the user of the servers in the cluster.
 	portolanUser = "system:serviceaccount:portolan:portolan"
 )
 
-// ground is a cluster without nodes, and Portolan in it.
-type ground struct {
+// fixture is a cluster without nodes, and Portolan in it.
+type fixture struct {
 	dir string
 	// users signs the certificates of the cluster's users and servers.
 	users *authority
@@ -57,10 +57,10 @@ type ground struct {
 
 // start runs everything, installs Portolan, and returns when the cluster says
 // that it is there.
-func start(t *testing.T) *ground {
+func start(t *testing.T) *fixture {
 	t.Helper()
 	var err error
-	g := &ground{dir: framework.Directory(t)}
+	g := &fixture{dir: framework.Directory(t)}
 	g.users = newAuthority(t, g.dir, "users")
 	g.kubeconfig = g.users.kubeconfig(t, "admin", "system:masters")
 	g.admin = g.configOf(t, g.kubeconfig)
@@ -80,7 +80,7 @@ func start(t *testing.T) *ground {
 }
 
 // configOf is what a kubeconfig says, with no limit on the rate.
-func (g *ground) configOf(t *testing.T, kubeconfig string) *rest.Config {
+func (g *fixture) configOf(t *testing.T, kubeconfig string) *rest.Config {
 	t.Helper()
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
@@ -91,7 +91,7 @@ func (g *ground) configOf(t *testing.T, kubeconfig string) *rest.Config {
 }
 
 // startCluster runs kube-apiserver on an etcd of its own, and the controllers.
-func (g *ground) startCluster(t *testing.T) {
+func (g *fixture) startCluster(t *testing.T) {
 	t.Helper()
 	programs := upstream.Programs{Etcd: framework.Program(t, "etcd")}
 	etcd, etcdURL, err := upstream.StartEtcd(t.Context(), programs, g.dir)
@@ -138,7 +138,7 @@ func (g *ground) startCluster(t *testing.T) {
 }
 
 // startKube runs kube-apiserver and returns when it is ready.
-func (g *ground) startKube(t *testing.T) {
+func (g *fixture) startKube(t *testing.T) {
 	t.Helper()
 	var err error
 	g.kube, err = upstream.Launch("kube-apiserver", g.dir, framework.Program(t, "kube-apiserver"), g.kubeFlags...)
@@ -149,13 +149,13 @@ func (g *ground) startKube(t *testing.T) {
 }
 
 // restartKube kills kube-apiserver and runs it again.
-func (g *ground) restartKube(t *testing.T) {
+func (g *fixture) restartKube(t *testing.T) {
 	t.Helper()
 	g.kube.Stop()
 	g.startKube(t)
 }
 
-func (g *ground) awaitKube(t *testing.T) {
+func (g *fixture) awaitKube(t *testing.T) {
 	t.Helper()
 	ready := func(ctx context.Context) bool {
 		return g.client.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error() == nil
@@ -166,7 +166,7 @@ func (g *ground) awaitKube(t *testing.T) {
 }
 
 // startStore runs Portolan's etcd, which knows its clients by certificate.
-func (g *ground) startStore(t *testing.T) {
+func (g *fixture) startStore(t *testing.T) {
 	t.Helper()
 	certs := newAuthority(t, g.dir, "etcd-ca")
 	server := certs.issue(t, "etcd", nil, etcdAddress)
@@ -185,8 +185,8 @@ func (g *ground) startStore(t *testing.T) {
 	}
 }
 
-// write makes a file in the ground's directory.
-func (g *ground) write(t *testing.T, name, content string) string {
+// write makes a file in the fixture's directory.
+func (g *fixture) write(t *testing.T, name, content string) string {
 	t.Helper()
 	file := filepath.Join(g.dir, name)
 	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
@@ -196,7 +196,7 @@ func (g *ground) write(t *testing.T, name, content string) string {
 }
 
 // tokenKubeconfig is a file with which a token comes to the cluster's address.
-func (g *ground) tokenKubeconfig(t *testing.T, name, token string) string {
+func (g *fixture) tokenKubeconfig(t *testing.T, name, token string) string {
 	t.Helper()
 	return writeKubeconfig(t, filepath.Join(g.dir, name+".kubeconfig"), g.users.file("ca").cert, &clientcmdapi.AuthInfo{Token: token})
 }

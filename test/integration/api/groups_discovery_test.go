@@ -21,10 +21,10 @@ import (
 	"github.com/portolan-dev/portolan/test/framework"
 )
 
-// TestDiscoveryOfTwoDoors wants each short name at one door, but for that of
+// TestDiscoveryOfTwoGroups wants each short name in one group, but for that of
 // Events, which upstream has twice as well, and what is
 // published of each group to be of that group.
-func TestDiscoveryOfTwoDoors(t *testing.T) {
+func TestDiscoveryOfTwoGroups(t *testing.T) {
 	t.Parallel()
 	server := framework.Start(t, nil)
 	client := coreClient(t, server).Discovery()
@@ -108,7 +108,7 @@ func TestOneDoor(t *testing.T) {
 	server := framework.Start(t, func(o *options.Options) { o.ServeCore = ptr.To(false) })
 	_, err := coreClient(t, server).CoreV1().Services("default").List(context.Background(), metav1.ListOptions{})
 	if !apierrors.IsNotFound(err) {
-		t.Errorf("a door that isn't there: %v", err)
+		t.Errorf("a group that isn't served: %v", err)
 	}
 	list, err := server.Client.Discovery().ServerResourcesForGroupVersion(v1.SchemeGroupVersion.String())
 	if err != nil {

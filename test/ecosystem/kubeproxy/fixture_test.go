@@ -36,22 +36,22 @@ const (
 // families are those of every Service.
 var families = []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}
 
-// ground is a node with kube-proxy and Portolan, four Pods, and somebody outside.
-type ground struct {
+// fixture is a node with kube-proxy and Portolan, four Pods, and somebody outside.
+type fixture struct {
 	server *framework.Server
 	client kubernetes.Interface
 	// nodeAddresses are those of node.yaml, IPv4 first.
 	nodeAddresses []netip.Addr
 	outside       *host
-	// self is the node as somebody who asks.
+	// self is the node as a client.
 	self *host
 	// pods are by name; that of the last is on the other node.
 	pods map[string]*host
 }
 
-func start(t *testing.T) *ground {
+func start(t *testing.T) *fixture {
 	t.Helper()
-	g := &ground{nodeAddresses: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}, pods: map[string]*host{}}
+	g := &fixture{nodeAddresses: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}, pods: map[string]*host{}}
 	forward(t)
 	g.serve(t, func(o *options.Options) {
 		o.ClusterIPRanges = []string{"203.0.113.0/25", "2001:db8:2::/112"}
@@ -72,7 +72,7 @@ func start(t *testing.T) *ground {
 }
 
 // serve starts a server.
-func (g *ground) serve(t *testing.T, change func(*options.Options)) {
+func (g *fixture) serve(t *testing.T, change func(*options.Options)) {
 	t.Helper()
 	g.server = framework.StartAll(t, change)
 	client, err := kubernetes.NewForConfig(g.server.Config)
@@ -86,7 +86,7 @@ func prefixes(v4, v6 string) [2]netip.Prefix {
 	return [2]netip.Prefix{netip.MustParsePrefix(v4), netip.MustParsePrefix(v6)}
 }
 
-// forward makes the node a router, which kube-proxy leaves to whoever sets up Pods.
+// forward makes the node a router, which kube-proxy leaves to the network plugin.
 func forward(t *testing.T) {
 	t.Helper()
 	for _, file := range []string{"/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding"} {
@@ -97,7 +97,7 @@ func forward(t *testing.T) {
 }
 
 // addNodes makes this one as the README says, and the other.
-func (g *ground) addNodes(t *testing.T) {
+func (g *fixture) addNodes(t *testing.T) {
 	t.Helper()
 	framework.NewKubectl(t, g.server.Kubeconfig).Run("create", "-f", framework.Path(example, "node.yaml"))
 	other := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: elsewhere}}
@@ -107,7 +107,7 @@ func (g *ground) addNodes(t *testing.T) {
 }
 
 // addRange makes a second ServiceCIDR of both families.
-func (g *ground) addRange(t *testing.T) {
+func (g *fixture) addRange(t *testing.T) {
 	t.Helper()
 	more := &networkingv1.ServiceCIDR{
 		ObjectMeta: metav1.ObjectMeta{Name: "more"},
@@ -120,7 +120,7 @@ func (g *ground) addRange(t *testing.T) {
 
 // runKubeProxy does what the README says, in a directory that has the example in
 // it, and returns when the tables are written.
-func (g *ground) runKubeProxy(t *testing.T) {
+func (g *fixture) runKubeProxy(t *testing.T) {
 	t.Helper()
 	dir := framework.Directory(t)
 	config, err := os.ReadFile(framework.Path(example, "config.yaml"))
@@ -152,9 +152,8 @@ func (g *ground) runKubeProxy(t *testing.T) {
 	t.Cleanup(func() { expectRead(t, kubeProxy) })
 }
 
-// expectRead wants kube-proxy not to have been refused, or told in a form that it
-// doesn't understand, what it reads. That nobody answered while there was no server
-// is as it should be.
+// expectRead wants kube-proxy to have read everything that it asked for, in a form
+// that it understands. Refused connections are expected while there is no server.
 func expectRead(t *testing.T, kubeProxy *upstream.Process) {
 	t.Helper()
 	log, err := kubeProxy.Log()
@@ -171,7 +170,7 @@ func expectRead(t *testing.T, kubeProxy *upstream.Process) {
 
 // run makes Pods of a Service that are ready. Each is one of the hosts: several
 // Pods can share one, with a name of their own.
-func (g *ground) run(t *testing.T, app string, hosts ...string) {
+func (g *fixture) run(t *testing.T, app string, hosts ...string) {
 	t.Helper()
 	for _, name := range hosts {
 		on := node
@@ -190,7 +189,7 @@ func (g *ground) run(t *testing.T, app string, hosts ...string) {
 }
 
 // setReady says in the status of a Pod whether it is ready.
-func (g *ground) setReady(t *testing.T, app, name string, ready corev1.ConditionStatus) {
+func (g *fixture) setReady(t *testing.T, app, name string, ready corev1.ConditionStatus) {
 	t.Helper()
 	addresses := g.pods[name].addresses
 	patch := fmt.Sprintf(`{"status":{"phase":"Running","podIP":%q,"podIPs":[{"ip":%q},{"ip":%q}],"conditions":[{"type":"Ready","status":%q}]}}`,
@@ -203,7 +202,7 @@ func (g *ground) setReady(t *testing.T, app, name string, ready corev1.Condition
 }
 
 // service makes one of both families with a port for TCP and one for UDP.
-func (g *ground) service(t *testing.T, app string, change func(*corev1.ServiceSpec)) *corev1.Service {
+func (g *fixture) service(t *testing.T, app string, change func(*corev1.ServiceSpec)) *corev1.Service {
 	t.Helper()
 	policy := corev1.IPFamilyPolicyRequireDualStack
 	spec := corev1.ServiceSpec{

@@ -46,8 +46,8 @@ func TestMain(m *testing.M) {
 	framework.Main(m)
 }
 
-// ground is a Portolan and a Traefik that routes by what it holds.
-type ground struct {
+// fixture is a Portolan and a Traefik that routes by what it holds.
+type fixture struct {
 	client  kubernetes.Interface
 	kubectl *framework.Kubectl
 	traefik *upstream.Process
@@ -57,21 +57,21 @@ type ground struct {
 
 // start runs both, and makes what toad.yaml has: the class, which is the default,
 // and an Ingress.
-func start(t *testing.T) *ground {
+func start(t *testing.T) *fixture {
 	t.Helper()
 	s := framework.StartAll(t, nil)
 	client, err := kubernetes.NewForConfig(s.Config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &ground{client: client, kubectl: framework.NewKubectl(t, s.Kubeconfig)}
+	g := &fixture{client: client, kubectl: framework.NewKubectl(t, s.Kubeconfig)}
 	g.kubectl.Run("create", "-f", framework.Path(example, "toad.yaml"))
 	g.runTraefik(t, s)
 	return g
 }
 
 // runTraefik does what the example says in a directory of the test's own.
-func (g *ground) runTraefik(t *testing.T, s *framework.Server) {
+func (g *fixture) runTraefik(t *testing.T, s *framework.Server) {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(framework.Path(example))); err != nil {
@@ -87,7 +87,7 @@ func (g *ground) runTraefik(t *testing.T, s *framework.Server) {
 		}
 	})
 	g.traefik = framework.LaunchCommand(t, dir, "traefik", command)
-	// Nothing is routed yet, and what is routed is known to whoever asks.
+	// Traefik is ready once it routes.
 	g.backend(t, "first", "192.0.2.2")
 	g.ingress(t, "first", to("first.example.com", prefix("/", "first", number(80))))
 	answers := func(ctx context.Context) bool { return ask(ctx, "first.example.com", "/") == "first" }
@@ -124,7 +124,7 @@ var passing = []string{
 
 // expectRead wants Traefik not to complain once it routes, neither of what it
 // reads and writes in Portolan nor of what it makes of that.
-func (g *ground) expectRead(t *testing.T) {
+func (g *fixture) expectRead(t *testing.T) {
 	log, err := g.traefik.Log()
 	if err != nil {
 		t.Fatal(err)
@@ -143,7 +143,7 @@ func (g *ground) expectRead(t *testing.T) {
 
 // backend is a Service with a Pod at each address, which answers with the name of
 // the Service or, where there are several, with its own.
-func (g *ground) backend(t *testing.T, name string, addresses ...string) {
+func (g *fixture) backend(t *testing.T, name string, addresses ...string) {
 	t.Helper()
 	svc := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.ServiceSpec{
 		Selector: map[string]string{"app": name},
@@ -197,7 +197,7 @@ func serve(t *testing.T, address, says string) {
 }
 
 // setReady says in the status of a Pod where it is and whether it is ready.
-func (g *ground) setReady(t *testing.T, pod, address string, ready corev1.ConditionStatus) {
+func (g *fixture) setReady(t *testing.T, pod, address string, ready corev1.ConditionStatus) {
 	t.Helper()
 	patch := fmt.Sprintf(`{"status":{"phase":"Running","podIP":%q,"conditions":[{"type":"Ready","status":%q}]}}`, address, ready)
 	if _, err := g.client.CoreV1().Pods(namespace).Patch(t.Context(), pod, types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{},
@@ -207,7 +207,7 @@ func (g *ground) setReady(t *testing.T, pod, address string, ready corev1.Condit
 }
 
 // ingress makes one of the default class.
-func (g *ground) ingress(t *testing.T, name string, rules ...networkingv1.IngressRule) {
+func (g *fixture) ingress(t *testing.T, name string, rules ...networkingv1.IngressRule) {
 	t.Helper()
 	made := &networkingv1.Ingress{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: networkingv1.IngressSpec{Rules: rules}}
 	if _, err := g.client.NetworkingV1().Ingresses(namespace).Create(t.Context(), made, metav1.CreateOptions{}); err != nil {
@@ -216,7 +216,7 @@ func (g *ground) ingress(t *testing.T, name string, rules ...networkingv1.Ingres
 }
 
 // change puts other rules into an Ingress.
-func (g *ground) change(t *testing.T, name string, change func(*networkingv1.IngressSpec)) {
+func (g *fixture) change(t *testing.T, name string, change func(*networkingv1.IngressSpec)) {
 	t.Helper()
 	ingresses := g.client.NetworkingV1().Ingresses(namespace)
 	framework.Eventually(t, name, func(ctx context.Context) (bool, error) {
