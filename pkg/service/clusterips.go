@@ -10,17 +10,16 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// OpenClusterIP is an address that a Service still needs.
+// OpenClusterIP is an address that a Service needs and does not have.
 type OpenClusterIP struct {
 	// Index in spec.ipFamilies and in spec.clusterIPs, which may be shorter.
 	Index int
-	// Family that the address must be of.
+	// Family of the address.
 	Family corev1.IPFamily
 }
 
-// OpenClusterIPs returns the addresses that the Service still needs, one for
-// each of its IP families that has none. The families must have been settled by
-// DefaultIPFamilies.
+// OpenClusterIPs returns the addresses that the Service needs and does not have, one for
+// each of its IP families without an address. DefaultIPFamilies must have set the families.
 func OpenClusterIPs(service *v1.Service) []OpenClusterIP {
 	if !NeedsClusterIP(service) {
 		return nil
@@ -34,17 +33,17 @@ func OpenClusterIPs(service *v1.Service) []OpenClusterIP {
 	return open
 }
 
-// ClusterIPs returns the addresses that the Service claims, in canonical form:
-// two spellings of an address are one claim. Upstream compares spellings and so
-// gives up addresses that are in use. What is no address is left out, None
-// included; leading zeros, which old Services may have, are read as decimal.
+// ClusterIPs returns the addresses that the Service claims, in canonical form: two
+// spellings of an address are one claim. Upstream compares spellings, and so it releases
+// addresses that are in use. Texts that are not addresses, such as None, are left out.
+// Leading zeros, which old Services may have, are read as decimal.
 func ClusterIPs(service *v1.Service) []netip.Addr {
 	if !NeedsClusterIP(service) {
 		return nil
 	}
 	spellings := service.Spec.ClusterIPs
 	if len(spellings) == 0 {
-		// Written before there was clusterIPs and not normalized yet.
+		// Stored before clusterIPs existed, and not yet normalized.
 		spellings = []string{service.Spec.ClusterIP}
 	}
 	var claims []netip.Addr

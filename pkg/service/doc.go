@@ -1,13 +1,12 @@
-// Package service holds the rules that tie the fields of a Service together:
-// what an update inherits from the stored object, which IP families a Service
-// has, which addresses and ports are still open, and what it claims.
+// Package service has the rules between the fields of a Service: the fields that an update
+// inherits from the stored object, the IP families of a Service, the addresses and ports
+// that it still needs, and those that it claims.
 //
-// Every rule is pure: it looks at the Service, the one stored before and the IP
-// families of the cluster, and at nothing else. So admission, the registry
-// strategy and the claims layer can each apply it and come to the same answer;
-// each rule leaves alone what it has already settled. Picking an address or a
-// port is not done here, nor is saying whether one is free.
+// Every rule is pure: it depends on the Service, the stored Service and the IP families of
+// the cluster only. Admission, the registry's strategy and the claims layer can each apply
+// a rule and get the same result; a rule that has been applied changes nothing when it is
+// applied again. The package neither picks addresses and ports nor knows which are free.
 //
-// The rules are upstream's (KEP-563 dual-stack, KEP-1864 optional node ports)
-// except where a comment says that upstream has it differently.
+// The rules are upstream's (KEP-563 dual-stack, KEP-1864 optional node ports) unless a
+// comment says that upstream differs.
 package service

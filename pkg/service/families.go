@@ -19,14 +19,12 @@ var (
 	ipFamilyPolicyPath = field.NewPath("spec", "ipFamilyPolicy")
 )
 
-// DefaultIPFamilies settles ipFamilyPolicy and ipFamilies for a cluster whose
-// ServiceCIDRs are of the given families, primary first. On update it comes
-// after Inherit. It changes only after, and where it returns errors, after is
-// unfit to be stored.
+// DefaultIPFamilies sets ipFamilyPolicy and ipFamilies for a cluster whose ServiceCIDRs
+// have the given families, the primary one first. On update it comes after Inherit. It
+// changes only after, which must not be stored if there are errors.
 //
 // The errors are those of upstream's allocator (KEP-563) and include those of
-// validation.ValidateServiceClusterIPs: nothing can be inferred from malformed
-// fields.
+// validation.ValidateServiceClusterIPs, as nothing can be inferred from malformed fields.
 func DefaultIPFamilies(after After, before Before, cluster []corev1.IPFamily) field.ErrorList {
 	if isExternalName(after.Service) || keepsPreferDualStack(after, before) {
 		return nil
@@ -50,9 +48,9 @@ func DefaultIPFamilies(after After, before Before, cluster []corev1.IPFamily) fi
 	return fillIPFamilies(after.Service, cluster)
 }
 
-// keepsPreferDualStack says that the Service prefers two families and the
-// client changed nothing about it. Such a Service gains or loses a family with
-// an update of its own, never because the cluster did.
+// keepsPreferDualStack reports whether the Service prefers two families and the client
+// changed nothing about that. Such a Service gains or loses a family by an update of its
+// own, never because the cluster did.
 func keepsPreferDualStack(after After, before Before) bool {
 	return before.Service != nil &&
 		after.Spec.Type == before.Spec.Type &&
@@ -69,9 +67,9 @@ func defaultIPFamilyPolicy(service *v1.Service) corev1.IPFamilyPolicy {
 	return corev1.IPFamilyPolicySingleStack
 }
 
-// releaseSecondary takes SingleStack as asking to drop the second address and
-// family wherever the client left the lists as they were. Under the other
-// policies a shorter list is more likely a mistake.
+// releaseSecondary drops the second address and family for SingleStack, where the client
+// left the lists as they were. For the other policies it rejects a shorter list, which is
+// more likely a mistake.
 func releaseSecondary(after After, before Before) field.ErrorList {
 	if before.Service == nil {
 		return nil
@@ -113,9 +111,8 @@ func checkSingleStack(service *v1.Service) field.ErrorList {
 	return errs
 }
 
-// inferIPFamilies takes families from addresses. A family that the cluster
-// lacks is reported here rather than with the families, as the address is what
-// the client wrote.
+// inferIPFamilies infers families from addresses. It reports a family that the cluster
+// lacks for the address, which the client wrote, and not for the family.
 func inferIPFamilies(service *v1.Service, cluster []corev1.IPFamily) field.ErrorList {
 	var errs field.ErrorList
 	families := slices.Clip(service.Spec.IPFamilies)
@@ -138,8 +135,8 @@ func inferIPFamilies(service *v1.Service, cluster []corev1.IPFamily) field.Error
 	return errs
 }
 
-// fillIPFamiliesWithoutSelector asks nothing of the cluster: whoever writes the
-// endpoints decides their families.
+// fillIPFamiliesWithoutSelector does not check the families of the cluster: the writer of
+// the endpoints decides their families.
 func fillIPFamiliesWithoutSelector(service *v1.Service, cluster []corev1.IPFamily) {
 	families := slices.Clip(service.Spec.IPFamilies)
 	if len(families) == 0 {
@@ -184,8 +181,8 @@ func isHeadlessWithoutSelector(service *v1.Service) bool {
 	return IsHeadless(service) && len(service.Spec.Selector) == 0
 }
 
-// primaryFamily is IPv4 for a cluster that has no ServiceCIDR, so that headless
-// Services can be had there.
+// primaryFamily returns IPv4 for a cluster without a ServiceCIDR, so that headless Services
+// work there.
 func primaryFamily(cluster []corev1.IPFamily) corev1.IPFamily {
 	if len(cluster) == 0 {
 		return corev1.IPv4Protocol

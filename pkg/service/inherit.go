@@ -9,20 +9,21 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// Inherit carries over from the stored Service what the client left out, so
-// that whoever creates a Service from a file can send the same file again, and
-// wipes what the new type can't have and the client left as it was. A value
-// that the client did change is kept for validation to refuse. On create it
-// only brings clusterIPs in line with clusterIP.
+// Inherit copies fields that the client left out from the stored Service, so that a client
+// can send the file again from which it created the Service. It clears fields that the new
+// type can't have, if the client left them as they were. It keeps a field that the client
+// changed, for validation to reject. On create it only sets clusterIPs from clusterIP.
 //
-// It follows upstream's service registry, with two differences. A port that was
-// renamed keeps its node port, which upstream finds by name only. And node
-// ports on a type that can't hold them are wiped whatever the old type was, so
-// that an ExternalName Service on which upstream let them through can still be
-// updated.
+// Applying it again changes nothing: both allocator plugins and the registry's strategy
+// apply it to the same update.
 //
-// Where status is not the client's to write it must be the stored one already:
-// the load balancer's part is cleared with the type.
+// It follows upstream's service registry, with two differences. A port that was renamed
+// keeps its node port, which upstream finds by name only. And node ports of a type that
+// can't have them are cleared whatever the old type was, so that an ExternalName Service
+// that got them past upstream can still be updated.
+//
+// If the client can't write the status, after must already have the stored status: the
+// load balancer's status is cleared when the type changes.
 func Inherit(after After, before Before) {
 	if before.Service == nil {
 		pluralizeClusterIP(after.Service)
@@ -37,8 +38,8 @@ func Inherit(after After, before Before) {
 	wipeLoadBalancerFields(after, before)
 }
 
-// pluralizeClusterIP serves clients that know only the older field. The other
-// way round is refused: a client that knows clusterIPs must write both.
+// pluralizeClusterIP is for clients that know only the older field. A client that knows
+// clusterIPs must write both.
 func pluralizeClusterIP(service *v1.Service) {
 	if service.Spec.ClusterIP != "" && len(service.Spec.ClusterIPs) == 0 {
 		service.Spec.ClusterIPs = []string{service.Spec.ClusterIP}
@@ -59,8 +60,8 @@ func inheritClusterIPs(after After, before Before) {
 		}
 		return
 	}
-	// A client that knows only the older field changed it and sent the newer
-	// one back as it had read it, or not at all.
+	// A client that knows only the older field changed it, and sent the newer one as it had
+	// read it, or not at all.
 	if len(spec.ClusterIPs) == 0 || slices.Equal(spec.ClusterIPs, old.ClusterIPs) {
 		spec.ClusterIPs = nil
 		pluralizeClusterIP(after.Service)
@@ -73,9 +74,8 @@ func inheritIPFamilyPolicy(after After, before Before) {
 	}
 }
 
-// inheritNodePorts matches ports by name before it matches any by number: a
-// port that kept its name has the better claim on its node port than one that
-// was given its number.
+// inheritNodePorts matches all ports by name before it matches any by number: a port that
+// kept its name comes before a port that got its number.
 func inheritNodePorts(after After, before Before) {
 	if !NeedsNodePort(before.Service) || !NeedsNodePort(after.Service) {
 		return
@@ -88,8 +88,8 @@ func inheritNodePorts(after After, before Before) {
 		byNumber[numberOf(port)] = port.NodePort
 	}
 	ports := after.Spec.Ports
-	// The client may have moved a node port to another port. Ports that shared
-	// one before go on sharing it, as long as they can be told apart.
+	// The client may have moved a node port to another port. Ports that shared a node port
+	// still share it, as long as they have different protocols.
 	given := nodePortUsers(ports)
 	inherited := map[portAndProtocol]bool{}
 	inherit := func(i int, nodePort int32) {
@@ -107,8 +107,7 @@ func inheritNodePorts(after After, before Before) {
 	}
 }
 
-// mayUseNodePort says whether the i-th port can share a node port with all that
-// have it.
+// mayUseNodePort reports whether the i-th port can share a node port with all its users.
 func mayUseNodePort(ports []corev1.ServicePort, i int, users []int) bool {
 	return !slices.ContainsFunc(users, func(j int) bool { return !mayShareNodePort(&ports[i], &ports[j]) })
 }
@@ -139,8 +138,8 @@ func wipeNodePorts(after After, before Before) {
 	if MayHaveNodePort(after.Service) {
 		return
 	}
-	// Which port holds which number may differ: only a number that is new shows
-	// that the client wants node ports.
+	// Node ports may have moved between ports: only a new number shows that the client
+	// wants node ports.
 	known := nodePortUsers(before.Spec.Ports)
 	for nodePort := range nodePortUsers(after.Spec.Ports) {
 		if len(known[nodePort]) == 0 {

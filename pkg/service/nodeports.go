@@ -8,20 +8,20 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// AdoptNodePorts gives a port that has no node port the one of a port with the
-// same number and another protocol, so that a client can, say, use one port for
-// DNS over UDP and TCP. Upstream does so on create only.
+// AdoptNodePorts gives a port without a node port the node port of a port with the same
+// number and another protocol, so that DNS over UDP and TCP, for example, has one node
+// port. Upstream does so on create only.
 func AdoptNodePorts(service *v1.Service) {
 	if !NeedsNodePort(service) {
 		return
 	}
 	ports := service.Spec.Ports
-	twins := map[int32][]int{}
+	siblings := map[int32][]int{}
 	served := map[portAndProtocol]bool{}
 	for i := range ports {
 		if ports[i].NodePort != 0 {
-			if found := twins[ports[i].Port]; len(found) < maxTwins {
-				twins[ports[i].Port] = append(found, i)
+			if found := siblings[ports[i].Port]; len(found) < maxSiblings {
+				siblings[ports[i].Port] = append(found, i)
 			}
 			served[portAndProtocol{ports[i].NodePort, ports[i].Protocol}] = true
 		}
@@ -30,9 +30,9 @@ func AdoptNodePorts(service *v1.Service) {
 		if ports[i].NodePort != 0 {
 			continue
 		}
-		for _, twin := range twins[ports[i].Port] {
-			adopted := portAndProtocol{ports[twin].NodePort, ports[i].Protocol}
-			if mayShareNodePort(&ports[twin], &ports[i]) && !served[adopted] {
+		for _, sibling := range siblings[ports[i].Port] {
+			adopted := portAndProtocol{ports[sibling].NodePort, ports[i].Protocol}
+			if mayShareNodePort(&ports[sibling], &ports[i]) && !served[adopted] {
 				ports[i].NodePort = adopted.port
 				served[adopted] = true
 				break
@@ -41,13 +41,13 @@ func AdoptNodePorts(service *v1.Service) {
 	}
 }
 
-// maxTwins is how many ports of one number a valid Service can have: one for
-// each protocol. Whether it is valid is only seen later.
-const maxTwins = 3
+// maxSiblings is the number of ports with the same number in a valid Service: one for each
+// protocol. The Service has not been validated yet.
+const maxSiblings = 3
 
-// OpenNodePorts returns the indexes of the ports that must be given a node
-// port, grouped: the ports of a group share one. A port whose number is shared
-// with one that has a node port is for AdoptNodePorts, which must come first.
+// OpenNodePorts returns the indexes of the ports that need a node port, in groups. The
+// ports of a group share one node port. AdoptNodePorts must come first: it handles a port
+// that can share the node port of another port.
 func OpenNodePorts(service *v1.Service) [][]int {
 	if !NeedsNodePort(service) {
 		return nil
@@ -75,11 +75,11 @@ func OpenNodePorts(service *v1.Service) [][]int {
 	return groups
 }
 
-// NodePorts returns the node ports that the Service claims, each with the
-// protocols that it serves there. The health check port is among them, with no
-// protocol, as no port of the Service maps to it. A type that can't hold node
-// ports claims none, whatever its ports say; upstream frees such ports, which
-// belong to another Service.
+// NodePorts returns the node ports that the Service claims, each with the protocols that
+// the Service serves there. They include the health check port, without protocols, as no
+// port of the Service maps to it. A type that can't have node ports claims none, whatever
+// its ports contain; upstream releases such ports, although they belong to another
+// Service.
 func NodePorts(service *v1.Service) map[int32][]corev1.Protocol {
 	if !MayHaveNodePort(service) {
 		return nil
@@ -95,7 +95,7 @@ func NodePorts(service *v1.Service) map[int32][]corev1.Protocol {
 		}
 	}
 	if healthCheck := service.Spec.HealthCheckNodePort; healthCheck != 0 && NeedsHealthCheckNodePort(service) {
-		// A stored Service may have it equal to one of its node ports.
+		// A stored Service may use one of its node ports for it as well.
 		if _, held := claims[healthCheck]; !held {
 			claims[healthCheck] = nil
 		}
@@ -103,13 +103,13 @@ func NodePorts(service *v1.Service) map[int32][]corev1.Protocol {
 	return claims
 }
 
-// mayShareNodePort says whether two ports of a Service can have one node port
-// without the client asking for it.
+// mayShareNodePort reports whether two ports of a Service can get one node port without a
+// request of the client.
 func mayShareNodePort(a, b *corev1.ServicePort) bool {
 	return a.Port == b.Port && a.Protocol != b.Protocol
 }
 
-// portAndProtocol keys the maps that keep these rules linear: a Service may have
+// portAndProtocol is the key of the maps that make these rules linear: a Service may have
 // thousands of ports.
 type portAndProtocol struct {
 	port     int32

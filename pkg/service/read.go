@@ -7,21 +7,20 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// NormalizeOnRead fills in what Services lack that were stored before there
-// were several cluster IPs and families, as upstream does on every read. It is
-// no default: on a write the same gaps mean that the client leaves the choice
-// open.
+// NormalizeOnRead fills in the fields for several cluster IPs and families in Services that
+// were stored before these fields existed, as upstream does on every read. These are not
+// defaults: on a write, an empty field leaves the choice to the server.
 //
-// Slices and pointers of the Service are replaced, never written to, so a
-// shallow copy of a cached Service can be passed.
+// It replaces slices and pointers of the Service and never writes to them, so a shallow
+// copy of a cached Service can be passed.
 func NormalizeOnRead(service *v1.Service, cluster []corev1.IPFamily) {
 	pluralizeClusterIP(service)
 	if isExternalName(service) {
-		// Older versions of Kubernetes set it by default on every type.
+		// Older versions of Kubernetes set it on every type by default.
 		service.Spec.InternalTrafficPolicy = nil
 		return
 	}
-	// The policy came with the families, so both are there or neither is.
+	// The policy and the families were introduced together: both are set or neither is.
 	if len(service.Spec.IPFamilies) == 0 {
 		inferStoredIPFamilies(service, cluster)
 	}

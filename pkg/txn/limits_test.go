@@ -65,8 +65,8 @@ func checkTooLarge(t *testing.T, client *clientv3.Client) {
 	checkOutcome(t, plan, txn.Committed, before+1)
 }
 
-// etcd's default is 1.5 MiB, and gRPC counts before it does: on this side, and
-// with half a MiB to spare on the other.
+// etcd's default is 1.5 MiB. gRPC counts before etcd does: on this side with the same
+// limit, on the other with half a MiB more.
 func TestTooManyBytes(t *testing.T) {
 	for name, client := range map[string]*clientv3.Client{
 		"in process":       startDefaultEtcd(t),
@@ -111,7 +111,7 @@ func TestEmbeddedTakesThousands(t *testing.T) {
 	}
 }
 
-// startDefaultEtcd starts an etcd as etcd sets itself up.
+// startDefaultEtcd starts an etcd with etcd's defaults.
 func startDefaultEtcd(t *testing.T) *clientv3.Client {
 	t.Helper()
 	config := embed.NewConfig()

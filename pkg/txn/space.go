@@ -16,10 +16,10 @@ import (
 )
 
 const (
-	// opBytes is about what etcd stores with a key and its value.
+	// opBytes is the approximate overhead of etcd for a key and its value.
 	opBytes = 256
 	// slackBytes is how much an update may grow an object when the store is full.
-	// Marking an object as being deleted, or removing a finalizer, takes less.
+	// Marking an object for deletion, or removing a finalizer, needs less.
 	slackBytes = 1 << 10
 
 	// insufficientStorage is the reason of a 507, for which upstream has none.
@@ -30,28 +30,28 @@ const (
 		"https://github.com/portolan-dev/portolan/blob/main/artifacts/docs/full-store.md has the commands"
 )
 
-// Space says whether the store has room for a write. It is asked before anything
-// is sent and returns at once, but for dry runs.
+// Space decides whether the store has space for a write, before anything is sent. It must
+// not block, except for dry runs.
 type Space interface {
-	// Admit takes note of a write, or returns an error that says what to do.
+	// Admit records a write, or returns an error that says what to do.
 	Admit(quota.Write) error
-	// Reject takes note that a write was rejected for what Admit said.
+	// Reject records that a write was rejected because of Admit's error.
 	Reject(quota.Write)
 }
 
-// unlimited is a store that says by itself when it is full.
+// unlimited leaves the decision to the store.
 type unlimited struct{}
 
 func (unlimited) Admit(quota.Write) error { return nil }
 func (unlimited) Reject(quota.Write)      {}
 
-// FullError reports that the store has no room for a write, and that nothing was
-// written. To clients it is a 507.
+// FullError reports that the store has no space for a write, and that nothing was
+// written. Clients get a 507.
 type FullError struct {
 	Cause error
 }
 
-// Error says what to do.
+// Error returns what to do.
 func (e *FullError) Error() string {
 	if errors.Is(e.Cause, rpctypes.ErrNoSpace) {
 		return externalAdvice
@@ -59,11 +59,10 @@ func (e *FullError) Error() string {
 	return e.Cause.Error()
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *FullError) Unwrap() error { return e.Cause }
 
-// Status makes the error the answer to a request, as those of
-// k8s.io/apimachinery/pkg/api/errors are.
+// Status implements apierrors.APIStatus.
 func (e *FullError) Status() metav1.Status {
 	return metav1.Status{
 		Status: metav1.StatusFailure, Code: http.StatusInsufficientStorage, Reason: insufficientStorage, Message: e.Error(),
@@ -72,9 +71,9 @@ func (e *FullError) Status() metav1.Status {
 
 var _ apierrors.APIStatus = &FullError{}
 
-// admit asks whether there is room for a put of the key and what goes with it.
-// Only where there is none does it read the key: an object that gets no larger
-// may still be updated, and a write that conflicts is told that.
+// admit decides whether there is space for a put of the key and its plan. It reads the key
+// only if there is none: an object that does not grow can still be updated, and a write
+// that conflicts gets the conflict.
 func (i *Interface) admit(ctx context.Context, key string, expectedRevision int64, own, others int64) error {
 	write := quota.Write{Bytes: own + others, DryRun: IsDryRun(ctx)}
 	full := i.space.Admit(write)
@@ -111,7 +110,7 @@ func (i *Interface) read(ctx context.Context, key string) (*mvccpb.KeyValue, err
 
 func putBytes(key string, value []byte) int64 { return int64(len(key) + len(value) + opBytes) }
 
-// planBytes is what a plan adds to a write.
+// planBytes returns the size that a plan adds to a write.
 func planBytes(plan *Plan) (total int64) {
 	for _, put := range plan.Puts {
 		total += putBytes(put.Key, put.Value)
@@ -119,10 +118,9 @@ func planBytes(plan *Plan) (total int64) {
 	return total
 }
 
-// noSpace is the error for an etcd that says that it is full. It says so whether
-// it checked before it carried a write out, or afterwards. Either way it is done
-// with the write, so a key at the revision that the write expected means that it
-// wasn't carried out.
+// noSpace returns the error for an etcd that reports that it is full. etcd reports it
+// before or after it has carried a write out. Either way it has finished with the write, so
+// the write was not carried out if the key is at the expected revision.
 func (i *Interface) noSpace(ctx context.Context, key string, expectedRevision int64, cause error) (Result, error) {
 	if found, err := i.read(ctx, key); err == nil && modRevision(found) == expectedRevision {
 		return ResultFull, &FullError{Cause: cause}
@@ -130,8 +128,8 @@ func (i *Interface) noSpace(ctx context.Context, key string, expectedRevision in
 	return ResultUnknown, &UnansweredError{Write: true, Cause: cause}
 }
 
-// Lease wraps the client that leases are made with, which are for objects that
-// expire. A lease without its object is nothing that was written.
+// Lease wraps the client that makes leases, which objects that expire need. A lease
+// without its object does not count as a write.
 func Lease(inner clientv3.Lease) clientv3.Lease { return lease{inner} }
 
 type lease struct {

@@ -17,7 +17,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
-// full is a store that has room for replacements, or for nothing.
+// full is a store that has space for replacements only, or for nothing.
 type full struct {
 	replaces bool
 	asked    []quota.Write
@@ -41,7 +41,7 @@ func isFull(err error) bool {
 	return errors.As(err, &full) && full.Status().Code == http.StatusInsufficientStorage && full.Status().Reason == "InsufficientStorage"
 }
 
-// TestFull rejects what needs room before anything is sent, and nothing else.
+// TestFull rejects writes that need space before anything is sent, and nothing else.
 func TestFull(t *testing.T) {
 	t.Parallel()
 	const value, larger = "value", 1100
@@ -115,7 +115,7 @@ func TestFull(t *testing.T) {
 	}
 }
 
-// TestFullStoreDeletes asks for no room for a delete.
+// TestFullStoreDeletes needs no space for a delete.
 func TestFullStoreDeletes(t *testing.T) {
 	t.Parallel()
 	s, room := newStore(t), &full{}
@@ -134,8 +134,8 @@ func TestFullStoreDeletes(t *testing.T) {
 	}
 }
 
-// noSpace is an etcd that answers every transaction with ErrNoSpace. It has the
-// object at a revision.
+// noSpace is an etcd that answers every transaction with ErrNoSpace. It has the object at
+// a revision.
 type noSpace struct {
 	failing
 	revision int64
@@ -149,8 +149,8 @@ func (n noSpace) Get(context.Context, string, ...clientv3.OpOption) (*clientv3.G
 	return &clientv3.GetResponse{Kvs: []*mvccpb.KeyValue{{ModRevision: n.revision}}}, nil
 }
 
-// TestNoSpace is about an etcd that says that it is full, which it says as well of
-// what it has carried out.
+// TestNoSpace is about an etcd that reports that it is full, which it also does for writes
+// that it has carried out.
 func TestNoSpace(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -200,7 +200,7 @@ func TestNoSpace(t *testing.T) {
 	}
 }
 
-// TestTooManyRequests is about an etcd that takes no more before it has caught up.
+// TestTooManyRequests is about an etcd that rejects requests until it has caught up.
 func TestTooManyRequests(t *testing.T) {
 	t.Parallel()
 	store := txn.Decorate(&clientv3.Client{KV: failing{err: rpctypes.ErrTooManyRequests}}, nil, nil).Kubernetes
@@ -220,7 +220,7 @@ func (f fullLease) Grant(context.Context, int64) (*clientv3.LeaseGrantResponse, 
 	return nil, f.err
 }
 
-// TestLease is about what expires, which needs a lease first.
+// TestLease is about objects that expire, which need a lease first.
 func TestLease(t *testing.T) {
 	t.Parallel()
 	if _, err := txn.Lease(fullLease{err: rpctypes.ErrNoSpace}).Grant(t.Context(), 1); !isFull(err) {

@@ -1,17 +1,20 @@
-// Package txn is the only place that builds an etcd transaction for a write.
+// Package txn is the only package that builds an etcd transaction for a write of a
+// request.
 //
-// It decorates the interface through which k8s.io/apiserver's etcd3 store
-// reaches etcd. A write whose context carries a Plan is committed together
-// with what the plan adds to it: the claims it takes and releases and the
-// facts it relies on. A write without a plan passes through unchanged.
+// It decorates the interface through which k8s.io/apiserver's etcd3 store reaches etcd. A
+// write whose context carries a Plan is committed together with the plan: the claims that
+// it takes and releases, and the facts that it relies on. A write without a plan passes
+// through unchanged.
 //
-// A dry run goes all the way to here: its transaction compares what a real one
-// would and writes nothing, so that it is refused for the same reasons.
+// A dry run reaches this package too. Its transaction makes the comparisons of a real one
+// and writes nothing, so that it is rejected for the same reasons.
 //
-// A transaction that fails because the object itself has changed is reported
-// the way the store expects, and the store deals with it. One that fails for
-// anything in the plan ends in a *ConflictError with what etcd holds instead.
-// Nothing is retried here.
+// If the object itself has changed, the package reports that as the store expects, and the
+// store handles it. If anything in the plan does not hold, the write returns a
+// *ConflictError with the state that etcd has instead. The package retries nothing.
+//
+// The plan and the dry run are separate values of a context. Each storage call sets its own
+// plan, while the generic store, above the watch cache, sets the dry run.
 package txn
 
 import (
@@ -32,14 +35,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Guard is a fact a transaction relies on: the ModRevision of a key, 0 for one
-// that must be absent.
+// Guard is a fact that a transaction relies on: the ModRevision of a key, 0 for a key that
+// must not exist.
 type Guard struct {
 	Key      string
 	Revision int64
-	// Creation is the CreateRevision of the key. If it is set, it is compared
-	// instead of Revision: the key may have been written since, but has been there
-	// all the time.
+	// Creation is the CreateRevision of the key. If it is set, it is compared instead of
+	// Revision: the key may have been written since, but not deleted.
 	Creation int64
 }
 
@@ -50,37 +52,37 @@ func (g Guard) compare() clientv3.Cmp {
 	return clientv3.Compare(clientv3.ModRevision(g.Key), "=", g.Revision)
 }
 
-// Put is a value to be written, encoded (and encrypted, where that is
-// configured) as the key's own store would have.
+// Put is a value to write. It is encoded and, if configured, encrypted as the key's own
+// store would do.
 type Put struct {
 	Key   string
 	Value []byte
 }
 
-// Plan is what one write adds to its transaction. The caller of the store sets
-// it anew on every attempt and reads the outcome after the store returns.
+// Plan is the addition of one write to its transaction. The caller of the store sets it
+// for every attempt and reads the outcome after the store has returned.
 type Plan struct {
 	Guards  []Guard
 	Puts    []Put
 	Deletes []string
-	// NoneSince is the prefix of keys of which none may have been created
-	// after the given revision.
+	// NoneSince is the prefix of keys of which none may have been created after its
+	// revision.
 	NoneSince *Guard
 
 	outcome  Outcome
 	revision int64
 }
 
-// Outcome is what became of a write.
+// Outcome is the result of a write.
 type Outcome int
 
 const (
-	// NotSent means that no transaction was sent, or that every one was refused.
+	// NotSent means that no transaction was sent, or that all were rejected.
 	NotSent Outcome = iota
 	// Committed means that the transaction was applied.
 	Committed
-	// Unknown means that there was no answer: the transaction may have been
-	// applied, or may yet be.
+	// Unknown means that there was no answer. The transaction may have been applied, or
+	// may still be.
 	Unknown
 	// Tried means that the transaction of a dry run would have been applied.
 	Tried
@@ -89,8 +91,8 @@ const (
 // Reset empties the plan for another attempt.
 func (p *Plan) Reset() { *p = Plan{outcome: p.outcome, revision: p.revision} }
 
-// Outcome says what became of the last transaction, and at which revision it
-// was committed.
+// Outcome returns the result of the last transaction, and the revision at which it was
+// committed.
 func (p *Plan) Outcome() (Outcome, int64) { return p.outcome, p.revision }
 
 type planKey struct{}
@@ -102,17 +104,17 @@ func WithPlan(ctx context.Context, plan *Plan) context.Context {
 
 type dryRunKey struct{}
 
-// WithDryRun makes writes in the returned context write nothing. One that would
-// go through leaves its object at the revision that it was expected at.
+// WithDryRun makes writes in the returned context write nothing. A write that would
+// succeed returns the revision that it expected of its object.
 func WithDryRun(ctx context.Context) context.Context {
 	return context.WithValue(ctx, dryRunKey{}, true)
 }
 
-// IsDryRun says whether writes in the context write nothing.
+// IsDryRun reports whether writes in the context write nothing.
 func IsDryRun(ctx context.Context) bool { return ctx.Value(dryRunKey{}) != nil }
 
-// planOf is the plan of a write, which is empty where the context has none. own
-// says that the write needs a transaction of this package's.
+// planOf returns the plan of a write, an empty one if the context has none. own is true if
+// the write needs a transaction of this package.
 func planOf(ctx context.Context) (plan *Plan, own bool) {
 	plan, planned := ctx.Value(planKey{}).(*Plan)
 	if !planned {
@@ -121,11 +123,11 @@ func planOf(ctx context.Context) (plan *Plan, own bool) {
 	return plan, planned || IsDryRun(ctx)
 }
 
-// ConflictError reports that something a plan relied on is not so.
+// ConflictError reports that a fact that a plan relied on does not hold.
 type ConflictError struct {
-	// Revision of the store at which the transaction was refused.
+	// Revision of the store at which the transaction was rejected.
 	Revision int64
-	// Found is what etcd holds at each guarded key; nil for an absent one.
+	// Found is the state of each guarded key, nil for a key that does not exist.
 	Found map[string]*mvccpb.KeyValue
 }
 
@@ -133,12 +135,12 @@ func (e *ConflictError) Error() string {
 	return fmt.Sprintf("what the write relied on has changed (revision %d)", e.Revision)
 }
 
-// TooLargeError reports that etcd takes less in a transaction than the write
-// needs, and that nothing was written. To clients it is a 413.
+// TooLargeError reports that the write exceeds etcd's limits for a transaction, and that
+// nothing was written. Clients get a 413.
 type TooLargeError struct {
-	// Operations that the write needs, where it is those that are too many.
+	// Operations is the number of operations of the write, if there are too many.
 	Operations int
-	// Bytes are about how many the write needs, where it is those.
+	// Bytes is the approximate size of the write, if it is too large.
 	Bytes int
 }
 
@@ -151,14 +153,13 @@ func (e *TooLargeError) Error() string {
 		"raise etcd's --max-txn-ops above that, or let the object claim less", e.Operations)
 }
 
-// Status makes the error the answer to a request, as those of
-// k8s.io/apimachinery/pkg/api/errors are.
+// Status implements apierrors.APIStatus.
 func (e *TooLargeError) Status() metav1.Status {
 	return apierrors.NewRequestEntityTooLargeError(e.Error()).Status()
 }
 
-// exceedsBytes says whether a request was refused for its size: by etcd, or by
-// gRPC on either side, which counts before etcd does.
+// exceedsBytes reports whether a request was rejected for its size, by etcd or by gRPC on
+// either side, which counts before etcd does.
 func exceedsBytes(err error) bool {
 	if errors.Is(err, rpctypes.ErrRequestTooLarge) {
 		return true
@@ -166,35 +167,35 @@ func exceedsBytes(err error) bool {
 	return status.Code(err) == codes.ResourceExhausted && strings.Contains(err.Error(), "message larger than max")
 }
 
-// Result is how a transaction ended, for metrics.
+// Result is the result of a transaction, for metrics.
 type Result string
 
-// What an observer is told.
+// The results that an observer receives.
 const (
-	// ResultCommitted: it was applied.
+	// ResultCommitted means that it was applied.
 	ResultCommitted Result = "committed"
-	// ResultObjectConflict: the object itself has changed.
+	// ResultObjectConflict means that the object itself has changed.
 	ResultObjectConflict Result = "object_conflict"
-	// ResultClaimConflict: something else that the plan relied on is not so, for
-	// the most part a claim or a range.
+	// ResultClaimConflict means that another fact of the plan does not hold, mostly about
+	// a claim or a range.
 	ResultClaimConflict Result = "claim_conflict"
-	// ResultError: etcd refused to run it.
+	// ResultError means that etcd did not run it.
 	ResultError Result = "error"
-	// ResultFull: the store has no room for it.
+	// ResultFull means that the store has no space for it.
 	ResultFull Result = "full"
-	// ResultUnknown: there was no answer, or one that does not say whether it
+	// ResultUnknown means that there was no answer, or one that does not say whether it
 	// was applied.
 	ResultUnknown Result = "unknown"
 )
 
-// Observer is told of every transaction that carried a plan, once it has ended,
-// and how many operations it had as etcd's --max-txn-ops counts them; dry runs
-// apart. It is called on the way of requests and returns at once.
+// Observer receives the result of every transaction with a plan, except for dry runs, and
+// the number of its operations as etcd's --max-txn-ops counts them. Requests call it. It
+// must not block.
 type Observer func(result Result, operations int)
 
 func unobserved(Result, int) {}
 
-// Interface decorates the client that writes go through.
+// Interface decorates the client of writes.
 type Interface struct {
 	kubernetes.Interface
 	kv      clientv3.KV
@@ -204,22 +205,22 @@ type Interface struct {
 
 var _ kubernetes.Interface = &Interface{}
 
-// Decorate returns a client like the given one whose writes carry the plan of
-// their context. Room and observe may be nil.
-func Decorate(client *clientv3.Client, room Space, observe Observer) *kubernetes.Client {
-	if room == nil {
-		room = unlimited{}
+// Decorate returns a client like the given one whose writes carry the plan of their
+// context. space and observe may be nil.
+func Decorate(client *clientv3.Client, space Space, observe Observer) *kubernetes.Client {
+	if space == nil {
+		space = unlimited{}
 	}
 	if observe == nil {
 		observe = unobserved
 	}
 	plain := &kubernetes.Client{Client: client}
 	plain.Kubernetes = plain
-	return &kubernetes.Client{Client: client, Kubernetes: &Interface{Interface: plain, kv: client.KV, space: room, observe: observe}}
+	return &kubernetes.Client{Client: client, Kubernetes: &Interface{Interface: plain, kv: client.KV, space: space, observe: observe}}
 }
 
-// OptimisticPut writes the key, and what the context's plan adds, if the key
-// is at the expected revision.
+// OptimisticPut writes the key, and the context's plan, if the key is at the expected
+// revision.
 func (i *Interface) OptimisticPut(ctx context.Context, key string, value []byte, expectedRevision int64,
 	opts kubernetes.PutOptions) (kubernetes.PutResponse, error) {
 	plan, own := planOf(ctx)
@@ -244,8 +245,8 @@ func (i *Interface) OptimisticPut(ctx context.Context, key string, value []byte,
 	return kubernetes.PutResponse{KV: found, Succeeded: succeeded, Revision: revision}, nil
 }
 
-// OptimisticDelete deletes the key, and does what the context's plan adds, if
-// the key is at the expected revision.
+// OptimisticDelete deletes the key, and writes the context's plan, if the key is at the
+// expected revision.
 func (i *Interface) OptimisticDelete(ctx context.Context, key string, expectedRevision int64,
 	opts kubernetes.DeleteOptions) (kubernetes.DeleteResponse, error) {
 	plan, own := planOf(ctx)
@@ -265,8 +266,8 @@ func (i *Interface) OptimisticDelete(ctx context.Context, key string, expectedRe
 	return kubernetes.DeleteResponse{KV: found, Succeeded: succeeded, Revision: revision}, nil
 }
 
-// commit sends the one transaction. Where it was refused because the key is
-// not at the expected revision, found is what the key holds.
+// commit sends the one transaction. If it is rejected because the key is not at the
+// expected revision, found is the state of the key.
 func (i *Interface) commit(ctx context.Context, plan *Plan, key string, expectedRevision int64, write clientv3.Op) (found *mvccpb.KeyValue,
 	succeeded bool, revision int64, err error) {
 	compares := []clientv3.Cmp{clientv3.Compare(clientv3.ModRevision(key), "=", expectedRevision)}
@@ -327,9 +328,8 @@ func (i *Interface) commit(ctx context.Context, plan *Plan, key string, expected
 	return nil, false, revision, conflict
 }
 
-// failure is the error that is returned for one of etcd's, about a write of a
-// number of operations and bytes. Unless the result is that it is unknown, nothing
-// was written.
+// failure returns the error for an error of etcd about a write of a number of operations
+// and bytes. Nothing was written unless the result is ResultUnknown.
 func (i *Interface) failure(ctx context.Context, err error, key string, expectedRevision int64, operations, bytes int) (Result, error) {
 	switch {
 	case errors.Is(err, rpctypes.ErrTooManyOps):
@@ -344,7 +344,7 @@ func (i *Interface) failure(ctx context.Context, err error, key string, expected
 	return ResultUnknown, unanswered(ctx, err, !IsDryRun(ctx))
 }
 
-// bytesOf is what the keys and values take; the rest of a request is small.
+// bytesOf returns the size of the keys and values; the rest of a request is small.
 func bytesOf(compares []clientv3.Cmp, operations ...[]clientv3.Op) (total int) {
 	for _, compare := range compares {
 		total += len(compare.KeyBytes())

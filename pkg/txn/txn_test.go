@@ -64,7 +64,7 @@ func (s store) revision() int64 {
 	return response.Header.Revision
 }
 
-// check compares all that is in etcd: "key=value@revision …".
+// check compares the whole contents of etcd: "key=value@revision …".
 func (s store) check(want ...string) {
 	s.Helper()
 	response, err := s.client.Get(context.Background(), "/", clientv3.WithPrefix())
@@ -154,8 +154,8 @@ func TestPutKeepsLease(t *testing.T) {
 	}
 }
 
-// The store knows what to do where its own object has changed, whatever else is
-// wrong: it must see that and not a conflict.
+// The store handles a change of its own object, whatever else is wrong, so it must get
+// that and not a conflict.
 func TestChangedObjectIsNoConflict(t *testing.T) {
 	for name, brokenGuard := range map[string]bool{"guards hold": false, "guards fail too": true} {
 		t.Run(name, func(t *testing.T) {
@@ -281,7 +281,7 @@ func TestNoneSince(t *testing.T) {
 	}
 }
 
-// TestGuardByCreation relies on a key that others write to, but do not make anew.
+// TestGuardByCreation relies on a key that other writers change but do not create again.
 func TestGuardByCreation(t *testing.T) {
 	s := newStore(t)
 	created := s.put("/claims/x", "a")
@@ -397,7 +397,7 @@ func TestNoAnswerIsUnknown(t *testing.T) {
 	})
 }
 
-// A later attempt decides: an earlier one's outcome must not stand.
+// The outcome is that of the last attempt and not of an earlier one.
 func TestOutcomeIsThatOfLastTransaction(t *testing.T) {
 	s := newStore(t)
 	plan := &txn.Plan{}
@@ -448,7 +448,7 @@ func TestDryRunWritesNothing(t *testing.T) {
 	}
 }
 
-// The observer is told of each transaction with a plan, once it has ended.
+// The observer receives each transaction with a plan, once it has ended.
 func TestObserver(t *testing.T) {
 	s := newStore(t)
 	var told []string

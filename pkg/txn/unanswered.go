@@ -15,25 +15,24 @@ import (
 )
 
 const (
-	// answerTimeout is how long etcd may take. Without a quorum it gives up on
-	// writes after 7 s by itself; reads its client would try again for as long as
-	// the request may take.
+	// answerTimeout bounds a call of etcd. Without a quorum etcd itself ends writes after
+	// 7 s, and its client retries reads until the request times out.
 	answerTimeout = 10 * time.Second
-	// listTimeout is the same of one page of a list.
+	// listTimeout bounds a call for one page of a list.
 	listTimeout = 30 * time.Second
 )
 
-// UnansweredError reports that etcd gave no answer, or one that doesn't say what
-// became of a request. To clients it is a 504, as a request is that takes too
-// long: they can't tell either whether a write was carried out. It carries no
-// Retry-After, for which client-go would make a write again.
+// UnansweredError reports that etcd gave no answer, or one that does not say whether it
+// carried a request out. Clients get a 504, as for a request that takes too long: in both
+// cases a write may have been carried out. There is no Retry-After, as client-go would
+// repeat a write because of it.
 type UnansweredError struct {
-	// Write says that something may have been changed.
+	// Write is true if something may have been changed.
 	Write bool
 	Cause error
 }
 
-// Error says whether something may have been changed, as clients are to know.
+// Error tells clients whether something may have been changed.
 func (e *UnansweredError) Error() string {
 	text := fmt.Sprintf("etcd did not answer: %v", e.Cause)
 	if errors.Is(e.Cause, rpctypes.ErrNoSpace) {
@@ -45,17 +44,16 @@ func (e *UnansweredError) Error() string {
 	return text
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *UnansweredError) Unwrap() error { return e.Cause }
 
-// Status makes the error the answer to a request, as those of
-// k8s.io/apimachinery/pkg/api/errors are.
+// Status implements apierrors.APIStatus.
 func (e *UnansweredError) Status() metav1.Status {
 	return apierrors.NewTimeoutError(e.Error(), 0).Status()
 }
 
-// unanswered is the error that is returned for one of etcd's client. One that the
-// caller's own end brought about is left as it is.
+// unanswered returns the error for an error of etcd's client. It leaves an error alone that
+// the end of the caller's context caused.
 func unanswered(ctx context.Context, err error, write bool) error {
 	if err == nil || ctx.Err() != nil {
 		return err
@@ -71,17 +69,17 @@ func unanswered(ctx context.Context, err error, write bool) error {
 	return err
 }
 
-// inconclusive says whether an error with the code leaves open what became of a
-// request.
+// inconclusive reports whether an error with the code leaves open if a request was carried
+// out.
 func inconclusive(code codes.Code) bool {
 	switch code {
 	case codes.Unavailable,
-		// etcd gave up waiting, and its answer was quicker than our own deadline.
+		// etcd stopped waiting before our own deadline.
 		codes.DeadlineExceeded, codes.Canceled,
-		// gRPC lost the stream on which the answer was to come.
+		// gRPC lost the stream of the answer.
 		codes.Internal, codes.Aborted,
-		// What etcd has no code for went wrong inside it: a member that is being
-		// removed says "raft: stopped".
+		// etcd had an internal error without a code, such as "raft: stopped" of a member
+		// that is being removed.
 		codes.Unknown:
 		return true
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
-// failing is an etcd that answers every request with an error or, where that is
-// nil, waits for as long as the request may take.
+// failing is an etcd that answers every request with an error or, if that is nil, waits
+// until the request times out.
 type failing struct {
 	clientv3.KV
 	err error
@@ -49,7 +49,7 @@ func (f failingTxn) Then(...clientv3.Op) clientv3.Txn       { return f }
 func (f failingTxn) Else(...clientv3.Op) clientv3.Txn       { return f }
 func (f failingTxn) Commit() (*clientv3.TxnResponse, error) { return nil, f.store.fail(f.ctx) }
 
-// requests are all that go to etcd, and whether they write.
+// requests are all kinds of requests to etcd, and whether they write.
 var requests = map[string]struct {
 	write bool
 	do    func(context.Context, kubernetes.Interface) error
@@ -129,7 +129,7 @@ func TestUnanswered(t *testing.T) {
 	}
 }
 
-// It is not etcd that didn't answer.
+// The caller left, so etcd is not to blame.
 func TestCallerHasGone(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

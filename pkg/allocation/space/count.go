@@ -6,8 +6,8 @@ import (
 	"net/netip"
 )
 
-// PrefixCount is how many addresses of a CIDR can be used, however many they are;
-// Size stops at math.MaxUint64. It is nil for what is not a CIDR.
+// PrefixCount returns how many addresses of a CIDR are usable, without the limit of
+// Span.Size. It returns nil for a text that is not a CIDR.
 func PrefixCount(cidr string) *big.Int {
 	prefix, err := netip.ParsePrefix(cidr)
 	if err != nil {

@@ -1,29 +1,27 @@
-// Package space picks free numbers: cluster IPs out of the CIDRs of
-// ServiceCIDRs, node ports out of the ports of NodePortRanges.
+// Package space picks free numbers: cluster IPs from the CIDRs of ServiceCIDRs, node ports
+// from the ports of NodePortRanges.
 //
-// A [Span] says which numbers may be given out, a [Space] which of all numbers
-// are taken, and [Space.Pick] brings the two together. They are kept apart so
-// that a range may appear, change or go, and ranges may overlap, without the
-// record of what is taken being touched.
+// A [Span] has the numbers that can be picked, a [Space] the numbers that are taken, and
+// [Space.Pick] combines the two. They are separate so that a range can appear, change or
+// disappear, and ranges can overlap, without a change of the taken numbers.
 //
-// As upstream does, a pick leaves the lowest numbers of a span, its static
-// band, to those who ask for a number by value, and gives one of them only
-// when there is nothing else (KEP-3070 for addresses, KEP-3668 for node ports).
+// As upstream does, a pick leaves the lowest numbers of a span, its static band, to clients
+// that name a number. It takes one of them only if all others are taken (KEP-3070 for
+// addresses, KEP-3668 for node ports).
 //
 // # Cost
 //
-// A Space holds maximal runs of taken numbers in a B-tree, so memory follows
-// what is taken and not the size of a span: 32 bytes a run and the tree's
-// slack, whether the span is a /28 or a /32 of IPv6. With r runs, Take, Release
-// and Taken are O(log r) and Pick is O(log r) for each span, at any fill: full
-// numbers next to each other are one run, which a search steps over at once.
+// A Space holds maximal runs of taken numbers in a B-tree. Its memory depends on the taken
+// numbers and not on the size of a span: 32 bytes per run, and the overhead of the tree,
+// for a /28 as for a /32 of IPv6. With r runs, Take, Release and Taken are O(log r), and
+// Pick is O(log r) for each span, at any fill: adjacent taken numbers are one run, which a
+// search skips in one step.
 //
 // # What is left out
 //
-// Locking: the caller serializes Take and Release against everything else;
-// the other methods only read and may run beside each other, each Pick with a
-// source of randomness of its own. Holders: who has a number, and whether it
-// may be let go, is in the claims. Revisions, and whether a pick still stands
-// when it is written, are for the transaction that writes it. There is no
-// clock, no I/O and no client here.
+// The package does not lock. The caller serializes Take and Release against everything
+// else. The other methods only read and can run concurrently, each Pick with its own source
+// of randomness. It does not know holders, which are in the claims, or revisions: the
+// transaction that writes a pick decides whether the pick is still free. There is no clock,
+// no I/O and no client here.
 package space

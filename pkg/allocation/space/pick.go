@@ -6,18 +6,18 @@ import (
 	"math/rand/v2"
 )
 
-// Pick returns a free number of the spans and does not take it. ok is false
-// when every number of every span is taken.
+// Pick returns a free number of the spans and does not take it. ok is false if every number
+// of every span is taken.
 //
-// One of the spans is chosen at random, by the size of its dynamic part, and
-// in that part a place; the pick is the next free number from there, around the
-// end of the part to its beginning, and failing that from the spans that
-// follow, around the last to the first. Only when all dynamic parts are full
-// the same is done over the static bands (KEP-3070, KEP-3668). Where spans
-// overlap, what is in the dynamic part of any of them is dynamic.
+// Pick chooses a span at random, weighted by the sizes of the dynamic parts, and a place in
+// its dynamic part. It returns the next free number from there on, wrapping around within
+// the part. If the part is full it continues with the spans that follow, wrapping around
+// from the last to the first. Only if all dynamic parts are full does it do the same with
+// the static bands (KEP-3070, KEP-3668). If spans overlap, a number in the dynamic part of
+// any of them is dynamic.
 //
-// Replicas that pick at the same time seldom meet, since places are random; a
-// number behind a long run of taken ones is picked more often than another.
+// Replicas that pick at the same time rarely conflict, since places are random. A number
+// after a long run of taken ones is picked more often than others.
 func (s *Space) Pick(spans []Span, random *rand.Rand) (n Number, ok bool) {
 	if n, ok = s.pickFrom(spans, Span.dynamicPart, random); ok {
 		return n, true
@@ -38,7 +38,7 @@ func (s *Space) pickFrom(spans []Span, part func(Span) Span, random *rand.Rand) 
 		offset = offset.minus(weight)
 		chosen++
 	}
-	// What is left of offset is uniform within the chosen part.
+	// The rest of offset is uniform within the chosen part.
 	for i := range spans {
 		candidate := part(spans[(chosen+i)%len(spans)])
 		if candidate.empty() {
@@ -60,7 +60,7 @@ func (s *Space) pickFrom(spans []Span, part func(Span) Span, random *rand.Rand) 
 	return Number{}, false
 }
 
-// nextFree is the lowest free number from first to last.
+// nextFree returns the lowest free number from first to last.
 func (s *Space) nextFree(first, last Number) (Number, bool) {
 	in, ok := s.runUpTo(first)
 	if !ok || in.last.less(first) {
@@ -72,7 +72,7 @@ func (s *Space) nextFree(first, last Number) (Number, bool) {
 	return in.last.next(), true
 }
 
-// randomBelow is uniform among the numbers below limit, which is not zero.
+// randomBelow returns a uniform number below limit, which must not be zero.
 func randomBelow(limit Number, random *rand.Rand) Number {
 	if limit.hi == 0 {
 		return Number{lo: random.Uint64N(limit.lo)}

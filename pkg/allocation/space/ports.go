@@ -9,22 +9,21 @@ import (
 )
 
 const (
-	// The static band of a run of ports is a 32nd of it, within these bounds,
-	// and none of a run no larger than the lower one (KEP-3668).
+	// The static band of a run of ports is a 32nd of it, within these bounds. A run that
+	// is not larger than the lower bound has none (KEP-3668).
 	minStaticPorts, maxStaticPorts = 16, 128
 	staticPortsStep                = 32
 )
 
-// PortSpans are the ports that a NodePortRange names, one span for each entry
-// and in their order. An entry is a port ("443") or two with both ends included
-// ("30000-32767"), in plain decimals from 1 to 65535.
+// PortSpans returns the ports of a NodePortRange, one span for each entry in their order.
+// An entry is a port ("443") or two ports with both ends included ("30000-32767"), in plain
+// decimals from 1 to 65535.
 //
-// staticBand is how many of the lowest ports of each span are its static band,
-// no more than the span has; nil means upstream's rule (KEP-3668).
+// staticBand is the size of the static band of each span, at most the size of the span. Nil
+// means upstream's rule (KEP-3668).
 //
-// It fails on an empty list, an entry that is malformed, out of bounds or
-// upside down, entries that overlap, and a negative staticBand. The error
-// quotes the entry.
+// It fails for an empty list, for an entry that is malformed, out of bounds or reversed,
+// for entries that overlap, and for a negative staticBand. The error quotes the entry.
 func PortSpans(ports []string, staticBand *int32) ([]Span, error) {
 	if len(ports) == 0 {
 		return nil, errors.New("at least one port or range of ports is required")
@@ -59,8 +58,7 @@ func staticPorts(size uint64, staticBand *int32) uint64 {
 	}
 }
 
-// findOverlap returns the indices, in ascending order, of two spans that have a
-// number in common.
+// findOverlap returns the indexes, in ascending order, of two spans that overlap.
 func findOverlap(spans []Span) (one, other int, ok bool) {
 	order := make([]int, len(spans))
 	for i := range order {

@@ -6,11 +6,10 @@ import (
 	"github.com/google/btree"
 )
 
-// Space is which of all numbers are taken. See the package comment for who has
-// to lock it and what it costs.
+// Space is the set of taken numbers. The package comment describes its locking and cost.
 type Space struct {
-	// runs never touch each other: between two there is a free number. Pick
-	// relies on it to find the next free number in one step.
+	// runs never touch each other: there is a free number between any two. Pick relies
+	// on that to find the next free number in one step.
 	runs  *btree.BTreeG[run]
 	taken int
 }
@@ -18,8 +17,7 @@ type Space struct {
 // run has both ends included and is keyed by the first.
 type run struct{ first, last Number }
 
-// At a million claims 8 was clearly slower; 16 to 128 could not be told
-// apart.
+// At a million claims, 8 was clearly slower, and 16 to 128 made no difference.
 const treeDegree = 32
 
 // NewSpace returns a Space in which every number is free.
@@ -27,7 +25,7 @@ func NewSpace() *Space {
 	return &Space{runs: btree.NewG(treeDegree, func(a, b run) bool { return a.first.less(b.first) })}
 }
 
-// Take makes n taken. It is false if n already was, and then changes nothing.
+// Take marks n as taken. It returns false, and changes nothing, if n is taken already.
 func (s *Space) Take(n Number) bool {
 	before, hasBefore := s.runUpTo(n)
 	if hasBefore && !before.last.less(n) {
@@ -48,7 +46,7 @@ func (s *Space) Take(n Number) bool {
 	return true
 }
 
-// Release makes n free. It is false if n already was, and then changes nothing.
+// Release marks n as free. It returns false, and changes nothing, if n is free already.
 func (s *Space) Release(n Number) bool {
 	in, ok := s.runUpTo(n)
 	if !ok || in.last.less(n) {
@@ -66,18 +64,17 @@ func (s *Space) Release(n Number) bool {
 	return true
 }
 
-// Taken says whether n is taken.
+// Taken reports whether n is taken.
 func (s *Space) Taken(n Number) bool {
 	in, ok := s.runUpTo(n)
 	return ok && !in.last.less(n)
 }
 
-// Len is how many numbers are taken.
+// Len returns the number of taken numbers.
 func (s *Space) Len() int { return s.taken }
 
-// CountIn is how many numbers of the span are taken, math.MaxUint64 if they are
-// more. It walks the runs inside the span: for when a range appears or is
-// reported on, not for the path of a request.
+// CountIn returns how many numbers of the span are taken, at most math.MaxUint64. It walks
+// the runs inside the span, which is too slow for the path of a request.
 func (s *Space) CountIn(span Span) uint64 {
 	if span.empty() {
 		return 0
@@ -106,8 +103,8 @@ func (s *Space) CountIn(span Span) uint64 {
 	return count.lo
 }
 
-// runUpTo is the run with the highest first number that is not above n: the one
-// that n is in, if it is in any.
+// runUpTo returns the run with the highest first number that is not above n. If n is in a
+// run, it is this one.
 func (s *Space) runUpTo(n Number) (found run, ok bool) {
 	s.runs.DescendLessOrEqual(run{first: n}, func(r run) bool {
 		found, ok = r, true

@@ -5,10 +5,9 @@ import (
 	"net/netip"
 )
 
-// Span is a run of numbers with both ends included. The lowest Static of them
-// are its static band, which picks leave alone while they can; the others are
-// its dynamic part. A Static above the size is the size. A span whose Last is
-// below its First is empty.
+// Span is a run of numbers with both ends included. The lowest Static numbers are its
+// static band, from which picks come last. The others are its dynamic part. A Static above
+// the size counts as the size. A span whose Last is below its First is empty.
 type Span struct {
 	First, Last Number
 	Static      uint64
@@ -18,12 +17,12 @@ var emptySpan = Span{First: Number{lo: 1}}
 
 func (s Span) empty() bool { return s.Last.less(s.First) }
 
-// Contains says whether n is in the span, in either of its parts.
+// Contains reports whether n is in the span, in either of its parts.
 func (s Span) Contains(n Number) bool {
 	return !n.less(s.First) && !s.Last.less(n)
 }
 
-// Size is how many numbers the span has, math.MaxUint64 if they are more.
+// Size returns how many numbers the span has, at most math.MaxUint64.
 func (s Span) Size() uint64 {
 	size := s.weight()
 	if size.hi != 0 {
@@ -32,8 +31,8 @@ func (s Span) Size() uint64 {
 	return size.lo
 }
 
-// weight is how many numbers the span has. All 2^128 of them can't be said in a
-// Number; there it is one less.
+// weight returns how many numbers the span has. It is one too low for all 2^128 numbers,
+// which don't fit into a Number.
 func (s Span) weight() Number {
 	if s.empty() {
 		return Number{}
@@ -64,8 +63,8 @@ func (s Span) dynamicPart() Span {
 }
 
 const (
-	// The static band of a prefix is a 16th of its addresses, within these
-	// bounds, and none of a prefix no larger than the lower one (KEP-3070).
+	// The static band of a prefix is a 16th of its addresses, within these bounds. A
+	// prefix that is not larger than the lower bound has none (KEP-3070).
 	minStaticAddrs, maxStaticAddrs = 16, 256
 	staticAddrsStep                = 16
 )
@@ -75,17 +74,15 @@ var (
 	lastMapped  = FromAddr(netip.AddrFrom4([4]byte{255, 255, 255, 255}))
 )
 
-// PrefixSpan is the usable addresses of a CIDR, with upstream's static band
-// (KEP-3070). Host bits that are set are ignored; an invalid prefix is an empty
-// span.
+// PrefixSpan returns the usable addresses of a CIDR, with upstream's static band
+// (KEP-3070). It ignores host bits. An invalid prefix has an empty span.
 //
-// An IPv4 prefix loses its network and its broadcast address, an IPv6 one only
-// its network address (the Subnet-Router anycast address, RFC 4291). Unlike
-// upstream, which never allocates from them, a prefix with one host bit or none
-// loses nothing: it has no such addresses (RFC 3021, RFC 6164). An IPv6 prefix
-// may have any length; one that covers the IPv4-mapped block, as ::/64 does, is
-// cut down to the larger side of that block, so that it never yields an IPv4
-// address.
+// An IPv4 prefix has no network and no broadcast address, an IPv6 prefix no network address
+// (the Subnet-Router anycast address, RFC 4291). A prefix with at most one host bit has all
+// its addresses, as it has no such special ones (RFC 3021, RFC 6164); upstream never
+// allocates from such a prefix. An IPv6 prefix can have any length. A prefix that covers
+// the IPv4-mapped block, as ::/64 does, is reduced to the larger part beside that block, so
+// that it never yields an IPv4 address.
 func PrefixSpan(prefix netip.Prefix) Span {
 	if !prefix.IsValid() {
 		return emptySpan
@@ -127,7 +124,7 @@ func staticAddrs(hostBits int) uint64 {
 	return min(max(minStaticAddrs, size/staticAddrsStep), maxStaticAddrs)
 }
 
-// lowBits is 2^count - 1.
+// lowBits returns 2^count - 1.
 func lowBits(count int) Number {
 	if count >= 64 {
 		return Number{1<<(count-64) - 1, math.MaxUint64}
