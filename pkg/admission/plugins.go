@@ -18,10 +18,10 @@ import (
 	"github.com/portolan-dev/portolan/pkg/admission/serviceports"
 )
 
-// Order is the order plugins run in, the mutating ones before the validating
-// ones. The allocators come after everything else that changes objects: they
-// fill in what is still open then. ResourceQuota is the last: what another
-// plugin refuses isn't charged.
+// Order is the order in which plugins run, mutating before validating ones. The
+// allocators come after all other plugins that change objects and fill in what is still
+// open. ResourceQuota comes last, so that it does not charge a request that another
+// plugin rejects.
 var Order = []string{
 	lifecycle.PluginName,
 	defaultingressclass.PluginName,
@@ -36,8 +36,7 @@ var Order = []string{
 	resourcequota.PluginName,
 }
 
-// NewOptions are the framework's admission options with this project's plugins
-// in them.
+// NewOptions returns the framework's admission options with this project's plugins.
 func NewOptions() *options.AdmissionOptions {
 	o := options.NewAdmissionOptions()
 	clusterip.Register(o.Plugins)
@@ -50,19 +49,19 @@ func NewOptions() *options.AdmissionOptions {
 	return o
 }
 
-// NeedCluster are the plugins that ask a cluster's API server: for its
+// RequireCluster returns the plugins that read from a cluster's API server: its
 // namespaces, quotas, policies and webhook configurations.
-func NeedCluster() sets.Set[string] {
-	return NeedMore().Insert(lifecycle.PluginName)
+func RequireCluster() sets.Set[string] {
+	return RequireClusterBeyondNamespaces().Insert(lifecycle.PluginName)
 }
 
-// NeedCore are the plugins that ask the server itself, for what only a server
-// without a cluster has.
-func NeedCore() sets.Set[string] { return sets.New(defaultingressclass.PluginName) }
+// RequireCoreAPI returns the plugins that read objects of core API groups from the server
+// itself, which only a standalone server has.
+func RequireCoreAPI() sets.Set[string] { return sets.New(defaultingressclass.PluginName) }
 
-// NeedMore are those of NeedCluster that ask for more than namespaces, which a
-// server can have without a cluster, too.
-func NeedMore() sets.Set[string] {
+// RequireClusterBeyondNamespaces returns the plugins of RequireCluster that read more than
+// namespaces, which a standalone server can have too.
+func RequireClusterBeyondNamespaces() sets.Set[string] {
 	return sets.New(mutatingadmissionpolicy.PluginName, mutatingwebhook.PluginName,
 		validatingadmissionpolicy.PluginName, validatingwebhook.PluginName, resourcequota.PluginName)
 }

@@ -38,7 +38,7 @@ func TestOrderNamesEveryPlugin(t *testing.T) {
 		t.Errorf("not valid: %v", errs)
 	}
 	own := sets.New(clusterip.PluginName, nodeport.PluginName, serviceports.PluginName, denyserviceexternalips.PluginName)
-	if got := sets.New(Order...).Difference(NeedCluster()).Difference(NeedCore()); !got.Equal(own) {
+	if got := sets.New(Order...).Difference(RequireCluster()).Difference(RequireCoreAPI()); !got.Equal(own) {
 		t.Errorf("without a cluster: %v", got)
 	}
 }
@@ -95,8 +95,8 @@ func TestVerbs(t *testing.T) {
 	}
 }
 
-// A request that doesn't write the spec of a Service passes untouched, and
-// doesn't wait for the index.
+// A request that doesn't write the spec of a Service passes unchanged and doesn't wait
+// for the index.
 func TestOtherRequestsPass(t *testing.T) {
 	for name, plugin := range services() {
 		plugin.SetLedger(&claims.Ledger{Index: allocation.New(time.Now)}, func() bool { return false })
@@ -154,7 +154,7 @@ func TestNotReady(t *testing.T) {
 	}
 }
 
-// refused is what a plugin has against a Service.
+// refused returns a plugin's refusal of a Service.
 func refused(t *testing.T, plugin admission.Interface, r request) string {
 	t.Helper()
 	ctx, picks := claims.NewContext(t.Context(), allocation.New(time.Now))
@@ -162,7 +162,7 @@ func refused(t *testing.T, plugin admission.Interface, r request) string {
 	if err := run(ctx, plugin, r.attributes()); err != nil {
 		t.Fatal(err)
 	}
-	if cause := picks.Refused(); cause != nil {
+	if cause := picks.Refusal(); cause != nil {
 		return cause.Error()
 	}
 	return ""
@@ -186,7 +186,7 @@ func TestServicePortsKnowsRanges(t *testing.T) {
 	if got := refused(t, plugin, request{v1.Resource("services"), "", admission.Create, svc, nil}); !strings.HasPrefix(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	// What it holds already is not looked at again.
+	// A port that the Service holds already is not checked again.
 	if got := refused(t, plugin, request{v1.Resource("services"), "", admission.Update, svc, svc.DeepCopy()}); got != "" {
 		t.Errorf("got %q", got)
 	}

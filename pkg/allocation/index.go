@@ -6,34 +6,32 @@ import (
 	"sync"
 	"time"
 
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation/space"
 )
 
-// doubtPeriod is how long a value is kept out of automatic picks after a
-// request for it ended without an answer from etcd. The transaction may still
-// be applied in that time; afterwards a pick of it is no risk either, only
-// likelier to lose its race.
+// doubtPeriod is how long a value is kept out of automatic picks after a request for it
+// ended without an answer from etcd. The transaction may still be applied in that time.
+// A pick after that is safe too, but more likely to conflict.
 const doubtPeriod = time.Minute
 
-// Claim is a fact about who holds a value.
+// Claim is the claim on a value at one revision.
 type Claim struct {
-	// UID of the Service that holds the value; empty for a reservation made by
-	// hand.
-	UID string
-	// Holder for people to read, e.g. "services/default/web".
-	Holder string
+	// Holder is the claim's parent reference, zero if it has none. Only the holder
+	// of a Service's claim has a UID; a reservation has none.
+	Holder v1.ParentReference
 	// Revision is the etcd ModRevision of the claim.
 	Revision int64
 }
 
-// Index is safe for concurrent use.
+// Index holds the ranges, claims and picks of all classes. It is safe for concurrent
+// use.
 type Index struct {
 	pools [classes]pool
 	now   func() time.Time
 }
 
-// New makes an index that knows of nothing. The clock serves only to end
-// doubts; see Doubt.
+// New makes an empty index. It uses the clock only to end doubts; see Doubt.
 func New(now func() time.Time) *Index {
 	index := &Index{now: now}
 	for class := range index.pools {
@@ -49,24 +47,24 @@ func New(now func() time.Time) *Index {
 	return index
 }
 
-// pool is the picture of one class of values.
+// pool is the part of the index for one class.
 type pool struct {
 	mu sync.Mutex
-	// space is what can't be picked: the union of claims and picked.
+	// space has the values that can't be picked: the union of claims and picked.
 	space  *space.Space
 	claims map[space.Number]Claim
-	// released remembers what this replica released and when, until the watch
-	// says so too: the watch may still deliver news of the claim's life.
+	// released has the revisions at which this replica released values, until the
+	// watch delivers the deletions: it may still deliver earlier events of the claims.
 	released map[space.Number]int64
-	// picked numbers each pick from 1: a value that was claimed and released in
-	// between can be picked again while there is a doubt about the first pick.
+	// picked numbers the picks from 1. A value that was claimed and released can be
+	// picked again while the first pick is still in doubt.
 	picked map[space.Number]uint64
-	// told is the revision that the watch has come to.
-	told   int64
-	picks  uint64
-	doubts []doubt
-	ranges map[string]*rangeState
-	// sorted are the ranges that are there, by name.
+	// observed is the revision that the watch has reached.
+	observed int64
+	picks    uint64
+	doubts   []doubt
+	ranges   map[string]*rangeState
+	// sorted are the ranges that exist, by name.
 	sorted []*rangeState
 	// automatic are the spans that automatic picks come from.
 	automatic []space.Span
@@ -79,7 +77,7 @@ type doubt struct {
 	until  time.Time
 }
 
-// Observe takes note that a value was claimed.
+// Observe records the claim on a value.
 func (x *Index) Observe(value Value, claim Claim) {
 	p := &x.pools[value.Class]
 	p.mu.Lock()
@@ -91,8 +89,8 @@ func (p *pool) observe(number space.Number, claim Claim) {
 	if p.released[number] >= claim.Revision {
 		return
 	}
-	// The watch has told of this claim's life up to here, and of its end.
-	if _, exists := p.claims[number]; !exists && claim.Revision < p.told {
+	// The watch has delivered every event of this claim, its deletion included.
+	if _, exists := p.claims[number]; !exists && claim.Revision < p.observed {
 		return
 	}
 	delete(p.released, number)
@@ -108,8 +106,8 @@ func (p *pool) observe(number space.Number, claim Claim) {
 	}
 }
 
-// Released takes note that this replica's own transaction at the given
-// revision released a value, ahead of the watch.
+// Released records, ahead of the watch, that a transaction of this replica released a
+// value at the given revision.
 func (x *Index) Released(value Value, revision int64) {
 	p := &x.pools[value.Class]
 	p.mu.Lock()
@@ -118,25 +116,26 @@ func (x *Index) Released(value Value, revision int64) {
 	p.released[value.Number] = max(p.released[value.Number], revision)
 }
 
-// Told takes note that the watch has come to a revision, and has told everything
-// of a class before it: one revision can have several events. What is heard later of an older claim that is not known any more is
-// no news.
-func (x *Index) Told(class Class, revision int64) {
+// ObserveRevision records that the watch has delivered all events of a class before the
+// revision, and at least one at it: a revision can have several events. Observe then
+// ignores claims that are older and not in the index, as they have been deleted.
+func (x *Index) ObserveRevision(class Class, revision int64) {
 	p := &x.pools[class]
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.told = max(p.told, revision)
+	p.observed = max(p.observed, revision)
 }
 
-// Revision is what the watch has come to, as far as Told and Replace say.
+// Revision returns the revision that the watch has reached, as recorded by
+// ObserveRevision and Replace.
 func (x *Index) Revision(class Class) int64 {
 	p := &x.pools[class]
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.told
+	return p.observed
 }
 
-// Absent takes note that there was no claim on a value at the given revision.
+// Absent records that there was no claim on a value at the given revision.
 func (x *Index) Absent(value Value, revision int64) {
 	p := &x.pools[value.Class]
 	p.mu.Lock()
@@ -157,15 +156,15 @@ func (p *pool) forget(number space.Number, revision int64) {
 	p.makeFree(number)
 }
 
-// makeFree lets a number be picked again if nothing else keeps it.
+// makeFree makes a number available for picks unless it is claimed or picked.
 func (p *pool) makeFree(number space.Number) {
 	if _, claimed := p.claims[number]; !claimed && p.picked[number] == 0 {
 		p.space.Release(number)
 	}
 }
 
-// Replace sets what is claimed of the given classes to what a list at the
-// given revision says, but for what is known to be newer.
+// Replace sets the claims of the given classes to those of a list at the given
+// revision. It keeps facts that are newer than the list.
 func (x *Index) Replace(listed map[Value]Claim, revision int64, of ...Class) {
 	for _, class := range of {
 		p := &x.pools[class]
@@ -185,12 +184,12 @@ func (x *Index) Replace(listed map[Value]Claim, revision int64, of ...Class) {
 				p.observe(value.Number, claim)
 			}
 		}
-		p.told = max(p.told, revision)
+		p.observed = max(p.observed, revision)
 		p.mu.Unlock()
 	}
 }
 
-// Lookup says who holds a value, as far as this replica knows.
+// Lookup returns the claim on a value, as far as this replica knows.
 func (x *Index) Lookup(value Value) (Claim, bool) {
 	p := &x.pools[value.Class]
 	p.mu.Lock()
@@ -199,10 +198,10 @@ func (x *Index) Lookup(value Value) (Claim, bool) {
 	return claim, exists
 }
 
-// FullError says that an automatic pick found nothing.
+// FullError reports that an automatic pick found no free value.
 type FullError struct {
 	Class Class
-	// Ranges that the pick could have come from, with their figures.
+	// Ranges are those that the pick could have come from.
 	Ranges []RangeUsage
 }
 
@@ -220,9 +219,9 @@ func (e *FullError) Error() string {
 	return text
 }
 
-// Pick chooses a free value of the class and keeps it from other picks until
-// it is claimed, dropped or, after Doubt, its time is over. The error is a
-// *FullError.
+// Pick chooses a free value of the class. No other pick gets the value until it is
+// claimed and released again, dropped, or, after Doubt, its time is over. The error is
+// a *FullError.
 func (x *Index) Pick(class Class) (Value, error) {
 	p := &x.pools[class]
 	p.mu.Lock()
@@ -238,7 +237,7 @@ func (x *Index) Pick(class Class) (Value, error) {
 	return Value{class, number}, nil
 }
 
-// Drop gives back a picked value that was definitely not claimed.
+// Drop returns a picked value that was definitely not claimed.
 func (x *Index) Drop(value Value) {
 	p := &x.pools[value.Class]
 	p.mu.Lock()
@@ -253,9 +252,9 @@ func (p *pool) drop(number space.Number) {
 	}
 }
 
-// Doubt gives back a picked value of which nobody knows whether it was
-// claimed: the request for it timed out or was canceled. It stays out of
-// picks for a minute, unless the watch reports the claim before.
+// Doubt returns a picked value that may have been claimed: the request for it timed out
+// or was canceled. Other picks don't get it for a minute, unless the watch reports its
+// claim first.
 func (x *Index) Doubt(value Value) {
 	p := &x.pools[value.Class]
 	p.mu.Lock()

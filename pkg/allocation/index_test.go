@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation/space"
 )
 
@@ -57,11 +60,15 @@ func usableRange(name string, revision int64, blocks ...Block) Range {
 	return Range{Name: name, Revision: revision, Blocks: blocks, Usable: true, Automatic: true}
 }
 
+func heldBy(uid types.UID, revision int64) Claim {
+	return Claim{Holder: v1.ParentReference{UID: uid}, Revision: revision}
+}
+
 func checkHolder(t *testing.T, x *Index, value Value, want string) {
 	t.Helper()
 	claim, held := x.Lookup(value)
-	if held != (want != "") || claim.UID != want {
-		t.Errorf("%s is held by %q (%v), want %q", value, claim.UID, held, want)
+	if held != (want != "") || string(claim.Holder.UID) != want {
+		t.Errorf("%s is held by %q (%v), want %q", value, claim.Holder.UID, held, want)
 	}
 }
 
@@ -121,16 +128,16 @@ func TestClassesAndNames(t *testing.T) {
 
 func TestOlderNeverReplacesNewer(t *testing.T) {
 	value := NodePort(30080)
-	observe := func(uid string, revision int64) func(*Index) {
-		return func(x *Index) { x.Observe(value, Claim{UID: uid, Revision: revision}) }
+	observe := func(uid types.UID, revision int64) func(*Index) {
+		return func(x *Index) { x.Observe(value, heldBy(uid, revision)) }
 	}
 	absent := func(revision int64) func(*Index) { return func(x *Index) { x.Absent(value, revision) } }
 	released := func(revision int64) func(*Index) { return func(x *Index) { x.Released(value, revision) } }
 	listed := func(revision int64, claims map[Value]Claim) func(*Index) {
 		return func(x *Index) { x.Replace(claims, revision, Port) }
 	}
-	held := func(uid string, revision int64) map[Value]Claim {
-		return map[Value]Claim{value: {UID: uid, Revision: revision}}
+	held := func(uid types.UID, revision int64) map[Value]Claim {
+		return map[Value]Claim{value: heldBy(uid, revision)}
 	}
 	for name, test := range map[string]struct {
 		facts []func(*Index)
@@ -210,7 +217,7 @@ func TestDropNeverFreesClaim(t *testing.T) {
 	x, _ := newIndex()
 	x.SetRange(Port, usableRange("r", 1, portBlocks("30000")...))
 	value := mustPick(t, x, Port)
-	x.Observe(value, Claim{UID: "a", Revision: 5})
+	x.Observe(value, heldBy("a", 5))
 	x.Drop(value)
 	x.Drop(NodePort(30001))
 	checkHolder(t, x, value, "a")
@@ -221,10 +228,10 @@ func TestDropNeverFreesClaim(t *testing.T) {
 func TestPickOutlivesOldNews(t *testing.T) {
 	x, _ := newIndex()
 	x.SetRange(Port, usableRange("r", 1, portBlocks("30000")...))
-	x.Observe(NodePort(30000), Claim{UID: "a", Revision: 5})
+	x.Observe(NodePort(30000), heldBy("a", 5))
 	x.Released(NodePort(30000), 9)
 	value := mustPick(t, x, Port)
-	x.Observe(value, Claim{UID: "a", Revision: 5})
+	x.Observe(value, heldBy("a", 5))
 	x.Absent(value, 9)
 	x.Replace(nil, 12, Port)
 	checkFull(t, x, Port, "range is full: r (30000) holds 0 of 1")
@@ -252,7 +259,7 @@ func TestDoubtEndsWithClaim(t *testing.T) {
 	x.SetRange(Port, usableRange("r", 1, portBlocks("30000")...))
 	value := mustPick(t, x, Port)
 	x.Doubt(value)
-	x.Observe(value, Claim{UID: "a", Revision: 5})
+	x.Observe(value, heldBy("a", 5))
 	c.pass(2 * doubtPeriod)
 	checkFull(t, x, Port, "range is full: r (30000) holds 1 of 1")
 	checkHolder(t, x, value, "a")
@@ -267,7 +274,7 @@ func TestDoubtDoesNotEndLaterPick(t *testing.T) {
 	x.SetRange(Port, usableRange("r", 1, portBlocks("30000")...))
 	value := mustPick(t, x, Port)
 	x.Doubt(value)
-	x.Observe(value, Claim{UID: "a", Revision: 5})
+	x.Observe(value, heldBy("a", 5))
 	x.Absent(value, 6)
 	c.pass(doubtPeriod - time.Second)
 	mustPick(t, x, Port)
@@ -278,7 +285,7 @@ func TestDoubtDoesNotEndLaterPick(t *testing.T) {
 func TestDoubtOfWhatIsNotPicked(t *testing.T) {
 	x, c := newIndex()
 	x.Doubt(NodePort(30000))
-	x.Observe(NodePort(30001), Claim{UID: "a", Revision: 5})
+	x.Observe(NodePort(30001), heldBy("a", 5))
 	x.Doubt(NodePort(30001))
 	c.pass(2 * doubtPeriod)
 	if !isFree(x, NodePort(30000)) || isFree(x, NodePort(30001)) {
@@ -334,7 +341,7 @@ func TestOverlappingRanges(t *testing.T) {
 	x.SetRange(IPv4, usableRange("wide", 5, prefixBlock("10.0.0.0/24")))
 	x.SetRange(IPv4, usableRange("narrow", 6, prefixBlock("10.0.0.0/28")))
 	for _, text := range []string{"10.0.0.3", "10.0.0.77"} {
-		x.Observe(address(text), Claim{UID: text, Revision: 7})
+		x.Observe(address(text), heldBy(types.UID(text), 7))
 	}
 	if name, _, _ := x.Covering(address("10.0.0.3")); name != "narrow" {
 		t.Errorf("covered by %q", name)
@@ -385,7 +392,7 @@ func TestPicksComeFromAutomaticRanges(t *testing.T) {
 			t.Errorf("picked %d", port)
 		}
 	}
-	x.Observe(NodePort(95), Claim{UID: "a", Revision: 9})
+	x.Observe(NodePort(95), heldBy("a", 9))
 	x.SetRange(Port, usableRange("d", 4, portBlocks("95")...))
 	checkFull(t, x, Port, "range is full: c (90-91) holds 0 of 2; c (95) holds 1 of 1; d (95) holds 1 of 1")
 	checkFull(t, x, IPv6, "there is no range to pick an automatic value (IPv6) from")
@@ -395,7 +402,7 @@ func TestUsageOfHugeRange(t *testing.T) {
 	x, _ := newIndex()
 	x.SetRange(IPv6, usableRange("r", 1, prefixBlock("fd00::/8")))
 	value := mustPick(t, x, IPv6)
-	x.Observe(value, Claim{UID: "a", Revision: 2})
+	x.Observe(value, heldBy("a", 2))
 	want := []BlockUsage{{"fd00::/8", math.MaxUint64, 1, math.MaxUint64 - 1}}
 	if got := x.Usage(IPv6, "r"); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
@@ -406,8 +413,8 @@ func TestUsageOfHugeRange(t *testing.T) {
 func TestClaimsOfOneRevision(t *testing.T) {
 	x, _ := newIndex()
 	for port := range int32(3) {
-		x.Observe(NodePort(port), Claim{UID: "a", Revision: 5})
-		x.Told(Port, 5)
+		x.Observe(NodePort(port), heldBy("a", 5))
+		x.ObserveRevision(Port, 5)
 	}
 	for port := range int32(3) {
 		checkHolder(t, x, NodePort(port), "a")
@@ -417,8 +424,8 @@ func TestClaimsOfOneRevision(t *testing.T) {
 func TestRevision(t *testing.T) {
 	x, _ := newIndex()
 	x.Replace(nil, 5, IPv4, IPv6)
-	x.Told(IPv4, 9)
-	x.Told(IPv4, 7)
+	x.ObserveRevision(IPv4, 9)
+	x.ObserveRevision(IPv4, 7)
 	for class, want := range map[Class]int64{IPv4: 9, IPv6: 5, Port: 0} {
 		if got := x.Revision(class); got != want {
 			t.Errorf("%s: %d, want %d", class, got, want)

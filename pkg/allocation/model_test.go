@@ -8,12 +8,14 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // life is one claim of a value, from its creation to its deletion; 0 where it
 // is still there.
 type life struct {
-	uid        string
+	uid        types.UID
 	born, died int64
 }
 
@@ -41,7 +43,7 @@ func makeHistory(random *rand.Rand, length int) history {
 			lives[n-1].died = h.last
 			continue
 		}
-		h.lives[port] = append(lives, life{uid: fmt.Sprintf("uid-%d", h.last), born: h.last})
+		h.lives[port] = append(lives, life{uid: types.UID(fmt.Sprintf("uid-%d", h.last)), born: h.last})
 	}
 	return h
 }
@@ -52,14 +54,14 @@ func (h history) at(revision int64) map[Value]Claim {
 	for port, lives := range h.lives {
 		for _, l := range lives {
 			if l.born <= revision && (l.died == 0 || l.died > revision) {
-				claims[NodePort(port)] = Claim{UID: l.uid, Revision: l.born}
+				claims[NodePort(port)] = heldBy(l.uid, l.born)
 			}
 		}
 	}
 	return claims
 }
 
-func (h history) bornAt(revision int64) (Value, string, bool) {
+func (h history) bornAt(revision int64) (Value, types.UID, bool) {
 	for port, lives := range h.lives {
 		for _, l := range lives {
 			if l.born == revision {
@@ -81,12 +83,12 @@ func (h history) watched(after int64) []fact {
 		if born {
 			facts = append(facts, fact{fmt.Sprintf("watch: %s claimed at %d", value, revision),
 				func(x *Index) {
-					x.Observe(value, Claim{UID: uid, Revision: revision})
-					x.Told(Port, revision)
+					x.Observe(value, heldBy(uid, revision))
+					x.ObserveRevision(Port, revision)
 				}})
 		} else {
 			facts = append(facts, fact{fmt.Sprintf("watch: %s deleted at %d", value, revision),
-				func(x *Index) { x.Absent(value, revision); x.Told(Port, revision) }})
+				func(x *Index) { x.Absent(value, revision); x.ObserveRevision(Port, revision) }})
 		}
 	}
 	return facts
@@ -100,7 +102,7 @@ func (h history) hearsay(random *rand.Rand) fact {
 		value, uid, born := h.bornAt(revision)
 		if born {
 			return fact{fmt.Sprintf("own: %s claimed at %d", value, revision),
-				func(x *Index) { x.Observe(value, Claim{UID: uid, Revision: revision}) }}
+				func(x *Index) { x.Observe(value, heldBy(uid, revision)) }}
 		}
 		return fact{fmt.Sprintf("own: %s released at %d", value, revision),
 			func(x *Index) { x.Released(value, revision) }}
@@ -253,10 +255,10 @@ func FuzzFactsConverge(f *testing.F) {
 // told meanwhile, as nothing would put that right before the next list.
 func TestLateHearsay(t *testing.T) {
 	x, _ := newIndex()
-	x.Observe(NodePort(1), Claim{UID: "a", Revision: 5})
+	x.Observe(NodePort(1), heldBy("a", 5))
 	x.Absent(NodePort(1), 9)
-	x.Told(Port, 9)
-	x.Observe(NodePort(1), Claim{UID: "a", Revision: 5})
+	x.ObserveRevision(Port, 9)
+	x.Observe(NodePort(1), heldBy("a", 5))
 	checkHolder(t, x, NodePort(1), "")
 }
 
@@ -265,8 +267,8 @@ func TestLateHearsay(t *testing.T) {
 func TestReleasedStaysReleasedInAnyOrder(t *testing.T) {
 	value := NodePort(1)
 	facts := []func(*Index){
-		func(x *Index) { x.Observe(value, Claim{UID: "a", Revision: 5}) },
-		func(x *Index) { x.Observe(value, Claim{UID: "a", Revision: 7}) },
+		func(x *Index) { x.Observe(value, heldBy("a", 5)) },
+		func(x *Index) { x.Observe(value, heldBy("a", 7)) },
 		func(x *Index) { x.Released(value, 9) },
 		func(x *Index) { x.Absent(value, 3) },
 	}
@@ -309,7 +311,7 @@ func TestRangeNewsConverge(t *testing.T) {
 		func(x *Index) { x.SetRange(Port, usableRange("r", 4, portBlocks("1-3")...)) },
 		func(x *Index) { x.SetRange(Port, usableRange("r", 8, portBlocks("1-4")...)) },
 		func(x *Index) { x.SetRange(Port, usableRange("s", 3, portBlocks("2-5")...)) },
-		func(x *Index) { x.Observe(NodePort(2), Claim{UID: "a", Revision: 5}) },
+		func(x *Index) { x.Observe(NodePort(2), heldBy("a", 5)) },
 	}
 	order := []int{0, 1, 2, 3, 4}
 	permute(order, func() {
@@ -354,7 +356,7 @@ func TestConcurrentUse(t *testing.T) {
 				revision += 100
 				claimed := random.IntN(2) == 0
 				if claimed {
-					x.Observe(value, Claim{UID: "a", Revision: revision})
+					x.Observe(value, heldBy("a", revision))
 				}
 				x.Covering(value)
 				x.Usage(Port, "all")

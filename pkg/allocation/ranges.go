@@ -9,32 +9,32 @@ import (
 
 // Block is one CIDR, or one run of ports, of a range.
 type Block struct {
-	// Text is the block as the range's spec writes it.
+	// Text is the block as it stands in the range's spec.
 	Text string
 	Span space.Span
 }
 
-// Range is what a ServiceCIDR or a NodePortRange offers of one class.
+// Range holds the values of one class that a ServiceCIDR or a NodePortRange has.
 type Range struct {
 	Name     string
 	Revision int64
 	Blocks   []Block
-	// Usable is false for a range that is being deleted or not Ready: nothing
-	// new may be claimed from it.
+	// Usable is false for a range that is being deleted or not Ready. No new claim
+	// may lie in it.
 	Usable bool
 	// Primary is true for the class of a ServiceCIDR's first CIDR.
 	Primary bool
-	// Automatic says whether values that a client left open may come from it.
+	// Automatic is true if picks may come from the range.
 	Automatic bool
 }
 
-// BlockUsage says how full a block is. Claims count; picks on their way don't.
+// BlockUsage reports how full a block is. It counts claims and not picks.
 type BlockUsage struct {
 	Text                      string
 	Capacity, Allocated, Free uint64
 }
 
-// RangeUsage is a block's figures with the name of its range.
+// RangeUsage is the usage of a block with the name of its range.
 type RangeUsage struct {
 	Name string
 	BlockUsage
@@ -44,12 +44,12 @@ type rangeState struct {
 	Range
 	// allocated counts the claims in each block.
 	allocated []uint64
-	// removed marks a range that is gone at Revision, kept until a newer fact
-	// so that older news can't bring it back.
+	// removed marks a range that was deleted by Revision. It is kept so that an older
+	// fact can't bring the range back.
 	removed bool
 }
 
-// SetRange takes note of a range as it was at its Revision.
+// SetRange records a range at its Revision.
 func (x *Index) SetRange(class Class, r Range) {
 	p := &x.pools[class]
 	p.mu.Lock()
@@ -69,7 +69,7 @@ func (x *Index) SetRange(class Class, r Range) {
 	p.refresh()
 }
 
-// RemoveRange takes note that a range was gone at the given revision.
+// RemoveRange records that a range did not exist at the given revision.
 func (x *Index) RemoveRange(class Class, name string, revision int64) {
 	p := &x.pools[class]
 	p.mu.Lock()
@@ -80,7 +80,7 @@ func (x *Index) RemoveRange(class Class, name string, revision int64) {
 	}
 }
 
-// Ranges are the ranges that are there, by name.
+// Ranges returns the ranges that exist, by name.
 func (x *Index) Ranges(class Class) []Range {
 	p := &x.pools[class]
 	p.mu.Lock()
@@ -92,8 +92,8 @@ func (x *Index) Ranges(class Class) []Range {
 	return ranges
 }
 
-// Covering is the usable range that a value lies in; where several overlap,
-// the first by name. Revision is what a transaction compares.
+// Covering returns the usable range that a value lies in, the first by name if several
+// overlap. A transaction compares the revision.
 func (x *Index) Covering(value Value) (name string, revision int64, ok bool) {
 	p := &x.pools[value.Class]
 	p.mu.Lock()
@@ -106,8 +106,8 @@ func (x *Index) Covering(value Value) (name string, revision int64, ok bool) {
 	return "", 0, false
 }
 
-// BlockOf is the text of the block that a value lies in: that of the range
-// which Covering names, empty where there is none.
+// BlockOf returns the text of the block that a value lies in, within the range that
+// Covering returns. It is empty if there is none.
 func (x *Index) BlockOf(value Value) string {
 	p := &x.pools[value.Class]
 	p.mu.Lock()
@@ -125,7 +125,7 @@ func (x *Index) BlockOf(value Value) string {
 	return ""
 }
 
-// Usage says how full a range's blocks are, in the order of its spec.
+// Usage reports how full a range's blocks are, in the order of its spec.
 func (x *Index) Usage(class Class, name string) []BlockUsage {
 	p := &x.pools[class]
 	p.mu.Lock()
@@ -137,8 +137,7 @@ func (x *Index) Usage(class Class, name string) []BlockUsage {
 	return state.usage()
 }
 
-// UsableRanges are the figures of all ranges that values may be claimed from,
-// for messages.
+// UsableRanges reports the usage of all usable ranges, for messages.
 func (x *Index) UsableRanges(class Class) []RangeUsage {
 	p := &x.pools[class]
 	p.mu.Lock()
@@ -162,7 +161,7 @@ func (p *pool) usages(include func(*rangeState) bool) []RangeUsage {
 	return usages
 }
 
-// refresh works out anew what follows from the set of ranges.
+// refresh updates the fields that follow from the set of ranges.
 func (p *pool) refresh() {
 	p.sorted = p.sorted[:0]
 	for _, state := range p.ranges {

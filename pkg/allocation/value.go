@@ -7,11 +7,11 @@ import (
 	"github.com/portolan-dev/portolan/pkg/allocation/space"
 )
 
-// Class says which numbers compete with one another.
+// Class is a set of values that compete with each other.
 type Class int
 
-// The classes of values. Addresses of the two families never meet, nor do
-// addresses and ports.
+// The classes of values. Addresses of the two families never meet, nor do addresses
+// and ports. A further class needs a row in traits.
 const (
 	IPv4 Class = iota
 	IPv6
@@ -19,9 +19,27 @@ const (
 	classes
 )
 
-func (c Class) String() string {
-	return [classes]string{"IPv4", "IPv6", "Port"}[c]
+// traits is the behavior of each class.
+var traits = [classes]struct {
+	name string
+	// text writes a number as the name of its claim.
+	text func(space.Number) string
+}{
+	IPv4: {"IPv4", addressText},
+	IPv6: {"IPv6", addressText},
+	Port: {"Port", portText},
 }
+
+// Classes returns all classes.
+func Classes() []Class {
+	all := make([]Class, classes)
+	for class := range all {
+		all[class] = Class(class)
+	}
+	return all
+}
+
+func (c Class) String() string { return traits[c].name }
 
 // Value is one address or one port.
 type Value struct {
@@ -29,8 +47,7 @@ type Value struct {
 	Number space.Number
 }
 
-// Address makes a Value of an IP address; one that is IPv4-mapped counts as
-// IPv4.
+// Address makes a Value of an IP address. An IPv4-mapped address counts as IPv4.
 func Address(addr netip.Addr) Value {
 	addr = addr.Unmap()
 	class := IPv6
@@ -45,11 +62,10 @@ func NodePort(port int32) Value {
 	return Value{Class: Port, Number: space.FromPort(port)}
 }
 
-// String is the value as the name of its claim: a canonical address or a
-// decimal port.
-func (v Value) String() string {
-	if v.Class == Port {
-		return strconv.Itoa(int(v.Number.Port()))
-	}
-	return v.Number.Addr().String()
-}
+// String returns the value as the name of its claim: a canonical address or a decimal
+// port.
+func (v Value) String() string { return traits[v.Class].text(v.Number) }
+
+func addressText(number space.Number) string { return number.Addr().String() }
+
+func portText(number space.Number) string { return strconv.Itoa(int(number.Port())) }

@@ -43,13 +43,11 @@ func Kind(ctx context.Context, resource, kind string) schema.GroupKind {
 	return schema.GroupKind{Group: Group(ctx, resource), Kind: kind}
 }
 
-// Holder rewrites the text of v1.ParentReference.Holder, which names the holder of a
-// claim, to the API group of the request.
-func Holder(ctx context.Context, holder string) string {
-	resource, rest, _ := strings.Cut(holder, "/")
-	known := schema.ParseGroupResource(resource)
-	if known.Group == v1.GroupName {
-		known.Group = Group(ctx, known.Resource)
+// Holder names the holder of a claim, as v1.ParentReference.Holder does, in the API group of
+// the request.
+func Holder(ctx context.Context, holder v1.ParentReference) string {
+	if strings.EqualFold(holder.Group, v1.GroupName) {
+		holder.Group = Group(ctx, strings.ToLower(holder.Resource))
 	}
-	return known.String() + "/" + rest
+	return holder.Holder()
 }

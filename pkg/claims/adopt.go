@@ -12,30 +12,29 @@ import (
 	"github.com/portolan-dev/portolan/pkg/allocation"
 )
 
-// findUnclaimed finds the values that a Service keeps without a claim: it was
-// stored past the server, or by something that kept no claims. Those that are
-// free are adopted. No other write would ever notice that they are held.
+// findUnclaimed finds the values that a Service keeps without a claim, because it was
+// stored by something other than this server, or by a release that made no claims. Free
+// values are adopted: no other write would notice that the Service holds them.
 //
-// The index may be behind, so etcd is asked before anything is believed. Nothing
-// is asked where the index has the Service's claims. A value that another has is
-// left alone, or else planned like one that is free: the transaction then tells
-// whether the Service still keeps it.
+// The index may lag, so a value without a claim in the index is looked up in etcd. A
+// value that another object holds is left alone; for a strict write it is planned like a
+// free one, so that the transaction decides whether the Service still keeps it.
 func (l *Ledger) findUnclaimed(ctx context.Context, a *attempt, c change) error {
 	for value := range c.after {
 		if _, kept := c.before[value]; !kept || l.owns(c.owner, value) {
 			continue
 		}
-		a.insist = c.insist()
-		found, err := l.client.Get(ctx, l.claims(value.Class).Key(value.String()), kubernetes.GetOptions{})
+		a.strict = c.strict()
+		found, err := l.client.Get(ctx, l.claimKey(value), kubernetes.GetOptions{})
 		if err != nil {
 			return err
 		}
 		if err := l.learnClaim(ctx, value, found.KV, found.Revision); err != nil {
-			// What can't be read is no reason to refuse a Service its update.
+			// An unreadable claim is no reason to reject the Service's update.
 			klog.FromContext(ctx).Error(err, "A claim can't be read", "service", klog.KObj(c.owner), "value", value.String())
 			continue
 		}
-		if found.KV == nil || a.insist && !l.owns(c.owner, value) {
+		if found.KV == nil || a.strict && !l.owns(c.owner, value) {
 			a.adopt = append(a.adopt, value)
 			a.rewrite = slices.DeleteFunc(a.rewrite, func(other allocation.Value) bool { return other == value })
 		}
@@ -44,16 +43,16 @@ func (l *Ledger) findUnclaimed(ctx context.Context, a *attempt, c change) error 
 	return nil
 }
 
-// owns says whether the index has a value as the Service's.
+// owns reports whether the Service holds a value according to the index.
 func (l *Ledger) owns(owner *v1.Service, value allocation.Value) bool {
 	claim, known := l.Index.Lookup(value)
-	return known && claim.UID != "" && claim.UID == string(owner.UID)
+	return known && claim.Holder.UID != "" && claim.Holder.UID == owner.UID
 }
 
-// insists says whether an update is refused if another has what the Service
-// keeps. One that writes the status, takes finalizers away or prepares the
-// Service's deletion is not: it must always go through.
-func insists(before, after *v1.Service) bool {
+// isStrict reports whether an update is rejected if another object holds a value that
+// the Service keeps. An update that only writes the status, removes finalizers or
+// prepares the deletion must always succeed.
+func isStrict(before, after *v1.Service) bool {
 	return after.DeletionTimestamp == nil && !(equality.Semantic.DeepEqual(before.Spec, after.Spec) &&
 		equality.Semantic.DeepEqual(before.Labels, after.Labels) &&
 		equality.Semantic.DeepEqual(before.Annotations, after.Annotations))

@@ -2,7 +2,6 @@ package claims
 
 import (
 	"context"
-	"strings"
 
 	"go.etcd.io/etcd/client/v3/kubernetes"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -12,20 +11,20 @@ import (
 	"github.com/portolan-dev/portolan/pkg/apigroup"
 )
 
-// Read is a look at one object of this project's group.
+// Read is a read of one object of portolan.dev.
 type Read struct {
 	Resource, Namespace, Name string
 }
 
-// MayRead says whether who makes the request may take that look.
+// MayRead reports whether the user of a request may read an object.
 type MayRead func(ctx context.Context, read Read) bool
 
-// check says whether a value could be claimed by the Service, as far as this
-// replica knows; nil where it could. The transaction decides.
+// check returns why the Service can't claim a value, as far as this replica knows, or
+// nil. The transaction decides.
 func (l *Ledger) check(ctx context.Context, svc *v1.Service, value allocation.Value) *field.Error {
 	claim, held := l.Index.Lookup(value)
 	switch {
-	case held && claim.UID != "" && claim.UID == string(svc.UID):
+	case held && claim.Holder.UID != "" && claim.Holder.UID == svc.UID:
 		return nil
 	case held:
 		return FieldError(svc, value, &takenError{holder: l.holder(ctx, value, claim)})
@@ -33,32 +32,29 @@ func (l *Ledger) check(ctx context.Context, svc *v1.Service, value allocation.Va
 	return l.CheckRange(svc, value)
 }
 
-// checkAdopted says which value of a refused attempt another has that the Service
-// can't go on keeping; nil if there is none.
+// checkAdopted returns the value of a rejected attempt that another object holds and
+// that the Service therefore can't keep. The error is nil if there is none.
 func (l *Ledger) checkAdopted(ctx context.Context, a *attempt) (allocation.Value, *field.Error) {
 	for _, value := range a.adopt {
 		claim, held := l.Index.Lookup(value)
-		if a.insist && held && claim.UID != string(a.owner.UID) {
+		if a.strict && held && claim.Holder.UID != a.owner.UID {
 			return value, FieldError(a.owner, value, &takenError{holder: l.holder(ctx, value, claim)})
 		}
 	}
 	return allocation.Value{}, nil
 }
 
-// holder names who has a value: nobody, where the caller may not read the
-// Service that holds it or, if it is reserved, the reservation.
+// holder names the holder of a value or, if the claim has none, the claim. It returns an
+// empty text if the caller may not read the Service that holds the value, or the
+// reservation.
 func (l *Ledger) holder(ctx context.Context, value allocation.Value, claim allocation.Claim) string {
-	read := Read{Resource: "ipaddresses", Name: value.String()}
-	if value.Class == allocation.Port {
-		read.Resource = "nodeports"
-	}
 	holder := claim.Holder
-	if holder == "" {
-		holder = read.Resource + "/" + read.Name
+	read := Read{Resource: kindOf(value.Class).names().claims, Name: value.String()}
+	if holder == (v1.ParentReference{}) {
+		holder = v1.ParentReference{Resource: read.Resource, Name: read.Name}
 	}
-	if claim.UID != "" {
-		parts := strings.Split(holder, "/")
-		read = Read{Resource: "services", Namespace: parts[len(parts)-2], Name: parts[len(parts)-1]}
+	if holder.UID != "" {
+		read = Read{Resource: "services", Namespace: holder.Namespace, Name: holder.Name}
 	}
 	if l.mayRead == nil || !l.mayRead(ctx, read) {
 		return ""
@@ -66,20 +62,20 @@ func (l *Ledger) holder(ctx context.Context, value allocation.Value, claim alloc
 	return apigroup.Holder(ctx, holder)
 }
 
-// Refuses says whether the storage will refuse to create a Service: a plugin has
-// something against it, or a value that the client named can't be claimed. Where
-// that is what the index says, etcd is asked about the value, since another
-// replica may have just released it; ranges are the index's to know.
-func (l *Ledger) Refuses(ctx context.Context, svc *v1.Service) (bool, error) {
+// WillReject reports whether the storage will reject the creation of a Service, because
+// of a plugin's refusal or a value that the client named and that can't be claimed. If
+// the index says the latter, etcd is asked as well: another replica may have just
+// released the value. Only the index is asked about ranges.
+func (l *Ledger) WillReject(ctx context.Context, svc *v1.Service) (bool, error) {
 	picks := FromContext(ctx)
-	if picks.Refused() != nil {
+	if picks.Refusal() != nil {
 		return true, nil
 	}
-	for _, value := range Taken(svc, nil) {
+	for _, value := range NewClaims(svc, nil) {
 		if picks.Picked(value) || l.check(ctx, svc, value) == nil {
 			continue
 		}
-		found, err := l.client.Get(ctx, l.claims(value.Class).Key(value.String()), kubernetes.GetOptions{})
+		found, err := l.client.Get(ctx, l.claimKey(value), kubernetes.GetOptions{})
 		if err != nil {
 			return false, err
 		}
@@ -93,7 +89,7 @@ func (l *Ledger) Refuses(ctx context.Context, svc *v1.Service) (bool, error) {
 	return false, nil
 }
 
-// CheckRange says whether a value lies in a usable range; nil if it does.
+// CheckRange returns an error if a value lies in no usable range.
 func (l *Ledger) CheckRange(svc *v1.Service, value allocation.Value) *field.Error {
 	if _, _, covered := l.Index.Covering(value); covered {
 		return nil
@@ -101,15 +97,11 @@ func (l *Ledger) CheckRange(svc *v1.Service, value allocation.Value) *field.Erro
 	return l.outOfRange(svc, value)
 }
 
-// outOfRange names the ranges there are, for ports in upstream's words.
+// outOfRange returns the error for a value that lies in no usable range.
 func (l *Ledger) outOfRange(svc *v1.Service, value allocation.Value) *field.Error {
-	err := FieldError(svc, value, &outOfRangeError{value: value})
-	if value.Class == allocation.Port {
-		var texts []string
-		for _, usable := range l.Index.UsableRanges(allocation.Port) {
-			texts = append(texts, usable.Text)
-		}
-		err.Detail += ". The range of valid ports is " + strings.Join(texts, ",")
+	cause := &outOfRangeError{value: value}
+	for _, usable := range l.Index.UsableRanges(value.Class) {
+		cause.usable = append(cause.usable, usable.Text)
 	}
-	return err
+	return FieldError(svc, value, cause)
 }

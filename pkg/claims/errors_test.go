@@ -23,7 +23,7 @@ func TestFieldErrors(t *testing.T) {
 	addPorts(index, "kubernetes", 1, "30000-30099")
 	ledger := &Ledger{Index: index}
 	for _, taken := range []allocation.Value{address("10.96.0.5"), port(30080), port(30090)} {
-		index.Observe(taken, allocation.Claim{UID: "other", Revision: 5})
+		index.Observe(taken, heldBy("other", 5))
 	}
 	const list = `["10.96.0.5","fd00::5"]`
 	for _, test := range []struct {
@@ -53,8 +53,8 @@ func TestFieldErrors(t *testing.T) {
 			t.Errorf("%s: %v", fine, err)
 		}
 	}
-	// Its own value is no matter, wherever it lies.
-	index.Observe(port(40000), allocation.Claim{UID: "web-uid", Revision: 6})
+	// A value that the Service holds is allowed, wherever it lies.
+	index.Observe(port(40000), heldBy("web-uid", 6))
 	if err := ledger.check(t.Context(), svc, port(40000)); err != nil {
 		t.Error(err)
 	}
@@ -78,9 +78,9 @@ func TestFullTexts(t *testing.T) {
 	addCIDR(index, "kubernetes", 1, "10.0.0.0/30")
 	addPorts(index, "kubernetes", 1, "30000")
 	for _, text := range []string{"10.0.0.1", "10.0.0.2"} {
-		index.Observe(address(text), allocation.Claim{UID: "a", Revision: 2})
+		index.Observe(address(text), heldBy("a", 2))
 	}
-	index.Observe(port(30000), allocation.Claim{UID: "a", Revision: 2})
+	index.Observe(port(30000), heldBy("a", 2))
 	_, err := index.Pick(allocation.IPv4)
 	svc := newService(nil)
 	if got, want := FieldError(svc, allocation.Value{Class: allocation.IPv4},
@@ -102,10 +102,10 @@ func TestSubstitute(t *testing.T) {
 		s.HealthCheckNodePort = 30090
 		s.Ports = []corev1.ServicePort{servicePort(53, 30053, "UDP"), servicePort(53, 30053, "TCP"), servicePort(80, 30080, "TCP")}
 	})
-	substitute(svc, address("10.0.0.5"), address("10.0.0.6"))
-	substitute(svc, address("fd00::5"), address("fd00::6"))
-	substitute(svc, port(30053), port(30054))
-	substitute(svc, port(30090), port(30091))
+	addresses{}.substitute(svc, address("10.0.0.5"), address("10.0.0.6"))
+	addresses{}.substitute(svc, address("fd00::5"), address("fd00::6"))
+	ports{}.substitute(svc, port(30053), port(30054))
+	ports{}.substitute(svc, port(30090), port(30091))
 	spec := svc.Spec
 	if spec.ClusterIP != "10.0.0.6" || !slices.Equal(spec.ClusterIPs, []string{"10.0.0.6", "fd00::6"}) {
 		t.Errorf("got %s %v", spec.ClusterIP, spec.ClusterIPs)

@@ -3,7 +3,6 @@ package claims
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"strconv"
 	"sync/atomic"
 
@@ -14,7 +13,6 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/client-go/tools/cache"
 
-	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation"
 )
 
@@ -31,17 +29,13 @@ type Feed struct {
 
 // NewFeed makes a feed of the ledger's index, for Run to start.
 func NewFeed(ledger *Ledger) *Feed {
-	feed, index := &Feed{}, ledger.Index
-	add := func(resource string, example runtime.Object, store *indexStore) {
-		store.resource, store.example = resource, example
-		feed.stores = append(feed.stores, store)
+	feed := &Feed{}
+	for _, k := range kinds() {
+		feed.stores = append(feed.stores, rangeStore(ledger.Index, k))
 	}
-	add("servicecidrs", &v1.ServiceCIDR{}, rangeStore(index, []allocation.Class{allocation.IPv4, allocation.IPv6},
-		func(obj runtime.Object, revision int64) { setAddressRange(index, obj.(*v1.ServiceCIDR), revision) }))
-	add("nodeportranges", &v1.NodePortRange{}, rangeStore(index, []allocation.Class{allocation.Port},
-		func(obj runtime.Object, revision int64) { setPortRange(index, obj.(*v1.NodePortRange), revision) }))
-	add("ipaddresses", &v1.IPAddress{}, claimStore(ledger, []allocation.Class{allocation.IPv4, allocation.IPv6}, addressClaim))
-	add("nodeports", &v1.NodePort{}, claimStore(ledger, []allocation.Class{allocation.Port}, portClaim))
+	for _, k := range kinds() {
+		feed.stores = append(feed.stores, claimStore(ledger, k))
+	}
 	return feed
 }
 
@@ -55,8 +49,7 @@ func (f *Feed) Run(ctx context.Context, source func(resource string) Source) {
 	}
 }
 
-// HasSynced says whether the index has seen everything that was there when the
-// feed started.
+// HasSynced reports whether the index has everything that existed when the feed started.
 func (f *Feed) HasSynced() bool {
 	for _, store := range f.stores {
 		if !store.synced.Load() {
@@ -91,8 +84,8 @@ func listWatch(source Source) *cache.ListWatch {
 	}
 }
 
-// unwrapped takes the object of an event out of the wrapper that the watch
-// cache shares among its watchers. A reflector drops what is in a wrapper.
+// unwrapped takes the object of an event out of the wrapper that the watch cache shares
+// among its watchers. A reflector drops wrapped objects.
 func unwrapped(event watch.Event) (watch.Event, bool) {
 	if shared, ok := event.Object.(runtime.CacheableObject); ok {
 		event.Object = shared.GetObject()
@@ -100,7 +93,7 @@ func unwrapped(event watch.Event) (watch.Event, bool) {
 	return event, true
 }
 
-// indexStore is the end of a reflector that enters what it gets into the index.
+// indexStore is the store of a reflector. It enters objects into the index.
 type indexStore struct {
 	resource string
 	// example is an object of the resource.
@@ -113,57 +106,64 @@ type indexStore struct {
 
 var _ cache.ReflectorStore = &indexStore{}
 
-func claimStore(ledger *Ledger, classes []allocation.Class,
-	claimOf func(runtime.Object) (allocation.Value, allocation.Claim, bool)) *indexStore {
+func claimStore(ledger *Ledger, k kind) *indexStore {
 	index, observer := ledger.Index, ledger.observe()
-	told := func(class allocation.Class, revision int64) {
-		index.Told(class, revision)
-		observer.Told(class, revision)
+	observed := func(class allocation.Class, revision int64) {
+		index.ObserveRevision(class, revision)
+		observer.ObserveRevision(class, revision)
 	}
 	return &indexStore{
+		resource: k.names().claims, example: k.newClaim(),
 		set: func(obj runtime.Object, _ int64) {
-			if value, claim, ok := claimOf(obj); ok {
+			if value, claim, ok := claimed(k, obj); ok {
 				index.Observe(value, claim)
-				told(value.Class, claim.Revision)
+				observed(value.Class, claim.Revision)
 			}
 		},
 		remove: func(name string, revision int64) {
-			if value, ok := valueOf(name); ok {
+			if value, ok := k.parse(name); ok {
 				index.Absent(value, revision)
-				told(value.Class, revision)
+				observed(value.Class, revision)
 			}
 		},
 		replace: func(objs []runtime.Object, revision int64) {
 			listed := make(map[allocation.Value]allocation.Claim, len(objs))
 			for _, obj := range objs {
-				if value, claim, ok := claimOf(obj); ok {
+				if value, claim, ok := claimed(k, obj); ok {
 					listed[value] = claim
 				}
 			}
-			index.Replace(listed, revision, classes...)
-			for _, class := range classes {
-				observer.Told(class, revision)
+			index.Replace(listed, revision, k.classes()...)
+			for _, class := range k.classes() {
+				observer.ObserveRevision(class, revision)
 			}
 		},
 	}
 }
 
-func rangeStore(index *allocation.Index, classes []allocation.Class, set func(runtime.Object, int64)) *indexStore {
-	remove := func(name string, revision int64) {
-		for _, class := range classes {
-			index.RemoveRange(class, name, revision)
-		}
+// claimed returns the value of a claim and the claim as the index has it.
+func claimed(k kind, obj runtime.Object) (allocation.Value, allocation.Claim, bool) {
+	c, ok := k.claim(obj)
+	if !ok {
+		return allocation.Value{}, allocation.Claim{}, false
 	}
+	value, ok := k.parse(c.meta.Name)
+	return value, claimOf(c.parent, revisionOf(obj)), ok
+}
+
+func rangeStore(index *allocation.Index, k kind) *indexStore {
+	set := func(obj runtime.Object, revision int64) { enterRange(index, k, obj, revision) }
+	remove := func(name string, revision int64) { removeRange(index, k, name, revision) }
 	return &indexStore{
-		set:    set,
-		remove: remove,
+		resource: k.names().ranges, example: k.newRange(),
+		set: set, remove: remove,
 		replace: func(objs []runtime.Object, revision int64) {
 			listed := map[string]bool{}
 			for _, obj := range objs {
 				listed[nameOf(obj)] = true
 				set(obj, revisionOf(obj))
 			}
-			for _, class := range classes {
+			for _, class := range k.classes() {
 				for _, r := range index.Ranges(class) {
 					if !listed[r.Name] && r.Revision <= revision {
 						remove(r.Name, revision)
@@ -172,21 +172,6 @@ func rangeStore(index *allocation.Index, classes []allocation.Class, set func(ru
 			}
 		},
 	}
-}
-
-func addressClaim(obj runtime.Object) (allocation.Value, allocation.Claim, bool) {
-	address := obj.(*v1.IPAddress)
-	addr, err := netip.ParseAddr(address.Name)
-	if err != nil {
-		return allocation.Value{}, allocation.Claim{}, false
-	}
-	return allocation.Address(addr), claimOf(address.Spec.ParentRef, revisionOf(address)), true
-}
-
-func portClaim(obj runtime.Object) (allocation.Value, allocation.Claim, bool) {
-	port := obj.(*v1.NodePort)
-	value, ok := valueOf(port.Name)
-	return value, claimOf(port.Spec.ParentRef, revisionOf(port)), ok
 }
 
 func (s *indexStore) Add(obj any) error { return s.Update(obj) }

@@ -9,15 +9,19 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// checkContents says how an update touches what the server owns of the metadata
-// of a held claim; it returns an empty text for one that doesn't.
+// maxMetadataSize bounds the metadata of a held claim that its Service rewrites. The
+// Service writes all of its claims in one transaction, and etcd's default limits for one
+// are 1.5 MiB and 128 operations.
+const maxMetadataSize = 4 << 10
+
+// checkContents describes how an update changes metadata of a held claim that the server
+// owns. It returns an empty text if the update does not.
 //
-// The server owns the labels that it set, and that there are no finalizers and
-// no owners: they would say that something other than the Service decides when
-// the claim goes. A claim that has them from a release that let them pass may
-// keep them or lose them. Nothing is restored silently: a client that is told
-// 200 gets what it wrote.
-func checkContents(before, after guardedClaim) string {
+// The server owns the labels that it set, and the absence of finalizers and owners: with
+// them, something other than the Service would decide when the claim is deleted. A claim
+// that got them from an older release may keep or lose them. Nothing is restored
+// silently: a client that gets a 200 has written what it sent.
+func checkContents(before, after contents) string {
 	for _, finalizer := range after.meta.Finalizers {
 		if !slices.Contains(before.meta.Finalizers, finalizer) {
 			return fmt.Sprintf("metadata.finalizers can't get %q", finalizer)
@@ -29,13 +33,14 @@ func checkContents(before, after guardedClaim) string {
 			return fmt.Sprintf("metadata.ownerReferences can't get the %s %q", owner.Kind, owner.Name)
 		}
 	}
-	for _, label := range slices.Sorted(maps.Keys(before.labels)) {
-		want, got := before.labels[label], after.meta.Labels[label]
+	labels := before.kind.heldLabels(before.meta.Name)
+	for _, label := range slices.Sorted(maps.Keys(labels)) {
+		want, got := labels[label], after.meta.Labels[label]
 		if got != want && got != before.meta.Labels[label] {
 			return fmt.Sprintf("metadata.labels[%q] must be %q", label, want)
 		}
 	}
-	if size := after.meta.Size(); before.rewritten && size > maxMetadataSize && size > before.meta.Size() {
+	if size := after.meta.Size(); before.protocols != nil && size > maxMetadataSize && size > before.meta.Size() {
 		return fmt.Sprintf("metadata can't exceed %d bytes, managed fields included,", maxMetadataSize)
 	}
 	return ""

@@ -17,8 +17,8 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// oneObject stores a single object and runs the functions that it is given on
-// it, as etcd3's store does on each attempt.
+// oneObject stores a single object and runs the functions that it gets on the object, as
+// etcd3's store does on each attempt.
 type oneObject struct {
 	storage.Interface
 	object  runtime.Object
@@ -118,38 +118,90 @@ func TestGuardAsksAdmissionFirst(t *testing.T) {
 	}
 }
 
+// guardUpdate is an update of a claim, and the conflict that it ends in.
+type guardUpdate struct {
+	object runtime.Object
+	change func(metav1.Object)
+	want   string
+}
+
+func checkGuardUpdates(t *testing.T, updates map[string]guardUpdate) {
+	t.Helper()
+	for name, test := range updates {
+		t.Run(name, func(t *testing.T) {
+			inner := &oneObject{object: test.object}
+			err := Guard(inner).GuaranteedUpdate(t.Context(), "key", nil, false, nil,
+				storage.SimpleUpdate(func(object runtime.Object) (runtime.Object, error) {
+					test.change(object.(metav1.Object))
+					return object, nil
+				}), nil)
+			checkConflict(t, err, test.want)
+		})
+	}
+}
+
+// metadata is a change of a claim's metadata.
+func metadata(change func(*metav1.ObjectMeta)) func(metav1.Object) {
+	return func(object metav1.Object) {
+		claim, _ := contentsOf(object.(runtime.Object))
+		change(claim.meta)
+	}
+}
+
+func deleting(object metav1.Object) { object.SetDeletionTimestamp(&metav1.Time{}) }
+
+func labeled(object metav1.Object) {
+	labels := map[string]string{"a": "b"}
+	maps.Copy(labels, object.GetLabels())
+	object.SetLabels(labels)
+}
+
+func moved(object metav1.Object) {
+	switch claim := object.(type) {
+	case *v1.IPAddress:
+		claim.Spec.ParentRef.Name = "other"
+	case *v1.NodePort:
+		claim.Spec.Protocols[0] = corev1.ProtocolUDP
+	}
+}
+
+func finalized(object metav1.Object) {
+	object.SetFinalizers(append(object.GetFinalizers(), "example.com/f"))
+}
+
+func owned(object metav1.Object) {
+	object.SetOwnerReferences(append(object.GetOwnerReferences(), metav1.OwnerReference{APIVersion: "v1", Kind: "Pod", Name: "p", UID: "p"}))
+}
+
+func stripped(object metav1.Object) { object.SetLabels(nil) }
+
+func annotated(size int) func(metav1.Object) {
+	return metadata(func(m *metav1.ObjectMeta) { m.Annotations = map[string]string{"a": strings.Repeat("x", size)} })
+}
+
 func TestGuardUpdate(t *testing.T) {
-	deleting := func(object metav1.Object) { object.SetDeletionTimestamp(&metav1.Time{}) }
-	labeled := func(object metav1.Object) {
-		labels := map[string]string{"a": "b"}
-		maps.Copy(labels, object.GetLabels())
-		object.SetLabels(labels)
-	}
-	moved := func(object metav1.Object) {
-		switch claim := object.(type) {
-		case *v1.IPAddress:
-			claim.Spec.ParentRef.Name = "other"
-		case *v1.NodePort:
-			claim.Spec.Protocols[0] = corev1.ProtocolUDP
-		}
-	}
 	terminating := guardedAddress("u")
 	deleting(terminating)
-	metadata := func(change func(*metav1.ObjectMeta)) func(metav1.Object) {
-		return func(object metav1.Object) {
-			claim, _ := guardedClaimOf(object.(runtime.Object))
-			change(claim.meta)
-		}
-	}
-	finalized := metadata(func(m *metav1.ObjectMeta) { m.Finalizers = append(m.Finalizers, "example.com/f") })
-	owned := metadata(func(m *metav1.ObjectMeta) {
-		m.OwnerReferences = append(m.OwnerReferences, metav1.OwnerReference{APIVersion: "v1", Kind: "Pod", Name: "p", UID: "p"})
+	checkGuardUpdates(t, map[string]guardUpdate{
+		"held address, label":     {object: guardedAddress("u"), change: labeled},
+		"held address, spec":      {guardedAddress("u"), moved, addressConflict + "the address follows the Service, change that instead"},
+		"held address, deletion":  {guardedAddress("u"), deleting, addressConflict + "delete the Service, or take the address from it, instead"},
+		"deleted before the hold": {object: terminating, change: labeled},
+		"held port, label":        {object: guardedPort("u"), change: labeled},
+		"held port, spec":         {guardedPort("u"), moved, portConflict + "the port follows the Service, change that instead"},
+		"held port, deletion":     {guardedPort("u"), deleting, portConflict + "delete the Service, or take the port from it, instead"},
+		"reservation, finalizer":  {object: guardedPort(""), change: finalized},
+		"reservation, owner":      {object: guardedAddress(""), change: owned},
+		"reservation, labels":     {object: guardedAddress(""), change: stripped},
+		"reservation, spec":       {object: guardedPort(""), change: moved},
+		"reservation, deletion":   {object: guardedAddress(""), change: deleting},
+		"no claim":                {object: &v1.ServiceCIDR{}, change: deleting},
 	})
-	stripped := metadata(func(m *metav1.ObjectMeta) { m.Labels = nil })
+}
+
+// The server owns labels, finalizers, owners and the size of a held claim's metadata.
+func TestGuardUpdateOfMetadata(t *testing.T) {
 	relabeled := metadata(func(m *metav1.ObjectMeta) { m.Labels[v1.LabelIPFamily] = "IPv6" })
-	annotated := func(size int) func(metav1.Object) {
-		return metadata(func(m *metav1.ObjectMeta) { m.Annotations = map[string]string{"a": strings.Repeat("x", size)} })
-	}
 	bare, odd := guardedAddress("u"), guardedAddress("u")
 	stripped(bare)
 	finalized(odd)
@@ -161,29 +213,17 @@ func TestGuardUpdate(t *testing.T) {
 	const (
 		finalizerText = `metadata.finalizers can't get "example.com/f" while the Service holds the `
 		ownerText     = `metadata.ownerReferences can't get the Pod "p" while the Service holds the `
+		labelText     = `metadata.labels["ipaddress.kubernetes.io/ip-family"] must be "IPv4" while the Service holds the address`
 	)
-	for name, test := range map[string]struct {
-		object runtime.Object
-		change func(metav1.Object)
-		want   string
-	}{
-		"held address, label":     {object: guardedAddress("u"), change: labeled},
-		"held address, spec":      {guardedAddress("u"), moved, addressConflict + "the address follows the Service, change that instead"},
-		"held address, deletion":  {guardedAddress("u"), deleting, addressConflict + "delete the Service, or take the address from it, instead"},
-		"deleted before the hold": {object: terminating, change: labeled},
-		"held port, label":        {object: guardedPort("u"), change: labeled},
-		"held port, spec":         {guardedPort("u"), moved, portConflict + "the port follows the Service, change that instead"},
-		"held port, deletion":     {guardedPort("u"), deleting, portConflict + "delete the Service, or take the port from it, instead"},
-		"held address, finalizer": {guardedAddress("u"), finalized, addressConflict + finalizerText + "address"},
-		"held port, finalizer":    {guardedPort("u"), finalized, portConflict + finalizerText + "port"},
-		"held address, owner":     {guardedAddress("u"), owned, addressConflict + ownerText + "address"},
-		"held port, owner":        {guardedPort("u"), owned, portConflict + ownerText + "port"},
-		"held address, label stripped": {guardedAddress("u"), stripped,
-			addressConflict + `metadata.labels["ipaddress.kubernetes.io/ip-family"] must be "IPv4" while the Service holds the address`},
-		"held address, label changed": {guardedAddress("u"), relabeled,
-			addressConflict + `metadata.labels["ipaddress.kubernetes.io/ip-family"] must be "IPv4" while the Service holds the address`},
-		"held address, annotation": {object: guardedAddress("u"), change: annotated(9000)},
-		"held port, annotation":    {object: guardedPort("u"), change: annotated(3000)},
+	checkGuardUpdates(t, map[string]guardUpdate{
+		"held address, finalizer":      {guardedAddress("u"), finalized, addressConflict + finalizerText + "address"},
+		"held port, finalizer":         {guardedPort("u"), finalized, portConflict + finalizerText + "port"},
+		"held address, owner":          {guardedAddress("u"), owned, addressConflict + ownerText + "address"},
+		"held port, owner":             {guardedPort("u"), owned, portConflict + ownerText + "port"},
+		"held address, label stripped": {guardedAddress("u"), stripped, addressConflict + labelText},
+		"held address, label changed":  {guardedAddress("u"), relabeled, addressConflict + labelText},
+		"held address, annotation":     {object: guardedAddress("u"), change: annotated(9000)},
+		"held port, annotation":        {object: guardedPort("u"), change: annotated(3000)},
 		"held port, too large": {guardedPort("u"), annotated(9000),
 			portConflict + "metadata can't exceed 4096 bytes, managed fields included, while the Service holds the port"},
 		"too large before, label":                {object: full, change: annotated(8000)},
@@ -191,23 +231,7 @@ func TestGuardUpdate(t *testing.T) {
 		"stripped before, restored":              {object: bare, change: restored},
 		"finalizer and owner before, annotation": {object: odd, change: annotated(1)},
 		"finalizer and owner before, removed":    {object: odd, change: cleaned},
-		"reservation, finalizer":                 {object: guardedPort(""), change: finalized},
-		"reservation, owner":                     {object: guardedAddress(""), change: owned},
-		"reservation, labels":                    {object: guardedAddress(""), change: stripped},
-		"reservation, spec":                      {object: guardedPort(""), change: moved},
-		"reservation, deletion":                  {object: guardedAddress(""), change: deleting},
-		"no claim":                               {object: &v1.ServiceCIDR{}, change: deleting},
-	} {
-		t.Run(name, func(t *testing.T) {
-			inner := &oneObject{object: test.object}
-			err := Guard(inner).GuaranteedUpdate(t.Context(), "key", nil, false, nil,
-				storage.SimpleUpdate(func(object runtime.Object) (runtime.Object, error) {
-					test.change(object.(metav1.Object))
-					return object, nil
-				}), nil)
-			checkConflict(t, err, test.want)
-		})
-	}
+	})
 }
 
 func TestGuardUpdateKeepsErrors(t *testing.T) {

@@ -7,30 +7,26 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation"
-	"github.com/portolan-dev/portolan/pkg/service"
 )
 
-// holdings are the values that a Service holds, each with the protocols it
-// serves there (for addresses none).
+// holdings are the values that a Service holds, each with the protocols that the
+// Service serves there. Addresses have none.
 type holdings map[allocation.Value][]corev1.Protocol
 
-// holdingsOf works out what a Service holds. Nil holds nothing.
+// holdingsOf returns the values that a Service holds. It returns none for nil.
 func holdingsOf(svc *v1.Service) holdings {
 	held := holdings{}
 	if svc == nil {
 		return held
 	}
-	for _, addr := range service.ClusterIPs(svc) {
-		held[allocation.Address(addr)] = nil
-	}
-	for port, protocols := range service.NodePorts(svc) {
-		held[allocation.NodePort(port)] = protocols
+	for _, k := range kinds() {
+		k.addHoldings(svc, held)
 	}
 	return held
 }
 
-// difference is what a write changes in a Service's holdings. Adopted are values
-// that it keeps and had no claim on.
+// difference is the change of a Service's holdings in a write. Adopted values are those
+// that the Service keeps and had no claim on.
 type difference struct {
 	take, release, rewrite, adopt []allocation.Value
 }
@@ -53,32 +49,32 @@ func differ(before, after holdings) difference {
 	return d
 }
 
-// sortAsWritten brings values of a Service into the order in which its spec has
-// them, addresses first, which is the one in which upstream allocates them: of
-// several that can't be had, it is the first that the client is told of.
+// positions are the places of values in a Service.
+type positions map[allocation.Value]int
+
+// add adds a value after the others, unless it has a place.
+func (p positions) add(value allocation.Value) {
+	if _, placed := p[value]; !placed {
+		p[value] = len(p)
+	}
+}
+
+// sortAsWritten sorts values in the order of the Service's spec, addresses first.
+// Upstream allocates them in this order, so an error is about the same value.
 func sortAsWritten(svc *v1.Service, values []allocation.Value) {
 	if len(values) < 2 {
 		return
 	}
-	position := map[allocation.Value]int{}
-	note := func(value allocation.Value) {
-		if _, noted := position[value]; !noted {
-			position[value] = len(position)
-		}
+	position := positions{}
+	for _, k := range kinds() {
+		k.addPositions(svc, position)
 	}
-	for _, addr := range service.ClusterIPs(svc) {
-		note(allocation.Address(addr))
-	}
-	for i := range svc.Spec.Ports {
-		note(allocation.NodePort(svc.Spec.Ports[i].NodePort))
-	}
-	note(allocation.NodePort(svc.Spec.HealthCheckNodePort))
 	slices.SortFunc(values, func(a, b allocation.Value) int { return position[a] - position[b] })
 }
 
-// Taken are the values that a write of after would claim anew, before being
-// the stored Service or nil.
-func Taken(after, before *v1.Service) []allocation.Value {
+// NewClaims returns the values that a write of after would claim. before is the stored
+// Service or nil.
+func NewClaims(after, before *v1.Service) []allocation.Value {
 	take := differ(holdingsOf(before), holdingsOf(after)).take
 	sortAsWritten(after, take)
 	return take

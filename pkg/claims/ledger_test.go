@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/storage/value/encrypt/identity"
+	"k8s.io/utils/ptr"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation"
@@ -21,7 +22,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
-// fixedRevision is that of an etcd of fixedKeys.
+// fixedRevision is the revision of fixedKeys.
 const fixedRevision = 1000
 
 // fixedKeys is an etcd that holds a few keys.
@@ -44,15 +45,15 @@ func newLedger(t *testing.T, keys map[string]*mvccpb.KeyValue) *Ledger {
 	of := func(prefix string) portolanstorage.Resource {
 		return portolanstorage.Resource{Prefix: prefix, Codec: codec, Transformer: identity.NewEncryptCheckTransformer()}
 	}
-	return &Ledger{
-		Index: newIndex(), client: fixedKeys{keys: keys},
-		addresses: of("/a/"), ports: of("/p/"), addressRanges: of("/ar/"), portRanges: of("/pr/"),
-	}
+	l := &Ledger{Index: newIndex(), client: fixedKeys{keys: keys}, stored: map[allocation.Class]*storedKind{}}
+	l.store(&storedKind{kind: addresses{}, claims: of("/a/"), ranges: of("/ar/")})
+	l.store(&storedKind{kind: ports{}, claims: of("/p/"), ranges: of("/pr/")})
+	return l
 }
 
 func storedPort(t *testing.T, l *Ledger, uid types.UID, revision int64) *mvccpb.KeyValue {
 	t.Helper()
-	put, err := l.ports.Encode(t.Context(), "30080", &v1.NodePort{
+	put, err := l.stored[allocation.Port].claims.Encode(t.Context(), "30080", &v1.NodePort{
 		ObjectMeta: metav1.ObjectMeta{Name: "30080", Labels: map[string]string{"kept": "yes"}, Finalizers: []string{"example.com/f"}},
 		Spec: v1.NodePortSpec{
 			Protocols: []corev1.Protocol{"TCP"}, ParentRef: &v1.ParentReference{Resource: "services", Name: "x", UID: uid},
@@ -64,8 +65,8 @@ func storedPort(t *testing.T, l *Ledger, uid types.UID, revision int64) *mvccpb.
 	return &mvccpb.KeyValue{Key: []byte(put.Key), Value: put.Value, ModRevision: revision}
 }
 
-// A Service goes on using a node port for another protocol: the claim follows
-// if it is the Service's, and is made if there is none.
+// A Service uses a node port for another protocol. The claim follows if it is the
+// Service's, and is made if there is none.
 func TestRewrite(t *testing.T) {
 	before, after := holdings{port(30080): {"TCP"}}, holdings{port(30080): {"TCP", "UDP"}}
 	owner := newService(nil)
@@ -75,9 +76,9 @@ func TestRewrite(t *testing.T) {
 		wantPuts  int
 		wantAfter allocation.Claim
 	}{
-		"its own":   {"web-uid", 5, 1, allocation.Claim{UID: "web-uid", Holder: "services.portolan.dev/default/web", Revision: 9}},
-		"another's": {"other", 5, 0, allocation.Claim{UID: "other", Holder: "services/x", Revision: 5}},
-		"absent":    {"", 0, 1, allocation.Claim{UID: "web-uid", Holder: "services.portolan.dev/default/web", Revision: 9}},
+		"its own":   {"web-uid", 5, 1, allocation.Claim{Holder: *v1.HolderOf(owner), Revision: 9}},
+		"another's": {"other", 5, 0, allocation.Claim{Holder: v1.ParentReference{Resource: "services", Name: "x", UID: "other"}, Revision: 5}},
+		"absent":    {"", 0, 1, allocation.Claim{Holder: *v1.HolderOf(owner), Revision: 9}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			keys := map[string]*mvccpb.KeyValue{}
@@ -86,7 +87,7 @@ func TestRewrite(t *testing.T) {
 				keys["/p/30080"] = storedPort(t, l, test.holder, test.revision)
 			}
 			plan := &txn.Plan{}
-			a, err := l.plan(t.Context(), plan, change{owner: owner, before: before, after: after, insist: func() bool { return false }})
+			a, err := l.plan(t.Context(), plan, change{owner: owner, before: before, after: after, strict: func() bool { return false }})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -98,7 +99,7 @@ func TestRewrite(t *testing.T) {
 			}
 			for _, put := range plan.Puts {
 				var written v1.NodePort
-				if err := l.ports.Decode(t.Context(), &mvccpb.KeyValue{Key: []byte(put.Key), Value: put.Value}, &written); err != nil {
+				if err := l.stored[allocation.Port].claims.Decode(t.Context(), &mvccpb.KeyValue{Key: []byte(put.Key), Value: put.Value}, &written); err != nil {
 					t.Fatal(err)
 				}
 				if len(written.Spec.Protocols) != 2 || test.revision != 0 && written.Labels["kept"] != "yes" || len(written.Finalizers) > 0 ||
@@ -114,15 +115,15 @@ func TestRewrite(t *testing.T) {
 	}
 }
 
-// What is not the Service's is neither deleted nor in the way.
+// A claim of another object is neither deleted nor prevents the release.
 func TestRelease(t *testing.T) {
 	for name, test := range map[string]struct {
 		known *allocation.Claim
 		guard int64
 		gone  bool
 	}{
-		"its own":   {&allocation.Claim{UID: "web-uid", Revision: 5}, 5, true},
-		"another's": {&allocation.Claim{UID: "other", Revision: 5}, 5, false},
+		"its own":   {ptr.To(heldBy("web-uid", 5)), 5, true},
+		"another's": {ptr.To(heldBy("other", 5)), 5, false},
 		"by hand":   {&allocation.Claim{Revision: 5}, 5, false},
 		"absent":    {nil, 0, false},
 	} {
@@ -147,8 +148,8 @@ func TestRelease(t *testing.T) {
 	}
 }
 
-// A claim that others write to while its Service releases it is guarded by when
-// it was created, if it still is the Service's.
+// A claim that other writers change while its Service releases it is guarded by its
+// creation revision, if it is still the Service's.
 func TestReleaseUnderWrites(t *testing.T) {
 	for name, test := range map[string]struct {
 		holder types.UID
@@ -159,7 +160,7 @@ func TestReleaseUnderWrites(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLedger(t, nil)
-			l.Index.Observe(port(30080), allocation.Claim{UID: "web-uid", Revision: 5})
+			l.Index.Observe(port(30080), heldBy("web-uid", 5))
 			c := change{owner: newService(nil), before: holdings{port(30080): nil}}
 			a, err := l.plan(t.Context(), &txn.Plan{}, c)
 			if err != nil {
@@ -206,14 +207,14 @@ func TestTakeReliesOnRangeOnce(t *testing.T) {
 	}
 }
 
-// The index may be behind: only etcd says no.
-func TestRefuses(t *testing.T) {
+// The index may lag, so only etcd decides.
+func TestWillReject(t *testing.T) {
 	named := newService(func(s *corev1.ServiceSpec) {
 		s.Type = corev1.ServiceTypeNodePort
 		s.Ports = []corev1.ServicePort{servicePort(80, 30080, "TCP"), servicePort(81, 30081, "TCP")}
 	})
 	for name, test := range map[string]struct {
-		// indexed and stored are the UIDs of who holds the port.
+		// indexed and stored are the UIDs of the port's holder.
 		indexed, stored types.UID
 		want            bool
 	}{
@@ -230,20 +231,20 @@ func TestRefuses(t *testing.T) {
 			ledger := newLedger(t, map[string]*mvccpb.KeyValue{})
 			addPorts(ledger.Index, "kubernetes", 1, "30000-30099")
 			if test.indexed != "" {
-				ledger.Index.Observe(port(30080), allocation.Claim{UID: string(test.indexed), Holder: "services/default/x", Revision: 5})
+				ledger.Index.Observe(port(30080), heldBy(test.indexed, 5))
 			}
 			if test.stored != "" {
 				kv := storedPort(t, ledger, test.stored, 7)
 				ledger.client.(fixedKeys).keys[string(kv.Key)] = kv
 			}
-			if got, err := ledger.Refuses(t.Context(), named); err != nil || got != test.want {
+			if got, err := ledger.WillReject(t.Context(), named); err != nil || got != test.want {
 				t.Errorf("got %v, error %v", got, err)
 			}
 		})
 	}
 }
 
-func TestRefusesWithoutRange(t *testing.T) {
+func TestWillRejectWithoutRange(t *testing.T) {
 	ledger := newLedger(t, nil)
 	addPorts(ledger.Index, "kubernetes", 1, "30000-30099")
 	ctx, picks := NewContext(t.Context(), ledger.Index)
@@ -256,14 +257,14 @@ func TestRefusesWithoutRange(t *testing.T) {
 		s.Type, s.Ports = corev1.ServiceTypeNodePort, []corev1.ServicePort{servicePort(80, picked.Number.Port(), "TCP")}
 	})
 	ledger.Index.RemoveRange(allocation.Port, "kubernetes", 2)
-	if got, err := ledger.Refuses(ctx, svc); err != nil || got {
+	if got, err := ledger.WillReject(ctx, svc); err != nil || got {
 		t.Errorf("a pick, for which the storage finds another: got %v, error %v", got, err)
 	}
-	if got, err := ledger.Refuses(t.Context(), svc); err != nil || !got {
+	if got, err := ledger.WillReject(t.Context(), svc); err != nil || !got {
 		t.Errorf("what the client names: got %v, error %v", got, err)
 	}
-	picks.Refuse("test", field.Invalid(field.NewPath("spec"), 0, "no port is left"))
-	if got, err := ledger.Refuses(ctx, svc); err != nil || !got {
-		t.Errorf("what a plugin has against it: got %v, error %v", got, err)
+	picks.SetRefusal("test", field.Invalid(field.NewPath("spec"), 0, "no port is left"))
+	if got, err := ledger.WillReject(ctx, svc); err != nil || !got {
+		t.Errorf("a plugin's refusal: got %v, error %v", got, err)
 	}
 }

@@ -19,51 +19,50 @@ const (
 // Allocation is a claim that was committed.
 type Allocation struct {
 	Value allocation.Value
-	// Block that the value lies in; see allocation.Index.BlockOf.
+	// Block is the block that the value lies in; see allocation.Index.BlockOf.
 	Block string
 	Scope Scope
-	// Revision of the transaction.
+	// Revision is that of the transaction.
 	Revision int64
-	// Took is how long the write took, all its attempts together.
+	// Took is the duration of the write with all its attempts.
 	Took time.Duration
 }
 
-// Failure is a value that a request can't have and is refused for: one that it
-// names and that is taken or lies outside every range, or one that is to be
-// picked where nothing is left.
+// Failure is a value for which a request was rejected: a value that the client named
+// and that is taken or outside every range, or a pick that found no free value.
 type Failure struct {
 	Class allocation.Class
-	// Block that the value lies in, or the only one that it could have been
-	// picked from; empty if there is no one block.
+	// Block is the block that the value lies in, or the only block that it could have
+	// been picked from. It is empty if there is no single block.
 	Block string
 	Scope Scope
 }
 
-// Observer is told what becomes of claims and writes, for metrics. Failures are
-// told of when the request ends, once, however many attempts it made.
-// Dry runs are not told of. An observer is called on the way of requests and of
-// the watch, by several at once, and returns at once.
+// Observer receives the results of claims and writes, for metrics. It receives each
+// failure once, when the request ends, and nothing of dry runs. Requests and the watch
+// call it concurrently. It must not block.
 type Observer interface {
 	Allocated(Allocation)
 	Failed(Failure)
-	// Lost tells of a pick that had to be given up for another.
+	// Lost reports a pick that was replaced by another.
 	Lost(allocation.Class)
-	// Wrote tells how many attempts a write of a Service made.
+	// Wrote reports the number of attempts of a write of a Service.
 	Wrote(attempts int)
-	// Told tells that the watch on claims of a class has come to a revision.
-	Told(class allocation.Class, revision int64)
+	// ObserveRevision reports the revision that the watch on claims of a class has
+	// reached.
+	ObserveRevision(class allocation.Class, revision int64)
 }
 
-// silent observes nothing.
+// silent is an Observer that ignores everything.
 type silent struct{}
 
-func (silent) Allocated(Allocation)         {}
-func (silent) Failed(Failure)               {}
-func (silent) Lost(allocation.Class)        {}
-func (silent) Wrote(int)                    {}
-func (silent) Told(allocation.Class, int64) {}
+func (silent) Allocated(Allocation)                    {}
+func (silent) Failed(Failure)                          {}
+func (silent) Lost(allocation.Class)                   {}
+func (silent) Wrote(int)                               {}
+func (silent) ObserveRevision(allocation.Class, int64) {}
 
-// observe is the ledger's observer, or a silent one.
+// observe returns the ledger's observer, or a silent one.
 func (l *Ledger) observe() Observer {
 	if l.observer == nil {
 		return silent{}

@@ -13,27 +13,29 @@ import (
 	"github.com/portolan-dev/portolan/pkg/allocation"
 )
 
-// Picks are the values chosen for one request. A slot that is asked for again,
-// on another attempt of the same update, gets the same value again unless it
-// was lost.
+// Picks are the values chosen for one request, and its other state that lasts over
+// several attempts. A slot that another attempt of the same update asks for again gets
+// the same value again, unless that was lost.
 type Picks struct {
 	index *allocation.Index
 
 	mu    sync.Mutex
 	slots map[string]allocation.Value
-	// slotOf is slots the other way round: a Service may have tens of thousands.
+	// slotOf is the inverse of slots: a Service may have tens of thousands.
 	slotOf map[allocation.Value]string
 	named  sets.Set[allocation.Value]
-	// refusals are what the plugins have against the object of this attempt, in
-	// the order in which they run.
+	// refusals are those of the plugins for the object of this attempt, in the order in
+	// which the plugins run.
 	refusals []refusal
-	doubted  bool
-	// writes are underway. The framework answers a request that takes too long
-	// and leaves its write to go on.
+	// charged is true once the request has been charged to its quotas.
+	charged bool
+	doubted bool
+	// writes is the number of writes in progress. The framework answers a request that
+	// times out and lets its write continue.
 	writes int
 	ended  bool
-	// failures are the values that the last attempt can't have: by their name,
-	// or by the slot that there was nothing to pick for.
+	// failures are the values that the last attempt failed to get: by name, or by the
+	// slot for which no value was free.
 	failures map[string]Failure
 	observer Observer
 }
@@ -43,12 +45,15 @@ type refusal struct {
 	cause  *field.Error
 }
 
-var errEnded = errors.New("the request has ended")
+var (
+	errEnded     = errors.New("the request has ended")
+	errNotPicked = errors.New("the value was not picked for this request")
+)
 
 type picksKey struct{}
 
-// WithPicks gives every request an empty set of picks, and gives back what the
-// request did not use when it has ended.
+// WithPicks gives every request an empty set of picks. When the request has ended, it
+// returns the values that the request did not claim.
 func WithPicks(ledger *Ledger, handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		ctx, picks := NewContext(req.Context(), ledger.Index)
@@ -60,62 +65,30 @@ func WithPicks(ledger *Ledger, handler http.Handler) http.Handler {
 	})
 }
 
-// NewContext puts an empty set of picks into a context, for requests that
-// don't come over HTTP. The caller ends it.
+// NewContext puts an empty set of picks into a context, for requests that don't come
+// over HTTP. The caller must call End.
 func NewContext(ctx context.Context, index *allocation.Index) (context.Context, *Picks) {
 	picks := &Picks{index: index, slots: map[string]allocation.Value{}, slotOf: map[allocation.Value]string{}, observer: silent{}}
 	return context.WithValue(ctx, picksKey{}, picks), picks
 }
 
-// FromContext is the request's set of picks, nil where there is none: the
-// storage takes that for a request that picked nothing.
+// FromContext returns the request's set of picks. It is nil if there is none, which the
+// storage treats as a request without picks.
 func FromContext(ctx context.Context) *Picks {
 	picks, _ := ctx.Value(picksKey{}).(*Picks)
 	return picks
 }
 
-// Named says which values the object of this attempt names itself. They are
-// free as far as the index knows, but not for the object's other slots.
-func (p *Picks) Named(values []allocation.Value) {
+// SetNamed sets the values that the object of this attempt names itself. They may be
+// free in the index, but they are not free for the object's other slots.
+func (p *Picks) SetNamed(values []allocation.Value) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.named = sets.New(values...)
 }
 
-// Refuse is how a plugin says that the object can't have a value, or, with no
-// cause, that there is nothing of the kind any more. It is the storage that
-// answers with it, after it has looked whether the object is there already: who
-// creates an object twice is told that, and not that its values are taken.
-func (p *Picks) Refuse(plugin string, cause *field.Error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for i := range p.refusals {
-		if p.refusals[i].plugin == plugin {
-			p.refusals[i].cause = cause
-			return
-		}
-	}
-	p.refusals = append(p.refusals, refusal{plugin, cause})
-}
-
-// Refused is the first cause there is to refuse the write, or nil.
-func (p *Picks) Refused() *field.Error {
-	if p == nil {
-		return nil
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, refusal := range p.refusals {
-		if refusal.cause != nil {
-			return refusal.cause
-		}
-	}
-	return nil
-}
-
-// Pick chooses a value for a slot of the object. The error is an
-// *allocation.FullError, unless the request has ended, when nobody would give
-// the value back.
+// Pick chooses a value for a slot of the object. The error is an *allocation.FullError,
+// unless the request has ended: then nothing would return the value.
 func (p *Picks) Pick(slot string, class allocation.Class) (allocation.Value, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -143,13 +116,13 @@ func (p *Picks) pick(slot string, class allocation.Class) (allocation.Value, err
 			delete(p.failures, slot)
 			return value, nil
 		}
-		// Kept until a pick is found, or it would be picked again.
+		// The value is kept until the pick is done, or it would be picked again.
 		defer p.index.Drop(value)
 	}
 }
 
-// Picked says whether a value was chosen by the server and not by the client.
-// The storage finds another for one whose range goes meanwhile.
+// Picked reports whether the server chose a value, and not the client. The storage
+// replaces a picked value that is no longer in a range.
 func (p *Picks) Picked(value allocation.Value) bool {
 	if p == nil {
 		return false
@@ -170,8 +143,8 @@ func (p *Picks) forget(slot string, value allocation.Value) {
 	delete(p.slotOf, value)
 }
 
-// lose forgets a value that turned out to be somebody else's, so that its slot
-// gets another.
+// lose forgets a value that another write has claimed, so that its slot gets another
+// value.
 func (p *Picks) lose(value allocation.Value) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -192,9 +165,9 @@ func (p *Picks) replace(value allocation.Value) (allocation.Value, error) {
 	return p.pick(slot, value.Class)
 }
 
-// claimed takes note that values are claimed now, and says of each whether it
-// had been picked. They are the index's to know: by the time the request ends,
-// somebody else may have picked one again.
+// claimed records that values have been claimed, and reports for each whether it had
+// been picked. From now on only the index has them: when the request ends, another
+// request may have picked one again.
 func (p *Picks) claimed(values []allocation.Value) map[allocation.Value]bool {
 	if p == nil || len(values) == 0 {
 		return nil
@@ -214,8 +187,7 @@ func (p *Picks) claimed(values []allocation.Value) map[allocation.Value]bool {
 	return picked
 }
 
-// doubt remembers that a write of the request had no answer: see
-// allocation.Index.Doubt.
+// doubt records that a write of the request had no answer; see allocation.Index.Doubt.
 func (p *Picks) doubt() {
 	if p == nil {
 		return
@@ -225,8 +197,8 @@ func (p *Picks) doubt() {
 	p.doubted = true
 }
 
-// write takes note that a write begins; the caller calls done when it is over.
-func (p *Picks) write() (done func()) {
+// beginWrite records that a write begins. The caller must call done when it has ended.
+func (p *Picks) beginWrite() (done func()) {
 	if p == nil {
 		return func() {}
 	}
@@ -240,8 +212,8 @@ func (p *Picks) write() (done func()) {
 	}
 }
 
-// End gives back what was picked and not claimed. What a write still goes on
-// about is given back in doubt.
+// End returns the values that were picked and not claimed. They stay in doubt if a write
+// is still in progress.
 func (p *Picks) End() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -258,47 +230,3 @@ func (p *Picks) End() {
 		p.forget(slot, value)
 	}
 }
-
-// Fail takes note that this attempt of the request is refused a value that it
-// names.
-func (p *Picks) Fail(value allocation.Value) {
-	if p == nil {
-		return
-	}
-	block := p.index.BlockOf(value)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.note(value.String(), Failure{Class: value.Class, Block: block, Scope: Static})
-}
-
-// failPick takes note that there was nothing to pick for a slot. The lock must be
-// held.
-func (p *Picks) failPick(slot string, class allocation.Class, err error) {
-	failure := Failure{Class: class, Scope: Dynamic}
-	var full *allocation.FullError
-	if errors.As(err, &full) && len(full.Ranges) == 1 {
-		failure.Block = full.Ranges[0].Text
-	}
-	p.note(slot, failure)
-}
-
-// note needs the lock. Few requests have a failure, so few get the map.
-func (p *Picks) note(name string, failure Failure) {
-	if p.failures == nil {
-		p.failures = map[string]Failure{}
-	}
-	p.failures[name] = failure
-}
-
-// noFailure forgets the failures: another attempt begins, or they are not what
-// the request is answered with.
-func (p *Picks) noFailure() {
-	if p == nil {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	clear(p.failures)
-}
-
-var errNotPicked = errors.New("the value was not picked for this request")

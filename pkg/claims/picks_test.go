@@ -7,39 +7,44 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
 	"github.com/portolan-dev/portolan/pkg/allocation"
 )
 
-func TestPicks(t *testing.T) {
-	pick := func(t *testing.T, p *Picks, slot string) allocation.Value {
-		t.Helper()
-		value, err := p.Pick(slot, allocation.Port)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return value
+func pick(t *testing.T, p *Picks, slot string) allocation.Value {
+	t.Helper()
+	value, err := p.Pick(slot, allocation.Port)
+	if err != nil {
+		t.Fatal(err)
 	}
-	setUp := func(ports ...string) (*allocation.Index, *Picks) {
-		index := newIndex()
-		addPorts(index, "r", 1, ports...)
-		_, picks := NewContext(context.Background(), index)
-		return index, picks
-	}
-	checkFree := func(t *testing.T, index *allocation.Index, want int) {
-		t.Helper()
-		free := 0
-		for ; ; free++ {
-			if _, err := index.Pick(allocation.Port); err != nil {
-				break
-			}
-		}
-		if free != want {
-			t.Errorf("%d free, want %d", free, want)
-		}
-	}
+	return value
+}
 
+// picksFrom makes an empty set of picks for an index of a few ports.
+func picksFrom(ports ...string) (*allocation.Index, *Picks) {
+	index := newIndex()
+	addPorts(index, "r", 1, ports...)
+	_, picks := NewContext(context.Background(), index)
+	return index, picks
+}
+
+func checkFree(t *testing.T, index *allocation.Index, want int) {
+	t.Helper()
+	free := 0
+	for ; ; free++ {
+		if _, err := index.Pick(allocation.Port); err != nil {
+			break
+		}
+	}
+	if free != want {
+		t.Errorf("%d free, want %d", free, want)
+	}
+}
+
+func TestPicks(t *testing.T) {
 	t.Run("a slot keeps its value", func(t *testing.T) {
-		_, picks := setUp("1-1000")
+		_, picks := picksFrom("1-1000")
 		a, b := pick(t, picks, "a"), pick(t, picks, "b")
 		if a == b {
 			t.Errorf("two slots got %s", a)
@@ -52,7 +57,7 @@ func TestPicks(t *testing.T) {
 		}
 	})
 	t.Run("a slot that changes class is picked anew", func(t *testing.T) {
-		index, picks := setUp("1-10")
+		index, picks := picksFrom("1-10")
 		addCIDR(index, "c", 1, "10.0.0.0/24")
 		pick(t, picks, "a")
 		value, err := picks.Pick("a", allocation.IPv4)
@@ -61,7 +66,7 @@ func TestPicks(t *testing.T) {
 		}
 	})
 	t.Run("full", func(t *testing.T) {
-		_, picks := setUp("1")
+		_, picks := picksFrom("1")
 		pick(t, picks, "a")
 		var full *allocation.FullError
 		if _, err := picks.Pick("b", allocation.Port); !errors.As(err, &full) {
@@ -69,10 +74,22 @@ func TestPicks(t *testing.T) {
 		}
 		pick(t, picks, "a")
 	})
+	t.Run("none in the context", func(t *testing.T) {
+		picks := FromContext(context.Background())
+		if picks != nil || picks.Picked(port(1)) {
+			t.Error("picks from nowhere")
+		}
+		picks.doubt()
+		picks.beginWrite()()
+	})
+}
+
+// A pick is lost if another write claims it first.
+func TestLostPicks(t *testing.T) {
 	t.Run("lost", func(t *testing.T) {
-		index, picks := setUp("1-2")
+		index, picks := picksFrom("1-2")
 		lost := pick(t, picks, "a")
-		index.Observe(lost, allocation.Claim{UID: "other", Revision: 5})
+		index.Observe(lost, heldBy("other", 5))
 		picks.lose(lost)
 		if picks.Picked(lost) {
 			t.Error("still picked")
@@ -80,14 +97,14 @@ func TestPicks(t *testing.T) {
 		if other := pick(t, picks, "a"); other == lost {
 			t.Error("picked again")
 		}
-		if claim, held := index.Lookup(lost); !held || claim.UID != "other" {
+		if claim, held := index.Lookup(lost); !held || claim.Holder.UID != "other" {
 			t.Error("the winner's claim is forgotten")
 		}
 	})
 	t.Run("replaced", func(t *testing.T) {
-		index, picks := setUp("1-2")
+		index, picks := picksFrom("1-2")
 		lost := pick(t, picks, "a")
-		index.Observe(lost, allocation.Claim{UID: "other", Revision: 5})
+		index.Observe(lost, heldBy("other", 5))
 		other, err := picks.replace(lost)
 		if err != nil || other == lost || pick(t, picks, "a") != other {
 			t.Errorf("got %s, %v", other, err)
@@ -95,7 +112,7 @@ func TestPicks(t *testing.T) {
 		if _, err := picks.replace(lost); !errors.Is(err, errNotPicked) {
 			t.Errorf("got %v", err)
 		}
-		index.Observe(other, allocation.Claim{UID: "other", Revision: 6})
+		index.Observe(other, heldBy("other", 6))
 		var full *allocation.FullError
 		if _, err := picks.replace(other); !errors.As(err, &full) {
 			t.Errorf("got %v", err)
@@ -104,32 +121,28 @@ func TestPicks(t *testing.T) {
 			t.Error("a slot without value is picked")
 		}
 	})
+}
+
+// The end of a request returns the picks that were not claimed.
+func TestEndOfPicks(t *testing.T) {
 	t.Run("end gives back", func(t *testing.T) {
-		index, picks := setUp("1-3")
+		index, picks := picksFrom("1-3")
 		claimed := pick(t, picks, "a")
 		pick(t, picks, "b")
-		index.Observe(claimed, allocation.Claim{UID: "a", Revision: 5})
+		index.Observe(claimed, heldBy("a", 5))
 		picks.End()
 		picks.End()
 		checkFree(t, index, 2)
 	})
 	t.Run("end in doubt keeps", func(t *testing.T) {
-		index, picks := setUp("1-3")
+		index, picks := picksFrom("1-3")
 		pick(t, picks, "a")
 		picks.doubt()
 		picks.End()
 		checkFree(t, index, 2)
 	})
-	t.Run("none in the context", func(t *testing.T) {
-		picks := FromContext(context.Background())
-		if picks != nil || picks.Picked(port(1)) {
-			t.Error("picks from nowhere")
-		}
-		picks.doubt()
-		picks.write()()
-	})
 	t.Run("of a request", func(t *testing.T) {
-		index, _ := setUp("1-3")
+		index, _ := picksFrom("1-3")
 		handler := WithPicks(&Ledger{Index: index}, http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
 			pick(t, FromContext(req.Context()), "a")
 			panic("given back all the same")
@@ -140,30 +153,50 @@ func TestPicks(t *testing.T) {
 		}()
 		checkFree(t, index, 3)
 	})
-	// The framework answers a request that takes too long and leaves its write
-	// to go on: nobody knows then whether it is committed.
+	// The framework answers a request that times out and lets its write continue. It is
+	// unknown then whether the write is committed.
 	t.Run("end while a write is underway", func(t *testing.T) {
-		index, picks := setUp("1-3")
+		index, picks := picksFrom("1-3")
 		pick(t, picks, "a")
-		done := picks.write()
+		done := picks.beginWrite()
 		picks.End()
 		done()
 		checkFree(t, index, 2)
 	})
 	t.Run("end after a write", func(t *testing.T) {
-		index, picks := setUp("1-3")
+		index, picks := picksFrom("1-3")
 		pick(t, picks, "a")
-		picks.write()()
+		picks.beginWrite()()
 		picks.End()
 		checkFree(t, index, 3)
 	})
-	// What that write picks after the end would never be given back.
+	// Nothing would return a value that such a write picks after the end.
 	t.Run("after the end", func(t *testing.T) {
-		index, picks := setUp("1-3")
+		index, picks := picksFrom("1-3")
 		picks.End()
 		if value, err := picks.Pick("a", allocation.Port); err == nil {
 			t.Errorf("picked %s", value)
 		}
 		checkFree(t, index, 3)
 	})
+}
+
+// The refusal of the first plugin counts, whichever of them refused first.
+func TestRefusals(t *testing.T) {
+	_, picks := picksFrom("1")
+	cause := func(text string) *field.Error { return field.Forbidden(field.NewPath("spec"), text) }
+	picks.ClearRefusal("first")
+	picks.SetRefusal("second", cause("b"))
+	if got := picks.Refusal(); got == nil || got.Detail != "b" {
+		t.Errorf("got %v", got)
+	}
+	picks.SetRefusal("first", cause("a"))
+	if got := picks.Refusal(); got == nil || got.Detail != "a" {
+		t.Errorf("got %v", got)
+	}
+	picks.ClearRefusal("first")
+	picks.ClearRefusal("second")
+	if got := picks.Refusal(); got != nil {
+		t.Errorf("got %v", got)
+	}
 }

@@ -12,50 +12,56 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/storage"
 
-	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation"
 	"github.com/portolan-dev/portolan/pkg/allocation/space"
 	"github.com/portolan-dev/portolan/pkg/apigroup"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
-// maxRangeAttempts bounds how often a change of a range is tried because claims
-// came in between. Every attempt but the first looks at few of them, so that some
-// attempt finds a moment of quiet also while Services are created by the thousand.
+// maxRangeAttempts bounds the attempts of a change of a range that conflict with new
+// claims. Every attempt but the first reads only the claims created since the one
+// before, so that one of them succeeds even while thousands of Services are created.
 const maxRangeAttempts = 100
 
-// RangeStorage is the store of ServiceCIDRs or of NodePortRanges. A range goes,
-// or shrinks, only if no Service is left with a claim outside every range, and
-// that is decided by the transaction itself: it relies on there being no claim
-// newer than those that were looked at, while new claims rely on the range. It
-// reads the keys of all claims, which these rare writes can afford.
+// RangeStorage is the store of ServiceCIDRs or of NodePortRanges. A range can be deleted,
+// or shrunk, only if that leaves no held claim outside every range. The transaction
+// decides it: it relies on there being no claim newer than those that were read, while
+// new claims rely on the range. These rare writes read the keys of all claims.
 type RangeStorage struct {
 	storage.Interface
 	ledger *Ledger
+	kind   *storedKind
 	kv     clientv3.KV
 }
 
 var _ storage.Interface = &RangeStorage{}
 
-// NewRangeStorage wraps a store of ranges, which must write through
+// NewRangeStorage wraps the store of a resource of ranges, which must write through
 // txn.Decorate's client.
-func NewRangeStorage(inner storage.Interface, ledger *Ledger, kv clientv3.KV) *RangeStorage {
-	return &RangeStorage{Interface: inner, ledger: ledger, kv: kv}
+func NewRangeStorage(inner storage.Interface, ledger *Ledger, resource string, kv clientv3.KV) *RangeStorage {
+	s := &RangeStorage{Interface: inner, ledger: ledger, kv: kv}
+	for _, k := range ledger.stored {
+		if k.names().ranges == resource {
+			s.kind = k
+		}
+	}
+	return s
 }
 
-// Create writes a range, which counts from the next request on.
+// Create writes a range. Requests can use it from then on.
 func (s *RangeStorage) Create(ctx context.Context, key string, obj, out runtime.Object, ttl uint64) error {
 	err := s.Interface.Create(ctx, key, obj, out, ttl)
 	if err == nil && !txn.IsDryRun(ctx) {
-		s.ledger.setRange(out)
+		enterRange(s.ledger.Index, s.kind, out, revisionOf(out))
 	}
 	return err
 }
 
-// Delete removes a range that no Service needs.
+// Delete deletes a range that no Service needs.
 func (s *RangeStorage) Delete(ctx context.Context, key string, out runtime.Object, preconditions *storage.Preconditions,
 	validateDeletion storage.ValidateObjectFunc, cached runtime.Object, opts storage.DeleteOptions) error {
 	plan, seen := &txn.Plan{}, &survey{}
@@ -67,18 +73,18 @@ func (s *RangeStorage) Delete(ctx context.Context, key string, out runtime.Objec
 		if err != nil || held == nil {
 			return err
 		}
-		return apierrors.NewConflict(resourceOf(ctx, obj), nameOf(obj), held)
+		return apierrors.NewConflict(s.resource(ctx), nameOf(obj), held)
 	}
 	err := s.retry(ctx, plan, func(ctx context.Context) error {
 		return s.Interface.Delete(ctx, key, out, preconditions, validate, cached, opts)
 	})
 	if err == nil && !txn.IsDryRun(ctx) {
-		s.ledger.removeRange(out)
+		removeRange(s.ledger.Index, s.kind, nameOf(out), revisionOf(out))
 	}
 	return err
 }
 
-// GuaranteedUpdate changes a range, refusing to leave Services outside it.
+// GuaranteedUpdate changes a range, unless that leaves held claims outside every range.
 func (s *RangeStorage) GuaranteedUpdate(ctx context.Context, key string, destination runtime.Object, ignoreNotFound bool,
 	preconditions *storage.Preconditions, tryUpdate storage.UpdateFunc, cached runtime.Object) error {
 	plan, seen := &txn.Plan{}, &survey{}
@@ -89,23 +95,24 @@ func (s *RangeStorage) GuaranteedUpdate(ctx context.Context, key string, destina
 			return nil, nil, err
 		}
 		plan.Reset()
-		going := beginsToGo(before, output)
+		marks := marksForDeletion(before, output)
+		shrunk := s.kind.shrinks(before, output)
 		after := output
-		if going {
+		if marks {
 			after = nil
-		} else if !shrinks(before, output) {
+		} else if shrunk == nil {
 			return output, ttl, nil
 		}
 		held, err := s.prepare(ctx, plan, seen, before, after)
 		if err != nil {
 			return nil, nil, err
 		}
-		if held != nil && going {
-			return nil, nil, apierrors.NewConflict(resourceOf(ctx, output), nameOf(output), held)
+		if held != nil && marks {
+			return nil, nil, apierrors.NewConflict(s.resource(ctx), nameOf(output), held)
 		}
 		if held != nil {
-			path := field.NewPath("spec", "ports")
-			return nil, nil, apierrors.NewInvalid(kindOf(ctx, output), nameOf(output), field.ErrorList{field.Forbidden(path, held.Error())})
+			groupKind := apigroup.Kind(ctx, s.kind.names().ranges, s.kind.names().rangeKind)
+			return nil, nil, apierrors.NewInvalid(groupKind, nameOf(output), field.ErrorList{field.Forbidden(shrunk, held.Error())})
 		}
 		return output, ttl, nil
 	}
@@ -113,13 +120,17 @@ func (s *RangeStorage) GuaranteedUpdate(ctx context.Context, key string, destina
 		return s.Interface.GuaranteedUpdate(ctx, key, destination, ignoreNotFound, preconditions, update, cached)
 	})
 	if err == nil && !txn.IsDryRun(ctx) {
-		s.ledger.setRange(destination)
+		enterRange(s.ledger.Index, s.kind, destination, revisionOf(destination))
 	}
 	return err
 }
 
-// retry makes the call again while claims come in between the look at them and
-// the transaction.
+// resource is the resource of the ranges in the API group of the request.
+func (s *RangeStorage) resource(ctx context.Context) schema.GroupResource {
+	return apigroup.Resource(ctx, s.kind.names().ranges)
+}
+
+// retry repeats the call while new claims conflict with its transaction.
 func (s *RangeStorage) retry(ctx context.Context, plan *txn.Plan, call func(context.Context) error) error {
 	ctx = txn.WithPlan(ctx, plan)
 	var conflict *txn.ConflictError
@@ -128,7 +139,9 @@ func (s *RangeStorage) retry(ctx context.Context, plan *txn.Plan, call func(cont
 			return err
 		}
 		for key, kv := range conflict.Found {
-			if err := s.ledger.learnRangeAt(ctx, key, kv, conflict.Revision); err != nil {
+			// Every guard of the plan is one of a range.
+			name := strings.TrimPrefix(key, s.kind.ranges.Prefix)
+			if err := s.ledger.learnRange(ctx, s.kind, name, kv, conflict.Revision); err != nil {
 				return err
 			}
 		}
@@ -136,7 +149,7 @@ func (s *RangeStorage) retry(ctx context.Context, plan *txn.Plan, call func(cont
 	return apierrors.NewTooManyRequests("claims keep coming in while the range is to be taken away; try again", 1)
 }
 
-// heldError says which claims stand in the way.
+// heldError reports claims that keep a range from being changed.
 type heldError struct {
 	value  allocation.Value
 	holder string
@@ -151,12 +164,11 @@ func (e *heldError) Error() string {
 	return text + "; delete the Services or add a range that has their values first"
 }
 
-// survey remembers, from one attempt to the next, up to which revision the
-// claims have been looked at, so that the next has only newer ones to look at.
+// survey carries from one attempt to the next the revision up to which the claims have
+// been read, so that the next attempt reads only newer ones.
 type survey struct {
 	revision int64
-	// of is what was asked of each claim; where that changes, all are looked at
-	// again.
+	// of is the question asked of each claim. If it changes, all claims are read again.
 	of question
 }
 
@@ -166,7 +178,7 @@ func (q question) equal(other question) bool {
 	return slices.Equal(q.lost, other.lost) && slices.Equal(q.kept, other.kept)
 }
 
-// from is the revision after which claims have to be looked at.
+// from returns the revision after which claims must be read.
 func (s *survey) from(of question) int64 {
 	if !s.of.equal(of) {
 		return 0
@@ -174,13 +186,12 @@ func (s *survey) from(of question) int64 {
 	return s.revision
 }
 
-// prepare plans the change of a range from before to after, which is nil when
-// the range goes. The first result is not nil if claims stand in the way.
+// prepare plans the change of a range from before to after, or its deletion if after is
+// nil. The first result is not nil if claims prevent the change.
 func (s *RangeStorage) prepare(ctx context.Context, plan *txn.Plan, seen *survey, before, after runtime.Object) (*heldError, error) {
 	plan.Reset()
-	classes := classesOf(before)
-	of := question{lost: spansOf(before), kept: append(s.others(plan, nameOf(before), classes), spansOf(after)...)}
-	prefix := s.ledger.claims(classes[0]).Prefix
+	of := question{lost: s.kind.spans(before), kept: append(s.others(plan, nameOf(before)), s.kind.spans(after)...)}
+	prefix := s.kind.claims.Prefix
 	response, err := s.kv.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithMinCreateRev(seen.from(of)+1))
 	if err != nil {
 		return nil, err
@@ -189,7 +200,7 @@ func (s *RangeStorage) prepare(ctx context.Context, plan *txn.Plan, seen *survey
 
 	var held *heldError
 	for _, kv := range response.Kvs {
-		value, ok := valueOf(strings.TrimPrefix(string(kv.Key), prefix))
+		value, ok := s.kind.parse(strings.TrimPrefix(string(kv.Key), prefix))
 		if !ok || !anyContains(of.lost, value) || anyContains(of.kept, value) {
 			continue
 		}
@@ -197,7 +208,7 @@ func (s *RangeStorage) prepare(ctx context.Context, plan *txn.Plan, seen *survey
 		if err != nil {
 			return nil, err
 		}
-		if claim.UID == "" {
+		if claim.Holder.UID == "" {
 			continue
 		}
 		if held == nil {
@@ -211,9 +222,9 @@ func (s *RangeStorage) prepare(ctx context.Context, plan *txn.Plan, seen *survey
 	return held, nil
 }
 
-// claim is who holds the value of a key, which etcd is asked if the index knows
-// another state of it. A claim that is gone by then holds nothing; should it
-// come back, the transaction finds it.
+// claim returns the claim that is stored under a key. It reads etcd if the index has
+// another revision of it. A claim that has been deleted meanwhile holds nothing; if it is
+// created again, the transaction finds it.
 func (s *RangeStorage) claim(ctx context.Context, value allocation.Value, kv *mvccpb.KeyValue) (allocation.Claim, error) {
 	if claim, known := s.ledger.Index.Lookup(value); known && claim.Revision == kv.ModRevision {
 		return claim, nil
@@ -222,15 +233,14 @@ func (s *RangeStorage) claim(ctx context.Context, value allocation.Value, kv *mv
 	if err != nil || len(response.Kvs) == 0 {
 		return allocation.Claim{}, err
 	}
-	return s.ledger.decodeClaim(ctx, value, response.Kvs[0])
+	return s.kind.decodeClaim(ctx, response.Kvs[0])
 }
 
-// others are the spans of the other usable ranges; the transaction relies on
-// them.
-func (s *RangeStorage) others(plan *txn.Plan, name string, classes []allocation.Class) []space.Span {
+// others returns the spans of the other usable ranges and guards these ranges.
+func (s *RangeStorage) others(plan *txn.Plan, name string) []space.Span {
 	var spans []space.Span
 	guarded := map[string]bool{name: true}
-	for _, class := range classes {
+	for _, class := range s.kind.classes() {
 		for _, r := range s.ledger.Index.Ranges(class) {
 			if r.Name == name || !r.Usable {
 				continue
@@ -240,32 +250,22 @@ func (s *RangeStorage) others(plan *txn.Plan, name string, classes []allocation.
 			}
 			if !guarded[r.Name] {
 				guarded[r.Name] = true
-				plan.Guards = append(plan.Guards, txn.Guard{Key: s.ledger.ranges(class).Key(r.Name), Revision: r.Revision})
+				plan.Guards = append(plan.Guards, txn.Guard{Key: s.kind.ranges.Key(r.Name), Revision: r.Revision})
 			}
 		}
 	}
 	return spans
 }
 
-// beginsToGo says whether an update marks a range, which has a finalizer, for
-// deletion: from then on nothing may be claimed from it.
-func beginsToGo(before, after runtime.Object) bool {
+// marksForDeletion reports whether an update marks a range, which has a finalizer, for
+// deletion. No new claim may lie in the range from then on.
+func marksForDeletion(before, after runtime.Object) bool {
 	old, err := meta.Accessor(before)
 	if err != nil {
 		return false
 	}
 	marked, err := meta.Accessor(after)
 	return err == nil && old.GetDeletionTimestamp() == nil && marked.GetDeletionTimestamp() != nil
-}
-
-// shrinks says whether an update may take numbers away from a range.
-func shrinks(before, after runtime.Object) bool {
-	old, ok := before.(*v1.NodePortRange)
-	if !ok {
-		// The entries of a ServiceCIDR can't be changed.
-		return false
-	}
-	return !slices.Equal(old.Spec.Ports, after.(*v1.NodePortRange).Spec.Ports)
 }
 
 func anyContains(spans []space.Span, value allocation.Value) bool {

@@ -6,19 +6,19 @@ import (
 	"go.etcd.io/etcd/client/v3/kubernetes"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
-// planRewrites keeps the protocols of node ports that the Service goes on
-// holding. It has to read the claims, for the labels and annotations of users.
-// What only the server may set is set anew.
-// A claim that is gone or another's is left alone, and is no rewrite then.
+// planRewrites updates the protocols of claims that the Service keeps. It reads the
+// claims, whose labels and annotations belong to users, and resets the fields that only
+// the server may set. It leaves a claim alone that does not exist or that another object
+// holds, and takes it off the list of rewrites.
 func (l *Ledger) planRewrites(ctx context.Context, plan *txn.Plan, a *attempt, c change) error {
 	wanted := a.rewrite
 	a.rewrite = nil
 	for _, value := range wanted {
-		key := l.ports.Key(value.String())
+		k := l.stored[value.Class]
+		key := k.claims.Key(value.String())
 		found, err := l.client.Get(ctx, key, kubernetes.GetOptions{})
 		if err != nil {
 			return err
@@ -31,16 +31,17 @@ func (l *Ledger) planRewrites(ctx context.Context, plan *txn.Plan, a *attempt, c
 		if c.force {
 			guard.Creation = found.KV.CreateRevision
 		}
-		var port v1.NodePort
-		if err := l.ports.Decode(ctx, found.KV, &port); err != nil {
+		obj := k.newClaim()
+		if err := k.claims.Decode(ctx, found.KV, obj); err != nil {
 			return err
 		}
-		if port.Spec.ParentRef == nil || port.Spec.ParentRef.UID != a.owner.UID {
+		claim, _ := k.claim(obj)
+		if claim.parent == nil || claim.parent.UID != a.owner.UID {
 			continue
 		}
-		disown(&port.ObjectMeta)
-		port.Spec.Protocols = c.after[value]
-		put, err := l.ports.Encode(ctx, port.Name, &port)
+		disown(claim.meta)
+		*claim.protocols = c.after[value]
+		put, err := k.claims.Encode(ctx, claim.meta.Name, obj)
 		if err != nil {
 			return err
 		}
@@ -50,8 +51,8 @@ func (l *Ledger) planRewrites(ctx context.Context, plan *txn.Plan, a *attempt, c
 	return nil
 }
 
-// disown takes from a claim what would let something other than its Service
-// decide when it goes.
+// disown removes everything from a claim that would let another object than its Service
+// decide when it is deleted.
 func disown(claim *metav1.ObjectMeta) {
 	claim.Finalizers, claim.OwnerReferences = nil, nil
 	claim.DeletionTimestamp, claim.DeletionGracePeriodSeconds = nil, nil

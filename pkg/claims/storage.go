@@ -15,13 +15,13 @@ import (
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
-// maxAttempts bounds how often one storage call sends its transaction again
-// because a claim or a range was not as the index had it. Each refusal brings
-// the index up to date on everything the transaction named, so the second
-// attempt fails only if something has changed again in between.
+// maxAttempts bounds the attempts of one storage call whose transaction is rejected
+// because a claim or a range differs from the index. Each rejection brings the index up
+// to date on every key of the transaction, so the next attempt fails only if something
+// has changed again in between.
 const maxAttempts = 8
 
-// Storage is the store of Services with their claims. It passes reads through.
+// Storage is the store of Services with their claims. Reads pass through unchanged.
 type Storage struct {
 	storage.Interface
 	ledger  *Ledger
@@ -30,11 +30,10 @@ type Storage struct {
 
 var _ storage.Interface = &Storage{}
 
-// NewStorage wraps the store of Services, which must write through
-// txn.Decorate's client. It belongs below the watch cache: it has to see each
-// attempt with the objects that the attempt is about.
-func NewStorage(inner storage.Interface, ledger *Ledger, cascade *cascade.Cascade) *Storage {
-	return &Storage{Interface: inner, ledger: ledger, cascade: cascade}
+// NewStorage wraps the store of Services, which must write through txn.Decorate's client.
+// It belongs below the watch cache, where it sees the objects of each attempt.
+func NewStorage(inner storage.Interface, ledger *Ledger, dependents *cascade.Cascade) *Storage {
+	return &Storage{Interface: inner, ledger: ledger, cascade: dependents}
 }
 
 func (s *Storage) begin(ctx context.Context) (context.Context, *write) {
@@ -45,7 +44,7 @@ func (s *Storage) begin(ctx context.Context) (context.Context, *write) {
 	if txn.IsDryRun(ctx) {
 		w.observer = silent{}
 	}
-	w.done = w.picks.write()
+	w.done = w.picks.beginWrite()
 	return txn.WithPlan(ctx, w.plan), w
 }
 
@@ -57,7 +56,7 @@ func (s *Storage) Create(ctx context.Context, key string, obj, out runtime.Objec
 	}
 	ctx, w := s.begin(ctx)
 	defer func() { w.end(err) }()
-	if cause := w.picks.Refused(); cause != nil {
+	if cause := w.picks.Refusal(); cause != nil {
 		return s.unlessExists(ctx, key, w.refusal(svc, cause))
 	}
 	for range maxAttempts {
@@ -79,13 +78,13 @@ func (s *Storage) Create(ctx context.Context, key string, obj, out runtime.Objec
 			if err != nil {
 				return s.unlessExists(ctx, key, w.refusal(svc, FieldError(svc, value, err)))
 			}
-			substitute(svc, value, other)
+			kindOf(value.Class).substitute(svc, value, other)
 		}
 	}
 	return errContended(svc)
 }
 
-// unlessExists is the refusal of a create, or the error that goes before it.
+// unlessExists returns AlreadyExists if the object exists, and else the refusal.
 func (s *Storage) unlessExists(ctx context.Context, key string, refusal error) error {
 	if err := s.Interface.Get(ctx, key, storage.GetOptions{}, &v1.Service{}); err == nil {
 		return storage.NewKeyExistsError(key, 0)
@@ -93,9 +92,8 @@ func (s *Storage) unlessExists(ctx context.Context, key string, refusal error) e
 	return refusal
 }
 
-// GuaranteedUpdate writes a Service and what changes in its claims. A value
-// that was picked and lost is picked again by running tryUpdate again, which
-// passes through admission.
+// GuaranteedUpdate writes a Service and the changes of its claims. A pick that was lost
+// is replaced by running tryUpdate again, which passes through admission.
 func (s *Storage) GuaranteedUpdate(ctx context.Context, key string, destination runtime.Object, ignoreNotFound bool,
 	preconditions *storage.Preconditions, tryUpdate storage.UpdateFunc, cached runtime.Object) (err error) {
 	ctx, w := s.begin(ctx)
@@ -106,7 +104,7 @@ func (s *Storage) GuaranteedUpdate(ctx context.Context, key string, destination 
 		if err != nil {
 			return nil, nil, err
 		}
-		w.picks.noFailure()
+		w.picks.clearFailures()
 		// tryUpdate may change its input.
 		stored = stored.DeepCopy()
 		before := holdingsOf(stored)
@@ -117,11 +115,11 @@ func (s *Storage) GuaranteedUpdate(ctx context.Context, key string, destination 
 		if owner, err = serviceOf(output); err != nil {
 			return nil, nil, err
 		}
-		if cause := w.picks.Refused(); cause != nil {
+		if cause := w.picks.Refusal(); cause != nil {
 			return nil, nil, w.refusal(owner, cause)
 		}
 		after := holdingsOf(owner)
-		err = w.prepare(ctx, change{owner: owner, before: before, after: after, insist: func() bool { return insists(stored, owner) }})
+		err = w.prepare(ctx, change{owner: owner, before: before, after: after, strict: func() bool { return isStrict(stored, owner) }})
 		if errors.Is(err, errRangeGone) {
 			for _, value := range w.outside(before, after) {
 				w.picks.lose(value)
@@ -146,7 +144,7 @@ func (s *Storage) GuaranteedUpdate(ctx context.Context, key string, destination 
 	return errContended(owner)
 }
 
-// Delete removes a Service, everything it holds and its dependents.
+// Delete deletes a Service, its claims and its dependents.
 func (s *Storage) Delete(ctx context.Context, key string, out runtime.Object, preconditions *storage.Preconditions,
 	validateDeletion storage.ValidateObjectFunc, cached runtime.Object, opts storage.DeleteOptions) (err error) {
 	ctx, w := s.begin(ctx)

@@ -15,6 +15,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
@@ -42,12 +43,16 @@ func servicePort(number, nodePort int32, protocol corev1.Protocol) corev1.Servic
 	return corev1.ServicePort{Port: number, NodePort: nodePort, Protocol: protocol}
 }
 
-func addCIDR(index *allocation.Index, name string, revision int64, cidrs ...string) {
-	setAddressRange(index, &v1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1.ServiceCIDRSpec{CIDRs: cidrs}}, revision)
+func heldBy(uid types.UID, revision int64) allocation.Claim {
+	return allocation.Claim{Holder: v1.ParentReference{UID: uid}, Revision: revision}
 }
 
-func addPorts(index *allocation.Index, name string, revision int64, ports ...string) {
-	setPortRange(index, &v1.NodePortRange{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1.NodePortRangeSpec{Ports: ports}}, revision)
+func addCIDR(index *allocation.Index, name string, revision int64, cidrs ...string) {
+	enterRange(index, addresses{}, &v1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1.ServiceCIDRSpec{CIDRs: cidrs}}, revision)
+}
+
+func addPorts(index *allocation.Index, name string, revision int64, texts ...string) {
+	enterRange(index, ports{}, &v1.NodePortRange{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1.NodePortRangeSpec{Ports: texts}}, revision)
 }
 
 func TestHoldings(t *testing.T) {
@@ -127,13 +132,13 @@ func TestDiffer(t *testing.T) {
 	}
 }
 
-func TestTaken(t *testing.T) {
+func TestNewClaims(t *testing.T) {
 	stored := newService(func(s *corev1.ServiceSpec) { s.ClusterIPs = []string{"10.0.0.5"} })
 	svc := newService(func(s *corev1.ServiceSpec) { s.ClusterIPs = []string{"10.0.0.5", "fd00::5"} })
-	if got := Taken(svc, stored); !slices.Equal(got, []allocation.Value{address("fd00::5")}) {
+	if got := NewClaims(svc, stored); !slices.Equal(got, []allocation.Value{address("fd00::5")}) {
 		t.Errorf("got %v", got)
 	}
-	if got := Taken(svc, nil); len(got) != 2 {
+	if got := NewClaims(svc, nil); len(got) != 2 {
 		t.Errorf("got %v", got)
 	}
 }
@@ -173,12 +178,12 @@ func TestFamilies(t *testing.T) {
 	}
 	t.Run("not usable", func(t *testing.T) {
 		index := newIndex()
-		setAddressRange(index, &v1.ServiceCIDR{
+		enterRange(index, addresses{}, &v1.ServiceCIDR{
 			ObjectMeta: metav1.ObjectMeta{Name: "kubernetes", DeletionTimestamp: ptr.To(metav1.Now())}, Spec: v1.ServiceCIDRSpec{
 				CIDRs: []string{"10.0.0.0/24"},
 			},
 		}, 1)
-		setAddressRange(index, &v1.ServiceCIDR{
+		enterRange(index, addresses{}, &v1.ServiceCIDR{
 			ObjectMeta: metav1.ObjectMeta{Name: "b"}, Spec: v1.ServiceCIDRSpec{CIDRs: []string{"fd00::/64"}},
 			Status: v1.ServiceCIDRStatus{Conditions: []metav1.Condition{{Type: v1.ServiceCIDRConditionReady, Status: metav1.ConditionFalse}}},
 		}, 2)
@@ -217,14 +222,22 @@ func TestUsage(t *testing.T) {
 
 func TestClaimNames(t *testing.T) {
 	for name, want := range map[string]allocation.Value{"10.0.0.5": address("10.0.0.5"), "fd00::5": address("fd00::5"), "30080": port(30080)} {
-		if got, ok := valueOf(name); !ok || got != want || got.String() != name {
+		if got, ok := kindOf(want.Class).parse(name); !ok || got != want || got.String() != name {
 			t.Errorf("%s: %v, %v", name, got, ok)
 		}
 	}
 	for _, name := range []string{"", "web", "10.0.0", "99999999999"} {
-		if got, ok := valueOf(name); ok {
-			t.Errorf("%q is %s", name, got)
+		for _, k := range kinds() {
+			if got, ok := k.parse(name); ok {
+				t.Errorf("%q is %s", name, got)
+			}
 		}
+	}
+	if got, ok := (addresses{}).parse("30080"); ok {
+		t.Errorf("a port is the address %s", got)
+	}
+	if got, ok := (ports{}).parse("10.0.0.5"); ok {
+		t.Errorf("an address is the port %s", got)
 	}
 }
 
@@ -248,8 +261,10 @@ func TestC28UnknownErrorsAreWorded(t *testing.T) {
 
 func TestHoldersAreNamedToThoseWhoMayReadThem(t *testing.T) {
 	index := newIndex()
-	index.Observe(port(30001), allocation.Claim{UID: "u", Holder: "services.portolan.dev/prod/web", Revision: 1})
-	index.Observe(port(30002), allocation.Claim{Holder: "reservations/dns", Revision: 1})
+	index.Observe(port(30001), claimOf(&v1.ParentReference{
+		Group: v1.GroupName, Resource: "services", Namespace: "prod", Name: "web", UID: "u",
+	}, 1))
+	index.Observe(port(30002), claimOf(&v1.ParentReference{Resource: "reservations", Name: "dns"}, 1))
 	index.Observe(address("10.0.0.9"), allocation.Claim{Revision: 1})
 	for _, test := range []struct {
 		value allocation.Value

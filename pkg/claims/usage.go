@@ -12,18 +12,17 @@ import (
 	"github.com/portolan-dev/portolan/pkg/allocation"
 )
 
-// Families are the IP families that there are usable ServiceCIDRs of, the
-// default family first: that of the default ServiceCIDR's first CIDR, or, where
-// that is gone, of the first ServiceCIDR by name.
+// Families returns the IP families that have usable ServiceCIDRs, the default family
+// first. The default family is that of the first CIDR of the default ServiceCIDR or, if
+// that does not exist, of the first ServiceCIDR by name.
 func (l *Ledger) Families() []corev1.IPFamily {
 	type candidate struct {
 		allocation.Range
 		family corev1.IPFamily
 	}
 	var candidates []candidate
-	for class, family := range map[allocation.Class]corev1.IPFamily{allocation.IPv4: corev1.IPv4Protocol,
-		allocation.IPv6: corev1.IPv6Protocol} {
-		for _, r := range l.Index.Ranges(class) {
+	for _, family := range []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol} {
+		for _, r := range l.Index.Ranges(AddressClass(family)) {
 			if r.Usable {
 				candidates = append(candidates, candidate{r, family})
 			}
@@ -52,8 +51,7 @@ func preferred(yes bool) int {
 	return 0
 }
 
-// CIDRUsage says how full a CIDR of some ServiceCIDR is; figures are capped at
-// 2^63-1.
+// CIDRUsage reports how full a CIDR of any ServiceCIDR is. Figures are capped at 2^63-1.
 func (l *Ledger) CIDRUsage(cidr string) (capacity, allocated, free int64) {
 	prefix, err := netip.ParsePrefix(cidr)
 	if err != nil {
@@ -72,7 +70,7 @@ func (l *Ledger) CIDRUsage(cidr string) (capacity, allocated, free int64) {
 
 func capped(n uint64) int64 { return int64(min(n, math.MaxInt64)) }
 
-// PortUsage says how full a NodePortRange is.
+// PortUsage reports how full a NodePortRange is.
 func (l *Ledger) PortUsage(name string) (capacity, allocated, free int32) {
 	for _, usage := range l.Index.Usage(allocation.Port, name) {
 		capacity += int32(usage.Capacity)

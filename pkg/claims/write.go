@@ -11,44 +11,43 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	netutils "k8s.io/utils/net"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
-// write is one storage call on its way through its attempts.
+// write is one storage call, over all its attempts.
 type write struct {
 	ledger *Ledger
-	// kind is what the request calls a Service.
+	// kind is the kind of a Service in the API group of the request.
 	kind  schema.GroupKind
 	picks *Picks
 	plan  *txn.Plan
-	// last is the attempt whose transaction was sent last.
+	// last is the attempt that was planned last.
 	last *attempt
-	// created is that of the next change.
+	// created is change.created of the next attempt.
 	created map[string]int64
 
 	observer Observer
 	began    time.Time
 	attempts int
-	// done is for the picks to know that the write is over.
+	// done tells the picks that the write has ended.
 	done func()
 }
 
-// end must be called with what the storage call returns.
+// end must be called with the error that the storage call returns.
 func (w *write) end(err error) {
 	w.done()
 	if w.attempts > 0 {
 		w.observer.Wrote(w.attempts)
 	}
 	if !apierrors.IsInvalid(err) {
-		w.picks.noFailure()
+		w.picks.clearFailures()
 	}
 }
 
-// errRangeGone says that picks of the attempt lie in no usable range any more.
+// errRangeGone reports that picks of the attempt no longer lie in a usable range.
 var errRangeGone = errors.New("a value was picked from a range that is gone")
 
 // prepare plans the next attempt.
@@ -62,7 +61,7 @@ func (w *write) prepare(ctx context.Context, c change) error {
 			if w.picks.Picked(outside.value) {
 				return errRangeGone
 			}
-			w.picks.Fail(outside.value)
+			w.picks.RecordFailure(outside.value)
 			return w.refusal(owner, w.ledger.outOfRange(owner, outside.value))
 		}
 		return err
@@ -71,7 +70,7 @@ func (w *write) prepare(ctx context.Context, c change) error {
 	return nil
 }
 
-// outside are the picks for which prepare said errRangeGone.
+// outside returns the picks that made prepare return errRangeGone.
 func (w *write) outside(before, after holdings) []allocation.Value {
 	outside := slices.DeleteFunc(differ(before, after).take, func(value allocation.Value) bool {
 		_, _, covered := w.ledger.Index.Covering(value)
@@ -83,9 +82,8 @@ func (w *write) outside(before, after holdings) []allocation.Value {
 	return outside
 }
 
-// settle looks at how the store's call ended. again says that the call is to
-// be made once more; the claims that were lost to others are among the takes
-// of the last attempt.
+// settle takes the error of the store's call. If again is true, the call must be made
+// again; lost are the picks of the last attempt that another write has claimed.
 func (w *write) settle(ctx context.Context, err error) (lost []allocation.Value, again bool, _ error) {
 	outcome, revision := w.plan.Outcome()
 	switch outcome {
@@ -108,7 +106,7 @@ func (w *write) settle(ctx context.Context, err error) (lost []allocation.Value,
 	}
 	w.created = w.ledger.creations(w.last, conflict)
 	if value, unavailable := w.ledger.checkAdopted(ctx, w.last); unavailable != nil {
-		w.picks.Fail(value)
+		w.picks.RecordFailure(value)
 		return nil, false, w.refusal(w.last.owner, unavailable)
 	}
 	for _, value := range w.last.take {
@@ -117,7 +115,7 @@ func (w *write) settle(ctx context.Context, err error) (lost []allocation.Value,
 			continue
 		}
 		if !w.picks.Picked(value) {
-			w.picks.Fail(value)
+			w.picks.RecordFailure(value)
 			return nil, false, w.refusal(w.last.owner, unavailable)
 		}
 		lost = append(lost, value)
@@ -126,9 +124,9 @@ func (w *write) settle(ctx context.Context, err error) (lost []allocation.Value,
 	return lost, true, nil
 }
 
-// refusal is the answer to a Service that asks for a value it can't have: a 422
-// with the field and the text of upstream's allocators. What was picked for the
-// client, who never wrote it, is left out of what the error shows.
+// refusal returns the error for a Service that can't have a value: a 422 with the field
+// and the text of upstream's allocators. The error does not show picked values, which
+// the client did not write.
 func (w *write) refusal(svc *v1.Service, cause *field.Error) error {
 	if shown, ok := cause.BadValue.([]string); ok {
 		shown = slices.Clone(shown)
@@ -143,23 +141,20 @@ func (w *write) refusal(svc *v1.Service, cause *field.Error) error {
 	return apierrors.NewInvalid(w.kind, svc.Name, field.ErrorList{cause})
 }
 
-// allocated tells of what a write of this replica committed. picked says of each
-// value that was taken whether it had been picked.
+// allocated reports the claims that a write committed. picked is true for values that
+// had been picked.
 func (w *write) allocated(picked map[allocation.Value]bool, revision int64) {
 	took := time.Since(w.began)
 	for _, value := range w.last.take {
-		a := Allocation{Value: value, Scope: Static, Revision: revision, Took: took}
+		a := Allocation{Value: value, Block: w.ledger.Index.BlockOf(value), Scope: Static, Revision: revision, Took: took}
 		if picked[value] {
 			a.Scope = Dynamic
-		}
-		if value.Class != allocation.Port {
-			a.Block = w.ledger.Index.BlockOf(value)
 		}
 		w.observer.Allocated(a)
 	}
 }
 
-// interpret words what else a write can fail for.
+// interpret names the Service in the error of a transaction that is too large.
 func interpret(err error, last *attempt) error {
 	var large *txn.TooLargeError
 	if errors.As(err, &large) && large.Operations > 0 && last != nil {
@@ -169,33 +164,8 @@ func interpret(err error, last *attempt) error {
 	return err
 }
 
-// errContended asks the client to come back: others were quicker each time.
+// errContended asks the client to retry: another write came first in each attempt.
 func errContended(svc *v1.Service) error {
 	return apierrors.NewTooManyRequests(fmt.Sprintf(
 		"what service %q claims was changed by others in each of %d attempts; try again", svc.Name, maxAttempts), 1)
-}
-
-// substitute puts one value into a Service's spec in the place of another.
-func substitute(svc *v1.Service, old, replacement allocation.Value) {
-	spec := &svc.Spec
-	if old.Class == allocation.Port {
-		for i := range spec.Ports {
-			if spec.Ports[i].NodePort == old.Number.Port() {
-				spec.Ports[i].NodePort = replacement.Number.Port()
-			}
-		}
-		if spec.HealthCheckNodePort == old.Number.Port() {
-			spec.HealthCheckNodePort = replacement.Number.Port()
-		}
-		return
-	}
-	for i, text := range spec.ClusterIPs {
-		addr, ok := netip.AddrFromSlice(netutils.ParseIPSloppy(text))
-		if ok && allocation.Address(addr) == old {
-			spec.ClusterIPs[i] = replacement.String()
-		}
-	}
-	if len(spec.ClusterIPs) > 0 {
-		spec.ClusterIP = spec.ClusterIPs[0]
-	}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/portolan-dev/portolan/pkg/allocation/space"
 )
 
-// indexCollector reads the allocation index when it is asked for figures: they
-// are right from the first time on, and those of a range go with it.
+// indexCollector reads the allocation index whenever metrics are collected. Its figures
+// are right from the start, and those of a range disappear with it.
 type indexCollector struct {
 	metrics.BaseStableCollector
 	index *allocation.Index
@@ -62,33 +62,31 @@ func (c *indexCollector) CollectWithStability(ch chan<- metrics.Metric) {
 	gauge := func(desc *metrics.Desc, value float64, labels ...string) {
 		ch <- metrics.NewLazyConstMetric(desc, metrics.GaugeValue, value, labels...)
 	}
-	for _, class := range classes {
-		if class == allocation.Port {
-			c.collectPorts(gauge)
-		} else {
-			c.collectAddresses(class, gauge)
-		}
+	c.collectAddresses(allocation.IPv4, gauge)
+	c.collectAddresses(allocation.IPv6, gauge)
+	c.collectPorts(gauge)
+	for _, class := range allocation.Classes() {
 		gauge(c.revision, float64(c.index.Revision(class)), class.String())
 		gauge(c.awaiting, c.lags.awaiting(class).Seconds(), class.String())
 	}
 }
 
-// collectAddresses tells of each CIDR once, however many ServiceCIDRs have it.
+// collectAddresses collects each CIDR once, even if several ServiceCIDRs have it.
 func (c *indexCollector) collectAddresses(class allocation.Class, gauge func(*metrics.Desc, float64, ...string)) {
-	told := map[string]bool{}
+	collected := map[string]bool{}
 	for _, r := range c.index.Ranges(class) {
 		for _, usage := range c.index.Usage(class, r.Name) {
-			if told[usage.Text] {
+			if collected[usage.Text] {
 				continue
 			}
-			told[usage.Text] = true
+			collected[usage.Text] = true
 			gauge(c.allocatedAddresses, float64(usage.Allocated), usage.Text)
 			gauge(c.availableAddresses, availableIn(usage), usage.Text)
 		}
 	}
 }
 
-// availableIn is also right of a block of more addresses than the figures can say.
+// availableIn is exact even for a block with more addresses than fit into the figures.
 func availableIn(usage allocation.BlockUsage) float64 {
 	if count := space.PrefixCount(usage.Text); usage.Capacity == math.MaxUint64 && count != nil {
 		capacity, _ := new(big.Float).SetInt(count).Float64()
@@ -97,7 +95,7 @@ func availableIn(usage allocation.BlockUsage) float64 {
 	return float64(usage.Free)
 }
 
-// collectPorts tells of each NodePortRange, as its status does.
+// collectPorts collects the figures in the status of each NodePortRange.
 func (c *indexCollector) collectPorts(gauge func(*metrics.Desc, float64, ...string)) {
 	for _, r := range c.index.Ranges(allocation.Port) {
 		var allocated, free uint64

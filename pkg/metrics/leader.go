@@ -15,8 +15,8 @@ type leaderCollector struct {
 	leading, silent, lease *metrics.Desc
 }
 
-// NewLeaderCollector makes the collector of what a process knows about the leader
-// of the controllers.
+// NewLeaderCollector makes the collector of a process's knowledge of the leader of the
+// controllers.
 func NewLeaderCollector(leadership *controllers.Leadership) metrics.StableCollector {
 	desc := func(name, help string, labels ...string) *metrics.Desc {
 		return metrics.NewDesc(metrics.BuildFQName(namespace, controllersSystem, name), help, labels, nil, metrics.ALPHA, "")

@@ -1,20 +1,20 @@
-// Package metrics holds the metrics of one server and serves them at /metrics,
-// beside those of k8s.io/apiserver.
+// Package metrics has the metrics of one server and serves them at /metrics, beside those
+// of k8s.io/apiserver.
 //
-// Those of k8s.io/apiserver belong to the process: its packages register them in
-// one global registry. These are the server's own, in a registry of its own, so
-// that servers in one process don't mix their numbers.
+// The metrics of k8s.io/apiserver belong to the process: its packages register them in one
+// global registry. The metrics here have a registry per server, so that servers in one
+// process don't mix their figures.
 //
-// How full ranges are is read from the allocation index whenever somebody asks.
-// The rest is counted where it arises, in packages txn and claims, which know
-// this one only by the observers that they define.
+// The usage of ranges is read from the allocation index whenever metrics are collected.
+// Everything else is counted where it happens, in packages txn and claims, which know this
+// package only by the observers that they define.
 //
 // Names, labels and meaning are those of kube-apiserver's allocators
-// (pkg/registry/core/service/ipallocator and portallocator), with portolan_ in
-// the place of kube_apiserver_; these are BETA. What has no counterpart there is
-// ALPHA. Unlike there, a counter counts each value once and not each attempt at
-// it, values that were picked and lost to somebody else have a counter of their
-// own, and a dry run counts nothing.
+// (pkg/registry/core/service/ipallocator and portallocator), with portolan_ instead of
+// kube_apiserver_. These are BETA; metrics without a counterpart there are ALPHA. In
+// contrast to kube-apiserver, a counter counts each value once and not each attempt, picks
+// that another write claimed first have a counter of their own, and a dry run counts
+// nothing.
 package metrics
 
 import (
@@ -37,14 +37,14 @@ const (
 	indexSystem     = "allocation_index"
 )
 
-// Metrics are those of one server.
+// Metrics are the metrics of one server.
 type Metrics struct {
 	registry metrics.KubeRegistry
 	writes
 	lags *lags
 }
 
-// New makes the metrics of a server that has the given index.
+// New makes the metrics of a server with the given index.
 func New(index *allocation.Index) *Metrics {
 	m := &Metrics{registry: metrics.NewKubeRegistry(), writes: newWrites(), lags: newLags(time.Now)}
 	m.registry.MustRegister(m.writes.all()...)
@@ -54,19 +54,17 @@ func New(index *allocation.Index) *Metrics {
 	return m
 }
 
-// Register adds what another package collects.
+// Register adds a collector of another package.
 func (m *Metrics) Register(collector metrics.StableCollector) {
 	m.registry.CustomMustRegister(collector)
 }
 
-// path is where the generic server has its metrics, and where Prometheus looks
-// by default.
+// path is the generic server's path, and Prometheus' default.
 const path = "/metrics"
 
-// Install serves the metrics together with the process's in the place of the
-// generic server's handler, which has only those. Where resettable is true,
-// DELETE forgets the series of all that have labels, as with the generic
-// server's.
+// Install serves the metrics together with the process's metrics. It replaces the generic
+// server's handler, which serves only the latter. If resettable is true, DELETE resets all
+// metrics with labels, as the generic server's handler does.
 func (m *Metrics) Install(mux *mux.PathRecorderMux, resettable bool) {
 	all := metrics.HandlerFor(prometheus.Gatherers{legacyregistry.DefaultGatherer, m.registry}, metrics.HandlerOpts{})
 	mux.Unregister(path)

@@ -15,7 +15,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
-// TestLag follows commits and the watch's news of them.
+// TestLag follows commits and the watch's events for them.
 func TestLag(t *testing.T) {
 	t.Parallel()
 	type event struct {
@@ -53,7 +53,7 @@ func TestLag(t *testing.T) {
 				case event.committed > 0:
 					m.Allocated(claims.Allocation{Value: allocation.NodePort(1), Revision: event.committed})
 				case event.told > 0:
-					m.Told(allocation.Port, event.told)
+					m.ObserveRevision(allocation.Port, event.told)
 				}
 			}
 			if got := m.lags.awaiting(allocation.Port); got != test.awaiting {

@@ -6,16 +6,15 @@ import (
 	"github.com/portolan-dev/portolan/pkg/etcd/quota"
 )
 
-// Store is how full an embedded etcd is.
+// Store reports how full an embedded etcd is.
 type Store interface {
 	Usage() quota.Usage
 	Quota() int64
 	Rejected() uint64
 }
 
-// storeCollector exports the sizes of a server's own etcd under the names that
-// etcd has for them. etcd's own series belong to the process, and there are
-// hundreds.
+// storeCollector exports the sizes of a server's embedded etcd under etcd's names. etcd's
+// own series belong to the process, and there are hundreds of them.
 type storeCollector struct {
 	metrics.BaseStableCollector
 	store                        Store

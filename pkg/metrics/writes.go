@@ -8,26 +8,38 @@ import (
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
-// writes count what becomes of writes and of the values they claim.
+// writes are the metrics of writes and of the values that they claim.
 type writes struct {
-	addresses allocations
-	ports     allocations
-	// durations are of addresses only, as upstream.
-	durations    *metrics.HistogramVec
+	addresses, ports *allocations
+	// of has the metrics of each class of values.
+	of           map[allocation.Class]*allocations
 	attempts     *metrics.Histogram
 	transactions *metrics.CounterVec
 	operations   *metrics.Histogram
 }
 
-// allocations are the counters that addresses and ports both have.
+// allocations are the metrics of a kind of values.
 type allocations struct {
 	total, errors *metrics.CounterVec
 	lost          *metrics.Counter
+	// durations are nil for ports, as upstream. Where they are not, series have the
+	// block as a label.
+	durations *metrics.HistogramVec
 }
 
-func newAllocations(subsystem, values string, labels ...string) allocations {
+// count adds one to a counter. Its arguments are not a slice, which would be allocated
+// for every value.
+func (a *allocations) count(counter *metrics.CounterVec, block string, scope claims.Scope) {
+	if a.durations != nil {
+		counter.WithLabelValues(block, string(scope)).Inc()
+	} else {
+		counter.WithLabelValues(string(scope)).Inc()
+	}
+}
+
+func newAllocations(subsystem, values string, labels ...string) *allocations {
 	labels = append(labels, "scope")
-	return allocations{
+	return &allocations{
 		total: metrics.NewCounterVec(&metrics.CounterOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "allocation_total", StabilityLevel: metrics.BETA,
 			Help: "Number of " + values + " that were claimed for Services, by who chose them: the client (static) or the server (dynamic)",
@@ -44,14 +56,18 @@ func newAllocations(subsystem, values string, labels ...string) allocations {
 }
 
 func newWrites() writes {
+	addresses, ports := newAllocations(addressesSystem, "cluster IPs", "cidr"), newAllocations(portsSystem, "node ports")
+	addresses.durations = metrics.NewHistogramVec(&metrics.HistogramOpts{
+		Namespace: namespace, Subsystem: addressesSystem, Name: "allocation_duration_seconds", StabilityLevel: metrics.BETA,
+		Help:    "Seconds that the write took which claimed a cluster IP, all its attempts together",
+		Buckets: append([]float64{.0005, .001, .0025}, metrics.DefBuckets...),
+	}, []string{"cidr"})
 	return writes{
-		addresses: newAllocations(addressesSystem, "cluster IPs", "cidr"),
-		ports:     newAllocations(portsSystem, "node ports"),
-		durations: metrics.NewHistogramVec(&metrics.HistogramOpts{
-			Namespace: namespace, Subsystem: addressesSystem, Name: "allocation_duration_seconds", StabilityLevel: metrics.BETA,
-			Help:    "Seconds that the write took which claimed a cluster IP, all its attempts together",
-			Buckets: append([]float64{.0005, .001, .0025}, metrics.DefBuckets...),
-		}, []string{"cidr"}),
+		addresses: addresses,
+		ports:     ports,
+		of: map[allocation.Class]*allocations{
+			allocation.IPv4: addresses, allocation.IPv6: addresses, allocation.Port: ports,
+		},
 		attempts: metrics.NewHistogram(&metrics.HistogramOpts{
 			Namespace: namespace, Name: "service_write_attempts", StabilityLevel: metrics.ALPHA,
 			Help:    "How often a write of a Service was tried until it was through or given up",
@@ -73,12 +89,12 @@ func newWrites() writes {
 func (w *writes) all() []metrics.Registerable {
 	return []metrics.Registerable{
 		w.addresses.total, w.addresses.errors, w.addresses.lost, w.ports.total, w.ports.errors, w.ports.lost,
-		w.durations, w.attempts, w.transactions, w.operations,
+		w.addresses.durations, w.attempts, w.transactions, w.operations,
 	}
 }
 
-// zero makes the series that are known beforehand, so that the first event is
-// an increase.
+// zero creates the series that are known in advance, so that the first event is an
+// increase.
 func (w *writes) zero() {
 	for _, scope := range []claims.Scope{claims.Static, claims.Dynamic} {
 		w.ports.total.WithLabelValues(string(scope))
@@ -96,37 +112,29 @@ var _ claims.Observer = &Metrics{}
 // Allocated implements claims.Observer.
 func (m *Metrics) Allocated(a claims.Allocation) {
 	m.lags.committed(a.Value.Class, a.Revision)
-	if a.Value.Class == allocation.Port {
-		m.ports.total.WithLabelValues(string(a.Scope)).Inc()
-		return
+	of := m.of[a.Value.Class]
+	of.count(of.total, a.Block, a.Scope)
+	if of.durations != nil {
+		of.durations.WithLabelValues(a.Block).Observe(a.Took.Seconds())
 	}
-	m.addresses.total.WithLabelValues(a.Block, string(a.Scope)).Inc()
-	m.durations.WithLabelValues(a.Block).Observe(a.Took.Seconds())
 }
 
 // Failed implements claims.Observer.
 func (m *Metrics) Failed(f claims.Failure) {
-	if f.Class == allocation.Port {
-		m.ports.errors.WithLabelValues(string(f.Scope)).Inc()
-		return
-	}
-	m.addresses.errors.WithLabelValues(f.Block, string(f.Scope)).Inc()
+	of := m.of[f.Class]
+	of.count(of.errors, f.Block, f.Scope)
 }
 
 // Lost implements claims.Observer.
-func (m *Metrics) Lost(class allocation.Class) {
-	if class == allocation.Port {
-		m.ports.lost.Inc()
-		return
-	}
-	m.addresses.lost.Inc()
-}
+func (m *Metrics) Lost(class allocation.Class) { m.of[class].lost.Inc() }
 
 // Wrote implements claims.Observer.
 func (m *Metrics) Wrote(attempts int) { m.attempts.Observe(float64(attempts)) }
 
-// Told implements claims.Observer.
-func (m *Metrics) Told(class allocation.Class, revision int64) { m.lags.told(class, revision) }
+// ObserveRevision implements claims.Observer.
+func (m *Metrics) ObserveRevision(class allocation.Class, revision int64) {
+	m.lags.observeRevision(class, revision)
+}
 
 // Transaction is a txn.Observer.
 func (m *Metrics) Transaction(result txn.Result, operations int) {

@@ -155,7 +155,7 @@ func allocatorKinds() []Kind {
 				{GroupVersion: portolan},
 				{GroupVersion: networkingv1.SchemeGroupVersion, Table: servicecidr.CoreTableConvertor},
 			},
-			Layer: rangeLayer,
+			Layer: rangeLayer("servicecidrs"),
 		},
 		{
 			Kind: generic.Kind{
@@ -177,7 +177,7 @@ func allocatorKinds() []Kind {
 			},
 			Rules:  func(in Inputs) generic.Rules { return nodeportrange.Rules(in.Typer, in.PortUsage) },
 			Groups: []generic.Group{{GroupVersion: portolan}},
-			Layer:  rangeLayer,
+			Layer:  rangeLayer("nodeportranges"),
 		},
 		{
 			Kind: generic.Kind{

@@ -52,10 +52,12 @@ func claimsLayer(b Backend, s *Storage) (storage.Layer, error) {
 
 func recordLayer(_ Backend, s *Storage) (storage.Layer, error) { return s.sliceWrites.Record, nil }
 
-func rangeLayer(b Backend, _ *Storage) (storage.Layer, error) {
-	return func(inner apistorage.Interface) apistorage.Interface {
-		return claims.NewRangeStorage(inner, b.Ledger, b.Getter.Client.KV)
-	}, nil
+func rangeLayer(resource string) func(Backend, *Storage) (storage.Layer, error) {
+	return func(b Backend, _ *Storage) (storage.Layer, error) {
+		return func(inner apistorage.Interface) apistorage.Interface {
+			return claims.NewRangeStorage(inner, b.Ledger, resource, b.Getter.Client.KV)
+		}, nil
+	}
 }
 
 func guardLayer(Backend, *Storage) (storage.Layer, error) { return claims.Guard, nil }

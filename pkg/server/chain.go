@@ -6,7 +6,6 @@ import (
 
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
-	"github.com/portolan-dev/portolan/pkg/admission/resourcequota"
 	"github.com/portolan-dev/portolan/pkg/bodies"
 	"github.com/portolan-dev/portolan/pkg/callers"
 	"github.com/portolan-dev/portolan/pkg/claims"
@@ -28,7 +27,7 @@ func (c *Config) setHandlerChain(o *options.Options) {
 	c.Generic.BuildHandlerChainFunc = func(apiHandler http.Handler, generic *genericapiserver.Config) http.Handler {
 		inner := bodies.WithLimits(apiHandler, generic.MaxRequestBodyBytes)
 		inner = claims.WithPicks(ledger, service.WithPatchType(withDetails(inner, details)))
-		inner = connections.WithAuthorized(resourcequota.WithCharges(inner))
+		inner = connections.WithAuthorized(inner)
 		// Completing the configuration has added the authenticator of the loopback token.
 		observed := *generic
 		observed.Authentication.Authenticator = connections.Observe(generic.Authentication.Authenticator)

@@ -1,6 +1,6 @@
-// Package clusterip holds the admission plugin ClusterIPAllocator, which fills
-// in the IP families and the cluster IPs that a client left open. What it picks
-// is claimed, or refused, by the transaction that writes the Service.
+// Package clusterip is the admission plugin ClusterIPAllocator. It fills in the IP
+// families and the cluster IPs that a client left open. The transaction that writes the
+// Service claims the picked addresses.
 package clusterip
 
 import (
@@ -14,6 +14,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/admission/initializer"
+	"github.com/portolan-dev/portolan/pkg/admission/serviceplugin"
 	"github.com/portolan-dev/portolan/pkg/allocation"
 	"github.com/portolan-dev/portolan/pkg/claims"
 	"github.com/portolan-dev/portolan/pkg/service"
@@ -22,14 +23,14 @@ import (
 // PluginName is the plugin's name on the command line.
 const PluginName = "ClusterIPAllocator"
 
-// Register makes the plugin known.
+// Register registers the plugin.
 func Register(plugins *admission.Plugins) {
 	plugins.Register(PluginName, func(io.Reader) (admission.Interface, error) { return New(), nil })
 }
 
 // Plugin fills in cluster IPs.
 type Plugin struct {
-	initializer.Plugin
+	serviceplugin.Plugin
 }
 
 var (
@@ -38,51 +39,38 @@ var (
 )
 
 // New makes the plugin.
-func New() *Plugin { return &Plugin{initializer.NewPlugin()} }
+func New() *Plugin { return &Plugin{serviceplugin.New()} }
 
-// Admit settles families and addresses of a Service that is created or changed.
+// Admit fills in the families and addresses of a Service that is created or updated.
 func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
-	svc, stored, err := p.Services(a)
-	if err != nil || svc == nil {
-		return err
-	}
-	after, before := service.After{Service: svc}, service.Before{Service: stored}
-	service.Inherit(after, before)
-	if errs := service.DefaultIPFamilies(after, before, p.Ledger.Families()); len(errs) > 0 {
-		return apierrors.NewInvalid(a.GetKind().GroupKind(), a.GetName(), errs)
-	}
-	picks, err := p.Picks(ctx)
-	if err != nil {
-		return err
-	}
-	picks.Refuse(PluginName, fill(svc, picks))
-	return nil
+	return p.Decide(ctx, a, PluginName, func(svc, stored *v1.Service, picks *claims.Picks) (*field.Error, error) {
+		after, before := service.After{Service: svc}, service.Before{Service: stored}
+		service.Inherit(after, before)
+		if errs := service.DefaultIPFamilies(after, before, p.Ledger.Families()); len(errs) > 0 {
+			return nil, apierrors.NewInvalid(a.GetKind().GroupKind(), a.GetName(), errs)
+		}
+		return fill(svc, picks), nil
+	})
 }
 
-// fill stops at the first address that there is none for: the list has no gaps.
+// fill stops at the first address that can't be picked: the list must have no gaps.
 func fill(svc *v1.Service, picks *claims.Picks) *field.Error {
 	for _, open := range service.OpenClusterIPs(svc) {
-		value, err := picks.Pick("address/"+string(open.Family), classOf(open.Family))
+		class := claims.AddressClass(open.Family)
+		value, err := picks.Pick("address/"+string(open.Family), class)
 		if err != nil {
-			return claims.FieldError(svc, allocation.Value{Class: classOf(open.Family)}, err)
+			return claims.FieldError(svc, allocation.Value{Class: class}, err)
 		}
 		setClusterIP(&svc.Spec, open.Index, value.String())
 	}
 	return nil
 }
 
-// setClusterIP puts an address into a list that may end before its index.
+// setClusterIP sets an address in a list that may be shorter than its index.
 func setClusterIP(spec *corev1.ServiceSpec, index int, address string) {
 	for len(spec.ClusterIPs) <= index {
 		spec.ClusterIPs = append(spec.ClusterIPs, "")
 	}
 	spec.ClusterIPs[index] = address
 	spec.ClusterIP = spec.ClusterIPs[0]
-}
-
-func classOf(family corev1.IPFamily) allocation.Class {
-	if family == corev1.IPv6Protocol {
-		return allocation.IPv6
-	}
-	return allocation.IPv4
 }

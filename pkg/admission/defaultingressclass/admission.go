@@ -1,6 +1,5 @@
-// Package defaultingressclass holds the admission plugin DefaultIngressClass,
-// which gives a new Ingress that names no class the one that is marked as the
-// default.
+// Package defaultingressclass is the admission plugin DefaultIngressClass. It gives a new
+// Ingress without a class the class that is marked as the default.
 //
 // The rule is upstream's (plugin/pkg/admission/network/defaultingressclass).
 package defaultingressclass
@@ -28,7 +27,7 @@ import (
 // PluginName is the plugin's name on the command line, upstream's.
 const PluginName = "DefaultIngressClass"
 
-// Register makes the plugin known.
+// Register registers the plugin.
 func Register(plugins *admission.Plugins) {
 	plugins.Register(PluginName, func(io.Reader) (admission.Interface, error) { return New(), nil })
 }
@@ -63,8 +62,8 @@ func (p *Plugin) ValidateInitialization() error {
 	return nil
 }
 
-// Admit names the default class, if there is one, in an Ingress that names none
-// in its spec or in the annotation that came before it.
+// Admit sets the default class, if there is one, in an Ingress that names none in its
+// spec or in the older annotation.
 func (p *Plugin) Admit(_ context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	if a.GetResource().GroupResource() != networkingv1.Resource("ingresses") || a.GetSubresource() != "" {
 		return nil
@@ -94,7 +93,7 @@ func (p *Plugin) Admit(_ context.Context, a admission.Attributes, _ admission.Ob
 	return nil
 }
 
-// newerFirst is by name where two are of the same time.
+// newerFirst sorts classes of the same time by name.
 func newerFirst(a, b *networkingv1.IngressClass) int {
 	return cmp.Or(b.CreationTimestamp.Compare(a.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
 }

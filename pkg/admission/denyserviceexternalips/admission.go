@@ -1,11 +1,10 @@
-// Package denyserviceexternalips holds the admission plugin
-// DenyServiceExternalIPs, which refuses new external IPs. Whoever may write a
-// Service could otherwise draw the traffic to any address of the cluster to
-// their own pods (CVE-2020-8554).
+// Package denyserviceexternalips is the admission plugin DenyServiceExternalIPs. It
+// rejects new external IPs. With them, a user who can write a Service could redirect
+// traffic for any address of the cluster to their own Pods (CVE-2020-8554).
 //
 // The rule and its text are upstream's
-// (plugin/pkg/admission/network/denyserviceexternalips), where the plugin is
-// off unless asked for.
+// (plugin/pkg/admission/network/denyserviceexternalips), where the plugin is off by
+// default.
 package denyserviceexternalips
 
 import (
@@ -16,18 +15,18 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/admission"
 
-	"github.com/portolan-dev/portolan/pkg/admission/initializer"
+	"github.com/portolan-dev/portolan/pkg/admission/serviceplugin"
 )
 
 // PluginName is the plugin's name on the command line, upstream's.
 const PluginName = "DenyServiceExternalIPs"
 
-// Register makes the plugin known.
+// Register registers the plugin.
 func Register(plugins *admission.Plugins) {
 	plugins.Register(PluginName, func(io.Reader) (admission.Interface, error) { return New(), nil })
 }
 
-// Plugin refuses new external IPs.
+// Plugin rejects new external IPs.
 type Plugin struct {
 	*admission.Handler
 }
@@ -37,11 +36,11 @@ var _ admission.ValidationInterface = &Plugin{}
 // New makes the plugin.
 func New() *Plugin { return &Plugin{admission.NewHandler(admission.Create, admission.Update)} }
 
-// Validate refuses, with a 403, a Service with an external IP that the stored
-// one doesn't have. Those that a Service has already may stay, move within the
-// list and go.
+// Validate rejects, with a 403, a Service with an external IP that the stored one does
+// not have. External IPs that a Service has already may stay, move within the list and
+// be removed.
 func (p *Plugin) Validate(_ context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
-	svc, stored, err := initializer.Services(a)
+	svc, stored, err := serviceplugin.Services(a)
 	if err != nil || svc == nil {
 		return err
 	}

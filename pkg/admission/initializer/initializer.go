@@ -1,5 +1,4 @@
-// Package initializer hands the admission plugins what they need of this
-// server.
+// Package initializer gives admission plugins the state of this server that they need.
 package initializer
 
 import (
@@ -10,11 +9,10 @@ import (
 	"github.com/portolan-dev/portolan/pkg/claims"
 )
 
-// WantsLedger is implemented by plugins that allocate or check claims.
+// WantsLedger is a plugin that picks or checks values.
 type WantsLedger interface {
 	admission.InitializationValidator
-	// SetLedger sets the ledger, and says how to find out whether its index
-	// has seen all claims.
+	// SetLedger sets the ledger. synced reports whether the ledger's index is complete.
 	SetLedger(ledger *claims.Ledger, synced func() bool)
 }
 
@@ -25,14 +23,14 @@ type pluginInitializer struct {
 
 var _ admission.PluginInitializer = pluginInitializer{}
 
-// New makes an initializer for the plugins of this project. It comes after the
+// New makes an initializer for the plugins of this project. It runs after the
 // framework's.
 func New(ledger *claims.Ledger, synced func() bool) admission.PluginInitializer {
 	return pluginInitializer{ledger: ledger, synced: synced}
 }
 
-// Initialize sets the ledger of a plugin that wants it. A plugin that wants the
-// configuration of quotas gets an empty one: objects are counted without.
+// Initialize sets the ledger of a plugin that wants it. A plugin that wants a
+// configuration of quotas gets an empty one, which is enough to count objects.
 func (i pluginInitializer) Initialize(plugin admission.Interface) {
 	if wants, ok := plugin.(WantsLedger); ok {
 		wants.SetLedger(i.ledger, i.synced)

@@ -1,6 +1,6 @@
-// Package nodeport holds the admission plugin NodePortAllocator, which fills in
-// the node ports and the health check port that a client left open. What it
-// picks is claimed, or refused, by the transaction that writes the Service.
+// Package nodeport is the admission plugin NodePortAllocator. It fills in the node ports
+// and the health check port that a client left open. The transaction that writes the
+// Service claims the picked ports.
 package nodeport
 
 import (
@@ -13,6 +13,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/admission/initializer"
+	"github.com/portolan-dev/portolan/pkg/admission/serviceplugin"
 	"github.com/portolan-dev/portolan/pkg/allocation"
 	"github.com/portolan-dev/portolan/pkg/claims"
 	"github.com/portolan-dev/portolan/pkg/service"
@@ -21,14 +22,14 @@ import (
 // PluginName is the plugin's name on the command line.
 const PluginName = "NodePortAllocator"
 
-// Register makes the plugin known.
+// Register registers the plugin.
 func Register(plugins *admission.Plugins) {
 	plugins.Register(PluginName, func(io.Reader) (admission.Interface, error) { return New(), nil })
 }
 
 // Plugin fills in node ports.
 type Plugin struct {
-	initializer.Plugin
+	serviceplugin.Plugin
 }
 
 var (
@@ -37,26 +38,19 @@ var (
 )
 
 // New makes the plugin.
-func New() *Plugin { return &Plugin{initializer.NewPlugin()} }
+func New() *Plugin { return &Plugin{serviceplugin.New()} }
 
-// Admit settles the ports of a Service that is created or changed.
+// Admit fills in the ports of a Service that is created or updated.
 func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
-	svc, stored, err := p.Services(a)
-	if err != nil || svc == nil {
-		return err
-	}
-	service.Inherit(service.After{Service: svc}, service.Before{Service: stored})
-	picks, err := p.Picks(ctx)
-	if err != nil {
-		return err
-	}
-	picks.Refuse(PluginName, fill(svc, picks))
-	return nil
+	return p.Decide(ctx, a, PluginName, func(svc, stored *v1.Service, picks *claims.Picks) (*field.Error, error) {
+		service.Inherit(service.After{Service: svc}, service.Before{Service: stored})
+		return fill(svc, picks), nil
+	})
 }
 
 func fill(svc *v1.Service, picks *claims.Picks) *field.Error {
 	service.AdoptNodePorts(svc)
-	picks.Named(named(svc))
+	picks.SetNamed(named(svc))
 	for _, group := range service.OpenNodePorts(svc) {
 		value, err := picks.Pick(fmt.Sprintf("port/%d", group[0]), allocation.Port)
 		if err != nil {
@@ -77,7 +71,7 @@ func fill(svc *v1.Service, picks *claims.Picks) *field.Error {
 	return nil
 }
 
-// named are the ports that the Service names before any is picked.
+// named returns the ports that the Service names itself.
 func named(svc *v1.Service) []allocation.Value {
 	var values []allocation.Value
 	for i := range svc.Spec.Ports {

@@ -11,6 +11,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/admission/initializer"
+	"github.com/portolan-dev/portolan/pkg/admission/serviceplugin"
 	"github.com/portolan-dev/portolan/pkg/claims"
 )
 
@@ -20,7 +21,7 @@ const PluginName = resourcequota.PluginName
 // workers is how many namespaces are evaluated at a time, as upstream.
 const workers = 5
 
-// Register makes the plugin known. Its configuration is upstream's
+// Register registers the plugin. Its configuration is upstream's
 // apiserver.config.k8s.io ResourceQuotaConfiguration.
 func Register(plugins *admission.Plugins) {
 	plugins.Register(PluginName, func(config io.Reader) (admission.Interface, error) {
@@ -39,7 +40,7 @@ func Register(plugins *admission.Plugins) {
 	})
 }
 
-// Plugin is the framework's plugin for the resources of this group.
+// Plugin is the framework's plugin for the resources of portolan.dev.
 type Plugin struct {
 	*resourcequota.QuotaAdmission
 	ledger *claims.Ledger
@@ -50,8 +51,8 @@ var (
 	_ initializer.WantsLedger       = &Plugin{}
 )
 
-// SetLedger implements initializer.WantsLedger. An index that isn't complete
-// charges creates that are refused then, no more.
+// SetLedger implements initializer.WantsLedger. The plugin does not wait for the index:
+// with an incomplete one it only charges some creates that are then rejected.
 func (p *Plugin) SetLedger(ledger *claims.Ledger, _ func() bool) { p.ledger = ledger }
 
 // ValidateInitialization implements admission.InitializationValidator.
@@ -62,30 +63,31 @@ func (p *Plugin) ValidateInitialization() error {
 	return p.QuotaAdmission.ValidateInitialization()
 }
 
-// Validate charges a create, or refuses it where a quota is used up.
+// Validate charges a create, or rejects it if a quota is used up.
 func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, o admission.ObjectInterfaces) error {
 	if a.GetResource().Group != v1.GroupName || a.GetOperation() != admission.Create {
 		return nil
 	}
-	charge := chargeOf(ctx)
-	if charge.made {
+	// Without a request, every call is charged.
+	picks := claims.FromContext(ctx)
+	if picks.Charged() {
 		return nil
 	}
-	if refused, err := p.willBeRefused(ctx, a); err != nil || refused {
+	if rejected, err := p.willBeRejected(ctx, a); err != nil || rejected {
 		return err
 	}
 	if err := p.QuotaAdmission.Validate(ctx, a, o); err != nil {
 		return err
 	}
-	charge.made = true
+	picks.SetCharged()
 	return nil
 }
 
-// willBeRefused says whether the storage will refuse a create.
-func (p *Plugin) willBeRefused(ctx context.Context, a admission.Attributes) (bool, error) {
-	svc, _, err := initializer.Services(a)
+// willBeRejected reports whether the storage will reject a create.
+func (p *Plugin) willBeRejected(ctx context.Context, a admission.Attributes) (bool, error) {
+	svc, _, err := serviceplugin.Services(a)
 	if err != nil || svc == nil {
 		return false, err
 	}
-	return p.ledger.Refuses(ctx, svc)
+	return p.ledger.WillReject(ctx, svc)
 }

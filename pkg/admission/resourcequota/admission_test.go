@@ -1,6 +1,7 @@
 package resourcequota
 
 import (
+	"context"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -171,7 +172,12 @@ func TestChargedOncePerRequest(t *testing.T) {
 	t.Parallel()
 	const count = corev1.ResourceName("count/services.portolan.dev")
 	plugin, used := newPlugin(t, count)
-	request := newContext(t.Context())
+	newRequest := func() context.Context {
+		ctx, picks := claims.NewContext(t.Context(), allocation.New(time.Now))
+		t.Cleanup(picks.End)
+		return ctx
+	}
+	request := newRequest()
 	for range 3 {
 		if err := plugin.Validate(request, create("services", &v1.Service{}), nil); err != nil {
 			t.Fatal(err)
@@ -180,11 +186,11 @@ func TestChargedOncePerRequest(t *testing.T) {
 	if n := used(count); n != 1 {
 		t.Errorf("%d are used", n)
 	}
-	if err := plugin.Validate(newContext(t.Context()), create("services", &v1.Service{}), nil); !apierrors.IsForbidden(err) {
+	if err := plugin.Validate(newRequest(), create("services", &v1.Service{}), nil); !apierrors.IsForbidden(err) {
 		t.Errorf("the next request: got %v", err)
 	}
-	// An update is no charge that a create after it could rely on.
-	request = newContext(t.Context())
+	// An update is not charged, so a create after it is.
+	request = newRequest()
 	update := newAttributes(v1.GroupName, "services", "", "team", admission.Update, false, &v1.Service{})
 	if err := plugin.Validate(request, update, nil); err != nil {
 		t.Error(err)

@@ -1,4 +1,5 @@
-package initializer
+// Package serviceplugin is the base of the admission plugins for Services.
+package serviceplugin
 
 import (
 	"context"
@@ -7,28 +8,30 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/admission"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/admission/initializer"
 	"github.com/portolan-dev/portolan/pkg/claims"
 )
 
-// Plugin is what the plugins for Services share: the ledger, the wait for its
-// index, and the choice of the requests that concern them.
+// Plugin has the ledger, waits for its index, and selects the requests that write
+// Services.
 type Plugin struct {
 	*admission.Handler
 	// Ledger is set when the server starts.
 	Ledger *claims.Ledger
 }
 
-var _ WantsLedger = &Plugin{}
+var _ initializer.WantsLedger = &Plugin{}
 
-// NewPlugin makes the shared part of a plugin for creates and updates.
-func NewPlugin() Plugin {
+// New makes the base of a plugin for creates and updates.
+func New() Plugin {
 	return Plugin{Handler: admission.NewHandler(admission.Create, admission.Update)}
 }
 
-// SetLedger implements WantsLedger.
+// SetLedger implements initializer.WantsLedger.
 func (p *Plugin) SetLedger(ledger *claims.Ledger, synced func() bool) {
 	p.Ledger = ledger
 	p.SetReadyFunc(synced)
@@ -42,21 +45,40 @@ func (p *Plugin) ValidateInitialization() error {
 	return nil
 }
 
-// Services picks the new and the stored Service out of a request, once the
-// index is complete. What it returns is as for the function of this name.
-func (p *Plugin) Services(a admission.Attributes) (after, before *v1.Service, err error) {
-	if after, before, err = Services(a); err != nil || after == nil {
-		return nil, nil, err
+// Decision is what a plugin does with a Service. It may change svc. stored is nil on
+// create. The field error is the plugin's reason to reject the Service, for the storage
+// to return; any other error ends the request.
+type Decision func(svc, stored *v1.Service, picks *claims.Picks) (*field.Error, error)
+
+// Decide runs a plugin's decision on the Service that a request writes, once the index
+// is complete, and records the refusal. It ignores other requests.
+func (p *Plugin) Decide(ctx context.Context, a admission.Attributes, plugin string, decide Decision) error {
+	svc, stored, err := Services(a)
+	if err != nil || svc == nil {
+		return err
 	}
 	if !p.WaitForReady() {
-		return nil, nil, apierrors.NewServiceUnavailable("the allocation index is not complete yet; try again")
+		return apierrors.NewServiceUnavailable("the allocation index is not complete yet; try again")
 	}
-	return after, before, nil
+	picks := claims.FromContext(ctx)
+	if picks == nil {
+		return apierrors.NewInternalError(errors.New("the request carries no set of picks"))
+	}
+	cause, err := decide(svc, stored, picks)
+	if err != nil {
+		return err
+	}
+	if cause != nil {
+		picks.SetRefusal(plugin, cause)
+	} else {
+		picks.ClearRefusal(plugin)
+	}
+	return nil
 }
 
-// Services returns the new and the stored Service of a request, whichever API group it
-// asked in. The new one is nil for a request that does not write the spec of a Service;
-// the stored one is nil on create.
+// Services returns the new and the stored Service of a request, in whichever API group it
+// asked. The new one is nil for a request that does not write the spec of a Service. The
+// stored one is nil on create.
 func Services(a admission.Attributes) (after, before *v1.Service, err error) {
 	resource := a.GetResource().GroupResource()
 	if resource != v1.Resource("services") && resource != corev1.Resource("services") || a.GetSubresource() != "" {
@@ -68,13 +90,4 @@ func Services(a admission.Attributes) (after, before *v1.Service, err error) {
 	}
 	before, _ = a.GetOldObject().(*v1.Service)
 	return after, before, nil
-}
-
-// Picks are the request's set of picks, to choose values into.
-func (p *Plugin) Picks(ctx context.Context) (*claims.Picks, error) {
-	picks := claims.FromContext(ctx)
-	if picks == nil {
-		return nil, apierrors.NewInternalError(errors.New("the request carries no set of picks"))
-	}
-	return picks, nil
 }

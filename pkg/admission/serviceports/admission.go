@@ -1,7 +1,6 @@
-// Package serviceports holds the admission plugin ServicePorts, which validates
-// what takes the server's state to judge about the ports of Services: that the
-// node ports asked for lie in a range. What can be told from the object alone is
-// the registry's to validate.
+// Package serviceports is the admission plugin ServicePorts. It validates that the node
+// ports that a client names lie in a range, which depends on the state of the server.
+// The registry validates everything that depends on the object alone.
 package serviceports
 
 import (
@@ -13,6 +12,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/admission/initializer"
+	"github.com/portolan-dev/portolan/pkg/admission/serviceplugin"
 	"github.com/portolan-dev/portolan/pkg/allocation"
 	"github.com/portolan-dev/portolan/pkg/claims"
 )
@@ -20,14 +20,14 @@ import (
 // PluginName is the plugin's name on the command line.
 const PluginName = "ServicePorts"
 
-// Register makes the plugin known.
+// Register registers the plugin.
 func Register(plugins *admission.Plugins) {
 	plugins.Register(PluginName, func(io.Reader) (admission.Interface, error) { return New(), nil })
 }
 
 // Plugin validates ports.
 type Plugin struct {
-	initializer.Plugin
+	serviceplugin.Plugin
 }
 
 var (
@@ -36,32 +36,24 @@ var (
 )
 
 // New makes the plugin.
-func New() *Plugin { return &Plugin{initializer.NewPlugin()} }
+func New() *Plugin { return &Plugin{serviceplugin.New()} }
 
-// Validate refuses a Service that asks for node ports that lie in no range. The
-// ones that it already holds are not looked at again: their range may have been
-// changed. Nor are those that were picked: should their range have gone, the
-// storage finds others.
+// Validate rejects a Service that names node ports outside every range. It does not check
+// ports that the Service holds already, as their range may have been changed, or picked
+// ports, which the storage replaces if their range has been deleted.
 func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
-	svc, stored, err := p.Services(a)
-	if err != nil || svc == nil {
-		return err
-	}
-	picks, err := p.Picks(ctx)
-	if err != nil {
-		return err
-	}
-	picks.Refuse(PluginName, p.check(svc, stored, picks))
-	return nil
+	return p.Decide(ctx, a, PluginName, func(svc, stored *v1.Service, picks *claims.Picks) (*field.Error, error) {
+		return p.check(svc, stored, picks), nil
+	})
 }
 
 func (p *Plugin) check(svc, stored *v1.Service, picks *claims.Picks) *field.Error {
-	for _, value := range claims.Taken(svc, stored) {
+	for _, value := range claims.NewClaims(svc, stored) {
 		if value.Class != allocation.Port || picks.Picked(value) {
 			continue
 		}
 		if cause := p.Ledger.CheckRange(svc, value); cause != nil {
-			picks.Fail(value)
+			picks.RecordFailure(value)
 			return cause
 		}
 	}

@@ -278,11 +278,11 @@ func (o *Options) etcdErrors() []error {
 func (o *Options) unusablePlugins() sets.Set[string] {
 	switch {
 	case o.InCluster():
-		return admission.NeedCore()
+		return admission.RequireCoreAPI()
 	case o.Core():
-		return admission.NeedMore()
+		return admission.RequireClusterBeyondNamespaces()
 	default:
-		return admission.NeedCluster().Union(admission.NeedCore())
+		return admission.RequireCluster().Union(admission.RequireCoreAPI())
 	}
 }
 
@@ -291,7 +291,7 @@ func (o *Options) pluginErrors() []error {
 	for _, name := range o.Admission.EnablePlugins {
 		switch {
 		case !o.unusablePlugins().Has(name):
-		case admission.NeedCore().Has(name):
+		case admission.RequireCoreAPI().Has(name):
 			errs = append(errs, fmt.Errorf("--enable-admission-plugins: %s is for objects that are served only with --serve-core", name))
 		default:
 			errs = append(errs, fmt.Errorf("--enable-admission-plugins: %s needs a cluster: set --kubeconfig or --in-cluster", name))

@@ -32,7 +32,7 @@ func TestDefaults(t *testing.T) {
 	if o.Etcd.StorageConfig.Prefix != "/registry" || o.Etcd.DefaultStorageMediaType != "application/vnd.kubernetes.protobuf" {
 		t.Errorf("etcd: %q, %q", o.Etcd.StorageConfig.Prefix, o.Etcd.DefaultStorageMediaType)
 	}
-	if off := o.Admission.DefaultOffPlugins; !off.Equal(admission.NeedMore()) {
+	if off := o.Admission.DefaultOffPlugins; !off.Equal(admission.RequireClusterBeyondNamespaces()) {
 		t.Errorf("off without a cluster: %v", off)
 	}
 }
@@ -43,7 +43,7 @@ func TestPluginsOfCluster(t *testing.T) {
 	if err := o.Complete(); err != nil {
 		t.Fatal(err)
 	}
-	if off := o.Admission.DefaultOffPlugins; !off.Equal(admission.NeedCore()) {
+	if off := o.Admission.DefaultOffPlugins; !off.Equal(admission.RequireCoreAPI()) {
 		t.Errorf("off with a cluster: %v", off)
 	}
 }

@@ -313,7 +313,7 @@ func TestServiceProxyToPods(t *testing.T) {
 		o.Authentication.ClientCert.ClientCA = users.CACert
 		o.Authentication.SkipInClusterLookup = true
 		o.Features.EnablePriorityAndFairness = false
-		o.Admission.DisablePlugins = admission.NeedCluster().UnsortedList()
+		o.Admission.DisablePlugins = admission.RequireCluster().UnsortedList()
 	})
 	c := callerOf(t, server)
 

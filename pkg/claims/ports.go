@@ -1,0 +1,139 @@
+package claims
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/allocation"
+	"github.com/portolan-dev/portolan/pkg/allocation/space"
+	"github.com/portolan-dev/portolan/pkg/service"
+)
+
+// ports are node ports. Their claims are NodePorts, their ranges NodePortRanges.
+type ports struct{}
+
+var _ kind = ports{}
+
+func (ports) names() names {
+	return names{noun: "port", claims: "nodeports", ranges: "nodeportranges", rangeKind: "NodePortRange"}
+}
+
+func (ports) classes() []allocation.Class { return []allocation.Class{allocation.Port} }
+
+func (ports) parse(name string) (allocation.Value, bool) {
+	port, err := strconv.ParseInt(name, 10, 32)
+	return allocation.NodePort(int32(port)), err == nil
+}
+
+func (ports) newClaim() runtime.Object { return &v1.NodePort{} }
+
+func (ports) heldClaim(name string, protocols []corev1.Protocol, owner *v1.Service) runtime.Object {
+	return v1.NewHeldPort(name, protocols, owner)
+}
+
+// heldLabels returns nil: the server sets no labels on NodePorts.
+func (ports) heldLabels(string) map[string]string { return nil }
+
+func (k ports) claim(obj runtime.Object) (contents, bool) {
+	port, ok := obj.(*v1.NodePort)
+	if !ok {
+		return contents{}, false
+	}
+	return contents{
+		kind: k, meta: &port.ObjectMeta, parent: port.Spec.ParentRef, protocols: &port.Spec.Protocols, spec: &port.Spec,
+	}, true
+}
+
+func (ports) newRange() runtime.Object { return &v1.NodePortRange{} }
+
+func (ports) offers(obj runtime.Object, revision int64) []offer {
+	r := obj.(*v1.NodePortRange)
+	var blocks []allocation.Block
+	if spans, err := space.PortSpans(r.Spec.Ports, r.Spec.StaticBand); err == nil {
+		for i, span := range spans {
+			blocks = append(blocks, allocation.Block{Text: r.Spec.Ports[i], Span: span})
+		}
+	}
+	return []offer{{allocation.Port, allocation.Range{
+		Name: r.Name, Revision: revision, Blocks: blocks,
+		Usable:    r.DeletionTimestamp == nil,
+		Automatic: r.Spec.AutoAssign == nil || *r.Spec.AutoAssign,
+	}}}
+}
+
+func (ports) spans(obj runtime.Object) []space.Span {
+	r, ok := obj.(*v1.NodePortRange)
+	if !ok {
+		return nil
+	}
+	spans, err := space.PortSpans(r.Spec.Ports, nil)
+	if err != nil {
+		return nil
+	}
+	return spans
+}
+
+func (ports) shrinks(before, after runtime.Object) *field.Path {
+	if slices.Equal(before.(*v1.NodePortRange).Spec.Ports, after.(*v1.NodePortRange).Spec.Ports) {
+		return nil
+	}
+	return field.NewPath("spec", "ports")
+}
+
+func (ports) addHoldings(svc *v1.Service, to holdings) {
+	for port, protocols := range service.NodePorts(svc) {
+		to[allocation.NodePort(port)] = protocols
+	}
+}
+
+func (ports) addPositions(svc *v1.Service, to positions) {
+	for i := range svc.Spec.Ports {
+		to.add(allocation.NodePort(svc.Spec.Ports[i].NodePort))
+	}
+	to.add(allocation.NodePort(svc.Spec.HealthCheckNodePort))
+}
+
+func (ports) substitute(svc *v1.Service, old, replacement allocation.Value) {
+	spec := &svc.Spec
+	for i := range spec.Ports {
+		if spec.Ports[i].NodePort == old.Number.Port() {
+			spec.Ports[i].NodePort = replacement.Number.Port()
+		}
+	}
+	if spec.HealthCheckNodePort == old.Number.Port() {
+		spec.HealthCheckNodePort = replacement.Number.Port()
+	}
+}
+
+func (ports) fieldError(svc *v1.Service, value allocation.Value, cause error) *field.Error {
+	port := value.Number.Port()
+	path := field.NewPath("spec", "healthCheckNodePort")
+	for i := range svc.Spec.Ports {
+		if svc.Spec.Ports[i].NodePort == port {
+			path = field.NewPath("spec", "ports").Index(i).Child("nodePort")
+			break
+		}
+	}
+	return field.Invalid(path, port, PortText(cause))
+}
+
+// PortText words why a Service can't have a port, as upstream does.
+func PortText(cause error) string {
+	if outside, ok := errors.AsType[*outOfRangeError](cause); ok {
+		return "provided port is not in the valid range. The range of valid ports is " + strings.Join(outside.usable, ",")
+	}
+	if full, ok := errors.AsType[*allocation.FullError](cause); ok {
+		return "failed to allocate a nodePort: " + full.Error()
+	}
+	if taken, ok := errors.AsType[*takenError](cause); ok {
+		return "provided port is " + taken.Error()
+	}
+	return cause.Error()
+}
