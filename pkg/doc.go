@@ -10,6 +10,8 @@
 //   - value: an address or a port.
 //   - class: the values that compete with each other: IPv4 addresses, IPv6 addresses,
 //     ports.
+//   - kind of values: addresses or ports, with everything that differs between them
+//     (package claims).
 //   - claim: the object that records who holds a value, an IPAddress or a NodePort. A
 //     held claim carries the UID of its Service.
 //   - reservation: a claim that a user made by hand. No Service holds it.
@@ -27,7 +29,8 @@
 //   - plan: what one write adds to its transaction: guards, puts and deletes (package
 //     txn).
 //   - guard: a key and the revision that the transaction compares it with.
-//   - dependents: the Endpoints and EndpointSlices that are deleted with a Service.
+//   - dependents: the Endpoints and EndpointSlices that are deleted with a Service
+//     (package cascade).
 //   - batch: several objects of one kind that one transaction writes.
 //   - seed: the first range of an empty store, from the flags.
 package pkg
