@@ -15,7 +15,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/allocation/space"
 )
 
-// clock is set by hand.
+// clock is a clock that tests move.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -72,7 +72,7 @@ func checkHolder(t *testing.T, x *Index, value Value, want string) {
 	}
 }
 
-// isFree says whether automatic picks may yield a value.
+// isFree reports whether a pick can return the value.
 func isFree(x *Index, value Value) bool {
 	p := &x.pools[value.Class]
 	p.mu.Lock()
@@ -224,7 +224,7 @@ func TestDropNeverFreesClaim(t *testing.T) {
 	checkFull(t, x, Port, "range is full: r (30000) holds 1 of 1")
 }
 
-// What is picked stays so although news of the value's last life come in.
+// A pick stays when events of an earlier claim of the value arrive.
 func TestPickOutlivesOldNews(t *testing.T) {
 	x, _ := newIndex()
 	x.SetRange(Port, usableRange("r", 1, portBlocks("30000")...))
@@ -267,8 +267,8 @@ func TestDoubtEndsWithClaim(t *testing.T) {
 	mustPick(t, x, Port)
 }
 
-// A doubt is about one pick: when that came to be claimed and released, and
-// the value is picked for another request, the doubt's end is no matter of it.
+// A doubt is about one pick. If that was claimed and released, and the value is picked for
+// another request, the end of the doubt does not affect the new pick.
 func TestDoubtDoesNotEndLaterPick(t *testing.T) {
 	x, c := newIndex()
 	x.SetRange(Port, usableRange("r", 1, portBlocks("30000")...))
@@ -409,7 +409,7 @@ func TestUsageOfHugeRange(t *testing.T) {
 	}
 }
 
-// All claims of a Service have one revision; the watch tells them one by one.
+// All claims of a Service have one revision, and the watch delivers them one by one.
 func TestClaimsOfOneRevision(t *testing.T) {
 	x, _ := newIndex()
 	for port := range int32(3) {

@@ -12,20 +12,20 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// life is one claim of a value, from its creation to its deletion; 0 where it
-// is still there.
+// life is one claim on a value, from its creation to its deletion. died is 0 while it
+// exists.
 type life struct {
 	uid        types.UID
 	born, died int64
 }
 
-// fact is something that a replica gets to know.
+// fact is one thing that a replica learns.
 type fact struct {
 	text  string
 	enter func(*Index)
 }
 
-// history is what really happened to a few ports, one event a revision.
+// history has the real events of a few ports, one event per revision.
 type history struct {
 	lives map[int32][]life
 	last  int64
@@ -48,7 +48,7 @@ func makeHistory(random *rand.Rand, length int) history {
 	return h
 }
 
-// at is what a list at a revision says.
+// at returns the contents of a list at a revision.
 func (h history) at(revision int64) map[Value]Claim {
 	claims := map[Value]Claim{}
 	for port, lives := range h.lives {
@@ -75,7 +75,7 @@ func (h history) bornAt(revision int64) (Value, types.UID, bool) {
 	panic("a revision without event")
 }
 
-// watched are the facts of a watch after a revision, in order.
+// watched returns the facts of a watch after a revision, in order.
 func (h history) watched(after int64) []fact {
 	var facts []fact
 	for revision := after + 1; revision <= h.last; revision++ {
@@ -94,8 +94,8 @@ func (h history) watched(after int64) []fact {
 	return facts
 }
 
-// hearsay is a fact from beside the watch: an own commit, or what was found
-// where a transaction was refused. It may be ahead of the watch or behind.
+// hearsay returns a fact from another source than the watch: a commit of this replica, or
+// the state that a rejected transaction found. It may be ahead of the watch or behind.
 func (h history) hearsay(random *rand.Rand) fact {
 	revision := 1 + random.Int64N(h.last)
 	if random.IntN(2) == 0 {
@@ -114,8 +114,8 @@ func (h history) hearsay(random *rand.Rand) fact {
 	return fact{fmt.Sprintf("found: %s absent at %d", value, revision), func(x *Index) { x.Absent(value, revision) }}
 }
 
-// story is a watch from a list, broken and begun anew with other lists, with
-// hearsay thrown in. It ends when the watch has told everything.
+// story returns the facts of a watch from a list, which breaks and starts again with other
+// lists, mixed with hearsay. It ends when the watch has delivered everything.
 func (h history) story(random *rand.Rand) []fact {
 	var story []fact
 	list := func(revision int64) {
@@ -132,7 +132,7 @@ func (h history) story(random *rand.Rand) []fact {
 		}
 		switch random.IntN(12) {
 		case 0:
-			// A list may be older than what the watch told before.
+			// A list may be older than what the watch delivered before.
 			from = random.Int64N(h.last + 1)
 			list(from)
 			seen, watched = max(seen, from), h.watched(from)
@@ -159,8 +159,8 @@ func (x *Index) checkModel(h history) error {
 	return x.checkCounts()
 }
 
-// checkCounts compares every counter with a recount, and what can't be picked
-// with what is claimed or picked.
+// checkCounts compares every counter with a recount, and the values that can't be picked
+// with those that are claimed or picked.
 func (x *Index) checkCounts() error {
 	for class := range x.pools {
 		p := &x.pools[class]
@@ -209,12 +209,12 @@ func checkStory(t *testing.T, seed uint64, length int) {
 	x, c := newIndex()
 	x.SetRange(Port, usableRange("all", 1, portBlocks("1-5")...))
 	x.SetRange(Port, usableRange("some", 1, portBlocks("2-3", "5")...))
-	var told []string
+	var entered []string
 	for _, f := range h.story(random) {
-		told = append(told, f.text)
+		entered = append(entered, f.text)
 		f.enter(x)
 		if err := x.checkCounts(); err != nil {
-			t.Fatalf("seed %d: %v\nafter %s", seed, err, strings.Join(told, "\n      "))
+			t.Fatalf("seed %d: %v\nafter %s", seed, err, strings.Join(entered, "\n      "))
 		}
 		switch random.IntN(6) {
 		case 0:
@@ -233,12 +233,11 @@ func checkStory(t *testing.T, seed uint64, length int) {
 		}
 	}
 	if err := x.checkModel(h); err != nil {
-		t.Fatalf("seed %d: %v\nafter %s", seed, err, strings.Join(told, "\n      "))
+		t.Fatalf("seed %d: %v\nafter %s", seed, err, strings.Join(entered, "\n      "))
 	}
 }
 
-// Whatever order the facts come in, the picture is right when the watch has
-// caught up.
+// In whatever order the facts come, the index is right when the watch has caught up.
 func TestFactsConverge(t *testing.T) {
 	for seed := range uint64(3000) {
 		checkStory(t, seed, int(seed%40))
@@ -251,8 +250,8 @@ func FuzzFactsConverge(f *testing.F) {
 	f.Fuzz(func(t *testing.T, seed uint64, length uint8) { checkStory(t, seed, int(length)) })
 }
 
-// A request that is slow to enter what it knows must not undo what the watch
-// told meanwhile, as nothing would put that right before the next list.
+// A request that enters its facts late must not undo events that the watch has delivered
+// since: nothing would correct that before the next list.
 func TestLateHearsay(t *testing.T) {
 	x, _ := newIndex()
 	x.Observe(NodePort(1), heldBy("a", 5))
@@ -262,8 +261,8 @@ func TestLateHearsay(t *testing.T) {
 	checkHolder(t, x, NodePort(1), "")
 }
 
-// Facts about one life each, shuffled: with tombstones for what this replica
-// released, no order brings a released claim back.
+// Facts about one life each, in every order. With tombstones for the values that this
+// replica released, no order brings a released claim back.
 func TestReleasedStaysReleasedInAnyOrder(t *testing.T) {
 	value := NodePort(1)
 	facts := []func(*Index){
@@ -304,7 +303,7 @@ func permute(order []int, visit func()) {
 	place(0)
 }
 
-// The ranges end up the same in whatever order their news come in.
+// The ranges end up the same in whatever order the facts about them come.
 func TestRangeNewsConverge(t *testing.T) {
 	news := []func(*Index){
 		func(x *Index) { x.SetRange(Port, usableRange("r", 2, portBlocks("1-2")...)) },
@@ -383,7 +382,7 @@ func TestConcurrentUse(t *testing.T) {
 	}
 }
 
-// However full it is, what is left is found, and nothing twice.
+// Picks find every free number at any fill, and none twice.
 func TestPicksEverythingOnce(t *testing.T) {
 	x, _ := newIndex()
 	x.SetRange(IPv4, usableRange("r", 1, prefixBlock("10.0.0.0/24")))

@@ -99,7 +99,8 @@ func TestRewrite(t *testing.T) {
 			}
 			for _, put := range plan.Puts {
 				var written v1.NodePort
-				if err := l.stored[allocation.Port].claims.Decode(t.Context(), &mvccpb.KeyValue{Key: []byte(put.Key), Value: put.Value}, &written); err != nil {
+				kv := &mvccpb.KeyValue{Key: []byte(put.Key), Value: put.Value}
+				if err := l.stored[allocation.Port].claims.Decode(t.Context(), kv, &written); err != nil {
 					t.Fatal(err)
 				}
 				if len(written.Spec.Protocols) != 2 || test.revision != 0 && written.Labels["kept"] != "yes" || len(written.Finalizers) > 0 ||

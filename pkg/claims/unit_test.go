@@ -48,11 +48,13 @@ func heldBy(uid types.UID, revision int64) allocation.Claim {
 }
 
 func addCIDR(index *allocation.Index, name string, revision int64, cidrs ...string) {
-	enterRange(index, addresses{}, &v1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1.ServiceCIDRSpec{CIDRs: cidrs}}, revision)
+	r := &v1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1.ServiceCIDRSpec{CIDRs: cidrs}}
+	enterRange(index, addresses{}, r, revision)
 }
 
 func addPorts(index *allocation.Index, name string, revision int64, texts ...string) {
-	enterRange(index, ports{}, &v1.NodePortRange{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1.NodePortRangeSpec{Ports: texts}}, revision)
+	r := &v1.NodePortRange{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1.NodePortRangeSpec{Ports: texts}}
+	enterRange(index, ports{}, r, revision)
 }
 
 func TestHoldings(t *testing.T) {

@@ -19,8 +19,8 @@ import (
 func TestLag(t *testing.T) {
 	t.Parallel()
 	type event struct {
-		committed, told int64
-		after           time.Duration
+		committed, observed int64
+		after               time.Duration
 	}
 	const second = time.Second
 	for name, test := range map[string]struct {
@@ -29,18 +29,20 @@ func TestLag(t *testing.T) {
 		sum      float64
 		awaiting time.Duration
 	}{
-		"nothing":                    {nil, 0, 0, 0},
-		"waiting":                    {[]event{{committed: 5}, {after: second}}, 0, 0, second},
-		"told":                       {[]event{{committed: 5}, {after: second}, {told: 5}, {after: second}}, 1, 1, 0},
-		"told of a later one":        {[]event{{committed: 5}, {after: second}, {told: 9}}, 1, 1, 0},
-		"told of an earlier one":     {[]event{{committed: 5}, {after: second}, {told: 4}}, 0, 0, second},
-		"the watch was quicker":      {[]event{{told: 5}, {after: second}, {committed: 5}}, 1, 0, 0},
-		"one at a time":              {[]event{{committed: 5}, {after: second}, {committed: 6}, {after: second}, {told: 6}}, 1, 2, 0},
-		"the oldest one":             {[]event{{committed: 5}, {after: second}, {committed: 6}, {after: second}}, 0, 0, 2 * second},
-		"one after another":          {[]event{{committed: 5}, {after: second}, {told: 5}, {committed: 6}, {after: second}, {told: 6}}, 2, 2, 0},
-		"told twice":                 {[]event{{committed: 5}, {told: 5}, {after: second}, {told: 5}}, 1, 0, 0},
-		"old news after new":         {[]event{{told: 9}, {told: 3}, {committed: 5}}, 1, 0, 0},
-		"the next one is waited for": {[]event{{committed: 5}, {told: 5}, {committed: 6}, {after: second}}, 1, 0, second},
+		"nothing":                 {nil, 0, 0, 0},
+		"waiting":                 {[]event{{committed: 5}, {after: second}}, 0, 0, second},
+		"observed":                {[]event{{committed: 5}, {after: second}, {observed: 5}, {after: second}}, 1, 1, 0},
+		"a later one observed":    {[]event{{committed: 5}, {after: second}, {observed: 9}}, 1, 1, 0},
+		"an earlier one observed": {[]event{{committed: 5}, {after: second}, {observed: 4}}, 0, 0, second},
+		"the watch came first":    {[]event{{observed: 5}, {after: second}, {committed: 5}}, 1, 0, 0},
+		"one at a time":           {[]event{{committed: 5}, {after: second}, {committed: 6}, {after: second}, {observed: 6}}, 1, 2, 0},
+		"the oldest one":          {[]event{{committed: 5}, {after: second}, {committed: 6}, {after: second}}, 0, 0, 2 * second},
+		"one after another": {
+			[]event{{committed: 5}, {after: second}, {observed: 5}, {committed: 6}, {after: second}, {observed: 6}}, 2, 2, 0,
+		},
+		"observed twice":               {[]event{{committed: 5}, {observed: 5}, {after: second}, {observed: 5}}, 1, 0, 0},
+		"an older event after a newer": {[]event{{observed: 9}, {observed: 3}, {committed: 5}}, 1, 0, 0},
+		"the next one is waited for":   {[]event{{committed: 5}, {observed: 5}, {committed: 6}, {after: second}}, 1, 0, second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -52,8 +54,8 @@ func TestLag(t *testing.T) {
 				switch {
 				case event.committed > 0:
 					m.Allocated(claims.Allocation{Value: allocation.NodePort(1), Revision: event.committed})
-				case event.told > 0:
-					m.ObserveRevision(allocation.Port, event.told)
+				case event.observed > 0:
+					m.ObserveRevision(allocation.Port, event.observed)
 				}
 			}
 			if got := m.lags.awaiting(allocation.Port); got != test.awaiting {

@@ -14,8 +14,8 @@ import (
 	"github.com/portolan-dev/portolan/pkg/service"
 )
 
-// settle runs the rules as admission and the strategy do, one after the other,
-// and checks that the second run agrees with the first.
+// settle applies the rules twice, as admission and the strategy do, and checks that the
+// second time changes nothing.
 func settle(t *testing.T, after, before *v1.Service, cluster []corev1.IPFamily) field.ErrorList {
 	t.Helper()
 	var stored *v1.Service

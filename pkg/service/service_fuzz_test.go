@@ -14,9 +14,9 @@ import (
 	"github.com/portolan-dev/portolan/pkg/service"
 )
 
-// FuzzWriteBack takes any spec on the way of a request and checks that what is
-// stored in the end is still valid, and stays as it is, when it is written back;
-// and so is what the client sent, if it sends the same once more.
+// FuzzWriteBack applies the rules of a request to any spec. It checks that the stored result
+// is still valid and does not change when it is written back, or when the client sends the
+// same object again.
 func FuzzWriteBack(f *testing.F) {
 	for _, spec := range []string{
 		`{}`, `{"ports":[{"port":80}]}`, `{"clusterIP":"None"}`, `{"type":"ExternalName","externalName":"a.example.com"}`,
@@ -65,8 +65,7 @@ func FuzzWriteBack(f *testing.F) {
 	})
 }
 
-// admit does what the allocating plugins and the strategy do, with values of its
-// own.
+// admit does the same as the allocator plugins and the strategy, with values of its own.
 func admit(svc, stored *v1.Service, cluster []corev1.IPFamily) bool {
 	after, before := service.After{Service: svc}, service.Before{Service: stored}
 	service.Inherit(after, before)

@@ -451,15 +451,17 @@ func TestDryRunWritesNothing(t *testing.T) {
 // The observer receives each transaction with a plan, once it has ended.
 func TestObserver(t *testing.T) {
 	s := newStore(t)
-	var told []string
-	observe := func(result txn.Result, operations int) { told = append(told, fmt.Sprint(result, " ", operations)) }
+	var observed []string
+	observe := func(result txn.Result, operations int) {
+		observed = append(observed, fmt.Sprint(result, " ", operations))
+	}
 	s.decorated = txn.Decorate(s.client, nil, observe).Kubernetes
 	expect := func(what string, want ...string) {
 		t.Helper()
-		if !slices.Equal(told, want) {
-			t.Errorf("%s: told %q, want %q", what, told, want)
+		if !slices.Equal(observed, want) {
+			t.Errorf("%s: observed %q, want %q", what, observed, want)
 		}
-		told = nil
+		observed = nil
 	}
 	dryRun := txn.WithDryRun(t.Context())
 

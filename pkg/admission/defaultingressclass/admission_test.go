@@ -52,7 +52,7 @@ func attributes(resource schema.GroupResource, subresource string, object runtim
 		resource.WithVersion("v1"), subresource, admission.Create, &metav1.CreateOptions{}, false, nil)
 }
 
-// TestAdmit is which class an Ingress gets.
+// TestAdmit checks which class an Ingress gets.
 func TestAdmit(t *testing.T) {
 	none := []*networkingv1.IngressClass{class("a", "", 1), class("b", "yes", 1)}
 	one := append(none, class("c", "true", 1))
@@ -85,7 +85,7 @@ func TestAdmit(t *testing.T) {
 	}
 }
 
-// TestOthers is what the plugin doesn't handle, or can't.
+// TestOthers checks requests that the plugin doesn't handle, or can't.
 func TestOthers(t *testing.T) {
 	plugin := newPlugin(t)
 	if !plugin.Handles(admission.Create) || plugin.Handles(admission.Update) {

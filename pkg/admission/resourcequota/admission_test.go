@@ -122,8 +122,8 @@ func TestCounts(t *testing.T) {
 	}
 }
 
-// What isn't a create of a namespaced object of this group passes, whatever the
-// quotas say, and so does what only the cluster's own names limit.
+// Requests other than creates of namespaced objects of portolan.dev pass, whatever the
+// quotas are. So do creates that only the cluster's own names limit.
 func TestNotCounted(t *testing.T) {
 	t.Parallel()
 	limits := []corev1.ResourceName{"count/services.portolan.dev", "count/ipaddresses.portolan.dev", "count/services", "services",

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// fill takes about percent of the span's numbers at random, writing the runs
-// themselves so that a million claims are set up in no time.
+// fill takes about percent of the span's numbers at random. It writes the runs directly, so
+// that the setup of a million claims is fast.
 func fill(s *Space, span Span, percent int, random *rand.Rand) {
 	if percent == 100 {
 		s.runs.ReplaceOrInsert(run{span.First, span.Last})
@@ -77,8 +77,8 @@ func BenchmarkPick(b *testing.B) {
 	}
 }
 
-// BenchmarkTakeRelease takes and releases numbers beside those that are taken
-// for good, so the fill stays what it is.
+// BenchmarkTakeRelease takes and releases numbers beside those that stay taken, so that the
+// fill stays the same.
 func BenchmarkTakeRelease(b *testing.B) {
 	for _, prefix := range []string{"10.96.0.0/20", "10.96.0.0/12", "fd00::/64"} {
 		span := PrefixSpan(netip.MustParsePrefix(prefix))
@@ -101,8 +101,8 @@ func BenchmarkTakeRelease(b *testing.B) {
 	}
 }
 
-// BenchmarkPickTakeRelease is what a steady stream of Services costs: each
-// takes its pick and the oldest one goes.
+// BenchmarkPickTakeRelease measures a steady stream of Services: each takes its pick, and
+// the oldest is deleted.
 func BenchmarkPickTakeRelease(b *testing.B) {
 	for _, prefix := range []string{"10.96.0.0/12", "fd00::/64"} {
 		span := PrefixSpan(netip.MustParsePrefix(prefix))

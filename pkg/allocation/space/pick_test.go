@@ -107,7 +107,7 @@ func TestPickOfLargeSpans(t *testing.T) {
 	}
 }
 
-// TestPickIsUniform has bounds that chance passes once in some 10^9 runs.
+// TestPickIsUniform has bounds that a run exceeds by chance about once in 10^9 runs.
 func TestPickIsUniform(t *testing.T) {
 	random := testRandom(t)
 	spans := []Span{

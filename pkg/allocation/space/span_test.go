@@ -117,7 +117,7 @@ func FuzzPrefixSpan(f *testing.F) {
 	})
 }
 
-// checkPrefixSpan reckons with big integers what PrefixSpan does with words.
+// checkPrefixSpan repeats the arithmetic of PrefixSpan with big integers.
 func checkPrefixSpan(t *testing.T, prefix netip.Prefix, span Span) {
 	t.Helper()
 	prefix = prefix.Masked()
