@@ -142,7 +142,9 @@ func TestAuthenticationIsFollowed(t *testing.T) {
 	configMap.Data["requestheader-allowed-names"] = fmt.Sprintf(`[%q,"second-proxy"]`, frontName)
 	_, err = configMaps.Update(t.Context(), configMap, metav1.UpdateOptions{})
 	g.must(err)
-	framework.Eventually(t, "the second proxy speaks for users", func(context.Context) (bool, error) { return proxy.get(services).code == 200, nil })
+	framework.Eventually(t, "the second proxy speaks for users", func(context.Context) (bool, error) {
+		return proxy.get(services).code == 200, nil
+	})
 }
 
 // TestClientCAFile has an authority besides the cluster's.

@@ -24,7 +24,8 @@ func TestMain(m *testing.M) {
 
 // nftables makes and removes a table, with the nft that kube-proxy will call.
 func nftables() error {
-	output, err := exec.Command(framework.Path(".bin", "nft"), "add table inet portolan-test; delete table inet portolan-test").CombinedOutput()
+	output, err := exec.Command(framework.Path(".bin", "nft"),
+		"add table inet portolan-test; delete table inet portolan-test").CombinedOutput()
 	if err != nil {
 		return errors.Join(errors.New("nftables can't be used here"), err, errors.New(string(output)))
 	}

@@ -103,7 +103,8 @@ func TestPods(t *testing.T) {
 		}
 	}
 	if _, err := pods.Patch(ctx, "a", types.MergePatchType, []byte(`{"spec":{"hostname":"b"}}`),
-		metav1.PatchOptions{}); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "spec: Forbidden: pod updates may not change fields other than") {
+		metav1.PatchOptions{}); !apierrors.IsInvalid(err) ||
+		!strings.Contains(err.Error(), "spec: Forbidden: pod updates may not change fields other than") {
 		t.Errorf("another hostname: %v", err)
 	}
 	if err := pods.Delete(ctx, "a", metav1.DeleteOptions{}); err != nil {
@@ -138,7 +139,8 @@ func expectPodsRejected(t *testing.T, pods typedcorev1.PodInterface) {
 		"a restart policy": {podNamed("c", func(pod *corev1.Pod) { pod.Spec.RestartPolicy = "Never!" }),
 			`spec.restartPolicy: Unsupported value: "Never!": supported values: "Always", "OnFailure", "Never"`},
 	} {
-		if _, err := pods.Create(t.Context(), test.pod, metav1.CreateOptions{}); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), test.want) {
+		if _, err := pods.Create(t.Context(), test.pod, metav1.CreateOptions{}); !apierrors.IsInvalid(err) ||
+			!strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got %v, want %s", what, err, test.want)
 		}
 	}

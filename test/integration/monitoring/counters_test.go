@@ -88,8 +88,8 @@ func (c counted) steps(cidr string) []countedStep {
 		{"a name that exists, with values that are taken", func() error { return c.create(service("a", "10.96.0.3", 20002)) },
 			apierrors.IsAlreadyExists, []string{objConflict, attempts, operations}},
 		{"a name that exists, with a port outside", func() error { return c.create(service("a", "", 100)) }, apierrors.IsAlreadyExists, nil},
-		{"a name that exists, with an address outside", func() error { return c.create(service("a", "10.97.0.3", -1)) }, apierrors.IsAlreadyExists,
-			[]string{attempts}},
+		{"a name that exists, with an address outside", func() error { return c.create(service("a", "10.97.0.3", -1)) },
+			apierrors.IsAlreadyExists, []string{attempts}},
 		{"an address that is taken", func() error { return c.create(service("c", "10.96.0.3", -1)) }, apierrors.IsInvalid,
 			[]string{taken, conflict, attempts, operations}},
 		{"an address outside", func() error { return c.create(service("c", "10.97.0.3", -1)) }, apierrors.IsInvalid, []string{outside, attempts}},
@@ -115,7 +115,8 @@ func (c counted) steps(cidr string) []countedStep {
 		{"a dry run with a value that is taken", func() error { return c.create(service("f", "10.96.0.3", -1), metav1.DryRunAll) },
 			apierrors.IsInvalid, nil},
 		{"a dry run with a port outside", func() error { return c.create(service("f", "", 100), metav1.DryRunAll) }, apierrors.IsInvalid, nil},
-		{"a dry run when there is no port left", func() error { return c.create(service("f", "", 0), metav1.DryRunAll) }, apierrors.IsInvalid, nil},
+		{"a dry run when there is no port left", func() error { return c.create(service("f", "", 0), metav1.DryRunAll) },
+			apierrors.IsInvalid, nil},
 		{"a dry run of an update", func() error { return c.patch("a", moveTo(20002), metav1.DryRunAll) }, apierrors.IsInvalid, nil},
 		{"a dry run of a delete", func() error {
 			return c.services.Delete(c.Context(), "a", metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}})
@@ -128,6 +129,7 @@ func (c counted) steps(cidr string) []countedStep {
 			}
 			return c.create(service("i", "", -1))
 		}, apierrors.IsInvalid, []string{dynamic, times, committed, attempts, operations, dynamic, times, committed, attempts, operations, full}},
-		{"a delete", func() error { return c.services.Delete(c.Context(), "a", metav1.DeleteOptions{}) }, ok, []string{committed, attempts, operations}},
+		{"a delete", func() error { return c.services.Delete(c.Context(), "a", metav1.DeleteOptions{}) }, ok,
+			[]string{committed, attempts, operations}},
 	}
 }
