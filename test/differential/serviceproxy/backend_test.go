@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"golang.org/x/net/websocket"
+
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
 // large is more than any buffer on the way holds.
@@ -55,7 +57,7 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		size, err := io.Copy(sum, r.Body)
 		b.write(w, fmt.Sprintf("%d bytes %x, length %d, error %v", size, sum.Sum(nil), r.ContentLength, err))
 	case "/websocket":
-		websocket.Handler(echo).ServeHTTP(w, r)
+		websocket.Handler(framework.Echo).ServeHTTP(w, r)
 	default:
 		body, err := io.ReadAll(r.Body)
 		b.write(w, fmt.Sprintf("%s: %s %s %s TLS %t\n%s\nerror %v\n", b.name, r.Proto, r.Method, r.URL.RequestURI(), r.TLS != nil, body, err))
@@ -69,16 +71,6 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (*backend) write(w io.Writer, text string) {
 	if _, err := io.WriteString(w, text); err != nil {
 		return
-	}
-}
-
-// echo sends each message back.
-func echo(socket *websocket.Conn) {
-	for {
-		var message string
-		if websocket.Message.Receive(socket, &message) != nil || websocket.Message.Send(socket, message) != nil {
-			return
-		}
 	}
 }
 

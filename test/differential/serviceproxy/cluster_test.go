@@ -42,7 +42,7 @@ func newProxyServer(t *testing.T, config *rest.Config, store *clientv3.Client, g
 	if err != nil {
 		t.Fatal(err)
 	}
-	client.CheckRedirect = followNone
+	client.CheckRedirect = framework.FollowNone
 	return &proxyServer{
 		caller: &caller{t: t, base: config.Host, client: client},
 		path:   group + "/namespaces/" + inCluster, version: version, key: key, store: store,

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"os/exec"
 	"regexp"
@@ -75,32 +74,16 @@ func newCaller(t *testing.T, base string) *caller {
 	t.Helper()
 	client := &http.Client{
 		Transport:     &http.Transport{},
-		CheckRedirect: followNone,
+		CheckRedirect: framework.FollowNone,
 	}
 	t.Cleanup(client.CloseIdleConnections)
 	return &caller{t: t, base: base, client: client}
 }
 
-func followNone(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-
 // do returns an answer with its body.
 func (c *caller) do(method, path string, body io.Reader, header http.Header) (*http.Response, string) {
 	c.t.Helper()
-	request, err := http.NewRequestWithContext(c.t.Context(), method, c.base+path, body)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	maps.Copy(request.Header, header)
-	response, err := c.client.Do(request)
-	if err != nil {
-		c.t.Fatalf("%s %s: %v", method, path, err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		c.t.Fatalf("%s %s: %v", method, path, err)
-	}
-	return response, string(text)
+	return framework.Send(c.t, c.client, method, c.base+path, body, header)
 }
 
 // get wants a code and a text in the body.
