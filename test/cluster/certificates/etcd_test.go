@@ -36,7 +36,7 @@ func TestEtcd(t *testing.T) {
 		g.must(command.ExecuteContext(t.Context()))
 		return out.String()
 	}
-	if out := run(); strings.Count(out, "made") != len(etcdSecrets) {
+	if out := run(); strings.Count(out, "created") != len(etcdSecrets) {
 		t.Errorf("the first run says:\n%s", out)
 	}
 	before := g.etcdSecrets()
