@@ -9,9 +9,9 @@
 // through anything else.
 //
 // The state that a rejected transaction returns is entered into the index (package
-// allocation) and decides the next step. A value that was picked for the request and
-// lost to another replica is picked again, only here. A value that the client named is
-// rejected with upstream's error.
+// allocation) and decides the next step. If another replica has claimed a picked value, a
+// create picks another one here, and an update runs admission again. A value that the
+// client named is rejected with upstream's error.
 //
 // RangeStorage does the same for ServiceCIDRs and NodePortRanges, so that no claim is
 // left outside every range. Guard protects held claims from the API's own writers.
@@ -33,7 +33,7 @@
 // Other state in contexts is kept by the package that uses it, under a key of its own,
 // because it has another lifetime or belongs to another layer: package txn has the plan,
 // which each storage call sets, and the dry run, which the generic store sets above it;
-// package storage the batch sizes of one watch; package server whether a backend could
-// not be asked, which is known before any filter of the API runs; and the kind Service
+// package storage the batch sizes of one watch; package server/auth whether a backend was
+// unavailable, which it answers outside of the framework's filters; and the kind Service
 // whether a patch is strategic, which concerns its warnings alone.
 package claims

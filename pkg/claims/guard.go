@@ -19,7 +19,7 @@ import (
 // rejects a UID in a holder.
 //
 // It rejects, with a 409 that names the holder, every write that deletes a held claim,
-// marks it for deletion, or changes what the server owns of it (see checkContents). Labels
+// marks it for deletion, or changes what the server owns of it (see checkMetadata). Labels
 // and annotations of the writer's own pass, as do objects that are not claims.
 //
 // It is a storage.Interface because no higher layer sees every delete: deletecollection
@@ -92,7 +92,7 @@ func checkGuardedUpdate(ctx context.Context, before, after runtime.Object) error
 	if !equality.Semantic.DeepEqual(claim.spec, changed.spec) {
 		return claimHeldError(ctx, claim, "the "+claim.noun()+" follows the Service, change that instead")
 	}
-	if problem := checkContents(claim, changed); problem != "" {
+	if problem := checkMetadata(claim, changed); problem != "" {
 		return claimHeldError(ctx, claim, problem+" while the Service holds the "+claim.noun())
 	}
 	return nil

@@ -31,7 +31,7 @@ type difference struct {
 	take, release, rewrite, adopt []allocation.Value
 }
 
-func differ(before, after holdings) difference {
+func diff(before, after holdings) difference {
 	var d difference
 	for value, protocols := range after {
 		switch had, held := before[value]; {
@@ -75,7 +75,7 @@ func sortAsWritten(svc *v1.Service, values []allocation.Value) {
 // NewClaims returns the values that a write of after would claim. before is the stored
 // Service or nil.
 func NewClaims(after, before *v1.Service) []allocation.Value {
-	take := differ(holdingsOf(before), holdingsOf(after)).take
+	take := diff(holdingsOf(before), holdingsOf(after)).take
 	sortAsWritten(after, take)
 	return take
 }

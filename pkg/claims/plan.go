@@ -45,7 +45,7 @@ type change struct {
 func (l *Ledger) plan(ctx context.Context, plan *txn.Plan, c change) (*attempt, error) {
 	plan.Reset()
 	a := &attempt{
-		difference: differ(c.before, c.after), owner: c.owner,
+		difference: diff(c.before, c.after), owner: c.owner,
 		values: map[string]allocation.Value{}, ranges: map[string]rangeGuard{},
 	}
 	if err := l.findUnclaimed(ctx, a, c); err != nil {

@@ -168,19 +168,21 @@ func (e *heldError) Error() string {
 // been read, so that the next attempt reads only newer ones.
 type survey struct {
 	revision int64
-	// of is the question asked of each claim. If it changes, all claims are read again.
-	of question
+	// change is what the claims were checked against. If it differs, all claims are read
+	// again.
+	change spanChange
 }
 
-type question struct{ lost, kept []space.Span }
+// spanChange has the spans that a range loses, and those that remain in it and in others.
+type spanChange struct{ lost, kept []space.Span }
 
-func (q question) equal(other question) bool {
-	return slices.Equal(q.lost, other.lost) && slices.Equal(q.kept, other.kept)
+func (c spanChange) equal(other spanChange) bool {
+	return slices.Equal(c.lost, other.lost) && slices.Equal(c.kept, other.kept)
 }
 
 // from returns the revision after which claims must be read.
-func (s *survey) from(of question) int64 {
-	if !s.of.equal(of) {
+func (s *survey) from(change spanChange) int64 {
+	if !s.change.equal(change) {
 		return 0
 	}
 	return s.revision
@@ -190,9 +192,9 @@ func (s *survey) from(of question) int64 {
 // nil. The first result is not nil if claims prevent the change.
 func (s *RangeStorage) prepare(ctx context.Context, plan *txn.Plan, seen *survey, before, after runtime.Object) (*heldError, error) {
 	plan.Reset()
-	of := question{lost: s.kind.spans(before), kept: append(s.others(plan, nameOf(before)), s.kind.spans(after)...)}
+	change := spanChange{lost: s.kind.spans(before), kept: append(s.others(plan, nameOf(before)), s.kind.spans(after)...)}
 	prefix := s.kind.claims.Prefix
-	response, err := s.kv.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithMinCreateRev(seen.from(of)+1))
+	response, err := s.kv.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithMinCreateRev(seen.from(change)+1))
 	if err != nil {
 		return nil, err
 	}
@@ -201,7 +203,7 @@ func (s *RangeStorage) prepare(ctx context.Context, plan *txn.Plan, seen *survey
 	var held *heldError
 	for _, kv := range response.Kvs {
 		value, ok := s.kind.parse(strings.TrimPrefix(string(kv.Key), prefix))
-		if !ok || !anyContains(of.lost, value) || anyContains(of.kept, value) {
+		if !ok || !anyContains(change.lost, value) || anyContains(change.kept, value) {
 			continue
 		}
 		claim, err := s.claim(ctx, value, kv)
@@ -217,7 +219,7 @@ func (s *RangeStorage) prepare(ctx context.Context, plan *txn.Plan, seen *survey
 		held.count++
 	}
 	if held == nil {
-		*seen = survey{revision: response.Header.Revision, of: of}
+		*seen = survey{revision: response.Header.Revision, change: change}
 	}
 	return held, nil
 }

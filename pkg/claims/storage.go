@@ -38,7 +38,7 @@ func NewStorage(inner storage.Interface, ledger *Ledger, dependents *cascade.Cas
 
 func (s *Storage) begin(ctx context.Context) (context.Context, *write) {
 	w := &write{
-		ledger: s.ledger, kind: apigroup.Kind(ctx, "services", "Service"), picks: FromContext(ctx), plan: &txn.Plan{},
+		ledger: s.ledger, groupKind: apigroup.Kind(ctx, "services", "Service"), picks: FromContext(ctx), plan: &txn.Plan{},
 		observer: s.ledger.observe(), began: time.Now(),
 	}
 	if txn.IsDryRun(ctx) {

@@ -121,7 +121,7 @@ func TestDiffer(t *testing.T) {
 		"health check turned port": {holdings{port(80): nil}, holdings{port(80): tcp}, difference{rewrite: values(port(80))}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := differ(test.before, test.after)
+			got := diff(test.before, test.after)
 			for _, list := range [][]allocation.Value{got.take, got.release, got.rewrite} {
 				slices.SortFunc(list, func(a, b allocation.Value) int {
 					return cmp.Or(cmp.Compare(a.Class, b.Class), a.Number.Compare(b.Number))

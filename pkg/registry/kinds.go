@@ -1,6 +1,6 @@
 // Package registry has the table of kinds, and makes the stores and API groups from it. To
-// add a kind, write its types, strategy, validation and columns, and add a row to the
-// table.
+// add a kind, write and register its types, write its defaults, strategy, validation and
+// columns, and add a row to the table.
 package registry
 
 import (
@@ -54,9 +54,9 @@ type Kind struct {
 	Layer func(Backend, *Storage) (storage.Layer, error)
 	// Batched is true if one transaction writes several objects of the kind.
 	Batched bool
-	// Emptied is the kind's position in the order in which the contents of a namespace are
-	// deleted, starting at 1. It is zero for a kind without namespaces.
-	Emptied int
+	// DeletionOrder is the kind's position in the order in which the contents of a
+	// namespace are deleted, starting at 1. It is zero for a cluster-scoped kind.
+	DeletionOrder int
 }
 
 // Inputs has what the rules of kinds depend on.
@@ -109,7 +109,7 @@ func serviceKinds() []Kind {
 				{GroupVersion: portolan, Names: generic.Names{Short: []string{"pep"}}},
 				{GroupVersion: corev1.SchemeGroupVersion, Names: generic.Names{Short: []string{"ep"}}},
 			},
-			Emptied: 3,
+			DeletionOrder: 3,
 		},
 		{
 			Kind: generic.Kind{
@@ -117,11 +117,11 @@ func serviceKinds() []Kind {
 				New: object[v1.EndpointSlice], NewList: object[v1.EndpointSliceList],
 				Table: endpointslice.TableConvertor, Attributes: endpointslice.Attributes, Indexers: endpointslice.Indexers(),
 			},
-			Rules:   func(in Inputs) generic.Rules { return endpointslice.Rules(in.Typer, in.Loopback) },
-			Groups:  []generic.Group{{GroupVersion: portolan}, {GroupVersion: discoveryv1.SchemeGroupVersion}},
-			Layer:   recordLayer,
-			Batched: true,
-			Emptied: 4,
+			Rules:         func(in Inputs) generic.Rules { return endpointslice.Rules(in.Typer, in.Loopback) },
+			Groups:        []generic.Group{{GroupVersion: portolan}, {GroupVersion: discoveryv1.SchemeGroupVersion}},
+			Layer:         recordLayer,
+			Batched:       true,
+			DeletionOrder: 4,
 		},
 		{
 			Kind: generic.Kind{
@@ -136,9 +136,9 @@ func serviceKinds() []Kind {
 				{GroupVersion: portolan, Names: generic.Names{Short: []string{"psvc"}, Sets: []string{"all"}}},
 				{GroupVersion: corev1.SchemeGroupVersion, Names: generic.Names{Short: []string{"svc"}, Sets: []string{"all"}}},
 			},
-			Subresources: map[string]func(*Storage, Inputs) rest.Storage{"proxy": proxy},
-			Layer:        claimsLayer,
-			Emptied:      2,
+			Subresources:  map[string]func(*Storage, Inputs) rest.Storage{"proxy": proxy},
+			Layer:         claimsLayer,
+			DeletionOrder: 2,
 		},
 	}
 }
@@ -226,7 +226,7 @@ func coreKinds() []Kind {
 			Groups: []generic.Group{
 				{GroupVersion: corev1.SchemeGroupVersion, Names: generic.Names{Short: []string{"po"}, Sets: []string{"all"}}},
 			},
-			Emptied: 1,
+			DeletionOrder: 1,
 		},
 		{
 			Kind: generic.Kind{
@@ -234,10 +234,10 @@ func coreKinds() []Kind {
 				New: object[corev1.Secret], NewList: object[corev1.SecretList],
 				Table: secret.TableConvertor, Attributes: secret.Attributes,
 			},
-			Rules:   plain(secret.Rules),
-			Groups:  core(),
-			Serve:   secret.Serve,
-			Emptied: 5,
+			Rules:         plain(secret.Rules),
+			Groups:        core(),
+			Serve:         secret.Serve,
+			DeletionOrder: 5,
 		},
 		{
 			Kind: generic.Kind{
@@ -249,7 +249,7 @@ func coreKinds() []Kind {
 			Groups: append(core("ev"), generic.Group{
 				GroupVersion: eventsv1.SchemeGroupVersion, Names: generic.Names{Short: []string{"ev"}}, KeepKind: true,
 			}),
-			Emptied: 8,
+			DeletionOrder: 8,
 		},
 	}
 }
@@ -262,18 +262,18 @@ func otherKinds() []Kind {
 				Resource: lease.Resource, Singular: "lease",
 				New: object[coordinationv1.Lease], NewList: object[coordinationv1.LeaseList], Table: lease.TableConvertor,
 			},
-			Rules:   plain(lease.Rules),
-			Groups:  []generic.Group{{GroupVersion: coordinationv1.SchemeGroupVersion}},
-			Emptied: 6,
+			Rules:         plain(lease.Rules),
+			Groups:        []generic.Group{{GroupVersion: coordinationv1.SchemeGroupVersion}},
+			DeletionOrder: 6,
 		},
 		{
 			Kind: generic.Kind{
 				Resource: networkingv1.Resource("ingresses"), Singular: "ingress",
 				New: object[networkingv1.Ingress], NewList: object[networkingv1.IngressList], Table: ingress.TableConvertor,
 			},
-			Rules:   plain(ingress.Rules),
-			Groups:  []generic.Group{{GroupVersion: networkingv1.SchemeGroupVersion, Names: generic.Names{Short: []string{"ing"}}}},
-			Emptied: 7,
+			Rules:         plain(ingress.Rules),
+			Groups:        []generic.Group{{GroupVersion: networkingv1.SchemeGroupVersion, Names: generic.Names{Short: []string{"ing"}}}},
+			DeletionOrder: 7,
 		},
 		{
 			Kind: generic.Kind{

@@ -24,8 +24,8 @@ func TestKinds(t *testing.T) {
 			if object, list := fmt.Sprintf("%T", kind.New()), fmt.Sprintf("%T", kind.NewList()); list != object+"List" {
 				t.Errorf("lists of %s are %s", object, list)
 			}
-			if namespaced := kind.Rules(Inputs{}).Strategy.NamespaceScoped(); namespaced != (kind.Emptied > 0) {
-				t.Errorf("namespaced: %v, emptied at position %d", namespaced, kind.Emptied)
+			if namespaced := kind.Rules(Inputs{}).Strategy.NamespaceScoped(); namespaced != (kind.DeletionOrder > 0) {
+				t.Errorf("namespaced: %v, emptied at position %d", namespaced, kind.DeletionOrder)
 			}
 			for _, group := range kind.Groups {
 				resource := group.WithResource(kind.Resource.Resource)
@@ -42,8 +42,8 @@ func TestKinds(t *testing.T) {
 				}
 			}
 		})
-		if kind.Emptied > 0 {
-			emptied = append(emptied, kind.Emptied)
+		if kind.DeletionOrder > 0 {
+			emptied = append(emptied, kind.DeletionOrder)
 		}
 	}
 	slices.Sort(emptied)

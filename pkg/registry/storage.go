@@ -95,8 +95,8 @@ type NamespacedResource struct {
 // NamespacedResources returns the namespaced resources, in the order in which the contents
 // of a namespace are deleted. A resource that is in a core API group has that group.
 func (s *Storage) NamespacedResources() []NamespacedResource {
-	rows := slices.DeleteFunc(slices.Clone(s.rows), func(r row) bool { return r.Emptied == 0 })
-	slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.Emptied, b.Emptied) })
+	rows := slices.DeleteFunc(slices.Clone(s.rows), func(r row) bool { return r.DeletionOrder == 0 })
+	slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.DeletionOrder, b.DeletionOrder) })
 	var resources []NamespacedResource
 	for _, r := range rows {
 		group := r.Groups[0]

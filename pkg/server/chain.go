@@ -14,7 +14,15 @@ import (
 	"github.com/portolan-dev/portolan/pkg/server/options"
 )
 
-// setHandlerChain adds the server's own filters inside and outside of the framework's.
+// setHandlerChain adds the server's own filters to the framework's. A request passes, in
+// this order:
+//
+//   - callers.WithLimits: long URLs and headers,
+//   - auth.WithServiceUnavailable: a 503 where a backend could not be asked,
+//   - the framework's filters: authentication, audit, flow control, authorization, …
+//   - Connections.WithAuthorized, claims.WithPicks, service.WithPatchType, withDetails,
+//   - bodies.WithLimits: long bodies,
+//   - the handler of the resource, with admission.
 func (c *Config) setHandlerChain(o *options.Options) {
 	var details []detail
 	if c.Extra.Space != nil {

@@ -50,8 +50,8 @@ func NewConfig(ctx context.Context, o *options.Options, store *etcd.Store, files
 
 			EtcdTimeout: o.Etcd.StorageConfig.HealthcheckTimeout,
 			Seeds: Seeds{
-				CIDRs: o.ClusterIPRanges, NamedCIDRs: o.Changed(options.ClusterIPRangeFlag),
-				Ports: o.NodePortRanges, NamedPorts: o.Changed(options.NodePortRangeFlag),
+				CIDRs: o.ClusterIPRanges, CIDRsFromFlag: o.Changed(options.ClusterIPRangeFlag),
+				Ports: o.NodePortRanges, PortsFromFlag: o.Changed(options.NodePortRangeFlag),
 			},
 		},
 	}

@@ -27,8 +27,8 @@ const cachePollPeriod = 10 * time.Millisecond
 // Seeds are the first ranges of a store.
 type Seeds struct {
 	CIDRs, Ports []string
-	// NamedCIDRs and NamedPorts are true if flags set the ranges.
-	NamedCIDRs, NamedPorts bool
+	// CIDRsFromFlag and PortsFromFlag are true if flags set the ranges.
+	CIDRsFromFlag, PortsFromFlag bool
 }
 
 // EnsureDefaultRanges creates the first ServiceCIDR and the first NodePortRange if the
@@ -50,7 +50,7 @@ func (s Seeds) EnsureDefaultRanges(ctx context.Context, storage *registry.Storag
 	for _, cidr := range cidrs.Items {
 		stored[cidr.Name] = cidr.Spec.CIDRs
 	}
-	warnIfIgnored(s.NamedCIDRs, "--service-cluster-ip-range", s.CIDRs, "ServiceCIDR", stored)
+	warnIfIgnored(s.CIDRsFromFlag, "--service-cluster-ip-range", s.CIDRs, "ServiceCIDR", stored)
 
 	ranges, err := list[*v1.NodePortRangeList](ctx, rangeStore)
 	if err != nil {
@@ -69,7 +69,7 @@ func (s Seeds) EnsureDefaultRanges(ctx context.Context, storage *registry.Storag
 	for _, ports := range ranges.Items {
 		stored[ports.Name] = ports.Spec.Ports
 	}
-	warnIfIgnored(s.NamedPorts, "--service-node-port-range", s.Ports, "NodePortRange", stored)
+	warnIfIgnored(s.PortsFromFlag, "--service-node-port-range", s.Ports, "NodePortRange", stored)
 	return nil
 }
 

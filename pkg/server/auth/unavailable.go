@@ -146,7 +146,7 @@ func observeAdmissionError(ctx context.Context, err error) error {
 }
 
 // WithServiceUnavailable answers 503 to requests whose backend was unavailable, and
-// names the backend. It must wrap all other filters.
+// names the backend. It must wrap the framework's filters.
 func WithServiceUnavailable(handler http.Handler, serializer runtime.NegotiatedSerializer, backend string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		req = req.WithContext(context.WithValue(req.Context(), unavailableKey{}, &atomic.Bool{}))

@@ -14,14 +14,14 @@ import (
 // are 1.5 MiB and 128 operations.
 const maxMetadataSize = 4 << 10
 
-// checkContents describes how an update changes metadata of a held claim that the server
+// checkMetadata describes how an update changes metadata of a held claim that the server
 // owns. It returns an empty text if the update does not.
 //
 // The server owns the labels that it set, and the absence of finalizers and owners: with
 // them, something other than the Service would decide when the claim is deleted. A claim
 // that got them from an older release may keep or lose them. Nothing is restored
 // silently: a client that gets a 200 has written what it sent.
-func checkContents(before, after contents) string {
+func checkMetadata(before, after contents) string {
 	for _, finalizer := range after.meta.Finalizers {
 		if !slices.Contains(before.meta.Finalizers, finalizer) {
 			return fmt.Sprintf("metadata.finalizers can't get %q", finalizer)

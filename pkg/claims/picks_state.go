@@ -1,0 +1,107 @@
+package claims
+
+import (
+	"errors"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/portolan-dev/portolan/pkg/allocation"
+)
+
+// SetRefusal records a plugin's reason to reject the object of this attempt. The storage
+// returns it only after it has checked AlreadyExists: a client that creates an object
+// twice gets that error, and not one about taken values.
+func (p *Picks) SetRefusal(plugin string, cause *field.Error) { p.setRefusal(plugin, cause) }
+
+// ClearRefusal records that a plugin has no reason to reject the object of this attempt.
+func (p *Picks) ClearRefusal(plugin string) { p.setRefusal(plugin, nil) }
+
+// setRefusal keeps the place of a plugin that has no refusal, so that a later one comes
+// in the order of the plugins.
+func (p *Picks) setRefusal(plugin string, cause *field.Error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.refusals {
+		if p.refusals[i].plugin == plugin {
+			p.refusals[i].cause = cause
+			return
+		}
+	}
+	p.refusals = append(p.refusals, refusal{plugin, cause})
+}
+
+// Refusal returns the first plugin's reason to reject the write, or nil.
+func (p *Picks) Refusal() *field.Error {
+	if p == nil {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, refusal := range p.refusals {
+		if refusal.cause != nil {
+			return refusal.cause
+		}
+	}
+	return nil
+}
+
+// Charged reports whether the request has been charged to its quotas. A request creates
+// at most one object, in any number of attempts.
+func (p *Picks) Charged() bool {
+	if p == nil {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.charged
+}
+
+// SetCharged records that the request has been charged.
+func (p *Picks) SetCharged() {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.charged = true
+}
+
+// RecordFailure records that this attempt can't have a value that the client named.
+func (p *Picks) RecordFailure(value allocation.Value) {
+	if p == nil {
+		return
+	}
+	block := p.index.BlockOf(value)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fail(value.String(), Failure{Class: value.Class, Block: block, Scope: Static})
+}
+
+// failPick records that no value was free for a slot. The caller holds the lock.
+func (p *Picks) failPick(slot string, class allocation.Class, err error) {
+	failure := Failure{Class: class, Scope: Dynamic}
+	var full *allocation.FullError
+	if errors.As(err, &full) && len(full.Ranges) == 1 {
+		failure.Block = full.Ranges[0].Text
+	}
+	p.fail(slot, failure)
+}
+
+// fail makes the map on demand, as few requests have failures. The caller holds the lock.
+func (p *Picks) fail(name string, failure Failure) {
+	if p.failures == nil {
+		p.failures = map[string]Failure{}
+	}
+	p.failures[name] = failure
+}
+
+// clearFailures forgets the failures, because another attempt begins or the request is
+// answered with another error.
+func (p *Picks) clearFailures() {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.failures)
+}
