@@ -187,8 +187,8 @@ func becomeControlled(path string) error {
 	return syscall.Exec(path, os.Args, os.Environ())
 }
 
-// becomeProgram does what the environment says a test binary is started for
-// that needs this system.
+// becomeProgram runs the program that diskProgram names, with its syncs under control, if
+// the variable is set.
 func becomeProgram() (asked bool, err error) {
 	path, asked := os.LookupEnv(diskProgram)
 	if !asked {

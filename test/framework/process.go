@@ -45,7 +45,7 @@ const (
 	program = "PORTOLAN_TEST_PROGRAM"
 )
 
-// Main makes a test binary what it was started as by Spawn or Command, and runs
+// Main runs a server or the command portolan if Spawn or Command started this binary, and
 // its tests otherwise. A package that uses those calls it from TestMain.
 func Main(m *testing.M) {
 	Child()
@@ -180,7 +180,7 @@ func Spawn(t testing.TB, dataDir string, flags ...string) *Process {
 
 // Serve runs "portolan serve" on a data directory, which must exist, and a
 // port, and does not wait for it. It is killed when the test ends. A server that
-// is started again on its port is found under its address of before.
+// is started again on the same port keeps its address.
 func Serve(t testing.TB, dataDir, port string, flags ...string) *Process {
 	t.Helper()
 	return launch(t, dataDir, serveCommand(t, dataDir, port, flags), flags)
@@ -269,7 +269,7 @@ func (p *Process) Config(t testing.TB) *rest.Config {
 }
 
 // As returns the config of a user of the cluster for requests to the server itself;
-// see Server.As. The server must be ready and have a self-signed certificate.
+// see Server.As. The server must be ready, and its certificate signed by its own authority.
 func (p *Process) As(user *rest.Config) *rest.Config {
 	return direct(user, p.url, filepath.Join(p.DataDir, ownAuthority))
 }
@@ -287,8 +287,8 @@ func (p *Process) Client(t testing.TB) versioned.Interface {
 // Dialer makes the connections of a client.
 type Dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
-// HTTP is the administrator's way to a server that is ready. Its connections are
-// its own: those to a server that was killed are not met again.
+// HTTP returns the administrator's config and client for a server that is ready. The
+// client never reuses a connection to a server that was killed.
 func (p *Process) HTTP(t testing.TB, dial Dialer) (*rest.Config, *http.Client) {
 	t.Helper()
 	config := p.Config(t)

@@ -57,9 +57,8 @@ func (s *Server) Output() string { return s.output.String() }
 // Start runs a server in this process and returns when it is ready. Change may
 // set options; it may be nil.
 //
-// Without a cluster it writes nothing by itself but namespaces, which tests that
-// count would not expect: no controllers run, and there is no Service of its own.
-// See StartAll.
+// Without a cluster it writes only its namespaces and ranges by itself: no controllers
+// run, and there is no Service kubernetes, so that a test can count writes. See StartAll.
 func Start(t testing.TB, change func(*options.Options)) *Server {
 	t.Helper()
 	return start(t, change, false)
@@ -127,8 +126,8 @@ func direct(user *rest.Config, url, authority string) *rest.Config {
 	return config
 }
 
-// Again has a server take the place of one that was stopped: its data, its
-// address and its options for Services.
+// Again returns options for a server that replaces a stopped one: it has the data, the
+// address and the options for Services of that one.
 func (s *Server) Again(t testing.TB) func(*options.Options) {
 	return func(o *options.Options) {
 		t.Helper()

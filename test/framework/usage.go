@@ -20,8 +20,7 @@ type Usage struct {
 	Logged int64
 }
 
-// Usage measures the server. It is the only process in it, which a server in the
-// process of a test is not.
+// Usage measures the server. It works because the server has a process of its own.
 func (p *Process) Usage(t testing.TB) Usage {
 	t.Helper()
 	// See proc(5): the name in parentheses may hold spaces, and the clock ticks a
