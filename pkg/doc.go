@@ -15,7 +15,8 @@
 //   - claim: the object that records who holds a value, an IPAddress or a NodePort. A
 //     held claim carries the UID of its Service.
 //   - reservation: a claim that a user made by hand. No Service holds it.
-//   - holder: the Service that holds a claim.
+//   - holder: the parent reference of a claim. If it has a UID, that Service holds the
+//     claim.
 //   - range: a ServiceCIDR or a NodePortRange, which says which values exist. A block
 //     is one CIDR, or one run of ports, of a range.
 //   - static band: the lower part of a block, from which values are picked last.
