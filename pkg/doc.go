@@ -2,6 +2,8 @@
 //
 //   - aggregated: a server that a cluster's kube-apiserver forwards portolan.dev to. Its
 //     users, rights and namespaces are the cluster's.
+//   - gateway: a server beside a cluster that serves the core API groups of its kinds and
+//     forwards every other request to the cluster's kube-apiserver.
 //   - standalone: a server without a cluster. It serves the core API groups too.
 //   - core API groups: the groups in which kube-apiserver serves Services and their
 //     kin (v1, discovery.k8s.io, networking.k8s.io, …). portolan.dev and the core API
