@@ -21,7 +21,6 @@ import (
 
 // Storage has the stores of a server's kinds.
 type Storage struct {
-	core   bool
 	rows   []row
 	stores map[schema.GroupResource]generic.Store
 	// sliceWrites are the writes of EndpointSlices.
@@ -36,14 +35,10 @@ type row struct {
 	more   map[string]rest.Storage
 }
 
-// NewStorage makes the store of every kind of portolan.dev and, with core, of the
-// kinds that only the core API groups serve.
-func NewStorage(in Inputs, backend Backend, core bool) (*Storage, error) {
-	s := &Storage{core: core, stores: map[schema.GroupResource]generic.Store{}}
-	for _, kind := range Kinds() {
-		if !kind.own() && !core {
-			continue
-		}
+// NewStorage makes the stores of kinds.
+func NewStorage(in Inputs, backend Backend, kinds []Kind) (*Storage, error) {
+	s := &Storage{stores: map[schema.GroupResource]generic.Store{}}
+	for _, kind := range kinds {
 		var layer storage.Layer
 		if kind.Layer != nil {
 			var err error
@@ -117,20 +112,21 @@ type Groups struct {
 	Others []*genericapiserver.APIGroupInfo
 }
 
-// Groups returns the API groups that serve the stores.
-func (s *Storage) Groups(scheme *runtime.Scheme, codecs serializer.CodecFactory) (groups Groups) {
+// Groups returns the API groups that serve the stores: portolan.dev and, with core, the
+// core API groups of their kinds.
+func (s *Storage) Groups(scheme *runtime.Scheme, codecs serializer.CodecFactory, core bool) (groups Groups) {
 	resources := map[schema.GroupVersion]map[string]rest.Storage{}
 	var order []schema.GroupVersion
 	for _, r := range s.rows {
 		for i, group := range r.Groups {
-			if group.Group != v1.GroupName && !s.core {
+			if group.Group != v1.GroupName && !core {
 				continue
 			}
 			if resources[group.GroupVersion] == nil {
 				resources[group.GroupVersion] = map[string]rest.Storage{}
 				order = append(order, group.GroupVersion)
 			}
-			if i == 0 && len(r.Groups) > 1 && r.own() && s.core {
+			if i == 0 && len(r.Groups) > 1 && r.own() && core {
 				// "kubectl delete all" must not delete a Service in both groups.
 				group.Names.Sets = nil
 			}

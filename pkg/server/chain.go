@@ -9,6 +9,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/bodies"
 	"github.com/portolan-dev/portolan/pkg/callers"
 	"github.com/portolan-dev/portolan/pkg/claims"
+	"github.com/portolan-dev/portolan/pkg/gateway"
 	"github.com/portolan-dev/portolan/pkg/registry/service"
 	"github.com/portolan-dev/portolan/pkg/server/auth"
 	"github.com/portolan-dev/portolan/pkg/server/options"
@@ -31,7 +32,7 @@ func (c *Config) setHandlerChain(o *options.Options) {
 	if c.Extra.Controllers != nil {
 		details = append(details, leaderDetail(c.Extra.Controllers.Leadership.Leader))
 	}
-	ledger, connections := c.Extra.Backend.Ledger, c.Extra.Connections
+	ledger, connections, forwarder := c.Extra.Backend.Ledger, c.Extra.Connections, c.Extra.Gateway
 	c.Generic.BuildHandlerChainFunc = func(apiHandler http.Handler, generic *genericapiserver.Config) http.Handler {
 		inner := bodies.WithLimits(apiHandler, generic.MaxRequestBodyBytes)
 		inner = claims.WithPicks(ledger, service.WithPatchType(withDetails(inner, details)))
@@ -39,14 +40,21 @@ func (c *Config) setHandlerChain(o *options.Options) {
 		// Completing the configuration has added the authenticator of the loopback token.
 		observed := *generic
 		observed.Authentication.Authenticator = connections.Observe(generic.Authentication.Authenticator)
+		if forwarder != nil {
+			observed.RequestInfoResolver = gateway.Resolved(generic.RequestInfoResolver)
+		}
 		backend := "the authorization webhook"
 		if o.InCluster() {
 			backend = "the cluster's API server"
 		}
 		handler := auth.WithServiceUnavailable(buildChain(inner, &observed), generic.Serializer, backend)
-		return callers.WithLimits(handler, callers.Limits{
-			Serializer: generic.Serializer, Resolver: generic.RequestInfoResolver, LongRunning: generic.LongRunningFunc,
+		handler = callers.WithLimits(handler, callers.Limits{
+			Serializer: generic.Serializer, Resolver: observed.RequestInfoResolver, LongRunning: generic.LongRunningFunc,
 		})
+		if forwarder != nil {
+			handler = gateway.Split(handler, forwarder.WithFilters(&observed), generic.RequestInfoResolver)
+		}
+		return handler
 	}
 }
 

@@ -100,7 +100,11 @@ func (c *Config) applyServing(ctx context.Context, o *options.Options, files dat
 	connections := callers.NewConnections(generic.SecureServing.Listener, o.Connections.MaxUnauthenticated,
 		o.Connections.UnauthenticatedTimeout)
 	generic.SecureServing.Listener, c.Extra.Connections = connections, connections
-	if err := auth.ApplyTo(ctx, generic, o, files.CACert); err != nil {
+	certificates, err := auth.ApplyTo(ctx, generic, o, files.CACert)
+	if err != nil {
+		return err
+	}
+	if err := c.applyGateway(o, certificates); err != nil {
 		return err
 	}
 	if err := o.Audit.ApplyTo(generic); err != nil {

@@ -22,6 +22,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/controllers"
 	"github.com/portolan-dev/portolan/pkg/etcd"
 	"github.com/portolan-dev/portolan/pkg/etcd/quota"
+	"github.com/portolan-dev/portolan/pkg/gateway"
 	"github.com/portolan-dev/portolan/pkg/metrics"
 	"github.com/portolan-dev/portolan/pkg/registry"
 	"github.com/portolan-dev/portolan/pkg/registry/serviceproxy"
@@ -58,8 +59,12 @@ type ExtraConfig struct {
 	ServiceProxy serviceproxy.Guard
 	// Controllers is nil for a server that runs no controllers.
 	Controllers *controllers.Config
-	// Core is nil for a server without the core API groups.
+	// Core is nil for a server that is not standalone, and for one without the core API
+	// groups.
 	Core *CoreConfig
+	// Gateway forwards requests to the cluster. It is nil where the server forwards
+	// none.
+	Gateway *gateway.Forwarder
 }
 
 type completedConfig struct {
@@ -91,7 +96,7 @@ func (c CompletedConfig) New() (*Server, error) {
 	}
 	generic.RegisterDestroyFunc(c.Extra.StopCompactor)
 	c.Extra.Metrics.Install(generic.Handler.NonGoRestfulMux, c.Generic.EnableProfiling)
-	storage, err := registry.NewStorage(c.inputs(), c.Extra.Backend, c.Extra.Core != nil)
+	storage, err := registry.NewStorage(c.inputs(), c.Extra.Backend, storedKinds(c.Extra.Core != nil))
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +105,10 @@ func (c CompletedConfig) New() (*Server, error) {
 			return nil, err
 		}
 	}
-	groups := storage.Groups(c.Extra.Scheme, c.Extra.Codecs)
+	if c.Extra.Gateway != nil {
+		addGateway(generic, c.Extra.Gateway)
+	}
+	groups := storage.Groups(c.Extra.Scheme, c.Extra.Codecs, c.Extra.Core != nil || c.Extra.Gateway != nil)
 	if err := apigroups.Install(generic, c.Generic.OpenAPIV3Config, groups); err != nil {
 		return nil, err
 	}

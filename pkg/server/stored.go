@@ -71,12 +71,8 @@ func (c *Config) warnOfPlaintext(ctx context.Context, o *options.Options) {
 	if transformers == nil {
 		return
 	}
-	served := registry.PortolanKinds()
-	if o.Core() {
-		served = registry.Kinds()
-	}
 	var plain []string
-	for _, kind := range served {
+	for _, kind := range storedKinds(o.Core() && !o.InCluster()) {
 		const encrypted = "k8s:enc:"
 		stored, err := transformers.TransformerForResource(kind.Resource).TransformToStorage(ctx, nil, value.DefaultContext("probe"))
 		// A transformer that fails does encrypt.
@@ -88,4 +84,13 @@ func (c *Config) warnOfPlaintext(ctx context.Context, o *options.Options) {
 		klog.Warningf("--encryption-provider-config leaves these in plain text: %s. List them under resources, or *.*, to have them encrypted, "+
 			"and then run portolan migrate", strings.Join(plain, ", "))
 	}
+}
+
+// storedKinds returns the kinds that a server stores. Those that only the core API groups
+// serve are a standalone server's: a cluster has its own.
+func storedKinds(all bool) []registry.Kind {
+	if all {
+		return registry.Kinds()
+	}
+	return registry.PortolanKinds()
 }

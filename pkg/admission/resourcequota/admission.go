@@ -5,10 +5,12 @@ import (
 	"errors"
 	"io"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/admission/plugin/resourcequota"
 	"k8s.io/apiserver/pkg/admission/plugin/resourcequota/apis/resourcequota/validation"
 
+	"github.com/portolan-dev/portolan/apis/core"
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/admission/initializer"
 	"github.com/portolan-dev/portolan/pkg/admission/serviceplugin"
@@ -65,7 +67,13 @@ func (p *Plugin) ValidateInitialization() error {
 
 // Validate charges a create, or rejects it if a quota is used up.
 func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, o admission.ObjectInterfaces) error {
-	if a.GetResource().Group != v1.GroupName || a.GetOperation() != admission.Create {
+	if a.GetOperation() != admission.Create {
+		return nil
+	}
+	if group, shared := core.Group(a.GetResource().Resource); shared && a.GetResource().Group == group {
+		a = portolanAttributes{a}
+	}
+	if a.GetResource().Group != v1.GroupName {
 		return nil
 	}
 	// Without a request, every call is charged.
@@ -81,6 +89,15 @@ func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, o admissi
 	}
 	picks.SetCharged()
 	return nil
+}
+
+// portolanAttributes are those of a create in a core API group, as of one in portolan.dev:
+// it is the same object, which the controller counts there.
+type portolanAttributes struct{ admission.Attributes }
+
+// GetResource returns the resource in portolan.dev.
+func (a portolanAttributes) GetResource() schema.GroupVersionResource {
+	return v1.SchemeGroupVersion.WithResource(a.Attributes.GetResource().Resource)
 }
 
 // willBeRejected reports whether the storage will reject a create.

@@ -130,11 +130,12 @@ func TestNotCounted(t *testing.T) {
 		"services.nodeports", "services.loadbalancers"}
 	svc := &v1.Service{Spec: corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, Ports: []corev1.ServicePort{{Port: 80}}}}
 	for name, a := range map[string]admission.Attributes{
-		"update":             newAttributes(v1.GroupName, "services", "", "team", admission.Update, false, svc),
-		"status":             newAttributes(v1.GroupName, "services", "status", "team", admission.Update, false, svc),
-		"cluster-wide":       newAttributes(v1.GroupName, "ipaddresses", "", "", admission.Create, false, &v1.IPAddress{}),
-		"another namespace":  newAttributes(v1.GroupName, "services", "", "other", admission.Create, false, svc),
-		"the core's Service": newAttributes("", "services", "", "team", admission.Create, false, &corev1.Service{}),
+		"update":                  newAttributes(v1.GroupName, "services", "", "team", admission.Update, false, svc),
+		"status":                  newAttributes(v1.GroupName, "services", "status", "team", admission.Update, false, svc),
+		"cluster-wide":            newAttributes(v1.GroupName, "ipaddresses", "", "", admission.Create, false, &v1.IPAddress{}),
+		"another namespace":       newAttributes(v1.GroupName, "services", "", "other", admission.Create, false, svc),
+		"another group's Service": newAttributes("serving.example", "services", "", "team", admission.Create, false, svc),
+		"the cluster's Pod":       newAttributes("", "pods", "", "team", admission.Create, false, &corev1.Pod{}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -151,6 +152,23 @@ func TestNotCounted(t *testing.T) {
 			}
 		})
 	}
+	// A Service that is created as v1 is the same as one of portolan.dev.
+	t.Run("the core group", func(t *testing.T) {
+		t.Parallel()
+		plugin, used := newPlugin(t, limits...)
+		svc := newAttributes("", "services", "", "team", admission.Create, false, &v1.Service{})
+		if err := plugin.Validate(t.Context(), svc, nil); err != nil || used(limits[0]) != 1 {
+			t.Errorf("%v, %d are used", err, used(limits[0]))
+		}
+		if err := plugin.Validate(t.Context(), svc, nil); !apierrors.IsForbidden(err) {
+			t.Errorf("one more: %v", err)
+		}
+		for _, limit := range limits[1:] {
+			if n := used(limit); n != 0 {
+				t.Errorf("%d of %s are used", n, limit)
+			}
+		}
+	})
 	t.Run("the cluster's own names", func(t *testing.T) {
 		t.Parallel()
 		plugin, used := newPlugin(t, limits[2:]...)

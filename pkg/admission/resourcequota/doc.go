@@ -3,11 +3,12 @@
 //
 // It is the framework's plugin (k8s.io/apiserver). A create takes one from
 // count/<resource>.portolan.dev, such as count/services.portolan.dev, in every quota of
-// the namespace that limits it. It is rejected with a 403 if none is left. A delete gives
-// nothing back until the cluster's quota controller counts again. That controller finds
-// the resources to count in the cluster's discovery. Until it has found portolan.dev, a
-// quota that limits one of its resources has no usage, and creates are rejected because
-// their "status [is] unknown".
+// the namespace that limits it. It is rejected with a 403 if none is left. A create in a
+// core API group is charged as one in portolan.dev. A delete gives nothing back until the
+// cluster's quota controller counts again. That controller finds the resources to count
+// in the cluster's discovery. Until it has found portolan.dev, a quota that limits one of
+// its resources has no usage, and creates are rejected because their "status [is]
+// unknown".
 //
 // The plugin adds two things. A create by PUT or apply can take several attempts at its
 // transaction, each of which passes admission, but the request is charged once (see

@@ -46,11 +46,12 @@ type userSources struct {
 }
 
 // ApplyTo sets up authentication and authorization, and describes them in the OpenAPI
-// documents. ownCA is the file of a standalone server's certificate authority.
-func ApplyTo(ctx context.Context, config *genericapiserver.Config, o *options.Options, ownCA string) error {
+// documents. ownCA is the file of a standalone server's certificate authority. It returns
+// the part of authentication that goes by client certificates.
+func ApplyTo(ctx context.Context, config *genericapiserver.Config, o *options.Options, ownCA string) (authenticator.Request, error) {
 	alwaysAllowed, err := path.NewAuthorizer(o.Authorization.AlwaysAllowPaths)
 	if err != nil {
-		return fmt.Errorf("--authorization-always-allow-paths: %w", err)
+		return nil, fmt.Errorf("--authorization-always-allow-paths: %w", err)
 	}
 	var sources userSources
 	if o.InCluster() {
@@ -59,20 +60,25 @@ func ApplyTo(ctx context.Context, config *genericapiserver.Config, o *options.Op
 		sources, err = standaloneSources(ctx, config, o, ownCA)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if file := o.Authentication.ClientCert.ClientCA; file != "" {
 		authority, err := dynamiccertificates.NewDynamicCAContentFromFile("client-ca-file", file)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		sources.clientCAs = append(sources.clientCAs, authority)
 	}
-	if err := applyAuthentication(config, o, sources, alwaysAllowed); err != nil {
-		return err
+	if o.ForwardsToCluster() {
+		// At the core paths anonymous callers may do what the cluster lets them do.
+		sources.anonymous = &apiserver.AnonymousAuthConfig{Enabled: true}
+	}
+	certificates, err := applyAuthentication(config, o, sources, alwaysAllowed)
+	if err != nil {
+		return nil, err
 	}
 	describeAuthentication(config, sources.tokenReviews != nil || len(sources.tokens) > 0)
-	return applyAuthorization(ctx, config, o, alwaysAllowed)
+	return certificates, applyAuthorization(ctx, config, o, alwaysAllowed)
 }
 
 // standaloneSources returns the sources of a server without a cluster: its own

@@ -30,7 +30,8 @@ const tokenTTL = 10 * time.Second
 // applyAuthentication does what the framework's DelegatingAuthenticationOptions does,
 // but builds one authenticator per source. This allows caching the certificates of
 // users, and not that of the aggregation layer, which many users share.
-func applyAuthentication(config *genericapiserver.Config, o *options.Options, from userSources, alwaysAllowed authorizer.Authorizer) error {
+func applyAuthentication(config *genericapiserver.Config, o *options.Options, from userSources,
+	alwaysAllowed authorizer.Authorizer) (certificates authenticator.Request, err error) {
 	var sources []authenticator.Request
 	var errs []error
 	// The aggregation layer goes first. If a CA of users has signed its certificate too,
@@ -43,10 +44,11 @@ func applyAuthentication(config *genericapiserver.Config, o *options.Options, fr
 	}
 	if len(from.clientCAs) > 0 {
 		union := dynamiccertificates.NewUnionCAContentProvider(from.clientCAs...)
-		certificates, _, err := authenticatorfactory.DelegatingAuthenticatorConfig{ClientCertificateCAContentProvider: union}.New()
-		sources = append(sources, cacheCertificates(certificates, clock.RealClock{}))
+		users, _, err := authenticatorfactory.DelegatingAuthenticatorConfig{ClientCertificateCAContentProvider: union}.New()
+		sources = append(sources, cacheCertificates(users, clock.RealClock{}))
 		errs = append(errs, err, config.Authentication.ApplyClientCert(union, config.SecureServing))
 	}
+	certificates = union.New(sources...)
 	if from.tokenReviews != nil {
 		tokens, _, err := authenticatorfactory.DelegatingAuthenticatorConfig{
 			TokenAccessReviewClient:  from.tokenReviews,
@@ -68,7 +70,7 @@ func applyAuthentication(config *genericapiserver.Config, o *options.Options, fr
 		authenticators = append(authenticators, anonymous.NewAuthenticator(from.anonymous.Conditions))
 	}
 	config.Authentication.Authenticator = union.NewFailOnError(authenticators...)
-	return errors.Join(errs...)
+	return certificates, errors.Join(errs...)
 }
 
 // describeAuthentication adds the security schemes to the OpenAPI documents, as

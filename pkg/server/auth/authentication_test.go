@@ -49,7 +49,7 @@ func TestRequestHeadersAreNotCached(t *testing.T) {
 		t.Fatal(err)
 	}
 	config := &genericapiserver.Config{SecureServing: &genericapiserver.SecureServingInfo{}}
-	err = applyAuthentication(config, options.New(), userSources{
+	_, err = applyAuthentication(config, options.New(), userSources{
 		requestHeader: &authenticatorfactory.RequestHeaderConfig{
 			CAContentProvider:   content,
 			UsernameHeaders:     headerrequest.StaticStringSlice{"X-Remote-User"},

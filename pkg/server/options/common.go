@@ -41,7 +41,7 @@ func Common() []CommonFlags {
 			{"kubeconfig", "Cluster whose users and namespaces are used"},
 			{"in-cluster", "Use the cluster that the server runs in instead"},
 			{"controllers", "Creates EndpointSlices from Pods (true)"},
-			{"serve-core", "Also serves v1 Services (true without a cluster)"},
+			{"serve-core", "Serves v1 Services; forwards to a cluster"},
 			{serviceProxyFlag, "Networks that services/NAME/proxy may reach"},
 		}},
 		{"Logs", []CommonFlag{

@@ -13,16 +13,16 @@ import (
 func (o *Options) addCoreFlags(fs *pflag.FlagSet) {
 	shared, others := coreKinds()
 	fs.BoolFunc("serve-core",
-		"Serve the core API groups as a kube-apiserver does: "+shared+", and also "+others+". "+
-			"It is the default on a standalone server. It is not allowed with a cluster, which serves them itself.",
+		"Serve the core API groups as a kube-apiserver does: "+shared+". A standalone server does by default, and also serves "+others+". "+
+			"With a cluster the server becomes a gateway: it forwards every other request to the cluster's API server.",
 		func(text string) error {
 			serve, err := strconv.ParseBool(text)
 			o.ServeCore = &serve
 			return err
 		})
 	fs.BoolVar(&o.KubernetesService, "kubernetes-service", o.KubernetesService,
-		"With --serve-core, maintain the Service kubernetes of the namespace default. Its endpoints are the servers, at --advertise-address or, "+
-			"by default, --bind-address. A server on loopback is not among them.")
+		"With --serve-core on a standalone server, maintain the Service kubernetes of the namespace default. Its endpoints are the servers, "+
+			"at --advertise-address or, by default, --bind-address. A server on loopback is not among them.")
 	fs.DurationVar(&o.EventTTL, "event-ttl", o.EventTTL, "How long events are kept.")
 }
 
@@ -56,9 +56,6 @@ func (o *Options) Advertised() netip.Addr {
 }
 
 func (o *Options) coreErrors() []error {
-	if o.InCluster() && o.Core() {
-		return []error{errors.New("--serve-core: with --kubeconfig or --in-cluster the cluster serves these groups")}
-	}
 	if o.EventTTL < time.Second {
 		return []error{errors.New("--event-ttl must be at least 1s")}
 	}

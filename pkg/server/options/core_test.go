@@ -43,10 +43,11 @@ func TestCoreKinds(t *testing.T) {
 
 func TestCore(t *testing.T) {
 	for _, test := range []struct {
-		name     string
-		flags    []string
-		want     bool
-		rejected bool
+		name  string
+		flags []string
+		want  bool
+		// forwards says whether everything else is forwarded to the cluster.
+		forwards bool
 	}{
 		{"without a cluster", nil, true, false},
 		{"without a cluster, asked for", []string{"--serve-core"}, true, false},
@@ -71,8 +72,10 @@ func TestCore(t *testing.T) {
 		if got := o.Core(); got != test.want {
 			t.Errorf("%s: got %t", test.name, got)
 		}
-		err := o.Validate()
-		if rejected := err != nil && strings.Contains(err.Error(), "--serve-core: "); rejected != test.rejected {
+		if got := o.ForwardsToCluster(); got != test.forwards {
+			t.Errorf("%s: forwards: %t", test.name, got)
+		}
+		if err := o.Validate(); err != nil {
 			t.Errorf("%s: %v", test.name, err)
 		}
 	}

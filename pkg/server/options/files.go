@@ -38,6 +38,8 @@ func (o *Options) files() []namedFile {
 		{"etcd-keyfile", transport.KeyFile, nil},
 		{"encryption-provider-config", o.Etcd.EncryptionProviderConfigFilepath, nil},
 		{"admission-control-config-file", o.Admission.ConfigFile, nil},
+		{"proxy-client-cert-file", o.Gateway.ProxyClientCertFile, nil},
+		{"proxy-client-key-file", o.Gateway.ProxyClientKeyFile, nil},
 		{"kubeconfig", o.CoreAPI.CoreAPIKubeconfigPath, checkKubeconfig},
 		{"audit-policy-file", o.Audit.PolicyFile, nil},
 		{"audit-webhook-config-file", o.Audit.WebhookOptions.ConfigFile, checkKubeconfig},
@@ -78,6 +80,7 @@ func (o *Options) pairs() []pair {
 	all := []pair{
 		{"tls-cert-file", serving.CertFile, "tls-private-key-file", serving.KeyFile},
 		{"etcd-certfile", transport.CertFile, "etcd-keyfile", transport.KeyFile},
+		{"proxy-client-cert-file", o.Gateway.ProxyClientCertFile, "proxy-client-key-file", o.Gateway.ProxyClientKeyFile},
 	}
 	for _, named := range o.SecureServing.SNICertKeys {
 		all = append(all, pair{"tls-sni-cert-key", named.CertFile, "tls-sni-cert-key", named.KeyFile})

@@ -76,6 +76,8 @@ type Options struct {
 	WithControllers bool
 	// Users configures a standalone server.
 	Users UserOptions
+	// Gateway applies to a server that forwards requests to its cluster.
+	Gateway GatewayOptions
 	// Connections limits connections of unauthenticated clients.
 	Connections ConnectionOptions
 
@@ -177,6 +179,7 @@ func (o *Options) AddFlags(sets *cliflag.NamedFlagSets) {
 	o.addQuotaFlag(sets.FlagSet("etcd"))
 	o.Admission.AddFlags(sets.FlagSet("admission"))
 	o.addClusterFlags(sets.FlagSet("cluster"))
+	o.Gateway.addFlags(sets.FlagSet("cluster"))
 	o.addControllerFlags(sets.FlagSet("controllers"))
 	o.Run.AddUniversalFlags(sets.FlagSet("requests"))
 	o.Audit.AddFlags(sets.FlagSet("audit"))
@@ -248,6 +251,7 @@ func (o *Options) Validate() error {
 	errs = append(errs, o.servingSecretErrors()...)
 	errs = append(errs, o.Connections.errors()...)
 	errs = append(errs, o.coreErrors()...)
+	errs = append(errs, o.gatewayErrors()...)
 	errs = append(errs, o.Run.Validate()...)
 	errs = append(errs, o.SecureServing.Validate()...)
 	errs = append(errs, o.Authentication.Validate()...)
