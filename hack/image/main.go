@@ -30,7 +30,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, source, version string, platforms []string, out, push string, progress io.Writer) error {
+func run(ctx context.Context, source, version string, platforms []string, out, push string, progress io.Writer) (err error) {
 	if out == "" {
 		return errors.New("--out is required")
 	}
@@ -44,7 +44,7 @@ func run(ctx context.Context, source, version string, platforms []string, out, p
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(binaries)
+	defer func() { err = errors.Join(err, os.RemoveAll(binaries)) }()
 	var built []Binary
 	for _, platform := range platforms {
 		binary, err := Build(ctx, source, binaries, version, platform)
