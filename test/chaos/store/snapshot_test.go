@@ -47,7 +47,7 @@ func TestBackupWhileServing(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := portolan(t, "restore", file, dir)
-	for _, want := range []string{"\nOK: ", "kubeconfigs that were made from them go on working", "portolan serve " + dir} {
+	for _, want := range []string{"\nOK: ", "kubeconfigs that were created from them still work", "portolan serve " + dir} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is not in %s", want, out)
 		}
