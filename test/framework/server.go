@@ -1,5 +1,3 @@
-// Package framework starts real servers for tests, through the code path that
-// main takes, on free ports and in directories that go with the test.
 package framework
 
 import (
