@@ -39,6 +39,8 @@ func (addresses) classes() []allocation.Class {
 	return []allocation.Class{allocation.IPv4, allocation.IPv6}
 }
 
+func (addresses) observesBlocks() bool { return true }
+
 func (addresses) parse(name string) (allocation.Value, bool) {
 	addr, err := netip.ParseAddr(name)
 	if err != nil {

@@ -146,9 +146,12 @@ func (w *write) refusal(svc *v1.Service, cause *field.Error) error {
 func (w *write) allocated(picked map[allocation.Value]bool, revision int64) {
 	took := time.Since(w.began)
 	for _, value := range w.last.take {
-		a := Allocation{Value: value, Block: w.ledger.Index.BlockOf(value), Scope: Static, Revision: revision, Took: took}
+		a := Allocation{Value: value, Scope: Static, Revision: revision, Took: took}
 		if picked[value] {
 			a.Scope = Dynamic
+		}
+		if w.ledger.stored[value.Class].observesBlocks() {
+			a.Block = w.ledger.Index.BlockOf(value)
 		}
 		w.observer.Allocated(a)
 	}

@@ -23,6 +23,9 @@ type kind interface {
 	names() names
 	// classes returns the classes of the kind's values.
 	classes() []allocation.Class
+	// observesBlocks reports whether an observer is given the block of a claimed value,
+	// for which each commit searches the blocks.
+	observesBlocks() bool
 	// parse returns the value of a claim by the claim's name.
 	parse(name string) (allocation.Value, bool)
 

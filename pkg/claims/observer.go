@@ -19,7 +19,8 @@ const (
 // Allocation is a claim that was committed.
 type Allocation struct {
 	Value allocation.Value
-	// Block is the block that the value lies in; see allocation.Index.BlockOf.
+	// Block is the block that an address lies in; see allocation.Index.BlockOf. It is
+	// empty for a port.
 	Block string
 	Scope Scope
 	// Revision is that of the transaction.

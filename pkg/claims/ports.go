@@ -27,6 +27,10 @@ func (ports) names() names {
 
 func (ports) classes() []allocation.Class { return []allocation.Class{allocation.Port} }
 
+// observesBlocks returns false: upstream's metrics of node ports have no label for a block,
+// and a range may have many.
+func (ports) observesBlocks() bool { return false }
+
 func (ports) parse(name string) (allocation.Value, bool) {
 	port, err := strconv.ParseInt(name, 10, 32)
 	return allocation.NodePort(int32(port)), err == nil
