@@ -13,9 +13,11 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	genericfilters "k8s.io/apiserver/pkg/endpoints/filters"
 	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/healthz"
+	"k8s.io/apiserver/pkg/util/notfoundhandler"
 
 	"github.com/portolan-dev/portolan/pkg/callers"
 	"github.com/portolan-dev/portolan/pkg/claims"
@@ -90,7 +92,9 @@ type Server struct {
 // New makes the server: the generic one, the API groups, and the hooks that feed the index
 // and create the first ranges.
 func (c CompletedConfig) New() (*Server, error) {
-	generic, err := c.Generic.New("portolan", genericapiserver.NewEmptyDelegate())
+	// As in kube-apiserver. By default the framework answers requests for unknown paths with a list of all paths.
+	notFound := notfoundhandler.New(c.Generic.Serializer, genericfilters.NoMuxAndDiscoveryIncompleteKey)
+	generic, err := c.Generic.New("portolan", genericapiserver.NewEmptyDelegateWithCustomHandler(notFound))
 	if err != nil {
 		return nil, err
 	}

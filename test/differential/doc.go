@@ -1,6 +1,7 @@
 // Package differential is the family of tests that compare Portolan with a
 // kube-apiserver.
 //
+//	access        what users may do, and how the server answers about it
 //	conformance   the behavior that Kubernetes' conformance tests require
 //	controllers   Endpoints and EndpointSlices beside kube-controller-manager's
 //	guides        the commands of popular guides to Services
