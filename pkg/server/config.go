@@ -69,6 +69,9 @@ func NewConfig(ctx context.Context, o *options.Options, store *etcd.Store, files
 	if err := config.applyServiceProxy(o); err != nil {
 		return nil, err
 	}
+	if err := config.applyKubernetesService(o); err != nil {
+		return nil, err
+	}
 	if err := config.applyControllers(o); err != nil {
 		return nil, err
 	}
@@ -175,7 +178,7 @@ func (c *Config) applyCluster(o *options.Options) error {
 		generic.SharedInformerFactory = informers
 		o.Admission.Decorators = append(o.Admission.Decorators, admission.DecoratorFunc(auth.ObserveAdmission))
 	case o.Core():
-		c.Extra.Core = newCoreConfig(o, client, informers, c.Extra.Store)
+		c.Extra.Core = &CoreConfig{Client: client, Informers: informers, EventTTL: o.EventTTL}
 	}
 	if err := c.applyFeatures(o, client, informers); err != nil {
 		return err

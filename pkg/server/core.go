@@ -12,38 +12,21 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/klog/v2"
 
-	"github.com/portolan-dev/portolan/pkg/etcd"
 	"github.com/portolan-dev/portolan/pkg/registry"
-	"github.com/portolan-dev/portolan/pkg/server/options"
-	"github.com/portolan-dev/portolan/pkg/standalone/kubernetesservice"
 	"github.com/portolan-dev/portolan/pkg/standalone/namespaces"
 )
 
 // CoreConfig is for a standalone server with the core API groups, which runs controllers of
-// namespaces and of the Service kubernetes.
+// namespaces.
 type CoreConfig struct {
 	// Client is a client of the server itself.
 	Client    kubernetes.Interface
 	Informers clientgoinformers.SharedInformerFactory
 	// EventTTL is how long Events are kept.
 	EventTTL time.Duration
-	// Advertise configures the Service kubernetes. It is nil for a server without it.
-	Advertise *kubernetesservice.Config
 }
 
-func newCoreConfig(o *options.Options, client kubernetes.Interface, informers clientgoinformers.SharedInformerFactory,
-	store *etcd.Store) *CoreConfig {
-	core := &CoreConfig{Client: client, Informers: informers, EventTTL: o.EventTTL}
-	if o.KubernetesService {
-		core.Advertise = &kubernetesservice.Config{
-			Client: client, Etcd: store.Client, Prefix: o.Etcd.StorageConfig.Prefix, Address: o.Advertised(), Port: o.SecureServing.BindPort,
-		}
-	}
-	return core
-}
-
-// install adds the controllers of a standalone server: of its namespaces and of the
-// Service kubernetes.
+// install adds the controllers of a standalone server's namespaces.
 func (c *CoreConfig) install(generic *genericapiserver.GenericAPIServer, storage *registry.Storage) error {
 	client, informers := c.Client, c.Informers
 	resources := storage.NamespacedResources()
@@ -64,9 +47,6 @@ func (c *CoreConfig) install(generic *genericapiserver.GenericAPIServer, storage
 		var running sync.WaitGroup
 		running.Go(func() { namespaces.Keep(ctx, store) })
 		running.Go(func() { deletion.Run(ctx) })
-		if keep := c.Advertise; keep != nil {
-			running.Go(func() { kubernetesservice.Run(ctx, *keep) })
-		}
 		running.Wait()
 		informers.Shutdown()
 	})

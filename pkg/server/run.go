@@ -124,6 +124,10 @@ func endpoint(o *options.Options) datadir.Server {
 	} else if !bound.IsLoopback() {
 		server.IPs = append(server.IPs, bound)
 	}
+	if o.InCluster() && o.KeepsKubernetesService() {
+		server.Names = append(server.Names, kubernetesNames...)
+		server.IPs = append(server.IPs, o.FirstAddress().AsSlice(), o.Advertised().AsSlice())
+	}
 	server.URL = "https://" + net.JoinHostPort(host.String(), fmt.Sprint(o.SecureServing.BindPort))
 	return server
 }

@@ -29,6 +29,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/registry"
 	"github.com/portolan-dev/portolan/pkg/registry/serviceproxy"
 	"github.com/portolan-dev/portolan/pkg/server/apigroups"
+	"github.com/portolan-dev/portolan/pkg/standalone/kubernetesservice"
 	"github.com/portolan-dev/portolan/pkg/store/snapshot"
 )
 
@@ -64,6 +65,9 @@ type ExtraConfig struct {
 	// Core is nil for a server that is not standalone, and for one without the core API
 	// groups.
 	Core *CoreConfig
+	// KubernetesService maintains the Service kubernetes. It is nil for a server that leaves
+	// it alone.
+	KubernetesService *kubernetesservice.Config
 	// Gateway forwards requests to the cluster. It is nil where the server forwards
 	// none.
 	Gateway *gateway.Forwarder
@@ -108,6 +112,9 @@ func (c CompletedConfig) New() (*Server, error) {
 		if err := core.install(generic, storage); err != nil {
 			return nil, err
 		}
+	}
+	if keep := c.Extra.KubernetesService; keep != nil {
+		runInBackground(generic, "portolan-kubernetes-service", func(ctx context.Context) { kubernetesservice.Run(ctx, *keep) })
 	}
 	if c.Extra.Gateway != nil {
 		addGateway(generic, c.Extra.Gateway)

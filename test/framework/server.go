@@ -82,7 +82,7 @@ func start(t testing.TB, change func(*options.Options), controllers bool) *Serve
 		change(o)
 	}
 	if !o.InCluster() {
-		o.WithControllers, o.KubernetesService = controllers, controllers
+		o.WithControllers, o.KubernetesService = controllers, &controllers
 	}
 
 	s := &Server{

@@ -80,3 +80,51 @@ func TestCore(t *testing.T) {
 		}
 	}
 }
+
+// TestKeepsKubernetesService has a standalone server maintain the Service kubernetes
+// unless it must not, and a gateway only if it is asked to and Pods can reach it.
+func TestKeepsKubernetesService(t *testing.T) {
+	for _, test := range []struct {
+		flags string
+		want  bool
+		err   string
+	}{
+		{"", true, ""},
+		{"--kubernetes-service=false", false, ""},
+		{"--serve-core=false", false, ""},
+		{"--in-cluster", false, ""},
+		{"--in-cluster --serve-core", false, ""},
+		{"--in-cluster --serve-core --kubernetes-service --bind-address=192.0.2.1", true, ""},
+		{"--in-cluster --serve-core --kubernetes-service --advertise-address=192.0.2.1", true, ""},
+		{"--in-cluster --serve-core --kubernetes-service", true, "Pods cannot reach a server on loopback"},
+		{"--in-cluster --kubernetes-service", false, "--kubernetes-service with a cluster needs --serve-core"},
+	} {
+		o := New()
+		var sets cliflag.NamedFlagSets
+		o.AddFlags(&sets)
+		for flag := range strings.FieldsSeq(test.flags) {
+			name, value, found := strings.Cut(strings.TrimPrefix(flag, "--"), "=")
+			if !found {
+				value = "true"
+			}
+			for _, set := range sets.FlagSets {
+				if set.Lookup(name) == nil {
+					continue
+				}
+				if err := set.Set(name, value); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if got := o.KeepsKubernetesService(); got != test.want {
+			t.Errorf("%q: %v", test.flags, got)
+		}
+		text := ""
+		for _, err := range o.coreErrors() {
+			text += err.Error()
+		}
+		if !strings.Contains(text, test.err) || (text == "") != (test.err == "") {
+			t.Errorf("%q: error %q, want %q", test.flags, text, test.err)
+		}
+	}
+}

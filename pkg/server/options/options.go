@@ -42,6 +42,8 @@ const (
 	// NodePortRangeFlag is the flag that seeds its NodePortRange.
 	NodePortRangeFlag = "service-node-port-range"
 	serviceProxyFlag  = "service-proxy-allow-cidrs"
+
+	kubernetesServiceFlag = "kubernetes-service"
 )
 
 // Options holds the values of the flags.
@@ -59,9 +61,9 @@ type Options struct {
 	ServiceProxyAllowCIDRs []string
 	// ServeCore is --serve-core, or nil if the flag is not set. See Core.
 	ServeCore *bool
-	// KubernetesService makes a server with the core API groups maintain the Service
-	// kubernetes of the namespace default.
-	KubernetesService bool
+	// KubernetesService is --kubernetes-service, or nil if the flag is not set. See
+	// KeepsKubernetesService.
+	KubernetesService *bool
 	// EventTTL is how long Events are kept.
 	EventTTL time.Duration
 	// EmbeddedQuotaBytes limits the size of the embedded etcd.
@@ -106,7 +108,6 @@ func New() *Options {
 		ClusterIPRanges:    []string{"10.96.0.0/12"},
 		NodePortRanges:     []string{"30000-32767"},
 		WithControllers:    true,
-		KubernetesService:  true,
 		EventTTL:           time.Hour,
 		EmbeddedQuotaBytes: quota.DefaultBytes,
 		Connections:        newConnectionOptions(),

@@ -1,6 +1,8 @@
 // Package kubernetesservice maintains the Service kubernetes of the namespace default,
 // through which Pods find the API server, and its Endpoints and EndpointSlices. A
-// kube-apiserver does the same (pkg/controlplane/controller/kubernetesservice).
+// kube-apiserver does the same (pkg/controlplane/controller/kubernetesservice). A
+// standalone server runs it, and a gateway that is to take the place of kube-apiserver for
+// Pods.
 //
 // The endpoints are the running servers. Each server maintains a key in etcd with its
 // address and port. The key has a lease, so etcd deletes it after the server has
@@ -48,6 +50,8 @@ const (
 type Config struct {
 	// Client is a client of the server itself, for the core API groups.
 	Client kubernetes.Interface
+	// Events is a client of where Events are recorded.
+	Events kubernetes.Interface
 	Etcd   *clientv3.Client
 	// Prefix is the server's --etcd-prefix.
 	Prefix string
@@ -55,6 +59,9 @@ type Config struct {
 	// can't.
 	Address netip.Addr
 	Port    int
+	// Check is called with the Service's cluster IP whenever everything has been checked.
+	// It may be nil.
+	Check func(ctx context.Context, clusterIP string)
 }
 
 // errConflict means that another server wrote the object first.
@@ -64,7 +71,7 @@ var errConflict = errors.New("another server wrote first")
 func Run(ctx context.Context, c Config) {
 	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
 	defer broadcaster.Shutdown()
-	broadcaster.StartRecordingToSink(&corev1client.EventSinkImpl{Interface: c.Client.CoreV1().Events("")})
+	broadcaster.StartRecordingToSink(&corev1client.EventSinkImpl{Interface: c.Events.CoreV1().Events("")})
 	failures := failures{recorder: broadcaster.NewRecorder(clientgoscheme.Scheme, corev1.EventSource{Component: "portolan"})}
 
 	var session *concurrency.Session
@@ -114,6 +121,9 @@ func (c Config) reconcile(ctx context.Context) error {
 	family, err := netip.ParseAddr(service.Spec.ClusterIP)
 	if err != nil {
 		return fmt.Errorf("the Service has no cluster IP: %w", err)
+	}
+	if c.Check != nil {
+		c.Check(ctx, service.Spec.ClusterIP)
 	}
 	return errors.Join(markConflict(c.keepEndpoints(ctx, family.Is4())), markConflict(c.keepSlices(ctx, family.Is4())))
 }
