@@ -59,6 +59,11 @@ func build(ctx context.Context, o *options) (*programs, error) {
 			return nil, err
 		}
 	}
+	if o.baseline != "" {
+		if o.baseline, err = filepath.Abs(o.baseline); err != nil {
+			return nil, err
+		}
+	}
 	if p.kubeVersion, err = output(ctx, kubernetes, "go", "list", "-m", "-f", "{{.Version}}", "k8s.io/kubernetes"); err != nil {
 		return nil, err
 	}

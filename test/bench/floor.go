@@ -14,6 +14,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/generated/clientset/versioned/scheme"
+	"github.com/portolan-dev/portolan/test/framework/upstream"
 )
 
 // floor is what etcd alone commits: the transaction that Portolan sends, with
@@ -22,6 +23,7 @@ import (
 // reaches its embedded etcd with none, so it may come closer than seems
 // possible.
 type floor struct {
+	process   *upstream.Process
 	clients   []*clientv3.Client
 	templates map[string]template
 	// ranges are the revisions of what stands for the ServiceCIDR and the
@@ -55,8 +57,8 @@ const (
 )
 
 // newFloor learns from Portolan what it stores.
-func newFloor(ctx context.Context, url string, connections int, portolan *portolanTarget, kinds []string) (*floor, error) {
-	f := &floor{templates: map[string]template{}, ranges: map[string]int64{}}
+func newFloor(ctx context.Context, process *upstream.Process, url string, connections int, portolan *apiServer) (*floor, error) {
+	f := &floor{process: process, templates: map[string]template{}, ranges: map[string]int64{}}
 	for range connections {
 		client, err := clientv3.New(clientv3.Config{Endpoints: []string{url}, DialTimeout: floorDialLimit, Logger: zap.NewNop()})
 		if err != nil {
@@ -112,7 +114,9 @@ func (f *floor) close() error {
 	return errors.Join(errs...)
 }
 
-func (f *floor) name() string { return "etcd" }
+func (f *floor) name() string { return floorName }
+
+func (f *floor) usage() (upstream.Usage, error) { return f.process.Usage() }
 
 func serviceKey(service string) string { return keyPrefix + "services/" + namespace + "/" + service }
 

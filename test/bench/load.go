@@ -12,19 +12,21 @@ import (
 )
 
 const (
-	opCreate = "create"
-	opDelete = "delete"
-
 	fillClients   = 32
 	progressEvery = 5 * time.Second
 )
 
 // Stats are what one measurement found. Failed requests count in nothing else.
 type Stats struct {
-	Rate   float64 `json:"perSecond"`
-	P50    float64 `json:"p50ms"`
-	P99    float64 `json:"p99ms"`
-	Failed int     `json:"failed,omitempty"`
+	Rate float64 `json:"perSecond"`
+	P50  float64 `json:"p50ms"`
+	P99  float64 `json:"p99ms"`
+	// CPU is the server's CPU time per request, with its etcd's, 0 where it can't be found
+	// out.
+	CPU float64 `json:"cpuMs"`
+	// FirstByte is the median time to the first byte of a list.
+	FirstByte float64 `json:"firstByteMs,omitempty"`
+	Failed    int     `json:"failed,omitempty"`
 }
 
 // request sends the n-th request of a load.
@@ -34,9 +36,26 @@ type request func(ctx context.Context, worker, n int) error
 type load struct {
 	latencies []time.Duration
 	elapsed   time.Duration
+	// cpu is what the server has used meanwhile.
+	cpu time.Duration
 	// failed holds the number of each request that failed.
 	failed []int
 	err    error
+}
+
+// measured is drive with the CPU time of the target.
+func measured(ctx context.Context, t target, workers, requests int, send request) (*load, error) {
+	before, err := t.usage()
+	if err != nil {
+		return nil, err
+	}
+	whole, err := drive(ctx, workers, requests, send)
+	if err != nil {
+		return nil, err
+	}
+	after, err := t.usage()
+	whole.cpu = after.CPU - before.CPU
+	return whole, err
 }
 
 // drive sends requests from a number of clients, each of which sends its next
@@ -88,6 +107,7 @@ func (l *load) stats() Stats {
 		Rate:   float64(len(l.latencies)) / l.elapsed.Seconds(),
 		P50:    quantile(l.latencies, 0.50),
 		P99:    quantile(l.latencies, 0.99),
+		CPU:    milliseconds(l.cpu) / float64(max(len(l.latencies), 1)),
 		Failed: len(l.failed),
 	}
 }
@@ -98,18 +118,31 @@ func quantile(sorted []time.Duration, q float64) float64 {
 		return 0
 	}
 	rank := int(math.Ceil(q*float64(len(sorted)))) - 1
-	return float64(sorted[max(rank, 0)]) / float64(time.Millisecond)
+	return milliseconds(sorted[max(rank, 0)])
 }
 
-// churn creates Services and deletes them again, so that the next measurement
-// finds as many in place as this one.
-func churn(ctx context.Context, t target, kind string, workers, samples int) (created, deleted Stats, err error) {
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// churn creates Services, sends the requests about them, and deletes them again, so that
+// the next measurement finds as many in place as this one. The results are by the name of
+// the request.
+func churn(ctx context.Context, t target, kind string, workers, samples int, between []operation) (map[string]Stats, error) {
 	name := func(n int) string { return fmt.Sprintf("sample-%06d", n) }
-	creates, err := drive(ctx, workers, samples, func(ctx context.Context, worker, n int) error {
-		return t.create(ctx, worker, kind, name(n))
-	})
+	results := map[string]Stats{}
+	run := func(op string, requests int, send request) (*load, error) {
+		l, err := measured(ctx, t, workers, requests, send)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %s of %s Services: %w", t.name(), op, kind, err)
+		}
+		if l.err != nil {
+			log.Printf("  %s failed %d requests (%s), one with: %v", t.name(), len(l.failed), op, l.err)
+		}
+		results[op] = l.stats()
+		return l, nil
+	}
+	creates, err := run(opCreate, samples, func(ctx context.Context, worker, n int) error { return t.create(ctx, worker, kind, name(n)) })
 	if err != nil {
-		return created, deleted, fmt.Errorf("%s: creating %s Services: %w", t.name(), kind, err)
+		return nil, err
 	}
 	var names []string
 	for n := range samples {
@@ -117,18 +150,16 @@ func churn(ctx context.Context, t target, kind string, workers, samples int) (cr
 			names = append(names, name(n))
 		}
 	}
-	deletes, err := drive(ctx, workers, len(names), func(ctx context.Context, worker, n int) error {
-		return t.delete(ctx, worker, names[n])
-	})
-	if err != nil {
-		return created, deleted, fmt.Errorf("%s: deleting %s Services: %w", t.name(), kind, err)
-	}
-	for _, l := range []*load{creates, deletes} {
-		if l.err != nil {
-			log.Printf("  %s failed %d requests, one with: %v", t.name(), len(l.failed), l.err)
+	if server, ok := t.(*apiServer); ok {
+		for _, op := range between {
+			send := func(ctx context.Context, worker, n int) error { return op.send(ctx, server, worker, names[n]) }
+			if _, err := run(op.name, len(names), send); err != nil {
+				return nil, err
+			}
 		}
 	}
-	return creates.stats(), deletes.stats(), nil
+	_, err = run(opDelete, len(names), func(ctx context.Context, worker, n int) error { return t.delete(ctx, worker, names[n]) })
+	return results, err
 }
 
 // fill brings a target from one number of Services to another.

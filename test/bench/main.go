@@ -9,7 +9,7 @@
 // over the rounds. Timings are only reported: none makes the program fail.
 //
 // What it leaves out: replicas, encryption at rest, watches other than the
-// servers' own, and any load but Services being created and deleted.
+// servers' own while requests are measured, and any load but Services.
 package main
 
 import (
@@ -21,6 +21,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -39,12 +40,15 @@ type options struct {
 	starts            int
 	settle            time.Duration
 	connections       int
+	watches           int
+	churned           int
+	rest              time.Duration
 	quick             bool
 	large             int
 
-	kubeAPIServer, etcd, portolan string
-	dir                           string
-	json, profile                 string
+	kubeAPIServer, etcd, portolan, baseline string
+	dir                                     string
+	json, profile, profiled                 string
 }
 
 func main() {
@@ -67,11 +71,15 @@ func newCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "Compare Portolan with kube-apiserver and with etcd alone",
-		Long: `Builds kube-apiserver, etcd and portolan, runs them side by side, and prints how
-fast they create and delete Services as a Markdown table on stdout. Progress
-goes to stderr. Building kube-apiserver takes minutes the first time.`,
-		Example: `  # About two minutes
+		Long: `Builds kube-apiserver, etcd and portolan, runs them side by side, and prints
+their rates, latencies, CPU time and memory as a Markdown table on stdout.
+Progress goes to stderr. Building kube-apiserver takes minutes the first time.`,
+		Example: `  # At most five minutes
   go run ./test/bench --quick
+
+  # Two builds of Portolan in turns, and later two runs
+  go run ./test/bench --baseline=/tmp/portolan-before --json=after.json
+  go run ./test/bench compare before.json after.json
 
   # Where kube-apiserver slows down
   go run ./test/bench --services=0,16000 --kinds=clusterip
@@ -96,6 +104,7 @@ goes to stderr. Building kube-apiserver takes minutes the first time.`,
 	for _, name := range sets.Order {
 		cmd.Flags().AddFlagSet(sets.FlagSets[name])
 	}
+	cmd.AddCommand(newCompareCommand())
 	columns, _, _ := term.TerminalSize(cmd.OutOrStdout())
 	cliflag.SetUsageAndHelpFunc(cmd, sets, columns)
 	return cmd
@@ -106,10 +115,14 @@ func (o *options) addFlags(sets *cliflag.NamedFlagSets) {
 	fs.IntSliceVar(&o.services, "services", []int{0, 2000, 8000}, "How many Services to have in place, one level after the other.")
 	fs.StringSliceVar(&o.kinds, "kinds", kinds, "Kinds of Services to create and delete.")
 	fs.IntSliceVar(&o.clients, "clients", []int{1, 32}, "How many clients send requests at once.")
+	fs.IntVar(&o.watches, "watches", 1000, "How many watches get the same change at the end. 0 leaves them out.")
+	fs.IntVar(&o.churned, "churn", 20000,
+		"How many Services to create and delete at the beginning, before memory is read again. 0 leaves it out.")
+	fs.DurationVar(&o.rest, "rest", time.Minute, "How long to leave the servers alone after that.")
 	fs.IntVar(&o.large, "large", 0, "Also measure Portolan alone with this many Services in place beside an empty one. 0 leaves it out.")
 
 	fs = sets.FlagSet("how long to measure")
-	fs.BoolVar(&o.quick, "quick", false, "About two minutes: fewer Services, samples and rounds, where no other flag says how many.")
+	fs.BoolVar(&o.quick, "quick", false, "At most five minutes: fewer Services, samples and rounds, where no other flag says how many.")
 	fs.IntVar(&o.samples, "samples", 480, "Requests in one measurement.")
 	fs.IntVar(&o.rounds, "rounds", 3, "How often each measurement is made. Medians over these are reported.")
 	fs.IntVar(&o.starts, "starts", 3, "How often the time from start to ready is measured.")
@@ -122,25 +135,36 @@ func (o *options) addFlags(sets *cliflag.NamedFlagSets) {
 	fs.StringVar(&o.etcd, "etcd", "",
 		"An etcd to run beside kube-apiserver and alone. Without it, one is built from hack/kubernetes into .bin/.")
 	fs.StringVar(&o.portolan, "portolan", "", "A portolan to run. Without it, one is built from this tree into .bin/.")
+	fs.StringVar(&o.baseline, "baseline", "", "Another portolan to run beside it, such as an earlier build.")
 	fs.StringVar(&o.dir, "dir", "", "Directory to make the servers' data directories in. Its disk is what is measured. The default is .bin/, "+
 		"since /tmp is held in memory on many machines and fsync costs nothing there.")
 
 	fs = sets.FlagSet("output")
 	fs.StringVar(&o.json, "json", "", "File to write everything that was measured to, each round, as JSON.")
-	fs.StringVar(&o.profile, "profile", "",
-		"File to write a CPU profile of Portolan to, taken at the end while the most clients create Services of the first kind.")
+	fs.StringVar(&o.profile, "profile", "", "File to write a CPU profile of Portolan to, taken at the end while the most clients send requests.")
+	fs.StringVar(&o.profiled, "profile-request", opCreate,
+		"The request that is profiled: create (Services of the first kind), or "+strings.Join(namesOf(operations), ", ")+".")
 }
 
-// hurry sets what nobody has set to what takes about two minutes.
+// hurry sets what nobody has set to what takes less than five minutes.
 func (o *options) hurry(changed func(flag string) bool) {
 	if !changed("services") {
-		o.services = []int{0, 500}
+		o.services = []int{0, 2000}
 	}
 	if !changed("samples") {
-		o.samples = 320
+		o.samples = 240
 	}
 	if !changed("rounds") {
 		o.rounds = 3
+	}
+	if !changed("clients") {
+		o.clients = []int{fillClients}
+	}
+	if !changed("watches") {
+		o.watches = 200
+	}
+	if !changed("churn") {
+		o.churned = 3000
 	}
 	if !changed("starts") {
 		o.starts = 1
@@ -167,8 +191,11 @@ func (o *options) validate() error {
 			errs = append(errs, fmt.Errorf("--%s must be 1 or more", flag))
 		}
 	}
-	if len(o.services) > 0 && slices.Min(o.services) < 0 || o.large < 0 {
-		errs = append(errs, errors.New("--services and --large must not be negative"))
+	if len(o.services) > 0 && slices.Min(o.services) < 0 || min(o.large, o.watches, o.churned) < 0 {
+		errs = append(errs, errors.New("--services, --large, --watches and --churn must not be negative"))
+	}
+	if o.profiled != opCreate && !slices.Contains(namesOf(operations), o.profiled) {
+		errs = append(errs, fmt.Errorf("--profile-request: %q is not one of %v", o.profiled, append([]string{opCreate}, namesOf(operations)...)))
 	}
 	if len(o.kinds) == 0 {
 		errs = append(errs, errors.New("--kinds must not be empty"))

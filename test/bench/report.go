@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"runtime"
 	"slices"
@@ -13,35 +12,33 @@ import (
 
 // Report is everything that was measured; it is what --json writes.
 type Report struct {
-	When           time.Time `json:"when"`
-	Commit         string    `json:"commit,omitempty"`
-	KubeVersion    string    `json:"kubeAPIServer"`
-	EtcdVersion    string    `json:"etcd"`
-	CPUs           int       `json:"cpus"`
-	Platform       string    `json:"platform"`
-	Samples        int       `json:"samples"`
-	Rounds         int       `json:"rounds"`
-	Connections    int       `json:"connections"`
-	KubeStarts     []float64 `json:"kubeAPIServerStartSeconds"`
-	PortolanStarts []float64 `json:"portolanStartSeconds"`
-	Memory         []Memory  `json:"memory"`
-	Requests       []*Cell   `json:"requests"`
-	Large          *Large    `json:"large,omitempty"`
+	When        time.Time `json:"when"`
+	Commit      string    `json:"commit,omitempty"`
+	KubeVersion string    `json:"kubeAPIServer"`
+	EtcdVersion string    `json:"etcd"`
+	CPUs        int       `json:"cpus"`
+	Platform    string    `json:"platform"`
+	Samples     int       `json:"samples"`
+	Rounds      int       `json:"rounds"`
+	Connections int       `json:"connections"`
+	Starts      []*Starts `json:"starts"`
+	Memory      []Memory  `json:"memory"`
+	Requests    []*Cell   `json:"requests"`
+	Large       *Large    `json:"large,omitempty"`
 }
 
-// Memory is resident memory in bytes.
-type Memory struct {
-	When        string `json:"when"`
-	Kube        int64  `json:"kubeAPIServer"`
-	KubeAndEtcd int64  `json:"kubeAPIServerAndEtcd"`
-	Portolan    int64  `json:"portolan"`
+// Starts are times from start to ready.
+type Starts struct {
+	Services int `json:"services"`
+	// Seconds are by the name of the server.
+	Seconds map[string][]float64 `json:"seconds"`
 }
 
 // Large is Portolan with many Services in place beside an empty one.
 type Large struct {
-	Services int     `json:"services"`
-	Memory   int64   `json:"memory"`
-	Requests []*Cell `json:"requests"`
+	Services int      `json:"services"`
+	Memory   Resident `json:"memory"`
+	Requests []*Cell  `json:"requests"`
 }
 
 // Cell is one line of the table: an operation at one level and load, each
@@ -69,9 +66,12 @@ func newCell(op, kind string, clients int) *Cell {
 
 func (c *Cell) add(target string, s Stats) { c.Rounds[target] = append(c.Rounds[target], s) }
 
-func (r *Report) addStart(kube, portolan time.Duration) {
-	r.KubeStarts = append(r.KubeStarts, kube.Seconds())
-	r.PortolanStarts = append(r.PortolanStarts, portolan.Seconds())
+func (r *Report) addStart(services int, name string, startup time.Duration) {
+	if len(r.Starts) == 0 || r.Starts[len(r.Starts)-1].Services != services {
+		r.Starts = append(r.Starts, &Starts{services, map[string][]float64{}})
+	}
+	seconds := r.Starts[len(r.Starts)-1].Seconds
+	seconds[name] = append(seconds[name], startup.Seconds())
 }
 
 // over is the median over the rounds of each number.
@@ -80,6 +80,9 @@ func over(rounds []Stats) Stats {
 		Rate: medianOf(rounds, func(s Stats) float64 { return s.Rate }),
 		P50:  medianOf(rounds, func(s Stats) float64 { return s.P50 }),
 		P99:  medianOf(rounds, func(s Stats) float64 { return s.P99 }),
+		CPU:  medianOf(rounds, func(s Stats) float64 { return s.CPU }),
+
+		FirstByte: medianOf(rounds, func(s Stats) float64 { return s.FirstByte }),
 	}
 	for _, round := range rounds {
 		s.Failed += round.Failed
@@ -93,20 +96,31 @@ func (c *Cell) ratio(of, to string) Stats {
 	var ratios []Stats
 	for n, s := range c.Rounds[of] {
 		base := c.Rounds[to][n]
-		ratios = append(ratios, Stats{Rate: s.Rate / base.Rate, P50: s.P50 / base.P50, P99: s.P99 / base.P99})
+		ratios = append(ratios, Stats{
+			Rate: quotient(s.Rate, base.Rate), P50: quotient(s.P50, base.P50), P99: quotient(s.P99, base.P99),
+			CPU: quotient(s.CPU, base.CPU), FirstByte: quotient(s.FirstByte, base.FirstByte),
+		})
 	}
 	return over(ratios)
 }
 
+// quotient is 0 where one of the numbers could not be found out.
+func quotient(a, b float64) float64 {
+	if b == 0 {
+		return 0
+	}
+	return a / b
+}
+
 func (c *Cell) title() string {
 	kind := map[string]string{clusterIP: "ClusterIP", nodePort: "NodePort", headless: "headless"}[c.Kind]
-	return c.Op + " " + kind
+	return strings.TrimSpace(c.Op + " " + kind)
 }
 
 // String is the line of the progress log.
 func (c *Cell) String() string {
 	var parts []string
-	for _, name := range []string{"kube-apiserver", "portolan", "etcd", emptyName, largeName} {
+	for _, name := range []string{kubeName, baselineName, portolanName, floorName, emptyName, largeName} {
 		if rounds, ok := c.Rounds[name]; ok {
 			parts = append(parts, fmt.Sprintf("%s %s", name, over(rounds)))
 		}
@@ -117,50 +131,16 @@ func (c *Cell) String() string {
 // String is how the table says it.
 func (s Stats) String() string {
 	text := fmt.Sprintf("%.0f/s, %.1f / %.1f ms", s.Rate, s.P50, s.P99)
+	if s.FirstByte > 0 {
+		text += fmt.Sprintf(", first byte %.1f ms", s.FirstByte)
+	}
+	if s.CPU > 0 {
+		text += fmt.Sprintf(", CPU %.2f ms", s.CPU)
+	}
 	if s.Failed > 0 {
 		text += fmt.Sprintf(" (%d failed)", s.Failed)
 	}
 	return text
-}
-
-func ratioText(s Stats) string { return fmt.Sprintf("**%.1f×**, %.2f / %.2f", s.Rate, s.P50, s.P99) }
-
-// markdown prints the table.
-func (r *Report) markdown(out io.Writer) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "| | Services in place | clients | kube-apiserver %s | Portolan | Portolan : kube-apiserver | etcd alone |\n",
-		strings.TrimPrefix(r.KubeVersion, "v"))
-	b.WriteString("|---|--:|--:|--:|--:|--:|--:|\n")
-	for _, c := range r.Requests {
-		fmt.Fprintf(&b, "| %s | %s | %d | %s | %s | %s | %s |\n", c.title(), thousands(c.Services), c.Clients,
-			over(c.Rounds["kube-apiserver"]), over(c.Rounds["portolan"]), ratioText(c.ratio("portolan", "kube-apiserver")), over(c.Rounds["etcd"]))
-	}
-	kube, portolan := median(r.KubeStarts), median(r.PortolanStarts)
-	fmt.Fprintf(&b, "| start to ready | 0 | | %.2f s | %.2f s | %.2f | |\n", kube, portolan, portolan/kube)
-	for _, m := range r.Memory {
-		fmt.Fprintf(&b, "| memory, %s | | | %s | %s | %.2f | |\n", m.When, megabytes(m.Kube), megabytes(m.Portolan),
-			float64(m.Portolan)/float64(m.Kube))
-		fmt.Fprintf(&b, "| the same, kube-apiserver with its etcd | | | %s | %s | %.2f | |\n",
-			megabytes(m.KubeAndEtcd), megabytes(m.Portolan), float64(m.Portolan)/float64(m.KubeAndEtcd))
-	}
-	fmt.Fprintf(&b, "\nRequests per second, median / 99th percentile latency; medians over %d rounds of %d requests, on %d CPUs (%s). "+
-		"Each server has its own data directory with fsync on: kube-apiserver and the last column etcd %s, Portolan its embedded etcd. "+
-		"Client and servers share the machine. etcd alone commits the transaction that Portolan sends. Ratios are of the same round.\n",
-		r.Rounds, r.Samples, r.CPUs, r.Platform, strings.TrimPrefix(r.EtcdVersion, "v"))
-	if r.Large != nil {
-		r.Large.markdown(&b)
-	}
-	_, err := io.WriteString(out, b.String())
-	return err
-}
-
-func (l *Large) markdown(b *strings.Builder) {
-	fmt.Fprintf(b, "\n| Portolan | clients | empty | %s Services in place | ratio |\n|---|--:|--:|--:|--:|\n", thousands(l.Services))
-	for _, c := range l.Requests {
-		fmt.Fprintf(b, "| %s | %d | %s | %s | %s |\n", c.title(), c.Clients,
-			over(c.Rounds[emptyName]), over(c.Rounds[largeName]), strings.Replace(ratioText(c.ratio(largeName, emptyName)), "**", "", 2))
-	}
-	fmt.Fprintf(b, "| memory | | | %s | |\n", megabytes(l.Memory))
 }
 
 func (r *Report) writeJSON(path string) error {
@@ -186,10 +166,10 @@ func median(values []float64) float64 {
 	return (sorted[middle-1] + sorted[middle]) / 2
 }
 
-func medianOf(rounds []Stats, of func(Stats) float64) float64 {
+func medianOf[T any](rounds []T, of func(T) float64) float64 {
 	var values []float64
-	for _, s := range rounds {
-		values = append(values, of(s))
+	for _, round := range rounds {
+		values = append(values, of(round))
 	}
 	return median(values)
 }

@@ -58,27 +58,78 @@ func TestRatioIsOfTheSameRound(t *testing.T) {
 	}
 }
 
-func TestMarkdown(t *testing.T) {
+func newTestReport() *Report {
 	cell := newCell(opDelete, headless, 32)
 	cell.Services = 16000
-	cell.add("kube-apiserver", Stats{Rate: 100, P50: 10, P99: 20, Failed: 1})
-	cell.add("portolan", Stats{Rate: 250, P50: 4, P99: 5})
-	cell.add("etcd", Stats{Rate: 1000, P50: 1, P99: 2})
-	report := &Report{KubeVersion: "v1.36.3", Requests: []*Cell{cell}, KubeStarts: []float64{3}, PortolanStarts: []float64{0.6},
-		Memory: []Memory{{"idle", 200 << 20, 250 << 20, 50 << 20}}}
+	cell.add(kubeName, Stats{Rate: 100, P50: 10, P99: 20, CPU: 3, Failed: 1})
+	cell.add(portolanName, Stats{Rate: 250, P50: 4, P99: 5, CPU: 1.5})
+	cell.add(floorName, Stats{Rate: 1000, P50: 1, P99: 2})
+	list := newCell("list, JSON", "", 1)
+	list.add(kubeName, Stats{Rate: 10, P50: 100, P99: 110, CPU: 90, FirstByte: 40})
+	list.add(portolanName, Stats{Rate: 20, P50: 50, P99: 55, CPU: 45, FirstByte: 20})
+	report := &Report{KubeVersion: "v1.36.3", Requests: []*Cell{cell, list}, Memory: []Memory{{When: "idle", Servers: map[string]Resident{
+		kubeName: {Bytes: 250 << 20, Mapped: 100 << 20, Alone: 200 << 20}, portolanName: {Bytes: 50 << 20, Mapped: 20 << 20, Alone: 50 << 20},
+	}}}}
+	report.addStart(0, kubeName, 3*time.Second)
+	report.addStart(0, portolanName, 600*time.Millisecond)
+	return report
+}
+
+func expectLines(t *testing.T, out string, lines ...string) {
+	t.Helper()
+	for _, line := range lines {
+		if !strings.Contains(out, line+"\n") {
+			t.Errorf("no line %q in\n%s", line, out)
+		}
+	}
+}
+
+func TestMarkdown(t *testing.T) {
+	var out strings.Builder
+	if err := newTestReport().markdown(&out); err != nil {
+		t.Fatal(err)
+	}
+	expectLines(t, out.String(),
+		"| | Services in place | clients | kube-apiserver 1.36.3 | Portolan | rate | CPU | etcd alone |",
+		"| delete headless | 16,000 | 32 | 100/s, 10.0 / 20.0 ms, CPU 3.00 ms (1 failed) | 250/s, 4.0 / 5.0 ms, CPU 1.50 ms | "+
+			"**2.5×** | **2.0×** | 1000/s, 1.0 / 2.0 ms |",
+		"| list, JSON | 0 | 1 | 10/s, 100.0 / 110.0 ms, first byte 40.0 ms, CPU 90.00 ms | 20/s, 50.0 / 55.0 ms, first byte 20.0 ms, CPU 45.00 ms | "+
+			"**2.0×** | **2.0×** |  |",
+		"| start to ready | 0 | | 3.00 s | 0.60 s | **5.0×** | | |",
+		"| memory, idle | | | 250 MiB (100 MiB of files) | 50 MiB (20 MiB of files) | 0.20 of it | | |",
+	)
+}
+
+func TestBaseline(t *testing.T) {
+	report := newTestReport()
+	report.Requests[0].add(baselineName, Stats{Rate: 200, P50: 5, P99: 6, CPU: 3})
 	var out strings.Builder
 	if err := report.markdown(&out); err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range []string{
-		"| | Services in place | clients | kube-apiserver 1.36.3 | Portolan | Portolan : kube-apiserver | etcd alone |",
-		"| delete headless | 16,000 | 32 | 100/s, 10.0 / 20.0 ms (1 failed) | 250/s, 4.0 / 5.0 ms | **2.5×**, 0.40 / 0.25 | 1000/s, 1.0 / 2.0 ms |",
-		"| start to ready | 0 | | 3.00 s | 0.60 s | 0.20 | |",
-		"| memory, idle | | | 200 MiB | 50 MiB | 0.25 | |",
-		"| the same, kube-apiserver with its etcd | | | 250 MiB | 50 MiB | 0.20 | |",
-	} {
-		if !strings.Contains(out.String(), line+"\n") {
-			t.Errorf("no line %q in\n%s", line, out.String())
-		}
+	expectLines(t, out.String(),
+		"| | Services in place | clients | the baseline | Portolan | rate | CPU |",
+		"| delete headless | 16,000 | 32 | 200/s, 5.0 / 6.0 ms, CPU 3.00 ms | 250/s, 4.0 / 5.0 ms, CPU 1.50 ms | **1.2×** | **2.0×** |",
+	)
+}
+
+func TestCompare(t *testing.T) {
+	before, after := newTestReport(), newTestReport()
+	faster := newCell(opDelete, headless, 32)
+	faster.Services = 16000
+	faster.add(kubeName, Stats{Rate: 50, P50: 20, P99: 40, CPU: 3})
+	faster.add(portolanName, Stats{Rate: 250, P50: 4, P99: 5, CPU: 0.5})
+	after.Requests = []*Cell{faster, newCell("get", clusterIP, 1)}
+	after.Memory[0].Servers[portolanName] = Resident{Bytes: 25 << 20}
+	var out strings.Builder
+	if err := compare(&out, before, after); err != nil {
+		t.Fatal(err)
+	}
+	expectLines(t, out.String(),
+		"| delete headless | 16,000 | 32 | 250/s, 4.0 / 5.0 ms, CPU 1.50 ms | 250/s, 4.0 / 5.0 ms, CPU 0.50 ms | **3.0×** | **2.0×** / **6.0×** |",
+		"| memory, idle | | | 50 MiB (20 MiB of files) | 25 MiB (0 MiB of files) | 0.50 of it | |",
+	)
+	if strings.Contains(out.String(), "get") || strings.Contains(out.String(), "list") {
+		t.Errorf("a line that only one run has:\n%s", out.String())
 	}
 }

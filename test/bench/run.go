@@ -23,11 +23,12 @@ type bench struct {
 	*options
 	programs *programs
 	// dir holds all data directories of this run.
-	dir            string
-	kube, portolan *upstream.Server
-	floorEtcd      *upstream.Process
-	floor          *floor
-	// targets in the order in which they take turns.
+	dir string
+	// servers are kube-apiserver, the baseline if there is one, and Portolan.
+	servers   []*apiServer
+	floorEtcd *upstream.Process
+	floor     *floor
+	// targets are the servers and the floor, in the order in which they take turns.
 	targets []target
 	filled  int
 	report  *Report
@@ -65,7 +66,9 @@ func run(ctx context.Context, o *options, out io.Writer) (err error) {
 }
 
 func (b *bench) measureAll(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{b.measureStarts, b.start, b.measureLevels, b.takeProfile, b.measureLarge} {
+	for _, step := range []func(context.Context) error{
+		b.measureStarts, b.start, b.measureChurn, b.measureLevels, b.measureWatches, b.measureRestarts, b.takeProfile, b.measureLarge,
+	} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -82,12 +85,10 @@ func (b *bench) stopServers() {
 	if b.floorEtcd != nil {
 		b.floorEtcd.Stop()
 	}
-	for _, s := range []*upstream.Server{b.kube, b.portolan} {
-		if s != nil {
-			s.Stop()
-		}
+	for _, s := range b.servers {
+		s.server.Stop()
 	}
-	b.floor, b.floorEtcd, b.kube, b.portolan = nil, nil, nil, nil
+	b.floor, b.floorEtcd, b.servers, b.targets = nil, nil, nil, nil
 }
 
 func (b *bench) close() error {
@@ -95,46 +96,83 @@ func (b *bench) close() error {
 	return os.RemoveAll(b.dir)
 }
 
+// launch runs a server of the given name on an empty directory.
+func (b *bench) launch(ctx context.Context, name string) (*apiServer, error) {
+	programs, start, client := b.programs.Programs, upstream.StartPortolan, newPortolanTarget
+	switch name {
+	case kubeName:
+		start = func(ctx context.Context, programs upstream.Programs, dir string) (*upstream.Server, error) {
+			return upstream.StartKube(ctx, programs, dir)
+		}
+		client = func(_ string, server *upstream.Server, connections int) (*apiServer, error) {
+			return newKubeTarget(server, connections)
+		}
+	case baselineName:
+		programs.Portolan = b.baseline
+	}
+	server, err := start(ctx, programs, b.dir)
+	if err != nil {
+		return nil, err
+	}
+	s, err := client(name, server, b.connections)
+	if err != nil {
+		server.Stop()
+	}
+	return s, err
+}
+
+// names are the servers to compare.
+func (b *bench) names() []string {
+	if b.baseline == "" {
+		return []string{kubeName, portolanName}
+	}
+	return []string{kubeName, baselineName, portolanName}
+}
+
 // measureStarts starts each server alone on an empty directory, in turns.
 func (b *bench) measureStarts(ctx context.Context) error {
 	for n := range b.starts {
-		kube, err := upstream.StartKube(ctx, b.programs.Programs, b.dir)
-		if err != nil {
-			return err
+		for _, name := range b.names() {
+			s, err := b.launch(ctx, name)
+			if err != nil {
+				return err
+			}
+			s.server.Stop()
+			log.Printf("start %d of %d: %s ready after %v", n+1, b.starts, name, s.server.Startup.Round(time.Millisecond))
+			b.report.addStart(0, name, s.server.Startup)
 		}
-		kube.Stop()
-		portolan, err := upstream.StartPortolan(ctx, b.programs.Programs, b.dir)
-		if err != nil {
-			return err
+	}
+	return nil
+}
+
+// measureRestarts kills each server and starts it again with its Services.
+func (b *bench) measureRestarts(ctx context.Context) error {
+	for n := range b.starts {
+		for _, s := range b.servers {
+			s.server.StopAPI()
+			if err := s.server.StartAPI(ctx); err != nil {
+				return err
+			}
+			log.Printf("restart %d of %d: %s ready after %v", n+1, b.starts, s.name(), s.server.Startup.Round(time.Millisecond))
+			b.report.addStart(b.filled, s.name(), s.server.Startup)
 		}
-		portolan.Stop()
-		log.Printf("start %d of %d: kube-apiserver ready after %v, portolan after %v", n+1, b.starts,
-			kube.Startup.Round(time.Millisecond), portolan.Startup.Round(time.Millisecond))
-		b.report.addStart(kube.Startup, portolan.Startup)
 	}
 	return nil
 }
 
 // start runs everything that is compared, and warms it up.
 func (b *bench) start(ctx context.Context) (err error) {
-	if b.kube, err = upstream.StartKube(ctx, b.programs.Programs, b.dir); err != nil {
-		return err
+	for _, name := range b.names() {
+		s, err := b.launch(ctx, name)
+		if err != nil {
+			return err
+		}
+		b.servers, b.targets = append(b.servers, s), append(b.targets, s)
+		if err := s.server.Await(ctx, s.settled); err != nil {
+			return err
+		}
 	}
-	if b.portolan, err = upstream.StartPortolan(ctx, b.programs.Programs, b.dir); err != nil {
-		return err
-	}
-	kube, err := newKubeTarget(b.kube.Config, b.connections)
-	if err != nil {
-		return err
-	}
-	portolan, err := newPortolanTarget("portolan", b.portolan.Config, b.connections)
-	if err != nil {
-		return err
-	}
-	if err := b.kube.Await(ctx, kube.settled); err != nil {
-		return err
-	}
-	log.Printf("both servers run; leaving them alone for %v", b.settle)
+	log.Printf("the servers run; leaving them alone for %v", b.settle)
 	if err := sleep(ctx, b.settle); err != nil {
 		return err
 	}
@@ -150,32 +188,19 @@ func (b *bench) start(ctx context.Context) (err error) {
 	if b.floorEtcd, url, err = upstream.StartEtcd(ctx, b.programs.Programs, dir); err != nil {
 		return err
 	}
-	if b.floor, err = newFloor(ctx, url, b.connections, portolan, kinds); err != nil {
+	if b.floor, err = newFloor(ctx, b.floorEtcd, url, b.connections, b.servers[len(b.servers)-1]); err != nil {
 		return err
 	}
-	b.targets = []target{kube, portolan, b.floor}
+	b.targets = append(b.targets, b.floor)
 	return warm(ctx, b.targets)
 }
 
 func warm(ctx context.Context, targets []target) error {
 	for _, t := range targets {
-		if _, _, err := churn(ctx, t, clusterIP, fillClients, warmUp); err != nil {
+		if _, err := churn(ctx, t, clusterIP, fillClients, warmUp, nil); err != nil {
 			return err
 		}
 	}
-	return nil
-}
-
-func (b *bench) measureMemory(when string) error {
-	kube, kubeAll, err := b.kube.Memories()
-	if err != nil {
-		return err
-	}
-	portolan, _, err := b.portolan.Memories()
-	if err != nil {
-		return err
-	}
-	b.report.Memory = append(b.report.Memory, Memory{when, kube, kubeAll, portolan})
 	return nil
 }
 
@@ -197,139 +222,63 @@ func (b *bench) measureLevels(ctx context.Context) error {
 				return err
 			}
 		}
-		for _, kind := range b.kinds {
-			for _, clients := range b.clients {
-				cells, err := b.measure(ctx, b.targets, kind, clients)
-				if err != nil {
-					return err
-				}
-				for _, cell := range cells {
-					cell.Services = level
-					b.report.Requests = append(b.report.Requests, cell)
-					log.Printf("%d Services, %d clients: %s", level, clients, cell)
-				}
-			}
-		}
-	}
-	return nil
-}
-
-// measure lets the targets take turns, round by round.
-func (b *bench) measure(ctx context.Context, targets []target, kind string, clients int) ([]*Cell, error) {
-	creates, deletes := newCell(opCreate, kind, clients), newCell(opDelete, kind, clients)
-	for range b.rounds {
-		for _, t := range targets {
-			created, deleted, err := churn(ctx, t, kind, clients, b.samples)
-			if err != nil {
-				return nil, err
-			}
-			creates.add(t.name(), created)
-			deletes.add(t.name(), deleted)
-		}
-	}
-	return []*Cell{creates, deletes}, nil
-}
-
-const (
-	emptyName = "empty"
-	largeName = "large"
-)
-
-// measureLarge compares Portolan with many Services with an empty Portolan.
-func (b *bench) measureLarge(ctx context.Context) (err error) {
-	if b.large == 0 {
-		return nil
-	}
-	// They would share the machine with what is measured now.
-	b.stopServers()
-	var targets []target
-	var servers []*upstream.Server
-	defer func() {
-		for _, s := range servers {
-			s.Stop()
-		}
-	}()
-	for _, name := range []string{emptyName, largeName} {
-		s, err := upstream.StartPortolan(ctx, b.programs.Programs, b.dir)
-		if err != nil {
+		if err := b.measureRequests(ctx, level, b.targets, b.add); err != nil {
 			return err
 		}
-		servers = append(servers, s)
-		t, err := newPortolanTarget(name, s.Config, b.connections)
-		if err != nil {
-			return err
-		}
-		targets = append(targets, t)
-	}
-	if err := warm(ctx, targets); err != nil {
-		return err
-	}
-	log.Printf("filling a portolan of its own up to %d Services", b.large)
-	if err := fill(ctx, targets[1], 0, b.large); err != nil {
-		return err
-	}
-	if err := sleep(ctx, b.settle); err != nil {
-		return err
-	}
-	memory, _, err := servers[1].Memories()
-	if err != nil {
-		return err
-	}
-	b.report.Large = &Large{Services: b.large, Memory: memory}
-	for _, kind := range b.kinds {
-		for _, clients := range b.clients {
-			cells, err := b.measure(ctx, targets, kind, clients)
-			if err != nil {
+		if level > 0 {
+			if err := b.measureLists(ctx); err != nil {
 				return err
 			}
-			b.report.Large.Requests = append(b.report.Large.Requests, cells...)
-			for _, cell := range cells {
-				log.Printf("%d Services, %d clients: %s", b.large, clients, cell)
+		}
+	}
+	return nil
+}
+
+// add adds a line to the report.
+func (b *bench) add(cell *Cell) {
+	b.report.Requests = append(b.report.Requests, cell)
+	log.Printf("%d Services, %d clients: %s", cell.Services, cell.Clients, cell)
+}
+
+// measureRequests lets the targets take turns, round by round.
+func (b *bench) measureRequests(ctx context.Context, level int, targets []target, add func(*Cell)) error {
+	for _, kind := range b.kinds {
+		between := operations
+		if kind != clusterIP {
+			between = nil
+		}
+		for _, clients := range b.clients {
+			cells := map[string]*Cell{}
+			order := []*Cell{}
+			for _, op := range slices.Concat([]string{opCreate}, namesOf(between), []string{opDelete}) {
+				cells[op] = newCell(op, kind, clients)
+				cells[op].Services = level
+				order = append(order, cells[op])
+			}
+			for range b.rounds {
+				for _, t := range targets {
+					results, err := churn(ctx, t, kind, clients, b.samples, between)
+					if err != nil {
+						return err
+					}
+					for op, stats := range results {
+						cells[op].add(t.name(), stats)
+					}
+				}
+			}
+			for _, cell := range order {
+				add(cell)
 			}
 		}
 	}
 	return nil
 }
 
-// takeProfile writes down what Portolan spends its time on while Services are
-// created.
-func (b *bench) takeProfile(ctx context.Context) error {
-	if b.profile == "" {
-		return nil
+func namesOf(operations []operation) (names []string) {
+	for _, op := range operations {
+		names = append(names, op.name)
 	}
-	const seconds = "10"
-	t, err := newPortolanTarget("portolan", b.portolan.Config, b.connections)
-	if err != nil {
-		return err
-	}
-	log.Printf("profiling portolan for %s s", seconds)
-	stop, ended := make(chan struct{}), make(chan error, 1)
-	go func() { ended <- createUntil(ctx, stop, t, b.kinds[0], slices.Max(b.clients)) }()
-	data, err := t.clients[0].RESTClient().Get().AbsPath("/debug/pprof/profile").Param("seconds", seconds).
-		SetHeader("Accept", "*/*").Do(ctx).Raw()
-	close(stop)
-	if err := errors.Join(err, <-ended); err != nil {
-		return fmt.Errorf("profiling portolan: %w", err)
-	}
-	return os.WriteFile(b.profile, data, 0o644)
-}
-
-// createUntil creates Services until it is told to stop. They stay.
-func createUntil(ctx context.Context, stop <-chan struct{}, t target, kind string, clients int) error {
-	const batch = 500
-	for created := 0; ; created += batch {
-		select {
-		case <-stop:
-			return nil
-		default:
-		}
-		_, err := drive(ctx, clients, batch, func(ctx context.Context, worker, n int) error {
-			return t.create(ctx, worker, kind, fmt.Sprintf("profile-%06d", created+n))
-		})
-		if err != nil {
-			return err
-		}
-	}
+	return names
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

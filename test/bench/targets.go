@@ -4,16 +4,21 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"sync/atomic"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
+	corescheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/generated/clientset/versioned/scheme"
 	portolanclient "github.com/portolan-dev/portolan/generated/clientset/versioned/typed/portolan/v1"
+	"github.com/portolan-dev/portolan/test/framework/upstream"
 )
 
 const (
@@ -22,6 +27,11 @@ const (
 	headless  = "headless"
 
 	namespace = metav1.NamespaceDefault
+
+	kubeName     = "kube-apiserver"
+	portolanName = "portolan"
+	baselineName = "baseline"
+	floorName    = "etcd"
 )
 
 var kinds = []string{clusterIP, nodePort, headless}
@@ -32,105 +42,108 @@ type target interface {
 	name() string
 	create(ctx context.Context, worker int, kind, service string) error
 	delete(ctx context.Context, worker int, service string) error
+	// usage is what its processes have used of the machine.
+	usage() (upstream.Usage, error)
 }
 
-// specOf is a Service as it is written by hand: one port, one label selected.
-func specOf(kind, service string) corev1.ServiceSpec {
-	spec := corev1.ServiceSpec{
-		Selector: map[string]string{"app": service},
-		Ports:    []corev1.ServicePort{{Name: "http", Port: 80, TargetPort: intstr.FromInt32(8080)}},
-	}
-	switch kind {
-	case nodePort:
-		spec.Type = corev1.ServiceTypeNodePort
-	case headless:
-		spec.ClusterIP = corev1.ClusterIPNone
-	}
-	return spec
+// apiServer is a target with the whole API. Its clients do not decode answers, since they
+// share the machine with the server.
+type apiServer struct {
+	label string
+	// version is the API version of Services.
+	version string
+	server  *upstream.Server
+	clients []rest.Interface
+	encoder runtime.Encoder
+	// changes counts changes, so that each differs from the last.
+	changes atomic.Int64
 }
 
-func metaOf(service string) metav1.ObjectMeta {
-	return metav1.ObjectMeta{Name: service, Namespace: namespace, Labels: map[string]string{"app": service}}
+func newKubeTarget(server *upstream.Server, connections int) (*apiServer, error) {
+	encoder := corescheme.Codecs.EncoderForVersion(protobuf.NewSerializer(corescheme.Scheme, corescheme.Scheme), corev1.SchemeGroupVersion)
+	return newAPIServer(kubeName, corev1.SchemeGroupVersion.String(), server, connections, encoder)
 }
 
-// clients makes one client for each connection: client-go shares connections
-// between clients that look alike to it, which those with a dialer of their own
-// don't.
-func clients[C any](config *rest.Config, connections int, newClient func(*rest.Config) (C, error)) ([]C, error) {
-	all := []C{}
+func newPortolanTarget(label string, server *upstream.Server, connections int) (*apiServer, error) {
+	encoder := scheme.Codecs.EncoderForVersion(protobuf.NewSerializer(scheme.Scheme, scheme.Scheme), v1.SchemeGroupVersion)
+	return newAPIServer(label, v1.SchemeGroupVersion.String(), server, connections, encoder)
+}
+
+// newAPIServer makes one client for each connection: client-go shares connections between
+// clients that look alike to it, which those with a dialer of their own don't.
+func newAPIServer(label, version string, server *upstream.Server, connections int, encoder runtime.Encoder) (*apiServer, error) {
+	s := &apiServer{label: label, version: version, server: server, encoder: encoder}
 	for range connections {
-		config := rest.CopyConfig(config)
+		config := rest.CopyConfig(server.Config)
 		config.QPS = -1
-		config.ContentType = runtime.ContentTypeProtobuf
-		config.AcceptContentTypes = runtime.ContentTypeProtobuf
 		config.UserAgent = "bench"
 		config.Dial = (&net.Dialer{}).DialContext
-		client, err := newClient(config)
+		config.NegotiatedSerializer = serializer.WithoutConversionCodecFactory{CodecFactory: corescheme.Codecs}
+		client, err := rest.UnversionedRESTClientFor(config)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, client)
+		s.clients = append(s.clients, client)
 	}
-	return all, nil
+	return s, nil
 }
 
-type kubeTarget struct {
-	clients []*coreclient.CoreV1Client
+func (s *apiServer) name() string { return s.label }
+
+func (s *apiServer) usage() (upstream.Usage, error) {
+	_, all, err := s.server.Usage()
+	return all, err
 }
 
-func newKubeTarget(config *rest.Config, connections int) (*kubeTarget, error) {
-	all, err := clients(config, connections, coreclient.NewForConfig)
-	return &kubeTarget{all}, err
+// services is the path of the Services, with the given elements after it.
+func (s *apiServer) services(elements ...string) []string {
+	root := []string{"/apis", s.version}
+	if s.version == corev1.SchemeGroupVersion.String() {
+		root[0] = "/api"
+	}
+	return append(append(root, "namespaces", namespace, "services"), elements...)
 }
 
-func (t *kubeTarget) name() string { return "kube-apiserver" }
-
-func (t *kubeTarget) create(ctx context.Context, worker int, kind, service string) error {
-	svc := &corev1.Service{ObjectMeta: metaOf(service), Spec: specOf(kind, service)}
-	_, err := t.clients[worker%len(t.clients)].Services(namespace).Create(ctx, svc, metav1.CreateOptions{})
-	return err
+// request returns a request for protobuf by a worker.
+func (s *apiServer) request(worker int, verb string, path ...string) *rest.Request {
+	return s.clients[worker%len(s.clients)].Verb(verb).AbsPath(path...).SetHeader("Accept", runtime.ContentTypeProtobuf)
 }
 
-func (t *kubeTarget) delete(ctx context.Context, worker int, service string) error {
-	return t.clients[worker%len(t.clients)].Services(namespace).Delete(ctx, service, metav1.DeleteOptions{})
+func (s *apiServer) encode(kind string, meta metav1.ObjectMeta) ([]byte, error) {
+	if s.version == corev1.SchemeGroupVersion.String() {
+		return runtime.Encode(s.encoder, &corev1.Service{ObjectMeta: meta, Spec: specOf(kind, meta.Name)})
+	}
+	return runtime.Encode(s.encoder, &v1.Service{ObjectMeta: meta, Spec: specOf(kind, meta.Name)})
+}
+
+func (s *apiServer) create(ctx context.Context, worker int, kind, service string) error {
+	body, err := s.encode(kind, metaOf(service))
+	if err != nil {
+		return err
+	}
+	return s.request(worker, "POST", s.services()...).SetHeader("Content-Type", runtime.ContentTypeProtobuf).Body(body).Do(ctx).Error()
+}
+
+func (s *apiServer) delete(ctx context.Context, worker int, service string) error {
+	return s.request(worker, "DELETE", s.services(service)...).Do(ctx).Error()
 }
 
 // settled says whether the namespace is there, which appears a moment after
 // the server is ready.
-func (t *kubeTarget) settled(ctx context.Context) bool {
-	_, err := t.clients[0].Namespaces().Get(ctx, namespace, metav1.GetOptions{})
-	return err == nil
+func (s *apiServer) settled(ctx context.Context) bool {
+	return s.request(0, "GET", "/api/v1/namespaces", namespace).Do(ctx).Error() == nil
 }
 
-type portolanTarget struct {
-	label   string
-	clients []*portolanclient.PortolanV1Client
-}
-
-func newPortolanTarget(label string, config *rest.Config, connections int) (*portolanTarget, error) {
-	all, err := clients(config, connections, portolanclient.NewForConfig)
-	return &portolanTarget{label, all}, err
-}
-
-func (t *portolanTarget) name() string { return t.label }
-
-func (t *portolanTarget) create(ctx context.Context, worker int, kind, service string) error {
-	svc := &v1.Service{ObjectMeta: metaOf(service), Spec: specOf(kind, service)}
-	_, err := t.clients[worker%len(t.clients)].Services(namespace).Create(ctx, svc, metav1.CreateOptions{})
-	return err
-}
-
-func (t *portolanTarget) delete(ctx context.Context, worker int, service string) error {
-	return t.clients[worker%len(t.clients)].Services(namespace).Delete(ctx, service, metav1.DeleteOptions{})
-}
-
-// stored returns a Service of a kind as it was stored, and its claims.
-func (t *portolanTarget) stored(ctx context.Context, kind string) (*v1.Service, []runtime.Object, error) {
+// stored returns a Service of a kind as Portolan stores it, and its claims.
+func (s *apiServer) stored(ctx context.Context, kind string) (*v1.Service, []runtime.Object, error) {
 	const name = "example-000000"
-	if err := t.create(ctx, 0, kind, name); err != nil {
+	if err := s.create(ctx, 0, kind, name); err != nil {
 		return nil, nil, err
 	}
-	client := t.clients[0]
+	client, err := portolanclient.NewForConfig(s.server.Config)
+	if err != nil {
+		return nil, nil, err
+	}
 	svc, err := client.Services(namespace).Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
 		return nil, nil, err
@@ -150,5 +163,24 @@ func (t *portolanTarget) stored(ctx context.Context, kind string) (*v1.Service, 
 		}
 		claims = append(claims, claim)
 	}
-	return svc, claims, t.delete(ctx, 0, name)
+	return svc, claims, s.delete(ctx, 0, name)
+}
+
+// specOf is a Service as it is written by hand: one port, one label selected.
+func specOf(kind, service string) corev1.ServiceSpec {
+	spec := corev1.ServiceSpec{
+		Selector: map[string]string{"app": service},
+		Ports:    []corev1.ServicePort{{Name: "http", Port: 80, TargetPort: intstr.FromInt32(8080)}},
+	}
+	switch kind {
+	case nodePort:
+		spec.Type = corev1.ServiceTypeNodePort
+	case headless:
+		spec.ClusterIP = corev1.ClusterIPNone
+	}
+	return spec
+}
+
+func metaOf(service string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Name: service, Namespace: namespace, Labels: map[string]string{"app": service}}
 }

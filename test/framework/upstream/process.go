@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"syscall"
 	"time"
 )
@@ -113,21 +111,6 @@ func (p *Process) Explain(err error) error {
 		text = text[len(text)-logTail:]
 	}
 	return fmt.Errorf("%w; the end of its log:\n%s", err, text)
-}
-
-// memory is the resident memory in bytes, 0 where it can't be found out.
-func (p *Process) memory() int64 {
-	pid := strconv.Itoa(p.cmd.Process.Pid)
-	var kilobytes []byte
-	if status, err := os.ReadFile("/proc/" + pid + "/status"); err == nil {
-		_, after, _ := bytes.Cut(status, []byte("VmRSS:"))
-		kilobytes, _, _ = bytes.Cut(after, []byte("kB"))
-	} else {
-		// Other systems have no /proc.
-		kilobytes, _ = exec.Command("ps", "-o", "rss=", "-p", pid).Output()
-	}
-	n, _ := strconv.ParseInt(string(bytes.TrimSpace(kilobytes)), 10, 64)
-	return n << 10
 }
 
 // freePort returns a port that nothing listens on.

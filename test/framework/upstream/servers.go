@@ -4,7 +4,6 @@ package upstream
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -172,8 +171,10 @@ func StartPortolan(ctx context.Context, p Programs, parent string) (_ *Server, e
 	}
 	started := time.Now()
 	// A kube-apiserver by itself has no controllers beside it either.
-	s.api, err = Launch("portolan", s.dir, p.Portolan, "serve", "--data-dir="+s.dir, "--secure-port="+port, "--controllers=false")
-	if err != nil {
+	s.launch = func() (*Process, error) {
+		return Launch("portolan", s.dir, p.Portolan, "serve", "--data-dir="+s.dir, "--secure-port="+port, "--controllers=false")
+	}
+	if s.api, err = s.launch(); err != nil {
 		return nil, err
 	}
 	return s, s.awaitReady(ctx, filepath.Join(s.dir, "admin.kubeconfig"), started)
@@ -213,20 +214,6 @@ func isOK(ctx context.Context, client *http.Client, url string) bool {
 	}
 	defer response.Body.Close()
 	return response.StatusCode == http.StatusOK
-}
-
-// Memories are the resident memory of the API server, and together with its
-// etcd.
-func (s *Server) Memories() (api, all int64, err error) {
-	api = s.api.memory()
-	if api == 0 {
-		return 0, 0, fmt.Errorf("the memory of %s can't be read", s.api.name)
-	}
-	all = api
-	if s.etcd != nil {
-		all += s.etcd.memory()
-	}
-	return api, all, nil
 }
 
 // Await polls until ready says so, or the API server has ended.
