@@ -50,6 +50,21 @@ type Rules struct {
 	Fill func(runtime.Object)
 }
 
+// decorator returns what runs on objects that are read: Normalize, and Fill after it. It
+// is nil if there is neither.
+func (r Rules) decorator() func(runtime.Object) {
+	switch {
+	case r.Normalize == nil:
+		return r.Fill
+	case r.Fill == nil:
+		return r.Normalize
+	}
+	return func(obj runtime.Object) {
+		r.Normalize(obj)
+		r.Fill(obj)
+	}
+}
+
 // Strategy holds the rules for creating, updating and deleting objects.
 type Strategy interface {
 	rest.RESTCreateStrategy
@@ -72,14 +87,11 @@ func NewStore(kind Kind, rules Rules, getter apigeneric.RESTOptionsGetter) (Stor
 
 		ReturnDeletedObject:      kind.ReturnDeleted,
 		ShouldDeleteDuringUpdate: kind.DeleteDuringUpdate,
-		Decorator:                rules.Normalize,
+		Decorator:                rules.decorator(),
 		TableConvertor:           kind.Table,
 	}
 	if reset, ok := rules.Strategy.(rest.ResetFieldsStrategy); ok {
 		store.ResetFieldsStrategy = reset
-	}
-	if rules.Fill != nil {
-		store.Decorator = rules.Fill
 	}
 	if rules.TTL > 0 {
 		store.TTLFunc = func(runtime.Object, uint64, bool) (uint64, error) { return uint64(rules.TTL.Seconds()), nil }
