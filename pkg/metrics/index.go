@@ -42,9 +42,9 @@ func newIndexCollector(index *allocation.Index, lags *lags) *indexCollector {
 		availablePorts: desc(metrics.BETA, portsSystem, "available_ports",
 			"Number of ports of a NodePortRange that are not claimed"+ofRanges, "range", "auto_assign"),
 		revision: desc(metrics.ALPHA, indexSystem, "revision",
-			"The etcd revision of the last news of a claim that the watch told the allocation index", "class"),
+			"The etcd revision of the last event of a claim that the watch delivered to the allocation index", "class"),
 		awaiting: desc(metrics.ALPHA, indexSystem, "awaiting_seconds",
-			"For how many seconds a commit of this replica, a sample of all, has waited for the watch to tell of it; 0 if none does", "class"),
+			"Seconds for which a commit of this replica, a sample of all commits, has waited for its event on the watch; 0 if none waits", "class"),
 	}
 }
 

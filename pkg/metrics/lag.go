@@ -32,7 +32,7 @@ type lag struct {
 func newLags(now func() time.Time) *lags {
 	return &lags{now: now, classes: make([]lag, len(allocation.Classes())), seconds: metrics.NewHistogramVec(&metrics.HistogramOpts{
 		Namespace: namespace, Subsystem: indexSystem, Name: "lag_seconds", StabilityLevel: metrics.ALPHA,
-		Help:    "Seconds from a commit of this replica until its own watch told the allocation index of it; a sample of all commits",
+		Help:    "Seconds from a commit of this replica until its watch delivered the commit to the allocation index; a sample of all commits",
 		Buckets: metrics.ExponentialBuckets(0.001, 2, 15),
 	}, []string{"class"})}
 }

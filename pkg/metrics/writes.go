@@ -50,7 +50,7 @@ func newAllocations(subsystem, values string, labels ...string) *allocations {
 		}, labels),
 		lost: metrics.NewCounter(&metrics.CounterOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "lost_picks_total", StabilityLevel: metrics.ALPHA,
-			Help: "Number of " + values + " that were picked for a request and had to be picked again: somebody else was quicker, or their range went",
+			Help: "Number of " + values + " that were picked for a request and had to be picked again: another write claimed them first, or their range was removed",
 		}),
 	}
 }
