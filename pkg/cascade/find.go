@@ -32,40 +32,52 @@ func (d *Deletion) find(ctx context.Context, owner *v1.Service) ([]dependent, er
 	// No owner has this UID.
 	endpoints := types.UID("")
 	for _, cached := range cachedEndpoints {
-		if current, ok := d.current(ctx, cached, &v1.Endpoints{}); ok {
-			found = append(found, current)
-			if current.object != nil {
-				endpoints = current.object.GetUID()
-			}
+		newest, err := d.newest(ctx, cached, &v1.Endpoints{})
+		if err != nil {
+			logLeftAlone(ctx, cached, err)
+			continue
+		}
+		found = append(found, newest)
+		if newest.object != nil {
+			endpoints = newest.object.GetUID()
 		}
 	}
 	for _, cached := range cachedSlices {
-		current, ok := d.current(ctx, cached, &v1.EndpointSlice{})
-		slice, exists := current.object.(*v1.EndpointSlice)
-		if ok && exists && slice.Labels[discoveryv1.LabelServiceName] == owner.Name && deletedWith(slice, owner.UID, endpoints) {
-			found = append(found, current)
+		newest, err := d.newest(ctx, cached, &v1.EndpointSlice{})
+		if err != nil {
+			logLeftAlone(ctx, cached, err)
+			continue
+		}
+		slice, exists := newest.object.(*v1.EndpointSlice)
+		if exists && slice.Labels[discoveryv1.LabelServiceName] == owner.Name && deletedWith(slice, owner.UID, endpoints) {
+			found = append(found, newest)
 		}
 	}
 	return found, nil
 }
 
-// current returns the dependent as a rejected transaction found it, if that is newer
-// than the cache. It reports false for an object that can't be decoded: it is left
-// alone.
-func (d *Deletion) current(ctx context.Context, cached dependent, into object) (dependent, bool) {
+// newest returns a dependent as a rejected transaction found it, if that is newer than
+// the cache, and else as it is cached. The error is that of an object that can't be
+// decoded.
+func (d *Deletion) newest(ctx context.Context, cached dependent, empty object) (dependent, error) {
 	fact, learned := d.learned[cached.resource.Key(cached.name)]
 	if !learned || cached.revision > fact.revision {
-		return cached, true
+		return cached, nil
 	}
-	if cached.object, cached.revision = nil, 0; fact.kv == nil {
-		return cached, true
+	newest := dependent{resource: cached.resource, name: cached.name}
+	if fact.kv == nil {
+		return newest, nil
 	}
-	if err := cached.resource.Decode(ctx, fact.kv, into); err != nil {
-		klog.FromContext(ctx).Error(err, "An object is not deleted with its Service", "key", string(fact.kv.Key))
-		return dependent{}, false
+	if err := newest.resource.Decode(ctx, fact.kv, empty); err != nil {
+		return dependent{}, err
 	}
-	cached.object, cached.revision = into, fact.kv.ModRevision
-	return cached, true
+	newest.object, newest.revision = empty, fact.kv.ModRevision
+	return newest, nil
+}
+
+// logLeftAlone logs why a dependent stays when its Service is deleted.
+func logLeftAlone(ctx context.Context, left dependent, err error) {
+	klog.FromContext(ctx).Error(err, "An object is not deleted with its Service", "key", left.resource.Key(left.name))
 }
 
 // findEndpoints returns one dependent, without an object if there are no Endpoints. It
