@@ -34,7 +34,11 @@ func (s *reads) Watch(ctx context.Context, key string, opts storage.ListOptions)
 		return s.register(ctx, key, opts)
 	}
 	w := &atomicWatch{reads: s, from: from, result: make(chan watch.Event, watchBuffer), stopped: make(chan struct{})}
-	if err := w.begin(ctx, key, opts); err != nil {
+	expired, err := w.startEarly(ctx, key, opts)
+	if err == nil && expired && s.batches.completeSince(from) {
+		err = w.startReplay(ctx, key, opts)
+	}
+	if err != nil {
 		return nil, err
 	}
 	go w.run()
@@ -55,40 +59,48 @@ type atomicWatch struct {
 	stop            sync.Once
 }
 
-// begin starts the watch of the cache. The cache accepts a watch that starts at most one
-// revision before its oldest event. If that event is part of a batch, the cache may have
-// dropped other parts already, so this watch starts one revision earlier than needed.
-func (w *atomicWatch) begin(ctx context.Context, key string, opts storage.ListOptions) error {
-	early := opts
-	early.ResourceVersion = strconv.FormatUint(w.from-2, 10)
-	inner, err := w.register(ctx, key, early)
-	if err != nil {
-		return err
+// startEarly starts the watch of the cache early enough to deliver the batch at revision
+// from. It reports expired if the cache is too young for that, and answers with a 410,
+// which is then pending.
+//
+// The cache accepts a watch that starts at most one revision before its oldest event. If
+// that event is part of a batch, the cache may have dropped other parts already, so this
+// watch starts one revision earlier than needed.
+func (w *atomicWatch) startEarly(ctx context.Context, key string, opts storage.ListOptions) (expired bool, err error) {
+	opts.ResourceVersion = strconv.FormatUint(w.from-2, 10)
+	if w.inner, err = w.register(ctx, key, opts); err != nil {
+		return false, err
 	}
-	w.inner = inner
+	// The cache has its 410 ready at once.
 	select {
-	case event, open := <-inner.ResultChan():
-		if open {
-			w.pending = append(w.pending, event)
+	case event, open := <-w.inner.ResultChan():
+		if !open {
+			return false, nil
 		}
-		if !open || !isExpired(event) || !w.batches.completeSince(w.from) {
-			return nil
-		}
+		w.pending = []watch.Event{event}
+		return isExpired(event), nil
 	default:
-		return nil
+		return false, nil
 	}
-	// The cache was filled at from, or right before, and has all later events.
+}
+
+// startReplay replaces a watch that started too early for the cache. The cache was filled
+// at revision from, or right before, and has all later events: the watch of the cache
+// starts at from, and the batch at from, if it was one, is read from etcd. If etcd has
+// compacted it, the client gets the cache's 410.
+func (w *atomicWatch) startReplay(ctx context.Context, key string, opts storage.ListOptions) error {
+	var replay []watch.Event
 	if !w.batches.isSingle(w.from) {
-		switch w.replay, err = w.read(ctx, key, opts, w.from); {
-		case apierrors.IsResourceExpired(err):
-			// The client gets the cache's 410.
+		var err error
+		if replay, err = w.read(ctx, key, opts, w.from); apierrors.IsResourceExpired(err) {
 			return nil
-		case err != nil:
+		} else if err != nil {
 			return err
 		}
 	}
-	inner.Stop()
-	w.pending = nil
+	w.inner.Stop()
+	w.replay, w.pending = replay, nil
+	var err error
 	w.inner, err = w.register(ctx, key, opts)
 	return err
 }
