@@ -10,10 +10,10 @@ import (
 	"github.com/portolan-dev/portolan/pkg/allocation/space"
 )
 
-// doubtPeriod is how long a value is kept out of automatic picks after a request for it
+// dropDelay is how long a value is kept out of automatic picks after a request for it
 // ended without an answer from etcd. The transaction may still be applied in that time.
 // A pick after that is safe too, but more likely to conflict.
-const doubtPeriod = time.Minute
+const dropDelay = time.Minute
 
 // Claim is the claim on a value at one revision.
 type Claim struct {
@@ -31,7 +31,7 @@ type Index struct {
 	now   func() time.Time
 }
 
-// New makes an empty index. It uses the clock only to end doubts; see Doubt.
+// New makes an empty index. It uses the clock only for DropLater.
 func New(now func() time.Time) *Index {
 	index := &Index{now: now}
 	for class := range index.pools {
@@ -57,12 +57,12 @@ type pool struct {
 	// watch delivers the deletions: it may still deliver earlier events of the claims.
 	released map[space.Number]int64
 	// picked numbers the picks from 1. A value that was claimed and released can be
-	// picked again while the first pick is still in doubt.
+	// picked again before the delayed drop of the first pick.
 	picked map[space.Number]uint64
 	// observed is the revision that the watch has reached.
 	observed int64
 	picks    uint64
-	doubts   []doubt
+	delayed  []delayedDrop
 	ranges   map[string]*rangeState
 	// sorted are the ranges that exist, by name.
 	sorted []*rangeState
@@ -71,10 +71,11 @@ type pool struct {
 	random    *rand.Rand
 }
 
-type doubt struct {
+// delayedDrop is the drop of a pick that may have been claimed.
+type delayedDrop struct {
 	number space.Number
 	pick   uint64
-	until  time.Time
+	due    time.Time
 }
 
 // Observe records the claim on a value.
@@ -198,14 +199,14 @@ func (x *Index) Lookup(value Value) (Claim, bool) {
 	return claim, exists
 }
 
-// FullError reports that an automatic pick found no free value.
-type FullError struct {
+// ExhaustedError reports that an automatic pick found no free value.
+type ExhaustedError struct {
 	Class Class
 	// Ranges are those that the pick could have come from.
 	Ranges []RangeUsage
 }
 
-func (e *FullError) Error() string {
+func (e *ExhaustedError) Error() string {
 	if len(e.Ranges) == 0 {
 		return fmt.Sprintf("there is no range to pick an automatic value (%s) from", e.Class)
 	}
@@ -220,16 +221,16 @@ func (e *FullError) Error() string {
 }
 
 // Pick chooses a free value of the class. No other pick gets the value until it is
-// claimed and released again, dropped, or, after Doubt, its time is over. The error is
-// a *FullError.
+// claimed and released again, dropped, or, after DropLater, its time is over. The error
+// is an *ExhaustedError.
 func (x *Index) Pick(class Class) (Value, error) {
 	p := &x.pools[class]
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.endDoubts(x.now())
+	p.dropDue(x.now())
 	number, ok := p.space.Pick(p.automatic, p.random)
 	if !ok {
-		return Value{}, &FullError{Class: class, Ranges: p.automaticUsage()}
+		return Value{}, &ExhaustedError{Class: class, Ranges: p.automaticUsage()}
 	}
 	p.space.Take(number)
 	p.picks++
@@ -252,23 +253,25 @@ func (p *pool) drop(number space.Number) {
 	}
 }
 
-// Doubt returns a picked value that may have been claimed: the request for it timed out
-// or was canceled. Other picks don't get it for a minute, unless the watch reports its
-// claim first.
-func (x *Index) Doubt(value Value) {
+// DropLater returns a picked value that may have been claimed: the request for it timed
+// out or was canceled. Other picks don't get it for a minute, unless the watch reports
+// its claim first.
+func (x *Index) DropLater(value Value) {
 	p := &x.pools[value.Class]
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if pick := p.picked[value.Number]; pick != 0 {
-		p.doubts = append(p.doubts, doubt{value.Number, pick, x.now().Add(doubtPeriod)})
+		p.delayed = append(p.delayed, delayedDrop{value.Number, pick, x.now().Add(dropDelay)})
 	}
 }
 
-func (p *pool) endDoubts(now time.Time) {
-	for len(p.doubts) > 0 && p.doubts[0].until.Before(now) {
-		if d := p.doubts[0]; p.picked[d.number] == d.pick {
+// dropDue carries out the delayed drops that are due, unless the value was claimed and
+// picked again since.
+func (p *pool) dropDue(now time.Time) {
+	for len(p.delayed) > 0 && p.delayed[0].due.Before(now) {
+		if d := p.delayed[0]; p.picked[d.number] == d.pick {
 			p.drop(d.number)
 		}
-		p.doubts = p.doubts[1:]
+		p.delayed = p.delayed[1:]
 	}
 }

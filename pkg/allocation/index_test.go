@@ -77,7 +77,7 @@ func isFree(x *Index, value Value) bool {
 	p := &x.pools[value.Class]
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.endDoubts(x.now())
+	p.dropDue(x.now())
 	return !p.space.Taken(value.Number)
 }
 
@@ -93,7 +93,7 @@ func mustPick(t *testing.T, x *Index, class Class) Value {
 func checkFull(t *testing.T, x *Index, class Class, want string) {
 	t.Helper()
 	value, err := x.Pick(class)
-	var full *FullError
+	var full *ExhaustedError
 	if !errors.As(err, &full) || full.Class != class {
 		t.Fatalf("picked %v, %v", value, err)
 	}
@@ -239,11 +239,11 @@ func TestPickOutlivesOldNews(t *testing.T) {
 	mustPick(t, x, Port)
 }
 
-func TestDoubtEndsAfterAMinute(t *testing.T) {
+func TestDropLaterDropsAfterAMinute(t *testing.T) {
 	x, c := newIndex()
 	x.SetRange(Port, usableRange("r", 1, portBlocks("30000")...))
 	value := mustPick(t, x, Port)
-	x.Doubt(value)
+	x.DropLater(value)
 	for range 2 {
 		checkFull(t, x, Port, "range is full: r (30000) holds 0 of 1")
 		c.pass(30 * time.Second)
@@ -254,42 +254,42 @@ func TestDoubtEndsAfterAMinute(t *testing.T) {
 	}
 }
 
-func TestDoubtEndsWithClaim(t *testing.T) {
+func TestDropLaterYieldsToClaim(t *testing.T) {
 	x, c := newIndex()
 	x.SetRange(Port, usableRange("r", 1, portBlocks("30000")...))
 	value := mustPick(t, x, Port)
-	x.Doubt(value)
+	x.DropLater(value)
 	x.Observe(value, heldBy("a", 5))
-	c.pass(2 * doubtPeriod)
+	c.pass(2 * dropDelay)
 	checkFull(t, x, Port, "range is full: r (30000) holds 1 of 1")
 	checkHolder(t, x, value, "a")
 	x.Absent(value, 6)
 	mustPick(t, x, Port)
 }
 
-// A doubt is about one pick. If that was claimed and released, and the value is picked for
-// another request, the end of the doubt does not affect the new pick.
-func TestDoubtDoesNotEndLaterPick(t *testing.T) {
+// A delayed drop is about one pick. If that was claimed and released, and the value is picked for
+// another request, the drop does not affect the new pick.
+func TestDropLaterKeepsLaterPick(t *testing.T) {
 	x, c := newIndex()
 	x.SetRange(Port, usableRange("r", 1, portBlocks("30000")...))
 	value := mustPick(t, x, Port)
-	x.Doubt(value)
+	x.DropLater(value)
 	x.Observe(value, heldBy("a", 5))
 	x.Absent(value, 6)
-	c.pass(doubtPeriod - time.Second)
+	c.pass(dropDelay - time.Second)
 	mustPick(t, x, Port)
 	c.pass(2 * time.Second)
 	checkFull(t, x, Port, "range is full: r (30000) holds 0 of 1")
 }
 
-func TestDoubtOfWhatIsNotPicked(t *testing.T) {
+func TestDropLaterOfWhatIsNotPicked(t *testing.T) {
 	x, c := newIndex()
-	x.Doubt(NodePort(30000))
+	x.DropLater(NodePort(30000))
 	x.Observe(NodePort(30001), heldBy("a", 5))
-	x.Doubt(NodePort(30001))
-	c.pass(2 * doubtPeriod)
+	x.DropLater(NodePort(30001))
+	c.pass(2 * dropDelay)
 	if !isFree(x, NodePort(30000)) || isFree(x, NodePort(30001)) {
-		t.Error("a doubt of nothing changed something")
+		t.Error("a drop of nothing changed something")
 	}
 }
 

@@ -223,9 +223,9 @@ func checkStory(t *testing.T, seed uint64, length int) {
 			}
 		case 1:
 			if value, err := x.Pick(Port); err == nil {
-				x.Doubt(value)
+				x.DropLater(value)
 			}
-			c.pass(doubtPeriod / 3)
+			c.pass(dropDelay / 3)
 		case 2:
 			x.SetRange(Port, usableRange("some", random.Int64N(50), portBlocks("1", fmt.Sprintf("2-%d", 2+random.IntN(4)))...))
 		case 3:

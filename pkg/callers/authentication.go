@@ -15,11 +15,11 @@ const (
 	failuresBurst     = 10
 )
 
-// Observe stops limiting the connections on which an authenticator succeeds for a user
-// other than system:anonymous. The framework logs each authentication that fails with an
-// error, so this passes on a few errors per second, truncated, and drops the others. The
-// answer to the client is the same.
-func (c *Connections) Observe(inner authenticator.Request) authenticator.Request {
+// Authenticator wraps an authenticator. It stops limiting the connections on which that
+// succeeds for a user other than system:anonymous. The framework logs each authentication
+// that fails with an error, so this passes on a few errors per second, truncated, and
+// drops the others. The answer to the client is the same.
+func (c *Connections) Authenticator(inner authenticator.Request) authenticator.Request {
 	logged := rate.NewLimiter(failuresPerSecond, failuresBurst)
 	return authenticator.RequestFunc(func(req *http.Request) (*authenticator.Response, bool, error) {
 		response, ok, err := inner.AuthenticateRequest(req)

@@ -96,12 +96,12 @@ func TestTimeoutOfConnections(t *testing.T) {
 	}
 }
 
-func TestObserve(t *testing.T) {
+func TestAuthenticator(t *testing.T) {
 	t.Parallel()
 	connections, dial := listen(t, 1, time.Hour)
 	var response *authenticator.Response
 	var failure error
-	observed := connections.Observe(authenticator.RequestFunc(func(*http.Request) (*authenticator.Response, bool, error) {
+	limiting := connections.Authenticator(authenticator.RequestFunc(func(*http.Request) (*authenticator.Response, bool, error) {
 		return response, response != nil, failure
 	}))
 	accepted := dial()
@@ -109,7 +109,7 @@ func TestObserve(t *testing.T) {
 	req.RemoteAddr = accepted.address()
 	ask := func(name string) error {
 		response = &authenticator.Response{User: &user.DefaultInfo{Name: name}}
-		_, _, err := observed.AuthenticateRequest(req)
+		_, _, err := limiting.AuthenticateRequest(req)
 		return err
 	}
 	if err := ask(user.Anonymous); err != nil || connections.unauthenticated.Len() != 1 {
@@ -122,7 +122,7 @@ func TestObserve(t *testing.T) {
 	response, failure = nil, errors.New(strings.Repeat("x", 10_000))
 	logged := 0
 	for range 1000 {
-		_, ok, err := observed.AuthenticateRequest(req)
+		_, ok, err := limiting.AuthenticateRequest(req)
 		if ok {
 			t.Fatal("authenticated")
 		}

@@ -146,7 +146,7 @@ func addressText(value allocation.Value, cause error) string {
 	if _, ok := errors.AsType[*outOfRangeError](cause); ok {
 		return fmt.Sprintf("failed to allocate IP %s: the provided network does not match the current range", value)
 	}
-	if full, ok := errors.AsType[*allocation.FullError](cause); ok {
+	if full, ok := errors.AsType[*allocation.ExhaustedError](cause); ok {
 		return "failed to allocate a serviceIP: " + full.Error()
 	}
 	if taken, ok := errors.AsType[*takenError](cause); ok {

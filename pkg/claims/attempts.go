@@ -47,32 +47,37 @@ func (w *write) end(err error) {
 	}
 }
 
-// errRangeGone reports that picks of the attempt no longer lie in a usable range.
-var errRangeGone = errors.New("a value was picked from a range that is gone")
+// retryError says that the write must make another attempt. It never leaves the package.
+type retryError struct {
+	// lost are the picks of the attempt that another write has claimed, or whose range is
+	// gone. The next attempt needs others in their place.
+	lost []allocation.Value
+}
 
-// prepare plans the next attempt.
+func (e *retryError) Error() string { return "what the write relies on has changed" }
+
+// prepare plans the next attempt. It returns a *retryError if picks of this one lie in no
+// usable range anymore.
 func (w *write) prepare(ctx context.Context, c change) error {
 	w.attempts++
 	c.created, c.force = w.created, w.attempts > maxAttempts/2
-	owner := c.owner
 	attempt, err := w.ledger.plan(ctx, w.plan, c)
-	if err != nil {
-		if outside, ok := errors.AsType[*outOfRangeError](err); ok {
-			if w.picks.Picked(outside.value) {
-				return errRangeGone
-			}
-			w.picks.RecordFailure(outside.value)
-			return w.refusal(owner, w.ledger.outOfRange(owner, outside.value))
-		}
+	outside, ok := errors.AsType[*outOfRangeError](err)
+	switch {
+	case ok && w.picks.Picked(outside.value):
+		return &retryError{lost: w.outside(c)}
+	case ok:
+		return w.reject(c.owner, outside.value, w.ledger.outOfRange(c.owner, outside.value))
+	case err != nil:
 		return err
 	}
 	w.last = attempt
 	return nil
 }
 
-// outside returns the picks that made prepare return errRangeGone.
-func (w *write) outside(before, after holdings) []allocation.Value {
-	outside := slices.DeleteFunc(diff(before, after).take, func(value allocation.Value) bool {
+// outside returns the picks of an attempt that lie in no usable range anymore.
+func (w *write) outside(c change) []allocation.Value {
+	outside := slices.DeleteFunc(diff(c.before, c.after).take, func(value allocation.Value) bool {
 		_, _, covered := w.ledger.Index.Covering(value)
 		return covered || !w.picks.Picked(value)
 	})
@@ -82,46 +87,68 @@ func (w *write) outside(before, after holdings) []allocation.Value {
 	return outside
 }
 
-// settle takes the error of the store's call. If again is true, the call must be made
-// again; lost are the picks of the last attempt that another write has claimed.
-func (w *write) settle(ctx context.Context, err error) (lost []allocation.Value, again bool, _ error) {
-	outcome, revision := w.plan.Outcome()
-	switch outcome {
+// settle takes the error of the store's call and returns that of the write. A *retryError
+// says that the call must be made again.
+func (w *write) settle(ctx context.Context, err error) error {
+	switch outcome, revision := w.plan.Outcome(); outcome {
 	case txn.Committed:
 		w.ledger.committed(w.last, revision)
 		w.allocated(w.picks.claimed(w.last.take), revision)
-		return nil, false, err
+		return err
 	case txn.Unknown:
-		w.picks.doubt()
-		return nil, false, err
+		w.picks.recordUnanswered()
+		return err
 	case txn.Tried:
-		return nil, false, err
+		return err
 	}
-	var conflict *txn.ConflictError
-	if !errors.As(err, &conflict) {
-		return nil, false, interpret(err, w.last)
+	if conflict, ok := errors.AsType[*txn.ConflictError](err); ok {
+		return w.resolve(ctx, conflict)
 	}
+	return interpret(err, w.last)
+}
+
+// resolve enters what a rejected transaction found into the index. It rejects the write
+// if a value that the client named is taken, or that the Service must keep. Otherwise it
+// returns a *retryError with the picks that another write has claimed.
+func (w *write) resolve(ctx context.Context, conflict *txn.ConflictError) error {
 	if err := w.ledger.learn(ctx, w.last, conflict); err != nil {
-		return nil, false, err
+		return err
 	}
 	w.created = w.ledger.creations(w.last, conflict)
 	if value, unavailable := w.ledger.checkAdopted(ctx, w.last); unavailable != nil {
-		w.picks.RecordFailure(value)
-		return nil, false, w.refusal(w.last.owner, unavailable)
+		return w.reject(w.last.owner, value, unavailable)
 	}
+	var lost []allocation.Value
 	for _, value := range w.last.take {
-		unavailable := w.ledger.check(ctx, w.last.owner, value)
-		if unavailable == nil {
-			continue
+		switch unavailable := w.ledger.check(ctx, w.last.owner, value); {
+		case unavailable == nil:
+		case w.picks.Picked(value):
+			lost = append(lost, value)
+			w.observer.Lost(value.Class)
+		default:
+			return w.reject(w.last.owner, value, unavailable)
 		}
-		if !w.picks.Picked(value) {
-			w.picks.RecordFailure(value)
-			return nil, false, w.refusal(w.last.owner, unavailable)
-		}
-		lost = append(lost, value)
-		w.observer.Lost(value.Class)
 	}
-	return lost, true, nil
+	return &retryError{lost: lost}
+}
+
+// reject records that the Service can't have a value that the client named, and returns
+// the error for it.
+func (w *write) reject(svc *v1.Service, value allocation.Value, cause *field.Error) error {
+	w.picks.RecordFailure(value)
+	return w.refusal(svc, cause)
+}
+
+// pickAgain picks other values in place of the lost ones, and puts them into the Service.
+func (w *write) pickAgain(svc *v1.Service, lost []allocation.Value) error {
+	for _, value := range lost {
+		other, err := w.picks.replace(value)
+		if err != nil {
+			return w.refusal(svc, FieldError(svc, value, err))
+		}
+		kindOf(value.Class).substitute(svc, value, other)
+	}
+	return nil
 }
 
 // refusal returns the error for a Service that can't have a value: a 422 with the field

@@ -14,7 +14,7 @@
 // client named is rejected with upstream's error.
 //
 // RangeStorage does the same for ServiceCIDRs and NodePortRanges, so that no claim is
-// left outside every range. Guard protects held claims from the API's own writers.
+// left outside every range. ProtectHeld protects held claims from the API's own writers.
 //
 // Addresses and ports differ in what a kind says (kind.go); all else is the same for
 // both. The holder of a claim is its parent reference. It becomes text only in messages.

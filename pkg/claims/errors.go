@@ -34,7 +34,7 @@ func (e *outOfRangeError) Error() string {
 }
 
 // FieldError words why a Service can't have a value that stands in its spec. The cause
-// is an *allocation.FullError or an error of this package.
+// is an *allocation.ExhaustedError or an error of this package.
 func FieldError(svc *v1.Service, value allocation.Value, cause error) *field.Error {
 	return kindOf(value.Class).fieldError(svc, value, cause)
 }

@@ -29,7 +29,8 @@ type Picks struct {
 	refusals []refusal
 	// charged is true once the request has been charged to its quotas.
 	charged bool
-	doubted bool
+	// unanswered is true once a write had no answer.
+	unanswered bool
 	// writes is the number of writes in progress. The framework answers a request that
 	// times out and lets its write continue.
 	writes int
@@ -87,7 +88,7 @@ func (p *Picks) SetNamed(values []allocation.Value) {
 	p.named = sets.New(values...)
 }
 
-// Pick chooses a value for a slot of the object. The error is an *allocation.FullError,
+// Pick chooses a value for a slot of the object. The error is an *allocation.ExhaustedError,
 // unless the request has ended: then nothing would return the value.
 func (p *Picks) Pick(slot string, class allocation.Class) (allocation.Value, error) {
 	p.mu.Lock()
@@ -143,13 +144,17 @@ func (p *Picks) forget(slot string, value allocation.Value) {
 	delete(p.slotOf, value)
 }
 
-// lose forgets a value that another write has claimed, so that its slot gets another
-// value.
-func (p *Picks) lose(value allocation.Value) {
+// lose forgets values that can't be claimed anymore, so that their slots get others.
+func (p *Picks) lose(values []allocation.Value) {
+	if len(values) == 0 {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if slot, picked := p.slotOf[value]; picked {
-		p.drop(slot, value)
+	for _, value := range values {
+		if slot, picked := p.slotOf[value]; picked {
+			p.drop(slot, value)
+		}
 	}
 }
 
@@ -187,14 +192,14 @@ func (p *Picks) claimed(values []allocation.Value) map[allocation.Value]bool {
 	return picked
 }
 
-// doubt records that a write of the request had no answer; see allocation.Index.Doubt.
-func (p *Picks) doubt() {
+// recordUnanswered records that a write of the request had no answer; see allocation.Index.DropLater.
+func (p *Picks) recordUnanswered() {
 	if p == nil {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.doubted = true
+	p.unanswered = true
 }
 
 // beginWrite records that a write begins. The caller must call done when it has ended.
@@ -212,8 +217,8 @@ func (p *Picks) beginWrite() (done func()) {
 	}
 }
 
-// End returns the values that were picked and not claimed. They stay in doubt if a write
-// is still in progress.
+// End returns the values that were picked and not claimed: later, if a write had no
+// answer or is still in progress.
 func (p *Picks) End() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -222,8 +227,8 @@ func (p *Picks) End() {
 		p.observer.Failed(failure)
 	}
 	for slot, value := range p.slots {
-		if p.doubted || p.writes > 0 {
-			p.index.Doubt(value)
+		if p.unanswered || p.writes > 0 {
+			p.index.DropLater(value)
 		} else {
 			p.index.Drop(value)
 		}

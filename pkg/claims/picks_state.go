@@ -80,7 +80,7 @@ func (p *Picks) RecordFailure(value allocation.Value) {
 // failPick records that no value was free for a slot. The caller holds the lock.
 func (p *Picks) failPick(slot string, class allocation.Class, err error) {
 	failure := Failure{Class: class, Scope: Dynamic}
-	var full *allocation.FullError
+	var full *allocation.ExhaustedError
 	if errors.As(err, &full) && len(full.Ranges) == 1 {
 		failure.Block = full.Ranges[0].Text
 	}

@@ -68,7 +68,7 @@ func TestPicks(t *testing.T) {
 	t.Run("full", func(t *testing.T) {
 		_, picks := picksFrom("1")
 		pick(t, picks, "a")
-		var full *allocation.FullError
+		var full *allocation.ExhaustedError
 		if _, err := picks.Pick("b", allocation.Port); !errors.As(err, &full) {
 			t.Errorf("got %v", err)
 		}
@@ -79,7 +79,7 @@ func TestPicks(t *testing.T) {
 		if picks != nil || picks.Picked(port(1)) {
 			t.Error("picks from nowhere")
 		}
-		picks.doubt()
+		picks.recordUnanswered()
 		picks.beginWrite()()
 	})
 }
@@ -90,7 +90,7 @@ func TestLostPicks(t *testing.T) {
 		index, picks := picksFrom("1-2")
 		lost := pick(t, picks, "a")
 		index.Observe(lost, heldBy("other", 5))
-		picks.lose(lost)
+		picks.lose([]allocation.Value{lost})
 		if picks.Picked(lost) {
 			t.Error("still picked")
 		}
@@ -113,7 +113,7 @@ func TestLostPicks(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		index.Observe(other, heldBy("other", 6))
-		var full *allocation.FullError
+		var full *allocation.ExhaustedError
 		if _, err := picks.replace(other); !errors.As(err, &full) {
 			t.Errorf("got %v", err)
 		}
@@ -134,10 +134,10 @@ func TestEndOfPicks(t *testing.T) {
 		picks.End()
 		checkFree(t, index, 2)
 	})
-	t.Run("end in doubt keeps", func(t *testing.T) {
+	t.Run("end without an answer keeps", func(t *testing.T) {
 		index, picks := picksFrom("1-3")
 		pick(t, picks, "a")
-		picks.doubt()
+		picks.recordUnanswered()
 		picks.End()
 		checkFree(t, index, 2)
 	})

@@ -133,7 +133,7 @@ func PortText(cause error) string {
 	if outside, ok := errors.AsType[*outOfRangeError](cause); ok {
 		return "provided port is not in the valid range. The range of valid ports is " + strings.Join(outside.usable, ",")
 	}
-	if full, ok := errors.AsType[*allocation.FullError](cause); ok {
+	if full, ok := errors.AsType[*allocation.ExhaustedError](cause); ok {
 		return "failed to allocate a nodePort: " + full.Error()
 	}
 	if taken, ok := errors.AsType[*takenError](cause); ok {

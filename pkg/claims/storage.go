@@ -9,7 +9,6 @@ import (
 	"k8s.io/apiserver/pkg/storage"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
-	"github.com/portolan-dev/portolan/pkg/allocation"
 	"github.com/portolan-dev/portolan/pkg/apigroup"
 	"github.com/portolan-dev/portolan/pkg/cascade"
 	"github.com/portolan-dev/portolan/pkg/txn"
@@ -60,25 +59,20 @@ func (s *Storage) Create(ctx context.Context, key string, obj, out runtime.Objec
 		return s.unlessExists(ctx, key, w.refusal(svc, cause))
 	}
 	for range maxAttempts {
-		holdings := holdingsOf(svc)
-		var lost []allocation.Value
-		switch err := w.prepare(ctx, change{owner: svc, after: holdings}); {
-		case errors.Is(err, errRangeGone):
-			lost = w.outside(nil, holdings)
-		case err != nil:
-			return s.unlessExists(ctx, key, err)
-		default:
-			var again bool
-			if lost, again, err = w.settle(ctx, s.Interface.Create(ctx, key, obj, out, ttl)); !again {
-				return err
-			}
+		err := w.prepare(ctx, change{owner: svc, after: holdingsOf(svc)})
+		planned := err == nil
+		if planned {
+			err = w.settle(ctx, s.Interface.Create(ctx, key, obj, out, ttl))
 		}
-		for _, value := range lost {
-			other, err := w.picks.replace(value)
-			if err != nil {
-				return s.unlessExists(ctx, key, w.refusal(svc, FieldError(svc, value, err)))
-			}
-			kindOf(value.Class).substitute(svc, value, other)
+		again, ok := errors.AsType[*retryError](err)
+		switch {
+		case ok:
+			err = w.pickAgain(svc, again.lost)
+		case planned:
+			return err
+		}
+		if err != nil {
+			return s.unlessExists(ctx, key, err)
 		}
 	}
 	return errContended(svc)
@@ -120,25 +114,19 @@ func (s *Storage) GuaranteedUpdate(ctx context.Context, key string, destination 
 		}
 		after := holdingsOf(owner)
 		err = w.prepare(ctx, change{owner: owner, before: before, after: after, strict: func() bool { return isStrict(stored, owner) }})
-		if errors.Is(err, errRangeGone) {
-			for _, value := range w.outside(before, after) {
-				w.picks.lose(value)
-			}
+		if again, ok := errors.AsType[*retryError](err); ok {
+			// The store runs this again by itself if input was outdated.
+			w.picks.lose(again.lost)
 		}
 		return output, ttl, err
 	}
 	for range maxAttempts {
-		err := s.Interface.GuaranteedUpdate(ctx, key, destination, ignoreNotFound, preconditions, update, cached)
-		if errors.Is(err, errRangeGone) {
-			continue
-		}
-		lost, again, err := w.settle(ctx, err)
-		if !again {
+		err := w.settle(ctx, s.Interface.GuaranteedUpdate(ctx, key, destination, ignoreNotFound, preconditions, update, cached))
+		again, ok := errors.AsType[*retryError](err)
+		if !ok {
 			return err
 		}
-		for _, value := range lost {
-			w.picks.lose(value)
-		}
+		w.picks.lose(again.lost)
 		cached = nil
 	}
 	return errContended(owner)
@@ -169,8 +157,8 @@ func (s *Storage) Delete(ctx context.Context, key string, out runtime.Object, pr
 		if dependents.Learn(err) {
 			continue
 		}
-		_, again, err := w.settle(ctx, err)
-		if !again {
+		err = w.settle(ctx, err)
+		if _, again := errors.AsType[*retryError](err); !again {
 			return err
 		}
 		cached = nil

@@ -250,8 +250,8 @@ func TestC28UnknownErrorsAreWorded(t *testing.T) {
 	svc := newService(func(s *corev1.ServiceSpec) { s.ClusterIPs = []string{"10.0.0.1"} })
 	for cause, want := range map[error]string{
 		errors.New("odd"): "odd",
-		fmt.Errorf("while picking: %w", &allocation.FullError{Class: allocation.Port}): "there is no range",
-		fmt.Errorf("while picking: %w", &takenError{}):                                 "already allocated",
+		fmt.Errorf("while picking: %w", &allocation.ExhaustedError{Class: allocation.Port}): "there is no range",
+		fmt.Errorf("while picking: %w", &takenError{}):                                      "already allocated",
 	} {
 		for _, value := range []allocation.Value{port(30000), address("10.0.0.1")} {
 			if got := FieldError(svc, value, cause); !strings.Contains(got.Error(), want) {

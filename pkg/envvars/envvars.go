@@ -74,18 +74,18 @@ func visible(namespace string, services []v1.Service) []*v1.Service {
 // ofService returns Kubernetes' own variables, followed by those of Docker's links.
 func ofService(service *v1.Service) []Variable {
 	prefix, ip := nameOf(service.Name), service.Spec.ClusterIP
-	own := []Variable{{prefix + "_SERVICE_HOST", ip}}
+	kubernetes := []Variable{{prefix + "_SERVICE_HOST", ip}}
 	var links []Variable
 	for i, port := range service.Spec.Ports {
 		number := strconv.Itoa(int(port.Port))
 		protocol := cmp.Or(string(port.Protocol), string(corev1.ProtocolTCP))
 		url := strings.ToLower(protocol) + "://" + net.JoinHostPort(ip, number)
 		if i == 0 {
-			own = append(own, Variable{prefix + "_SERVICE_PORT", number})
+			kubernetes = append(kubernetes, Variable{prefix + "_SERVICE_PORT", number})
 			links = append(links, Variable{prefix + "_PORT", url})
 		}
 		if port.Name != "" {
-			own = append(own, Variable{prefix + "_SERVICE_PORT_" + nameOf(port.Name), number})
+			kubernetes = append(kubernetes, Variable{prefix + "_SERVICE_PORT_" + nameOf(port.Name), number})
 		}
 		link := prefix + "_PORT_" + number + "_" + strings.ToUpper(protocol)
 		links = append(links,
@@ -94,7 +94,7 @@ func ofService(service *v1.Service) []Variable {
 			Variable{link + "_PORT", number},
 			Variable{link + "_ADDR", ip})
 	}
-	return append(own, links...)
+	return append(kubernetes, links...)
 }
 
 // nameOf converts the name of a Service or a port for use in a variable's name. It

@@ -31,7 +31,7 @@ var errNewer = errors.New("was written by a later etcd")
 
 // inspect checks a member's directory before etcd opens it. It finds the damage
 // that etcd would crash on, wait for, or take for an empty store. etcd reports all
-// other damage itself (see guard). inspect reads the whole database, as etcd does
+// other damage itself (see fatalHandler). inspect reads the whole database, as etcd does
 // next.
 func inspect(dir string) error {
 	database, log := filepath.Join(dir, "member", "snap", "db"), filepath.Join(dir, "member", "wal")
@@ -58,16 +58,16 @@ func inspect(dir string) error {
 // writes until their indexes exceed the database's.
 func compare(dir, database string, size int64, log string) error {
 	var applied, logged uint64
-	guard := newGuard(dir)
-	err := guard.run(func() (err error) {
+	fatal := newFatalHandler(dir)
+	err := fatal.run(func() (err error) {
 		applied, err = readDatabase(database, size)
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("the database %s: %w", database, err)
 	}
-	err = guard.run(func() (err error) {
-		logged, err = lastIndex(log, guard.logger())
+	err = fatal.run(func() (err error) {
+		logged, err = lastIndex(log, fatal.logger())
 		return err
 	})
 	if err != nil {

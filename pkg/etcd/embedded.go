@@ -128,20 +128,20 @@ func makeDir(dir string) error {
 // embedded is an etcd member that runs in this process.
 type embedded struct {
 	*embed.Etcd
-	guard *guard
+	fatal *fatalHandler
 }
 
 // Close stops the member.
 func (m *embedded) Close() {
-	m.guard.quiet.Store(true)
+	m.fatal.quiet.Store(true)
 	m.Etcd.Close()
 }
 
 func startMember(ctx context.Context, dir string) (*embedded, error) {
-	guard := newGuard(dir)
-	member := &embedded{guard: guard}
-	err := guard.run(func() (err error) {
-		member.Etcd, err = embed.StartEtcd(embeddedConfig(dir, guard.logger()))
+	fatal := newFatalHandler(dir)
+	member := &embedded{fatal: fatal}
+	err := fatal.run(func() (err error) {
+		member.Etcd, err = embed.StartEtcd(embeddedConfig(dir, fatal.logger()))
 		return err
 	})
 	if err != nil {
@@ -151,10 +151,10 @@ func startMember(ctx context.Context, dir string) (*embedded, error) {
 	defer cancel()
 	select {
 	case <-member.Server.ReadyNotify():
-		guard.started.Store(true)
-		guard.quiet.Store(false)
+		fatal.started.Store(true)
+		fatal.quiet.Store(false)
 		return member, nil
-	case err = <-guard.failed:
+	case err = <-fatal.failed:
 		// The member isn't closed: its other goroutines may wait forever for the one
 		// that failed.
 		return nil, err

@@ -93,11 +93,11 @@ func TestGuard(t *testing.T) {
 			"tocommit(7) is out of range"},
 		"bolt": {func(*zap.Logger) error { panic("invalid page type: 7\nwith more") }, "invalid page type: 7"},
 	} {
-		guard := newGuard(t.TempDir())
-		if err := guard.run(func() error { return test.call(guard.logger()) }); err == nil || err.Error() != test.want {
+		fatal := newFatalHandler(t.TempDir())
+		if err := fatal.run(func() error { return test.call(fatal.logger()) }); err == nil || err.Error() != test.want {
 			t.Errorf("%s: got %v, want %s", name, err, test.want)
 		}
 	}
 }
 
-var _ zapcore.CheckWriteHook = (*guard)(nil)
+var _ zapcore.CheckWriteHook = (*fatalHandler)(nil)

@@ -61,10 +61,10 @@ func Restore(ctx context.Context, file, dir string, check func(context.Context, 
 
 // unpack writes a snapshot into dir as the directory of a member.
 func unpack(file, dir string) error {
-	guard := newGuard(dir)
-	config := embeddedConfig(dir, guard.logger())
-	return guard.run(func() error {
-		return etcdsnapshot.NewV3(guard.logger()).Restore(etcdsnapshot.RestoreConfig{
+	fatal := newFatalHandler(dir)
+	config := embeddedConfig(dir, fatal.logger())
+	return fatal.run(func() error {
+		return etcdsnapshot.NewV3(fatal.logger()).Restore(etcdsnapshot.RestoreConfig{
 			SnapshotPath:        file,
 			Name:                config.Name,
 			OutputDataDir:       dir,

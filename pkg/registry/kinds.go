@@ -88,7 +88,7 @@ var portolan = v1.SchemeGroupVersion
 // Kinds returns the table of kinds, in the order in which their stores are built: a kind
 // comes after the kinds whose stores its layer uses.
 func Kinds() []Kind {
-	return slices.Concat(PortolanKinds(), coreKinds(), otherKinds())
+	return slices.Concat(PortolanKinds(), coreV1Kinds(), otherKinds())
 }
 
 // PortolanKinds returns the kinds of portolan.dev. Most of them are also in a core API
@@ -167,7 +167,7 @@ func allocatorKinds() []Kind {
 				{GroupVersion: portolan},
 				{GroupVersion: networkingv1.SchemeGroupVersion, Names: generic.Names{Short: []string{"ip"}}, Table: ipaddress.CoreTableConvertor},
 			},
-			Layer:   guardLayer,
+			Layer:   protectHeldLayer,
 			Batched: true,
 		},
 		{
@@ -186,14 +186,14 @@ func allocatorKinds() []Kind {
 			},
 			Rules:   plain(nodeport.Rules),
 			Groups:  []generic.Group{{GroupVersion: portolan}},
-			Layer:   guardLayer,
+			Layer:   protectHeldLayer,
 			Batched: true,
 		},
 	}
 }
 
-// coreKinds returns the kinds of core v1 that are not in portolan.dev.
-func coreKinds() []Kind {
+// coreV1Kinds returns the kinds of core v1 that are not in portolan.dev.
+func coreV1Kinds() []Kind {
 	return []Kind{
 		{
 			Kind: generic.Kind{

@@ -60,7 +60,7 @@ func rangeLayer(resource string) func(Backend, *Storage) (storage.Layer, error) 
 	}
 }
 
-func guardLayer(Backend, *Storage) (storage.Layer, error) { return claims.Guard, nil }
+func protectHeldLayer(Backend, *Storage) (storage.Layer, error) { return claims.ProtectHeld, nil }
 
-// own reports whether portolan.dev serves the kind.
-func (k Kind) own() bool { return k.Groups[0].Group == v1.GroupName }
+// inPortolanGroup reports whether portolan.dev serves the kind.
+func (k Kind) inPortolanGroup() bool { return k.Groups[0].Group == v1.GroupName }

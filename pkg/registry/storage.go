@@ -95,7 +95,7 @@ func (s *Storage) NamespacedResources() []NamespacedResource {
 	var resources []NamespacedResource
 	for _, r := range rows {
 		group := r.Groups[0]
-		if r.own() && len(r.Groups) > 1 {
+		if r.inPortolanGroup() && len(r.Groups) > 1 {
 			group = r.Groups[1]
 		}
 		resources = append(resources, NamespacedResource{schema.GroupResource{Group: group.Group, Resource: r.Resource.Resource}, r.store})
@@ -126,7 +126,7 @@ func (s *Storage) Groups(scheme *runtime.Scheme, codecs serializer.CodecFactory,
 				resources[group.GroupVersion] = map[string]rest.Storage{}
 				order = append(order, group.GroupVersion)
 			}
-			if i == 0 && len(r.Groups) > 1 && r.own() && core {
+			if i == 0 && len(r.Groups) > 1 && r.inPortolanGroup() && core {
 				// "kubectl delete all" must not delete a Service in both groups.
 				group.Names.Sets = nil
 			}

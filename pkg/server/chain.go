@@ -18,6 +18,7 @@ import (
 // setHandlerChain adds the server's own filters to the framework's. A request passes, in
 // this order:
 //
+//   - the gateway, which forwards what the server does not serve (only in a gateway),
 //   - callers.WithLimits: long URLs and headers,
 //   - auth.WithServiceUnavailable: a 503 where a backend could not be asked,
 //   - the framework's filters: authentication, audit, flow control, authorization, …
@@ -25,6 +26,29 @@ import (
 //   - bodies.WithLimits: long bodies,
 //   - the handler of the resource, with admission.
 func (c *Config) setHandlerChain(o *options.Options) {
+	backend := "the authorization webhook"
+	if o.InCluster() {
+		backend = "the cluster's API server"
+	}
+	details := c.details()
+	// The configuration is complete by now: it has the authenticator of the loopback token.
+	c.Generic.BuildHandlerChainFunc = func(resources http.Handler, completed *genericapiserver.Config) http.Handler {
+		generic := c.frameworkConfig(completed)
+		handler := c.withInnerFilters(resources, generic, details)
+		handler = withFrameworkFilters(handler, generic)
+		handler = auth.WithServiceUnavailable(handler, generic.Serializer, backend)
+		handler = callers.WithLimits(handler, callers.Limits{
+			Serializer: generic.Serializer, Resolver: generic.RequestInfoResolver, LongRunning: generic.LongRunningFunc,
+		})
+		if forwarder := c.Extra.Gateway; forwarder != nil {
+			handler = gateway.Split(handler, forwarder.WithFilters(generic), completed.RequestInfoResolver)
+		}
+		return handler
+	}
+}
+
+// details returns the lines that readiness shows beside the checks.
+func (c *Config) details() []detail {
 	var details []detail
 	if c.Extra.Space != nil {
 		details = append(details, spaceDetail(c.Extra.Space))
@@ -32,35 +56,31 @@ func (c *Config) setHandlerChain(o *options.Options) {
 	if c.Extra.Controllers != nil {
 		details = append(details, leaderDetail(c.Extra.Controllers.Leadership.Leader))
 	}
-	ledger, connections, forwarder := c.Extra.Backend.Ledger, c.Extra.Connections, c.Extra.Gateway
-	c.Generic.BuildHandlerChainFunc = func(apiHandler http.Handler, generic *genericapiserver.Config) http.Handler {
-		inner := bodies.WithLimits(apiHandler, generic.MaxRequestBodyBytes)
-		inner = claims.WithPicks(ledger, service.WithPatchType(withDetails(inner, details)))
-		inner = connections.WithAuthorized(inner)
-		// Completing the configuration has added the authenticator of the loopback token.
-		observed := *generic
-		observed.Authentication.Authenticator = connections.Observe(generic.Authentication.Authenticator)
-		if forwarder != nil {
-			observed.RequestInfoResolver = gateway.Resolved(generic.RequestInfoResolver)
-		}
-		backend := "the authorization webhook"
-		if o.InCluster() {
-			backend = "the cluster's API server"
-		}
-		handler := auth.WithServiceUnavailable(buildChain(inner, &observed), generic.Serializer, backend)
-		handler = callers.WithLimits(handler, callers.Limits{
-			Serializer: generic.Serializer, Resolver: observed.RequestInfoResolver, LongRunning: generic.LongRunningFunc,
-		})
-		if forwarder != nil {
-			handler = gateway.Split(handler, forwarder.WithFilters(&observed), generic.RequestInfoResolver)
-		}
-		return handler
-	}
+	return details
 }
 
-// buildChain adds the framework's filters. Without priority and fairness, which exempts
+// frameworkConfig returns the configuration for the framework's filters.
+func (c *Config) frameworkConfig(completed *genericapiserver.Config) *genericapiserver.Config {
+	generic := *completed
+	generic.Authentication.Authenticator = c.Extra.Connections.Authenticator(generic.Authentication.Authenticator)
+	if c.Extra.Gateway != nil {
+		generic.RequestInfoResolver = gateway.Resolved(generic.RequestInfoResolver)
+	}
+	return &generic
+}
+
+// withInnerFilters adds the filters that authorized requests pass.
+func (c *Config) withInnerFilters(resources http.Handler, generic *genericapiserver.Config, details []detail) http.Handler {
+	handler := bodies.WithLimits(resources, generic.MaxRequestBodyBytes)
+	handler = withDetails(handler, details)
+	handler = service.WithPatchType(handler)
+	handler = claims.WithPicks(c.Extra.Backend.Ledger, handler)
+	return c.Extra.Connections.WithAuthorized(handler)
+}
+
+// withFrameworkFilters adds the framework's filters. Without priority and fairness, which exempts
 // the health checks, it exempts them from the limits on requests in flight.
-func buildChain(inner http.Handler, generic *genericapiserver.Config) http.Handler {
+func withFrameworkFilters(inner http.Handler, generic *genericapiserver.Config) http.Handler {
 	handler := genericapiserver.DefaultBuildHandlerChain(inner, generic)
 	if generic.FlowControl != nil {
 		return handler

@@ -54,12 +54,12 @@ func (c *Config) applyControllers(o *options.Options) error {
 // an embedded etcd it has no replicas and needs no leader election. The Lease of earlier
 // releases is in kube-system, which always exists, unless a flag names another namespace.
 func standaloneControllers(o *options.Options) *controllers.Options {
-	own := *o.Controllers
-	own.LeaderElection.LeaderElect = own.LeaderElection.LeaderElect && !o.Embedded()
-	if own.LeaderElection.ResourceNamespace == controllers.NewOptions().LeaderElection.ResourceNamespace {
-		own.LeaderElection.ResourceNamespace = metav1.NamespaceSystem
+	standalone := *o.Controllers
+	standalone.LeaderElection.LeaderElect = standalone.LeaderElection.LeaderElect && !o.Embedded()
+	if standalone.LeaderElection.ResourceNamespace == controllers.NewOptions().LeaderElection.ResourceNamespace {
+		standalone.LeaderElection.ResourceNamespace = metav1.NamespaceSystem
 	}
-	return &own
+	return &standalone
 }
 
 // leaderSilence is how long no process may run the controllers before leaderDetail reports

@@ -45,7 +45,7 @@ func Run(ctx context.Context, o *options.Options, out io.Writer) (err error) {
 		return err
 	}
 	stored := format.Store{Client: store.Client, Prefix: o.Etcd.StorageConfig.Prefix}
-	return stored.Guard(ctx, func(ctx context.Context) error {
+	return stored.WhileKnown(ctx, func(ctx context.Context) error {
 		config, err := NewConfig(ctx, o, store, files)
 		if err != nil {
 			return err

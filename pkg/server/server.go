@@ -59,7 +59,7 @@ type ExtraConfig struct {
 	// Seeds are the first ranges of an empty store.
 	Seeds Seeds
 	// ServiceProxy guards the addresses that can be reached through Services.
-	ServiceProxy serviceproxy.Guard
+	ServiceProxy serviceproxy.AddressPolicy
 	// Controllers is nil for a server that runs no controllers.
 	Controllers *controllers.Config
 	// Core is nil for a server that is not standalone, and for one without the core API

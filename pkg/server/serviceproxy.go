@@ -16,8 +16,8 @@ import (
 	"github.com/portolan-dev/portolan/pkg/server/options"
 )
 
-// applyServiceProxy sets up the guard of the service proxy, and exempts its requests from
-// timeouts. It comes after applyCluster.
+// applyServiceProxy decides which addresses the service proxy connects to, and exempts
+// its requests from timeouts. It comes after applyCluster.
 func (c *Config) applyServiceProxy(o *options.Options) error {
 	// These are the long-running requests of kube-apiserver, as far as they are served here.
 	c.Generic.LongRunningFunc = snapshotLongRunning(filters.BasicLongRunningRequestCheck(sets.NewString("watch"), sets.NewString("proxy")))
@@ -27,9 +27,9 @@ func (c *Config) applyServiceProxy(o *options.Options) error {
 		return err
 	}
 	public := c.Generic.PublicAddress
-	c.Extra.ServiceProxy = serviceproxy.Guard{
-		Allowed: allowed,
-		Own:     func() ([]netip.Addr, error) { return ownAddresses(public) },
+	c.Extra.ServiceProxy = serviceproxy.AddressPolicy{
+		Allowed:        allowed,
+		LocalAddresses: func() ([]netip.Addr, error) { return localAddresses(public) },
 	}
 	if !o.InCluster() {
 		return nil
@@ -44,16 +44,16 @@ func (c *Config) applyServiceProxy(o *options.Options) error {
 	return nil
 }
 
-// ownAddresses returns the current addresses of this machine, and the advertised one.
-func ownAddresses(public net.IP) ([]netip.Addr, error) {
+// localAddresses returns the current addresses of this machine, and the advertised one.
+func localAddresses(public net.IP) ([]netip.Addr, error) {
 	interfaces, err := net.InterfaceAddrs()
 	if err != nil {
 		return nil, err
 	}
-	var own []netip.Addr
+	var local []netip.Addr
 	add := func(ip net.IP) {
 		if address, ok := netip.AddrFromSlice(ip); ok {
-			own = append(own, address.Unmap())
+			local = append(local, address.Unmap())
 		}
 	}
 	for _, network := range interfaces {
@@ -62,5 +62,5 @@ func ownAddresses(public net.IP) ([]netip.Addr, error) {
 		}
 	}
 	add(public)
-	return own, nil
+	return local, nil
 }

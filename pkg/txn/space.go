@@ -45,14 +45,14 @@ type unlimited struct{}
 func (unlimited) Admit(quota.Write) error { return nil }
 func (unlimited) Reject(quota.Write)      {}
 
-// FullError reports that the store has no space for a write, and that nothing was
+// NoSpaceError reports that the store has no space for a write, and that nothing was
 // written. Clients get a 507.
-type FullError struct {
+type NoSpaceError struct {
 	Cause error
 }
 
 // Error returns what to do.
-func (e *FullError) Error() string {
+func (e *NoSpaceError) Error() string {
 	if errors.Is(e.Cause, rpctypes.ErrNoSpace) {
 		return externalAdvice
 	}
@@ -60,22 +60,22 @@ func (e *FullError) Error() string {
 }
 
 // Unwrap returns the cause.
-func (e *FullError) Unwrap() error { return e.Cause }
+func (e *NoSpaceError) Unwrap() error { return e.Cause }
 
 // Status implements apierrors.APIStatus.
-func (e *FullError) Status() metav1.Status {
+func (e *NoSpaceError) Status() metav1.Status {
 	return metav1.Status{
 		Status: metav1.StatusFailure, Code: http.StatusInsufficientStorage, Reason: insufficientStorage, Message: e.Error(),
 	}
 }
 
-var _ apierrors.APIStatus = &FullError{}
+var _ apierrors.APIStatus = &NoSpaceError{}
 
 // admit decides whether there is space for a put of the key and its plan. It reads the key
 // only if there is none: an object that does not grow can still be updated, and a write
 // that conflicts gets the conflict.
-func (i *Interface) admit(ctx context.Context, key string, expectedRevision int64, own, others int64) error {
-	write := quota.Write{Bytes: own + others, DryRun: IsDryRun(ctx)}
+func (i *Interface) admit(ctx context.Context, key string, expectedRevision int64, objectBytes, planBytes int64) error {
+	write := quota.Write{Bytes: objectBytes + planBytes, DryRun: IsDryRun(ctx)}
 	full := i.space.Admit(write)
 	if full == nil {
 		return nil
@@ -87,7 +87,7 @@ func (i *Interface) admit(ctx context.Context, key string, expectedRevision int6
 	if modRevision(found) != expectedRevision {
 		return nil
 	}
-	if found != nil && own+others <= putBytes(key, found.Value)+slackBytes {
+	if found != nil && objectBytes+planBytes <= putBytes(key, found.Value)+slackBytes {
 		write.Replaces = true
 		full = i.space.Admit(write)
 	}
@@ -95,7 +95,7 @@ func (i *Interface) admit(ctx context.Context, key string, expectedRevision int6
 		return nil
 	}
 	i.space.Reject(write)
-	return &FullError{Cause: full}
+	return &NoSpaceError{Cause: full}
 }
 
 func (i *Interface) read(ctx context.Context, key string) (*mvccpb.KeyValue, error) {
@@ -123,7 +123,7 @@ func planBytes(plan *Plan) (total int64) {
 // the write was not carried out if the key is at the expected revision.
 func (i *Interface) noSpace(ctx context.Context, key string, expectedRevision int64, cause error) (Result, error) {
 	if found, err := i.read(ctx, key); err == nil && modRevision(found) == expectedRevision {
-		return ResultFull, &FullError{Cause: cause}
+		return ResultFull, &NoSpaceError{Cause: cause}
 	}
 	return ResultUnknown, &UnansweredError{Write: true, Cause: cause}
 }
@@ -142,7 +142,7 @@ func (l lease) Grant(ctx context.Context, ttl int64) (*clientv3.LeaseGrantRespon
 	defer cancel()
 	response, err := l.Lease.Grant(bounded, ttl)
 	if errors.Is(err, rpctypes.ErrNoSpace) {
-		return nil, &FullError{Cause: err}
+		return nil, &NoSpaceError{Cause: err}
 	}
 	if err != nil {
 		return nil, unanswered(ctx, fmt.Errorf("a lease for an object that expires: %w", err), false)

@@ -37,7 +37,7 @@ func (f *full) Admit(w quota.Write) error {
 func (f *full) Reject(w quota.Write) { f.rejected = append(f.rejected, w) }
 
 func isFull(err error) bool {
-	var full *txn.FullError
+	var full *txn.NoSpaceError
 	return errors.As(err, &full) && full.Status().Code == http.StatusInsufficientStorage && full.Status().Reason == "InsufficientStorage"
 }
 

@@ -113,14 +113,14 @@ func WithDryRun(ctx context.Context) context.Context {
 // IsDryRun reports whether writes in the context write nothing.
 func IsDryRun(ctx context.Context) bool { return ctx.Value(dryRunKey{}) != nil }
 
-// planOf returns the plan of a write, an empty one if the context has none. own is true if
-// the write needs a transaction of this package.
-func planOf(ctx context.Context) (plan *Plan, own bool) {
+// planOf returns the plan of a write, an empty one if the context has none. plain is true
+// if the write needs no transaction of this package.
+func planOf(ctx context.Context) (plan *Plan, plain bool) {
 	plan, planned := ctx.Value(planKey{}).(*Plan)
 	if !planned {
 		plan = &Plan{}
 	}
-	return plan, planned || IsDryRun(ctx)
+	return plan, !planned && !IsDryRun(ctx)
 }
 
 // ConflictError reports that a fact that a plan relied on does not hold.
@@ -223,12 +223,12 @@ func Decorate(client *clientv3.Client, space Space, observe Observer) *kubernete
 // revision.
 func (i *Interface) OptimisticPut(ctx context.Context, key string, value []byte, expectedRevision int64,
 	opts kubernetes.PutOptions) (kubernetes.PutResponse, error) {
-	plan, own := planOf(ctx)
+	plan, plain := planOf(ctx)
 	if err := i.admit(ctx, key, expectedRevision, putBytes(key, value), planBytes(plan)); err != nil {
 		plan.outcome = NotSent
 		return kubernetes.PutResponse{}, err
 	}
-	if !own {
+	if plain {
 		bounded, cancel := context.WithTimeout(ctx, answerTimeout)
 		defer cancel()
 		response, err := i.Interface.OptimisticPut(bounded, key, value, expectedRevision, opts)
@@ -249,8 +249,8 @@ func (i *Interface) OptimisticPut(ctx context.Context, key string, value []byte,
 // expected revision.
 func (i *Interface) OptimisticDelete(ctx context.Context, key string, expectedRevision int64,
 	opts kubernetes.DeleteOptions) (kubernetes.DeleteResponse, error) {
-	plan, own := planOf(ctx)
-	if !own {
+	plan, plain := planOf(ctx)
+	if plain {
 		bounded, cancel := context.WithTimeout(ctx, answerTimeout)
 		defer cancel()
 		response, err := i.Interface.OptimisticDelete(bounded, key, expectedRevision, opts)

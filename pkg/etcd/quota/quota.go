@@ -52,13 +52,13 @@ type Write struct {
 	DryRun bool
 }
 
-// FullError means that the store has no room for a write.
-type FullError struct {
+// ExceededError means that the store has no room for a write.
+type ExceededError struct {
 	InUse, Quota int64
 }
 
 // Error implements error. It says what the operator can do.
-func (e *FullError) Error() string {
+func (e *ExceededError) Error() string {
 	return fmt.Sprintf("the store is full: %s of %s are in use, and the rest is reserved for deletes and small updates. "+
 		"Delete objects, which frees their space within a minute, or restart the server with a larger --embedded-etcd-quota-bytes (now %d)",
 		Text(e.InUse), Text(e.Quota), e.Quota)
@@ -120,7 +120,7 @@ func (g *Gate) Rejected() uint64 {
 	return g.rejected
 }
 
-// Admit counts a write as admitted, or returns a *FullError if there is no room
+// Admit counts a write as admitted, or returns an *ExceededError if there is no room
 // for it.
 func (g *Gate) Admit(w Write) error {
 	g.mu.Lock()
@@ -132,7 +132,7 @@ func (g *Gate) Admit(w Write) error {
 	}
 	inUse := usage.InUse + g.recent + g.before
 	if inUse+w.Bytes > limit {
-		return &FullError{InUse: inUse, Quota: g.quota}
+		return &ExceededError{InUse: inUse, Quota: g.quota}
 	}
 	if !w.DryRun {
 		g.recent += w.Bytes
@@ -168,7 +168,7 @@ func (g *Gate) advance() Usage {
 	return usage
 }
 
-// Full returns a *FullError while writes that need room are rejected.
+// Full returns an *ExceededError while writes that need room are rejected.
 func (g *Gate) Full() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -176,5 +176,5 @@ func (g *Gate) Full() error {
 	if inUse < g.quota-g.reserve && (g.lastRejected.IsZero() || g.now().Sub(g.lastRejected) > fullTime) {
 		return nil
 	}
-	return &FullError{InUse: inUse, Quota: g.quota}
+	return &ExceededError{InUse: inUse, Quota: g.quota}
 }

@@ -47,7 +47,7 @@ func TestAdmit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			err := newFake(test.inUse).gate(test.quota).Admit(test.write)
-			var full *FullError
+			var full *ExceededError
 			if errors.As(err, &full) != test.full {
 				t.Fatalf("got %v", err)
 			}

@@ -70,7 +70,7 @@ func backend(t testing.TB, resource string) (*runtime.Scheme, apigeneric.RESTOpt
 		},
 		Client:    server.V3Client.Client,
 		Compactor: compactor,
-		Layer:     claims.Guard,
+		Layer:     claims.ProtectHeld,
 	}
 }
 

@@ -3,7 +3,7 @@
 //
 // The syntax of the name, the choice of an address and the treatment of headers,
 // redirects and HTML follow upstream (pkg/registry/core/service/proxy.go and
-// storage/storage.go). Guard decides which addresses the proxy connects to.
+// storage/storage.go). AddressPolicy decides which addresses the proxy connects to.
 package serviceproxy
 
 import (
@@ -30,13 +30,13 @@ var _ rest.Connecter = &REST{}
 // REST serves services/proxy.
 type REST struct {
 	services, endpoints rest.Getter
-	guard               *Guard
+	policy              *AddressPolicy
 	transport           *http.Transport
 }
 
 // NewREST returns the proxy. It reads Services and Endpoints from the given storage.
-func NewREST(services, endpoints rest.Getter, guard *Guard) *REST {
-	return &REST{services: services, endpoints: endpoints, guard: guard, transport: newTransport()}
+func NewREST(services, endpoints rest.Getter, policy *AddressPolicy) *REST {
+	return &REST{services: services, endpoints: endpoints, policy: policy, transport: newTransport()}
 }
 
 // New implements rest.Storage.
@@ -97,14 +97,14 @@ func (r *REST) locate(ctx context.Context, id string) (*url.URL, error) {
 	if len(subsets) == 0 {
 		return nil, noEndpoints(target.service, "")
 	}
-	chosen, some, err := r.guard.choose(ctx, request.NamespaceValue(ctx), candidates(subsets, port, rand.IntN))
+	chosen, some, err := r.policy.choose(ctx, request.NamespaceValue(ctx), candidates(subsets, port, rand.IntN))
 	switch {
 	case err != nil:
 		return nil, err
 	case chosen.IsValid():
 		return &url.URL{Scheme: target.scheme, Host: chosen.String()}, nil
 	case some:
-		return nil, noEndpoints(id, ": "+r.guard.advice())
+		return nil, noEndpoints(id, ": "+r.policy.advice())
 	}
 	return nil, noEndpoints(id, "")
 }

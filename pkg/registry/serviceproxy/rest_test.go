@@ -39,9 +39,9 @@ func TestConnect(t *testing.T) {
 	}))
 	t.Cleanup(backend.Close)
 	asked := 0
-	guard := &Guard{
-		Own:  func() ([]netip.Addr, error) { return nil, nil },
-		Pods: cluster(&asked),
+	policy := &AddressPolicy{
+		LocalAddresses: func() ([]netip.Addr, error) { return nil, nil },
+		Pods:           cluster(&asked),
 	}
 	service := &v1.Service{Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "web", Port: 80}}}}
 	var dialed []string
@@ -50,7 +50,7 @@ func TestConnect(t *testing.T) {
 			Addresses: []corev1.EndpointAddress{{IP: "127.0.0.1"}, ofPodNamed(ip, "default", "web"), {IP: "10.9.9.9"}},
 			Ports:     []corev1.EndpointPort{{Name: "web", Port: 8080}},
 		}}}
-		proxy := NewREST(getter{service}, getter{endpoints}, guard)
+		proxy := NewREST(getter{service}, getter{endpoints}, policy)
 		t.Cleanup(proxy.Destroy)
 		proxy.transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 			dialed = append(dialed, address)

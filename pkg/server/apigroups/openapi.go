@@ -36,11 +36,11 @@ func SetOpenAPI(config *genericapiserver.Config, scheme *runtime.Scheme) {
 // models in the other group too.
 func withSharedKinds(inner definitionNamer) definitionNamer {
 	others := map[string]string{}
-	for core, own := range map[string]string{
+	for core, portolan := range map[string]string{
 		corev1.Service{}.OpenAPIModelName():   v1.Service{}.OpenAPIModelName(),
 		corev1.Endpoints{}.OpenAPIModelName(): v1.Endpoints{}.OpenAPIModelName(),
 	} {
-		others[core], others[own] = own, core
+		others[core], others[portolan] = portolan, core
 	}
 	return func(model string) (string, spec.Extensions) {
 		name, extensions := inner(model)

@@ -26,11 +26,11 @@ func applyAuthorization(ctx context.Context, config *genericapiserver.Config, o 
 		}
 		chain = append(chain, authorizers.NamedAuthorizer{AuthorizerName: "SubjectAccessReview", Authorizer: observeAccessReviews(reviews)})
 	} else {
-		own, err := standaloneAuthorizer(ctx, config, o)
+		standalone, err := standaloneAuthorizer(ctx, config, o)
 		if err != nil {
 			return err
 		}
-		chain = append(chain, authorizers.NamedAuthorizer{AuthorizerName: "Users", Authorizer: own})
+		chain = append(chain, authorizers.NamedAuthorizer{AuthorizerName: "Users", Authorizer: standalone})
 	}
 	var err error
 	config.Authorization.Authorizer, err = authorizers.New(chain...)
@@ -44,9 +44,9 @@ func standaloneAuthorizer(ctx context.Context, config *genericapiserver.Config, 
 	if file == "" {
 		return users.NewGroups()
 	}
-	own, err := users.NewAuthorization(ctx, file, config.APIServerID)
+	configured, err := users.NewAuthorization(ctx, file, config.APIServerID)
 	if err != nil {
 		return nil, fmt.Errorf("--authorization-config: %w", err)
 	}
-	return observeWebhooks(own), nil
+	return observeWebhooks(configured), nil
 }

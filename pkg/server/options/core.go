@@ -12,7 +12,7 @@ import (
 )
 
 func (o *Options) addCoreFlags(fs *pflag.FlagSet) {
-	shared, others := coreKinds()
+	shared, others := coreResources()
 	boolOrUnset(fs, &o.ServeCore, "serve-core",
 		"Serve the core API groups as a kube-apiserver does: "+shared+". A standalone server does by default, and also serves "+others+". "+
 			"With a cluster the server becomes a gateway: it forwards every other request to the cluster's API server.")

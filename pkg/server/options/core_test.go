@@ -30,7 +30,7 @@ func TestAdvertised(t *testing.T) {
 }
 
 func TestCoreKinds(t *testing.T) {
-	shared, others := coreKinds()
+	shared, others := coreResources()
 	for _, want := range []string{"endpoints and services as v1, ", "endpointslices as discovery.k8s.io/v1"} {
 		if !strings.Contains(shared, want) {
 			t.Errorf("%q is not in %q", want, shared)

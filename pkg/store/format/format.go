@@ -98,10 +98,10 @@ func (s Store) raise(ctx context.Context, to int) (Record, error) {
 	return s.write(ctx, Record{Format: to, Release: version.Release()}, revision)
 }
 
-// Guard calls Ensure and then serve. It cancels serve's context when the store is
-// raised to a format that this release doesn't know. Guard then returns a
-// *NewerError joined with serve's error.
-func (s Store) Guard(ctx context.Context, serve func(context.Context) error) error {
+// WhileKnown calls Ensure, and then serve for as long as this release knows the store's
+// format. It cancels serve's context when the store is raised to a format that this
+// release doesn't know. It then returns a *NewerError joined with serve's error.
+func (s Store) WhileKnown(ctx context.Context, serve func(context.Context) error) error {
 	if _, err := s.Ensure(ctx); err != nil {
 		return err
 	}

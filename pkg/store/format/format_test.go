@@ -114,7 +114,7 @@ func TestUnknownFormats(t *testing.T) {
 		served := func(context.Context) error { t.Error("served"); return nil }
 		_, checked := s.Check(t.Context())
 		_, raised := s.Raise(t.Context())
-		for _, err := range []error{checked, raised, s.Guard(t.Context(), served)} {
+		for _, err := range []error{checked, raised, s.WhileKnown(t.Context(), served)} {
 			if err == nil || err.Error() != want {
 				t.Errorf("%s: got %v, want %s", value, err, want)
 			}
@@ -128,7 +128,7 @@ func TestUnknownFormats(t *testing.T) {
 func TestGuard(t *testing.T) {
 	s := startStore(t)
 	failed := errors.New("failed")
-	err := s.Guard(t.Context(), func(ctx context.Context) error {
+	err := s.WhileKnown(t.Context(), func(ctx context.Context) error {
 		// A format that this release knows doesn't end serve.
 		s.put(t, `{"format":1,"release":"v0.1.0"}`)
 		return errors.Join(failed, ctx.Err())
@@ -138,7 +138,7 @@ func TestGuard(t *testing.T) {
 	}
 
 	ended, end := context.WithCancel(t.Context())
-	if err := s.Guard(ended, func(ctx context.Context) error {
+	if err := s.WhileKnown(ended, func(ctx context.Context) error {
 		end()
 		<-ctx.Done()
 		return nil
@@ -146,7 +146,7 @@ func TestGuard(t *testing.T) {
 		t.Errorf("a server whose context ends returns %v", err)
 	}
 
-	err = s.Guard(t.Context(), func(ctx context.Context) error {
+	err = s.WhileKnown(t.Context(), func(ctx context.Context) error {
 		s.put(t, newer)
 		<-ctx.Done()
 		return nil

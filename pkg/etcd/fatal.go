@@ -15,12 +15,12 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// guard handles fatal errors of an embedded etcd. etcd reports one with a fatal log
+// fatalHandler handles fatal errors of an embedded etcd. etcd reports one with a fatal log
 // entry, in whichever goroutine finds it, and expects the process to end. Until the
-// member has started, guard returns the error instead. Later the process does end,
+// member has started, the handler returns the error instead. Later the process does end,
 // because memory may be ahead of the disk, but it first logs what failed and what
 // to do.
-type guard struct {
+type fatalHandler struct {
 	dir string
 	// failed receives the fatal error of a member that has not started yet.
 	failed  chan error
@@ -31,39 +31,39 @@ type guard struct {
 	quiet atomic.Bool
 }
 
-func newGuard(dir string) *guard {
-	g := &guard{dir: dir, failed: make(chan error, 1)}
-	g.quiet.Store(true)
-	return g
+func newFatalHandler(dir string) *fatalHandler {
+	f := &fatalHandler{dir: dir, failed: make(chan error, 1)}
+	f.quiet.Store(true)
+	return f
 }
 
-// logger returns the logger for the guarded etcd.
-func (g *guard) logger() *zap.Logger {
-	return newLogger(logCore{quiet: &g.quiet}, zap.WithFatalHook(g), zap.WithPanicHook(g))
+// logger returns the logger for an etcd whose fatal errors it handles.
+func (f *fatalHandler) logger() *zap.Logger {
+	return newLogger(logCore{quiet: &f.quiet}, zap.WithFatalHook(f), zap.WithPanicHook(f))
 }
 
 // OnWrite implements zapcore.CheckWriteHook. It does not return.
-func (g *guard) OnWrite(entry *zapcore.CheckedEntry, fields []zapcore.Field) {
+func (f *fatalHandler) OnWrite(entry *zapcore.CheckedEntry, fields []zapcore.Field) {
 	_, cause := logged(fields)
 	err := errors.New(entry.Message)
 	if cause != nil {
 		err = fmt.Errorf("%s: %w", entry.Message, cause)
 	}
-	if !g.started.Load() {
+	if !f.started.Load() {
 		select {
-		case g.failed <- err:
+		case f.failed <- err:
 		default:
 		}
 		runtime.Goexit()
 	}
-	klog.ErrorS(err, "The embedded etcd failed, exiting", "directory", g.dir, "advice", adviceToRestart(err, g.dir))
+	klog.ErrorS(err, "The embedded etcd failed, exiting", "directory", f.dir, "advice", adviceToRestart(err, f.dir))
 	klog.Flush()
 	os.Exit(1)
 }
 
 // run calls etcd's code and returns its fatal errors and panics as an error. A
 // memory fault counts as a panic: reading a mapped file beyond its end is one.
-func (g *guard) run(call func() error) error {
+func (f *fatalHandler) run(call func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		defer func() {
@@ -77,7 +77,7 @@ func (g *guard) run(call func() error) error {
 	select {
 	case err := <-done:
 		return err
-	case err := <-g.failed:
+	case err := <-f.failed:
 		return err
 	}
 }

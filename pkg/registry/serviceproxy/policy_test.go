@@ -19,7 +19,7 @@ func prefixes(texts ...string) (all []netip.Prefix) {
 }
 
 func TestTrust(t *testing.T) {
-	own := []netip.Addr{
+	local := []netip.Addr{
 		netip.MustParseAddr("10.0.0.5"), netip.MustParseAddr("fd00::5"),
 		netip.MustParseAddr("::ffff:10.0.0.6"), netip.MustParseAddr("fe80::5%eth0"),
 	}
@@ -63,7 +63,7 @@ func TestTrust(t *testing.T) {
 		{"224.0.0.1", prefixes("224.0.0.1/32"), refused},
 		{"ff02::1", prefixes("ff02::/16"), refused},
 	} {
-		if got := trustIn(netip.MustParseAddr(test.address), test.allowed, own); got != test.want {
+		if got := trustIn(netip.MustParseAddr(test.address), test.allowed, local); got != test.want {
 			t.Errorf("%s with %v listed: %d, want %d", test.address, test.allowed, got, test.want)
 		}
 	}
@@ -76,13 +76,13 @@ func TestTrust(t *testing.T) {
 func TestLoopback(t *testing.T) {
 	allowed := prefixes("0.0.0.0/0", "126.0.0.0/7", "127.0.0.0/8", "127.0.0.1/32", "169.254.0.0/16", "::/0", "::/127", "::1/128", "fe80::/10",
 		"10.0.0.0/8")
-	guard := &Guard{Allowed: allowed}
-	if got, want := guard.Loopback(), prefixes("127.0.0.0/8", "127.0.0.1/32", "::1/128"); !slices.Equal(got, want) {
+	policy := &AddressPolicy{Allowed: allowed}
+	if got, want := policy.Loopback(), prefixes("127.0.0.0/8", "127.0.0.1/32", "::1/128"); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	asked := 0
-	guard.Pods = cluster(&asked)
-	if got := guard.Loopback(); got != nil {
+	policy.Pods = cluster(&asked)
+	if got := policy.Loopback(); got != nil {
 		t.Errorf("with a cluster: %v", got)
 	}
 }
@@ -111,10 +111,10 @@ func ofPodNamed(ip, namespace, name string) corev1.EndpointAddress {
 	return corev1.EndpointAddress{IP: ip, TargetRef: &corev1.ObjectReference{Kind: "Pod", Namespace: namespace, Name: name}}
 }
 
-func choose(t *testing.T, g *Guard, all ...corev1.EndpointAddress) string {
+func choose(t *testing.T, policy *AddressPolicy, all ...corev1.EndpointAddress) string {
 	t.Helper()
 	subsets := []corev1.EndpointSubset{{Addresses: all, Ports: []corev1.EndpointPort{{Port: 80}}}}
-	chosen, some, err := g.choose(t.Context(), "default", candidates(subsets, "", func(int) int { return 0 }))
+	chosen, some, err := policy.choose(t.Context(), "default", candidates(subsets, "", func(int) int { return 0 }))
 	if err != nil || some != (len(all) > 0) {
 		t.Errorf("error %v, candidates: %v", err, some)
 	}
@@ -155,12 +155,12 @@ func TestPodsVouch(t *testing.T) {
 		{"listed, without a Pod", corev1.EndpointAddress{IP: "10.2.0.1"}, "10.2.0.1:80", 0},
 	} {
 		asked := 0
-		guard := &Guard{
-			Allowed: prefixes("10.2.0.0/16"),
-			Own:     func() ([]netip.Addr, error) { return []netip.Addr{netip.MustParseAddr("10.0.0.5")}, nil },
-			Pods:    cluster(&asked),
+		policy := &AddressPolicy{
+			Allowed:        prefixes("10.2.0.0/16"),
+			LocalAddresses: func() ([]netip.Addr, error) { return []netip.Addr{netip.MustParseAddr("10.0.0.5")}, nil },
+			Pods:           cluster(&asked),
 		}
-		if got := choose(t, guard, test.address); got != test.want || asked != test.asked {
+		if got := choose(t, policy, test.address); got != test.want || asked != test.asked {
 			t.Errorf("%s: %q, asked for %d Pods", test.what, got, asked)
 		}
 	}
@@ -169,15 +169,15 @@ func TestPodsVouch(t *testing.T) {
 func TestChoice(t *testing.T) {
 	none := func() ([]netip.Addr, error) { return nil, nil }
 	asked := 0
-	guard := &Guard{Own: none, Pods: cluster(&asked)}
-	if got := choose(t, guard, addresses("10.1.2.8", "127.0.0.1")...); got != "" || asked != 0 {
+	policy := &AddressPolicy{LocalAddresses: none, Pods: cluster(&asked)}
+	if got := choose(t, policy, addresses("10.1.2.8", "127.0.0.1")...); got != "" || asked != 0 {
 		t.Errorf("no Pod has an address: %q, read %d Pods", got, asked)
 	}
-	if got := choose(t, guard, ofPodNamed("10.1.2.9", "default", "web"), ofPodNamed("10.1.2.3", "default", "web")); got != "10.1.2.3:80" ||
+	if got := choose(t, policy, ofPodNamed("10.1.2.9", "default", "web"), ofPodNamed("10.1.2.3", "default", "web")); got != "10.1.2.3:80" ||
 		asked != 2 {
 		t.Errorf("the second is good: %q, asked for %d Pods", got, asked)
 	}
-	if got := choose(t, guard); got != "" {
+	if got := choose(t, policy); got != "" {
 		t.Errorf("of none: %q", got)
 	}
 
@@ -186,19 +186,19 @@ func TestChoice(t *testing.T) {
 		liars = append(liars, ofPodNamed(fmt.Sprintf("10.9.0.%d", i), "default", "web"))
 	}
 	asked = 0
-	if got := choose(t, guard, append(liars, ofPodNamed("10.1.2.3", "default", "web"))...); got != "" || asked != maxPodLookups {
+	if got := choose(t, policy, append(liars, ofPodNamed("10.1.2.3", "default", "web"))...); got != "" || asked != maxPodLookups {
 		t.Errorf("after many that are not: %q, asked for %d Pods", got, asked)
 	}
-	guard.Allowed = prefixes("10.2.0.0/16")
-	if got := choose(t, guard, append(liars, addresses("10.2.0.1")...)...); got != "10.2.0.1:80" {
+	policy.Allowed = prefixes("10.2.0.0/16")
+	if got := choose(t, policy, append(liars, addresses("10.2.0.1")...)...); got != "10.2.0.1:80" {
 		t.Errorf("a listed one after many that are not: %q", got)
 	}
 
-	alone := &Guard{Own: none}
+	alone := &AddressPolicy{LocalAddresses: none}
 	if got := choose(t, alone, ofPodNamed("10.1.2.3", "default", "web")); got != "" {
 		t.Errorf("without a cluster: %q", got)
 	}
-	blind := &Guard{Own: func() ([]netip.Addr, error) { return nil, errors.New("no netlink") }, Pods: cluster(&asked)}
+	blind := &AddressPolicy{LocalAddresses: func() ([]netip.Addr, error) { return nil, errors.New("no netlink") }, Pods: cluster(&asked)}
 	subsets := []corev1.EndpointSubset{
 		{Addresses: []corev1.EndpointAddress{ofPodNamed("10.1.2.3", "default", "web")}, Ports: []corev1.EndpointPort{{Port: 80}}},
 	}

@@ -6,9 +6,9 @@ import (
 	"github.com/portolan-dev/portolan/pkg/registry"
 )
 
-// coreKinds lists the resources of the core API groups for a flag's help: by group those
-// that portolan.dev has too, and the others.
-func coreKinds() (shared, others string) {
+// coreResources lists the resources of the core API groups for a flag's help: by group
+// those that portolan.dev has too, and the others.
+func coreResources() (shared, others string) {
 	var groups, rest []string
 	byGroup := map[string][]string{}
 	portolan := registry.PortolanKinds()

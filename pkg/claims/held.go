@@ -12,10 +12,10 @@ import (
 	"github.com/portolan-dev/portolan/pkg/apigroup"
 )
 
-// Guard wraps a store of claims. It protects held claims from the API's own writers:
+// ProtectHeld wraps a store of claims. It protects held claims from the API's own writers:
 // only the transactions of its Service create and delete a held claim. Upstream has no
 // such protection; an IPAddress that is deleted while in use goes to the next Service.
-// The guard does not check ranges. It does not check creates either, since validation
+// It does not check ranges. It does not check creates either, since validation
 // rejects a UID in a holder.
 //
 // It rejects, with a 409 that names the holder, every write that deletes a held claim,
@@ -26,26 +26,26 @@ import (
 // and an update that removes the last finalizer bypass an overridden REST.Delete.
 //
 // It works above and below the watch cache. Both checks run on the object of the
-// attempt: the cache passes the two functions that Guard wraps to etcd3's store
+// attempt: the cache passes the two functions that ProtectHeld wraps to etcd3's store
 // unchanged, and the store reads the object again before it returns an error that is
-// based on a cached one. The server has the guard below the cache, with the other layers
-// of package storage.
+// based on a cached one. The server has it below the cache, with the other layers of
+// package storage.
 //
-// The transaction of a Service writes its claims below the guard and is not affected.
+// The transaction of a Service writes its claims below this layer and is not affected.
 //
 // One held claim ends a deletecollection: genericregistry.Store.DeleteCollection returns
 // the first error to the client, and objects deleted before stay deleted. To delete
 // only reservations, select them by label.
-func Guard(inner storage.Interface) storage.Interface {
-	return &guard{Interface: inner}
+func ProtectHeld(inner storage.Interface) storage.Interface {
+	return &heldProtection{Interface: inner}
 }
 
-type guard struct {
+type heldProtection struct {
 	storage.Interface
 }
 
 // Delete implements storage.Interface.
-func (g *guard) Delete(ctx context.Context, key string, out runtime.Object, preconditions *storage.Preconditions,
+func (p *heldProtection) Delete(ctx context.Context, key string, out runtime.Object, preconditions *storage.Preconditions,
 	validateDeletion storage.ValidateObjectFunc, cachedExistingObject runtime.Object, opts storage.DeleteOptions) error {
 	validate := func(ctx context.Context, object runtime.Object) error {
 		if err := validateDeletion(ctx, object); err != nil {
@@ -56,13 +56,13 @@ func (g *guard) Delete(ctx context.Context, key string, out runtime.Object, prec
 		}
 		return nil
 	}
-	return g.Interface.Delete(ctx, key, out, preconditions, validate, cachedExistingObject, opts)
+	return p.Interface.Delete(ctx, key, out, preconditions, validate, cachedExistingObject, opts)
 }
 
 // GuaranteedUpdate implements storage.Interface.
-func (g *guard) GuaranteedUpdate(ctx context.Context, key string, destination runtime.Object, ignoreNotFound bool,
+func (p *heldProtection) GuaranteedUpdate(ctx context.Context, key string, destination runtime.Object, ignoreNotFound bool,
 	preconditions *storage.Preconditions, tryUpdate storage.UpdateFunc, cachedExistingObject runtime.Object) error {
-	guarded := func(input runtime.Object, res storage.ResponseMeta) (runtime.Object, *uint64, error) {
+	protected := func(input runtime.Object, res storage.ResponseMeta) (runtime.Object, *uint64, error) {
 		if claim, ok := contentsOf(input); !ok || !claim.held() {
 			return tryUpdate(input, res)
 		}
@@ -72,15 +72,15 @@ func (g *guard) GuaranteedUpdate(ctx context.Context, key string, destination ru
 		if err != nil {
 			return output, ttl, err
 		}
-		if err := checkGuardedUpdate(ctx, before, output); err != nil {
+		if err := checkHeldUpdate(ctx, before, output); err != nil {
 			return nil, nil, err
 		}
 		return output, ttl, nil
 	}
-	return g.Interface.GuaranteedUpdate(ctx, key, destination, ignoreNotFound, preconditions, guarded, cachedExistingObject)
+	return p.Interface.GuaranteedUpdate(ctx, key, destination, ignoreNotFound, preconditions, protected, cachedExistingObject)
 }
 
-func checkGuardedUpdate(ctx context.Context, before, after runtime.Object) error {
+func checkHeldUpdate(ctx context.Context, before, after runtime.Object) error {
 	claim, _ := contentsOf(before)
 	changed, ok := contentsOf(after)
 	if !ok {

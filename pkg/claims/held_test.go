@@ -49,14 +49,14 @@ func (s *oneObject) ReadinessCheck() error {
 	return nil
 }
 
-func guardedAddress(uid types.UID) *v1.IPAddress {
+func someAddress(uid types.UID) *v1.IPAddress {
 	return &v1.IPAddress{
 		ObjectMeta: metav1.ObjectMeta{Name: "10.96.0.10", Labels: v1.HeldAddressLabels("10.96.0.10")},
 		Spec:       v1.IPAddressSpec{ParentRef: &v1.ParentReference{Resource: "services", Namespace: "default", Name: "web", UID: uid}},
 	}
 }
 
-func guardedPort(uid types.UID) *v1.NodePort {
+func somePort(uid types.UID) *v1.NodePort {
 	return &v1.NodePort{
 		ObjectMeta: metav1.ObjectMeta{Name: "30080"},
 		Spec: v1.NodePortSpec{
@@ -86,21 +86,21 @@ func checkConflict(t *testing.T, err error, want string) {
 
 func allowAll(context.Context, runtime.Object) error { return nil }
 
-func TestGuardDelete(t *testing.T) {
+func TestProtectHeldDelete(t *testing.T) {
 	for name, test := range map[string]struct {
 		object runtime.Object
 		want   string
 	}{
-		"held address":     {guardedAddress("u"), addressConflict + "delete the Service, or take the address from it, instead"},
-		"held port":        {guardedPort("u"), portConflict + "delete the Service, or take the port from it, instead"},
-		"reserved address": {object: guardedAddress("")},
-		"reserved port":    {object: guardedPort("")},
+		"held address":     {someAddress("u"), addressConflict + "delete the Service, or take the address from it, instead"},
+		"held port":        {somePort("u"), portConflict + "delete the Service, or take the port from it, instead"},
+		"reserved address": {object: someAddress("")},
+		"reserved port":    {object: somePort("")},
 		"no parentRef":     {object: &v1.IPAddress{}},
 		"no claim":         {object: &v1.ServiceCIDR{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inner := &oneObject{object: test.object}
-			err := Guard(inner).Delete(t.Context(), "key", nil, nil, allowAll, nil, storage.DeleteOptions{})
+			err := ProtectHeld(inner).Delete(t.Context(), "key", nil, nil, allowAll, nil, storage.DeleteOptions{})
 			checkConflict(t, err, test.want)
 			if inner.deleted != (test.want == "") {
 				t.Errorf("deleted: %v", inner.deleted)
@@ -109,28 +109,28 @@ func TestGuardDelete(t *testing.T) {
 	}
 }
 
-func TestGuardAsksAdmissionFirst(t *testing.T) {
+func TestProtectHeldAsksAdmissionFirst(t *testing.T) {
 	denied := errors.New("denied")
-	inner := &oneObject{object: guardedAddress("u")}
+	inner := &oneObject{object: someAddress("u")}
 	deny := func(context.Context, runtime.Object) error { return denied }
-	if err := Guard(inner).Delete(t.Context(), "key", nil, nil, deny, nil, storage.DeleteOptions{}); !errors.Is(err, denied) {
+	if err := ProtectHeld(inner).Delete(t.Context(), "key", nil, nil, deny, nil, storage.DeleteOptions{}); !errors.Is(err, denied) {
 		t.Errorf("got %v", err)
 	}
 }
 
-// guardUpdate is an update of a claim, and the conflict that it ends in.
-type guardUpdate struct {
+// claimUpdate is an update of a claim, and the conflict that it ends in.
+type claimUpdate struct {
 	object runtime.Object
 	change func(metav1.Object)
 	want   string
 }
 
-func checkGuardUpdates(t *testing.T, updates map[string]guardUpdate) {
+func checkUpdates(t *testing.T, updates map[string]claimUpdate) {
 	t.Helper()
 	for name, test := range updates {
 		t.Run(name, func(t *testing.T) {
 			inner := &oneObject{object: test.object}
-			err := Guard(inner).GuaranteedUpdate(t.Context(), "key", nil, false, nil,
+			err := ProtectHeld(inner).GuaranteedUpdate(t.Context(), "key", nil, false, nil,
 				storage.SimpleUpdate(func(object runtime.Object) (runtime.Object, error) {
 					test.change(object.(metav1.Object))
 					return object, nil
@@ -179,34 +179,34 @@ func annotated(size int) func(metav1.Object) {
 	return metadata(func(m *metav1.ObjectMeta) { m.Annotations = map[string]string{"a": strings.Repeat("x", size)} })
 }
 
-func TestGuardUpdate(t *testing.T) {
-	terminating := guardedAddress("u")
+func TestProtectHeldUpdate(t *testing.T) {
+	terminating := someAddress("u")
 	deleting(terminating)
-	checkGuardUpdates(t, map[string]guardUpdate{
-		"held address, label":     {object: guardedAddress("u"), change: labeled},
-		"held address, spec":      {guardedAddress("u"), moved, addressConflict + "the address follows the Service, change that instead"},
-		"held address, deletion":  {guardedAddress("u"), deleting, addressConflict + "delete the Service, or take the address from it, instead"},
+	checkUpdates(t, map[string]claimUpdate{
+		"held address, label":     {object: someAddress("u"), change: labeled},
+		"held address, spec":      {someAddress("u"), moved, addressConflict + "the address follows the Service, change that instead"},
+		"held address, deletion":  {someAddress("u"), deleting, addressConflict + "delete the Service, or take the address from it, instead"},
 		"deleted before the hold": {object: terminating, change: labeled},
-		"held port, label":        {object: guardedPort("u"), change: labeled},
-		"held port, spec":         {guardedPort("u"), moved, portConflict + "the port follows the Service, change that instead"},
-		"held port, deletion":     {guardedPort("u"), deleting, portConflict + "delete the Service, or take the port from it, instead"},
-		"reservation, finalizer":  {object: guardedPort(""), change: finalized},
-		"reservation, owner":      {object: guardedAddress(""), change: owned},
-		"reservation, labels":     {object: guardedAddress(""), change: stripped},
-		"reservation, spec":       {object: guardedPort(""), change: moved},
-		"reservation, deletion":   {object: guardedAddress(""), change: deleting},
+		"held port, label":        {object: somePort("u"), change: labeled},
+		"held port, spec":         {somePort("u"), moved, portConflict + "the port follows the Service, change that instead"},
+		"held port, deletion":     {somePort("u"), deleting, portConflict + "delete the Service, or take the port from it, instead"},
+		"reservation, finalizer":  {object: somePort(""), change: finalized},
+		"reservation, owner":      {object: someAddress(""), change: owned},
+		"reservation, labels":     {object: someAddress(""), change: stripped},
+		"reservation, spec":       {object: somePort(""), change: moved},
+		"reservation, deletion":   {object: someAddress(""), change: deleting},
 		"no claim":                {object: &v1.ServiceCIDR{}, change: deleting},
 	})
 }
 
 // The server owns labels, finalizers, owners and the size of a held claim's metadata.
-func TestGuardUpdateOfMetadata(t *testing.T) {
+func TestProtectHeldUpdateOfMetadata(t *testing.T) {
 	relabeled := metadata(func(m *metav1.ObjectMeta) { m.Labels[v1.LabelIPFamily] = "IPv6" })
-	bare, odd := guardedAddress("u"), guardedAddress("u")
+	bare, odd := someAddress("u"), someAddress("u")
 	stripped(bare)
 	finalized(odd)
 	owned(odd)
-	full := guardedPort("u")
+	full := somePort("u")
 	annotated(9000)(full)
 	cleaned := metadata(func(m *metav1.ObjectMeta) { m.Finalizers, m.OwnerReferences = nil, nil })
 	restored := metadata(func(m *metav1.ObjectMeta) { m.Labels = v1.HeldAddressLabels(m.Name) })
@@ -215,16 +215,16 @@ func TestGuardUpdateOfMetadata(t *testing.T) {
 		ownerText     = `metadata.ownerReferences can't get the Pod "p" while the Service holds the `
 		labelText     = `metadata.labels["ipaddress.kubernetes.io/ip-family"] must be "IPv4" while the Service holds the address`
 	)
-	checkGuardUpdates(t, map[string]guardUpdate{
-		"held address, finalizer":      {guardedAddress("u"), finalized, addressConflict + finalizerText + "address"},
-		"held port, finalizer":         {guardedPort("u"), finalized, portConflict + finalizerText + "port"},
-		"held address, owner":          {guardedAddress("u"), owned, addressConflict + ownerText + "address"},
-		"held port, owner":             {guardedPort("u"), owned, portConflict + ownerText + "port"},
-		"held address, label stripped": {guardedAddress("u"), stripped, addressConflict + labelText},
-		"held address, label changed":  {guardedAddress("u"), relabeled, addressConflict + labelText},
-		"held address, annotation":     {object: guardedAddress("u"), change: annotated(9000)},
-		"held port, annotation":        {object: guardedPort("u"), change: annotated(3000)},
-		"held port, too large": {guardedPort("u"), annotated(9000),
+	checkUpdates(t, map[string]claimUpdate{
+		"held address, finalizer":      {someAddress("u"), finalized, addressConflict + finalizerText + "address"},
+		"held port, finalizer":         {somePort("u"), finalized, portConflict + finalizerText + "port"},
+		"held address, owner":          {someAddress("u"), owned, addressConflict + ownerText + "address"},
+		"held port, owner":             {somePort("u"), owned, portConflict + ownerText + "port"},
+		"held address, label stripped": {someAddress("u"), stripped, addressConflict + labelText},
+		"held address, label changed":  {someAddress("u"), relabeled, addressConflict + labelText},
+		"held address, annotation":     {object: someAddress("u"), change: annotated(9000)},
+		"held port, annotation":        {object: somePort("u"), change: annotated(3000)},
+		"held port, too large": {somePort("u"), annotated(9000),
 			portConflict + "metadata can't exceed 4096 bytes, managed fields included, while the Service holds the port"},
 		"too large before, label":                {object: full, change: annotated(8000)},
 		"stripped before, annotation":            {object: bare, change: annotated(1)},
@@ -234,21 +234,21 @@ func TestGuardUpdateOfMetadata(t *testing.T) {
 	})
 }
 
-func TestGuardUpdateKeepsErrors(t *testing.T) {
+func TestProtectHeldUpdateKeepsErrors(t *testing.T) {
 	stop := errors.New("stop")
 	update := storage.SimpleUpdate(func(object runtime.Object) (runtime.Object, error) {
 		object.(*v1.IPAddress).Spec.ParentRef = nil
 		return nil, stop
 	})
-	if err := Guard(&oneObject{object: guardedAddress("u")}).GuaranteedUpdate(t.Context(), "key", nil, false, nil, update,
+	if err := ProtectHeld(&oneObject{object: someAddress("u")}).GuaranteedUpdate(t.Context(), "key", nil, false, nil, update,
 		nil); !errors.Is(err, stop) {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestGuardPassesEverythingElse(t *testing.T) {
+func TestProtectHeldPassesEverythingElse(t *testing.T) {
 	inner := &oneObject{}
-	if err := Guard(inner).ReadinessCheck(); err != nil || inner.passed != 1 {
+	if err := ProtectHeld(inner).ReadinessCheck(); err != nil || inner.passed != 1 {
 		t.Errorf("error %v, passed %d times", err, inner.passed)
 	}
 }

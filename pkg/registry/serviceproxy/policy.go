@@ -19,29 +19,29 @@ const maxPodLookups = 10
 // PodGetter reads a Pod from the cluster.
 type PodGetter func(ctx context.Context, namespace, name string) (*corev1.Pod, error)
 
-// Guard decides which addresses the proxy connects to. Without it, a user who can write
-// Endpoints could reach, through the server, any address that only the server can reach
-// (SSRF).
+// AddressPolicy decides which addresses the proxy connects to. Without it, a user who
+// can write Endpoints could reach, through the server, any address that only the server
+// can reach (SSRF).
 //
 // The proxy connects to an address in one of two cases. Either the address names a Pod
 // in the Service's namespace as its target, and the Pod has that address; this is
 // upstream's rule. Or the address is in an allowed network. Loopback addresses,
 // link-local addresses and the server's own need an allowed network that contains no
 // other addresses.
-type Guard struct {
+type AddressPolicy struct {
 	// Allowed lists the networks whose addresses need no Pod.
 	Allowed []netip.Prefix
-	// Own returns the server's current addresses.
-	Own func() ([]netip.Addr, error)
+	// LocalAddresses returns the server's current addresses.
+	LocalAddresses func() ([]netip.Addr, error)
 	// Pods is nil without a cluster.
 	Pods PodGetter
 }
 
 // advice explains to a client why the proxy connects to none of a Service's addresses.
 // It does not name the addresses, because the client might not be allowed to read them.
-func (g *Guard) advice() string {
+func (p *AddressPolicy) advice() string {
 	const flag = "--service-proxy-allow-cidrs, where loopback, link-local and the server's own need a CIDR to themselves"
-	if g.Pods == nil {
+	if p.Pods == nil {
 		return "the server has no cluster to ask for Pods, and none of the addresses is in its " + flag
 	}
 	return "none of the addresses is that of a Pod in the namespace, or in the server's " + flag
@@ -51,12 +51,12 @@ func (g *Guard) advice() string {
 // standalone server can have such addresses, because a process that listens there is
 // reachable in no other way. In a cluster they cannot, as upstream: on every node the
 // address means the node itself.
-func (g *Guard) Loopback() []netip.Prefix {
-	if g.Pods != nil {
+func (p *AddressPolicy) Loopback() []netip.Prefix {
+	if p.Pods != nil {
 		return nil
 	}
 	var listed []netip.Prefix
-	for _, prefix := range g.Allowed {
+	for _, prefix := range p.Allowed {
 		if slices.ContainsFunc(loopback, func(network netip.Prefix) bool { return within(prefix, network) }) {
 			listed = append(listed, prefix)
 		}
@@ -84,11 +84,11 @@ const (
 
 // trustIn returns the trust in an address, which must not be an IPv4-mapped IPv6
 // address.
-func trustIn(address netip.Addr, allowed []netip.Prefix, own []netip.Addr) trust {
+func trustIn(address netip.Addr, allowed []netip.Prefix, local []netip.Addr) trust {
 	if !address.IsValid() || address.Zone() != "" || address.IsUnspecified() || address.IsMulticast() {
 		return refused
 	}
-	network, isSpecial := specialNetwork(address, own)
+	network, isSpecial := specialNetwork(address, local)
 	for _, prefix := range allowed {
 		if prefix.Contains(address) && (!isSpecial || within(prefix, network)) {
 			return listed
@@ -103,13 +103,13 @@ func trustIn(address netip.Addr, allowed []netip.Prefix, own []netip.Addr) trust
 // specialNetwork reports whether an address is special, and returns the network that an
 // allowed network must lie in to include it. For one of the server's own addresses that
 // is the address itself.
-func specialNetwork(address netip.Addr, own []netip.Addr) (netip.Prefix, bool) {
+func specialNetwork(address netip.Addr, local []netip.Addr) (netip.Prefix, bool) {
 	for _, network := range special {
 		if network.Contains(address) {
 			return network, true
 		}
 	}
-	for _, mine := range own {
+	for _, mine := range local {
 		if mine.Unmap().WithZone("") == address {
 			return netip.PrefixFrom(address, address.BitLen()), true
 		}
@@ -123,13 +123,13 @@ func within(inner, outer netip.Prefix) bool {
 
 // choose returns the first candidate to which the proxy may connect, or an invalid
 // address if there is none. It reports in some whether there were any candidates.
-func (g *Guard) choose(ctx context.Context, namespace string, candidates iter.Seq2[*corev1.EndpointAddress, uint16]) (chosen netip.AddrPort,
-	some bool, err error) {
-	own, err := g.Own()
+func (p *AddressPolicy) choose(ctx context.Context, namespace string,
+	candidates iter.Seq2[*corev1.EndpointAddress, uint16]) (chosen netip.AddrPort, some bool, err error) {
+	local, err := p.LocalAddresses()
 	if err != nil {
 		return netip.AddrPort{}, false, fmt.Errorf("reading the server's own addresses: %w", err)
 	}
-	pods := bounded(g.Pods)
+	pods := bounded(p.Pods)
 	for candidate, port := range candidates {
 		some = true
 		// A malformed address becomes the invalid one, which is refused. Dialing it
@@ -137,7 +137,7 @@ func (g *Guard) choose(ctx context.Context, namespace string, candidates iter.Se
 		address, _ := netip.ParseAddr(candidate.IP)
 		address = address.Unmap()
 		var reason error
-		switch trustIn(address, g.Allowed, own) {
+		switch trustIn(address, p.Allowed, local) {
 		case refused:
 			reason = errors.New("the address is special and in no allowed network of its own")
 		case ofPod:
