@@ -1,6 +1,8 @@
 package cmd
 
 import (
+	"os"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
@@ -9,6 +11,7 @@ import (
 	cliflag "k8s.io/component-base/cli/flag"
 	logsapi "k8s.io/component-base/logs/api/v1"
 
+	"github.com/portolan-dev/portolan/pkg/memory"
 	"github.com/portolan-dev/portolan/pkg/server"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 )
@@ -46,7 +49,9 @@ func newServeCommand() *cobra.Command {
 			if changed(sets.FlagSet("metrics")) {
 				o.Metrics.Apply()
 			}
-			return markLogged(server.Run(genericapiserver.SetupSignalContext(), o, cmd.OutOrStdout()), o.Logs.Format)
+			ctx := genericapiserver.SetupSignalContext()
+			go memory.Keep(ctx, os.Getenv("GOGC") == "")
+			return markLogged(server.Run(ctx, o, cmd.OutOrStdout()), o.Logs.Format)
 		},
 	}
 	addFlags(cmd, sets, options.Common()...)
