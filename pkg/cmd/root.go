@@ -28,7 +28,7 @@ func NewCommand() *cobra.Command {
 	cmd.SetHelpFunc(helpOf(cmd.HelpFunc()))
 	cmd.AddCommand(
 		newServeCommand(), newControllersCommand(), newEnvCommand(),
-		newVerifyCommand(), newMigrateCommand(), newSnapshotCommand(), newRestoreCommand(),
+		newVerifyCommand(), newMigrateCommand(), newSnapshotCommand(), newRestoreCommand(), newImportCommand(),
 		newUserCommand(), newCertificatesCommand(), newVersionCommand(),
 	)
 	return cmd

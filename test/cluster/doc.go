@@ -2,6 +2,7 @@
 //
 //	aggregated    an installation as in artifacts/cluster, from start to end
 //	artifacts     the manifests and the chart themselves
+//	moving        Services that move from a cluster to Portolan
 //	certificates  certificates that are made and renewed without cert-manager
 //	delegation    authentication and authorization, which are the cluster's
 //

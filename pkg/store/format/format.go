@@ -45,6 +45,9 @@ type Record struct {
 	Format int `json:"format"`
 	// Release is the release of Portolan that wrote the record.
 	Release string `json:"release"`
+	// Import names the source of an import that has not finished. No server uses such a
+	// store.
+	Import string `json:"import,omitempty"`
 }
 
 // Store reads and writes the record of a store.
@@ -99,8 +102,8 @@ func (s Store) raise(ctx context.Context, to int) (Record, error) {
 }
 
 // WhileKnown calls Ensure, and then serve for as long as this release knows the store's
-// format. It cancels serve's context when the store is raised to a format that this
-// release doesn't know. It then returns a *NewerError joined with serve's error.
+// format and no import into the store begins. Otherwise it cancels serve's context and
+// returns a *NewerError or an *UnfinishedImportError joined with serve's error.
 func (s Store) WhileKnown(ctx context.Context, serve func(context.Context) error) error {
 	if _, err := s.Ensure(ctx); err != nil {
 		return err
@@ -179,25 +182,40 @@ func (s Store) decode(kv *mvccpb.KeyValue) (Record, error) {
 	if record.Format > Known {
 		return record, &NewerError{record}
 	}
+	if record.Import != "" {
+		return record, &UnfinishedImportError{record}
+	}
 	return record, nil
 }
 
 // write writes the record if it is still at the given revision. Otherwise it
 // returns the record that another replica wrote.
 func (s Store) write(ctx context.Context, record Record, revision int64) (Record, error) {
+	_, err := s.replace(ctx, record, revision)
+	if errors.Is(err, ErrChanged) {
+		return s.Check(ctx)
+	}
+	return record, err
+}
+
+// ErrChanged means that another process wrote the record.
+var ErrChanged = errors.New("another process has written the record of the store's format")
+
+// replace writes the record if it is still at the given revision, and returns the new one.
+func (s Store) replace(ctx context.Context, record Record, revision int64) (int64, error) {
 	value, err := json.Marshal(record)
 	if err != nil {
-		return record, err
+		return 0, err
 	}
 	response, err := s.Client.Txn(ctx).
 		If(clientv3.Compare(clientv3.ModRevision(s.Key()), "=", revision)).
 		Then(clientv3.OpPut(s.Key(), string(value))).
 		Commit()
-	if err != nil {
-		return record, fmt.Errorf("writing the store's format: %w", err)
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("writing the store's format: %w", err)
+	case !response.Succeeded:
+		return 0, ErrChanged
 	}
-	if !response.Succeeded {
-		return s.Check(ctx)
-	}
-	return record, nil
+	return response.Header.Revision, nil
 }
