@@ -8,11 +8,14 @@
 //
 //   - services, endpoints, endpointslices, servicecidrs and ipaddresses in the core API
 //     groups, with every verb and subresource,
-//   - portolan.dev,
+//   - portolan.dev, with its OpenAPI document,
 //   - the process itself: health checks, metrics, profiles and snapshots.
 //
 // Everything else belongs to the cluster: other resources, discovery and OpenAPI, which
 // describe these kinds already, /version, and paths that nobody serves.
+//
+// kube-apiserver itself asks for discovery and OpenAPI of the server that the APIService
+// of portolan.dev names. These requests are served: forwarded, they would go in a circle.
 //
 // # Who a forwarded request comes from
 //

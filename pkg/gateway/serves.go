@@ -31,14 +31,11 @@ func servesPath(path string) bool {
 	if path == snapshot.Path {
 		return true
 	}
-	root, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	switch root {
+	path = strings.TrimPrefix(path, "/")
+	switch root, _, _ := strings.Cut(path, "/"); root {
 	case "healthz", "livez", "readyz", "metrics", "debug":
 		return true
-	case "apis":
-		group, _, _ := strings.Cut(rest, "/")
-		return group == v1.GroupName
 	default:
-		return false
+		return ofPortolan(path) || ofPortolan(strings.TrimPrefix(path, "openapi/v3/"))
 	}
 }

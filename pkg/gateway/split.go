@@ -9,8 +9,10 @@ import (
 )
 
 // Split passes the requests that the server serves to served, and all others to
-// forwarded. Both find the request's info in the context.
+// forwarded. Both find the request's info in the context. What kube-apiserver asks about
+// the server behind portolan.dev is served, too.
 func Split(served, forwarded http.Handler, resolver request.RequestInfoResolver) http.Handler {
+	aggregated := withOwnOpenAPI(served)
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		info, err := resolver.NewRequestInfo(req)
 		if err != nil {
@@ -18,9 +20,12 @@ func Split(served, forwarded http.Handler, resolver request.RequestInfoResolver)
 			return
 		}
 		req = req.WithContext(request.WithRequestInfo(req.Context(), info))
-		if Serves(info) {
+		switch {
+		case Serves(info):
 			served.ServeHTTP(w, req)
-		} else {
+		case fromAggregator(req):
+			aggregated.ServeHTTP(w, req)
+		default:
 			forwarded.ServeHTTP(w, req)
 		}
 	})
