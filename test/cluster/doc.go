@@ -5,6 +5,7 @@
 //	moving        Services that move from a cluster to Portolan
 //	certificates  certificates that are made and renewed without cert-manager
 //	delegation    authentication and authorization, which are the cluster's
+//	layouts       the controllers of a cluster with a gateway beside it
 //
 // All tests but those of the manifests are tagged e2e.
 package cluster
