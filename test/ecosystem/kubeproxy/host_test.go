@@ -73,6 +73,13 @@ func newHost(t *testing.T, name string, near, far [2]netip.Prefix) *host {
 	if err := netlink.LinkAdd(pair); err != nil {
 		t.Fatal(err)
 	}
+	// The kernel removes it some time after the namespace has gone: too late for the
+	// next test.
+	t.Cleanup(func() {
+		if err := netlink.LinkDel(pair); err != nil {
+			t.Error(err)
+		}
+	})
 	if err := bringUp(name, near); err != nil {
 		t.Fatal(err)
 	}
