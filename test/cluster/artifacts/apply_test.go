@@ -42,7 +42,7 @@ func (c cluster) await(as func(string) bool, args ...string) string {
 // deprecated, and not of Pods that the namespace doesn't allow.
 func TestApply(t *testing.T) {
 	t.Parallel()
-	for _, entry := range []string{"cluster", "cluster/server", "examples/cluster", "examples/cluster-own-etcd"} {
+	for _, entry := range []string{"cluster", "cluster/server", "examples/cluster", "examples/cluster-own-etcd", "examples/cluster-gateway"} {
 		t.Run(entry, func(t *testing.T) {
 			c := newCluster(t)
 			dir := filepath.Join(sources(t), entry)

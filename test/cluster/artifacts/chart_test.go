@@ -23,9 +23,12 @@ var ownEtcd = []string{
 	"--set=image.repository=registry.internal.example/platform/portolan",
 }
 
+// gateway are the values for a gateway, as in examples/cluster-gateway.
+var gateway = []string{"--set=gateway.enabled=true", "--set=gateway.frontProxySecret=portolan-front-proxy"}
+
 func TestChartLint(t *testing.T) {
 	t.Parallel()
-	for _, values := range [][]string{nil, ownEtcd, {"--set=certificates=cert-manager"}} {
+	for _, values := range [][]string{nil, ownEtcd, gateway, {"--set=certificates=cert-manager"}} {
 		args := []string{"lint", "--strict", "--namespace=portolan", filepath.Join(sources(t), "charts", "portolan")}
 		program(t, "helm", append(args, values...)...)
 	}
@@ -43,6 +46,7 @@ func TestChart(t *testing.T) {
 		{"portolan where cert-manager is", "cluster", []string{certManager, "--set=certificates=portolan"}},
 		{"cert-manager found", "cluster/cert-manager", []string{certManager}},
 		{"cert-manager by name", "cluster/cert-manager", []string{"--set=certificates=cert-manager"}},
+		{"gateway", "examples/cluster-gateway", gateway},
 		{"own etcd", "examples/cluster-own-etcd", ownEtcd},
 		{"example", "examples/cluster", []string{
 			`--set=serviceClusterIPRange=10.112.0.0/16\,fd00:10:112::/112`, `--set=serviceNodePortRange=443\,28000-29999`,
@@ -171,6 +175,8 @@ func TestChartRefuses(t *testing.T) {
 		"--set=resources.limit.memory=1Gi":        "limit",
 		"--namespace=default":                     "the namespace is portolan",
 		"--set=networkPolicy.enabled=sometimes":   "networkPolicy",
+		"--set=gateway.enabled=sometimes":         "gateway",
+		"--set=gateway.frontProxy=mine":           "frontProxy",
 		"--set=tolerations.key=value":             "tolerations",
 		"--set=etcd.image.repository=etcd:v3.7.3": "repository",
 	} {

@@ -14,7 +14,7 @@ import (
 var entries = []string{
 	"cluster", "cluster/server", "cluster/cert-manager",
 	"etcd", "etcd/members", "etcd/certificates", "etcd/cert-manager",
-	"examples/cluster", "examples/cluster-own-etcd",
+	"examples/cluster", "examples/cluster-own-etcd", "examples/cluster-gateway",
 }
 
 // whole are those entries that leave nothing to be installed by hand, and the
