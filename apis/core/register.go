@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -62,6 +64,17 @@ func AddToScheme(scheme *runtime.Scheme) error {
 		{
 			version: coordinationv1.SchemeGroupVersion,
 			both:    []runtime.Object{&coordinationv1.Lease{}, &coordinationv1.LeaseList{}},
+		},
+		{
+			version: authenticationv1.SchemeGroupVersion,
+			both:    []runtime.Object{&authenticationv1.TokenReview{}, &authenticationv1.SelfSubjectReview{}},
+		},
+		{
+			version: authorizationv1.SchemeGroupVersion,
+			both: []runtime.Object{
+				&authorizationv1.SubjectAccessReview{}, &authorizationv1.SelfSubjectAccessReview{}, &authorizationv1.LocalSubjectAccessReview{},
+				&authorizationv1.SelfSubjectRulesReview{},
+			},
 		},
 	} {
 		internal := schema.GroupVersion{Group: group.version.Group, Version: runtime.APIVersionInternal}

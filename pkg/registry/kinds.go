@@ -15,6 +15,7 @@ import (
 	eventsv1 "k8s.io/api/events/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
@@ -89,6 +90,17 @@ var portolan = v1.SchemeGroupVersion
 // comes after the kinds whose stores its layer uses.
 func Kinds() []Kind {
 	return slices.Concat(PortolanKinds(), coreV1Kinds(), otherKinds())
+}
+
+// Resources returns the resources of all kinds, in every API group that serves them.
+func Resources() []schema.GroupResource {
+	var resources []schema.GroupResource
+	for _, kind := range Kinds() {
+		for _, group := range kind.Groups {
+			resources = append(resources, schema.GroupResource{Group: group.Group, Resource: kind.Resource.Resource})
+		}
+	}
+	return resources
 }
 
 // PortolanKinds returns the kinds of portolan.dev. Most of them are also in a core API

@@ -16,6 +16,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/claims"
 	"github.com/portolan-dev/portolan/pkg/registry/endpointslice"
 	"github.com/portolan-dev/portolan/pkg/registry/generic"
+	"github.com/portolan-dev/portolan/pkg/registry/review"
 	"github.com/portolan-dev/portolan/pkg/storage"
 )
 
@@ -113,24 +114,32 @@ type Groups struct {
 }
 
 // Groups returns the API groups that serve the stores: portolan.dev and, with core, the
-// core API groups of their kinds.
-func (s *Storage) Groups(scheme *runtime.Scheme, codecs serializer.CodecFactory, core bool) (groups Groups) {
+// core API groups of their kinds. Reviews are served if their configuration is not nil.
+func (s *Storage) Groups(scheme *runtime.Scheme, codecs serializer.CodecFactory, core bool, reviews *review.Config) (groups Groups) {
 	resources := map[schema.GroupVersion]map[string]rest.Storage{}
 	var order []schema.GroupVersion
+	in := func(version schema.GroupVersion) map[string]rest.Storage {
+		if resources[version] == nil {
+			resources[version] = map[string]rest.Storage{}
+			order = append(order, version)
+		}
+		return resources[version]
+	}
 	for _, r := range s.rows {
 		for i, group := range r.Groups {
 			if group.Group != v1.GroupName && !core {
 				continue
 			}
-			if resources[group.GroupVersion] == nil {
-				resources[group.GroupVersion] = map[string]rest.Storage{}
-				order = append(order, group.GroupVersion)
-			}
 			if i == 0 && len(r.Groups) > 1 && r.inPortolanGroup() && core {
 				// "kubectl delete all" must not delete a Service in both groups.
 				group.Names.Sets = nil
 			}
-			r.serve(group, i == 0, resources[group.GroupVersion])
+			r.serve(group, i == 0, in(group.GroupVersion))
+		}
+	}
+	if reviews != nil {
+		for _, r := range Reviews() {
+			in(r.GroupVersion)[r.Resource] = r.Storage(*reviews)
 		}
 	}
 	for _, version := range order {

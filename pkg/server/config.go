@@ -25,6 +25,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/flowcontrol"
 	"github.com/portolan-dev/portolan/pkg/metrics"
 	"github.com/portolan-dev/portolan/pkg/registry"
+	"github.com/portolan-dev/portolan/pkg/registry/review"
 	"github.com/portolan-dev/portolan/pkg/server/apigroups"
 	"github.com/portolan-dev/portolan/pkg/server/auth"
 	"github.com/portolan-dev/portolan/pkg/server/options"
@@ -103,11 +104,16 @@ func (c *Config) applyServing(ctx context.Context, o *options.Options, files dat
 	connections := callers.NewConnections(generic.SecureServing.Listener, o.Connections.MaxUnauthenticated,
 		o.Connections.UnauthenticatedTimeout)
 	generic.SecureServing.Listener, c.Extra.Connections = connections, connections
-	certificates, err := auth.ApplyTo(ctx, generic, o, files.CACert)
+	authenticators, err := auth.ApplyTo(ctx, generic, o, files.CACert)
 	if err != nil {
 		return err
 	}
-	if err := c.applyGateway(o, certificates); err != nil {
+	if o.Core() && !o.InCluster() {
+		c.Extra.Reviews = &review.Config{
+			Tokens: authenticators.Tokens, Authorizer: generic.Authorization.Authorizer, Rules: generic.RuleResolver,
+		}
+	}
+	if err := c.applyGateway(o, authenticators.Certificates); err != nil {
 		return err
 	}
 	if err := o.Audit.ApplyTo(generic); err != nil {

@@ -27,6 +27,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/gateway"
 	"github.com/portolan-dev/portolan/pkg/metrics"
 	"github.com/portolan-dev/portolan/pkg/registry"
+	"github.com/portolan-dev/portolan/pkg/registry/review"
 	"github.com/portolan-dev/portolan/pkg/registry/serviceproxy"
 	"github.com/portolan-dev/portolan/pkg/server/apigroups"
 	"github.com/portolan-dev/portolan/pkg/standalone/kubernetesservice"
@@ -68,6 +69,9 @@ type ExtraConfig struct {
 	// KubernetesService maintains the Service kubernetes. It is nil for a server that leaves
 	// it alone.
 	KubernetesService *kubernetesservice.Config
+	// Reviews answers reviews of users and their rights. It is nil for a server that serves
+	// none.
+	Reviews *review.Config
 	// Gateway forwards requests to the cluster. It is nil where the server forwards
 	// none.
 	Gateway *gateway.Forwarder
@@ -119,7 +123,7 @@ func (c CompletedConfig) New() (*Server, error) {
 	if c.Extra.Gateway != nil {
 		addGateway(generic, c.Extra.Gateway)
 	}
-	groups := storage.Groups(c.Extra.Scheme, c.Extra.Codecs, c.Extra.Core != nil || c.Extra.Gateway != nil)
+	groups := storage.Groups(c.Extra.Scheme, c.Extra.Codecs, c.Extra.Core != nil || c.Extra.Gateway != nil, c.Extra.Reviews)
 	if err := apigroups.Install(generic, c.Generic.OpenAPIV3Config, groups); err != nil {
 		return nil, err
 	}

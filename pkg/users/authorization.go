@@ -13,6 +13,7 @@ import (
 	"k8s.io/apiserver/pkg/apis/apiserver"
 	"k8s.io/apiserver/pkg/apis/apiserver/load"
 	"k8s.io/apiserver/pkg/apis/apiserver/validation"
+	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	authorizationcel "k8s.io/apiserver/pkg/authorization/cel"
 	authorizationmetrics "k8s.io/apiserver/pkg/authorization/metrics"
@@ -29,20 +30,26 @@ const typeGroups apiserver.AuthorizerType = "Groups"
 
 // authorization authorizes requests as an AuthorizationConfiguration says.
 type authorization struct {
-	groups  authorizer.Authorizer
+	groups  Authorizer
 	current atomic.Pointer[chain]
 }
 
-type chain struct{ authorizer.Authorizer }
+type chain struct {
+	authorizer.Authorizer
+	authorizer.RuleResolver
+}
+
+// Authorizer decides what users may do, and lists it.
+type Authorizer interface {
+	authorizer.Authorizer
+	authorizer.RuleResolver
+}
 
 // NewAuthorization returns an authorizer that asks those of an
 // AuthorizationConfiguration one after the other until one decides. It reads the file
-// and reloads it on changes until ctx ends. The id identifies the server in metrics.
-func NewAuthorization(ctx context.Context, file, id string) (authorizer.Authorizer, error) {
-	groups, err := NewGroups()
-	if err != nil {
-		return nil, err
-	}
+// and reloads it on changes until ctx ends. The id identifies the server in metrics. groups
+// is the authorizer of type Groups.
+func NewAuthorization(ctx context.Context, file, id string, groups Authorizer) (Authorizer, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
@@ -58,9 +65,21 @@ func NewAuthorization(ctx context.Context, file, id string) (authorizer.Authoriz
 		reloaded: metrics.RecordAuthorizationConfigAutomaticReloadSuccess,
 		failed:   metrics.RecordAuthorizationConfigAutomaticReloadFailure,
 	}.run(ctx, data)
-	return authorizer.AuthorizerFunc(func(ctx context.Context, attributes authorizer.Attributes) (authorizer.Decision, string, error) {
+	return current{authorizer.AuthorizerFunc(func(ctx context.Context, attributes authorizer.Attributes) (authorizer.Decision, string, error) {
 		return a.current.Load().Authorize(ctx, attributes)
-	}), nil
+	}), a}, nil
+}
+
+// current is the authorization that is in force.
+type current struct {
+	authorizer.Authorizer
+	*authorization
+}
+
+// RulesFor implements authorizer.RuleResolver.
+func (a *authorization) RulesFor(ctx context.Context, who user.Info, namespace string) ([]authorizer.ResourceRuleInfo,
+	[]authorizer.NonResourceRuleInfo, bool, error) {
+	return a.current.Load().RulesFor(ctx, who, namespace)
 }
 
 func (a *authorization) apply(_ context.Context, data []byte) error {
@@ -70,6 +89,7 @@ func (a *authorization) apply(_ context.Context, data []byte) error {
 		return err
 	}
 	var named []union.NamedAuthorizer
+	var resolvers []authorizer.RuleResolver
 	for i, configured := range config.Authorizers {
 		made := a.groups
 		if configured.Type == apiserver.TypeWebhook {
@@ -77,14 +97,15 @@ func (a *authorization) apply(_ context.Context, data []byte) error {
 				return fmt.Errorf("authorizers[%d]: %w", i, err)
 			}
 		}
-		made = authorizationmetrics.InstrumentedAuthorizer(string(configured.Type), configured.Name, made)
-		named = append(named, union.NamedAuthorizer{AuthorizerName: configured.Name, Authorizer: made})
+		resolvers = append(resolvers, made)
+		instrumented := authorizationmetrics.InstrumentedAuthorizer(string(configured.Type), configured.Name, made)
+		named = append(named, union.NamedAuthorizer{AuthorizerName: configured.Name, Authorizer: instrumented})
 	}
 	all, err := union.New(named...)
 	if err != nil {
 		return err
 	}
-	a.current.Store(&chain{all})
+	a.current.Store(&chain{all, union.NewRuleResolvers(resolvers...)})
 	return nil
 }
 
@@ -115,7 +136,7 @@ type instruments struct {
 	authorizationcel.MatcherMetrics
 }
 
-func newWebhook(configured apiserver.AuthorizerConfiguration, compiler authorizationcel.Compiler) (authorizer.Authorizer, error) {
+func newWebhook(configured apiserver.AuthorizerConfiguration, compiler authorizationcel.Compiler) (Authorizer, error) {
 	hook := configured.Webhook
 	client, err := webhookutil.LoadKubeconfig(*hook.ConnectionInfo.KubeConfigFile, nil)
 	if err != nil {

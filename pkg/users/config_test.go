@@ -22,7 +22,7 @@ func TestInvalidFiles(t *testing.T) {
 		return err
 	}
 	mayDo := func(ctx context.Context, file string) error {
-		_, err := NewAuthorization(ctx, file, "id")
+		_, err := NewAuthorization(ctx, file, "id", NewGroups(nil))
 		return err
 	}
 	for name, test := range map[string]struct {

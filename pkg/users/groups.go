@@ -1,88 +1,20 @@
 package users
 
 import (
-	"context"
-	"slices"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"k8s.io/apimachinery/pkg/util/sets"
-	"k8s.io/apiserver/pkg/authentication/user"
-	"k8s.io/apiserver/pkg/authorization/authorizer"
-	"k8s.io/apiserver/pkg/authorization/path"
+	"github.com/portolan-dev/portolan/pkg/rbac"
 )
 
-// The groups with rights on a standalone server, which has no roles. Whatever
-// authenticates a user also says which groups the user is in.
-const (
-	// Readers may read everything except Secrets and, through proxies, other servers.
-	Readers = "portolan:readers"
-	// Writers may read the same and Secrets, and write what they may read.
-	Writers = "portolan:writers"
-	// Scrapers may read the server's metrics and nothing else.
-	Scrapers = "portolan:scrapers"
-)
-
-// Known returns the groups with rights on a standalone server.
-func Known() []string {
-	return []string{Readers, Writers, Scrapers, user.SystemPrivilegedGroup}
-}
-
-var (
-	readVerbs  = sets.New("get", "list", "watch")
-	writeVerbs = sets.New("create", "update", "patch", "delete", "deletecollection")
-	// plainSubresources connect to no other address.
-	plainSubresources = sets.New("", "status", "finalize")
-	metricsPaths      = sets.New("/metrics", "/metrics/slis")
-	// publicPaths are those that upstream's roles system:discovery and
-	// system:public-info-viewer allow (plugin/pkg/auth/authorizer/rbac/bootstrappolicy).
-	publicPaths = []string{
-		"/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*", "/version", "/version/",
-		"/healthz", "/livez", "/livez/*", "/readyz", "/readyz/*",
+// NewGroups returns the policy of a server that goes by the roles and bindings it has from
+// the start, and by no others.
+func NewGroups(served []schema.GroupResource) *rbac.Policy {
+	policy := rbac.NewPolicy()
+	for _, role := range Roles(served) {
+		policy.SetRole("", role.Name, role.Rules)
 	}
-)
-
-// NewGroups returns an authorizer that allows the three groups what they may do. It
-// has no opinion on other requests.
-func NewGroups() (authorizer.Authorizer, error) {
-	public, err := path.NewAuthorizer(publicPaths)
-	if err != nil {
-		return nil, err
+	for _, binding := range Bindings() {
+		policy.SetBinding(rbac.Binding{Name: binding.Name, Subjects: binding.Subjects, Role: binding.RoleRef})
 	}
-	return authorizer.AuthorizerFunc(func(ctx context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
-		if a.GetUser() == nil {
-			return authorizer.DecisionNoOpinion, "", nil
-		}
-		groups := a.GetUser().GetGroups()
-		if slices.Contains(groups, Scrapers) && isScrape(a) {
-			return authorizer.DecisionAllow, "", nil
-		}
-		writes := slices.Contains(groups, Writers)
-		if !writes && !slices.Contains(groups, Readers) {
-			return authorizer.DecisionNoOpinion, "", nil
-		}
-		if !a.IsResourceRequest() {
-			if verb := a.GetVerb(); verb != "get" && verb != "head" {
-				return authorizer.DecisionNoOpinion, "", nil
-			}
-			return public.Authorize(ctx, a)
-		}
-		verb := a.GetVerb()
-		if !plainSubresources.Has(a.GetSubresource()) || isSecret(a) && !writes {
-			return authorizer.DecisionNoOpinion, "", nil
-		}
-		if readVerbs.Has(verb) || writes && writeVerbs.Has(verb) {
-			return authorizer.DecisionAllow, "", nil
-		}
-		return authorizer.DecisionNoOpinion, "", nil
-	}), nil
-}
-
-// isScrape reports whether a request reads metrics.
-func isScrape(a authorizer.Attributes) bool {
-	return !a.IsResourceRequest() && a.GetVerb() == "get" && metricsPaths.Has(a.GetPath())
-}
-
-// isSecret reports whether a request is for Secrets, which upstream's role view
-// excludes as well.
-func isSecret(a authorizer.Attributes) bool {
-	return a.GetAPIGroup() == "" && a.GetResource() == "secrets"
+	return policy
 }

@@ -45,13 +45,21 @@ type userSources struct {
 	anonymous *apiserver.AnonymousAuthConfig
 }
 
+// Authenticators are the parts of a server's authentication that are also used by
+// themselves.
+type Authenticators struct {
+	// Certificates goes by client certificates.
+	Certificates authenticator.Request
+	// Tokens goes by bearer tokens. It is nil for a server that knows none by itself.
+	Tokens authenticator.Request
+}
+
 // ApplyTo sets up authentication and authorization, and describes them in the OpenAPI
-// documents. ownCA is the file of a standalone server's certificate authority. It returns
-// the part of authentication that goes by client certificates.
-func ApplyTo(ctx context.Context, config *genericapiserver.Config, o *options.Options, ownCA string) (authenticator.Request, error) {
+// documents. ownCA is the file of a standalone server's certificate authority.
+func ApplyTo(ctx context.Context, config *genericapiserver.Config, o *options.Options, ownCA string) (parts Authenticators, err error) {
 	alwaysAllowed, err := path.NewAuthorizer(o.Authorization.AlwaysAllowPaths)
 	if err != nil {
-		return nil, fmt.Errorf("--authorization-always-allow-paths: %w", err)
+		return parts, fmt.Errorf("--authorization-always-allow-paths: %w", err)
 	}
 	var sources userSources
 	if o.InCluster() {
@@ -60,12 +68,12 @@ func ApplyTo(ctx context.Context, config *genericapiserver.Config, o *options.Op
 		sources, err = standaloneSources(ctx, config, o, ownCA)
 	}
 	if err != nil {
-		return nil, err
+		return parts, err
 	}
 	if file := o.Authentication.ClientCert.ClientCA; file != "" {
 		authority, err := dynamiccertificates.NewDynamicCAContentFromFile("client-ca-file", file)
 		if err != nil {
-			return nil, err
+			return parts, err
 		}
 		sources.clientCAs = append(sources.clientCAs, authority)
 	}
@@ -73,12 +81,11 @@ func ApplyTo(ctx context.Context, config *genericapiserver.Config, o *options.Op
 		// At the core paths anonymous callers may do what the cluster lets them do.
 		sources.anonymous = &apiserver.AnonymousAuthConfig{Enabled: true}
 	}
-	certificates, err := applyAuthentication(config, o, sources, alwaysAllowed)
-	if err != nil {
-		return nil, err
+	if parts, err = applyAuthentication(config, o, sources, alwaysAllowed); err != nil {
+		return parts, err
 	}
 	describeAuthentication(config, sources.tokenReviews != nil || len(sources.tokens) > 0)
-	return certificates, applyAuthorization(ctx, config, o, alwaysAllowed)
+	return parts, applyAuthorization(ctx, config, o, alwaysAllowed)
 }
 
 // standaloneSources returns the sources of a server without a cluster: its own

@@ -31,7 +31,7 @@ const tokenTTL = 10 * time.Second
 // but builds one authenticator per source. This allows caching the certificates of
 // users, and not that of the aggregation layer, which many users share.
 func applyAuthentication(config *genericapiserver.Config, o *options.Options, from userSources,
-	alwaysAllowed authorizer.Authorizer) (certificates authenticator.Request, err error) {
+	alwaysAllowed authorizer.Authorizer) (parts Authenticators, err error) {
 	var sources []authenticator.Request
 	var errs []error
 	// The aggregation layer goes first. If a CA of users has signed its certificate too,
@@ -48,7 +48,7 @@ func applyAuthentication(config *genericapiserver.Config, o *options.Options, fr
 		sources = append(sources, cacheCertificates(users, clock.RealClock{}))
 		errs = append(errs, err, config.Authentication.ApplyClientCert(union, config.SecureServing))
 	}
-	certificates = union.New(sources...)
+	parts.Certificates = union.New(sources...)
 	if from.tokenReviews != nil {
 		tokens, _, err := authenticatorfactory.DelegatingAuthenticatorConfig{
 			TokenAccessReviewClient:  from.tokenReviews,
@@ -60,7 +60,8 @@ func applyAuthentication(config *genericapiserver.Config, o *options.Options, fr
 		errs = append(errs, err)
 	}
 	if len(from.tokens) > 0 {
-		sources = append(sources, bearerTokens(from.tokens))
+		parts.Tokens = bearerTokens(from.tokens)
+		sources = append(sources, parts.Tokens)
 	}
 	authenticators := []authenticator.Request{union.New(sources...)}
 	switch {
@@ -70,7 +71,7 @@ func applyAuthentication(config *genericapiserver.Config, o *options.Options, fr
 		authenticators = append(authenticators, anonymous.NewAuthenticator(from.anonymous.Conditions))
 	}
 	config.Authentication.Authenticator = union.NewFailOnError(authenticators...)
-	return certificates, errors.Join(errs...)
+	return parts, errors.Join(errs...)
 }
 
 // describeAuthentication adds the security schemes to the OpenAPI documents, as

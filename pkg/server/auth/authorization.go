@@ -9,6 +9,7 @@ import (
 	authorizers "k8s.io/apiserver/pkg/authorization/union"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
+	"github.com/portolan-dev/portolan/pkg/registry"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 	"github.com/portolan-dev/portolan/pkg/users"
 )
@@ -30,7 +31,8 @@ func applyAuthorization(ctx context.Context, config *genericapiserver.Config, o 
 		if err != nil {
 			return err
 		}
-		chain = append(chain, authorizers.NamedAuthorizer{AuthorizerName: "Users", Authorizer: standalone})
+		chain = append(chain, authorizers.NamedAuthorizer{AuthorizerName: "Users", Authorizer: observeWebhooks(standalone)})
+		config.RuleResolver = standalone
 	}
 	var err error
 	config.Authorization.Authorizer, err = authorizers.New(chain...)
@@ -39,14 +41,15 @@ func applyAuthorization(ctx context.Context, config *genericapiserver.Config, o 
 
 // standaloneAuthorizer returns the authorizer of a server without a cluster: the file
 // that a flag names, or the built-in groups.
-func standaloneAuthorizer(ctx context.Context, config *genericapiserver.Config, o *options.Options) (authorizer.Authorizer, error) {
+func standaloneAuthorizer(ctx context.Context, config *genericapiserver.Config, o *options.Options) (users.Authorizer, error) {
+	groups := users.NewGroups(registry.Resources())
 	file := o.Users.AuthorizationConfig
 	if file == "" {
-		return users.NewGroups()
+		return groups, nil
 	}
-	configured, err := users.NewAuthorization(ctx, file, config.APIServerID)
+	configured, err := users.NewAuthorization(ctx, file, config.APIServerID, groups)
 	if err != nil {
 		return nil, fmt.Errorf("--authorization-config: %w", err)
 	}
-	return observeWebhooks(configured), nil
+	return configured, nil
 }

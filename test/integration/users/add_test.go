@@ -115,9 +115,11 @@ func TestGroups(t *testing.T) {
 			if err == nil {
 				watch.Stop()
 			}
-			for _, path := range []string{"/api/v1/services", "/api/v1/namespaces", "/apis/portolan.dev/v1/nodeports", "/apis", "/openapi/v3",
-				"/version"} {
+			for _, path := range []string{"/api/v1/services", "/api/v1/namespaces", "/apis/portolan.dev/v1/nodeports"} {
 				get(path, test.read)
+			}
+			for _, path := range []string{"/api", "/apis", "/openapi/v3", "/version"} {
+				get(path, allowed)
 			}
 			get("/api/v1/secrets", test.secrets)
 			expect("watch Secrets", raw.Get().AbsPath("/api/v1/secrets").Param("watch", "true").Param("timeoutSeconds", "1").Do(t.Context()).Error(),

@@ -9,7 +9,10 @@ import (
 	"testing"
 	"time"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"github.com/portolan-dev/portolan/pkg/server/options"
@@ -79,6 +82,22 @@ func TestTokenFile(t *testing.T) {
 			}
 		})
 	}
+	client, err := kubernetes.NewForConfig(s.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for token, want := range map[string]authenticationv1.TokenReviewStatus{
+		"ann-token": {Authenticated: true, User: authenticationv1.UserInfo{
+			Username: "ann", UID: "1", Groups: []string{"people", users.Readers, "system:authenticated"},
+		}},
+		"other": {Error: "invalid bearer token"},
+	} {
+		review, err := client.AuthenticationV1().TokenReviews().Create(t.Context(),
+			&authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token}}, metav1.CreateOptions{})
+		if err != nil || !equality.Semantic.DeepEqual(review.Status, want) {
+			t.Errorf("%s: got %+v, %v, want %+v", token, review.Status, err, want)
+		}
+	}
 	// Certificates count beside tokens.
 	if _, err := s.Client.PortolanV1().Services("default").List(t.Context(), metav1.ListOptions{}); err != nil {
 		t.Error(err)
@@ -131,8 +150,9 @@ func TestJWT(t *testing.T) {
 			}
 		})
 	}
+	// All callers that may be anonymous may read the version, as in kube-apiserver.
 	nobody := caller{t, s, ""}
-	for path, want := range map[string]int{"/readyz": 200, "/version": 403, "/livez": 401, "/apis": 401} {
+	for path, want := range map[string]int{"/readyz": 200, "/version": 200, "/livez": 401, "/apis": 401} {
 		if got := nobody.get(path); got != want {
 			t.Errorf("nobody at %s: %d, want %d", path, got, want)
 		}
