@@ -41,8 +41,9 @@ type Forwarder struct {
 	// anonymous, tokens and users forward requests without credentials, with bearer
 	// tokens, and of users whom the server names. Users is nil without a front proxy's
 	// certificate.
-	anonymous, tokens, users http.Handler
-	failures                 *rate.Limiter
+	anonymous, tokens http.Handler
+	users             *front
+	failures          *rate.Limiter
 	// draining is done when the server stops.
 	draining context.Context
 	drain    context.CancelFunc
@@ -58,12 +59,12 @@ func New(config Config) (*Forwarder, error) {
 	anonymous := rest.CopyConfig(tokens)
 	anonymous.NextProtos = []string{"http/1.1"}
 	var errs [3]error
-	f.anonymous, errs[0] = newProxy(anonymous, f)
-	f.tokens, errs[1] = newProxy(tokens, f)
+	f.anonymous, _, errs[0] = newProxy(anonymous, f)
+	f.tokens, _, errs[1] = newProxy(tokens, f)
 	if config.CertFile != "" {
 		users := rest.CopyConfig(tokens)
 		users.CertFile, users.KeyFile = config.CertFile, config.KeyFile
-		f.users, errs[2] = newProxy(users, f)
+		f.users, errs[2] = newFront(users, f)
 	}
 	return f, errors.Join(errs[:]...)
 }
@@ -74,17 +75,25 @@ func (f *Forwarder) Drain() { f.drain() }
 
 // ServeHTTP implements http.Handler. It needs the request's info.
 func (f *Forwarder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	caller, err := f.config.Callers.identify(req)
-	if err == nil && caller != nil && f.users == nil {
-		err = apierrors.NewUnauthorized(fmt.Sprintf("the user %q of a client certificate cannot be forwarded to the cluster's API server: "+
-			"use a bearer token instead, or start Portolan with --proxy-client-cert-file and --proxy-client-key-file", caller.GetName()))
+	if cameBack(req.Header) {
+		f.answer(w, req, loopStatus())
+		return
 	}
+	info, known := request.RequestInfoFrom(req.Context())
+	if known && otherVersion(info) {
+		f.answer(w, req, otherVersionStatus(info))
+		return
+	}
+	caller, err := f.config.Callers.identify(req)
 	if err != nil {
 		f.answer(w, req, err)
 		return
 	}
+	if caller != nil && !f.mayName(w, req, caller) {
+		return
+	}
 	f.config.Callers.dropIdentity(req.Header)
-	info, known := request.RequestInfoFrom(req.Context())
+	addHop(req.Header)
 	defer f.endQuietly(req.Context(), known && info.Verb == "watch")
 	if known && f.longRunning(req, info) {
 		ctx, cancel := context.WithCancel(req.Context())
@@ -95,13 +104,32 @@ func (f *Forwarder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	f.forward(w, req, caller)
 }
 
+// mayName reports whether the server can name a user to kube-apiserver. Otherwise it
+// answers the request.
+func (f *Forwarder) mayName(w http.ResponseWriter, req *http.Request, caller user.Info) bool {
+	const why = "the user %q of a client certificate cannot be forwarded to the cluster's API server"
+	if f.users == nil {
+		f.answer(w, req, apierrors.NewUnauthorized(fmt.Sprintf(why+": use a bearer token instead, or start Portolan with "+
+			"--proxy-client-cert-file and --proxy-client-key-file", caller.GetName())))
+		return false
+	}
+	err := f.users.check(req.Context())
+	if isRejected(err) {
+		f.answer(w, req, apierrors.NewUnauthorized(fmt.Sprintf(why+", which does not accept the certificate in --proxy-client-cert-file: "+
+			"use a bearer token instead", caller.GetName())))
+	} else if err != nil {
+		f.Error(w, req.WithContext(request.WithUser(req.Context(), caller)), err)
+	}
+	return err == nil
+}
+
 // forward sends a request of a user, who is nil unless a certificate names one.
 func (f *Forwarder) forward(w http.ResponseWriter, req *http.Request, caller user.Info) {
 	switch {
 	case caller != nil:
 		f.config.Authenticated(req.RemoteAddr)
 		req.Header.Del("Authorization")
-		f.users.ServeHTTP(w, req.WithContext(request.WithUser(req.Context(), caller)))
+		f.users.handler.ServeHTTP(w, req.WithContext(request.WithUser(req.Context(), caller)))
 	case req.Header.Get("Authorization") != "":
 		// kube-apiserver may take its time to answer. It does not to reject a token.
 		f.config.Authenticated(req.RemoteAddr)
@@ -147,6 +175,15 @@ func (f *Forwarder) Error(w http.ResponseWriter, req *http.Request, err error) {
 		w.Header().Set("Connection", "close")
 	}
 	f.answer(w, req, apierrors.NewServiceUnavailable("the cluster's API server cannot be reached"))
+}
+
+// otherVersionStatus is kube-apiserver's 404 for a version that is not served, with advice.
+func otherVersionStatus(info *request.RequestInfo) error {
+	resource := schema.GroupResource{Group: info.APIGroup, Resource: info.Resource}
+	status := apierrors.NewGenericServerResponse(http.StatusNotFound, info.Verb, resource, info.Name, "", 0, true)
+	status.ErrStatus.Message = fmt.Sprintf("%s: the gateway does not serve %s in the version %s: use %s", status.ErrStatus.Message, resource,
+		info.APIVersion, coreVersion)
+	return status
 }
 
 func (f *Forwarder) answer(w http.ResponseWriter, req *http.Request, err error) {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"strings"
 	"testing"
 	"time"
 
@@ -153,6 +154,24 @@ func TestConnections(t *testing.T) {
 		g.do(test.client, g.request(http.MethodGet, pods, test.header))
 		if got := <-protocols; got != test.want {
 			t.Errorf("%s: kube-apiserver is asked with HTTP/%d", name, got)
+		}
+	}
+}
+
+// TestOtherVersions asks for what the server serves in versions that it does not serve:
+// the cluster's own objects must not appear.
+func TestOtherVersions(t *testing.T) {
+	t.Parallel()
+	g := start(t, true, func(w http.ResponseWriter, req *http.Request) { t.Errorf("%s is forwarded", req.URL) })
+	client := g.client(certificates.Pair{})
+	for _, path := range []string{
+		"/apis/networking.k8s.io/v1beta1/servicecidrs", "/apis/networking.k8s.io/v1beta1/ipaddresses/10.96.0.1",
+		"/apis/networking.k8s.io/v1beta1/watch/servicecidrs", "/apis/networking.k8s.io/v1alpha1/ipaddresses?watch=1",
+		"/apis/discovery.k8s.io/v1beta1/namespaces/default/endpointslices",
+	} {
+		status := statusOf(t, g.do(client, g.request(http.MethodGet, path, nil)).Response)
+		if status.Code != http.StatusNotFound || status.Reason != metav1.StatusReasonNotFound || !strings.Contains(status.Message, ": use v1") {
+			t.Errorf("%s: %v", path, status)
 		}
 	}
 }

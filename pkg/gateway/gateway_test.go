@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
 	"k8s.io/apiserver/pkg/authentication/authenticatorfactory"
 	"k8s.io/apiserver/pkg/authentication/request/headerrequest"
 	"k8s.io/apiserver/pkg/authentication/request/union"
@@ -48,7 +50,13 @@ func start(t *testing.T, paired bool, handler http.HandlerFunc) *gateway {
 func startAt(t *testing.T, paired bool, handler http.HandlerFunc, base string) *gateway {
 	t.Helper()
 	g := &gateway{t: t, users: authority(t, "users"), fronts: authority(t, "fronts")}
-	back := serveTLS(t, handler)
+	back := serveTLS(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.URL.Path == base+selfReviews && req.Header.Get("X-Remote-User") == checkUser {
+			review(w, checkUser)
+			return
+		}
+		handler(w, req)
+	}))
 	config := Config{
 		Cluster: &rest.Config{
 			Host: back.URL + base, TLSClientConfig: rest.TLSClientConfig{CAData: certificates.EncodeCerts(back.Certificate())},
@@ -86,6 +94,14 @@ func (g *gateway) callers() Callers {
 	front := headerrequest.NewDynamicVerifyOptionsSecure(func() (x509.VerifyOptions, bool) { return options(g.fronts), true },
 		headerrequest.StaticStringSlice{frontName}, config.UsernameHeaders, config.UIDHeaders, config.GroupHeaders, config.ExtraHeaderPrefixes)
 	return Callers{Certificates: union.New(front, x509request.New(options(g.users), x509request.CommonNameUserConversion)), Front: config}
+}
+
+// review answers a SelfSubjectReview.
+func review(w http.ResponseWriter, name string) {
+	w.WriteHeader(http.StatusCreated)
+	_ = json.NewEncoder(w).Encode(authenticationv1.SelfSubjectReview{
+		Status: authenticationv1.SelfSubjectReviewStatus{UserInfo: authenticationv1.UserInfo{Username: name}},
+	})
 }
 
 // serveTLS serves with HTTP/1.1 and HTTP/2, and asks for client certificates.
@@ -165,4 +181,16 @@ func (g *gateway) request(method, path string, header http.Header) *http.Request
 		req.Header = header.Clone()
 	}
 	return req
+}
+
+// restartAt replaces the forwarder by one to another kube-apiserver.
+func (g *gateway) restartAt(url string, authority []byte) {
+	g.t.Helper()
+	config := g.forwarder.config
+	config.Cluster = &rest.Config{Host: url, TLSClientConfig: rest.TLSClientConfig{CAData: authority}}
+	var err error
+	if g.forwarder, err = New(config); err != nil {
+		g.t.Fatal(err)
+	}
+	g.front = serveTLS(g.t, Split(http.NotFoundHandler(), g.forwarder, resolver()))
 }

@@ -26,6 +26,16 @@ func Serves(info *request.RequestInfo) bool {
 	return shared && info.APIGroup == group && info.APIVersion == coreVersion
 }
 
+// otherVersion reports whether a request is for a resource that the server serves, in a
+// version in which it does not. The cluster would answer with other objects.
+func otherVersion(info *request.RequestInfo) bool {
+	if !info.IsResourceRequest || info.APIVersion == coreVersion {
+		return false
+	}
+	group, shared := core.Group(info.Resource)
+	return shared && info.APIGroup == group
+}
+
 // servesPath reports whether the server serves a path that names no resource.
 func servesPath(path string) bool {
 	if path == snapshot.Path {

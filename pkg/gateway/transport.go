@@ -60,15 +60,24 @@ func withoutCredentials(cluster *rest.Config) *rest.Config {
 	return config
 }
 
+// newFront makes the proxy that sends requests of users whom the server names.
+func newFront(config *rest.Config, responder proxy.ErrorResponder) (*front, error) {
+	handler, back, err := newProxy(config, responder)
+	if err != nil {
+		return nil, err
+	}
+	return &front{handler: handler, backend: back, url: handler.Location.JoinPath(selfReviews).String()}, nil
+}
+
 // newProxy makes the proxy that sends requests with a configuration.
-func newProxy(config *rest.Config, responder proxy.ErrorResponder) (http.Handler, error) {
+func newProxy(config *rest.Config, responder proxy.ErrorResponder) (*proxy.UpgradeAwareHandler, backend, error) {
 	location, _, err := rest.DefaultServerUrlFor(config)
 	if err != nil {
-		return nil, fmt.Errorf("the cluster's address: %w", err)
+		return nil, backend{}, fmt.Errorf("the cluster's address: %w", err)
 	}
 	inner, err := rest.TransportFor(config)
 	if err != nil {
-		return nil, fmt.Errorf("connections to the cluster: %w", err)
+		return nil, backend{}, fmt.Errorf("connections to the cluster: %w", err)
 	}
 	back := backend{inner}
 	base := &url.URL{Scheme: location.Scheme, Host: location.Host, Path: location.Path}
@@ -79,5 +88,5 @@ func newProxy(config *rest.Config, responder proxy.ErrorResponder) (http.Handler
 	handler.UpgradeTransport = back
 	// The path is the request's. The host is kube-apiserver's: load balancers may go by it.
 	handler.UseRequestLocation, handler.UseLocationHost, handler.AppendLocationPath = true, true, base.Path != "/"
-	return handler, nil
+	return handler, back, nil
 }

@@ -46,6 +46,8 @@ func Run(ctx context.Context, o *options.Options, out io.Writer) (err error) {
 	}
 	stored := format.Store{Client: store.Client, Prefix: o.Etcd.StorageConfig.Prefix}
 	return stored.WhileKnown(ctx, func(ctx context.Context) error {
+		ctx, fail := context.WithCancelCause(ctx)
+		defer fail(nil)
 		config, err := NewConfig(ctx, o, store, files)
 		if err != nil {
 			return err
@@ -53,12 +55,17 @@ func Run(ctx context.Context, o *options.Options, out io.Writer) (err error) {
 		if err := config.applyServingSecret(ctx, o); err != nil {
 			return err
 		}
+		config.Extra.Fail = fail
 		server, err := config.Complete().New()
 		if err != nil {
 			return err
 		}
 		go announce(ctx, server.Generic, o, files, out)
-		return server.Generic.PrepareRun().RunWithContext(ctx)
+		err = server.Generic.PrepareRun().RunWithContext(ctx)
+		if failed, is := errors.AsType[misconfiguredError](context.Cause(ctx)); is {
+			err = errors.Join(failed.error, err)
+		}
+		return err
 	})
 }
 

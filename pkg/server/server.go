@@ -25,6 +25,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/etcd"
 	"github.com/portolan-dev/portolan/pkg/etcd/quota"
 	"github.com/portolan-dev/portolan/pkg/gateway"
+	"github.com/portolan-dev/portolan/pkg/gateway/preflight"
 	"github.com/portolan-dev/portolan/pkg/metrics"
 	"github.com/portolan-dev/portolan/pkg/registry"
 	"github.com/portolan-dev/portolan/pkg/registry/review"
@@ -75,6 +76,10 @@ type ExtraConfig struct {
 	// Gateway forwards requests to the cluster. It is nil where the server forwards
 	// none.
 	Gateway *gateway.Forwarder
+	// Preflight checks the configuration of Gateway.
+	Preflight *preflight.Config
+	// Fail ends the server, with a reason.
+	Fail context.CancelCauseFunc
 }
 
 type completedConfig struct {
@@ -122,6 +127,7 @@ func (c CompletedConfig) New() (*Server, error) {
 	}
 	if c.Extra.Gateway != nil {
 		addGateway(generic, c.Extra.Gateway)
+		addPreflight(generic, *c.Extra.Preflight, c.Extra.Fail)
 	}
 	groups := storage.Groups(c.Extra.Scheme, c.Extra.Codecs, c.Extra.Core != nil || c.Extra.Gateway != nil, c.Extra.Reviews)
 	if err := apigroups.Install(generic, c.Generic.OpenAPIV3Config, groups); err != nil {
@@ -132,7 +138,12 @@ func (c CompletedConfig) New() (*Server, error) {
 		return nil
 	})
 	generic.AddPostStartHookOrDie("portolan-seed-ranges", func(hook genericapiserver.PostStartHookContext) error {
-		return c.Extra.Seeds.EnsureDefaultRanges(hook, storage)
+		err := c.Extra.Seeds.EnsureDefaultRanges(hook, storage)
+		if hook.Err() != nil {
+			// The server stops already. An error of the hook would end it at once.
+			return nil
+		}
+		return err
 	})
 	var source snapshot.Source
 	if c.Extra.Store.Embedded() {

@@ -122,6 +122,25 @@ func TestAway(t *testing.T) {
 	expect(t, "a namespace with a quota", root.do(http.MethodPost, servicesIn(limited), fmt.Sprintf(aService, "b")), 201)
 }
 
+// launch starts a server that need not turn ready, and returns its URL.
+func (g *ground) launch(o *options.Options) string {
+	g.t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	g.must(err)
+	o.SecureServing.Listener = listener
+	o.SecureServing.BindPort = listener.Addr().(*net.TCPAddr).Port
+	ctx, cancel := context.WithCancel(g.t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx, o, g.t.Output()) }()
+	g.t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			g.t.Errorf("the server ended with: %v", err)
+		}
+	})
+	return "https://" + listener.Addr().String()
+}
+
 // TestStartsWhileAway starts the server before the cluster's API server: it
 // lives, is not ready and waits.
 func TestStartsWhileAway(t *testing.T) {
@@ -130,21 +149,7 @@ func TestStartsWhileAway(t *testing.T) {
 	o := options.New()
 	o.DataDir = t.TempDir()
 	o.CoreAPI.CoreAPIKubeconfigPath = g.kubeconfig
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	g.must(err)
-	o.SecureServing.Listener = listener
-	o.SecureServing.BindPort = listener.Addr().(*net.TCPAddr).Port
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- server.Run(ctx, o, t.Output()) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("the server ended with: %v", err)
-		}
-	})
-
-	url := "https://" + listener.Addr().String()
+	url := g.launch(o)
 	framework.Eventually(t, "there is a certificate", func(context.Context) (bool, error) {
 		_, err := os.Stat(filepath.Join(o.DataDir, ownAuthority))
 		return err == nil, err
