@@ -27,6 +27,8 @@
 //   - feed: what keeps the index up to date from watches.
 //   - pick: a value that the server chose for a request and that is not claimed yet.
 //   - slot: the place in a Service that a pick is for.
+//   - request state: the picks and the few other things that a request carries from one
+//     part of the server to another (package requeststate).
 //   - ledger: turns claims into plans, and answers from etcd into facts of the index
 //     (package claims).
 //   - plan: what one write adds to its transaction: guards, puts and deletes (package

@@ -24,6 +24,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/admission/serviceports"
 	"github.com/portolan-dev/portolan/pkg/allocation"
 	"github.com/portolan-dev/portolan/pkg/claims"
+	"github.com/portolan-dev/portolan/pkg/requeststate"
 )
 
 func TestOrderNamesEveryPlugin(t *testing.T) {
@@ -157,7 +158,7 @@ func TestNotReady(t *testing.T) {
 // refused returns a plugin's refusal of a Service.
 func refused(t *testing.T, plugin admission.Interface, r request) string {
 	t.Helper()
-	ctx, picks := claims.NewContext(t.Context(), allocation.New(time.Now))
+	ctx, picks := requeststate.NewPicks(t.Context(), allocation.New(time.Now))
 	defer picks.End()
 	if err := run(ctx, plugin, r.attributes()); err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation"
+	"github.com/portolan-dev/portolan/pkg/requeststate"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
@@ -22,7 +23,7 @@ type write struct {
 	ledger *Ledger
 	// groupKind is the kind of a Service in the API group of the request.
 	groupKind schema.GroupKind
-	picks     *Picks
+	picks     *requeststate.Picks
 	plan      *txn.Plan
 	// last is the attempt that was planned last.
 	last *attempt
@@ -43,7 +44,7 @@ func (w *write) end(err error) {
 		w.observer.Wrote(w.attempts)
 	}
 	if !apierrors.IsInvalid(err) {
-		w.picks.clearFailures()
+		w.picks.ClearFailures()
 	}
 }
 
@@ -93,10 +94,10 @@ func (w *write) settle(ctx context.Context, err error) error {
 	switch outcome, revision := w.plan.Outcome(); outcome {
 	case txn.Committed:
 		w.ledger.committed(w.last, revision)
-		w.allocated(w.picks.claimed(w.last.take), revision)
+		w.allocated(w.picks.Claimed(w.last.take), revision)
 		return err
 	case txn.Unknown:
-		w.picks.recordUnanswered()
+		w.picks.RecordUnanswered()
 		return err
 	case txn.Tried:
 		return err
@@ -142,7 +143,7 @@ func (w *write) reject(svc *v1.Service, value allocation.Value, cause *field.Err
 // pickAgain picks other values in place of the lost ones, and puts them into the Service.
 func (w *write) pickAgain(svc *v1.Service, lost []allocation.Value) error {
 	for _, value := range lost {
-		other, err := w.picks.replace(value)
+		other, err := w.picks.Replace(value)
 		if err != nil {
 			return w.refusal(svc, FieldError(svc, value, err))
 		}
@@ -173,9 +174,9 @@ func (w *write) refusal(svc *v1.Service, cause *field.Error) error {
 func (w *write) allocated(picked map[allocation.Value]bool, revision int64) {
 	took := time.Since(w.began)
 	for _, value := range w.last.take {
-		a := Allocation{Value: value, Scope: Static, Revision: revision, Took: took}
+		a := Allocation{Value: value, Scope: requeststate.Static, Revision: revision, Took: took}
 		if picked[value] {
-			a.Scope = Dynamic
+			a.Scope = requeststate.Dynamic
 		}
 		if w.ledger.stored[value.Class].observesBlocks() {
 			a.Block = w.ledger.Index.BlockOf(value)

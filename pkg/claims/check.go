@@ -9,6 +9,7 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation"
 	"github.com/portolan-dev/portolan/pkg/apigroup"
+	"github.com/portolan-dev/portolan/pkg/requeststate"
 )
 
 // Read is a read of one object of portolan.dev.
@@ -67,7 +68,7 @@ func (l *Ledger) holder(ctx context.Context, value allocation.Value, claim alloc
 // the index says the latter, etcd is asked as well: another replica may have just
 // released the value. Only the index is asked about ranges.
 func (l *Ledger) WillReject(ctx context.Context, svc *v1.Service) (bool, error) {
-	picks := FromContext(ctx)
+	picks := requeststate.From(ctx).Picks
 	if picks.Refusal() != nil {
 		return true, nil
 	}

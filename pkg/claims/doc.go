@@ -22,18 +22,6 @@
 // A Service is deleted together with its Endpoints and its own EndpointSlices, in
 // the same transaction; package cascade finds them.
 //
-// # State of a request
-//
-// Picks are the values chosen for a request in admission. The storage finds them in the
-// request's context; values that the request did not claim are returned when it ends.
-// Picks also keep everything else that a request carries from one attempt to the next:
-// the refusals of plugins, the values that it failed to get, and whether it has been
-// charged to a quota.
-//
-// Other state in contexts is kept by the package that uses it, under a key of its own,
-// because it has another lifetime or belongs to another layer: package txn has the plan,
-// which each storage call sets, and the dry run, which the generic store sets above it;
-// package storage the batch sizes of one watch; package server/auth whether a backend was
-// unavailable, which it answers outside of the framework's filters; and the kind Service
-// whether a patch is strategic, which concerns its warnings alone.
+// Admission picks the values that a client left open. The storage finds the picks in the
+// state of the request (package requeststate).
 package claims

@@ -1,6 +1,7 @@
 package claims
 
 import (
+	"errors"
 	"slices"
 	"testing"
 
@@ -91,7 +92,7 @@ func TestFullTexts(t *testing.T) {
 	if got, want := PortText(err), "failed to allocate a nodePort: range is full: kubernetes (30000) holds 1 of 1"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got := PortText(errNotPicked); got != errNotPicked.Error() {
+	if got := PortText(errors.New("another error")); got != "another error" {
 		t.Errorf("got %q", got)
 	}
 }

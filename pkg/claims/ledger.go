@@ -2,6 +2,7 @@ package claims
 
 import (
 	"context"
+	"net/http"
 	"slices"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -11,6 +12,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation"
+	"github.com/portolan-dev/portolan/pkg/requeststate"
 	portolanstorage "github.com/portolan-dev/portolan/pkg/storage"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
@@ -59,6 +61,11 @@ func (l *Ledger) store(k *storedKind) {
 	for _, class := range k.classes() {
 		l.stored[class] = k
 	}
+}
+
+// WithPicks is the filter requeststate.WithPicks, for the ledger's index and observer.
+func (l *Ledger) WithPicks(handler http.Handler) http.Handler {
+	return requeststate.WithPicks(l.Index, l.observe().Failed, handler)
 }
 
 // claimKey returns the key of the claim on a value.

@@ -18,6 +18,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation"
+	"github.com/portolan-dev/portolan/pkg/requeststate"
 	portolanstorage "github.com/portolan-dev/portolan/pkg/storage"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
@@ -248,7 +249,7 @@ func TestWillReject(t *testing.T) {
 func TestWillRejectWithoutRange(t *testing.T) {
 	ledger := newLedger(t, nil)
 	addPorts(ledger.Index, "kubernetes", 1, "30000-30099")
-	ctx, picks := NewContext(t.Context(), ledger.Index)
+	ctx, picks := requeststate.NewPicks(t.Context(), ledger.Index)
 	defer picks.End()
 	picked, err := picks.Pick("port/0", allocation.Port)
 	if err != nil {

@@ -4,16 +4,7 @@ import (
 	"time"
 
 	"github.com/portolan-dev/portolan/pkg/allocation"
-)
-
-// Scope says who chose a value, in the words of upstream's metrics.
-type Scope string
-
-const (
-	// Static is the scope of a value that the client named.
-	Static Scope = "static"
-	// Dynamic is the scope of a value that was picked for the request.
-	Dynamic Scope = "dynamic"
+	"github.com/portolan-dev/portolan/pkg/requeststate"
 )
 
 // Allocation is a claim that was committed.
@@ -22,21 +13,11 @@ type Allocation struct {
 	// Block is the block that an address lies in; see allocation.Index.BlockOf. It is
 	// empty for a port.
 	Block string
-	Scope Scope
+	Scope requeststate.Scope
 	// Revision is that of the transaction.
 	Revision int64
 	// Took is the duration of the write with all its attempts.
 	Took time.Duration
-}
-
-// Failure is a value for which a request was rejected: a value that the client named
-// and that is taken or outside every range, or a pick that found no free value.
-type Failure struct {
-	Class allocation.Class
-	// Block is the block that the value lies in, or the only block that it could have
-	// been picked from. It is empty if there is no single block.
-	Block string
-	Scope Scope
 }
 
 // Observer receives the results of claims and writes, for metrics. It receives each
@@ -44,7 +25,7 @@ type Failure struct {
 // call it concurrently. It must not block.
 type Observer interface {
 	Allocated(Allocation)
-	Failed(Failure)
+	Failed(requeststate.Failure)
 	// Lost reports a pick that was replaced by another.
 	Lost(allocation.Class)
 	// Wrote reports the number of attempts of a write of a Service.
@@ -58,7 +39,7 @@ type Observer interface {
 type silent struct{}
 
 func (silent) Allocated(Allocation)                    {}
-func (silent) Failed(Failure)                          {}
+func (silent) Failed(requeststate.Failure)             {}
 func (silent) Lost(allocation.Class)                   {}
 func (silent) Wrote(int)                               {}
 func (silent) ObserveRevision(allocation.Class, int64) {}

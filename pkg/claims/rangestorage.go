@@ -19,6 +19,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/allocation"
 	"github.com/portolan-dev/portolan/pkg/allocation/space"
 	"github.com/portolan-dev/portolan/pkg/apigroup"
+	"github.com/portolan-dev/portolan/pkg/requeststate"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
@@ -55,7 +56,7 @@ func NewRangeStorage(inner storage.Interface, ledger *Ledger, resource string, k
 // Create writes a range. Requests can use it from then on.
 func (s *RangeStorage) Create(ctx context.Context, key string, obj, out runtime.Object, ttl uint64) error {
 	err := s.Interface.Create(ctx, key, obj, out, ttl)
-	if err == nil && !txn.IsDryRun(ctx) {
+	if err == nil && !requeststate.IsDryRun(ctx) {
 		enterRange(s.ledger.Index, s.kind, out, revisionOf(out))
 	}
 	return err
@@ -78,7 +79,7 @@ func (s *RangeStorage) Delete(ctx context.Context, key string, out runtime.Objec
 	err := s.retry(ctx, plan, func(ctx context.Context) error {
 		return s.Interface.Delete(ctx, key, out, preconditions, validate, cached, opts)
 	})
-	if err == nil && !txn.IsDryRun(ctx) {
+	if err == nil && !requeststate.IsDryRun(ctx) {
 		removeRange(s.ledger.Index, s.kind, nameOf(out), revisionOf(out))
 	}
 	return err
@@ -119,7 +120,7 @@ func (s *RangeStorage) GuaranteedUpdate(ctx context.Context, key string, destina
 	err := s.retry(ctx, plan, func(ctx context.Context) error {
 		return s.Interface.GuaranteedUpdate(ctx, key, destination, ignoreNotFound, preconditions, update, cached)
 	})
-	if err == nil && !txn.IsDryRun(ctx) {
+	if err == nil && !requeststate.IsDryRun(ctx) {
 		enterRange(s.ledger.Index, s.kind, destination, revisionOf(destination))
 	}
 	return err

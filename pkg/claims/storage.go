@@ -11,6 +11,7 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/apigroup"
 	"github.com/portolan-dev/portolan/pkg/cascade"
+	"github.com/portolan-dev/portolan/pkg/requeststate"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
@@ -37,13 +38,13 @@ func NewStorage(inner storage.Interface, ledger *Ledger, dependents *cascade.Cas
 
 func (s *Storage) begin(ctx context.Context) (context.Context, *write) {
 	w := &write{
-		ledger: s.ledger, groupKind: apigroup.Kind(ctx, "services", "Service"), picks: FromContext(ctx), plan: &txn.Plan{},
+		ledger: s.ledger, groupKind: apigroup.Kind(ctx, "services", "Service"), picks: requeststate.From(ctx).Picks, plan: &txn.Plan{},
 		observer: s.ledger.observe(), began: time.Now(),
 	}
-	if txn.IsDryRun(ctx) {
+	if requeststate.IsDryRun(ctx) {
 		w.observer = silent{}
 	}
-	w.done = w.picks.beginWrite()
+	w.done = w.picks.BeginWrite()
 	return txn.WithPlan(ctx, w.plan), w
 }
 
@@ -98,7 +99,7 @@ func (s *Storage) GuaranteedUpdate(ctx context.Context, key string, destination 
 		if err != nil {
 			return nil, nil, err
 		}
-		w.picks.clearFailures()
+		w.picks.ClearFailures()
 		// tryUpdate may change its input.
 		stored = stored.DeepCopy()
 		before := holdingsOf(stored)
@@ -116,7 +117,7 @@ func (s *Storage) GuaranteedUpdate(ctx context.Context, key string, destination 
 		err = w.prepare(ctx, change{owner: owner, before: before, after: after, strict: func() bool { return isStrict(stored, owner) }})
 		if again, ok := errors.AsType[*retryError](err); ok {
 			// The store runs this again by itself if input was outdated.
-			w.picks.lose(again.lost)
+			w.picks.Lose(again.lost)
 		}
 		return output, ttl, err
 	}
@@ -126,7 +127,7 @@ func (s *Storage) GuaranteedUpdate(ctx context.Context, key string, destination 
 		if !ok {
 			return err
 		}
-		w.picks.lose(again.lost)
+		w.picks.Lose(again.lost)
 		cached = nil
 	}
 	return errContended(owner)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/portolan-dev/portolan/pkg/allocation"
 	"github.com/portolan-dev/portolan/pkg/claims"
+	"github.com/portolan-dev/portolan/pkg/requeststate"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
@@ -29,7 +30,7 @@ type allocations struct {
 
 // count adds one to a counter. Its arguments are not a slice, which would be allocated
 // for every value.
-func (a *allocations) count(counter *metrics.CounterVec, block string, scope claims.Scope) {
+func (a *allocations) count(counter *metrics.CounterVec, block string, scope requeststate.Scope) {
 	if a.durations != nil {
 		counter.WithLabelValues(block, string(scope)).Inc()
 	} else {
@@ -96,7 +97,7 @@ func (w *writes) all() []metrics.Registerable {
 // zero creates the series that are known in advance, so that the first event is an
 // increase.
 func (w *writes) zero() {
-	for _, scope := range []claims.Scope{claims.Static, claims.Dynamic} {
+	for _, scope := range []requeststate.Scope{requeststate.Static, requeststate.Dynamic} {
 		w.ports.total.WithLabelValues(string(scope))
 		w.ports.errors.WithLabelValues(string(scope))
 	}
@@ -120,7 +121,7 @@ func (m *Metrics) Allocated(a claims.Allocation) {
 }
 
 // Failed implements claims.Observer.
-func (m *Metrics) Failed(f claims.Failure) {
+func (m *Metrics) Failed(f requeststate.Failure) {
 	of := m.of[f.Class]
 	of.count(of.errors, f.Block, f.Scope)
 }

@@ -8,9 +8,8 @@ import (
 
 	"github.com/portolan-dev/portolan/pkg/bodies"
 	"github.com/portolan-dev/portolan/pkg/callers"
-	"github.com/portolan-dev/portolan/pkg/claims"
 	"github.com/portolan-dev/portolan/pkg/gateway"
-	"github.com/portolan-dev/portolan/pkg/registry/service"
+	"github.com/portolan-dev/portolan/pkg/requeststate"
 	"github.com/portolan-dev/portolan/pkg/server/auth"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 )
@@ -20,9 +19,10 @@ import (
 //
 //   - the gateway, which forwards what the server does not serve (only in a gateway),
 //   - callers.WithLimits: long URLs and headers,
+//   - requeststate.Begin: the state of the request,
 //   - auth.WithServiceUnavailable: a 503 where a backend could not be asked,
 //   - the framework's filters: authentication, audit, flow control, authorization, …
-//   - Connections.WithAuthorized, claims.WithPicks, service.WithPatchType, withDetails,
+//   - Connections.WithAuthorized, Ledger.WithPicks, withDetails,
 //   - bodies.WithLimits: long bodies,
 //   - the handler of the resource, with admission.
 func (c *Config) setHandlerChain(o *options.Options) {
@@ -36,7 +36,7 @@ func (c *Config) setHandlerChain(o *options.Options) {
 		generic := c.frameworkConfig(completed)
 		handler := c.withInnerFilters(resources, generic, details)
 		handler = withFrameworkFilters(handler, generic)
-		handler = auth.WithServiceUnavailable(handler, generic.Serializer, backend)
+		handler = requeststate.Begin(auth.WithServiceUnavailable(handler, generic.Serializer, backend))
 		handler = callers.WithLimits(handler, callers.Limits{
 			Serializer: generic.Serializer, Resolver: generic.RequestInfoResolver, LongRunning: generic.LongRunningFunc,
 		})
@@ -73,8 +73,7 @@ func (c *Config) frameworkConfig(completed *genericapiserver.Config) *genericapi
 func (c *Config) withInnerFilters(resources http.Handler, generic *genericapiserver.Config, details []detail) http.Handler {
 	handler := bodies.WithLimits(resources, generic.MaxRequestBodyBytes)
 	handler = withDetails(handler, details)
-	handler = service.WithPatchType(handler)
-	handler = claims.WithPicks(c.Extra.Backend.Ledger, handler)
+	handler = c.Extra.Backend.Ledger.WithPicks(handler)
 	return c.Extra.Connections.WithAuthorized(handler)
 }
 

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/portolan-dev/portolan/pkg/etcd/quota"
+	"github.com/portolan-dev/portolan/pkg/requeststate"
 )
 
 const (
@@ -75,7 +76,7 @@ var _ apierrors.APIStatus = &NoSpaceError{}
 // only if there is none: an object that does not grow can still be updated, and a write
 // that conflicts gets the conflict.
 func (i *Interface) admit(ctx context.Context, key string, expectedRevision int64, objectBytes, planBytes int64) error {
-	write := quota.Write{Bytes: objectBytes + planBytes, DryRun: IsDryRun(ctx)}
+	write := quota.Write{Bytes: objectBytes + planBytes, DryRun: requeststate.IsDryRun(ctx)}
 	full := i.space.Admit(write)
 	if full == nil {
 		return nil

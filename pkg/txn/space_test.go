@@ -14,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/portolan-dev/portolan/pkg/etcd/quota"
+	"github.com/portolan-dev/portolan/pkg/requeststate"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
@@ -86,7 +87,7 @@ func TestFull(t *testing.T) {
 					}
 					before, ctx, plan := s.revision(), t.Context(), claimsOf(test.claims)
 					if dryRun {
-						ctx = txn.WithDryRun(ctx)
+						ctx = requeststate.WithDryRun(ctx)
 					}
 					if planned {
 						ctx = txn.WithPlan(ctx, plan)

@@ -13,8 +13,8 @@
 // store handles it. If anything in the plan does not hold, the write returns a
 // *ConflictError with the state that etcd has instead. The package retries nothing.
 //
-// The plan and the dry run are separate values of a context. Each storage call sets its own
-// plan, while the generic store, above the watch cache, sets the dry run.
+// Each storage call sets a plan of its own in its context. The dry run is part of the
+// request's state (package requeststate).
 package txn
 
 import (
@@ -33,6 +33,8 @@ import (
 	"google.golang.org/grpc/status"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/portolan-dev/portolan/pkg/requeststate"
 )
 
 // Guard is a fact that a transaction relies on: the ModRevision of a key, 0 for a key that
@@ -102,17 +104,6 @@ func WithPlan(ctx context.Context, plan *Plan) context.Context {
 	return context.WithValue(ctx, planKey{}, plan)
 }
 
-type dryRunKey struct{}
-
-// WithDryRun makes writes in the returned context write nothing. A write that would
-// succeed returns the revision that it expected of its object.
-func WithDryRun(ctx context.Context) context.Context {
-	return context.WithValue(ctx, dryRunKey{}, true)
-}
-
-// IsDryRun reports whether writes in the context write nothing.
-func IsDryRun(ctx context.Context) bool { return ctx.Value(dryRunKey{}) != nil }
-
 // planOf returns the plan of a write, an empty one if the context has none. plain is true
 // if the write needs no transaction of this package.
 func planOf(ctx context.Context) (plan *Plan, plain bool) {
@@ -120,7 +111,7 @@ func planOf(ctx context.Context) (plan *Plan, plain bool) {
 	if !planned {
 		plan = &Plan{}
 	}
-	return plan, !planned && !IsDryRun(ctx)
+	return plan, !planned && !requeststate.IsDryRun(ctx)
 }
 
 // ConflictError reports that a fact that a plan relied on does not hold.
@@ -287,7 +278,7 @@ func (i *Interface) commit(ctx context.Context, plan *Plan, key string, expected
 		writes = append(writes, clientv3.OpDelete(doomed))
 	}
 	size, observe := max(len(compares), len(writes)), i.observe
-	if IsDryRun(ctx) {
+	if requeststate.IsDryRun(ctx) {
 		writes, observe = nil, unobserved
 	}
 
@@ -305,7 +296,7 @@ func (i *Interface) commit(ctx context.Context, plan *Plan, key string, expected
 	}
 	revision = response.Header.Revision
 	if response.Succeeded {
-		if IsDryRun(ctx) {
+		if requeststate.IsDryRun(ctx) {
 			plan.outcome = Tried
 			return nil, true, expectedRevision, nil
 		}
@@ -341,7 +332,7 @@ func (i *Interface) failure(ctx context.Context, err error, key string, expected
 	case errors.Is(err, rpctypes.ErrNoSpace):
 		return i.noSpace(ctx, key, expectedRevision, err)
 	}
-	return ResultUnknown, unanswered(ctx, err, !IsDryRun(ctx))
+	return ResultUnknown, unanswered(ctx, err, !requeststate.IsDryRun(ctx))
 }
 
 // bytesOf returns the size of the keys and values; the rest of a request is small.

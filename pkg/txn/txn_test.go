@@ -13,6 +13,7 @@ import (
 	"go.etcd.io/etcd/client/v3/kubernetes"
 
 	"github.com/portolan-dev/portolan/pkg/etcd"
+	"github.com/portolan-dev/portolan/pkg/requeststate"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
@@ -424,7 +425,7 @@ func TestDryRunWritesNothing(t *testing.T) {
 		Puts:    []txn.Put{{Key: "/new", Value: []byte("x")}},
 		Deletes: []string{"/claim"},
 	}
-	ctx := txn.WithDryRun(t.Context())
+	ctx := requeststate.WithDryRun(t.Context())
 	response, err := s.optimisticPut(ctx, plan, rev, "other")
 	if err != nil || !response.Succeeded || response.Revision != rev {
 		t.Errorf("got %+v, %v, want success at revision %d", response, err, rev)
@@ -463,7 +464,7 @@ func TestObserver(t *testing.T) {
 		}
 		observed = nil
 	}
-	dryRun := txn.WithDryRun(t.Context())
+	dryRun := requeststate.WithDryRun(t.Context())
 
 	put, err := s.optimisticPut(t.Context(), claimsOf(3), 0, "v")
 	if err != nil {

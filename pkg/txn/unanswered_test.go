@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/portolan-dev/portolan/pkg/requeststate"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
@@ -79,7 +80,7 @@ var requests = map[string]struct {
 		return err
 	}},
 	"put of a dry run": {false, func(ctx context.Context, i kubernetes.Interface) error {
-		_, err := i.OptimisticPut(txn.WithDryRun(ctx), "/a", nil, 0, kubernetes.PutOptions{})
+		_, err := i.OptimisticPut(requeststate.WithDryRun(ctx), "/a", nil, 0, kubernetes.PutOptions{})
 		return err
 	}},
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/admission/serviceplugin"
 	"github.com/portolan-dev/portolan/pkg/allocation"
 	"github.com/portolan-dev/portolan/pkg/claims"
+	"github.com/portolan-dev/portolan/pkg/requeststate"
 	"github.com/portolan-dev/portolan/pkg/service"
 )
 
@@ -43,7 +44,7 @@ func New() *Plugin { return &Plugin{serviceplugin.New()} }
 
 // Admit fills in the families and addresses of a Service that is created or updated.
 func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
-	return p.Decide(ctx, a, PluginName, func(svc, stored *v1.Service, picks *claims.Picks) (*field.Error, error) {
+	return p.Decide(ctx, a, PluginName, func(svc, stored *v1.Service, picks *requeststate.Picks) (*field.Error, error) {
 		after, before := service.After{Service: svc}, service.Before{Service: stored}
 		service.Inherit(after, before)
 		if errs := service.DefaultIPFamilies(after, before, p.Ledger.Families()); len(errs) > 0 {
@@ -54,7 +55,7 @@ func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.
 }
 
 // fill stops at the first address that can't be picked: the list must have no gaps.
-func fill(svc *v1.Service, picks *claims.Picks) *field.Error {
+func fill(svc *v1.Service, picks *requeststate.Picks) *field.Error {
 	for _, open := range service.OpenClusterIPs(svc) {
 		class := claims.AddressClass(open.Family)
 		value, err := picks.Pick("address/"+string(open.Family), class)

@@ -16,6 +16,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/admission/serviceplugin"
 	"github.com/portolan-dev/portolan/pkg/allocation"
 	"github.com/portolan-dev/portolan/pkg/claims"
+	"github.com/portolan-dev/portolan/pkg/requeststate"
 	"github.com/portolan-dev/portolan/pkg/service"
 )
 
@@ -42,13 +43,13 @@ func New() *Plugin { return &Plugin{serviceplugin.New()} }
 
 // Admit fills in the ports of a Service that is created or updated.
 func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
-	return p.Decide(ctx, a, PluginName, func(svc, stored *v1.Service, picks *claims.Picks) (*field.Error, error) {
+	return p.Decide(ctx, a, PluginName, func(svc, stored *v1.Service, picks *requeststate.Picks) (*field.Error, error) {
 		service.Inherit(service.After{Service: svc}, service.Before{Service: stored})
 		return fill(svc, picks), nil
 	})
 }
 
-func fill(svc *v1.Service, picks *claims.Picks) *field.Error {
+func fill(svc *v1.Service, picks *requeststate.Picks) *field.Error {
 	service.AdoptNodePorts(svc)
 	picks.SetNamed(named(svc))
 	for _, group := range service.OpenNodePorts(svc) {

@@ -15,6 +15,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/admission/initializer"
 	"github.com/portolan-dev/portolan/pkg/admission/serviceplugin"
 	"github.com/portolan-dev/portolan/pkg/claims"
+	"github.com/portolan-dev/portolan/pkg/requeststate"
 )
 
 // PluginName is the plugin's name on the command line, upstream's.
@@ -77,7 +78,7 @@ func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, o admissi
 		return nil
 	}
 	// Without a request, every call is charged.
-	picks := claims.FromContext(ctx)
+	picks := requeststate.From(ctx).Picks
 	if picks.Charged() {
 		return nil
 	}

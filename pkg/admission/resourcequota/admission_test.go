@@ -22,6 +22,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/admission/initializer"
 	"github.com/portolan-dev/portolan/pkg/allocation"
 	"github.com/portolan-dev/portolan/pkg/claims"
+	"github.com/portolan-dev/portolan/pkg/requeststate"
 )
 
 // newPlugin makes the plugin as the server does, for a cluster whose namespace
@@ -191,7 +192,7 @@ func TestChargedOncePerRequest(t *testing.T) {
 	const count = corev1.ResourceName("count/services.portolan.dev")
 	plugin, used := newPlugin(t, count)
 	newRequest := func() context.Context {
-		ctx, picks := claims.NewContext(t.Context(), allocation.New(time.Now))
+		ctx, picks := requeststate.NewPicks(t.Context(), allocation.New(time.Now))
 		t.Cleanup(picks.End)
 		return ctx
 	}

@@ -12,7 +12,7 @@
 //
 // The plugin adds two things. A create by PUT or apply can take several attempts at its
 // transaction, each of which passes admission, but the request is charged once (see
-// claims.Picks). And a create is not charged if there is no address or port for it, or
+// requeststate.Picks). And a create is not charged if there is no address or port for it, or
 // if it names one that is taken, since the storage will reject it; upstream allocates
 // before it charges. As with upstream, a create that fails later, for example because its
 // name exists, stays charged until the controller counts again.

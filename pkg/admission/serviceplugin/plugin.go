@@ -14,6 +14,7 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/admission/initializer"
 	"github.com/portolan-dev/portolan/pkg/claims"
+	"github.com/portolan-dev/portolan/pkg/requeststate"
 )
 
 // Plugin has the ledger, waits for its index, and selects the requests that write
@@ -48,7 +49,7 @@ func (p *Plugin) ValidateInitialization() error {
 // Decision is what a plugin does with a Service. It may change svc. stored is nil on
 // create. The field error is the plugin's reason to reject the Service, for the storage
 // to return; any other error ends the request.
-type Decision func(svc, stored *v1.Service, picks *claims.Picks) (*field.Error, error)
+type Decision func(svc, stored *v1.Service, picks *requeststate.Picks) (*field.Error, error)
 
 // Decide runs a plugin's decision on the Service that a request writes, once the index
 // is complete, and records the refusal. It ignores other requests.
@@ -60,7 +61,7 @@ func (p *Plugin) Decide(ctx context.Context, a admission.Attributes, plugin stri
 	if !p.WaitForReady() {
 		return apierrors.NewServiceUnavailable("the allocation index is not complete yet; try again")
 	}
-	picks := claims.FromContext(ctx)
+	picks := requeststate.From(ctx).Picks
 	if picks == nil {
 		return apierrors.NewInternalError(errors.New("the request carries no set of picks"))
 	}

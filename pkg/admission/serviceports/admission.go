@@ -15,6 +15,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/admission/serviceplugin"
 	"github.com/portolan-dev/portolan/pkg/allocation"
 	"github.com/portolan-dev/portolan/pkg/claims"
+	"github.com/portolan-dev/portolan/pkg/requeststate"
 )
 
 // PluginName is the plugin's name on the command line.
@@ -42,12 +43,12 @@ func New() *Plugin { return &Plugin{serviceplugin.New()} }
 // ports that the Service holds already, as their range may have been changed, or picked
 // ports, which the storage replaces if their range has been deleted.
 func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
-	return p.Decide(ctx, a, PluginName, func(svc, stored *v1.Service, picks *claims.Picks) (*field.Error, error) {
+	return p.Decide(ctx, a, PluginName, func(svc, stored *v1.Service, picks *requeststate.Picks) (*field.Error, error) {
 		return p.check(svc, stored, picks), nil
 	})
 }
 
-func (p *Plugin) check(svc, stored *v1.Service, picks *claims.Picks) *field.Error {
+func (p *Plugin) check(svc, stored *v1.Service, picks *requeststate.Picks) *field.Error {
 	for _, value := range claims.NewClaims(svc, stored) {
 		if value.Class != allocation.Port || picks.Picked(value) {
 			continue

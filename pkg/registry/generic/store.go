@@ -6,7 +6,7 @@
 //
 //   - Dry runs reach etcd. The generic registry ends them above the storage, which alone
 //     knows why a transaction would be rejected. Here they end in a transaction that
-//     compares and writes nothing (txn.WithDryRun).
+//     compares and writes nothing (requeststate.WithDryRun).
 //   - Requests that the generic registry answers with a 500, or with megabytes of errors,
 //     are rejected earlier (updated.go).
 //   - Computed fields are set on watch events too (readtime.go).
@@ -25,7 +25,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/util/dryrun"
 
-	"github.com/portolan-dev/portolan/pkg/txn"
+	"github.com/portolan-dev/portolan/pkg/requeststate"
 )
 
 var (
@@ -60,7 +60,7 @@ func (s Store) Watch(ctx context.Context, options *metainternalversion.ListOptio
 func (s Store) Create(ctx context.Context, obj runtime.Object, validate rest.ValidateObjectFunc,
 	options *metav1.CreateOptions) (runtime.Object, error) {
 	if options != nil && dryrun.IsDryRun(options.DryRun) {
-		ctx, options = txn.WithDryRun(ctx), options.DeepCopy()
+		ctx, options = requeststate.WithDryRun(ctx), options.DeepCopy()
 		options.DryRun = nil
 	}
 	if err := checkVersion(s.CreateStrategy, obj, true); err != nil {
@@ -74,7 +74,7 @@ func (s Store) Update(ctx context.Context, name string, info rest.UpdatedObjectI
 	update rest.ValidateObjectUpdateFunc,
 	forceAllowCreate bool, options *metav1.UpdateOptions) (runtime.Object, bool, error) {
 	if options != nil && dryrun.IsDryRun(options.DryRun) {
-		ctx, options = txn.WithDryRun(ctx), options.DeepCopy()
+		ctx, options = requeststate.WithDryRun(ctx), options.DeepCopy()
 		options.DryRun = nil
 	}
 	return s.Store.Update(ctx, name, checked{info, s.UpdateStrategy}, create, update, forceAllowCreate, options)
@@ -100,5 +100,5 @@ func dryRunInEtcd(ctx context.Context, options *metav1.DeleteOptions) (context.C
 	}
 	options = options.DeepCopy()
 	options.DryRun = nil
-	return txn.WithDryRun(ctx), options
+	return requeststate.WithDryRun(ctx), options
 }

@@ -17,7 +17,7 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/portolan-dev/portolan/pkg/registry/generic"
-	"github.com/portolan-dev/portolan/pkg/txn"
+	"github.com/portolan-dev/portolan/pkg/requeststate"
 )
 
 var resource = corev1.Resource("namespaces")
@@ -79,7 +79,7 @@ func (r *REST) Delete(ctx context.Context, name string, validate rest.ValidateOb
 	}
 	if namespace.DeletionTimestamp.IsZero() {
 		if dryrun.IsDryRun(options.DryRun) {
-			ctx = txn.WithDryRun(ctx)
+			ctx = requeststate.WithDryRun(ctx)
 		}
 		marked, err := r.mark(ctx, name, validate, preconditions)
 		return marked, false, err

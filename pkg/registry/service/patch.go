@@ -1,34 +1,14 @@
 package service
 
 import (
-	"context"
 	"fmt"
-	"mime"
-	"net/http"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
-
-type strategicPatchKey struct{}
-
-// WithPatchType marks the context of strategic merge patches, for which the strategy
-// issues a warning. See droppedProtocols.
-func WithPatchType(handler http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		kind, _, _ := mime.ParseMediaType(req.Header.Get("Content-Type"))
-		if req.Method == http.MethodPatch && types.PatchType(kind) == types.StrategicMergePatchType {
-			req = req.WithContext(context.WithValue(req.Context(), strategicPatchKey{}, true))
-		}
-		handler.ServeHTTP(w, req)
-	})
-}
-
-func isStrategicPatch(ctx context.Context) bool { return ctx.Value(strategicPatchKey{}) != nil }
 
 // droppedProtocols warns of protocols that a strategic merge patch removed from a port.
 // Such a patch identifies ports by number alone, so a protocol that it adds replaces the

@@ -21,6 +21,7 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/apis/portolan/validation"
 	"github.com/portolan-dev/portolan/pkg/registry/generic"
+	"github.com/portolan-dev/portolan/pkg/requeststate"
 	"github.com/portolan-dev/portolan/pkg/service"
 )
 
@@ -82,7 +83,7 @@ func (strategy) WarningsOnCreate(_ context.Context, obj runtime.Object) []string
 func (strategy) WarningsOnUpdate(ctx context.Context, obj, old runtime.Object) []string {
 	svc, oldSvc := obj.(*v1.Service), old.(*v1.Service)
 	warnings := validation.ServiceWarnings(svc, oldSvc)
-	if isStrategicPatch(ctx) {
+	if requeststate.From(ctx).StrategicPatch {
 		warnings = append(warnings, droppedProtocols(svc, oldSvc)...)
 	}
 	return warnings

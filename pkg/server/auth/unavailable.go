@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"sync/atomic"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,6 +20,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/portolan-dev/portolan/pkg/admission/resourcequota"
+	"github.com/portolan-dev/portolan/pkg/requeststate"
 )
 
 // A backend is what a request has to be checked with: the cluster, for its user, rights,
@@ -30,19 +30,17 @@ import (
 // Nothing has been written at that point, because the request is rejected before the
 // storage. The audit log keeps the framework's code.
 
-type unavailableKey struct{}
-
 // markUnavailable records that a backend could not be asked about a request.
 func markUnavailable(ctx context.Context) {
-	if unavailable, ok := ctx.Value(unavailableKey{}).(*atomic.Bool); ok {
+	if unavailable := requeststate.From(ctx).Unavailable; unavailable != nil {
 		unavailable.Store(true)
 	}
 }
 
 // backendUnavailable reports whether markUnavailable was called for a request.
 func backendUnavailable(ctx context.Context) bool {
-	unavailable, ok := ctx.Value(unavailableKey{}).(*atomic.Bool)
-	return ok && unavailable.Load()
+	unavailable := requeststate.From(ctx).Unavailable
+	return unavailable != nil && unavailable.Load()
 }
 
 // observeTokenReviews marks requests whose token could not be reviewed.
@@ -146,10 +144,9 @@ func observeAdmissionError(ctx context.Context, err error) error {
 }
 
 // WithServiceUnavailable answers 503 to requests whose backend was unavailable, and
-// names the backend. It must wrap the framework's filters.
+// names the backend. It must wrap the framework's filters, within requeststate.Begin.
 func WithServiceUnavailable(handler http.Handler, serializer runtime.NegotiatedSerializer, backend string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		req = req.WithContext(context.WithValue(req.Context(), unavailableKey{}, &atomic.Bool{}))
 		writer := &unavailableWriter{ResponseWriter: w, req: req, serializer: serializer, backend: backend}
 		handler.ServeHTTP(responsewriter.WrapForHTTP1Or2(writer), req)
 	})

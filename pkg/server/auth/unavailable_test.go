@@ -15,6 +15,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
+	"github.com/portolan-dev/portolan/pkg/requeststate"
 	"github.com/portolan-dev/portolan/pkg/server/apigroups"
 )
 
@@ -102,7 +103,8 @@ func TestWithServiceUnavailable(t *testing.T) {
 			})
 			recorder := httptest.NewRecorder()
 			req := httptest.NewRequest(http.MethodGet, "/apis", nil)
-			WithServiceUnavailable(inner, apigroups.NewCodecs(apigroups.NewScheme()), "the cluster's API server").ServeHTTP(recorder, req)
+			handler := WithServiceUnavailable(inner, apigroups.NewCodecs(apigroups.NewScheme()), "the cluster's API server")
+			requeststate.Begin(handler).ServeHTTP(recorder, req)
 			body, replaced := recorder.Body.String(), test.want == http.StatusServiceUnavailable
 			if recorder.Code != test.want || strings.Contains(body, "of the framework") == replaced {
 				t.Errorf("got %d %s", recorder.Code, body)

@@ -1,15 +1,20 @@
-package claims
+package requeststate
 
 import (
 	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"testing"
+	"time"
 
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation"
+	"github.com/portolan-dev/portolan/pkg/allocation/space"
 )
 
 func pick(t *testing.T, p *Picks, slot string) allocation.Value {
@@ -22,11 +27,24 @@ func pick(t *testing.T, p *Picks, slot string) allocation.Value {
 }
 
 // picksFrom makes an empty set of picks for an index of a few ports.
-func picksFrom(ports ...string) (*allocation.Index, *Picks) {
-	index := newIndex()
-	addPorts(index, "r", 1, ports...)
-	_, picks := NewContext(context.Background(), index)
+func picksFrom(t *testing.T, ports string) (*allocation.Index, *Picks) {
+	t.Helper()
+	spans, err := space.PortSpans([]string{ports}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	index := allocation.New(time.Now)
+	addRange(index, allocation.Port, allocation.Block{Text: ports, Span: spans[0]})
+	_, picks := NewPicks(t.Context(), index)
 	return index, picks
+}
+
+func addRange(index *allocation.Index, class allocation.Class, block allocation.Block) {
+	index.SetRange(class, allocation.Range{Name: "r", Revision: 1, Blocks: []allocation.Block{block}, Usable: true, Automatic: true})
+}
+
+func heldBy(uid types.UID, revision int64) allocation.Claim {
+	return allocation.Claim{Holder: v1.ParentReference{UID: uid}, Revision: revision}
 }
 
 func checkFree(t *testing.T, index *allocation.Index, want int) {
@@ -44,7 +62,7 @@ func checkFree(t *testing.T, index *allocation.Index, want int) {
 
 func TestPicks(t *testing.T) {
 	t.Run("a slot keeps its value", func(t *testing.T) {
-		_, picks := picksFrom("1-1000")
+		_, picks := picksFrom(t, "1-1000")
 		a, b := pick(t, picks, "a"), pick(t, picks, "b")
 		if a == b {
 			t.Errorf("two slots got %s", a)
@@ -52,13 +70,13 @@ func TestPicks(t *testing.T) {
 		if again := pick(t, picks, "a"); again != a {
 			t.Errorf("got %s, then %s", a, again)
 		}
-		if !picks.Picked(a) || !picks.Picked(b) || picks.Picked(port(1001)) {
+		if !picks.Picked(a) || !picks.Picked(b) || picks.Picked(allocation.NodePort(1001)) {
 			t.Error("what was picked is not known")
 		}
 	})
 	t.Run("a slot that changes class is picked anew", func(t *testing.T) {
-		index, picks := picksFrom("1-10")
-		addCIDR(index, "c", 1, "10.0.0.0/24")
+		index, picks := picksFrom(t, "1-10")
+		addRange(index, allocation.IPv4, allocation.Block{Span: space.PrefixSpan(netip.MustParsePrefix("10.0.0.0/24"))})
 		pick(t, picks, "a")
 		value, err := picks.Pick("a", allocation.IPv4)
 		if err != nil || value.Class != allocation.IPv4 {
@@ -66,7 +84,7 @@ func TestPicks(t *testing.T) {
 		}
 	})
 	t.Run("full", func(t *testing.T) {
-		_, picks := picksFrom("1")
+		_, picks := picksFrom(t, "1")
 		pick(t, picks, "a")
 		var full *allocation.ExhaustedError
 		if _, err := picks.Pick("b", allocation.Port); !errors.As(err, &full) {
@@ -75,22 +93,22 @@ func TestPicks(t *testing.T) {
 		pick(t, picks, "a")
 	})
 	t.Run("none in the context", func(t *testing.T) {
-		picks := FromContext(context.Background())
-		if picks != nil || picks.Picked(port(1)) {
+		picks := From(context.Background()).Picks
+		if picks != nil || picks.Picked(allocation.NodePort(1)) {
 			t.Error("picks from nowhere")
 		}
-		picks.recordUnanswered()
-		picks.beginWrite()()
+		picks.RecordUnanswered()
+		picks.BeginWrite()()
 	})
 }
 
 // A pick is lost if another write claims it first.
 func TestLostPicks(t *testing.T) {
 	t.Run("lost", func(t *testing.T) {
-		index, picks := picksFrom("1-2")
+		index, picks := picksFrom(t, "1-2")
 		lost := pick(t, picks, "a")
 		index.Observe(lost, heldBy("other", 5))
-		picks.lose([]allocation.Value{lost})
+		picks.Lose([]allocation.Value{lost})
 		if picks.Picked(lost) {
 			t.Error("still picked")
 		}
@@ -102,19 +120,19 @@ func TestLostPicks(t *testing.T) {
 		}
 	})
 	t.Run("replaced", func(t *testing.T) {
-		index, picks := picksFrom("1-2")
+		index, picks := picksFrom(t, "1-2")
 		lost := pick(t, picks, "a")
 		index.Observe(lost, heldBy("other", 5))
-		other, err := picks.replace(lost)
+		other, err := picks.Replace(lost)
 		if err != nil || other == lost || pick(t, picks, "a") != other {
 			t.Errorf("got %s, %v", other, err)
 		}
-		if _, err := picks.replace(lost); !errors.Is(err, errNotPicked) {
+		if _, err := picks.Replace(lost); !errors.Is(err, errNotPicked) {
 			t.Errorf("got %v", err)
 		}
 		index.Observe(other, heldBy("other", 6))
 		var full *allocation.ExhaustedError
-		if _, err := picks.replace(other); !errors.As(err, &full) {
+		if _, err := picks.Replace(other); !errors.As(err, &full) {
 			t.Errorf("got %v", err)
 		}
 		if picks.Picked(other) {
@@ -126,7 +144,7 @@ func TestLostPicks(t *testing.T) {
 // The end of a request returns the picks that were not claimed.
 func TestEndOfPicks(t *testing.T) {
 	t.Run("end gives back", func(t *testing.T) {
-		index, picks := picksFrom("1-3")
+		index, picks := picksFrom(t, "1-3")
 		claimed := pick(t, picks, "a")
 		pick(t, picks, "b")
 		index.Observe(claimed, heldBy("a", 5))
@@ -135,16 +153,16 @@ func TestEndOfPicks(t *testing.T) {
 		checkFree(t, index, 2)
 	})
 	t.Run("end without an answer keeps", func(t *testing.T) {
-		index, picks := picksFrom("1-3")
+		index, picks := picksFrom(t, "1-3")
 		pick(t, picks, "a")
-		picks.recordUnanswered()
+		picks.RecordUnanswered()
 		picks.End()
 		checkFree(t, index, 2)
 	})
 	t.Run("of a request", func(t *testing.T) {
-		index, _ := picksFrom("1-3")
-		handler := WithPicks(&Ledger{Index: index}, http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
-			pick(t, FromContext(req.Context()), "a")
+		index, _ := picksFrom(t, "1-3")
+		handler := WithPicks(index, func(Failure) {}, http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+			pick(t, From(req.Context()).Picks, "a")
 			panic("given back all the same")
 		}))
 		func() {
@@ -156,23 +174,23 @@ func TestEndOfPicks(t *testing.T) {
 	// The framework answers a request that times out and lets its write continue. It is
 	// unknown then whether the write is committed.
 	t.Run("end while a write is underway", func(t *testing.T) {
-		index, picks := picksFrom("1-3")
+		index, picks := picksFrom(t, "1-3")
 		pick(t, picks, "a")
-		done := picks.beginWrite()
+		done := picks.BeginWrite()
 		picks.End()
 		done()
 		checkFree(t, index, 2)
 	})
 	t.Run("end after a write", func(t *testing.T) {
-		index, picks := picksFrom("1-3")
+		index, picks := picksFrom(t, "1-3")
 		pick(t, picks, "a")
-		picks.beginWrite()()
+		picks.BeginWrite()()
 		picks.End()
 		checkFree(t, index, 3)
 	})
 	// Nothing would return a value that such a write picks after the end.
 	t.Run("after the end", func(t *testing.T) {
-		index, picks := picksFrom("1-3")
+		index, picks := picksFrom(t, "1-3")
 		picks.End()
 		if value, err := picks.Pick("a", allocation.Port); err == nil {
 			t.Errorf("picked %s", value)
@@ -183,7 +201,7 @@ func TestEndOfPicks(t *testing.T) {
 
 // The refusal of the first plugin counts, whichever of them refused first.
 func TestRefusals(t *testing.T) {
-	_, picks := picksFrom("1")
+	_, picks := picksFrom(t, "1")
 	cause := func(text string) *field.Error { return field.Forbidden(field.NewPath("spec"), text) }
 	picks.ClearRefusal("first")
 	picks.SetRefusal("second", cause("b"))

@@ -1,7 +1,6 @@
-package claims
+package requeststate
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"sync"
@@ -38,7 +37,8 @@ type Picks struct {
 	// failures are the values that the last attempt failed to get: by name, or by the
 	// slot for which no value was free.
 	failures map[string]Failure
-	observer Observer
+	// failed receives the failures when the request ends.
+	failed func(Failure)
 }
 
 type refusal struct {
@@ -51,33 +51,24 @@ var (
 	errNotPicked = errors.New("the value was not picked for this request")
 )
 
-type picksKey struct{}
+func newPicks(index *allocation.Index) *Picks {
+	return &Picks{
+		index: index, slots: map[string]allocation.Value{}, slotOf: map[allocation.Value]string{}, failed: func(Failure) {},
+	}
+}
 
-// WithPicks gives every request an empty set of picks. When the request has ended, it
-// returns the values that the request did not claim.
-func WithPicks(ledger *Ledger, handler http.Handler) http.Handler {
+// WithPicks is the filter that gives requests an empty set of picks. When a request has
+// ended, it returns the values that the request did not claim, and reports those that it
+// failed to get.
+func WithPicks(index *allocation.Index, failed func(Failure), handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		ctx, picks := NewContext(req.Context(), ledger.Index)
+		ctx, picks := NewPicks(req.Context(), index)
 		if req.URL.RawQuery == "" || !dryrun.IsDryRun(req.URL.Query()["dryRun"]) {
-			picks.observer = ledger.observe()
+			picks.failed = failed
 		}
 		defer picks.End()
 		handler.ServeHTTP(w, req.WithContext(ctx))
 	})
-}
-
-// NewContext puts an empty set of picks into a context, for requests that don't come
-// over HTTP. The caller must call End.
-func NewContext(ctx context.Context, index *allocation.Index) (context.Context, *Picks) {
-	picks := &Picks{index: index, slots: map[string]allocation.Value{}, slotOf: map[allocation.Value]string{}, observer: silent{}}
-	return context.WithValue(ctx, picksKey{}, picks), picks
-}
-
-// FromContext returns the request's set of picks. It is nil if there is none, which the
-// storage treats as a request without picks.
-func FromContext(ctx context.Context) *Picks {
-	picks, _ := ctx.Value(picksKey{}).(*Picks)
-	return picks
 }
 
 // SetNamed sets the values that the object of this attempt names itself. They may be
@@ -144,8 +135,8 @@ func (p *Picks) forget(slot string, value allocation.Value) {
 	delete(p.slotOf, value)
 }
 
-// lose forgets values that can't be claimed anymore, so that their slots get others.
-func (p *Picks) lose(values []allocation.Value) {
+// Lose forgets values that can't be claimed anymore, so that their slots get others.
+func (p *Picks) Lose(values []allocation.Value) {
 	if len(values) == 0 {
 		return
 	}
@@ -158,8 +149,8 @@ func (p *Picks) lose(values []allocation.Value) {
 	}
 }
 
-// replace loses a value and picks another for its slot.
-func (p *Picks) replace(value allocation.Value) (allocation.Value, error) {
+// Replace loses a value and picks another for its slot.
+func (p *Picks) Replace(value allocation.Value) (allocation.Value, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	slot, picked := p.slotOf[value]
@@ -170,10 +161,10 @@ func (p *Picks) replace(value allocation.Value) (allocation.Value, error) {
 	return p.pick(slot, value.Class)
 }
 
-// claimed records that values have been claimed, and reports for each whether it had
+// Claimed records that values have been claimed, and reports for each whether it had
 // been picked. From now on only the index has them: when the request ends, another
 // request may have picked one again.
-func (p *Picks) claimed(values []allocation.Value) map[allocation.Value]bool {
+func (p *Picks) Claimed(values []allocation.Value) map[allocation.Value]bool {
 	if p == nil || len(values) == 0 {
 		return nil
 	}
@@ -192,8 +183,8 @@ func (p *Picks) claimed(values []allocation.Value) map[allocation.Value]bool {
 	return picked
 }
 
-// recordUnanswered records that a write of the request had no answer; see allocation.Index.DropLater.
-func (p *Picks) recordUnanswered() {
+// RecordUnanswered records that a write of the request had no answer; see allocation.Index.DropLater.
+func (p *Picks) RecordUnanswered() {
 	if p == nil {
 		return
 	}
@@ -202,8 +193,8 @@ func (p *Picks) recordUnanswered() {
 	p.unanswered = true
 }
 
-// beginWrite records that a write begins. The caller must call done when it has ended.
-func (p *Picks) beginWrite() (done func()) {
+// BeginWrite records that a write begins. The caller must call done when it has ended.
+func (p *Picks) BeginWrite() (done func()) {
 	if p == nil {
 		return func() {}
 	}
@@ -224,7 +215,7 @@ func (p *Picks) End() {
 	defer p.mu.Unlock()
 	p.ended = true
 	for _, failure := range p.failures {
-		p.observer.Failed(failure)
+		p.failed(failure)
 	}
 	for slot, value := range p.slots {
 		if p.unanswered || p.writes > 0 {

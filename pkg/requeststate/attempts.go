@@ -1,4 +1,4 @@
-package claims
+package requeststate
 
 import (
 	"errors"
@@ -95,9 +95,9 @@ func (p *Picks) fail(name string, failure Failure) {
 	p.failures[name] = failure
 }
 
-// clearFailures forgets the failures, because another attempt begins or the request is
+// ClearFailures forgets the failures, because another attempt begins or the request is
 // answered with another error.
-func (p *Picks) clearFailures() {
+func (p *Picks) ClearFailures() {
 	if p == nil {
 		return
 	}
