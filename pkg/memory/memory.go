@@ -36,7 +36,7 @@ const (
 	// renewals of leases and the like take less.
 	quietRate = 2 * mib
 	// quietTime is how long a process must be quiet before memory is returned.
-	quietTime = 10 * time.Second
+	quietTime = 30 * time.Second
 	// minReturn is the least that is worth a collection of a quiet process.
 	minReturn = 24 * mib
 )

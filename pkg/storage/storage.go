@@ -1,11 +1,12 @@
 // Package storage builds each resource's storage stack:
 //
-//	generic registry → [atomicwatch] → watch cache → [atomicwatch] → [layer] → etcd3's store → txn → etcd
+//	generic registry → [atomicwatch] → watch cache → [atomicwatch] → [layer] → bounded → etcd3's store → txn → etcd
 //
 // A kind can have a layer of its own: claims and dependents for Services, guards for
 // ranges and claims, a record of writes for EndpointSlices. Where one transaction changes
 // several objects of a kind, the layers of package atomicwatch make this visible as a
-// whole, which the watch cache by itself does not.
+// whole, which the watch cache by itself does not. What the watch cache remembers of the
+// past is bounded.
 //
 // The decorator of RESTOptions is the only place where a transaction can be extended: the
 // storage library's client factory is private.
@@ -74,6 +75,7 @@ func (g *Getter) GetRESTOptions(resource schema.GroupResource, example runtime.O
 		if err != nil {
 			return nil, nil, err
 		}
+		store = newBounded(store, config.EventsHistoryWindow)
 		if g.Layer != nil {
 			store = g.Layer(store)
 		}
