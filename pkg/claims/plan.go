@@ -60,9 +60,12 @@ func (l *Ledger) plan(ctx context.Context, plan *txn.Plan, c change) (*attempt, 
 			plan.Deletes = append(plan.Deletes, key)
 		}
 	}
-	for _, value := range a.take {
-		if err := l.guardRange(plan, a, value); err != nil {
-			return nil, err
+	// A copy of a cluster's Service holds values of the cluster's ranges.
+	if _, mirrored := v1.MirroredFrom(c.owner); !mirrored {
+		for _, value := range a.take {
+			if err := l.guardRange(plan, a, value); err != nil {
+				return nil, err
+			}
 		}
 	}
 	for _, value := range slices.Concat(a.take, a.adopt) {

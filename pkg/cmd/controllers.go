@@ -22,6 +22,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/portolan-dev/portolan/pkg/controllers"
+	"github.com/portolan-dev/portolan/pkg/controllers/mirror"
 	"github.com/portolan-dev/portolan/pkg/metrics"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 )
@@ -133,7 +134,13 @@ func (o *controllersOptions) run(ctx context.Context) error {
 	defer stop()
 	leadership := controllers.NewLeadership()
 	legacyregistry.CustomMustRegister(metrics.NewLeaderCollector(leadership))
-	return controllers.Run(ctx, controllers.Config{Cluster: client, Portolan: portolan, Options: o.controllers, Leadership: leadership})
+	status := mirror.NewStatus()
+	if o.controllers.MirrorClusterServices {
+		legacyregistry.CustomMustRegister(metrics.NewMirrorCollector(status))
+	}
+	return controllers.Run(ctx, controllers.Config{
+		Cluster: client, Portolan: portolan, Options: o.controllers, Leadership: leadership, Mirrored: status,
+	})
 }
 
 func (o *controllersOptions) clusterConfig() (*rest.Config, error) {

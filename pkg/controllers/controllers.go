@@ -1,5 +1,6 @@
 // Package controllers runs the three controllers that keep Endpoints and
-// EndpointSlices in line with Services and Pods. One process runs them at a time.
+// EndpointSlices in line with Services and Pods, and on request the mirror of a cluster's
+// own Services. One process runs them at a time.
 // In a cluster that process is elected with a Lease of the cluster; a standalone
 // server elects with a key in etcd that users cannot write.
 //
@@ -7,9 +8,11 @@
 //	                            ├─→ endpoint       ─→ Endpoints
 //	Portolan   Services ────────┼─→ endpointslice  ─→ EndpointSlices
 //	           Endpoints ───────┴─→ mirroring      ─→ EndpointSlices
+//	cluster    Services, Endpoints,
+//	           EndpointSlices   ──→ mirror         ─→ copies of them in Portolan
 //
 // The packages below it:
-//   - endpoint, endpointslice and mirroring are the controllers;
+//   - endpoint, endpointslice, mirroring and mirror are the controllers;
 //   - rules computes Endpoints, without I/O (k8s.io/endpointslice does so for slices);
 //   - portolanclient joins the two sources in one clientset;
 //   - reconcile runs workers on a queue;
@@ -43,6 +46,7 @@ import (
 
 	"github.com/portolan-dev/portolan/pkg/controllers/endpoint"
 	"github.com/portolan-dev/portolan/pkg/controllers/endpointslice"
+	"github.com/portolan-dev/portolan/pkg/controllers/mirror"
 	"github.com/portolan-dev/portolan/pkg/controllers/mirroring"
 	"github.com/portolan-dev/portolan/pkg/controllers/portolanclient"
 	"github.com/portolan-dev/portolan/pkg/controllers/selectors"
@@ -64,7 +68,12 @@ type Config struct {
 	Lock func(identity string) resourcelock.Interface
 	// Leadership records the leader. It is optional.
 	Leadership *Leadership
-	Options    *Options
+	// Mirrored records what the mirror does. It is optional.
+	Mirrored *mirror.Status
+	// OwnKubernetes is true if the Service kubernetes is Portolan's own and the cluster's is
+	// not mirrored.
+	OwnKubernetes bool
+	Options       *Options
 }
 
 // Run runs the controllers while this process holds the lock, or always if leader
@@ -80,6 +89,11 @@ func Run(ctx context.Context, c Config) error {
 	broadcaster.StartStructuredLogging(3)
 	broadcaster.StartRecordingToSink(&corev1client.EventSinkImpl{Interface: c.Cluster.CoreV1().Events("")})
 	r := runner{client: client, options: c.Options, unscheduled: c.Unscheduled, loopback: c.Loopback, broadcaster: broadcaster, scheme: scheme}
+	if c.Options.MirrorClusterServices {
+		if r.mirror, err = c.mirror(broadcaster); err != nil {
+			return err
+		}
+	}
 
 	identity, err := newIdentity()
 	if err != nil {
@@ -125,7 +139,22 @@ func (c Config) client() (kubernetes.Interface, *runtime.Scheme, error) {
 	return client, portolanclient.NewScheme(), err
 }
 
+// mirror returns the configuration of the mirror without the informers, which each term
+// makes anew.
+func (c Config) mirror(broadcaster record.EventBroadcaster) (*mirror.Config, error) {
+	client, err := portolanclient.NewREST(c.Portolan)
+	if err != nil {
+		return nil, err
+	}
+	return &mirror.Config{
+		Cluster: c.Cluster, Portolan: client, Status: cmp.Or(c.Mirrored, mirror.NewStatus()), OwnKubernetes: c.OwnKubernetes,
+		Recorder: broadcaster.NewRecorder(clientgoscheme.Scheme, corev1.EventSource{Component: mirror.Component}),
+	}, nil
+}
+
 type runner struct {
+	// mirror is nil if the cluster's Services are not mirrored.
+	mirror      *mirror.Config
 	client      kubernetes.Interface
 	options     *Options
 	unscheduled bool
@@ -205,7 +234,13 @@ func (r *runner) controllers(factory informers.SharedInformerFactory) ([]control
 		Client: r.client, Informers: factory, Recorder: r.recorder(mirroring.Component),
 		MaxEndpoints: r.options.MaxMirrored, BatchPeriod: r.options.BatchPeriod, Loopback: r.loopback,
 	})
-	return []controller{endpoints, slices, mirrors}, err
+	if err != nil || r.mirror == nil {
+		return []controller{endpoints, slices, mirrors}, err
+	}
+	config := *r.mirror
+	config.Informers = factory
+	cluster, err := mirror.New(config)
+	return []controller{endpoints, slices, mirrors, cluster}, err
 }
 
 // trim removes the fields of Pods and Nodes that no controller reads. The cache holds

@@ -17,6 +17,9 @@ import (
 // and counts as MaxLease.
 const MaxLease = 10 * time.Minute
 
+// MirrorFlag is the name of the flag that mirrors a cluster's Services.
+const MirrorFlag = "mirror-cluster-services"
+
 // Options holds the flags of the controllers. Where kube-controller-manager has the
 // same flag, name, default and bounds are the same.
 type Options struct {
@@ -29,6 +32,8 @@ type Options struct {
 	MaxEndpointsPerSlice int32
 	// MaxMirrored is the most addresses of one Endpoints subset that are mirrored.
 	MaxMirrored int32
+	// MirrorClusterServices copies the cluster's own Services into Portolan.
+	MirrorClusterServices bool
 }
 
 // NewOptions returns options with defaults.
@@ -59,6 +64,9 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 		"The maximum number of endpoints in an EndpointSlice made from Pods.")
 	fs.Int32Var(&o.MaxMirrored, "mirroring-max-endpoints-per-subset", o.MaxMirrored,
 		"The maximum number of addresses that are mirrored to EndpointSlices from each subset of handwritten Endpoints.")
+	fs.BoolVar(&o.MirrorClusterServices, MirrorFlag, o.MirrorClusterServices,
+		"Copy the Services, Endpoints and EndpointSlices of the cluster's API server into Portolan, where they are read-only, and claim their "+
+			"addresses and ports. The user of the cluster's kubeconfig needs the rights of artifacts/cluster/mirror.")
 	configoptions.BindLeaderElectionFlags(&o.LeaderElection, fs)
 }
 

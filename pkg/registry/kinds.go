@@ -50,6 +50,9 @@ type Kind struct {
 	Serve func(generic.Store) rest.Storage
 	// Subresources are the subresources other than status, by name.
 	Subresources map[string]func(*Storage, Inputs) rest.Storage
+	// MirrorSubresources are the subresources that the mirror of a cluster uses. Only the
+	// kind's own group serves them, and only with Inputs.Mirror.
+	MirrorSubresources map[string]func(*Storage, Inputs) rest.Storage
 	// Layer returns the layer between etcd and the watch cache. It may be nil. It can use
 	// the stores of the kinds above this one in the table.
 	Layer func(Backend, *Storage) (storage.Layer, error)
@@ -72,6 +75,11 @@ type Inputs struct {
 	Loopback []netip.Prefix
 	// EventTTL is how long Events are kept.
 	EventTTL time.Duration
+	// Decoder decodes objects of portolan.dev.
+	Decoder runtime.Decoder
+	// Mirror serves the subresources with which a cluster's Services are mirrored and
+	// adopted.
+	Mirror bool
 	// Proxy makes services/proxy, which reads Services and Endpoints.
 	Proxy func(services, endpoints rest.Getter) rest.Storage
 }
@@ -121,7 +129,9 @@ func serviceKinds() []Kind {
 				{GroupVersion: portolan, Names: generic.Names{Short: []string{"pep"}}},
 				{GroupVersion: corev1.SchemeGroupVersion, Names: generic.Names{Short: []string{"ep"}}},
 			},
-			DeletionOrder: 3,
+			MirrorSubresources: mirror(mirroredEndpoints),
+			Layer:              guarded(mirroredEndpoints, nil),
+			DeletionOrder:      3,
 		},
 		{
 			Kind: generic.Kind{
@@ -129,11 +139,12 @@ func serviceKinds() []Kind {
 				New: object[v1.EndpointSlice], NewList: object[v1.EndpointSliceList],
 				Table: endpointslice.TableConvertor, Attributes: endpointslice.Attributes, Indexers: endpointslice.Indexers(),
 			},
-			Rules:         func(in Inputs) generic.Rules { return endpointslice.Rules(in.Typer, in.Loopback) },
-			Groups:        []generic.Group{{GroupVersion: portolan}, {GroupVersion: discoveryv1.SchemeGroupVersion}},
-			Layer:         recordLayer,
-			Batched:       true,
-			DeletionOrder: 4,
+			Rules:              func(in Inputs) generic.Rules { return endpointslice.Rules(in.Typer, in.Loopback) },
+			Groups:             []generic.Group{{GroupVersion: portolan}, {GroupVersion: discoveryv1.SchemeGroupVersion}},
+			MirrorSubresources: mirror(mirroredSlices),
+			Layer:              guarded(mirroredSlices, recordLayer),
+			Batched:            true,
+			DeletionOrder:      4,
 		},
 		{
 			Kind: generic.Kind{
@@ -148,9 +159,10 @@ func serviceKinds() []Kind {
 				{GroupVersion: portolan, Names: generic.Names{Short: []string{"psvc"}, Sets: []string{"all"}}},
 				{GroupVersion: corev1.SchemeGroupVersion, Names: generic.Names{Short: []string{"svc"}, Sets: []string{"all"}}},
 			},
-			Subresources:  map[string]func(*Storage, Inputs) rest.Storage{"proxy": proxy},
-			Layer:         claimsLayer,
-			DeletionOrder: 2,
+			Subresources:       map[string]func(*Storage, Inputs) rest.Storage{"proxy": proxy},
+			MirrorSubresources: mirrorServices(),
+			Layer:              guarded(mirroredServices, claimsLayer),
+			DeletionOrder:      2,
 		},
 	}
 }

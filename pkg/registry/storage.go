@@ -34,6 +34,8 @@ type row struct {
 	store  generic.Store
 	status *generic.Status
 	more   map[string]rest.Storage
+	// mirror are the subresources that the mirror of a cluster uses.
+	mirror map[string]rest.Storage
 }
 
 // NewStorage makes the stores of kinds.
@@ -52,7 +54,7 @@ func NewStorage(in Inputs, backend Backend, kinds []Kind) (*Storage, error) {
 		if err != nil {
 			return nil, err
 		}
-		r := row{Kind: kind, store: store, more: map[string]rest.Storage{}}
+		r := row{Kind: kind, store: store, more: map[string]rest.Storage{}, mirror: map[string]rest.Storage{}}
 		if rules.Status != nil {
 			r.status = generic.NewStatus(store, rules.Status)
 		}
@@ -62,6 +64,11 @@ func NewStorage(in Inputs, backend Backend, kinds []Kind) (*Storage, error) {
 	for _, r := range s.rows {
 		for name, subresource := range r.Subresources {
 			r.more[name] = subresource(s, in)
+		}
+		for name, subresource := range r.MirrorSubresources {
+			if in.Mirror {
+				r.mirror[name] = subresource(s, in)
+			}
 		}
 	}
 	return s, nil
@@ -178,5 +185,10 @@ func (r row) serve(group generic.Group, own bool, resources map[string]rest.Stor
 	}
 	for subresource, served := range r.more {
 		resources[name+"/"+subresource] = served
+	}
+	if own {
+		for subresource, served := range r.mirror {
+			resources[name+"/"+subresource] = served
+		}
 	}
 }

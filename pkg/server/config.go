@@ -168,7 +168,7 @@ func (c *Config) applyCluster(o *options.Options) error {
 			return err
 		}
 		clientConfig.Wrap(tracing.WrapperFor(generic.TracerProvider))
-		generic.ClientConfig = clientConfig
+		generic.ClientConfig, c.Extra.HasCluster = clientConfig, true
 	}
 	client, err := kubernetes.NewForConfig(clientConfig)
 	if err != nil {

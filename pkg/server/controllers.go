@@ -15,6 +15,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/controllers"
+	"github.com/portolan-dev/portolan/pkg/controllers/mirror"
 	"github.com/portolan-dev/portolan/pkg/etcdlock"
 	"github.com/portolan-dev/portolan/pkg/metrics"
 	"github.com/portolan-dev/portolan/pkg/server/options"
@@ -46,7 +47,14 @@ func (c *Config) applyControllers(o *options.Options) error {
 		return fmt.Errorf("client of the cluster: %w", err)
 	}
 	portolan := unlimited(c.Generic.LoopbackClientConfig)
-	c.Extra.Controllers = &controllers.Config{Cluster: cluster, Portolan: portolan, Options: o.Controllers, Leadership: leadership}
+	status := mirror.NewStatus()
+	if o.Controllers.MirrorClusterServices {
+		c.Extra.Metrics.Register(metrics.NewMirrorCollector(status))
+	}
+	c.Extra.Controllers = &controllers.Config{
+		Cluster: cluster, Portolan: portolan, Options: o.Controllers, Leadership: leadership, Mirrored: status,
+		OwnKubernetes: o.KeepsKubernetesService(),
+	}
 	return nil
 }
 

@@ -19,6 +19,7 @@ import (
 	"k8s.io/apiserver/pkg/server/healthz"
 	"k8s.io/apiserver/pkg/util/notfoundhandler"
 
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/callers"
 	"github.com/portolan-dev/portolan/pkg/claims"
 	"github.com/portolan-dev/portolan/pkg/controllers"
@@ -60,6 +61,9 @@ type ExtraConfig struct {
 	StopCompactor func()
 	// Seeds are the first ranges of an empty store.
 	Seeds Seeds
+	// HasCluster is true for a server that is not standalone. A cluster's Services can be
+	// mirrored there.
+	HasCluster bool
 	// ServiceProxy guards the addresses that can be reached through Services.
 	ServiceProxy serviceproxy.AddressPolicy
 	// Controllers is nil for a server that runs no controllers.
@@ -169,6 +173,8 @@ func (c CompletedConfig) inputs() registry.Inputs {
 		CIDRUsage: c.Extra.Backend.Ledger,
 		PortUsage: c.Extra.Backend.Ledger,
 		Loopback:  c.Extra.ServiceProxy.Loopback(),
+		Decoder:   c.Extra.Codecs.UniversalDecoder(v1.SchemeGroupVersion),
+		Mirror:    c.Extra.HasCluster,
 		Proxy: func(services, endpoints rest.Getter) rest.Storage {
 			return serviceproxy.NewREST(services, endpoints, &c.Extra.ServiceProxy)
 		},

@@ -23,6 +23,7 @@ import (
 	"k8s.io/client-go/tools/record"
 	"k8s.io/endpointslice/util"
 
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/controllers/reconcile"
 	"github.com/portolan-dev/portolan/pkg/controllers/rules"
 	"github.com/portolan-dev/portolan/pkg/controllers/selectors"
@@ -111,7 +112,11 @@ func New(c Config) (*Controller, error) {
 // Run runs the workers until the context ends. The informers must have synced.
 func (c *Controller) Run(ctx context.Context, workers int) { c.loop.Run(ctx, workers) }
 
-func ours(e *corev1.Endpoints) bool { return e.Labels[rules.LabelManagedBy] == rules.ManagedBy }
+// ours returns false for the copy of a cluster's Endpoints, which the mirror writes.
+func ours(e *corev1.Endpoints) bool {
+	_, mirrored := v1.MirroredFrom(e)
+	return e.Labels[rules.LabelManagedBy] == rules.ManagedBy && !mirrored
+}
 
 // requeueForeignWrite requeues Endpoints, after a delay, if another writer changed
 // them. It cannot tell earlier: the event of the controller's own write can arrive
@@ -153,6 +158,10 @@ func (c *Controller) sync(ctx context.Context, key string) error {
 		return err
 	}
 	if service.Spec.Type == corev1.ServiceTypeExternalName || service.Spec.Selector == nil {
+		return nil
+	}
+	// The endpoints of a copy are copies too.
+	if _, mirrored := v1.MirroredFrom(service); mirrored {
 		return nil
 	}
 	pods, err := c.pods.Pods(service.Namespace).List(labels.SelectorFromValidatedSet(service.Spec.Selector))

@@ -25,6 +25,7 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/client-go/tools/record"
 
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/controllers/reconcile"
 	"github.com/portolan-dev/portolan/pkg/controllers/rules"
 	"github.com/portolan-dev/portolan/pkg/controllers/slicetracker"
@@ -123,6 +124,12 @@ func mirrored(e *corev1.Endpoints) bool {
 	return !election && e.Labels[discoveryv1.LabelSkipMirror] != "true"
 }
 
+// isCopy reports whether a Service is the copy of a cluster's. Its slices are copies too.
+func isCopy(service *corev1.Service) bool {
+	_, copied := v1.MirroredFrom(service)
+	return copied
+}
+
 func (c *Controller) sync(ctx context.Context, key string) error {
 	name, err := cache.ParseObjectName(key)
 	if err != nil {
@@ -132,7 +139,7 @@ func (c *Controller) sync(ctx context.Context, key string) error {
 	if err != nil {
 		return err
 	}
-	if source == nil || service == nil || service.Spec.Selector != nil || !mirrored(source) {
+	if source == nil || service == nil || service.Spec.Selector != nil || !mirrored(source) || isCopy(service) {
 		return c.deleteAll(ctx, types.NamespacedName(name))
 	}
 	existing, err := c.slices.Current(service)
@@ -231,7 +238,7 @@ func (c *Controller) isNeeded(ctx context.Context, name types.NamespacedName) (b
 	if err != nil {
 		return false, ignoreNotFound(err)
 	}
-	return mirrored(source), nil
+	return mirrored(source) && !isCopy(service), nil
 }
 
 func ignoreNotFound(err error) error {

@@ -22,6 +22,19 @@ import (
 // New makes a clientset of a cluster and of the Portolan server that the configuration
 // names. The two can be different servers.
 func New(cluster kubernetes.Interface, portolan *rest.Config) (kubernetes.Interface, error) {
+	client, err := NewREST(portolan)
+	if err != nil {
+		return nil, err
+	}
+	return clientset{
+		Interface: cluster,
+		core:      core{cluster.CoreV1(), corev1client.New(client)},
+		discovery: discovery{cluster.DiscoveryV1(), discoveryv1client.New(client)},
+	}, nil
+}
+
+// NewREST makes a client of portolan.dev/v1 that reads and writes upstream's Go types.
+func NewREST(portolan *rest.Config) (rest.Interface, error) {
 	config := rest.CopyConfig(portolan)
 	// The typed clients encode query parameters for this group version. Their scheme
 	// has only upstream's, and the parameters name no group.
@@ -37,11 +50,7 @@ func New(cluster kubernetes.Interface, portolan *rest.Config) (kubernetes.Interf
 	if err != nil {
 		return nil, fmt.Errorf("client of Portolan: %w", err)
 	}
-	return clientset{
-		Interface: cluster,
-		core:      core{cluster.CoreV1(), corev1client.New(client)},
-		discovery: discovery{cluster.DiscoveryV1(), discoveryv1client.New(client)},
-	}, nil
+	return client, nil
 }
 
 type clientset struct {

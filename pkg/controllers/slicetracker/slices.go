@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/endpointslice/util"
 
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/controllers/reconcile"
 )
 
@@ -117,8 +118,10 @@ func (s *Slices) serviceOf(obj any) ([]string, error) {
 	return []string{types.NamespacedName{Namespace: slice.Namespace, Name: slice.Labels[discoveryv1.LabelServiceName]}.String()}, nil
 }
 
+// manages returns false for the copy of a cluster's slice, which the mirror writes.
 func (s *Slices) manages(slice *discoveryv1.EndpointSlice) bool {
-	return slice.Labels[discoveryv1.LabelManagedBy] == s.managedBy
+	_, mirrored := v1.MirroredFrom(slice)
+	return slice.Labels[discoveryv1.LabelManagedBy] == s.managedBy && !mirrored
 }
 
 // Of returns the slices of a Service in the cache, except those being deleted.

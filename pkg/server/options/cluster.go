@@ -9,6 +9,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	cliflag "k8s.io/component-base/cli/flag"
+
+	"github.com/portolan-dev/portolan/pkg/controllers"
 )
 
 func (o *Options) addClusterFlags(fs *pflag.FlagSet) {
@@ -113,6 +115,10 @@ func (o *Options) clusterErrors() []error {
 		return []error{errors.New("--kubeconfig and --in-cluster: only one of them can be set")}
 	}
 	var errs []error
+	if o.Controllers.MirrorClusterServices && !(o.InCluster() && o.WithControllers) {
+		errs = append(errs, fmt.Errorf("--%s is for a server that runs controllers and has a cluster: set --kubeconfig or --in-cluster, and "+
+			"not --controllers=false", controllers.MirrorFlag))
+	}
 	if !o.InCluster() {
 		for _, flag := range []struct{ name, value string }{
 			{"authentication-kubeconfig", o.Authentication.RemoteKubeConfigFile},

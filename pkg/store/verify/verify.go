@@ -237,8 +237,10 @@ func (c *checker) checkOwner(key string, o owner, in ranges) {
 	if o.lacksClusterIP {
 		c.warning("%s needs a cluster IP and has none", key)
 	}
+	// The values of a copy lie in the ranges of its cluster.
+	_, mirrored := v1.MirroredFrom(o.service)
 	for claimKey, value := range o.held {
-		if !in.contain(value) {
+		if !mirrored && !in.contain(value) {
 			c.warning("%s holds %s, which lies in no %s", key, value.text, value.rangeKind())
 		}
 		if c.unreadable[claimKey] {
