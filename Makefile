@@ -109,6 +109,10 @@ soak: $(BIN)/etcd build ## Kill servers SOAK_KILLS=10000 times (hours), then bre
 bench: ## Measure beside a real kube-apiserver, in one run; BENCH_FLAGS=--help tells what can be set
 	go run ./test/bench $(BENCH_FLAGS)
 
+.PHONY: bench-layers
+bench-layers: ## Compare the Go benchmarks of the layers with the last release; BASE=commit names another one
+	hack/bench-layers.sh $(BASE)
+
 .PHONY: bench-controllers
 bench-controllers: $(BIN)/kube-apiserver $(BIN)/kube-controller-manager $(BIN)/etcd ## Measure how soon a Pod that turns ready is in a slice, of 5,000 Pods
 	go test -tags=e2e -run='^$$' -bench=. -benchtime=50x -timeout=60m ./test/differential/controllers

@@ -36,7 +36,7 @@ func (f fixedKeys) Get(_ context.Context, key string, _ kubernetes.GetOptions) (
 	return kubernetes.GetResponse{KV: f.keys[key], Revision: fixedRevision}, nil
 }
 
-func newLedger(t *testing.T, keys map[string]*mvccpb.KeyValue) *Ledger {
+func newLedger(t testing.TB, keys map[string]*mvccpb.KeyValue) *Ledger {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	if err := v1.AddToScheme(scheme); err != nil {

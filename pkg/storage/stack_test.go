@@ -153,7 +153,7 @@ type setup struct {
 	aroundCache func(storage.Interface) storage.Interface
 }
 
-func (o *setup) start(t *testing.T) *stack {
+func (o *setup) start(t testing.TB) *stack {
 	t.Helper()
 	client := o.client(t)
 	lists := suite.NewKubernetesRecorder(noLists{})
@@ -165,7 +165,7 @@ func (o *setup) start(t *testing.T) *stack {
 	return &stack{client: client, reads: reads, lists: lists, transformer: newSwitchable(o.transformer), codec: o.codec}
 }
 
-func (o *setup) client(t *testing.T) *clientv3.Client {
+func (o *setup) client(t testing.TB) *clientv3.Client {
 	if o.notifyOfEtcd {
 		config := testserver.NewTestConfig(t)
 		config.WatchProgressNotifyInterval = time.Second
@@ -183,7 +183,7 @@ func (o *setup) client(t *testing.T) *clientv3.Client {
 	return store.Client
 }
 
-func (s *stack) getter(t *testing.T, prefix string) *Getter {
+func (s *stack) getter(t testing.TB, prefix string) *Getter {
 	compactor := etcd3.NewCompactor(s.client, 0, clock.RealClock{}, nil)
 	t.Cleanup(compactor.Stop)
 	config := storagebackend.NewDefaultConfig(prefix, s.codec)
@@ -242,7 +242,7 @@ func (s *stack) podKeys(ctx context.Context) ([]string, error) {
 }
 
 // cachedStack returns a stack with a watch cache, as the server has it.
-func cachedStack(t *testing.T, options ...func(*setup)) *stack {
+func cachedStack(t testing.TB, options ...func(*setup)) *stack {
 	t.Helper()
 	o := &setup{
 		codec:      protoCodec(),
@@ -257,7 +257,7 @@ func cachedStack(t *testing.T, options ...func(*setup)) *stack {
 
 // cached returns a stack with its own watch cache on the etcd of another stack, as another
 // server has it, or the same server after a restart.
-func (s *stack) cached(t *testing.T, o *setup) *stack {
+func (s *stack) cached(t testing.TB, o *setup) *stack {
 	t.Helper()
 	getter := s.getter(t, "/registry")
 	var above func(storage.Interface) storage.Interface

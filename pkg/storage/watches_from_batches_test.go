@@ -34,7 +34,7 @@ type batchHistory struct {
 
 const podKeys = "/registry/pods/"
 
-func (s *stack) createPod(t *testing.T, namespace, name, app string, annotations ...string) int64 {
+func (s *stack) createPod(t testing.TB, namespace, name, app string, annotations ...string) int64 {
 	t.Helper()
 	pod := &example.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: map[string]string{"app": app}, Annotations: map[string]string{}},

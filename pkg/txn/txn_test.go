@@ -21,12 +21,12 @@ const object = "/services/a"
 
 // store is an etcd with the decorated client under test.
 type store struct {
-	*testing.T
+	testing.TB
 	client    *clientv3.Client
 	decorated kubernetes.Interface
 }
 
-func newStore(t *testing.T) store {
+func newStore(t testing.TB) store {
 	t.Helper()
 	embedded, err := etcd.StartEmbedded(t.Context(), t.TempDir())
 	if err != nil {
