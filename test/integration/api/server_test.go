@@ -162,14 +162,18 @@ func TestWhoMayDoWhat(t *testing.T) {
 				t.Errorf("%s gets %d from %s", caller.name, status, path)
 			}
 		}
+		// All authenticated users may find out what is served, as in kube-apiserver.
+		for _, path := range []string{"/api", "/apis", "/apis/portolan.dev/v1", "/version", "/openapi/v2", "/openapi/v3"} {
+			want := http.StatusOK
+			if caller.name == "nobody" {
+				want = http.StatusUnauthorized
+			}
+			if status := get(t, caller.client, http.MethodGet, server.Config.Host+path); status != want {
+				t.Errorf("%s gets %d from %s, want %d", caller.name, status, path, want)
+			}
+		}
 		for _, request := range []struct{ method, path string }{
-			{http.MethodGet, "/api"},
-			{http.MethodGet, "/apis"},
-			{http.MethodGet, "/apis/portolan.dev/v1"},
 			{http.MethodGet, "/metrics"},
-			{http.MethodGet, "/version"},
-			{http.MethodGet, "/openapi/v2"},
-			{http.MethodGet, "/openapi/v3"},
 			{http.MethodGet, "/healthz/etcd"},
 			{http.MethodGet, "/"},
 			{http.MethodGet, services},
