@@ -15,7 +15,8 @@ func TestAggregation(t *testing.T) {
 	t.Parallel()
 	served := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Etag", "all")
-		if _, err := io.WriteString(w, `{"paths":{"api/v1":{},"apis/portolan.dev":{},"apis/portolan.dev/v1":{"a":"b"},"version":{}}}`); err != nil {
+		const all = `{"paths":{"api/v1":{},"apis/portolan.dev":{},"apis/portolan.dev/v1":{"a":"b"},"version":{}}}`
+		if _, err := io.WriteString(w, all); err != nil {
 			t.Error(err)
 		}
 	})
