@@ -24,7 +24,7 @@ var ownEtcd = []string{
 }
 
 // gateway are the values for a gateway, as in examples/cluster-gateway.
-var gateway = []string{"--set=gateway.enabled=true", "--set=gateway.frontProxySecret=portolan-front-proxy"}
+var gateway = []string{"--set=gateway.enabled=true", "--set=gateway.frontProxySecret=portolan-front-proxy", "--set=gateway.mirror=true"}
 
 func TestChartLint(t *testing.T) {
 	t.Parallel()
