@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 	"github.com/portolan-dev/portolan/test/framework"
 	"github.com/portolan-dev/portolan/test/framework/layouts"
@@ -31,9 +32,9 @@ const (
 	core, aggregated = "v1", "portolan.dev/v1"
 )
 
-// TestGateway has kube-proxy and CoreDNS at a gateway serve the Services of a cluster,
-// with kube-controller-manager at kube-apiserver and at the gateway. The cluster stores
-// Pods and Nodes.
+// TestGateway has kube-proxy and CoreDNS at a gateway serve its own Services and those of
+// the cluster, with kube-controller-manager at kube-apiserver and at the gateway. The
+// cluster stores Pods and Nodes.
 func TestGateway(t *testing.T) {
 	if lacking != nil {
 		t.Skipf("kube-proxy can't run here: %v", lacking)
@@ -43,6 +44,7 @@ func TestGateway(t *testing.T) {
 			g := startGateway(t, atGateway)
 			t.Run("v1", func(t *testing.T) { g.testService(t, "plain", core, g.cluster.Kubeconfig) })
 			t.Run("portolan.dev", func(t *testing.T) { g.testService(t, "own", aggregated, g.cluster.Kube.Kubeconfig) })
+			t.Run("mirrored", func(t *testing.T) { g.testService(t, "mirrored", core, g.cluster.Kube.Kubeconfig) })
 			t.Run("away", g.testAway)
 		})
 	}
@@ -59,32 +61,65 @@ type gatewayFixture struct {
 func startGateway(t *testing.T, atGateway bool) *gatewayFixture {
 	t.Helper()
 	g := &gatewayFixture{cluster: layouts.Start(t, layouts.Config{
-		Gateway: func(o *options.Options) { o.ClusterIPRanges = clusterIPRanges },
+		KubeFlags: []string{"--service-cluster-ip-range=203.0.113.128/26"}, Mirror: true,
+		Gateway: func(o *options.Options) {
+			o.ClusterIPRanges, o.NodePortRanges = clusterIPRanges, []string{"28000-29999"}
+		},
 	})}
 	g.client = g.cluster.Client
 	g.addHosts(t)
 	g.addNodes(t, g.cluster.Kubeconfig)
-	server, controllers := g.cluster.Kube.Config.Host, []string{framework.DeletionControllers, framework.EndpointControllers}
+	deletionAt := g.cluster.Kube.Config.Host
 	if atGateway {
-		// Portolan's own controllers write Endpoints and EndpointSlices.
-		server, controllers = g.cluster.Server.Config.Host, controllers[:1]
+		deletionAt = g.cluster.Server.Config.Host
 	}
-	g.cluster.StartControllers(t, server, controllers...)
-	runKubeProxy(t, func(kubeconfig string) {
-		link(t, g.cluster.KubeconfigOf(t, g.cluster.Server.Config.Host, "system:kube-proxy"), kubeconfig)
-	})
-	g.runCoreDNS(t)
+	g.cluster.StartControllers(t, deletionAt, framework.DeletionControllers)
+	// The endpoints of mirrored Services are made where the Services are. Portolan makes
+	// those of its own.
+	g.cluster.StartControllers(t, g.cluster.Kube.Config.Host, framework.EndpointControllers)
+	k := framework.NewKubectl(t, g.cluster.Kubeconfig)
+	k.Run("create", "clusterrole", "coredns", "--verb=list,watch", "--resource=services,pods,namespaces,endpointslices.discovery.k8s.io")
+	runKubeProxy(t, func(kubeconfig string) { g.writePodKubeconfig(t, k, "kube-proxy", "system:node-proxier", kubeconfig) })
+	g.runCoreDNS(t, func(kubeconfig string) { g.writePodKubeconfig(t, k, "coredns", "coredns", kubeconfig) })
 	return g
 }
 
-// runCoreDNS runs CoreDNS with the rights that kubeadm gives it.
-func (g *gatewayFixture) runCoreDNS(t *testing.T) {
+// writePodKubeconfig writes the kubeconfig of a Pod, as artifacts/docs/gateway-managed.md
+// says, with the token of a service account that has one role.
+func (g *gatewayFixture) writePodKubeconfig(t *testing.T, k *framework.Kubectl, account, role, kubeconfig string) {
 	t.Helper()
-	k := framework.NewKubectl(t, g.cluster.Kubeconfig)
-	k.Run("create", "clusterrole", "coredns", "--verb=list,watch", "--resource=services,pods,namespaces,endpointslices.discovery.k8s.io")
-	k.Run("create", "clusterrolebinding", "coredns", "--clusterrole=coredns", "--user=coredns")
+	k.Run("create", "serviceaccount", account, "-n", "kube-system")
+	k.Run("create", "clusterrolebinding", "test-"+account, "--clusterrole="+role, "--serviceaccount=kube-system:"+account)
+	dir := filepath.Dir(kubeconfig)
+	example, err := os.ReadFile(framework.Path("artifacts/examples/managed/kubeconfig.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(example)
+	for old, with := range map[string]string{
+		"https://192.0.2.10:6443":                             g.cluster.Server.Config.Host,
+		"/var/run/secrets/kubernetes.io/serviceaccount/token": "token",
+	} {
+		if strings.Count(text, old) != 1 {
+			t.Fatalf("%q is not once in\n%s", old, text)
+		}
+		text = strings.Replace(text, old, with, 1)
+	}
+	for file, data := range map[string][]byte{
+		kubeconfig: []byte(text), filepath.Join(dir, "token"): []byte(k.Run("create", "token", account, "-n", "kube-system")),
+		filepath.Join(dir, "ca.crt"): g.cluster.Authority(),
+	} {
+		if err := os.WriteFile(file, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// runCoreDNS runs CoreDNS with a kubeconfig that addUser writes.
+func (g *gatewayFixture) runCoreDNS(t *testing.T, addUser func(kubeconfig string)) {
+	t.Helper()
 	dir := t.TempDir()
-	link(t, g.cluster.KubeconfigOf(t, g.cluster.Server.Config.Host, "coredns"), filepath.Join(dir, "kubeconfig"))
+	addUser(filepath.Join(dir, "kubeconfig"))
 	corefile := ".:1053 {\n bind 127.0.0.1\n errors\n kubernetes cluster.local {\n  kubeconfig kubeconfig\n  ttl 1\n }\n}\n"
 	if err := os.WriteFile(filepath.Join(dir, "Corefile"), []byte(corefile), 0o600); err != nil {
 		t.Fatal(err)
@@ -95,23 +130,17 @@ func (g *gatewayFixture) runCoreDNS(t *testing.T) {
 	framework.Launch(t, dir, "coredns", "-conf=Corefile")
 }
 
-func link(t *testing.T, from, to string) {
-	t.Helper()
-	if err := os.Link(from, to); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // testService creates a Service as a user does, in one of the API groups, and reaches it.
 func (g *gatewayFixture) testService(t *testing.T, app, version, kubeconfig string) {
 	manifest := fmt.Sprintf(`{apiVersion: %s, kind: Service, metadata: {name: %s}, spec: {type: NodePort, selector: {app: %s}, ports: [
 		{name: tcp, port: 80, targetPort: %d}, {name: udp, protocol: UDP, port: 80, targetPort: %d}]}}`, version, app, app, port, port)
 	framework.NewKubectl(t, kubeconfig).Feed(manifest, "create", "-f", "-")
 	g.run(t, app, "a", "b")
-	svc, err := g.client.CoreV1().Services(namespace).Get(t.Context(), app, metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	var svc *corev1.Service
+	framework.Eventually(t, "the Service at the gateway", func(ctx context.Context) (_ bool, err error) {
+		svc, err = g.client.CoreV1().Services(namespace).Get(ctx, app, metav1.GetOptions{})
+		return err == nil, err
+	})
 	address := at(svc.Spec.ClusterIP, 80)
 	for i, network := range networks {
 		g.awaitBackends(t, g.outside, network, address, "a", "b")
@@ -123,8 +152,10 @@ func (g *gatewayFixture) testService(t *testing.T, app, version, kubeconfig stri
 		return slices.Equal(found, []string{svc.Spec.ClusterIP}), fmt.Errorf("%v, error %w", found, err)
 	})
 	g.testLabels(t, app, address)
-	if _, err := g.cluster.Direct.CoreV1().Services(namespace).Get(t.Context(), app, metav1.GetOptions{}); err == nil {
-		t.Error("kube-apiserver has the Service, too")
+	_, mirrored := svc.Annotations[v1.AnnotationMirroredFrom]
+	_, err := g.cluster.Direct.CoreV1().Services(namespace).Get(t.Context(), app, metav1.GetOptions{})
+	if inCluster := err == nil; inCluster != mirrored || inCluster != (app == "mirrored") {
+		t.Errorf("kube-apiserver has the Service: %v; it is mirrored: %v", inCluster, mirrored)
 	}
 }
 

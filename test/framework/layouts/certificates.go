@@ -55,6 +55,9 @@ func readAuthority(t testing.TB, dir string) authority {
 	return authority{pair, file}
 }
 
+// Authority returns the certificate of the cluster's authority, which the gateway uses too.
+func (c *Cluster) Authority() []byte { return certificates.EncodeCerts(c.users.Cert) }
+
 func (a authority) base64() string {
 	return base64.StdEncoding.EncodeToString(certificates.EncodeCerts(a.Cert))
 }
@@ -101,14 +104,13 @@ func write(t testing.TB, file string, data []byte) {
 
 // kubeconfig writes the kubeconfig of a user for a server whose certificate the cluster's
 // authority signed.
-func (c *Cluster) kubeconfig(t testing.TB, name, server, cert, key string) string {
+func (c *Cluster) kubeconfig(t testing.TB, file, server, cert, key string) string {
 	t.Helper()
 	config := clientcmdapi.NewConfig()
 	config.Clusters["cluster"] = &clientcmdapi.Cluster{Server: server, CertificateAuthority: c.users.file}
 	config.AuthInfos["user"] = &clientcmdapi.AuthInfo{ClientCertificate: cert, ClientKey: key}
 	config.Contexts["user"] = &clientcmdapi.Context{Cluster: "cluster", AuthInfo: "user"}
 	config.CurrentContext = "user"
-	file := filepath.Join(c.dir, name+".kubeconfig")
 	if err := clientcmd.WriteToFile(*config, file); err != nil {
 		t.Fatal(err)
 	}

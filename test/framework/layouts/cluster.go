@@ -30,6 +30,8 @@ type Config struct {
 	KubeFlags []string
 	// WithoutControllers leaves Endpoints and EndpointSlices to kube-controller-manager.
 	WithoutControllers bool
+	// Mirror has the gateway mirror the cluster's own Services.
+	Mirror bool
 	// Gateway may set options of the gateway. It may be nil.
 	Gateway func(*options.Options)
 }
@@ -67,8 +69,12 @@ func Start(t testing.TB, config Config) *Cluster {
 	}, config.KubeFlags...)...)
 	c.users = readAuthority(t, filepath.Join(filepath.Dir(c.Kube.Kubeconfig), "pki"))
 	k := framework.NewKubectl(t, c.Kube.Kubeconfig)
-	for _, file := range []string{"namespace", "serviceaccount", "rbac", "roles"} {
-		k.Run("apply", "-f", framework.Path("artifacts/cluster/server", file+".yaml"))
+	files := []string{"server/namespace", "server/serviceaccount", "server/rbac", "server/roles"}
+	if config.Mirror {
+		files = append(files, "mirror/rbac")
+	}
+	for _, file := range files {
+		k.Run("apply", "-f", framework.Path("artifacts/cluster", file+".yaml"))
 	}
 	servingCert, servingKey := c.users.serving(t, filepath.Join(c.dir, "serving"),
 		"kubernetes.default.svc", serviceName, "localhost", "127.0.0.1")
@@ -77,7 +83,7 @@ func Start(t testing.TB, config Config) *Cluster {
 		o.CoreAPI.CoreAPIKubeconfigPath = c.KubeconfigOf(t, c.Kube.Config.Host, serverUser)
 		o.Etcd.StorageConfig.Transport.ServerList, o.Etcd.StorageConfig.Prefix = []string{c.Kube.EtcdURL}, "/portolan"
 		o.ServeCore = &serve
-		o.WithControllers = !config.WithoutControllers
+		o.WithControllers, o.Controllers.MirrorClusterServices = !config.WithoutControllers, config.Mirror
 		o.Gateway.ProxyClientCertFile, o.Gateway.ProxyClientKeyFile = proxyCert, proxyKey
 		o.SecureServing.ServerCert.CertKey.CertFile, o.SecureServing.ServerCert.CertKey.KeyFile = servingCert, servingKey
 		if config.Gateway != nil {
@@ -101,8 +107,9 @@ func Start(t testing.TB, config Config) *Cluster {
 // KubeconfigOf writes the kubeconfig of a user with a client certificate.
 func (c *Cluster) KubeconfigOf(t testing.TB, server, name string, groups ...string) string {
 	t.Helper()
-	cert, key := c.users.client(t, filepath.Join(c.dir, name), name, groups...)
-	return c.kubeconfig(t, name, server, cert, key)
+	dir := t.TempDir()
+	cert, key := c.users.client(t, filepath.Join(dir, "user"), name, groups...)
+	return c.kubeconfig(t, filepath.Join(dir, "kubeconfig"), server, cert, key)
 }
 
 // StartControllers runs kube-controller-manager with some of its controllers, against the
