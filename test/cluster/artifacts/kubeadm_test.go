@@ -3,10 +3,7 @@ package artifacts
 import (
 	"crypto/x509"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +13,6 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/portolan-dev/portolan/pkg/certificates"
-	"github.com/portolan-dev/portolan/test/framework"
 )
 
 const kubeadmPage = "docs/gateway-kubeadm.md"
@@ -91,7 +87,8 @@ func TestKubeadmPage(t *testing.T) {
 	before := read()
 	typeBlock(t, root, blocks, "&-endpoints-controller")
 	servers("https://192.0.2.1:6444")
-	const without = "--controllers=*,-endpoints-controller,-endpointslice-controller,-endpointslice-mirroring-controller,bootstrapsigner,tokencleaner\n"
+	const without = "--controllers=*,-endpoints-controller,-endpointslice-controller,-endpointslice-mirroring-controller," +
+		"bootstrapsigner,tokencleaner\n"
 	if got := read(); !strings.Contains(got, without) {
 		t.Errorf("kube-controller-manager runs with\n%s", got)
 	}
@@ -124,7 +121,8 @@ func writeKubeadmFiles(t *testing.T, etc string) certificates.Pair {
 	}
 	files := map[string]string{
 		"pki/ca.crt": string(cert), "pki/ca.key": string(key),
-		"manifests/kube-controller-manager.yaml": "    - --cluster-name=kubernetes\n    - --controllers=*,bootstrapsigner,tokencleaner\n    - --leader-elect=true\n",
+		"manifests/kube-controller-manager.yaml": "    - --cluster-name=kubernetes\n    - --controllers=*,bootstrapsigner,tokencleaner\n" +
+			"    - --leader-elect=true\n",
 	}
 	for _, name := range []string{"controller-manager", "scheduler", "kubelet", "admin"} {
 		config := clientcmdapi.NewConfig()
@@ -168,41 +166,5 @@ func checkGatewayCertificate(t *testing.T, dir string, authority certificates.Pa
 		if _, err := pair.Cert.Verify(x509.VerifyOptions{Roots: roots, DNSName: name}); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-	}
-}
-
-// consoleBlocks are the commands on a page.
-func consoleBlocks(t *testing.T, page string) []string {
-	t.Helper()
-	var blocks []string
-	for _, block := range regexp.MustCompile("(?s)```bash\n(.*?)```").FindAllStringSubmatch(readme(t, page), -1) {
-		blocks = append(blocks, block[1])
-	}
-	return blocks
-}
-
-// typeBlock types the block of a page that has some text, below a directory instead of in
-// the root.
-func typeBlock(t *testing.T, root string, blocks []string, text string) {
-	t.Helper()
-	i := slices.IndexFunc(blocks, func(block string) bool { return strings.Contains(block, text) })
-	if i < 0 {
-		t.Fatalf("no block has %q", text)
-	}
-	bin := t.TempDir()
-	for _, name := range []string{"kubeadm", "systemctl", "crictl", "docker"} {
-		stub := "#!/bin/sh\necho " + name + " \"$@\"\n"
-		if err := os.WriteFile(filepath.Join(bin, name), []byte(stub), 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	commands := strings.ReplaceAll(blocks[i], "/etc/kubernetes", filepath.Join(root, "etc", "kubernetes"))
-	// This one needs a cluster.
-	commands = regexp.MustCompile(`(?m)^kubectl .* get services .*$`).ReplaceAllString(commands, "")
-	shell := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", commands)
-	shell.Dir = root
-	shell.Env = append(os.Environ(), "PATH="+bin+":"+framework.Path(".bin")+":"+os.Getenv("PATH"), "HOME="+root)
-	if out, err := shell.CombinedOutput(); err != nil {
-		t.Fatalf("%v of\n%s\n%s", err, commands, out)
 	}
 }
