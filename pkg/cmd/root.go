@@ -27,7 +27,7 @@ func NewCommand() *cobra.Command {
 	}
 	cmd.SetHelpFunc(helpOf(cmd.HelpFunc()))
 	cmd.AddCommand(
-		newServeCommand(), newControllersCommand(), newEnvCommand(),
+		newServeCommand(), newControllersCommand(), newAdoptCommand(), newEnvCommand(),
 		newVerifyCommand(), newMigrateCommand(), newSnapshotCommand(), newRestoreCommand(), newImportCommand(),
 		newUserCommand(), newCertificatesCommand(), newVersionCommand(),
 	)
