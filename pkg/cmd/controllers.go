@@ -23,6 +23,7 @@ import (
 
 	"github.com/portolan-dev/portolan/pkg/controllers"
 	"github.com/portolan-dev/portolan/pkg/controllers/mirror"
+	"github.com/portolan-dev/portolan/pkg/controllers/writeback"
 	"github.com/portolan-dev/portolan/pkg/metrics"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 )
@@ -138,8 +139,13 @@ func (o *controllersOptions) run(ctx context.Context) error {
 	if o.controllers.MirrorClusterServices {
 		legacyregistry.CustomMustRegister(metrics.NewMirrorCollector(status))
 	}
+	written := writeback.NewStatus()
+	if o.controllers.WriteBackServices {
+		legacyregistry.CustomMustRegister(metrics.NewWriteBackCollector(written))
+	}
 	return controllers.Run(ctx, controllers.Config{
 		Cluster: client, Portolan: portolan, Options: o.controllers, Leadership: leadership, Mirrored: status,
+		WriteBack: cluster, WrittenBack: written,
 	})
 }
 

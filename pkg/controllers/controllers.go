@@ -11,8 +11,10 @@
 //	cluster    Services, Endpoints,
 //	           EndpointSlices   ──→ mirror         ─→ copies of them in Portolan
 //
+// On request, writeback copies Services to the cluster.
+//
 // The packages below it:
-//   - endpoint, endpointslice, mirroring and mirror are the controllers;
+//   - endpoint, endpointslice, mirroring, mirror and writeback are the controllers;
 //   - rules computes Endpoints, without I/O (k8s.io/endpointslice does so for slices);
 //   - portolanclient joins the two sources in one clientset;
 //   - reconcile runs workers on a queue;
@@ -35,6 +37,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -50,6 +53,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/controllers/mirroring"
 	"github.com/portolan-dev/portolan/pkg/controllers/portolanclient"
 	"github.com/portolan-dev/portolan/pkg/controllers/selectors"
+	"github.com/portolan-dev/portolan/pkg/controllers/writeback"
 )
 
 // Config configures the controllers.
@@ -73,7 +77,11 @@ type Config struct {
 	// OwnKubernetes is true if the Service kubernetes is Portolan's own and the cluster's is
 	// not mirrored.
 	OwnKubernetes bool
-	Options       *Options
+	// WriteBack is the cluster to which Services are written back, if the options say so.
+	WriteBack *rest.Config
+	// WrittenBack records what is written back. It is optional.
+	WrittenBack *writeback.Status
+	Options     *Options
 }
 
 // Run runs the controllers while this process holds the lock, or always if leader
@@ -91,6 +99,12 @@ func Run(ctx context.Context, c Config) error {
 	r := runner{client: client, options: c.Options, unscheduled: c.Unscheduled, loopback: c.Loopback, broadcaster: broadcaster, scheme: scheme}
 	if c.Options.MirrorClusterServices {
 		if r.mirror, err = c.mirror(broadcaster); err != nil {
+			return err
+		}
+	}
+
+	if c.Options.WriteBackServices {
+		if r.writeBack, err = c.writeBack(); err != nil {
 			return err
 		}
 	}
@@ -152,7 +166,19 @@ func (c Config) mirror(broadcaster record.EventBroadcaster) (*mirror.Config, err
 	}, nil
 }
 
+// writeBack returns the configuration of the controller that writes Services back, without
+// the informers, which each term makes anew.
+func (c Config) writeBack() (*writeback.Config, error) {
+	client, err := dynamic.NewForConfig(c.WriteBack)
+	if err != nil {
+		return nil, fmt.Errorf("client of the cluster: %w", err)
+	}
+	return &writeback.Config{Cluster: c.Cluster, Dynamic: client, Status: cmp.Or(c.WrittenBack, writeback.NewStatus())}, nil
+}
+
 type runner struct {
+	// writeBack is nil if Services are not written back.
+	writeBack *writeback.Config
 	// mirror is nil if the cluster's Services are not mirrored.
 	mirror      *mirror.Config
 	client      kubernetes.Interface
@@ -190,6 +216,15 @@ func (r *runner) lead(ctx context.Context) error {
 	controllers, err := r.controllers(factory)
 	if err != nil {
 		return err
+	}
+	if r.writeBack != nil {
+		config := *r.writeBack
+		config.Informers, config.Recorder = factory, r.recorder(writeback.Component)
+		writer, err := writeback.New(config)
+		if err != nil {
+			return err
+		}
+		controllers = append(controllers, writer)
 	}
 	started := time.Now()
 	factory.StartWithContext(ctx)

@@ -20,6 +20,9 @@ const MaxLease = 10 * time.Minute
 // MirrorFlag is the name of the flag that mirrors a cluster's Services.
 const MirrorFlag = "mirror-cluster-services"
 
+// WriteBackFlag is the name of the flag that copies Services to the cluster.
+const WriteBackFlag = "write-back-services"
+
 // Options holds the flags of the controllers. Where kube-controller-manager has the
 // same flag, name, default and bounds are the same.
 type Options struct {
@@ -34,6 +37,8 @@ type Options struct {
 	MaxMirrored int32
 	// MirrorClusterServices copies the cluster's own Services into Portolan.
 	MirrorClusterServices bool
+	// WriteBackServices copies the Services that kube-apiserver connects to into the cluster.
+	WriteBackServices bool
 }
 
 // NewOptions returns options with defaults.
@@ -67,6 +72,9 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.MirrorClusterServices, MirrorFlag, o.MirrorClusterServices,
 		"Copy the Services, Endpoints and EndpointSlices of the cluster's API server into Portolan, where they are read-only, and claim their "+
 			"addresses and ports. The user of the cluster's kubeconfig needs the rights of artifacts/cluster/mirror.")
+	fs.BoolVar(&o.WriteBackServices, WriteBackFlag, o.WriteBackServices,
+		"Copy the Services of admission and conversion webhooks and of aggregated APIs to the cluster, where kube-apiserver finds them. The user "+
+			"of the cluster's kubeconfig needs the rights of artifacts/cluster/components/write-back.")
 	configoptions.BindLeaderElectionFlags(&o.LeaderElection, fs)
 }
 

@@ -5,17 +5,22 @@ import (
 	"fmt"
 	"time"
 
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/admission"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/storage/etcd3"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/client-go/dynamic"
 	clientgoinformers "k8s.io/client-go/informers"
+	admissionregistrationinformers "k8s.io/client-go/informers/admissionregistration/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/component-base/tracing"
 	"k8s.io/utils/clock"
 
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/admission/initializer"
 	"github.com/portolan-dev/portolan/pkg/allocation"
 	"github.com/portolan-dev/portolan/pkg/callers"
@@ -182,6 +187,7 @@ func (c *Config) applyCluster(o *options.Options) error {
 	switch {
 	case o.InCluster():
 		generic.SharedInformerFactory = informers
+		leaveToCluster(informers)
 		o.Admission.Decorators = append(o.Admission.Decorators, admission.DecoratorFunc(auth.ObserveAdmission))
 	case o.Core():
 		c.Extra.Core = &CoreConfig{Client: client, Informers: informers, EventTTL: o.EventTTL}
@@ -198,6 +204,18 @@ func (c *Config) applyCluster(o *options.Options) error {
 		return fmt.Errorf("admission: %w", err)
 	}
 	return nil
+}
+
+// leaveToCluster makes informers leave out the bindings of policies that only the cluster
+// enforces. What the factory has made it does not make again.
+func leaveToCluster(informers clientgoinformers.SharedInformerFactory) {
+	elsewhere := v1.LabelEnforcedBy + "!=" + v1.EnforcedByCluster
+	informers.InformerFor(&admissionregistrationv1.ValidatingAdmissionPolicyBinding{},
+		func(client kubernetes.Interface, resync time.Duration) cache.SharedIndexInformer {
+			return admissionregistrationinformers.NewFilteredValidatingAdmissionPolicyBindingInformer(client, resync,
+				cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc},
+				func(options *metav1.ListOptions) { options.LabelSelector = elsewhere })
+		})
 }
 
 // applyFeatures sets up priority and fairness, among other features. The priority levels

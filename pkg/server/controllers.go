@@ -16,6 +16,7 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/controllers"
 	"github.com/portolan-dev/portolan/pkg/controllers/mirror"
+	"github.com/portolan-dev/portolan/pkg/controllers/writeback"
 	"github.com/portolan-dev/portolan/pkg/etcdlock"
 	"github.com/portolan-dev/portolan/pkg/metrics"
 	"github.com/portolan-dev/portolan/pkg/server/options"
@@ -51,9 +52,13 @@ func (c *Config) applyControllers(o *options.Options) error {
 	if o.Controllers.MirrorClusterServices {
 		c.Extra.Metrics.Register(metrics.NewMirrorCollector(status))
 	}
+	written := writeback.NewStatus()
+	if o.Controllers.WriteBackServices {
+		c.Extra.Metrics.Register(metrics.NewWriteBackCollector(written))
+	}
 	c.Extra.Controllers = &controllers.Config{
 		Cluster: cluster, Portolan: portolan, Options: o.Controllers, Leadership: leadership, Mirrored: status,
-		OwnKubernetes: o.KeepsKubernetesService(),
+		OwnKubernetes: o.KeepsKubernetesService(), WriteBack: config, WrittenBack: written,
 	}
 	return nil
 }

@@ -8,4 +8,9 @@ const (
 	LabelWrittenBack = "portolan.dev/written-back"
 	// WrittenBack is the value of LabelWrittenBack.
 	WrittenBack = "true"
+	// LabelEnforcedBy is the label of bindings of a cluster's admission policies that do not
+	// apply to requests which Portolan serves. Its value is EnforcedByCluster.
+	LabelEnforcedBy = "portolan.dev/enforced-by"
+	// EnforcedByCluster is the value of LabelEnforcedBy.
+	EnforcedByCluster = "kube-apiserver"
 )

@@ -119,6 +119,10 @@ func (o *Options) clusterErrors() []error {
 		errs = append(errs, fmt.Errorf("--%s is for a server that runs controllers and has a cluster: set --kubeconfig or --in-cluster, and "+
 			"not --controllers=false", controllers.MirrorFlag))
 	}
+	if o.Controllers.WriteBackServices && !(o.InCluster() && o.WithControllers) {
+		errs = append(errs, fmt.Errorf("--%s is for a server that runs controllers and has a cluster: set --kubeconfig or --in-cluster, and "+
+			"not --controllers=false", controllers.WriteBackFlag))
+	}
 	if !o.InCluster() {
 		for _, flag := range []struct{ name, value string }{
 			{"authentication-kubeconfig", o.Authentication.RemoteKubeConfigFile},
