@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
+	"time"
 
 	"golang.org/x/time/rate"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -20,6 +22,10 @@ import (
 	"k8s.io/klog/v2"
 )
 
+// shortWatch is how long a watch lasts at least that client-go does not take for a failure
+// after which it lists (tools/cache/reflector.go).
+const shortWatch = time.Second
+
 // Config is what a Forwarder is made of.
 type Config struct {
 	// Cluster is how kube-apiserver is reached. Its credentials are not used.
@@ -32,6 +38,9 @@ type Config struct {
 	// limit any more.
 	Authenticated func(address string)
 	Serializer    runtime.NegotiatedSerializer
+	// DrainSpread is the time over which Drain spreads the ends of requests. Clients that
+	// all lost their watches at once would all come back at once.
+	DrainSpread time.Duration
 }
 
 // Forwarder sends requests to the cluster's kube-apiserver, as the callers who sent them.
@@ -69,8 +78,8 @@ func New(config Config) (*Forwarder, error) {
 	return f, errors.Join(errs[:]...)
 }
 
-// Drain ends the requests that run until somebody ends them, such as watches, and accepts
-// no more of them. The server is about to stop.
+// Drain ends the requests that run until somebody ends them, such as watches, each after a
+// random time, and accepts no more of them. The server is about to stop.
 func (f *Forwarder) Drain() { f.drain() }
 
 // ServeHTTP implements http.Handler. It needs the request's info.
@@ -96,12 +105,27 @@ func (f *Forwarder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	addHop(req.Header)
 	defer f.endQuietly(req.Context(), known && info.Verb == "watch")
 	if known && f.longRunning(req, info) {
+		if f.draining.Err() != nil {
+			f.Error(w, req, f.draining.Err())
+			return
+		}
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
-		defer context.AfterFunc(f.draining, cancel)()
+		defer context.AfterFunc(f.draining, func() { f.endLater(ctx, cancel) })()
 		req = req.WithContext(ctx)
 	}
 	f.forward(w, req, caller)
+}
+
+// endLater ends a request within the time over which ends are spread.
+func (f *Forwarder) endLater(ctx context.Context, end context.CancelFunc) {
+	if f.config.DrainSpread > 0 {
+		select {
+		case <-time.After(shortWatch + rand.N(f.config.DrainSpread)):
+		case <-ctx.Done():
+		}
+	}
+	end()
 }
 
 // mayName reports whether the server can name a user to kube-apiserver. Otherwise it

@@ -31,6 +31,7 @@ func (c *Config) applyGateway(o *options.Options, certificates authenticator.Req
 		Callers:       gateway.Callers{Certificates: certificates, Front: c.Generic.Authentication.RequestHeaderConfig},
 		Authenticated: c.Extra.Connections.Authenticated,
 		Serializer:    c.Extra.Codecs,
+		DrainSpread:   o.Run.ShutdownWatchTerminationGracePeriod / 2,
 	})
 	if err != nil {
 		return err
