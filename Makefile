@@ -117,6 +117,10 @@ bench-layers: ## Compare the Go benchmarks of the layers with the last release; 
 bench-controllers: $(BIN)/kube-apiserver $(BIN)/kube-controller-manager $(BIN)/etcd ## Measure how soon a Pod that turns ready is in a slice, of 5,000 Pods
 	go test -tags=e2e -run='^$$' -bench=. -benchtime=50x -timeout=60m ./test/differential/controllers
 
+.PHONY: bench-gateway
+bench-gateway: $(BIN)/kube-apiserver $(BIN)/etcd ## Measure what a gateway adds to gets, lists of 5,000 Pods and 500 watches
+	go test -tags=e2e -run='^$$' -bench=Gateway -benchtime=1x -timeout=30m -v ./test/cluster/delegation
+
 # The programs of a Kubernetes release, from its module.
 
 $(BIN)/kubectl: hack/kubernetes/go.mod

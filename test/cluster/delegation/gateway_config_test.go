@@ -38,20 +38,6 @@ func (g *ground) refused(dataDir, port, kubeconfig string, flags ...string) stri
 	return string(out)
 }
 
-func freePort(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
-}
-
 // TestGatewayRefuses starts gateways whose configuration is wrong: each ends and says
 // what to change.
 func TestGatewayRefuses(t *testing.T) {
@@ -73,10 +59,10 @@ func TestGatewayRefuses(t *testing.T) {
 			`takes the certificate for that of the user "root" and not for a front proxy's`, "--requestheader-client-ca-file",
 		}},
 	} {
-		g.expectText(name, g.refused(t.TempDir(), freePort(t), g.kubeconfig, test.flags...), test.want...)
+		g.expectText(name, g.refused(t.TempDir(), framework.FreePort(t), g.kubeconfig, test.flags...), test.want...)
 	}
 	// A gateway that is its own cluster.
-	dataDir, port := t.TempDir(), freePort(t)
+	dataDir, port := t.TempDir(), framework.FreePort(t)
 	url := "https://127.0.0.1:" + port
 	_, err := datadir.EnsureServing(dataDir, datadir.Server{
 		URL: url, IPs: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}, Names: []string{"localhost", "portolan"},

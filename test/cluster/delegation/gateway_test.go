@@ -58,7 +58,7 @@ func (g *ground) files(authority certificates.Pair, name string, groups ...strin
 
 // kubectl runs kubectl against a server as a user of the cluster.
 type kubectl struct {
-	t     *testing.T
+	t     testing.TB
 	flags []string
 	home  string
 }

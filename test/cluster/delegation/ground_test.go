@@ -46,7 +46,7 @@ const (
 
 // ground is a cluster with users and the server's service account.
 type ground struct {
-	t      *testing.T
+	t      testing.TB
 	kube   *upstream.Server
 	client *kubernetes.Clientset
 	// users signs the client certificates of the cluster's users, front that of
@@ -59,7 +59,7 @@ type ground struct {
 
 // newGround starts the cluster and gives the server the rights that
 // artifacts/cluster gives it, and no more.
-func newGround(t *testing.T) *ground {
+func newGround(t testing.TB) *ground {
 	t.Helper()
 	dir := t.TempDir()
 	g := &ground{t: t, audit: filepath.Join(dir, "audit.log"), front: newAuthority(t, "front")}
@@ -107,7 +107,7 @@ func (g *ground) write(file string, data []byte) {
 	g.must(os.WriteFile(file, data, 0o600))
 }
 
-func newAuthority(t *testing.T, name string) certificates.Pair {
+func newAuthority(t testing.TB, name string) certificates.Pair {
 	t.Helper()
 	authority, err := certificates.NewAuthority(name, time.Now(), time.Hour)
 	if err != nil {
@@ -129,7 +129,7 @@ func (g *ground) authority(dir string) certificates.Pair {
 }
 
 // certificateOf makes a client certificate.
-func certificateOf(t *testing.T, authority certificates.Pair, name string, groups ...string) *tls.Certificate {
+func certificateOf(t testing.TB, authority certificates.Pair, name string, groups ...string) *tls.Certificate {
 	t.Helper()
 	pair, err := authority.Issue(x509.Certificate{
 		Subject:     pkix.Name{CommonName: name, Organization: groups},
@@ -220,19 +220,19 @@ func account(namespace, name string) rbacv1.Subject {
 
 // caller is somebody with connections of his own.
 type caller struct {
-	t      *testing.T
+	t      testing.TB
 	url    string
 	client *http.Client
 	header http.Header
 }
 
 // newCaller makes one. Certificate and token may be missing.
-func newCaller(t *testing.T, server *framework.Server, cert *tls.Certificate, token string, headers ...string) *caller {
+func newCaller(t testing.TB, server *framework.Server, cert *tls.Certificate, token string, headers ...string) *caller {
 	t.Helper()
 	return newCallerAt(t, server.Config.Host, server.DataDir, cert, token, headers...)
 }
 
-func newCallerAt(t *testing.T, url, dataDir string, cert *tls.Certificate, token string, headers ...string) *caller {
+func newCallerAt(t testing.TB, url, dataDir string, cert *tls.Certificate, token string, headers ...string) *caller {
 	t.Helper()
 	authority, err := os.ReadFile(filepath.Join(dataDir, ownAuthority))
 	if err != nil {

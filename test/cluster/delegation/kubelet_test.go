@@ -22,7 +22,7 @@ import (
 // kubelet answers kube-apiserver as a kubelet does (pkg/kubelet/server), for containers
 // that know three commands: echo, cat and fail.
 type kubelet struct {
-	t      *testing.T
+	t      testing.TB
 	server *httptest.Server
 	// more lets a log that is followed go on to its next line.
 	more chan struct{}
