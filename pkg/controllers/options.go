@@ -73,8 +73,8 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 		"Copy the Services, Endpoints and EndpointSlices of the cluster's API server into Portolan, where they are read-only, and claim their "+
 			"addresses and ports. The user of the cluster's kubeconfig needs the rights of artifacts/cluster/mirror.")
 	fs.BoolVar(&o.WriteBackServices, WriteBackFlag, o.WriteBackServices,
-		"Copy the Services of admission and conversion webhooks and of aggregated APIs to the cluster, where kube-apiserver finds them. The user "+
-			"of the cluster's kubeconfig needs the rights of artifacts/cluster/components/write-back.")
+		"Copy the Services of admission and conversion webhooks and of aggregated APIs to the cluster, where kube-apiserver finds them. The "+
+			"user of the cluster's kubeconfig needs the rights of artifacts/cluster/components/write-back.")
 	configoptions.BindLeaderElectionFlags(&o.LeaderElection, fs)
 }
 

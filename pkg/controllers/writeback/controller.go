@@ -48,7 +48,7 @@ type Controller struct {
 	copies       corelisters.ServiceLister
 	copiedSlices discoverylisters.EndpointSliceLister
 	cluster      informers.SharedInformerFactory
-	labelled     informers.SharedInformerFactory
+	labeled      informers.SharedInformerFactory
 	untyped      dynamicinformer.DynamicSharedInformerFactory
 	loop         *reconcile.Loop
 }
@@ -59,7 +59,7 @@ func New(config Config) (*Controller, error) {
 	c := &Controller{
 		Config: config, references: newReferences(),
 		cluster: informers.NewSharedInformerFactory(config.Cluster, 0),
-		labelled: informers.NewSharedInformerFactoryWithOptions(config.Cluster, 0,
+		labeled: informers.NewSharedInformerFactoryWithOptions(config.Cluster, 0,
 			informers.WithTweakListOptions(func(options *metav1.ListOptions) {
 				options.LabelSelector = v1.LabelWrittenBack + "=" + v1.WrittenBack
 			})),
@@ -67,7 +67,7 @@ func New(config Config) (*Controller, error) {
 		services: config.Informers.Core().V1().Services().Lister(),
 		slices:   config.Informers.Discovery().V1().EndpointSlices().Lister(),
 	}
-	c.copies, c.copiedSlices = c.labelled.Core().V1().Services().Lister(), c.labelled.Discovery().V1().EndpointSlices().Lister()
+	c.copies, c.copiedSlices = c.labeled.Core().V1().Services().Lister(), c.labeled.Discovery().V1().EndpointSlices().Lister()
 	c.loop = reconcile.New("write_back", c.sync)
 	registered := c.cluster.Admissionregistration().V1()
 	for _, informer := range []cache.SharedIndexInformer{
@@ -83,7 +83,7 @@ func New(config Config) (*Controller, error) {
 	}
 	for _, informer := range []cache.SharedIndexInformer{
 		config.Informers.Core().V1().Services().Informer(), config.Informers.Discovery().V1().EndpointSlices().Informer(),
-		c.labelled.Core().V1().Services().Informer(), c.labelled.Discovery().V1().EndpointSlices().Informer(),
+		c.labeled.Core().V1().Services().Informer(), c.labeled.Discovery().V1().EndpointSlices().Informer(),
 	} {
 		if _, err := informer.AddEventHandler(handler(c.enqueue)); err != nil {
 			return nil, err
@@ -143,17 +143,18 @@ func (c *Controller) Run(ctx context.Context, workers int) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer c.Status.reset()
 	defer c.cluster.Shutdown()
-	defer c.labelled.Shutdown()
+	defer c.labeled.Shutdown()
 	defer c.untyped.Shutdown()
 	defer cancel()
 	if err := c.checkRights(ctx); err != nil {
-		klog.FromContext(ctx).Error(err, "Services are not written back: give the server's user the rights of artifacts/cluster/components/write-back")
+		klog.FromContext(ctx).Error(err, "Services are not written back: give the server's user the rights of "+
+			"artifacts/cluster/components/write-back")
 	}
 	c.cluster.StartWithContext(ctx)
-	c.labelled.StartWithContext(ctx)
+	c.labeled.StartWithContext(ctx)
 	c.untyped.Start(ctx.Done())
 	for _, err := range []error{
-		c.cluster.WaitForCacheSyncWithContext(ctx).AsError(), c.labelled.WaitForCacheSyncWithContext(ctx).AsError(),
+		c.cluster.WaitForCacheSyncWithContext(ctx).AsError(), c.labeled.WaitForCacheSyncWithContext(ctx).AsError(),
 	} {
 		if err != nil {
 			return

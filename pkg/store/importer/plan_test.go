@@ -66,10 +66,9 @@ func newPorts(ports ...int) *Bitmap {
 
 func TestProblems(t *testing.T) {
 	for name, tc := range map[string]struct {
-		change func(*Contents)
-		want   []string
-		// repaired is whether --repair leaves nothing.
-		repaired bool
+		change   func(*Contents)
+		want     []string
+		repaired bool // Whether --repair leaves nothing.
 	}{
 		"sound": {change: func(*Contents) {}, repaired: true},
 		"reservation": {change: func(c *Contents) {
