@@ -1050,7 +1050,7 @@ func schema_portolan_apis_portolan_v1_NodePortRangeSpec(ref common.ReferenceCall
 					},
 					"autoAssign": {
 						SchemaProps: spec.SchemaProps{
-							Description: "autoAssign allows allocations to Services that do not name a node port. If it is false, Services get only ports of this range that they name. Defaults to true.",
+							Description: "autoAssign allows allocations to Services that do not name a node port. If it is false, Services get only ports of this range that they name. Defaults to true. If allocation is set, it decides.",
 							Type:        []string{"boolean"},
 							Format:      "",
 						},
@@ -1062,9 +1062,44 @@ func schema_portolan_apis_portolan_v1_NodePortRangeSpec(ref common.ReferenceCall
 							Format:      "int32",
 						},
 					},
+					"namespaceSelector": {
+						SchemaProps: spec.SchemaProps{
+							Description: "namespaceSelector selects Services by the labels of their namespace. Only selected Services can have values of the range. If it is not set, the namespace does not matter. Values of a range with a selector belong to it alone: other Services don't get them from a range without selectors that has them too.",
+							Ref:         ref(metav1.LabelSelector{}.OpenAPIModelName()),
+						},
+					},
+					"serviceSelector": {
+						SchemaProps: spec.SchemaProps{
+							Description: "serviceSelector selects Services by their own labels. Only selected Services can have values of the range. If it is not set, the labels do not matter.",
+							Ref:         ref(metav1.LabelSelector{}.OpenAPIModelName()),
+						},
+					},
+					"priority": {
+						SchemaProps: spec.SchemaProps{
+							Description: "priority is the place of the range among those that select a Service, the highest first. Ranges with a selector come before ranges without one, whatever their priority. Ranges that are equal in both are used together. Defaults to 0.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"allocation": {
+						SchemaProps: spec.SchemaProps{
+							Description: "allocation says which Services get new values from the range: Automatic is for all that it selects, OnRequest only for those of them that name the range or a value in it, Disabled for none. Services keep the values that they have. Defaults to Automatic, or to OnRequest if autoAssign is false.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"whenFull": {
+						SchemaProps: spec.SchemaProps{
+							Description: "whenFull says what happens to a Service that the range selects when the range is full: Fail rejects it, FallBack continues with the next range that selects it. A Service that names the range is rejected in either case. Defaults to FallBack.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
 				},
 			},
 		},
+		Dependencies: []string{
+			metav1.LabelSelector{}.OpenAPIModelName()},
 	}
 }
 
@@ -1393,9 +1428,44 @@ func schema_portolan_apis_portolan_v1_ServiceCIDRSpec(ref common.ReferenceCallba
 							},
 						},
 					},
+					"namespaceSelector": {
+						SchemaProps: spec.SchemaProps{
+							Description: "namespaceSelector selects Services by the labels of their namespace. Only selected Services can have values of the range. If it is not set, the namespace does not matter. Values of a range with a selector belong to it alone: other Services don't get them from a range without selectors that has them too.",
+							Ref:         ref(metav1.LabelSelector{}.OpenAPIModelName()),
+						},
+					},
+					"serviceSelector": {
+						SchemaProps: spec.SchemaProps{
+							Description: "serviceSelector selects Services by their own labels. Only selected Services can have values of the range. If it is not set, the labels do not matter.",
+							Ref:         ref(metav1.LabelSelector{}.OpenAPIModelName()),
+						},
+					},
+					"priority": {
+						SchemaProps: spec.SchemaProps{
+							Description: "priority is the place of the range among those that select a Service, the highest first. Ranges with a selector come before ranges without one, whatever their priority. Ranges that are equal in both are used together. Defaults to 0.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"allocation": {
+						SchemaProps: spec.SchemaProps{
+							Description: "allocation says which Services get new values from the range: Automatic is for all that it selects, OnRequest only for those of them that name the range or a value in it, Disabled for none. Services keep the values that they have. Defaults to Automatic.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"whenFull": {
+						SchemaProps: spec.SchemaProps{
+							Description: "whenFull says what happens to a Service that the range selects when the range is full: Fail rejects it, FallBack continues with the next range that selects it. A Service that names the range is rejected in either case. Defaults to FallBack.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
 				},
 			},
 		},
+		Dependencies: []string{
+			metav1.LabelSelector{}.OpenAPIModelName()},
 	}
 }
 

@@ -12,6 +12,36 @@ const (
 	// first start creates from the flags. It is the name of upstream's default
 	// ServiceCIDR.
 	DefaultRangeName = "kubernetes"
+
+	// ServiceCIDRAnnotation of a Service names the ServiceCIDR from which it takes its
+	// cluster IPs.
+	ServiceCIDRAnnotation = "portolan.dev/service-cidr"
+	// NodePortRangeAnnotation of a Service names the NodePortRange from which it takes its
+	// node ports.
+	NodePortRangeAnnotation = "portolan.dev/node-port-range"
+)
+
+// RangeAllocation says which Services get new values from a range.
+type RangeAllocation string
+
+const (
+	// AllocationAutomatic allows every Service that the range selects to get values from
+	// it.
+	AllocationAutomatic RangeAllocation = "Automatic"
+	// AllocationOnRequest allows only Services that name the range, or a value in it.
+	AllocationOnRequest RangeAllocation = "OnRequest"
+	// AllocationDisabled allows no new values. Services keep those that they have.
+	AllocationDisabled RangeAllocation = "Disabled"
+)
+
+// RangeWhenFull says what happens to a Service when a range that selects it is full.
+type RangeWhenFull string
+
+const (
+	// WhenFullFail rejects the Service.
+	WhenFullFail RangeWhenFull = "Fail"
+	// WhenFullFallBack continues with the other ranges that select the Service.
+	WhenFullFallBack RangeWhenFull = "FallBack"
 )
 
 // +genclient
@@ -42,6 +72,37 @@ type ServiceCIDRSpec struct {
 	// +optional
 	// +listType=atomic
 	CIDRs []string `json:"cidrs,omitempty" protobuf:"bytes,1,rep,name=cidrs"`
+
+	// namespaceSelector selects Services by the labels of their namespace. Only selected
+	// Services can have values of the range. If it is not set, the namespace does not
+	// matter. Values of a range with a selector belong to it alone: other Services don't
+	// get them from a range without selectors that has them too.
+	// +optional
+	NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector,omitempty" protobuf:"bytes,2,opt,name=namespaceSelector"`
+
+	// serviceSelector selects Services by their own labels. Only selected Services can
+	// have values of the range. If it is not set, the labels do not matter.
+	// +optional
+	ServiceSelector *metav1.LabelSelector `json:"serviceSelector,omitempty" protobuf:"bytes,3,opt,name=serviceSelector"`
+
+	// priority is the place of the range among those that select a Service, the highest
+	// first. Ranges with a selector come before ranges without one, whatever their
+	// priority. Ranges that are equal in both are used together. Defaults to 0.
+	// +optional
+	Priority *int32 `json:"priority,omitempty" protobuf:"varint,4,opt,name=priority"`
+
+	// allocation says which Services get new values from the range: Automatic is for all
+	// that it selects, OnRequest only for those of them that name the range or a value
+	// in it, Disabled for none. Services keep the values that they have. Defaults to
+	// Automatic.
+	// +optional
+	Allocation *RangeAllocation `json:"allocation,omitempty" protobuf:"bytes,5,opt,name=allocation,casttype=RangeAllocation"`
+
+	// whenFull says what happens to a Service that the range selects when the range is
+	// full: Fail rejects it, FallBack continues with the next range that selects it. A
+	// Service that names the range is rejected in either case. Defaults to FallBack.
+	// +optional
+	WhenFull *RangeWhenFull `json:"whenFull,omitempty" protobuf:"bytes,6,opt,name=whenFull,casttype=RangeWhenFull"`
 }
 
 // ServiceCIDRStatus is the observed state of a range of addresses.
@@ -116,7 +177,7 @@ type NodePortRangeSpec struct {
 
 	// autoAssign allows allocations to Services that do not name a node port. If it
 	// is false, Services get only ports of this range that they name. Defaults to
-	// true.
+	// true. If allocation is set, it decides.
 	// +optional
 	AutoAssign *bool `json:"autoAssign,omitempty" protobuf:"varint,2,opt,name=autoAssign"`
 
@@ -127,6 +188,37 @@ type NodePortRangeSpec struct {
 	// 128.
 	// +optional
 	StaticBand *int32 `json:"staticBand,omitempty" protobuf:"varint,3,opt,name=staticBand"`
+
+	// namespaceSelector selects Services by the labels of their namespace. Only selected
+	// Services can have values of the range. If it is not set, the namespace does not
+	// matter. Values of a range with a selector belong to it alone: other Services don't
+	// get them from a range without selectors that has them too.
+	// +optional
+	NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector,omitempty" protobuf:"bytes,4,opt,name=namespaceSelector"`
+
+	// serviceSelector selects Services by their own labels. Only selected Services can
+	// have values of the range. If it is not set, the labels do not matter.
+	// +optional
+	ServiceSelector *metav1.LabelSelector `json:"serviceSelector,omitempty" protobuf:"bytes,5,opt,name=serviceSelector"`
+
+	// priority is the place of the range among those that select a Service, the highest
+	// first. Ranges with a selector come before ranges without one, whatever their
+	// priority. Ranges that are equal in both are used together. Defaults to 0.
+	// +optional
+	Priority *int32 `json:"priority,omitempty" protobuf:"varint,6,opt,name=priority"`
+
+	// allocation says which Services get new values from the range: Automatic is for all
+	// that it selects, OnRequest only for those of them that name the range or a value
+	// in it, Disabled for none. Services keep the values that they have. Defaults to
+	// Automatic, or to OnRequest if autoAssign is false.
+	// +optional
+	Allocation *RangeAllocation `json:"allocation,omitempty" protobuf:"bytes,7,opt,name=allocation,casttype=RangeAllocation"`
+
+	// whenFull says what happens to a Service that the range selects when the range is
+	// full: Fail rejects it, FallBack continues with the next range that selects it. A
+	// Service that names the range is rejected in either case. Defaults to FallBack.
+	// +optional
+	WhenFull *RangeWhenFull `json:"whenFull,omitempty" protobuf:"bytes,8,opt,name=whenFull,casttype=RangeWhenFull"`
 }
 
 // NodePortRangeStatus is the observed state of a set of port numbers. The

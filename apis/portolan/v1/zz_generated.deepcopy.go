@@ -390,6 +390,31 @@ func (in *NodePortRangeSpec) DeepCopyInto(out *NodePortRangeSpec) {
 		*out = new(int32)
 		**out = **in
 	}
+	if in.NamespaceSelector != nil {
+		in, out := &in.NamespaceSelector, &out.NamespaceSelector
+		*out = new(metav1.LabelSelector)
+		(*in).DeepCopyInto(*out)
+	}
+	if in.ServiceSelector != nil {
+		in, out := &in.ServiceSelector, &out.ServiceSelector
+		*out = new(metav1.LabelSelector)
+		(*in).DeepCopyInto(*out)
+	}
+	if in.Priority != nil {
+		in, out := &in.Priority, &out.Priority
+		*out = new(int32)
+		**out = **in
+	}
+	if in.Allocation != nil {
+		in, out := &in.Allocation, &out.Allocation
+		*out = new(RangeAllocation)
+		**out = **in
+	}
+	if in.WhenFull != nil {
+		in, out := &in.WhenFull, &out.WhenFull
+		*out = new(RangeWhenFull)
+		**out = **in
+	}
 	return
 }
 
@@ -564,6 +589,31 @@ func (in *ServiceCIDRSpec) DeepCopyInto(out *ServiceCIDRSpec) {
 		in, out := &in.CIDRs, &out.CIDRs
 		*out = make([]string, len(*in))
 		copy(*out, *in)
+	}
+	if in.NamespaceSelector != nil {
+		in, out := &in.NamespaceSelector, &out.NamespaceSelector
+		*out = new(metav1.LabelSelector)
+		(*in).DeepCopyInto(*out)
+	}
+	if in.ServiceSelector != nil {
+		in, out := &in.ServiceSelector, &out.ServiceSelector
+		*out = new(metav1.LabelSelector)
+		(*in).DeepCopyInto(*out)
+	}
+	if in.Priority != nil {
+		in, out := &in.Priority, &out.Priority
+		*out = new(int32)
+		**out = **in
+	}
+	if in.Allocation != nil {
+		in, out := &in.Allocation, &out.Allocation
+		*out = new(RangeAllocation)
+		**out = **in
+	}
+	if in.WhenFull != nil {
+		in, out := &in.WhenFull, &out.WhenFull
+		*out = new(RangeWhenFull)
+		**out = **in
 	}
 	return
 }

@@ -56,7 +56,8 @@ func validateNodePortRangeSpec(spec *v1.NodePortRangeSpec) field.ErrorList {
 	if band := spec.StaticBand; band != nil {
 		errs = append(errs, apivalidation.ValidateNonnegativeField(int64(*band), field.NewPath("spec", "staticBand"))...)
 	}
-	return errs
+	errs = append(errs, validateRangePolicy(portPolicy(spec))...)
+	return append(errs, validateAutoAssign(spec)...)
 }
 
 // validateNoOverlap compares neighbors in sorted order. With an entry for every port,

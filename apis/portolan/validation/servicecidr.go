@@ -17,14 +17,17 @@ import (
 // every prefix length, and so rejects a CIDR with addresses that no Service can have.
 func ValidateServiceCIDRCreate(cidr *v1.ServiceCIDR) field.ErrorList {
 	errs := ValidateObjectMeta(&cidr.ObjectMeta, false, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
-	return Bounded(append(errs, validateCIDRs(cidr.Spec.CIDRs, nil)...))
+	errs = append(errs, validateCIDRs(cidr.Spec.CIDRs, nil)...)
+	return Bounded(append(errs, validateRangePolicy(cidrPolicy(&cidr.Spec))...))
 }
 
 // ValidateServiceCIDRUpdate validates an update of a ServiceCIDR. Rules and texts are
 // those of upstream's ValidateServiceCIDRUpdate: entries are immutable, and an entry of
-// the other IP family can be appended.
+// the other IP family can be appended. Which Services the range serves, which upstream
+// does not know, can change.
 func ValidateServiceCIDRUpdate(cidr, old *v1.ServiceCIDR) field.ErrorList {
 	errs := ValidateObjectMetaUpdate(&cidr.ObjectMeta, &old.ObjectMeta, field.NewPath("metadata"))
+	errs = append(errs, validateRangePolicy(cidrPolicy(&cidr.Spec))...)
 	now, before := cidr.Spec.CIDRs, old.Spec.CIDRs
 	appended := len(before) == 1 && len(now) == 2
 	if len(now) != len(before) && !appended {

@@ -157,18 +157,33 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: dev.portolan.v1.NodePortRangeSpec
   map:
     fields:
+    - name: allocation
+      type:
+        scalar: string
     - name: autoAssign
       type:
         scalar: boolean
+    - name: namespaceSelector
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector
     - name: ports
       type:
         list:
           elementType:
             scalar: string
           elementRelationship: atomic
+    - name: priority
+      type:
+        scalar: numeric
+    - name: serviceSelector
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector
     - name: staticBand
       type:
         scalar: numeric
+    - name: whenFull
+      type:
+        scalar: string
 - name: dev.portolan.v1.NodePortRangeStatus
   map:
     fields:
@@ -267,12 +282,27 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: dev.portolan.v1.ServiceCIDRSpec
   map:
     fields:
+    - name: allocation
+      type:
+        scalar: string
     - name: cidrs
       type:
         list:
           elementType:
             scalar: string
           elementRelationship: atomic
+    - name: namespaceSelector
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector
+    - name: priority
+      type:
+        scalar: numeric
+    - name: serviceSelector
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector
+    - name: whenFull
+      type:
+        scalar: string
 - name: dev.portolan.v1.ServiceCIDRStatus
   map:
     fields:
@@ -674,6 +704,38 @@ var schemaYAML = typed.YAMLObject(`types:
         elementType:
           namedType: __untyped_deduced_
         elementRelationship: separable
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector
+  map:
+    fields:
+    - name: matchExpressions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement
+          elementRelationship: atomic
+    - name: matchLabels
+      type:
+        map:
+          elementType:
+            scalar: string
+    elementRelationship: atomic
+- name: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement
+  map:
+    fields:
+    - name: key
+      type:
+        scalar: string
+      default: ""
+    - name: operator
+      type:
+        scalar: string
+      default: ""
+    - name: values
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
 - name: io.k8s.apimachinery.pkg.apis.meta.v1.ManagedFieldsEntry
   map:
     fields:

@@ -5,6 +5,11 @@
 
 package v1
 
+import (
+	portolanv1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	metav1 "k8s.io/client-go/applyconfigurations/meta/v1"
+)
+
 // NodePortRangeSpecApplyConfiguration represents a declarative configuration of the NodePortRangeSpec type for use
 // with apply.
 //
@@ -15,7 +20,7 @@ type NodePortRangeSpecApplyConfiguration struct {
 	Ports []string `json:"ports,omitempty"`
 	// autoAssign allows allocations to Services that do not name a node port. If it
 	// is false, Services get only ports of this range that they name. Defaults to
-	// true.
+	// true. If allocation is set, it decides.
 	AutoAssign *bool `json:"autoAssign,omitempty"`
 	// staticBand is the number of the lowest ports of each range of ports that are
 	// kept for requests that name their port. Other requests get one of them only
@@ -23,6 +28,27 @@ type NodePortRangeSpecApplyConfiguration struct {
 	// 16 ports or fewer, otherwise 1/32 of the ports, but at least 16 and at most
 	// 128.
 	StaticBand *int32 `json:"staticBand,omitempty"`
+	// namespaceSelector selects Services by the labels of their namespace. Only selected
+	// Services can have values of the range. If it is not set, the namespace does not
+	// matter. Values of a range with a selector belong to it alone: other Services don't
+	// get them from a range without selectors that has them too.
+	NamespaceSelector *metav1.LabelSelectorApplyConfiguration `json:"namespaceSelector,omitempty"`
+	// serviceSelector selects Services by their own labels. Only selected Services can
+	// have values of the range. If it is not set, the labels do not matter.
+	ServiceSelector *metav1.LabelSelectorApplyConfiguration `json:"serviceSelector,omitempty"`
+	// priority is the place of the range among those that select a Service, the highest
+	// first. Ranges with a selector come before ranges without one, whatever their
+	// priority. Ranges that are equal in both are used together. Defaults to 0.
+	Priority *int32 `json:"priority,omitempty"`
+	// allocation says which Services get new values from the range: Automatic is for all
+	// that it selects, OnRequest only for those of them that name the range or a value
+	// in it, Disabled for none. Services keep the values that they have. Defaults to
+	// Automatic, or to OnRequest if autoAssign is false.
+	Allocation *portolanv1.RangeAllocation `json:"allocation,omitempty"`
+	// whenFull says what happens to a Service that the range selects when the range is
+	// full: Fail rejects it, FallBack continues with the next range that selects it. A
+	// Service that names the range is rejected in either case. Defaults to FallBack.
+	WhenFull *portolanv1.RangeWhenFull `json:"whenFull,omitempty"`
 }
 
 // NodePortRangeSpecApplyConfiguration constructs a declarative configuration of the NodePortRangeSpec type for use with
@@ -54,5 +80,45 @@ func (b *NodePortRangeSpecApplyConfiguration) WithAutoAssign(value bool) *NodePo
 // If called multiple times, the StaticBand field is set to the value of the last call.
 func (b *NodePortRangeSpecApplyConfiguration) WithStaticBand(value int32) *NodePortRangeSpecApplyConfiguration {
 	b.StaticBand = &value
+	return b
+}
+
+// WithNamespaceSelector sets the NamespaceSelector field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the NamespaceSelector field is set to the value of the last call.
+func (b *NodePortRangeSpecApplyConfiguration) WithNamespaceSelector(value *metav1.LabelSelectorApplyConfiguration) *NodePortRangeSpecApplyConfiguration {
+	b.NamespaceSelector = value
+	return b
+}
+
+// WithServiceSelector sets the ServiceSelector field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ServiceSelector field is set to the value of the last call.
+func (b *NodePortRangeSpecApplyConfiguration) WithServiceSelector(value *metav1.LabelSelectorApplyConfiguration) *NodePortRangeSpecApplyConfiguration {
+	b.ServiceSelector = value
+	return b
+}
+
+// WithPriority sets the Priority field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Priority field is set to the value of the last call.
+func (b *NodePortRangeSpecApplyConfiguration) WithPriority(value int32) *NodePortRangeSpecApplyConfiguration {
+	b.Priority = &value
+	return b
+}
+
+// WithAllocation sets the Allocation field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Allocation field is set to the value of the last call.
+func (b *NodePortRangeSpecApplyConfiguration) WithAllocation(value portolanv1.RangeAllocation) *NodePortRangeSpecApplyConfiguration {
+	b.Allocation = &value
+	return b
+}
+
+// WithWhenFull sets the WhenFull field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the WhenFull field is set to the value of the last call.
+func (b *NodePortRangeSpecApplyConfiguration) WithWhenFull(value portolanv1.RangeWhenFull) *NodePortRangeSpecApplyConfiguration {
+	b.WhenFull = &value
 	return b
 }

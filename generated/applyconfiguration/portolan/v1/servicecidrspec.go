@@ -5,6 +5,11 @@
 
 package v1
 
+import (
+	portolanv1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	metav1 "k8s.io/client-go/applyconfigurations/meta/v1"
+)
+
 // ServiceCIDRSpecApplyConfiguration represents a declarative configuration of the ServiceCIDRSpec type for use
 // with apply.
 //
@@ -14,6 +19,27 @@ type ServiceCIDRSpecApplyConfiguration struct {
 	// one, or one of each IP family. Entries are immutable, but a second entry can
 	// be appended.
 	CIDRs []string `json:"cidrs,omitempty"`
+	// namespaceSelector selects Services by the labels of their namespace. Only selected
+	// Services can have values of the range. If it is not set, the namespace does not
+	// matter. Values of a range with a selector belong to it alone: other Services don't
+	// get them from a range without selectors that has them too.
+	NamespaceSelector *metav1.LabelSelectorApplyConfiguration `json:"namespaceSelector,omitempty"`
+	// serviceSelector selects Services by their own labels. Only selected Services can
+	// have values of the range. If it is not set, the labels do not matter.
+	ServiceSelector *metav1.LabelSelectorApplyConfiguration `json:"serviceSelector,omitempty"`
+	// priority is the place of the range among those that select a Service, the highest
+	// first. Ranges with a selector come before ranges without one, whatever their
+	// priority. Ranges that are equal in both are used together. Defaults to 0.
+	Priority *int32 `json:"priority,omitempty"`
+	// allocation says which Services get new values from the range: Automatic is for all
+	// that it selects, OnRequest only for those of them that name the range or a value
+	// in it, Disabled for none. Services keep the values that they have. Defaults to
+	// Automatic.
+	Allocation *portolanv1.RangeAllocation `json:"allocation,omitempty"`
+	// whenFull says what happens to a Service that the range selects when the range is
+	// full: Fail rejects it, FallBack continues with the next range that selects it. A
+	// Service that names the range is rejected in either case. Defaults to FallBack.
+	WhenFull *portolanv1.RangeWhenFull `json:"whenFull,omitempty"`
 }
 
 // ServiceCIDRSpecApplyConfiguration constructs a declarative configuration of the ServiceCIDRSpec type for use with
@@ -29,5 +55,45 @@ func (b *ServiceCIDRSpecApplyConfiguration) WithCIDRs(values ...string) *Service
 	for i := range values {
 		b.CIDRs = append(b.CIDRs, values[i])
 	}
+	return b
+}
+
+// WithNamespaceSelector sets the NamespaceSelector field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the NamespaceSelector field is set to the value of the last call.
+func (b *ServiceCIDRSpecApplyConfiguration) WithNamespaceSelector(value *metav1.LabelSelectorApplyConfiguration) *ServiceCIDRSpecApplyConfiguration {
+	b.NamespaceSelector = value
+	return b
+}
+
+// WithServiceSelector sets the ServiceSelector field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ServiceSelector field is set to the value of the last call.
+func (b *ServiceCIDRSpecApplyConfiguration) WithServiceSelector(value *metav1.LabelSelectorApplyConfiguration) *ServiceCIDRSpecApplyConfiguration {
+	b.ServiceSelector = value
+	return b
+}
+
+// WithPriority sets the Priority field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Priority field is set to the value of the last call.
+func (b *ServiceCIDRSpecApplyConfiguration) WithPriority(value int32) *ServiceCIDRSpecApplyConfiguration {
+	b.Priority = &value
+	return b
+}
+
+// WithAllocation sets the Allocation field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Allocation field is set to the value of the last call.
+func (b *ServiceCIDRSpecApplyConfiguration) WithAllocation(value portolanv1.RangeAllocation) *ServiceCIDRSpecApplyConfiguration {
+	b.Allocation = &value
+	return b
+}
+
+// WithWhenFull sets the WhenFull field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the WhenFull field is set to the value of the last call.
+func (b *ServiceCIDRSpecApplyConfiguration) WithWhenFull(value portolanv1.RangeWhenFull) *ServiceCIDRSpecApplyConfiguration {
+	b.WhenFull = &value
 	return b
 }
