@@ -74,6 +74,7 @@ func shown(serializer.CodecFactory) []any {
 		},
 		func(cidr *v1.ServiceCIDR, c randfill.Continue) {
 			c.FillNoCustom(cidr)
+			cidr.Spec = v1.ServiceCIDRSpec{CIDRs: cidr.Spec.CIDRs}
 			cidr.Status.CIDRs = nil
 		},
 		func(ref *v1.ParentReference, c randfill.Continue) {

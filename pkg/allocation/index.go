@@ -1,9 +1,9 @@
 package allocation
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
@@ -35,14 +35,14 @@ type Index struct {
 func New(now func() time.Time) *Index {
 	index := &Index{now: now}
 	for class := range index.pools {
-		index.pools[class] = pool{
-			space:    space.NewSpace(),
-			claims:   map[space.Number]Claim{},
-			released: map[space.Number]int64{},
-			picked:   map[space.Number]uint64{},
-			ranges:   map[string]*rangeState{},
-			random:   rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
-		}
+		p := &index.pools[class]
+		p.space = space.NewSpace()
+		p.claims = map[space.Number]Claim{}
+		p.released = map[space.Number]int64{}
+		p.picked = map[space.Number]uint64{}
+		p.ranges = map[string]*rangeState{}
+		p.random = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+		p.selection.Store(newSelection(nil))
 	}
 	return index
 }
@@ -66,8 +66,8 @@ type pool struct {
 	ranges   map[string]*rangeState
 	// sorted are the ranges that exist, by name.
 	sorted []*rangeState
-	// automatic are the spans that automatic picks come from.
-	automatic []space.Span
+	// selection follows from sorted. It is read without the lock.
+	selection atomic.Pointer[selection]
 	random    *rand.Rand
 }
 
@@ -199,43 +199,25 @@ func (x *Index) Lookup(value Value) (Claim, bool) {
 	return claim, exists
 }
 
-// ExhaustedError reports that an automatic pick found no free value.
-type ExhaustedError struct {
-	Class Class
-	// Ranges are those that the pick could have come from.
-	Ranges []RangeUsage
-}
-
-func (e *ExhaustedError) Error() string {
-	if len(e.Ranges) == 0 {
-		return fmt.Sprintf("there is no range to pick an automatic value (%s) from", e.Class)
-	}
-	text := "range is full:"
-	for i, r := range e.Ranges {
-		if i > 0 {
-			text += ";"
-		}
-		text += fmt.Sprintf(" %s (%s) holds %d of %d", r.Name, r.Text, r.Allocated, r.Capacity)
-	}
-	return text
-}
-
-// Pick chooses a free value of the class. No other pick gets the value until it is
-// claimed and released again, dropped, or, after DropLater, its time is over. The error
-// is an *ExhaustedError.
-func (x *Index) Pick(class Class) (Value, error) {
+// Pick chooses a free value of the class for a Service. No other pick gets the value until
+// it is claimed and released again, dropped, or, after DropLater, its time is over. The error is
+// an *ExhaustedError.
+func (x *Index) Pick(class Class, who Requester) (Value, error) {
 	p := &x.pools[class]
+	selection := p.selection.Load()
+	tiers := selection.tiers(who)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.dropDue(x.now())
-	number, ok := p.space.Pick(p.automatic, p.random)
-	if !ok {
-		return Value{}, &ExhaustedError{Class: class, Ranges: p.automaticUsage()}
+	for _, t := range tiers {
+		if number, ok := p.space.Pick(t.spans, p.random); ok {
+			p.space.Take(number)
+			p.picks++
+			p.picked[number] = p.picks
+			return Value{class, number}, nil
+		}
 	}
-	p.space.Take(number)
-	p.picks++
-	p.picked[number] = p.picks
-	return Value{class, number}, nil
+	return Value{}, &ExhaustedError{Class: class, Ranges: p.tierUsage(tiers), Passed: selection.passed(who, tiers)}
 }
 
 // Drop returns a picked value that was definitely not claimed.

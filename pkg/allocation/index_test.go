@@ -57,7 +57,7 @@ func portBlocks(texts ...string) []Block {
 }
 
 func usableRange(name string, revision int64, blocks ...Block) Range {
-	return Range{Name: name, Revision: revision, Blocks: blocks, Usable: true, Automatic: true}
+	return Range{Name: name, Revision: revision, Blocks: blocks, Usable: true}
 }
 
 func heldBy(uid types.UID, revision int64) Claim {
@@ -83,7 +83,7 @@ func isFree(x *Index, value Value) bool {
 
 func mustPick(t *testing.T, x *Index, class Class) Value {
 	t.Helper()
-	value, err := x.Pick(class)
+	value, err := x.Pick(class, Requester{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func mustPick(t *testing.T, x *Index, class Class) Value {
 
 func checkFull(t *testing.T, x *Index, class Class, want string) {
 	t.Helper()
-	value, err := x.Pick(class)
+	value, err := x.Pick(class, Requester{})
 	var full *ExhaustedError
 	if !errors.As(err, &full) || full.Class != class {
 		t.Fatalf("picked %v, %v", value, err)
@@ -307,15 +307,15 @@ func TestRangesByRevision(t *testing.T) {
 		t.Errorf("ranges %v", got)
 	}
 	x.SetRange(Port, usableRange("b", 4, portBlocks("32000-32009")...))
-	if _, revision, ok := x.Covering(NodePort(30005)); !ok || revision != 5 {
-		t.Errorf("older news replaced newer: %d, %v", revision, ok)
+	if _, revision, err := x.Covering(NodePort(30005), Requester{}); err != nil || revision != 5 {
+		t.Errorf("older news replaced newer: %d, %v", revision, err)
 	}
 	x.RemoveRange(Port, "b", 4)
-	if _, _, ok := x.Covering(NodePort(30005)); !ok {
+	if _, _, err := x.Covering(NodePort(30005), Requester{}); err != nil {
 		t.Error("older removal removed")
 	}
 	x.RemoveRange(Port, "b", 9)
-	if _, _, ok := x.Covering(NodePort(30005)); ok || len(names()) != 1 {
+	if _, _, err := x.Covering(NodePort(30005), Requester{}); !errors.Is(err, ErrOutside) || len(names()) != 1 {
 		t.Error("still there")
 	}
 	if usage := x.Usage(Port, "b"); len(usage) > 0 {
@@ -327,8 +327,8 @@ func TestRangesByRevision(t *testing.T) {
 		t.Error("older news brought it back")
 	}
 	x.SetRange(Port, usableRange("b", 10, portBlocks("30000-30009")...))
-	if name, revision, ok := x.Covering(NodePort(30005)); !ok || revision != 10 || name != "b" {
-		t.Errorf("not there again: %s %d %v", name, revision, ok)
+	if name, revision, err := x.Covering(NodePort(30005), Requester{}); err != nil || revision != 10 || name != "b" {
+		t.Errorf("not there again: %s %d %v", name, revision, err)
 	}
 	x.RemoveRange(Port, "unknown", 20)
 	if len(names()) != 2 || len(x.Ranges(IPv4)) != 0 {
@@ -343,13 +343,13 @@ func TestOverlappingRanges(t *testing.T) {
 	for _, text := range []string{"10.0.0.3", "10.0.0.77"} {
 		x.Observe(address(text), heldBy(types.UID(text), 7))
 	}
-	if name, _, _ := x.Covering(address("10.0.0.3")); name != "narrow" {
+	if name, _, _ := x.Covering(address("10.0.0.3"), Requester{}); name != "narrow" {
 		t.Errorf("covered by %q", name)
 	}
-	if name, _, _ := x.Covering(address("10.0.0.15")); name != "wide" {
+	if name, _, _ := x.Covering(address("10.0.0.15"), Requester{}); name != "wide" {
 		t.Errorf("the broadcast address of the narrow one is covered by %q", name)
 	}
-	if _, _, ok := x.Covering(address("10.0.0.255")); ok {
+	if _, _, err := x.Covering(address("10.0.0.255"), Requester{}); !errors.Is(err, ErrOutside) {
 		t.Error("a broadcast address is covered")
 	}
 	for text, want := range map[string]string{"10.0.0.3": "10.0.0.0/28", "10.0.0.15": "10.0.0.0/24", "10.0.0.255": "", "fd00::1": ""} {
@@ -366,7 +366,7 @@ func TestOverlappingRanges(t *testing.T) {
 	unusable := usableRange("narrow", 8, prefixBlock("10.0.0.0/28"))
 	unusable.Usable = false
 	x.SetRange(IPv4, unusable)
-	if name, _, _ := x.Covering(address("10.0.0.3")); name != "wide" {
+	if name, _, _ := x.Covering(address("10.0.0.3"), Requester{}); name != "wide" {
 		t.Errorf("covered by %q", name)
 	}
 	if got := x.BlockOf(address("10.0.0.3")); got != "10.0.0.0/24" {
@@ -380,7 +380,7 @@ func TestOverlappingRanges(t *testing.T) {
 func TestPicksComeFromAutomaticRanges(t *testing.T) {
 	x, _ := newIndex()
 	manual := usableRange("manual", 1, portBlocks("80")...)
-	manual.Automatic = false
+	manual.Mode = OnRequest
 	leaving := usableRange("leaving", 2, portBlocks("81")...)
 	leaving.Usable = false
 	x.SetRange(Port, manual)

@@ -218,11 +218,11 @@ func checkStory(t *testing.T, seed uint64, length int) {
 		}
 		switch random.IntN(6) {
 		case 0:
-			if value, err := x.Pick(Port); err == nil {
+			if value, err := x.Pick(Port, Requester{}); err == nil {
 				defer x.Drop(value)
 			}
 		case 1:
-			if value, err := x.Pick(Port); err == nil {
+			if value, err := x.Pick(Port, Requester{}); err == nil {
 				x.DropLater(value)
 			}
 			c.pass(dropDelay / 3)
@@ -340,7 +340,7 @@ func TestConcurrentUse(t *testing.T) {
 			random := rand.New(rand.NewPCG(uint64(worker), 1))
 			revision := int64(10)
 			for range 400 {
-				value, err := x.Pick(Port)
+				value, err := x.Pick(Port, Requester{})
 				if err != nil {
 					t.Error(err)
 					return
@@ -357,7 +357,7 @@ func TestConcurrentUse(t *testing.T) {
 				if claimed {
 					x.Observe(value, heldBy("a", revision))
 				}
-				x.Covering(value)
+				x.Covering(value, Requester{})
 				x.Usage(Port, "all")
 				x.UsableRanges(Port)
 				x.Ranges(Port)

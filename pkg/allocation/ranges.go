@@ -24,8 +24,8 @@ type Range struct {
 	Usable bool
 	// Primary is true for the class of a ServiceCIDR's first CIDR.
 	Primary bool
-	// Automatic is true if picks may come from the range.
-	Automatic bool
+	// Policy says which Services the range serves.
+	Policy
 }
 
 // BlockUsage reports how full a block is. It counts claims and not picks.
@@ -92,22 +92,38 @@ func (x *Index) Ranges(class Class) []Range {
 	return ranges
 }
 
-// Covering returns the usable range that a value lies in, the first by name if several
-// overlap. A transaction compares the revision.
-func (x *Index) Covering(value Value) (name string, revision int64, ok bool) {
-	p := &x.pools[value.Class]
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, state := range p.sorted {
-		if state.Usable && state.covers(value.Number) {
-			return state.Name, state.Revision, true
-		}
-	}
-	return "", 0, false
+// HasRange reports whether a range exists.
+func (x *Index) HasRange(class Class, name string) bool {
+	_, exists := x.pools[class].selection.Load().known[name]
+	return exists
 }
 
-// BlockOf returns the text of the block that a value lies in, within the range that
-// Covering returns. It is empty if there is none.
+// RangeSelects reports whether a range selects a Service. It is false for a range that does
+// not exist.
+func (x *Index) RangeSelects(class Class, name string, who Requester) bool {
+	c, exists := x.pools[class].selection.Load().known[name]
+	return exists && c.Selects(who)
+}
+
+// SelectsByNamespace reports whether the labels of namespaces matter to the ranges of a
+// class.
+func (x *Index) SelectsByNamespace(class Class) bool {
+	return x.pools[class].selection.Load().byNamespace
+}
+
+// Covering returns the range from which a Service can take a value by name, the first one
+// if several overlap. A transaction compares the revision. The error is a *RefusedError if
+// the value lies only in ranges that don't serve the Service.
+func (x *Index) Covering(value Value, who Requester) (name string, revision int64, err error) {
+	c, err := x.pools[value.Class].selection.Load().covering(value.Number, who)
+	if err != nil {
+		return "", 0, err
+	}
+	return c.Name, c.Revision, nil
+}
+
+// BlockOf returns the text of the block that a value lies in, of the first usable range by
+// name if several overlap. It is empty if there is none.
 func (x *Index) BlockOf(value Value) string {
 	p := &x.pools[value.Class]
 	p.mu.Lock()
@@ -145,8 +161,19 @@ func (x *Index) UsableRanges(class Class) []RangeUsage {
 	return p.usages(func(r *rangeState) bool { return r.Usable })
 }
 
-func (p *pool) automaticUsage() []RangeUsage {
-	return p.usages(func(r *rangeState) bool { return r.Usable && r.Automatic })
+// tierUsage reports the usage of the ranges of tiers, in the order of the tiers.
+func (p *pool) tierUsage(tiers []tier) []RangeUsage {
+	var usages []RangeUsage
+	for _, t := range tiers {
+		for _, c := range t.ranges {
+			if state, exists := p.ranges[c.Name]; exists {
+				for _, block := range state.usage() {
+					usages = append(usages, RangeUsage{Name: c.Name, BlockUsage: block})
+				}
+			}
+		}
+	}
+	return usages
 }
 
 func (p *pool) usages(include func(*rangeState) bool) []RangeUsage {
@@ -170,14 +197,11 @@ func (p *pool) refresh() {
 		}
 	}
 	slices.SortFunc(p.sorted, func(a, b *rangeState) int { return cmp.Compare(a.Name, b.Name) })
-	p.automatic = nil
-	for _, state := range p.sorted {
-		if state.Usable && state.Automatic {
-			for _, block := range state.Blocks {
-				p.automatic = append(p.automatic, block.Span)
-			}
-		}
+	ranges := make([]Range, len(p.sorted))
+	for i, state := range p.sorted {
+		ranges[i] = state.Range
 	}
+	p.selection.Store(newSelection(ranges))
 }
 
 func (p *pool) count(number space.Number, by int) {
@@ -190,7 +214,7 @@ func (p *pool) count(number space.Number, by int) {
 	}
 }
 
-func (r *rangeState) covers(number space.Number) bool {
+func (r Range) covers(number space.Number) bool {
 	return slices.ContainsFunc(r.Blocks, func(b Block) bool { return b.Span.Contains(number) })
 }
 

@@ -32,7 +32,9 @@ func AddressClass(family corev1.IPFamily) allocation.Class {
 }
 
 func (addresses) names() names {
-	return names{noun: "address", claims: "ipaddresses", ranges: "servicecidrs", rangeKind: "ServiceCIDR"}
+	return names{
+		noun: "address", claims: "ipaddresses", ranges: "servicecidrs", rangeKind: "ServiceCIDR", annotation: v1.ServiceCIDRAnnotation,
+	}
 }
 
 func (addresses) classes() []allocation.Class {
@@ -86,10 +88,11 @@ func (k addresses) offers(obj runtime.Object, revision int64) []offer {
 		}
 		blocks[class] = append(blocks[class], allocation.Block{Text: text, Span: space.PrefixSpan(prefix)})
 	}
+	policy := allocation.CIDRPolicy(&cidr.Spec)
 	var offers []offer
 	for _, class := range k.classes() {
 		offers = append(offers, offer{class, allocation.Range{
-			Name: cidr.Name, Revision: revision, Blocks: blocks[class], Usable: usable && len(blocks[class]) > 0, Automatic: true,
+			Name: cidr.Name, Revision: revision, Blocks: blocks[class], Usable: usable && len(blocks[class]) > 0, Policy: policy,
 			Primary: class == primary,
 		}})
 	}

@@ -66,9 +66,9 @@ func (w *write) prepare(ctx context.Context, c change) error {
 	outside, ok := errors.AsType[*outOfRangeError](err)
 	switch {
 	case ok && w.picks.Picked(outside.value):
-		return &retryError{lost: w.outside(c)}
+		return w.retryOutside(ctx, c)
 	case ok:
-		return w.reject(c.owner, outside.value, w.ledger.outOfRange(c.owner, outside.value))
+		return w.reject(c.owner, outside.value, w.ledger.outOfRange(c.owner, outside))
 	case err != nil:
 		return err
 	}
@@ -76,16 +76,21 @@ func (w *write) prepare(ctx context.Context, c change) error {
 	return nil
 }
 
-// outside returns the picks of an attempt that lie in no usable range anymore.
-func (w *write) outside(c change) []allocation.Value {
+// retryOutside returns a *retryError with the picks of an attempt that lie in no usable
+// range anymore, or in none that serves the Service.
+func (w *write) retryOutside(ctx context.Context, c change) error {
+	who, err := w.ledger.Requester(ctx, c.owner)
+	if err != nil {
+		return err
+	}
 	outside := slices.DeleteFunc(diff(c.before, c.after).take, func(value allocation.Value) bool {
-		_, _, covered := w.ledger.Index.Covering(value)
-		return covered || !w.picks.Picked(value)
+		_, _, err := w.ledger.Index.Covering(value, who.Of(value.Class))
+		return err == nil || !w.picks.Picked(value)
 	})
 	for _, value := range outside {
 		w.observer.Lost(value.Class)
 	}
-	return outside
+	return &retryError{lost: outside}
 }
 
 // settle takes the error of the store's call and returns that of the write. A *retryError
@@ -119,9 +124,13 @@ func (w *write) resolve(ctx context.Context, conflict *txn.ConflictError) error 
 	if value, unavailable := w.ledger.checkAdopted(ctx, w.last); unavailable != nil {
 		return w.reject(w.last.owner, value, unavailable)
 	}
+	who, err := w.ledger.Requester(ctx, w.last.owner)
+	if err != nil {
+		return err
+	}
 	var lost []allocation.Value
 	for _, value := range w.last.take {
-		switch unavailable := w.ledger.check(ctx, w.last.owner, value); {
+		switch unavailable := w.ledger.check(ctx, who, value); {
 		case unavailable == nil:
 		case w.picks.Picked(value):
 			lost = append(lost, value)
@@ -141,9 +150,13 @@ func (w *write) reject(svc *v1.Service, value allocation.Value, cause *field.Err
 }
 
 // pickAgain picks other values in place of the lost ones, and puts them into the Service.
-func (w *write) pickAgain(svc *v1.Service, lost []allocation.Value) error {
+func (w *write) pickAgain(ctx context.Context, svc *v1.Service, lost []allocation.Value) error {
+	who, err := w.ledger.Requester(ctx, svc)
+	if err != nil {
+		return err
+	}
 	for _, value := range lost {
-		other, err := w.picks.Replace(value)
+		other, err := w.picks.Replace(value, who.Of(value.Class))
 		if err != nil {
 			return w.refusal(svc, FieldError(svc, value, err))
 		}

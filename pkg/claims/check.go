@@ -2,6 +2,7 @@ package claims
 
 import (
 	"context"
+	"errors"
 
 	"go.etcd.io/etcd/client/v3/kubernetes"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -22,15 +23,15 @@ type MayRead func(ctx context.Context, read Read) bool
 
 // check returns why the Service can't claim a value, as far as this replica knows, or
 // nil. The transaction decides.
-func (l *Ledger) check(ctx context.Context, svc *v1.Service, value allocation.Value) *field.Error {
+func (l *Ledger) check(ctx context.Context, who Requester, value allocation.Value) *field.Error {
 	claim, held := l.Index.Lookup(value)
 	switch {
-	case held && claim.Holder.UID != "" && claim.Holder.UID == svc.UID:
+	case held && claim.Holder.UID != "" && claim.Holder.UID == who.svc.UID:
 		return nil
 	case held:
-		return FieldError(svc, value, &takenError{holder: l.holder(ctx, value, claim)})
+		return FieldError(who.svc, value, &takenError{holder: l.holder(ctx, value, claim)})
 	}
-	return l.CheckRange(svc, value)
+	return l.CheckRange(who, value)
 }
 
 // checkAdopted returns the value of a rejected attempt that another object holds and
@@ -72,8 +73,12 @@ func (l *Ledger) WillReject(ctx context.Context, svc *v1.Service) (bool, error) 
 	if picks.Refusal() != nil {
 		return true, nil
 	}
+	who, err := l.Requester(ctx, svc)
+	if err != nil {
+		return false, err
+	}
 	for _, value := range NewClaims(svc, nil) {
-		if picks.Picked(value) || l.check(ctx, svc, value) == nil {
+		if picks.Picked(value) || l.check(ctx, who, value) == nil {
 			continue
 		}
 		found, err := l.client.Get(ctx, l.claimKey(value), kubernetes.GetOptions{})
@@ -83,26 +88,28 @@ func (l *Ledger) WillReject(ctx context.Context, svc *v1.Service) (bool, error) 
 		if err := l.learnClaim(ctx, value, found.KV, found.Revision); err != nil {
 			return false, err
 		}
-		if l.check(ctx, svc, value) != nil {
+		if l.check(ctx, who, value) != nil {
 			return true, nil
 		}
 	}
 	return false, nil
 }
 
-// CheckRange returns an error if a value lies in no usable range.
-func (l *Ledger) CheckRange(svc *v1.Service, value allocation.Value) *field.Error {
-	if _, _, covered := l.Index.Covering(value); covered {
-		return nil
+// CheckRange returns an error if a value lies in no usable range that serves the Service.
+func (l *Ledger) CheckRange(who Requester, value allocation.Value) *field.Error {
+	if _, _, err := l.Index.Covering(value, who.Of(value.Class)); err != nil {
+		return l.outOfRange(who.svc, &outOfRangeError{value: value, cause: err})
 	}
-	return l.outOfRange(svc, value)
+	return nil
 }
 
-// outOfRange returns the error for a value that lies in no usable range.
-func (l *Ledger) outOfRange(svc *v1.Service, value allocation.Value) *field.Error {
-	cause := &outOfRangeError{value: value}
-	for _, usable := range l.Index.UsableRanges(value.Class) {
-		cause.usable = append(cause.usable, usable.Text)
+// outOfRange words why no range serves a Service a value.
+func (l *Ledger) outOfRange(svc *v1.Service, outside *outOfRangeError) *field.Error {
+	if !errors.Is(outside.cause, allocation.ErrOutside) {
+		return FieldError(svc, outside.value, outside.cause)
 	}
-	return FieldError(svc, value, cause)
+	for _, usable := range l.Index.UsableRanges(outside.value.Class) {
+		outside.usable = append(outside.usable, usable.Text)
+	}
+	return FieldError(svc, outside.value, outside)
 }

@@ -22,15 +22,17 @@ func (e *takenError) Error() string {
 	return "already allocated by " + e.holder
 }
 
-// outOfRangeError reports that a value lies in no usable range.
+// outOfRangeError reports that a value lies in no usable range that serves the Service.
 type outOfRangeError struct {
 	value allocation.Value
+	// cause is that of allocation.Index.Covering.
+	cause error
 	// usable are the blocks of the usable ranges, for messages.
 	usable []string
 }
 
 func (e *outOfRangeError) Error() string {
-	return fmt.Sprintf("%s lies in no usable range", e.value)
+	return fmt.Sprintf("%s: %v", e.value, e.cause)
 }
 
 // FieldError words why a Service can't have a value that stands in its spec. The cause

@@ -7,7 +7,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation"
 )
 
@@ -44,32 +43,32 @@ func TestFieldErrors(t *testing.T) {
 		{port(40000), `spec.ports[1].nodePort: Invalid value: 40000: provided port is not in the valid range. The range of valid ports is 30000-30099`},
 		{port(30090), `spec.healthCheckNodePort: Invalid value: 30090: provided port is already allocated`},
 	} {
-		err := ledger.check(t.Context(), svc, test.value)
+		err := ledger.check(t.Context(), Requester{svc: svc}, test.value)
 		if err == nil || err.Error() != test.want {
 			t.Errorf("%s:\ngot  %v\nwant %s", test.value, err, test.want)
 		}
 	}
 	for _, fine := range []allocation.Value{address("fd00:10:96::ffff"), address("10.96.0.254"), port(30000), port(30099)} {
-		if err := ledger.check(t.Context(), svc, fine); err != nil {
+		if err := ledger.check(t.Context(), Requester{svc: svc}, fine); err != nil {
 			t.Errorf("%s: %v", fine, err)
 		}
 	}
 	// A value that the Service holds is allowed, wherever it lies.
 	index.Observe(port(40000), heldBy("web-uid", 6))
-	if err := ledger.check(t.Context(), svc, port(40000)); err != nil {
+	if err := ledger.check(t.Context(), Requester{svc: svc}, port(40000)); err != nil {
 		t.Error(err)
 	}
 	index.Observe(port(40001), allocation.Claim{Revision: 6})
-	if err := ledger.check(t.Context(), &v1.Service{}, port(40001)); err == nil {
+	if err := ledger.check(t.Context(), anyone, port(40001)); err == nil {
 		t.Error("a reservation is free for a Service without UID")
 	}
 
-	if err := ledger.CheckRange(svc, port(30080)); err != nil {
+	if err := ledger.CheckRange(Requester{svc: svc}, port(30080)); err != nil {
 		t.Error(err)
 	}
 	addPorts(index, "more", 2, "443", "8000-8099")
 	const want = "spec.ports[1].nodePort: Invalid value: 40000: provided port is not in the valid range. The range of valid ports is 30000-30099,443,8000-8099"
-	if err := ledger.CheckRange(svc, port(40000)); err == nil || err.Error() != want {
+	if err := ledger.CheckRange(Requester{svc: svc}, port(40000)); err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
@@ -82,13 +81,13 @@ func TestFullTexts(t *testing.T) {
 		index.Observe(address(text), heldBy("a", 2))
 	}
 	index.Observe(port(30000), heldBy("a", 2))
-	_, err := index.Pick(allocation.IPv4)
+	_, err := index.Pick(allocation.IPv4, allocation.Requester{})
 	svc := newService(nil)
 	if got, want := FieldError(svc, allocation.Value{Class: allocation.IPv4},
 		err).Detail, "failed to allocate a serviceIP: range is full: kubernetes (10.0.0.0/30) holds 2 of 2"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	_, err = index.Pick(allocation.Port)
+	_, err = index.Pick(allocation.Port, allocation.Requester{})
 	if got, want := PortText(err), "failed to allocate a nodePort: range is full: kubernetes (30000) holds 1 of 1"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

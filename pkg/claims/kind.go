@@ -66,6 +66,8 @@ type names struct {
 	claims, ranges string
 	// rangeKind is the kind of the range objects.
 	rangeKind string
+	// annotation of a Service names the range from which it takes its values.
+	annotation string
 }
 
 // kinds returns all kinds, in the order in which upstream allocates their values.

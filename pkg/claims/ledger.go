@@ -22,9 +22,10 @@ import (
 type Ledger struct {
 	Index *allocation.Index
 
-	client   kubernetes.Interface
-	mayRead  MayRead
-	observer Observer
+	client          kubernetes.Interface
+	mayRead         MayRead
+	namespaceLabels NamespaceLabels
+	observer        Observer
 	// stored has the kind of each class.
 	stored map[allocation.Class]*storedKind
 }
@@ -32,7 +33,7 @@ type Ledger struct {
 // NewLedger makes a ledger that writes claims where the stores of their resources do.
 // mayRead decides whether an error names the holder of a value. The observer may be nil.
 func NewLedger(index *allocation.Index, client kubernetes.Interface, getter generic.RESTOptionsGetter, mayRead MayRead,
-	observer Observer) (*Ledger, error) {
+	namespaceLabels NamespaceLabels, observer Observer) (*Ledger, error) {
 	resource := func(name string, example runtime.Object) (portolanstorage.Resource, error) {
 		options, err := getter.GetRESTOptions(v1.Resource(name), example)
 		if err != nil {
@@ -41,7 +42,8 @@ func NewLedger(index *allocation.Index, client kubernetes.Interface, getter gene
 		return portolanstorage.NewResource(options), nil
 	}
 	ledger := &Ledger{
-		Index: index, client: client, mayRead: mayRead, observer: observer, stored: map[allocation.Class]*storedKind{},
+		Index: index, client: client, mayRead: mayRead, namespaceLabels: namespaceLabels, observer: observer,
+		stored: map[allocation.Class]*storedKind{},
 	}
 	for _, k := range kinds() {
 		claims, err := resource(k.names().claims, k.newClaim())

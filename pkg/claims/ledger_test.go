@@ -251,7 +251,7 @@ func TestWillRejectWithoutRange(t *testing.T) {
 	addPorts(ledger.Index, "kubernetes", 1, "30000-30099")
 	ctx, picks := requeststate.NewPicks(t.Context(), ledger.Index)
 	defer picks.End()
-	picked, err := picks.Pick("port/0", allocation.Port)
+	picked, err := picks.Pick("port/0", allocation.Port, allocation.Requester{})
 	if err != nil {
 		t.Fatal(err)
 	}

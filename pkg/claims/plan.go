@@ -62,10 +62,8 @@ func (l *Ledger) plan(ctx context.Context, plan *txn.Plan, c change) (*attempt, 
 	}
 	// A copy of a cluster's Service holds values of the cluster's ranges.
 	if _, mirrored := v1.MirroredFrom(c.owner); !mirrored {
-		for _, value := range a.take {
-			if err := l.guardRange(plan, a, value); err != nil {
-				return nil, err
-			}
+		if err := l.guardRanges(ctx, plan, a); err != nil {
+			return nil, err
 		}
 	}
 	for _, value := range slices.Concat(a.take, a.adopt) {
@@ -86,16 +84,26 @@ func (a *attempt) guard(plan *txn.Plan, key string, value allocation.Value, revi
 	return &plan.Guards[len(plan.Guards)-1]
 }
 
-// guardRange guards the range that a new claim lies in.
-func (l *Ledger) guardRange(plan *txn.Plan, a *attempt, value allocation.Value) error {
-	name, revision, ok := l.Index.Covering(value)
-	if !ok {
-		return &outOfRangeError{value: value}
+// guardRanges guards the ranges that new claims lie in, so that they serve the Service
+// until the claims are written.
+func (l *Ledger) guardRanges(ctx context.Context, plan *txn.Plan, a *attempt) error {
+	if len(a.take) == 0 {
+		return nil
 	}
-	key := l.stored[value.Class].ranges.Key(name)
-	if _, guarded := a.ranges[key]; !guarded {
-		a.ranges[key] = rangeGuard{value.Class, name}
-		plan.Guards = append(plan.Guards, txn.Guard{Key: key, Revision: revision})
+	who, err := l.Requester(ctx, a.owner)
+	if err != nil {
+		return err
+	}
+	for _, value := range a.take {
+		name, revision, err := l.Index.Covering(value, who.Of(value.Class))
+		if err != nil {
+			return &outOfRangeError{value: value, cause: err}
+		}
+		key := l.stored[value.Class].ranges.Key(name)
+		if _, guarded := a.ranges[key]; !guarded {
+			a.ranges[key] = rangeGuard{value.Class, name}
+			plan.Guards = append(plan.Guards, txn.Guard{Key: key, Revision: revision})
+		}
 	}
 	return nil
 }

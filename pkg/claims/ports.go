@@ -22,7 +22,9 @@ type ports struct{}
 var _ kind = ports{}
 
 func (ports) names() names {
-	return names{noun: "port", claims: "nodeports", ranges: "nodeportranges", rangeKind: "NodePortRange"}
+	return names{
+		noun: "port", claims: "nodeports", ranges: "nodeportranges", rangeKind: "NodePortRange", annotation: v1.NodePortRangeAnnotation,
+	}
 }
 
 func (ports) classes() []allocation.Class { return []allocation.Class{allocation.Port} }
@@ -67,8 +69,8 @@ func (ports) offers(obj runtime.Object, revision int64) []offer {
 	}
 	return []offer{{allocation.Port, allocation.Range{
 		Name: r.Name, Revision: revision, Blocks: blocks,
-		Usable:    r.DeletionTimestamp == nil,
-		Automatic: r.Spec.AutoAssign == nil || *r.Spec.AutoAssign,
+		Usable: r.DeletionTimestamp == nil,
+		Policy: allocation.PortPolicy(&r.Spec),
 	}}}
 }
 
@@ -135,6 +137,9 @@ func PortText(cause error) string {
 	}
 	if full, ok := errors.AsType[*allocation.ExhaustedError](cause); ok {
 		return "failed to allocate a nodePort: " + full.Error()
+	}
+	if refused, ok := errors.AsType[*allocation.RefusedError](cause); ok {
+		return "provided port is refused: " + refused.Error()
 	}
 	if taken, ok := errors.AsType[*takenError](cause); ok {
 		return "provided port is " + taken.Error()

@@ -68,7 +68,7 @@ func (s *Storage) Create(ctx context.Context, key string, obj, out runtime.Objec
 		again, ok := errors.AsType[*retryError](err)
 		switch {
 		case ok:
-			err = w.pickAgain(svc, again.lost)
+			err = w.pickAgain(ctx, svc, again.lost)
 		case planned:
 			return err
 		}

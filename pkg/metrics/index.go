@@ -103,7 +103,7 @@ func (c *indexCollector) collectPorts(gauge func(*metrics.Desc, float64, ...stri
 			allocated += usage.Allocated
 			free += usage.Free
 		}
-		automatic := strconv.FormatBool(r.Automatic)
+		automatic := strconv.FormatBool(r.Mode == allocation.Automatic)
 		gauge(c.allocatedPorts, float64(allocated), r.Name, automatic)
 		gauge(c.availablePorts, float64(free), r.Name, automatic)
 	}

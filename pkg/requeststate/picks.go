@@ -81,7 +81,7 @@ func (p *Picks) SetNamed(values []allocation.Value) {
 
 // Pick chooses a value for a slot of the object. The error is an *allocation.ExhaustedError,
 // unless the request has ended: then nothing would return the value.
-func (p *Picks) Pick(slot string, class allocation.Class) (allocation.Value, error) {
+func (p *Picks) Pick(slot string, class allocation.Class, who allocation.Requester) (allocation.Value, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.ended {
@@ -93,12 +93,12 @@ func (p *Picks) Pick(slot string, class allocation.Class) (allocation.Value, err
 		}
 		p.drop(slot, value)
 	}
-	return p.pick(slot, class)
+	return p.pick(slot, class, who)
 }
 
-func (p *Picks) pick(slot string, class allocation.Class) (allocation.Value, error) {
+func (p *Picks) pick(slot string, class allocation.Class, who allocation.Requester) (allocation.Value, error) {
 	for {
-		value, err := p.index.Pick(class)
+		value, err := p.index.Pick(class, who)
 		if err != nil {
 			p.failPick(slot, class, err)
 			return allocation.Value{}, err
@@ -150,7 +150,7 @@ func (p *Picks) Lose(values []allocation.Value) {
 }
 
 // Replace loses a value and picks another for its slot.
-func (p *Picks) Replace(value allocation.Value) (allocation.Value, error) {
+func (p *Picks) Replace(value allocation.Value, who allocation.Requester) (allocation.Value, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	slot, picked := p.slotOf[value]
@@ -158,7 +158,7 @@ func (p *Picks) Replace(value allocation.Value) (allocation.Value, error) {
 		return allocation.Value{}, errNotPicked
 	}
 	p.drop(slot, value)
-	return p.pick(slot, value.Class)
+	return p.pick(slot, value.Class, who)
 }
 
 // Claimed records that values have been claimed, and reports for each whether it had

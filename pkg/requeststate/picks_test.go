@@ -19,7 +19,7 @@ import (
 
 func pick(t *testing.T, p *Picks, slot string) allocation.Value {
 	t.Helper()
-	value, err := p.Pick(slot, allocation.Port)
+	value, err := p.Pick(slot, allocation.Port, allocation.Requester{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func picksFrom(t *testing.T, ports string) (*allocation.Index, *Picks) {
 }
 
 func addRange(index *allocation.Index, class allocation.Class, block allocation.Block) {
-	index.SetRange(class, allocation.Range{Name: "r", Revision: 1, Blocks: []allocation.Block{block}, Usable: true, Automatic: true})
+	index.SetRange(class, allocation.Range{Name: "r", Revision: 1, Blocks: []allocation.Block{block}, Usable: true})
 }
 
 func heldBy(uid types.UID, revision int64) allocation.Claim {
@@ -51,7 +51,7 @@ func checkFree(t *testing.T, index *allocation.Index, want int) {
 	t.Helper()
 	free := 0
 	for ; ; free++ {
-		if _, err := index.Pick(allocation.Port); err != nil {
+		if _, err := index.Pick(allocation.Port, allocation.Requester{}); err != nil {
 			break
 		}
 	}
@@ -78,7 +78,7 @@ func TestPicks(t *testing.T) {
 		index, picks := picksFrom(t, "1-10")
 		addRange(index, allocation.IPv4, allocation.Block{Span: space.PrefixSpan(netip.MustParsePrefix("10.0.0.0/24"))})
 		pick(t, picks, "a")
-		value, err := picks.Pick("a", allocation.IPv4)
+		value, err := picks.Pick("a", allocation.IPv4, allocation.Requester{})
 		if err != nil || value.Class != allocation.IPv4 {
 			t.Errorf("got %s, %v", value, err)
 		}
@@ -87,7 +87,7 @@ func TestPicks(t *testing.T) {
 		_, picks := picksFrom(t, "1")
 		pick(t, picks, "a")
 		var full *allocation.ExhaustedError
-		if _, err := picks.Pick("b", allocation.Port); !errors.As(err, &full) {
+		if _, err := picks.Pick("b", allocation.Port, allocation.Requester{}); !errors.As(err, &full) {
 			t.Errorf("got %v", err)
 		}
 		pick(t, picks, "a")
@@ -123,16 +123,16 @@ func TestLostPicks(t *testing.T) {
 		index, picks := picksFrom(t, "1-2")
 		lost := pick(t, picks, "a")
 		index.Observe(lost, heldBy("other", 5))
-		other, err := picks.Replace(lost)
+		other, err := picks.Replace(lost, allocation.Requester{})
 		if err != nil || other == lost || pick(t, picks, "a") != other {
 			t.Errorf("got %s, %v", other, err)
 		}
-		if _, err := picks.Replace(lost); !errors.Is(err, errNotPicked) {
+		if _, err := picks.Replace(lost, allocation.Requester{}); !errors.Is(err, errNotPicked) {
 			t.Errorf("got %v", err)
 		}
 		index.Observe(other, heldBy("other", 6))
 		var full *allocation.ExhaustedError
-		if _, err := picks.Replace(other); !errors.As(err, &full) {
+		if _, err := picks.Replace(other, allocation.Requester{}); !errors.As(err, &full) {
 			t.Errorf("got %v", err)
 		}
 		if picks.Picked(other) {
@@ -192,7 +192,7 @@ func TestEndOfPicks(t *testing.T) {
 	t.Run("after the end", func(t *testing.T) {
 		index, picks := picksFrom(t, "1-3")
 		picks.End()
-		if value, err := picks.Pick("a", allocation.Port); err == nil {
+		if value, err := picks.Pick("a", allocation.Port, allocation.Requester{}); err == nil {
 			t.Errorf("picked %s", value)
 		}
 		checkFree(t, index, 3)

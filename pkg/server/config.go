@@ -11,13 +11,10 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/storage/etcd3"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
-	"k8s.io/client-go/dynamic"
 	clientgoinformers "k8s.io/client-go/informers"
 	admissionregistrationinformers "k8s.io/client-go/informers/admissionregistration/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/component-base/tracing"
 	"k8s.io/utils/clock"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
@@ -65,11 +62,15 @@ func NewConfig(ctx context.Context, o *options.Options, store *etcd.Store, files
 	if err := config.applyServing(ctx, o, files); err != nil {
 		return nil, err
 	}
-	if err := config.applyStorage(o); err != nil {
+	clients, err := config.newClients(o)
+	if err != nil {
+		return nil, err
+	}
+	if err := config.applyStorage(o, clients.namespaceLabels(o)); err != nil {
 		return nil, err
 	}
 	config.warnOfPlaintext(ctx, o)
-	if err := config.applyCluster(o); err != nil {
+	if err := config.applyCluster(o, clients); err != nil {
 		return nil, err
 	}
 	if err := config.applyServiceProxy(o); err != nil {
@@ -128,7 +129,7 @@ func (c *Config) applyServing(ctx context.Context, o *options.Options, files dat
 }
 
 // applyStorage sets up the storage of resources in etcd.
-func (c *Config) applyStorage(o *options.Options) error {
+func (c *Config) applyStorage(o *options.Options, namespaceLabels claims.NamespaceLabels) error {
 	if err := c.applyEncoding(o); err != nil {
 		return err
 	}
@@ -150,7 +151,8 @@ func (c *Config) applyStorage(o *options.Options) error {
 		Observe:   observed.Transaction,
 	}
 	reader := txn.Decorate(client, space, nil).Kubernetes
-	ledger, err := claims.NewLedger(index, reader, getter, auth.MayRead(c.Generic.Authorization.Authorizer), observed)
+	mayRead := auth.MayRead(c.Generic.Authorization.Authorizer)
+	ledger, err := claims.NewLedger(index, reader, getter, mayRead, namespaceLabels, observed)
 	if err != nil {
 		return err
 	}
@@ -160,30 +162,9 @@ func (c *Config) applyStorage(o *options.Options) error {
 	return nil
 }
 
-// applyCluster sets up admission, and clients for its plugins: of the cluster or, for a
-// standalone server, of the server itself.
-func (c *Config) applyCluster(o *options.Options) error {
-	generic := c.Generic
-	clientConfig := unlimited(generic.LoopbackClientConfig)
-	// Every answer about Endpoints has a warning that they are deprecated.
-	clientConfig.WarningHandlerWithContext = rest.NoWarnings{}
-	if o.InCluster() {
-		var err error
-		if clientConfig, err = o.ClusterConfig(); err != nil {
-			return err
-		}
-		clientConfig.Wrap(tracing.WrapperFor(generic.TracerProvider))
-		generic.ClientConfig, c.Extra.HasCluster = clientConfig, true
-	}
-	client, err := kubernetes.NewForConfig(clientConfig)
-	if err != nil {
-		return fmt.Errorf("client of the cluster: %w", err)
-	}
-	dynamicClient, err := dynamic.NewForConfig(clientConfig)
-	if err != nil {
-		return fmt.Errorf("client of the cluster: %w", err)
-	}
-	informers := clientgoinformers.NewSharedInformerFactory(client, informerResync)
+// applyCluster sets up admission and its clients.
+func (c *Config) applyCluster(o *options.Options, of clients) error {
+	generic, client, informers := c.Generic, of.kubernetes, of.informers
 	switch {
 	case o.InCluster():
 		generic.SharedInformerFactory = informers
@@ -196,7 +177,7 @@ func (c *Config) applyCluster(o *options.Options) error {
 		return err
 	}
 	plugins := initializer.New(c.Extra.Backend.Ledger, c.Extra.Feed.HasSynced)
-	if err := o.Admission.ApplyTo(&generic.Config, informers, client, dynamicClient, utilfeature.DefaultFeatureGate,
+	if err := o.Admission.ApplyTo(&generic.Config, informers, client, of.dynamic, utilfeature.DefaultFeatureGate,
 		generic.EffectiveVersion, []admission.PluginInitializer{plugins}...); err != nil {
 		if o.Admission.ConfigFile != "" {
 			return fmt.Errorf("--admission-control-config-file: %w", err)
@@ -232,12 +213,4 @@ func (c *Config) applyFeatures(o *options.Options, client kubernetes.Interface, 
 		builtIn.StartWithContext(hook)
 		return nil
 	})
-}
-
-// unlimited removes the client-side rate limit. It would slow down all users of the client
-// because of one. The server has priority and fairness.
-func unlimited(config *rest.Config) *rest.Config {
-	config = rest.CopyConfig(config)
-	config.QPS = -1
-	return config
 }

@@ -63,7 +63,9 @@ func TestRangeSelectors(t *testing.T) {
 				requirement("team", metav1.LabelSelectorOpIn, "a"), requirement("team", metav1.LabelSelectorOpNotIn, "b"),
 				requirement("team", metav1.LabelSelectorOpNotIn, "a"),
 			}},
-			want: func(path string) []string { return contradictory(path, "team in (a),team notin (b),team notin (a)", "team") },
+			want: func(path string) []string {
+				return contradictory(path, "team in (a),team notin (b),team notin (a)", "team")
+			},
 		},
 		"present and absent": {
 			selector: metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{

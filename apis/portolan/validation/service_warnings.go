@@ -2,6 +2,9 @@ package validation
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
@@ -49,7 +52,17 @@ func ServiceWarnings(service, _ *v1.Service) []string {
 	warn(ptr.Deref(spec.TrafficDistribution, "") == corev1.ServiceTrafficDistributionPreferClose,
 		"spec.trafficDistribution: %q is deprecated; use %q",
 		corev1.ServiceTrafficDistributionPreferClose, corev1.ServiceTrafficDistributionPreferSameZone)
+	for _, key := range slices.Sorted(maps.Keys(service.Annotations)) {
+		warn(isUnknownAnnotation(key), "%s: unknown annotation", metadataPath.Child("annotations").Key(key))
+	}
 	return warnings
+}
+
+// isUnknownAnnotation reports whether an annotation of Portolan's prefix has no meaning,
+// because it is misspelled or of a later release.
+func isUnknownAnnotation(key string) bool {
+	known := []string{v1.ServiceCIDRAnnotation, v1.NodePortRangeAnnotation, v1.AnnotationMirroredFrom, v1.AnnotationAdoptedFrom}
+	return strings.HasPrefix(key, v1.GroupName+"/") && !slices.Contains(known, key)
 }
 
 // ServiceStatusWarnings warns of addresses in a Service's status that are not in

@@ -50,15 +50,22 @@ func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.
 		if errs := service.DefaultIPFamilies(after, before, p.Ledger.Families()); len(errs) > 0 {
 			return nil, apierrors.NewInvalid(a.GetKind().GroupKind(), a.GetName(), errs)
 		}
-		return fill(svc, picks), nil
+		who, err := p.Ledger.Requester(ctx, svc)
+		if err != nil {
+			return nil, err
+		}
+		if cause := p.Ledger.CheckNamedRange(who, stored, allocation.IPv4); cause != nil {
+			return cause, nil
+		}
+		return fill(svc, who, picks), nil
 	})
 }
 
 // fill stops at the first address that can't be picked: the list must have no gaps.
-func fill(svc *v1.Service, picks *requeststate.Picks) *field.Error {
+func fill(svc *v1.Service, who claims.Requester, picks *requeststate.Picks) *field.Error {
 	for _, open := range service.OpenClusterIPs(svc) {
 		class := claims.AddressClass(open.Family)
-		value, err := picks.Pick("address/"+string(open.Family), class)
+		value, err := picks.Pick("address/"+string(open.Family), class, who.Of(class))
 		if err != nil {
 			return claims.FieldError(svc, allocation.Value{Class: class}, err)
 		}

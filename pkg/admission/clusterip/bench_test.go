@@ -21,7 +21,7 @@ func BenchmarkAdmit(b *testing.B) {
 	const cidr = "10.96.0.0/12"
 	index := allocation.New(time.Now)
 	index.SetRange(claims.AddressClass(corev1.IPv4Protocol), allocation.Range{
-		Name: "kubernetes", Revision: 1, Usable: true, Primary: true, Automatic: true,
+		Name: "kubernetes", Revision: 1, Usable: true, Primary: true,
 		Blocks: []allocation.Block{{Text: cidr, Span: space.PrefixSpan(netip.MustParsePrefix(cidr))}},
 	})
 	plugin := New()

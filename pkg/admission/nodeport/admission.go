@@ -45,15 +45,22 @@ func New() *Plugin { return &Plugin{serviceplugin.New()} }
 func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	return p.Decide(ctx, a, PluginName, func(svc, stored *v1.Service, picks *requeststate.Picks) (*field.Error, error) {
 		service.Inherit(service.After{Service: svc}, service.Before{Service: stored})
-		return fill(svc, picks), nil
+		who, err := p.Ledger.Requester(ctx, svc)
+		if err != nil {
+			return nil, err
+		}
+		if cause := p.Ledger.CheckNamedRange(who, stored, allocation.Port); cause != nil {
+			return cause, nil
+		}
+		return fill(svc, who, picks), nil
 	})
 }
 
-func fill(svc *v1.Service, picks *requeststate.Picks) *field.Error {
+func fill(svc *v1.Service, who claims.Requester, picks *requeststate.Picks) *field.Error {
 	service.AdoptNodePorts(svc)
 	picks.SetNamed(named(svc))
 	for _, group := range service.OpenNodePorts(svc) {
-		value, err := picks.Pick(fmt.Sprintf("port/%d", group[0]), allocation.Port)
+		value, err := picks.Pick(fmt.Sprintf("port/%d", group[0]), allocation.Port, who.Of(allocation.Port))
 		if err != nil {
 			path := field.NewPath("spec", "ports").Index(group[0]).Child("nodePort")
 			return field.Invalid(path, 0, claims.PortText(err))
@@ -63,7 +70,7 @@ func fill(svc *v1.Service, picks *requeststate.Picks) *field.Error {
 		}
 	}
 	if service.NeedsHealthCheckNodePort(svc) && svc.Spec.HealthCheckNodePort == 0 {
-		value, err := picks.Pick("healthCheck", allocation.Port)
+		value, err := picks.Pick("healthCheck", allocation.Port, who.Of(allocation.Port))
 		if err != nil {
 			return field.Invalid(field.NewPath("spec", "healthCheckNodePort"), 0, claims.PortText(err))
 		}

@@ -44,16 +44,20 @@ func New() *Plugin { return &Plugin{serviceplugin.New()} }
 // ports, which the storage replaces if their range has been deleted.
 func (p *Plugin) Validate(ctx context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
 	return p.Decide(ctx, a, PluginName, func(svc, stored *v1.Service, picks *requeststate.Picks) (*field.Error, error) {
-		return p.check(svc, stored, picks), nil
+		who, err := p.Ledger.Requester(ctx, svc)
+		if err != nil {
+			return nil, err
+		}
+		return p.check(who, claims.NewClaims(svc, stored), picks), nil
 	})
 }
 
-func (p *Plugin) check(svc, stored *v1.Service, picks *requeststate.Picks) *field.Error {
-	for _, value := range claims.NewClaims(svc, stored) {
+func (p *Plugin) check(who claims.Requester, values []allocation.Value, picks *requeststate.Picks) *field.Error {
+	for _, value := range values {
 		if value.Class != allocation.Port || picks.Picked(value) {
 			continue
 		}
-		if cause := p.Ledger.CheckRange(svc, value); cause != nil {
+		if cause := p.Ledger.CheckRange(who, value); cause != nil {
 			picks.RecordFailure(value)
 			return cause
 		}

@@ -133,7 +133,7 @@ func TestTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []any{"low", "443,30000-32767", false, int64(10), int64(3), int64(7), "<unknown>"}
+	want := []any{"low", "443,30000-32767", false, int64(10), int64(3), int64(7), "<unknown>", "OnRequest", int64(0), "<all>", "<all>"}
 	cells := table.Rows[0].Cells
 	if len(cells) != len(want) || len(table.ColumnDefinitions) != len(want) {
 		t.Fatalf("got %v", cells)

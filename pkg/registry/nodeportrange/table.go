@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/registry/generic"
@@ -18,14 +19,26 @@ var TableConvertor = generic.NewTable(v1.Resource("nodeportranges"), []metav1.Ta
 	{Name: "Allocated", Type: "integer", Description: "The number of claimed ports, including reservations."},
 	{Name: "Free", Type: "integer", Description: "The number of unclaimed ports."},
 	generic.AgeColumn(),
+	generic.AllocationColumn(),
+	generic.PriorityColumn(),
+	generic.NamespacesColumn(),
+	generic.ServicesColumn(),
 }, func(ports *v1.NodePortRange) []any {
-	autoAssign := ports.Spec.AutoAssign == nil || *ports.Spec.AutoAssign
-	status := ports.Status
+	spec, status := &ports.Spec, ports.Status
+	autoAssign := ptr.Deref(spec.AutoAssign, true)
+	allocation := v1.AllocationAutomatic
+	if !autoAssign {
+		allocation = v1.AllocationOnRequest
+	}
 	return []any{
 		ports.Name,
-		strings.Join(ports.Spec.Ports, ","),
+		strings.Join(spec.Ports, ","),
 		autoAssign,
 		int64(status.Capacity), int64(status.Allocated), int64(status.Free),
 		generic.Age(ports.CreationTimestamp),
+		string(ptr.Deref(spec.Allocation, allocation)),
+		int64(ptr.Deref(spec.Priority, 0)),
+		generic.Selector(spec.NamespaceSelector),
+		generic.Selector(spec.ServiceSelector),
 	}
 })

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage"
+	"k8s.io/utils/ptr"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/registry"
@@ -192,13 +193,15 @@ func TestTable(t *testing.T) {
 		{CIDR: "fd00::/112", Capacity: 65535, Allocated: 5, Free: 65530}, {CIDR: "10.0.0.0/24", Capacity: 254, Allocated: 4, Free: 250},
 	}
 	partly := newCIDR("10.0.0.0/24", "fd00::/112")
+	partly.Spec.Allocation, partly.Spec.Priority = ptr.To(v1.AllocationOnRequest), ptr.To[int32](7)
+	partly.Spec.NamespaceSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"team": "a"}}
 	table, err := servicecidr.TableConvertor.ConvertToTable(t.Context(), &v1.ServiceCIDRList{Items: []v1.ServiceCIDR{*dual, *partly}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, want := range [][]any{
-		{"extra", "10.0.0.0/24,fd00::/112", "254,65535", "4,5", "250,65530", "<unknown>"},
-		{"extra", "10.0.0.0/24,fd00::/112", "1,<unknown>", "0,<unknown>", "0,<unknown>", "<unknown>"},
+		{"extra", "10.0.0.0/24,fd00::/112", "254,65535", "4,5", "250,65530", "<unknown>", "Automatic", int64(0), "<all>", "<all>"},
+		{"extra", "10.0.0.0/24,fd00::/112", "1,<unknown>", "0,<unknown>", "0,<unknown>", "<unknown>", "OnRequest", int64(7), "team=a", "<all>"},
 	} {
 		cells := table.Rows[i].Cells
 		if len(cells) != len(want) || len(table.ColumnDefinitions) != len(want) {

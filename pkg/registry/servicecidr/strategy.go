@@ -17,6 +17,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/apis/portolan/validation"
+	"github.com/portolan-dev/portolan/pkg/apigroup"
 	"github.com/portolan-dev/portolan/pkg/registry/generic"
 )
 
@@ -54,10 +55,16 @@ func (strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
 	obj.(*v1.ServiceCIDR).Status = v1.ServiceCIDRStatus{}
 }
 
-func (strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
-	cidr := obj.(*v1.ServiceCIDR)
-	cidr.Status = old.(*v1.ServiceCIDR).Status
+// PrepareForUpdate keeps the fields that clients of the core API group do not see.
+func (strategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object) {
+	cidr, oldCIDR := obj.(*v1.ServiceCIDR), old.(*v1.ServiceCIDR)
+	cidr.Status = oldCIDR.Status
 	cidr.Status.CIDRs = nil
+	if apigroup.IsCore(ctx) {
+		cidrs := cidr.Spec.CIDRs
+		cidr.Spec = *oldCIDR.Spec.DeepCopy()
+		cidr.Spec.CIDRs = cidrs
+	}
 }
 
 func (strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {

@@ -8,6 +8,7 @@ import (
 
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation/space"
@@ -23,14 +24,23 @@ var TableConvertor = generic.NewTable(v1.Resource("servicecidrs"), []metav1.Tabl
 	{Name: "Allocated", Type: "string", Description: "The number of claimed addresses in each block, including reservations."},
 	{Name: "Free", Type: "string", Description: "The number of unclaimed addresses in each block."},
 	generic.AgeColumn(),
+	generic.AllocationColumn(),
+	generic.PriorityColumn(),
+	generic.NamespacesColumn(),
+	generic.ServicesColumn(),
 }, func(cidr *v1.ServiceCIDR) []any {
+	spec := &cidr.Spec
 	return []any{
 		cidr.Name,
-		strings.Join(cidr.Spec.CIDRs, ","),
+		strings.Join(spec.CIDRs, ","),
 		usageCell(cidr, capacity),
 		usageCell(cidr, allocated),
 		usageCell(cidr, free),
 		generic.Age(cidr.CreationTimestamp),
+		string(ptr.Deref(spec.Allocation, v1.AllocationAutomatic)),
+		int64(ptr.Deref(spec.Priority, 0)),
+		generic.Selector(spec.NamespaceSelector),
+		generic.Selector(spec.ServiceSelector),
 	}
 })
 

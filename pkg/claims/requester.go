@@ -1,0 +1,59 @@
+package claims
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/allocation"
+)
+
+// NamespaceLabels returns the labels of a namespace. It is called on the path of requests.
+type NamespaceLabels func(ctx context.Context, namespace string) (labels.Set, error)
+
+// Requester is a Service as the selection of ranges sees it.
+type Requester struct {
+	svc       *v1.Service
+	namespace labels.Set
+}
+
+// Requester returns a Service with the labels of its namespace. They are looked up only if
+// a range selects namespaces.
+func (l *Ledger) Requester(ctx context.Context, svc *v1.Service) (Requester, error) {
+	who := Requester{svc: svc}
+	for _, class := range allocation.Classes() {
+		if l.Index.SelectsByNamespace(class) {
+			var err error
+			who.namespace, err = l.namespaceLabels(ctx, svc.Namespace)
+			return who, err
+		}
+	}
+	return who, nil
+}
+
+// Of returns what the selection of ranges of a class depends on.
+func (r Requester) Of(class allocation.Class) allocation.Requester {
+	return allocation.Requester{Namespace: r.namespace, Service: r.svc.Labels, Range: r.svc.Annotations[kindOf(class).names().annotation]}
+}
+
+// CheckNamedRange returns an error if a Service begins to name a range that does not exist
+// or does not select it. A Service that goes on naming one keeps its values, and so stays
+// valid, and a copy of a cluster's Service has values of the cluster's ranges. stored is nil
+// on create.
+func (l *Ledger) CheckNamedRange(who Requester, stored *v1.Service, class allocation.Class) *field.Error {
+	key := kindOf(class).names().annotation
+	name := who.svc.Annotations[key]
+	if _, mirrored := v1.MirroredFrom(who.svc); mirrored || name == "" || stored != nil && stored.Annotations[key] == name {
+		return nil
+	}
+	path := field.NewPath("metadata", "annotations").Key(key)
+	if !l.Index.HasRange(class, name) {
+		return field.NotFound(path, name)
+	}
+	if !l.Index.RangeSelects(class, name, who.Of(class)) {
+		return field.Invalid(path, name, "the range does not select the Service")
+	}
+	return nil
+}
