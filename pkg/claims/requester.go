@@ -2,6 +2,7 @@ package claims
 
 import (
 	"context"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -23,14 +24,12 @@ type Requester struct {
 // a range selects namespaces.
 func (l *Ledger) Requester(ctx context.Context, svc *v1.Service) (Requester, error) {
 	who := Requester{svc: svc}
-	for _, class := range allocation.Classes() {
-		if l.Index.SelectsByNamespace(class) {
-			var err error
-			who.namespace, err = l.namespaceLabels(ctx, svc.Namespace)
-			return who, err
-		}
+	if !slices.ContainsFunc(allocation.Classes(), l.Index.SelectsByNamespace) {
+		return who, nil
 	}
-	return who, nil
+	var err error
+	who.namespace, err = l.namespaceLabels(ctx, svc.Namespace)
+	return who, err
 }
 
 // Of returns what the selection of ranges of a class depends on.

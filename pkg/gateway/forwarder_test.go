@@ -162,7 +162,7 @@ func TestConnections(t *testing.T) {
 // the cluster's own objects must not appear.
 func TestOtherVersions(t *testing.T) {
 	t.Parallel()
-	g := start(t, true, func(w http.ResponseWriter, req *http.Request) { t.Errorf("%s is forwarded", req.URL) })
+	g := start(t, true, func(_ http.ResponseWriter, req *http.Request) { t.Errorf("%s is forwarded", req.URL) })
 	client := g.client(certificates.Pair{})
 	for _, path := range []string{
 		"/apis/networking.k8s.io/v1beta1/servicecidrs", "/apis/networking.k8s.io/v1beta1/ipaddresses/10.96.0.1",

@@ -89,7 +89,8 @@ func TestLoop(t *testing.T) {
 	var self http.Handler
 	server := serveTLS(t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { self.ServeHTTP(w, req) }))
 	config := g.forwarder.config
-	config.Cluster = &rest.Config{Host: server.URL, TLSClientConfig: rest.TLSClientConfig{CAData: certificates.EncodeCerts(server.Certificate())}}
+	authority := rest.TLSClientConfig{CAData: certificates.EncodeCerts(server.Certificate())}
+	config.Cluster = &rest.Config{Host: server.URL, TLSClientConfig: authority}
 	forwarder, err := New(config)
 	if err != nil {
 		t.Fatal(err)

@@ -3,11 +3,13 @@ package server
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/admission"
+	validating "k8s.io/apiserver/pkg/admission/plugin/policy/validating"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/storage/etcd3"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
@@ -168,7 +170,9 @@ func (c *Config) applyCluster(o *options.Options, of clients) error {
 	switch {
 	case o.InCluster():
 		generic.SharedInformerFactory = informers
-		leaveToCluster(informers)
+		if !slices.Contains(o.Admission.DisablePlugins, validating.PluginName) {
+			leaveToCluster(informers)
+		}
 		o.Admission.Decorators = append(o.Admission.Decorators, admission.DecoratorFunc(auth.ObserveAdmission))
 	case o.Core():
 		c.Extra.Core = &CoreConfig{Client: client, Informers: informers, EventTTL: o.EventTTL}
@@ -188,7 +192,8 @@ func (c *Config) applyCluster(o *options.Options, of clients) error {
 }
 
 // leaveToCluster makes informers leave out the bindings of policies that only the cluster
-// enforces. What the factory has made it does not make again.
+// enforces. What the factory has made it does not make again. Without the plugin that needs
+// this informer, the server may not have the right to watch bindings.
 func leaveToCluster(informers clientgoinformers.SharedInformerFactory) {
 	elsewhere := v1.LabelEnforcedBy + "!=" + v1.EnforcedByCluster
 	informers.InformerFor(&admissionregistrationv1.ValidatingAdmissionPolicyBinding{},

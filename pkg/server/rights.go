@@ -54,7 +54,8 @@ func neededRights(o *options.Options) ([]preflight.UserRights, error) {
 		"validatingwebhookconfigurations")...)
 	rest := append(admit, rights("the proxy of Services", "", []string{"get"}, "pods")...)
 	if o.Features.EnablePriorityAndFairness {
-		rest = append(rest, rights("priority and fairness", "flowcontrol.apiserver.k8s.io", follow, "flowschemas", "prioritylevelconfigurations")...)
+		const group = "flowcontrol.apiserver.k8s.io"
+		rest = append(rest, rights("priority and fairness", group, follow, "flowschemas", "prioritylevelconfigurations")...)
 	}
 	if o.HasControllers() {
 		rest = append(rest, rights("the controllers of endpoints", "", follow, "pods", "nodes")...)

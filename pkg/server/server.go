@@ -142,12 +142,11 @@ func (c CompletedConfig) New() (*Server, error) {
 		return nil
 	})
 	generic.AddPostStartHookOrDie("portolan-seed-ranges", func(hook genericapiserver.PostStartHookContext) error {
-		err := c.Extra.Seeds.EnsureDefaultRanges(hook, storage)
-		if hook.Err() != nil {
-			// The server stops already. An error of the hook would end it at once.
-			return nil
+		if err := c.Extra.Seeds.EnsureDefaultRanges(hook, storage); hook.Err() == nil {
+			return err
 		}
-		return err
+		// The server stops already. An error of the hook would end it at once.
+		return nil
 	})
 	var source snapshot.Source
 	if c.Extra.Store.Embedded() {

@@ -50,7 +50,11 @@ func TestServiceWarnings(t *testing.T) {
 			[]string{`spec.loadBalancerSourceRanges[0]: CIDR value "10.0.0.1/8" is ambiguous in this context (should be "10.0.0.0/8" or "10.0.0.1/32"?)`}},
 		"leading zeros": {[]tweak{loadBalancer, ranges("010.0.0.0/8")},
 			[]string{`spec.loadBalancerSourceRanges[0]: non-standard CIDR value "010.0.0.0/8" is invalid: use "10.0.0.0/8"`}},
-		"annotations": {[]tweak{annotation("portolan.dev/service-cidr", "a"), annotation("portolan.dev/node-port-range", "a"), annotation("portolan.dev/servicecidr", "a")},
+		"annotations": {[]tweak{
+			annotation("portolan.dev/service-cidr", "a"),
+			annotation("portolan.dev/node-port-range", "a"),
+			annotation("portolan.dev/servicecidr", "a"),
+		},
 			[]string{"metadata.annotations[portolan.dev/servicecidr]: unknown annotation"}},
 		"canonical": {[]tweak{loadBalancer, ranges("FD00::/8")},
 			[]string{`spec.loadBalancerSourceRanges[0]: IPv6 CIDR value "FD00::/8" should be in RFC 5952 canonical format ("fd00::/8")`}},

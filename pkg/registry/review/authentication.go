@@ -2,7 +2,7 @@ package review
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"net/http"
 	"net/url"
 
@@ -75,7 +75,7 @@ func answerToken(ctx context.Context, tokens authenticator.Request, review *auth
 		return nil
 	}
 	if len(audiences) > 0 && len(audiences.Intersect(response.Audiences)) == 0 {
-		return apierrors.NewInternalError(fmt.Errorf("error validating audiences"))
+		return apierrors.NewInternalError(errors.New("error validating audiences"))
 	}
 	if response.User != nil {
 		review.Status.User, review.Status.Audiences = userInfo(response.User), response.Audiences

@@ -166,5 +166,6 @@ func isComponent(t *testing.T, file string) bool {
 		t.Fatal(err)
 	}
 	used := "../../cluster/" + filepath.Base(filepath.Dir(file)) + "\n"
-	return bytes.Contains(text, []byte("\nkind: Component\n")) && bytes.Contains(example(t, "cluster-gateway/kustomization.yaml"), []byte(used))
+	return bytes.Contains(text, []byte("\nkind: Component\n")) &&
+		bytes.Contains(example(t, "cluster-gateway/kustomization.yaml"), []byte(used))
 }

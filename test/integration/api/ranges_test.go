@@ -42,7 +42,10 @@ var ofTeamA = &metav1.LabelSelector{MatchLabels: map[string]string{"team": "a"}}
 // createCIDR creates a range of team a, or what change makes of it.
 func (s tenants) createCIDR(name, cidr string, change func(*v1.ServiceCIDRSpec)) {
 	s.t.Helper()
-	r := &v1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1.ServiceCIDRSpec{CIDRs: []string{cidr}, NamespaceSelector: ofTeamA}}
+	r := &v1.ServiceCIDR{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec:       v1.ServiceCIDRSpec{CIDRs: []string{cidr}, NamespaceSelector: ofTeamA},
+	}
 	if change != nil {
 		change(&r.Spec)
 	}
@@ -104,7 +107,8 @@ func TestRangeOfATeam(t *testing.T) {
 		t.Fatal(err)
 	}
 	free := second.Spec.ClusterIP
-	s.expectRefused(list+`["`+free+`"]: failed to allocate IP `+free+`: the range "team-a" does not select the Service`, "default", "thief", "", on(free))
+	s.expectRefused(list+`["`+free+`"]: failed to allocate IP `+free+`: the range "team-a" does not select the Service`,
+		"default", "thief", "", on(free))
 	s.expectRefused(`metadata.annotations[portolan.dev/service-cidr]: Invalid value: "team-a": the range does not select the Service`,
 		"default", "thief", "team-a")
 	s.expectRefused(`metadata.annotations[portolan.dev/service-cidr]: Not found: "nope"`, "default", "lost", "nope")
@@ -112,8 +116,9 @@ func TestRangeOfATeam(t *testing.T) {
 		"team-a", "both", "team-a", on("10.200.0.9"))
 	s.expectIn("10.200.0.0/24", "team-a", "named", "kubernetes")
 	// The other family has no range of the team.
-	s.expectIn("fd00:200::/112", "team-a", "v6", "", func(spec *corev1.ServiceSpec) { spec.IPFamilies = []corev1.IPFamily{corev1.IPv6Protocol} })
-	s.expectIn("fd00:200::/112", "team-a", "named-v6", "team-a", func(spec *corev1.ServiceSpec) { spec.IPFamilies = []corev1.IPFamily{corev1.IPv6Protocol} })
+	onIPv6 := func(spec *corev1.ServiceSpec) { spec.IPFamilies = []corev1.IPFamily{corev1.IPv6Protocol} }
+	s.expectIn("fd00:200::/112", "team-a", "v6", "", onIPv6)
+	s.expectIn("fd00:200::/112", "team-a", "named-v6", "team-a", onIPv6)
 }
 
 // TestRangeLifecycle disables a range and changes its selector while Services hold values.
@@ -135,7 +140,8 @@ func TestRangeLifecycle(t *testing.T) {
 	keeps := func(what string) {
 		t.Helper()
 		for _, text := range []string{`{"metadata":{"labels":{"at":"` + what + `"}}}`, `{"spec":{"ports":[{"name":"a","port":81}]}}`} {
-			updated, err := s.Client.PortolanV1().Services("team-a").Patch(t.Context(), "asked", types.MergePatchType, []byte(text), metav1.PatchOptions{})
+			services := s.Client.PortolanV1().Services("team-a")
+			updated, err := services.Patch(t.Context(), "asked", types.MergePatchType, []byte(text), metav1.PatchOptions{})
 			if err != nil || updated.Spec.ClusterIP != holder.Spec.ClusterIP {
 				t.Errorf("%s: got %v, %v", what, updated.Spec.ClusterIPs, err)
 			}
@@ -182,9 +188,10 @@ func TestPortsOfATeam(t *testing.T) {
 	}
 	s.expectRefused(`provided port is refused: the range "team-a" does not select the Service`, "default", "thief", "", onNodePort(31000))
 	s.expectIn("10.200.0.0/24", "default", "later", "")
-	for name, text := range map[string]string{
-		`spec.ports[0].nodePort: Invalid value: 31000: provided port is refused: the range "team-a" does not select the Service`: `{"spec":{"type":"NodePort","ports":[{"name":"a","port":80,"nodePort":31000}]}}`,
-		`metadata.annotations[portolan.dev/node-port-range]: Not found: "nope"`:                                                  `{"metadata":{"annotations":{"portolan.dev/node-port-range":"nope"}}}`,
+	for text, name := range map[string]string{
+		`{"spec":{"type":"NodePort","ports":[{"name":"a","port":80,"nodePort":31000}]}}`: "spec.ports[0].nodePort: Invalid value: 31000: " +
+			`provided port is refused: the range "team-a" does not select the Service`,
+		`{"metadata":{"annotations":{"portolan.dev/node-port-range":"nope"}}}`: `metadata.annotations[portolan.dev/node-port-range]: Not found: "nope"`,
 	} {
 		_, err := servicesOf(s.Server).Patch(t.Context(), "later", types.MergePatchType, []byte(text), metav1.PatchOptions{})
 		expectInvalid(t, text, err, name)
@@ -216,7 +223,8 @@ func TestPolicyAtCorePath(t *testing.T) {
 		t.Fatal(err)
 	}
 	upstream := s.core.NetworkingV1().ServiceCIDRs()
-	if _, err := upstream.Patch(t.Context(), "a", types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"b"}}}`), metav1.PatchOptions{}); err != nil {
+	label := []byte(`{"metadata":{"labels":{"a":"b"}}}`)
+	if _, err := upstream.Patch(t.Context(), "a", types.MergePatchType, label, metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	seen, err := upstream.Get(t.Context(), "a", metav1.GetOptions{})
