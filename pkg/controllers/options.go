@@ -74,7 +74,7 @@ func (o *Options) AddFlags(fs *pflag.FlagSet) {
 			"addresses and ports. The user of the cluster's kubeconfig needs the rights of artifacts/cluster/mirror.")
 	fs.BoolVar(&o.WriteBackServices, WriteBackFlag, o.WriteBackServices,
 		"Copy the Services of admission and conversion webhooks and of aggregated APIs to the cluster, where kube-apiserver finds them. The "+
-			"user of the cluster's kubeconfig needs the rights of artifacts/cluster/components/write-back.")
+			"user of the cluster's kubeconfig needs the rights of artifacts/cluster/write-back.")
 	configoptions.BindLeaderElectionFlags(&o.LeaderElection, fs)
 }
 

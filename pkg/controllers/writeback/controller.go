@@ -148,7 +148,7 @@ func (c *Controller) Run(ctx context.Context, workers int) {
 	defer cancel()
 	if err := c.checkRights(ctx); err != nil {
 		klog.FromContext(ctx).Error(err, "Services are not written back: give the server's user the rights of "+
-			"artifacts/cluster/components/write-back")
+			"artifacts/cluster/write-back")
 	}
 	c.cluster.StartWithContext(ctx)
 	c.labeled.StartWithContext(ctx)

@@ -33,7 +33,7 @@ func newGateway(t *testing.T) *gateway {
 	g := &gateway{cluster: newCluster(t)}
 	g.kubectl = framework.NewKubectl(t, g.kube.Kubeconfig)
 	for _, file := range []string{
-		"server/namespace.yaml", "server/serviceaccount.yaml", "server/rbac.yaml", "server/roles.yaml", "components/write-back/rbac.yaml",
+		"server/namespace.yaml", "server/serviceaccount.yaml", "server/rbac.yaml", "server/roles.yaml", "write-back/rbac.yaml",
 	} {
 		g.kubectl.Run("apply", "-f", framework.Path("artifacts/cluster", file))
 	}

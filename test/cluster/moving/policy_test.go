@@ -17,7 +17,7 @@ import (
 func TestServicesPolicy(t *testing.T) {
 	g := newGateway(t)
 	old := g.create("old", corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, Ports: []corev1.ServicePort{{Port: 80}}})
-	g.kubectl.Run("apply", "-f", framework.Path("artifacts/cluster/components/services-policy/policy.yaml"))
+	g.kubectl.Run("apply", "-f", framework.Path("artifacts/cluster/services-policy/policy.yaml"))
 	const advice = "the Services of this cluster are Portolan's, and kube-apiserver does not route or resolve the ones written here: " +
 		"use a kubeconfig whose server is Portolan's gateway"
 	framework.Eventually(t, "kube-apiserver enforces the policy", func(ctx context.Context) (bool, error) {

@@ -191,7 +191,8 @@ func TestPortsOfATeam(t *testing.T) {
 	for text, name := range map[string]string{
 		`{"spec":{"type":"NodePort","ports":[{"name":"a","port":80,"nodePort":31000}]}}`: "spec.ports[0].nodePort: Invalid value: 31000: " +
 			`provided port is refused: the range "team-a" does not select the Service`,
-		`{"metadata":{"annotations":{"portolan.dev/node-port-range":"nope"}}}`: `metadata.annotations[portolan.dev/node-port-range]: Not found: "nope"`,
+		`{"metadata":{"annotations":{"portolan.dev/node-port-range":"nope"}}}`: "metadata.annotations" +
+			`[portolan.dev/node-port-range]: Not found: "nope"`,
 	} {
 		_, err := servicesOf(s.Server).Patch(t.Context(), "later", types.MergePatchType, []byte(text), metav1.PatchOptions{})
 		expectInvalid(t, text, err, name)
