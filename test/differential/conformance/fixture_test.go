@@ -33,6 +33,9 @@ type behaviors map[string]func(*fixture)
 type server struct {
 	config *rest.Config
 	etcd   *clientv3.Client
+	// learnsOfNamespaces is set for a server whose namespaces are another server's: it
+	// learns of their deletion from a watch, and not from the request.
+	learnsOfNamespaces bool
 }
 
 // fixture is a server, and a namespace of the behavior's own.

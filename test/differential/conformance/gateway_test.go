@@ -46,7 +46,7 @@ func TestGateway(t *testing.T) {
 	framework.StartControllers(t, &at, framework.DeletionControllers)
 	t.Cleanup(func() { framework.Verify(t, etcd.Client) })
 	// The lists whose tokens expire are the cluster's.
-	run(t, server{gateway.Config, framework.ConnectEtcd(t, kube.EtcdURL)})
+	run(t, server{gateway.Config, framework.ConnectEtcd(t, kube.EtcdURL), true})
 }
 
 // writeFront writes the authority of front proxies, and a front proxy's certificate.

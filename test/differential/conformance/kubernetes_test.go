@@ -14,5 +14,5 @@ func TestKubernetes(t *testing.T) {
 	kube := framework.StartKube(t, "--service-cluster-ip-range="+range4+","+range6,
 		"--advertise-address="+advertised, "--endpoint-reconciler-type=lease")
 	framework.StartControllers(t, kube, framework.EndpointControllers, framework.DeletionControllers, "service-cidr-controller")
-	run(t, server{kube.Config, framework.ConnectEtcd(t, kube.EtcdURL)})
+	run(t, server{kube.Config, framework.ConnectEtcd(t, kube.EtcdURL), false})
 }

@@ -135,6 +135,12 @@ func namespaceContents(f *fixture) {
 	}
 	f.ok("delete", f.namespaces().Delete(ctx, f.namespace, metav1.DeleteOptions{}))
 	_, err := f.services().Create(ctx, newService("late"), metav1.CreateOptions{})
+	if f.learnsOfNamespaces && err == nil {
+		f.eventually("it learns of the deletion", func(ctx context.Context) (bool, error) {
+			_, err = f.services().Create(ctx, newService("late"), metav1.CreateOptions{})
+			return apierrors.IsForbidden(err), nil
+		})
+	}
 	if !apierrors.IsForbidden(err) || !apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) ||
 		!strings.Contains(err.Error(), "unable to create new content in namespace "+f.namespace+" because it is being terminated") {
 		f.Errorf("a late Service: %v", err)

@@ -17,5 +17,5 @@ func TestPortolan(t *testing.T) {
 		o.Run.AdvertiseAddress = net.ParseIP(advertised)
 	})
 	t.Cleanup(func() { framework.Verify(t, etcd.Client) })
-	run(t, server{portolan.Config, etcd.Client})
+	run(t, server{portolan.Config, etcd.Client, false})
 }

@@ -21,6 +21,8 @@ var masks = []struct {
 	pattern  *regexp.Regexp
 	numbered bool
 }{
+	// The addresses of the server and of kubectl proxy, whose port can look like a node port.
+	{"127.0.0.1:<port>", regexp.MustCompile(`\b127\.0\.0\.1:\d+`), false},
 	{"<uid>", regexp.MustCompile(`\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b`), true},
 	// Automatic picks are from .145 on; the Service kubernetes has .129.
 	{"<cluster IP>", regexp.MustCompile(`\b10\.96\.100\.(14[5-9]|1[5-9]\d|2\d\d)\b`), true},
@@ -33,8 +35,6 @@ var masks = []struct {
 	{"<time>", regexp.MustCompile(`\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d \+0000`), false},
 	{"resourceVersion: <version>", regexp.MustCompile(`\bresourceVersion: "\d+"`), false},
 	{`"resourceVersion": "<version>"`, regexp.MustCompile(`"resourceVersion": "\d+"`), false},
-	// The addresses of the server and of kubectl proxy.
-	{"127.0.0.1:<port>", regexp.MustCompile(`\b127\.0\.0\.1:\d+`), false},
 	// The field managers of the servers' own writes; Portolan runs in the
 	// process of the test.
 	{`"manager": "<server>"`, regexp.MustCompile(`"manager": "(kube-apiserver|kube-controller-manager|guides\.test)"`), false},
