@@ -3,6 +3,7 @@
 package moving
 
 import (
+	"context"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -36,6 +37,11 @@ func newCluster(t *testing.T, flags ...string) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// kube-apiserver creates the Service kubernetes after it has turned ready.
+	framework.Eventually(t, "the Service kubernetes is there", func(ctx context.Context) (bool, error) {
+		_, err := client.CoreV1().Services("default").Get(ctx, "kubernetes", metav1.GetOptions{})
+		return err == nil, err
+	})
 	return &cluster{t: t, kube: kube, client: client, etcd: framework.ConnectEtcd(t, kube.EtcdURL)}
 }
 
