@@ -24,7 +24,10 @@ var ownEtcd = []string{
 }
 
 // gateway are the values for a gateway, as in examples/cluster-gateway.
-var gateway = []string{"--set=gateway.enabled=true", "--set=gateway.frontProxySecret=portolan-front-proxy", "--set=gateway.mirror=true"}
+var gateway = []string{
+	"--set=gateway.enabled=true", "--set=gateway.frontProxySecret=portolan-front-proxy", "--set=gateway.mirror=true",
+	"--set=writeBack.enabled=true",
+}
 
 func TestChartLint(t *testing.T) {
 	t.Parallel()
