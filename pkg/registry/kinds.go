@@ -130,7 +130,7 @@ func serviceKinds() []Kind {
 				{GroupVersion: corev1.SchemeGroupVersion, Names: generic.Names{Short: []string{"ep"}}},
 			},
 			MirrorSubresources: mirror(mirroredEndpoints),
-			Layer:              guarded(mirroredEndpoints, nil),
+			Layer:              withCopies(mirroredEndpoints, nil),
 			DeletionOrder:      3,
 		},
 		{
@@ -142,7 +142,7 @@ func serviceKinds() []Kind {
 			Rules:              func(in Inputs) generic.Rules { return endpointslice.Rules(in.Typer, in.Loopback) },
 			Groups:             []generic.Group{{GroupVersion: portolan}, {GroupVersion: discoveryv1.SchemeGroupVersion}},
 			MirrorSubresources: mirror(mirroredSlices),
-			Layer:              guarded(mirroredSlices, recordLayer),
+			Layer:              withCopies(mirroredSlices, recordLayer),
 			Batched:            true,
 			DeletionOrder:      4,
 		},
@@ -161,7 +161,7 @@ func serviceKinds() []Kind {
 			},
 			Subresources:       map[string]func(*Storage, Inputs) rest.Storage{"proxy": proxy},
 			MirrorSubresources: mirrorServices(),
-			Layer:              guarded(mirroredServices, claimsLayer),
+			Layer:              withCopies(mirroredServices, claimsLayer),
 			DeletionOrder:      2,
 		},
 	}

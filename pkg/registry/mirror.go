@@ -32,18 +32,18 @@ func mirrorServices() map[string]func(*Storage, Inputs) rest.Storage {
 	return subresources
 }
 
-// guarded returns a layer that protects copies, above the kind's own layer, which may be
+// withCopies returns a layer that protects copies, above the kind's own layer, which may be
 // nil.
-func guarded(kind mirrored.Kind, own func(Backend, *Storage) (storage.Layer, error)) func(Backend, *Storage) (storage.Layer, error) {
-	guard := mirrored.Guard(kind)
+func withCopies(kind mirrored.Kind, own func(Backend, *Storage) (storage.Layer, error)) func(Backend, *Storage) (storage.Layer, error) {
+	protect := mirrored.ProtectCopies(kind)
 	if own == nil {
-		return func(Backend, *Storage) (storage.Layer, error) { return guard, nil }
+		return func(Backend, *Storage) (storage.Layer, error) { return protect, nil }
 	}
 	return func(b Backend, s *Storage) (storage.Layer, error) {
 		layer, err := own(b, s)
 		if err != nil {
 			return nil, err
 		}
-		return func(inner apistorage.Interface) apistorage.Interface { return guard(layer(inner)) }, nil
+		return func(inner apistorage.Interface) apistorage.Interface { return protect(layer(inner)) }, nil
 	}
 }
