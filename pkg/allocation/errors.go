@@ -29,6 +29,7 @@ type RefusedError struct {
 	reason reason
 }
 
+// Error implements error.
 func (e *RefusedError) Error() string { return fmt.Sprintf("the range %q %s", e.Range, e.reason) }
 
 // ExhaustedError reports that an automatic pick found no free value.
@@ -41,6 +42,7 @@ type ExhaustedError struct {
 	Passed []*RefusedError
 }
 
+// Error implements error.
 func (e *ExhaustedError) Error() string {
 	if len(e.Ranges) == 0 && len(e.Passed) == 0 {
 		return fmt.Sprintf("there is no range to pick an automatic value (%s) from", e.Class)

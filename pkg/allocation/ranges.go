@@ -158,7 +158,13 @@ func (x *Index) UsableRanges(class Class) []RangeUsage {
 	p := &x.pools[class]
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.usages(func(r *rangeState) bool { return r.Usable })
+	var usages []RangeUsage
+	for _, state := range p.sorted {
+		if state.Usable {
+			usages = append(usages, state.namedUsage()...)
+		}
+	}
+	return usages
 }
 
 // tierUsage reports the usage of the ranges of tiers, in the order of the tiers.
@@ -167,21 +173,7 @@ func (p *pool) tierUsage(tiers []tier) []RangeUsage {
 	for _, t := range tiers {
 		for _, c := range t.ranges {
 			if state, exists := p.ranges[c.Name]; exists {
-				for _, block := range state.usage() {
-					usages = append(usages, RangeUsage{Name: c.Name, BlockUsage: block})
-				}
-			}
-		}
-	}
-	return usages
-}
-
-func (p *pool) usages(include func(*rangeState) bool) []RangeUsage {
-	var usages []RangeUsage
-	for _, state := range p.sorted {
-		if include(state) {
-			for _, block := range state.usage() {
-				usages = append(usages, RangeUsage{Name: state.Name, BlockUsage: block})
+				usages = append(usages, state.namedUsage()...)
 			}
 		}
 	}
@@ -223,6 +215,14 @@ func (r *rangeState) usage() []BlockUsage {
 	for i, block := range r.Blocks {
 		capacity, allocated := block.Span.Size(), r.allocated[i]
 		usages[i] = BlockUsage{Text: block.Text, Capacity: capacity, Allocated: allocated, Free: capacity - min(allocated, capacity)}
+	}
+	return usages
+}
+
+func (r *rangeState) namedUsage() []RangeUsage {
+	usages := make([]RangeUsage, 0, len(r.Blocks))
+	for _, block := range r.usage() {
+		usages = append(usages, RangeUsage{Name: r.Name, BlockUsage: block})
 	}
 	return usages
 }

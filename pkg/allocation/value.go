@@ -39,6 +39,7 @@ func Classes() []Class {
 	return all
 }
 
+// String returns the name of the class.
 func (c Class) String() string { return traits[c].name }
 
 // Value is one address or one port.

@@ -122,6 +122,7 @@ type ConflictError struct {
 	Found map[string]*mvccpb.KeyValue
 }
 
+// Error implements error.
 func (e *ConflictError) Error() string {
 	return fmt.Sprintf("what the write relied on has changed (revision %d)", e.Revision)
 }
@@ -135,6 +136,7 @@ type TooLargeError struct {
 	Bytes int
 }
 
+// Error implements error.
 func (e *TooLargeError) Error() string {
 	if e.Operations == 0 {
 		return fmt.Sprintf("the write takes %d bytes, more than etcd is set up to take in a request: "+
