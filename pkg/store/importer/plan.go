@@ -12,6 +12,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/utils/ptr"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
@@ -278,8 +279,7 @@ func (p *planner) hasClaims() bool {
 
 // newMeta returns the metadata of an object that the source does not have.
 func newMeta(name string) metav1.ObjectMeta {
-	held := v1.NewHeldPort(name, nil, &v1.Service{})
-	return held.ObjectMeta
+	return metav1.ObjectMeta{Name: name, UID: uuid.NewUUID(), CreationTimestamp: metav1.Now()}
 }
 
 // newPortRange returns the NodePortRange of the cluster's node ports.

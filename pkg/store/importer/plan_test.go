@@ -127,24 +127,29 @@ func TestProblems(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			contents := newContents()
 			tc.change(contents)
-			plan := newPlan(t, contents, Options{})
-			var got []string
-			for _, problem := range plan.Problems {
-				got = append(got, problem.Text)
-				if problem.Advice == "" {
-					t.Errorf("there is no advice for %q", problem.Text)
-				}
-			}
-			if !slices.Equal(got, tc.want) {
-				t.Errorf("got\n %s\nwant\n %s", strings.Join(got, "\n "), strings.Join(tc.want, "\n "))
-			}
-			if (plan.Err() == nil) != (len(tc.want) == 0) {
-				t.Errorf("without repair: %v", plan.Err())
-			}
+			expectProblems(t, newPlan(t, contents, Options{}), tc.want)
 			if err := newPlan(t, contents, Options{Repair: true}).Err(); (err == nil) != tc.repaired {
 				t.Errorf("with repair: %v", err)
 			}
 		})
+	}
+}
+
+// expectProblems expects a plan without repairs to have problems, each with advice.
+func expectProblems(t *testing.T, plan *Plan, want []string) {
+	t.Helper()
+	var got []string
+	for _, problem := range plan.Problems {
+		got = append(got, problem.Text)
+		if problem.Advice == "" {
+			t.Errorf("there is no advice for %q", problem.Text)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n %s\nwant\n %s", strings.Join(got, "\n "), strings.Join(want, "\n "))
+	}
+	if (plan.Err() == nil) != (len(want) == 0) {
+		t.Errorf("without repair: %v", plan.Err())
 	}
 }
 

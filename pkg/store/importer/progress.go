@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"k8s.io/component-base/term"
@@ -17,15 +18,20 @@ const (
 	linePeriod = 5 * time.Second
 )
 
-// progress shows how far a loop is: a bar on a terminal, lines otherwise.
+// progress shows how far a loop is: a bar on a terminal, lines otherwise. Several
+// goroutines may add to it.
 type progress struct {
-	out         io.Writer
-	verb        string
-	done, total int
-	period      time.Duration
-	next        time.Time
-	started     time.Time
-	bar, shown  bool
+	out     io.Writer
+	verb    string
+	total   int
+	period  time.Duration
+	started time.Time
+	bar     bool
+
+	mu    sync.Mutex
+	done  int
+	next  time.Time
+	shown bool
 }
 
 // newProgress returns the progress of a loop over total objects. The verb is past tense. A
@@ -44,6 +50,8 @@ func newProgress(out io.Writer, verb string, total int) *progress {
 }
 
 func (p *progress) add(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.done += n
 	if now := time.Now(); now.After(p.next) {
 		p.next = now.Add(p.period)
@@ -51,6 +59,7 @@ func (p *progress) add(n int) {
 	}
 }
 
+// print shows the state. The caller holds the lock.
 func (p *progress) print(now time.Time) {
 	p.shown = true
 	text := fmt.Sprintf("%s %d of %d objects", p.verb, p.done, p.total)
@@ -69,6 +78,8 @@ func (p *progress) print(now time.Time) {
 
 // end shows the last state of a bar and ends its line.
 func (p *progress) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.bar && p.shown {
 		p.print(time.Now())
 		_, _ = fmt.Fprintln(p.out)

@@ -7,7 +7,6 @@ import (
 	"io"
 	"path"
 	"strings"
-	"sync"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -155,31 +154,21 @@ func (w Writer) writeAll(ctx context.Context, plan *Plan, revision int64) error 
 	progress := newProgress(w.Progress, "wrote", plan.Objects())
 	defer progress.end()
 	group, ctx := errgroup.WithContext(ctx)
-	batches, written := make(chan batch), make(chan int)
+	batches := make(chan batch)
 	group.Go(func() error {
 		defer close(batches)
 		return w.encodeAll(ctx, plan, batches)
 	})
-	var committing sync.WaitGroup
 	for range writers {
-		committing.Add(1)
 		group.Go(func() error {
-			defer committing.Done()
 			for b := range batches {
 				if err := w.commit(ctx, b, revision); err != nil {
 					return err
 				}
-				written <- len(b.puts)
+				progress.add(len(b.puts))
 			}
 			return nil
 		})
-	}
-	go func() {
-		committing.Wait()
-		close(written)
-	}()
-	for n := range written {
-		progress.add(n)
 	}
 	return group.Wait()
 }
