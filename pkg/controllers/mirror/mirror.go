@@ -129,30 +129,24 @@ func New(c Config) (*Mirror, error) {
 // handle enqueues the objects of a resource when they change, and with a Service its
 // endpoints.
 func (m *Mirror) handle(resource string, informer cache.SharedIndexInformer) error {
-	enqueue := func(obj any) {
+	enqueue := func(obj any, withEndpoints bool) {
 		name, err := cache.DeletionHandlingObjectToName(obj)
 		if err != nil {
 			return
 		}
 		m.loop.Add(key{resource, name}.String())
-	}
-	withEndpoints := func(obj any) {
-		enqueue(obj)
-		if name, err := cache.DeletionHandlingObjectToName(obj); err == nil && resource == services {
+		if withEndpoints && resource == services {
 			m.addEndpoints(name)
 		}
 	}
 	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc: withEndpoints,
+		AddFunc: func(obj any) { enqueue(obj, true) },
 		UpdateFunc: func(before, after any) {
 			old, current := before.(metav1.Object), after.(metav1.Object)
-			if old.GetUID() != current.GetUID() || mirrored(old) != mirrored(current) || ignored(old) != ignored(current) {
-				withEndpoints(after)
-				return
-			}
-			enqueue(after)
+			another := old.GetUID() != current.GetUID() || mirrored(old) != mirrored(current) || ignored(old) != ignored(current)
+			enqueue(after, another)
 		},
-		DeleteFunc: withEndpoints,
+		DeleteFunc: func(obj any) { enqueue(obj, true) },
 	})
 	return err
 }
