@@ -11,6 +11,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/portolan-dev/portolan/pkg/gateway/preflight"
+	"github.com/portolan-dev/portolan/pkg/server/auth"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 )
 
@@ -41,7 +42,7 @@ func neededRights(o *options.Options) ([]preflight.UserRights, error) {
 	if !o.Authentication.SkipInClusterLookup {
 		lookup := rightsIn(metav1.NamespaceSystem, "authenticating client certificates", "", []string{"get", "list", "watch"}, "configmaps")
 		for i := range lookup {
-			lookup[i].Name = "extension-apiserver-authentication"
+			lookup[i].Name = auth.AuthenticationConfigMap
 		}
 		authenticate = append(authenticate, lookup...)
 	}

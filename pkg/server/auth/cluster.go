@@ -25,14 +25,16 @@ import (
 	"github.com/portolan-dev/portolan/pkg/server/options"
 )
 
-// The ConfigMap in which kube-apiserver publishes the certificate authorities of its
-// users and the configuration of its aggregation layer
-// (pkg/controlplane/controller/clusterauthenticationtrust).
+// AuthenticationConfigMap is the ConfigMap in kube-system in which kube-apiserver
+// publishes the certificate authorities of its users and the configuration of its
+// aggregation layer (pkg/controlplane/controller/clusterauthenticationtrust).
+const AuthenticationConfigMap = "extension-apiserver-authentication"
+
+// Keys of the ConfigMap.
 const (
-	authenticationConfigMap = "extension-apiserver-authentication"
-	clientCAKey             = "client-ca-file"
-	headerCAKey             = "requestheader-client-ca-file"
-	headerUsersKey          = "requestheader-username-headers"
+	clientCAKey    = "client-ca-file"
+	headerCAKey    = "requestheader-client-ca-file"
+	headerUsersKey = "requestheader-username-headers"
 )
 
 // clusterSources returns the cluster's sources of users. They follow changes of its
@@ -56,7 +58,7 @@ func clusterSources(config *genericapiserver.Config, o *options.Options) (source
 	}
 
 	clientCA, err := dynamiccertificates.NewDynamicCAFromConfigMapController(
-		"client-ca", metav1.NamespaceSystem, authenticationConfigMap, clientCAKey, client)
+		"client-ca", metav1.NamespaceSystem, AuthenticationConfigMap, clientCAKey, client)
 	if err != nil {
 		return sources, err
 	}
@@ -78,14 +80,14 @@ func clusterSources(config *genericapiserver.Config, o *options.Options) (source
 // framework's options do the same, but fail if the cluster is unreachable at startup.
 func newRequestHeaderController(client kubernetes.Interface) (*genericoptions.DynamicRequestHeaderController, error) {
 	ca, err := dynamiccertificates.NewDynamicCAFromConfigMapController(
-		"request-header", metav1.NamespaceSystem, authenticationConfigMap, headerCAKey, client)
+		"request-header", metav1.NamespaceSystem, AuthenticationConfigMap, headerCAKey, client)
 	if err != nil {
 		return nil, err
 	}
 	return &genericoptions.DynamicRequestHeaderController{
 		ConfigMapCAController: ca,
 		RequestHeaderAuthRequestController: headerrequest.NewRequestHeaderAuthRequestController(
-			authenticationConfigMap, metav1.NamespaceSystem, client,
+			AuthenticationConfigMap, metav1.NamespaceSystem, client,
 			headerUsersKey, "requestheader-uid-headers", "requestheader-group-headers",
 			"requestheader-extra-headers-prefix", "requestheader-allowed-names"),
 	}, nil
@@ -111,7 +113,7 @@ type lookup struct {
 }
 
 func (l lookup) check(ctx context.Context) error {
-	configMap, err := l.client.CoreV1().ConfigMaps(metav1.NamespaceSystem).Get(ctx, authenticationConfigMap, metav1.GetOptions{})
+	configMap, err := l.client.CoreV1().ConfigMaps(metav1.NamespaceSystem).Get(ctx, AuthenticationConfigMap, metav1.GetOptions{})
 	if err != nil {
 		return err
 	}
@@ -133,7 +135,7 @@ func readyOnce(config *genericapiserver.Config, name string, check func(context.
 	var done atomic.Bool
 	config.AddReadyzChecks(healthz.NamedCheck(name, func(*http.Request) error {
 		if !done.Load() {
-			return fmt.Errorf("%s/%s has not been looked up in the cluster yet", metav1.NamespaceSystem, authenticationConfigMap)
+			return fmt.Errorf("%s/%s has not been looked up in the cluster yet", metav1.NamespaceSystem, AuthenticationConfigMap)
 		}
 		return nil
 	}))

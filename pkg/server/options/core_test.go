@@ -29,7 +29,7 @@ func TestAdvertised(t *testing.T) {
 	}
 }
 
-func TestCoreKinds(t *testing.T) {
+func TestCoreResources(t *testing.T) {
 	shared, others := coreResources()
 	for _, want := range []string{"endpoints and services as v1, ", "endpointslices as discovery.k8s.io/v1"} {
 		if !strings.Contains(shared, want) {
