@@ -7,8 +7,15 @@ import (
 	"github.com/portolan-dev/portolan/pkg/server/options"
 )
 
+// byName is a certificate for the names that are in it.
+type byName struct{ *servingsecret.Keeper }
+
+// SNINames implements dynamiccertificates.SNICertKeyContentProvider.
+func (byName) SNINames() []string { return nil }
+
 // applyServingSecret makes the server present the certificate of --serving-secret, which
-// all replicas share. It waits until there is one.
+// all replicas share. It waits until there is one. Beside --tls-cert-file it is for the
+// aggregation layer, which asks for its name.
 func (c *Config) applyServingSecret(ctx context.Context, o *options.Options) error {
 	namespace, name := o.ServingSecretName()
 	if name == "" {
@@ -26,6 +33,10 @@ func (c *Config) applyServingSecret(ctx context.Context, o *options.Options) err
 	if err != nil {
 		return err
 	}
-	c.Generic.SecureServing.Cert = keeper
+	if serving := c.Generic.SecureServing; o.SecureServing.ServerCert.CertKey.CertFile != "" {
+		serving.SNICerts = append(serving.SNICerts, byName{keeper})
+	} else {
+		serving.Cert = keeper
+	}
 	return nil
 }

@@ -51,7 +51,8 @@ func (o *Options) addServingSecretFlags(fs *pflag.FlagSet) {
 		"NAMESPACE/NAME of the Secret in the cluster with the certificate for HTTPS. The server creates and renews it, and all replicas "+
 			"share it. "+
 			"The server also updates the caBundle of the APIService v1.portolan.dev, unless that has insecureSkipTLSVerify or is left to "+
-			"cert-manager. It replaces --tls-cert-file.")
+			"cert-manager. It replaces --tls-cert-file. A gateway can have both: it presents the certificate of the Secret to clients that ask "+
+			"for the Service's name, such as the aggregation layer.")
 	fs.StringVar(&o.ServingService, servingServiceFlag, o.ServingService,
 		"Service that the certificate is for, in the namespace of --serving-secret. It is the one that the APIService names. (default "+
 			"\"portolan\")")
@@ -86,7 +87,8 @@ func (o *Options) servingSecretErrors() []error {
 		errs = append(errs, fmt.Errorf("--%s: %q is not the name of a Service: %s", servingServiceFlag, o.ServingService,
 			strings.Join(problems, ", ")))
 	}
-	if o.SecureServing.ServerCert.CertKey.CertFile != "" || o.SecureServing.ServerCert.CertKey.KeyFile != "" {
+	pair := o.SecureServing.ServerCert.CertKey
+	if (pair.CertFile != "" || pair.KeyFile != "") && !o.ForwardsToCluster() {
 		errs = append(errs, fmt.Errorf("--%s and --tls-cert-file: only one of them can be set", servingSecretFlag))
 	}
 	if !o.InCluster() {

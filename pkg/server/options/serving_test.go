@@ -30,6 +30,11 @@ func TestServingSecret(t *testing.T) {
 			"--serving-secret and --tls-cert-file: only one of them can be set"},
 		"a key's file and a Secret": {"a/b", "", func(o *Options) { o.ServiceAccount, o.SecureServing.ServerCert.CertKey.KeyFile = true, "x" },
 			"--serving-secret and --tls-cert-file"},
+		"a gateway with files and a Secret": {"a/b", "", func(o *Options) {
+			yes := true
+			o.ServiceAccount, o.ServeCore = true, &yes
+			o.SecureServing.ServerCert.CertKey.CertFile, o.SecureServing.ServerCert.CertKey.KeyFile = "x", "y"
+		}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := New()

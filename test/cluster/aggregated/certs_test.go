@@ -52,7 +52,7 @@ func (a *authority) file(name string) pair {
 }
 
 // issue makes a certificate that is good for clients, and for a server on the
-// addresses. The organizations are what Kubernetes takes for groups.
+// addresses and names. The organizations are what Kubernetes takes for groups.
 func (a *authority) issue(t *testing.T, name string, groups []string, addresses ...string) pair {
 	t.Helper()
 	key := newKey(t)
@@ -68,7 +68,11 @@ func (a *authority) issue(t *testing.T, name string, groups []string, addresses 
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
 	}
 	for _, address := range addresses {
-		template.IPAddresses = append(template.IPAddresses, net.ParseIP(address))
+		if ip := net.ParseIP(address); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, address)
+		}
 	}
 	signed, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
 	if err != nil {

@@ -71,6 +71,7 @@ func TestCluster(t *testing.T) {
 		{"rollout", testRollout},
 		// A kube-apiserver that starts refuses for a moment what it allows later.
 		{"rights", testRights},
+		{"gateway", testGateway},
 		{"restart of the cluster", testClusterRestart},
 		{"uninstall", testUninstall},
 		{"the replicas' logs", testReplicaLogs},

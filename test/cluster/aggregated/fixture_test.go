@@ -52,6 +52,8 @@ type fixture struct {
 	// of its authority.
 	store   pair
 	storeCA string
+	// front is the certificate of the aggregation layer.
+	front   pair
 	kubelet *kubelet
 }
 
@@ -101,7 +103,7 @@ func (g *fixture) startCluster(t *testing.T) {
 	t.Cleanup(etcd.Stop)
 	serving := g.users.issue(t, "kube-apiserver", nil, clusterAddress, "10.96.0.1")
 	aggregator := newAuthority(t, g.dir, "aggregator")
-	proxy := aggregator.issue(t, "front-proxy-client", nil)
+	g.front = aggregator.issue(t, "front-proxy-client", nil)
 	g.kubeFlags = []string{
 		"--etcd-servers=" + etcdURL,
 		"--bind-address=" + clusterAddress, "--secure-port=6443", "--advertise-address=" + clusterAddress,
@@ -114,7 +116,7 @@ func (g *fixture) startCluster(t *testing.T) {
 		"--requestheader-client-ca-file=" + aggregator.file("ca").cert, "--requestheader-allowed-names=front-proxy-client",
 		"--requestheader-username-headers=X-Remote-User", "--requestheader-group-headers=X-Remote-Group",
 		"--requestheader-extra-headers-prefix=X-Remote-Extra-",
-		"--proxy-client-cert-file=" + proxy.cert, "--proxy-client-key-file=" + proxy.key,
+		"--proxy-client-cert-file=" + g.front.cert, "--proxy-client-key-file=" + g.front.key,
 		"--enable-aggregator-routing=true",
 		"--audit-policy-file=" + g.write(t, "audit-policy.yaml", auditPolicy(portolanUser, audited, auditor)), "--audit-log-path=" + g.auditLog(),
 	}

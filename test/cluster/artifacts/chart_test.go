@@ -29,9 +29,12 @@ var gateway = []string{
 	"--set=writeBack.enabled=true",
 }
 
+// trusted are the values for a gateway that Pods trust.
+var trusted = append([]string{"--set=gateway.kubernetesServingSecret=portolan-kubernetes-serving"}, gateway...)
+
 func TestChartLint(t *testing.T) {
 	t.Parallel()
-	for _, values := range [][]string{nil, ownEtcd, gateway, {"--set=certificates=cert-manager"}} {
+	for _, values := range [][]string{nil, ownEtcd, gateway, trusted, {"--set=certificates=cert-manager"}} {
 		args := []string{"lint", "--strict", "--namespace=portolan", filepath.Join(sources(t), "charts", "portolan")}
 		program(t, "helm", append(args, values...)...)
 	}
@@ -179,6 +182,7 @@ func TestChartRefuses(t *testing.T) {
 		"--namespace=default":                     "the namespace is portolan",
 		"--set=networkPolicy.enabled=sometimes":   "networkPolicy",
 		"--set=gateway.enabled=sometimes":         "gateway",
+		"--set=gateway.servingSecret=mine":        "servingSecret",
 		"--set=gateway.frontProxy=mine":           "frontProxy",
 		"--set=tolerations.key=value":             "tolerations",
 		"--set=etcd.image.repository=etcd:v3.7.3": "repository",

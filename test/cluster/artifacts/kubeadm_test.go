@@ -148,6 +148,12 @@ func writeKubeadmFiles(t *testing.T, etc string) certificates.Pair {
 // checkGatewayCertificate wants Pods and components to trust the gateway.
 func checkGatewayCertificate(t *testing.T, dir string, authority certificates.Pair, hosts ...string) {
 	t.Helper()
+	checkCertificate(t, dir, authority, append(hosts, "kubernetes.default.svc", "portolan.portolan.svc")...)
+}
+
+// checkCertificate wants the authority to have signed the certificate, for all hosts.
+func checkCertificate(t *testing.T, dir string, authority certificates.Pair, hosts ...string) {
+	t.Helper()
 	cert, err := os.ReadFile(filepath.Join(dir, "gateway.crt"))
 	if err != nil {
 		t.Fatal(err)
@@ -162,7 +168,7 @@ func checkGatewayCertificate(t *testing.T, dir string, authority certificates.Pa
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(authority.Cert)
-	for _, name := range append(hosts, "kubernetes.default.svc", "portolan.portolan.svc") {
+	for _, name := range hosts {
 		if _, err := pair.Cert.Verify(x509.VerifyOptions{Roots: roots, DNSName: name}); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -47,6 +48,24 @@ type Manifests []Manifest
 func Kustomize(t testing.TB, dir string) Manifests {
 	t.Helper()
 	return parse(t, program(t, "kubectl", "kustomize", filepath.Join(sources(t), dir)))
+}
+
+// Overlay renders artifacts/cluster with some of its components.
+func Overlay(t testing.TB, components ...string) Manifests {
+	t.Helper()
+	dir := t.TempDir()
+	cluster, err := filepath.Rel(dir, filepath.Join(sources(t), "cluster"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "resources: [" + cluster + "]\ncomponents:\n"
+	for _, component := range components {
+		text += "- " + filepath.Join(cluster, component) + "\n"
+	}
+	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return parse(t, program(t, "kubectl", "kustomize", dir))
 }
 
 // Chart renders the Helm chart as helm install does, with the given flags.

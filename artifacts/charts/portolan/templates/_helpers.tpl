@@ -9,6 +9,11 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- if or (eq .Values.certificates "cert-manager") (and (eq .Values.certificates "auto") (.Capabilities.APIVersions.Has "cert-manager.io/v1")) }}true{{ end }}
 {{- end }}
 
+{{/* "true" if the Service kubernetes leads to the gateway, else empty. */}}
+{{- define "portolan.kubernetesServing" -}}
+{{- if and .Values.gateway.enabled .Values.gateway.kubernetesServingSecret }}true{{ end }}
+{{- end }}
+
 {{- define "portolan.image" -}}
 {{ .Values.image.repository }}{{ if .Values.image.digest }}@{{ .Values.image.digest }}{{ else }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ end }}
 {{- end }}
