@@ -48,8 +48,8 @@ func TestLinks(t *testing.T) {
 			}
 		}
 		for _, path := range regexp.MustCompile(`artifacts/[a-z][a-z./-]*[a-z]`).FindAllString(string(text), -1) {
-			if _, err := os.Stat(framework.Path(path)); err != nil && path != "artifacts/my-portolan" &&
-				!strings.HasPrefix(path, "artifacts/my-portolan/") {
+			if _, err := os.Stat(framework.Path(path)); err != nil && path != "artifacts/examples/my-portolan" &&
+				!strings.HasPrefix(path, "artifacts/examples/my-portolan/") {
 				t.Errorf("%s: %v", page, err)
 			}
 		}

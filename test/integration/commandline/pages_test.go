@@ -222,7 +222,7 @@ func (c command) checkKubectl(t *testing.T) error {
 				file = args[i+1]
 			}
 		}
-		if !strings.HasPrefix(file, "artifacts/") || strings.HasPrefix(file, "artifacts/my-portolan") {
+		if !strings.HasPrefix(file, "artifacts/") || strings.HasPrefix(file, "artifacts/examples/my-portolan") {
 			continue
 		}
 		if _, err := os.Stat(framework.Path(file)); err != nil {
