@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -195,9 +194,4 @@ func becomeProgram() (asked bool, err error) {
 		return false, nil
 	}
 	return true, becomeControlled(path)
-}
-
-// dieWithParent ends a program when this process ends, however that ends.
-func dieWithParent(command *exec.Cmd) {
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }

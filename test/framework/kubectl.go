@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/portolan-dev/portolan/test/framework/upstream"
 )
 
 // Kubectl runs kubectl.
@@ -41,6 +43,7 @@ func (k *Kubectl) With(flags ...string) *Kubectl {
 // Command returns a command that is to be started.
 func (k *Kubectl) Command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, k.Program, slices.Concat(k.Flags, args)...)
+	upstream.EndWithParent(cmd)
 	cmd.Dir = k.Dir
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+k.Kubeconfig, "HOME="+k.home)
 	return cmd

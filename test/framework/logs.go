@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -23,48 +24,61 @@ func QuietMain(m *testing.M) {
 }
 
 // quiet drops what servers and controllers in this process log.
-func quiet() error { return logTo(io.Discard) }
+func quiet() error { return logTo(io.Discard, 0) }
 
-func logTo(w io.Writer) error {
-	var flags flag.FlagSet
-	klog.InitFlags(&flags)
-	for name, value := range map[string]string{"logtostderr": "false", "stderrthreshold": "FATAL"} {
-		if err := flags.Set(name, value); err != nil {
-			return err
-		}
+func logTo(w io.Writer, verbosity int) error {
+	if err := setLogFlags(map[string]string{
+		"logtostderr": "false", "stderrthreshold": "FATAL", "v": strconv.Itoa(verbosity),
+	}); err != nil {
+		return err
 	}
 	klog.SetOutput(w)
 	return nil
 }
 
-// Logs collects what servers and controllers in this process log.
-type Logs struct {
+func setLogFlags(values map[string]string) error {
+	var flags flag.FlagSet
+	klog.InitFlags(&flags)
+	for name, value := range values {
+		if err := flags.Set(name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CaptureLogs collects what servers, controllers and clients in this process log until the
+// test ends, instead of printing it.
+func CaptureLogs(t testing.TB, verbosity int) *Buffer {
+	t.Helper()
+	logs := &Buffer{}
+	if err := logTo(logs, verbosity); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := setLogFlags(map[string]string{"logtostderr": "true", "stderrthreshold": "ERROR", "v": "0"}); err != nil {
+			t.Error(err)
+		}
+	})
+	return logs
+}
+
+// Buffer collects what is written to it, and can be read meanwhile.
+type Buffer struct {
 	mu   sync.Mutex
 	text bytes.Buffer
 }
 
-// CaptureLogs collects logs until the test ends, instead of printing them.
-func CaptureLogs(t testing.TB) *Logs {
-	t.Helper()
-	l := &Logs{}
-	if err := logTo(l); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { klog.LogToStderr(true) })
-	return l
+// Write adds to the buffer.
+func (b *Buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
 }
 
-// Write adds to the logs.
-func (l *Logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-// String returns the logs so far.
-func (l *Logs) String() string {
-	klog.Flush()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
+// String returns what has been written so far.
+func (b *Buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }

@@ -2,8 +2,4 @@
 
 package framework
 
-import "os/exec"
-
 func becomeProgram() (bool, error) { return false, nil }
-
-func dieWithParent(*exec.Cmd) {}

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -32,6 +31,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/cmd"
 	"github.com/portolan-dev/portolan/pkg/server"
 	"github.com/portolan-dev/portolan/pkg/server/options"
+	"github.com/portolan-dev/portolan/test/framework/upstream"
 )
 
 const (
@@ -88,14 +88,24 @@ func Command(t testing.TB, args ...string) (stdout, stderr string, err error) {
 func Portolan(t testing.TB, args ...string) *exec.Cmd {
 	t.Helper()
 	if built := os.Getenv(program); built != "" {
-		return exec.Command(built, args...)
+		command := exec.Command(built, args...)
+		upstream.EndWithParent(command)
+		return command
 	}
+	command := again(t, args...)
+	command.Env = append(os.Environ(), runCommand+"=")
+	return command
+}
+
+// again is this test binary as another process.
+func again(t testing.TB, args ...string) *exec.Cmd {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	command := exec.Command(self, args...)
-	command.Env = append(os.Environ(), runCommand+"=")
+	upstream.EndWithParent(command)
 	return command
 }
 
@@ -169,11 +179,7 @@ func Spawn(t testing.TB, dataDir string, flags ...string) *Process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	command := exec.Command(self)
+	command := again(t)
 	command.Env = append(os.Environ(), serveFlags+"="+string(args))
 	return launch(t, dataDir, command, flags)
 }
@@ -189,9 +195,7 @@ func Serve(t testing.TB, dataDir, port string, flags ...string) *Process {
 func serveCommand(t testing.TB, dataDir, port string, flags []string) *exec.Cmd {
 	t.Helper()
 	args := append([]string{"serve", "--data-dir=" + dataDir, "--secure-port=" + port}, defaults(flags)...)
-	command := Portolan(t, append(args, flags...)...)
-	dieWithParent(command)
-	return command
+	return Portolan(t, append(args, flags...)...)
 }
 
 // defaults are what a server is started with besides the flags of a test. As
@@ -322,19 +326,14 @@ func (p *Process) AwaitEnd(t testing.TB) {
 	}
 }
 
-// FreePort is a port that nobody listens on, below those that systems choose
-// from for outgoing connections: a server that is started again finds it free.
+// FreePort is a port that nothing listens on; see upstream.FreePort.
 func FreePort(t testing.TB) string {
 	t.Helper()
-	for range 100 {
-		port := fmt.Sprint(12000 + rand.IntN(20000))
-		if listener, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
-			listener.Close()
-			return port
-		}
+	port, err := upstream.FreePort()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("there is no free port")
-	return ""
+	return port
 }
 
 // Kill ends the process with SIGKILL and waits until it is gone. A server that

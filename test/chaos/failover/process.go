@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/portolan-dev/portolan/test/framework"
+	"github.com/portolan-dev/portolan/test/framework/upstream"
 )
 
 // process is a program that faults can hit. It ends with the test, even if that
@@ -63,7 +64,7 @@ func (ps *processes) launch(t testing.TB, name, dir string, cmd *exec.Cmd) *proc
 	}
 	defer log.Close()
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	upstream.EndWithParent(cmd)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -75,17 +75,7 @@ func (g *fixture) request(t *testing.T, config *rest.Config, method, path string
 	if err != nil {
 		t.Fatal(err)
 	}
-	request, err := http.NewRequestWithContext(t.Context(), method, clusterURL+path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := response.Body.Close(); err != nil {
-		t.Fatal(err)
-	}
+	response, _ := framework.Send(t, client, method, clusterURL+path, nil, nil)
 	if response.StatusCode != http.StatusOK {
 		t.Errorf("%s %s: %s", method, path, response.Status)
 	}

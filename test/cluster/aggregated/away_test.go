@@ -44,7 +44,7 @@ func (d *doomed) remove(t *testing.T, g *fixture) {
 	if err := g.client.CoreV1().ConfigMaps(d.elsewhere).Delete(t.Context(), "owner", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	g.awaitNoConfigMap(t, d.elsewhere, "owner")
+	framework.AwaitGone(t, g.client.CoreV1().ConfigMaps(d.elsewhere), "owner")
 	if err := g.client.CoreV1().Namespaces().Delete(t.Context(), d.namespace, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -65,6 +65,6 @@ func (d *doomed) awaitGone(t *testing.T, g *fixture) {
 	t.Helper()
 	g.awaitNoNamespace(t, d.namespace)
 	g.checkClaims(t, d.held, false)
-	g.awaitNoService(t, d.elsewhere, d.owned.Name)
+	framework.AwaitGone(t, g.portolan.PortolanV1().Services(d.elsewhere), d.owned.Name)
 	g.checkClaims(t, d.owned, false)
 }

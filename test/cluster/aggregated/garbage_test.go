@@ -3,9 +3,6 @@
 package aggregated
 
 import (
-	"context"
-	"fmt"
-	"slices"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -31,7 +28,7 @@ func testOwners(t *testing.T, g *fixture) {
 	if err := g.client.CoreV1().ConfigMaps(ns).Delete(ctx, "owner", metav1.DeleteOptions{PropagationPolicy: &background}); err != nil {
 		t.Fatal(err)
 	}
-	g.awaitNoService(t, ns, owned.Name)
+	framework.AwaitGone(t, g.portolan.PortolanV1().Services(ns), owned.Name)
 	g.checkClaims(t, owned, false)
 
 	svc := g.createService(t, ns, newService("web"))
@@ -39,7 +36,7 @@ func testOwners(t *testing.T, g *fixture) {
 	if err := g.portolan.PortolanV1().Services(ns).Delete(ctx, "web", metav1.DeleteOptions{PropagationPolicy: &background}); err != nil {
 		t.Fatal(err)
 	}
-	g.awaitNoConfigMap(t, ns, "dependent")
+	framework.AwaitGone(t, g.client.CoreV1().ConfigMaps(ns), "dependent")
 
 	// A Service takes along its own slices with its label. Others are left to their
 	// owner references: here to a Service that is no more, and to one that is
@@ -52,10 +49,8 @@ func testOwners(t *testing.T, g *fixture) {
 			t.Fatal(err)
 		}
 	}
-	framework.Eventually(t, "the slice of a Service that is gone is collected", func(ctx context.Context) (bool, error) {
-		_, err := g.portolan.PortolanV1().EndpointSlices(ns).Get(ctx, "left", metav1.GetOptions{})
-		return gone(err)
-	})
+	// Its Service is gone.
+	framework.AwaitGone(t, g.portolan.PortolanV1().EndpointSlices(ns), "left")
 	if _, err := g.portolan.PortolanV1().EndpointSlices(ns).Get(ctx, "kept", metav1.GetOptions{}); err != nil {
 		t.Errorf("the slice of a Service that is there: %v", err)
 	}
@@ -88,10 +83,7 @@ func testReservationOwners(t *testing.T, g *fixture) {
 	if err := g.client.RbacV1().ClusterRoles().Delete(ctx, role.Name, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	framework.Eventually(t, "the reservation is gone", func(ctx context.Context) (bool, error) {
-		_, err := ports.Get(ctx, port, metav1.GetOptions{})
-		return gone(err)
-	})
+	framework.AwaitGone(t, ports, port)
 }
 
 // awaitCollector returns when the garbage collector watches what is ours. It
@@ -102,7 +94,7 @@ func (g *fixture) awaitCollector(t *testing.T, namespace string) {
 	g.createService(t, namespace, newService("garbage", func(svc *v1.Service) {
 		svc.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "gone", UID: "gone"}}
 	}))
-	g.awaitNoService(t, namespace, "garbage")
+	framework.AwaitGone(t, g.portolan.PortolanV1().Services(namespace), "garbage")
 }
 
 // testForeground deletes a Service only after what it owns, and keeps its
@@ -113,21 +105,11 @@ func testForeground(t *testing.T, g *fixture) {
 	svc := g.createService(t, ns, newService("web", nodePort(0)))
 	g.createConfigMap(t, ns, metav1.ObjectMeta{Name: "stays", OwnerReferences: ownedByService(svc), Finalizers: []string{"example.com/stays"}})
 	framework.NewKubectl(t, g.kubeconfig).Run("delete", "psvc", "web", "-n", ns, "--cascade=foreground", "--wait=false")
-	framework.Eventually(t, "what it owns is being deleted", func(ctx context.Context) (bool, error) {
-		stays, err := g.client.CoreV1().ConfigMaps(ns).Get(ctx, "stays", metav1.GetOptions{})
-		return err == nil && stays.DeletionTimestamp != nil, err
-	})
-	waits, err := g.portolan.PortolanV1().Services(ns).Get(t.Context(), "web", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if waits.DeletionTimestamp == nil || !slices.Contains(waits.Finalizers, metav1.FinalizerDeleteDependents) {
-		t.Errorf("it doesn't wait for what it owns: %v, %v", waits.DeletionTimestamp, waits.Finalizers)
-	}
+	framework.ExpectForeground(t, g.portolan.PortolanV1().Services(ns), "web", g.client.CoreV1().ConfigMaps(ns), "stays")
 	g.checkClaims(t, svc, true)
 	removeFinalizers(t, g, ns, "stays")
-	g.awaitNoService(t, ns, "web")
-	g.awaitNoConfigMap(t, ns, "stays")
+	framework.AwaitGone(t, g.portolan.PortolanV1().Services(ns), "web")
+	framework.AwaitGone(t, g.client.CoreV1().ConfigMaps(ns), "stays")
 	g.checkClaims(t, svc, false)
 }
 
@@ -144,9 +126,9 @@ func testOrphans(t *testing.T, g *fixture) {
 		svc.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: config.Name, UID: config.UID}}
 	}))
 	k.Run("delete", "psvc/owner", "configmap/owner", "-n", ns, "--cascade=orphan")
-	g.awaitNoService(t, ns, "owner")
+	framework.AwaitGone(t, g.portolan.PortolanV1().Services(ns), "owner")
 	g.checkClaims(t, svc, false)
-	g.awaitNoConfigMap(t, ns, "owner")
+	framework.AwaitGone(t, g.client.CoreV1().ConfigMaps(ns), "owner")
 
 	left, err := g.client.CoreV1().ConfigMaps(ns).Get(ctx, "left", metav1.GetOptions{})
 	if err != nil {
@@ -162,20 +144,4 @@ func testOrphans(t *testing.T, g *fixture) {
 		}
 	}
 	g.checkClaims(t, leftService, true)
-}
-
-func (g *fixture) awaitNoService(t *testing.T, namespace, name string) {
-	t.Helper()
-	framework.Eventually(t, fmt.Sprintf("the Service %s is gone", name), func(ctx context.Context) (bool, error) {
-		_, err := g.portolan.PortolanV1().Services(namespace).Get(ctx, name, metav1.GetOptions{})
-		return gone(err)
-	})
-}
-
-func (g *fixture) awaitNoConfigMap(t *testing.T, namespace, name string) {
-	t.Helper()
-	framework.Eventually(t, fmt.Sprintf("the ConfigMap %s is gone", name), func(ctx context.Context) (bool, error) {
-		_, err := g.client.CoreV1().ConfigMaps(namespace).Get(ctx, name, metav1.GetOptions{})
-		return gone(err)
-	})
 }

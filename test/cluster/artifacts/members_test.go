@@ -24,6 +24,7 @@ import (
 
 	"github.com/portolan-dev/portolan/pkg/certificates/etcdsecrets"
 	"github.com/portolan-dev/portolan/test/framework"
+	"github.com/portolan-dev/portolan/test/framework/upstream"
 )
 
 // members are etcd's, run with the arguments of the StatefulSet on this machine.
@@ -165,6 +166,7 @@ func (m *members) start(i int, state string) {
 	}
 	defer log.Close()
 	cmd.Stdout, cmd.Stderr = log, log
+	upstream.EndWithParent(cmd)
 	if err := cmd.Start(); err != nil {
 		m.t.Fatal(err)
 	}

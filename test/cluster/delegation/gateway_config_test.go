@@ -91,7 +91,7 @@ func (g *ground) expectText(what, got string, want ...string) {
 // users have none or whose credentials are bad. They serve, and log what is missing.
 func TestGatewayWarns(t *testing.T) {
 	g := newGround(t)
-	logs := framework.CaptureLogs(t)
+	logs := framework.CaptureLogs(t, 0)
 	awaitLog := func(texts ...string) {
 		t.Helper()
 		framework.Eventually(t, strings.Join(texts, ", "), func(context.Context) (bool, error) {

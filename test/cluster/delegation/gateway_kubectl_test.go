@@ -41,13 +41,8 @@ func mask(text string) string {
 func TestGatewayCommands(t *testing.T) {
 	g, other := newGround(t), newGround(t)
 	server := g.gateway(true)
-	kubectl := func(g *ground, url, dir string) *framework.Kubectl {
-		cert, key := g.files(g.users, "root", "system:masters")
-		return framework.NewKubectl(t, "/dev/null").With("--server="+url, "--certificate-authority="+filepath.Join(dir, ownAuthority),
-			"--client-certificate="+cert, "--client-key="+key)
-	}
-	k := kubectl(g, server.Config.Host, server.DataDir)
-	direct := kubectl(other, other.kube.Config.Host, filepath.Dir(other.kube.Kubeconfig))
+	k := g.administrator(server.Config.Host, server.DataDir)
+	direct := other.administrator(other.kube.Config.Host, filepath.Dir(other.kube.Kubeconfig))
 	// The gateway has controllers of endpoints itself.
 	g.startControllersAt(server.Config.Host, filepath.Join(server.DataDir, ownAuthority), framework.DeletionControllers)
 	other.startControllersAt(other.kube.Config.Host, filepath.Join(filepath.Dir(other.kube.Kubeconfig), ownAuthority),

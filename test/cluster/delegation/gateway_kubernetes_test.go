@@ -66,7 +66,7 @@ func (g *ground) podClient(host string, server *framework.Server) *http.Client {
 func TestGatewayKubernetesService(t *testing.T) {
 	g := newGround(t)
 	store := framework.StartEtcd(t)
-	logs := framework.CaptureLogs(t)
+	logs := framework.CaptureLogs(t, 0)
 	replica := func(address string, hosts ...string) *framework.Server {
 		return g.serve(func(o *options.Options) {
 			yes := true

@@ -20,13 +20,8 @@ import (
 func TestGatewayStreams(t *testing.T) {
 	g := newGround(t)
 	server := g.gateway(true)
-	cert, key := g.files(g.users, "root", "system:masters")
-	kubectl := func(url, authority string) *framework.Kubectl {
-		return framework.NewKubectl(t, "/dev/null").With("--server="+url, "--certificate-authority="+authority, "--client-certificate="+cert,
-			"--client-key="+key)
-	}
-	k := kubectl(server.Config.Host, filepath.Join(server.DataDir, ownAuthority))
-	direct := kubectl(g.kube.Config.Host, filepath.Join(filepath.Dir(g.kube.Kubeconfig), ownAuthority))
+	k := g.administrator(server.Config.Host, server.DataDir)
+	direct := g.administrator(g.kube.Config.Host, filepath.Dir(g.kube.Kubeconfig))
 	g.startPod("web", "192.0.2.7")
 	kubelet := g.startKubelet()
 	k.Run("expose", "pod", "web", "--port=80", "--target-port=8080")

@@ -8,8 +8,6 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"net/http"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -56,88 +54,55 @@ func (g *ground) files(authority certificates.Pair, name string, groups ...strin
 	return certFile, keyFile
 }
 
-// kubectl runs kubectl against a server as a user of the cluster.
-type kubectl struct {
-	t     testing.TB
-	flags []string
-	home  string
-}
-
-// kubectl is that of a user with a client certificate.
-func (g *ground) kubectl(url, authority, cert, key string) kubectl {
+// administrator returns a kubectl of the cluster's administrator for a server, whose own
+// authority is in a directory. The administrator has a client certificate.
+func (g *ground) administrator(url, dir string) *framework.Kubectl {
 	g.t.Helper()
-	return kubectl{g.t, []string{
-		"--server=" + url, "--certificate-authority=" + authority, "--client-certificate=" + cert, "--client-key=" + key,
-	}, g.t.TempDir()}
-}
-
-func (k kubectl) try(args ...string) (string, error) {
-	k.t.Helper()
-	cmd := exec.CommandContext(k.t.Context(), framework.Program(k.t, "kubectl"), append(k.flags, args...)...)
-	cmd.Env = append(os.Environ(), "HOME="+k.home, "KUBECONFIG=/dev/null")
-	out, err := cmd.CombinedOutput()
-	return string(out), err
-}
-
-func (k kubectl) run(args ...string) string {
-	k.t.Helper()
-	out, err := k.try(args...)
-	if err != nil {
-		k.t.Fatalf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-	return out
-}
-
-func (k kubectl) expect(out string, want ...string) {
-	k.t.Helper()
-	for _, w := range want {
-		if !strings.Contains(out, w) {
-			k.t.Errorf("want %q in:\n%s", w, out)
-		}
-	}
+	cert, key := g.files(g.users, "root", "system:masters")
+	return framework.NewKubectl(g.t, "/dev/null").With("--server="+url, "--certificate-authority="+filepath.Join(dir, ownAuthority),
+		"--client-certificate="+cert, "--client-key="+key)
 }
 
 // TestGatewayKubectl uses the cluster through the gateway as one would without it.
 func TestGatewayKubectl(t *testing.T) {
 	g := newGround(t)
 	server := g.gateway(true)
-	cert, key := g.files(g.users, "root", "system:masters")
-	k := g.kubectl(server.Config.Host, filepath.Join(server.DataDir, ownAuthority), cert, key)
-	direct := g.kubectl(g.kube.Config.Host, filepath.Join(filepath.Dir(g.kube.Kubeconfig), ownAuthority), cert, key)
+	k := g.administrator(server.Config.Host, server.DataDir)
+	direct := g.administrator(g.kube.Config.Host, filepath.Dir(g.kube.Kubeconfig))
 
 	manifest := filepath.Join(t.TempDir(), "svc.yaml")
 	g.write(manifest, []byte("apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {selector: {app: web}, ports: [{port: 80}]}\n"))
-	k.expect(k.run("create", "-f", manifest), "service/web created")
-	ip := k.run("get", "svc", "web", "-o", "jsonpath={.spec.clusterIP}")
-	k.expect(k.run("get", "ipaddresses.networking.k8s.io", ip), "services/default/web")
-	k.expect(k.run("get", "servicecidrs"), "10.96.0.0/12")
-	if out, err := direct.try("get", "svc", "web"); err == nil || !strings.Contains(out, "NotFound") {
+	k.Expect(k.Run("create", "-f", manifest), "service/web created")
+	ip := k.Run("get", "svc", "web", "-o", "jsonpath={.spec.clusterIP}")
+	k.Expect(k.Run("get", "ipaddresses.networking.k8s.io", ip), "services/default/web")
+	k.Expect(k.Run("get", "servicecidrs"), "10.96.0.0/12")
+	if out, err := direct.Try("", "get", "svc", "web"); err == nil || !strings.Contains(out, "NotFound") {
 		t.Errorf("kube-apiserver has the Service as well: %s", out)
 	}
-	k.expect(k.run("create", "deployment", "web", "--image=example.com/web"), "deployment.apps/web created")
-	k.expect(k.run("get", "all"), "service/web ", "deployment.apps/web ")
-	k.expect(k.run("apply", "--server-side", "--force-conflicts", "-f", manifest), "service/web serverside-applied")
-	k.expect(k.run("apply", "-f", manifest), "service/web configured")
-	k.expect(k.run("describe", "svc", "web"), "Selector:                 app=web", "IP:                       "+ip)
-	k.expect(k.run("expose", "deployment", "web", "--name=exposed", "--port=80"), "service/exposed exposed")
+	k.Expect(k.Run("create", "deployment", "web", "--image=example.com/web"), "deployment.apps/web created")
+	k.Expect(k.Run("get", "all"), "service/web ", "deployment.apps/web ")
+	k.Expect(k.Run("apply", "--server-side", "--force-conflicts", "-f", manifest), "service/web serverside-applied")
+	k.Expect(k.Run("apply", "-f", manifest), "service/web configured")
+	k.Expect(k.Run("describe", "svc", "web"), "Selector:                 app=web", "IP:                       "+ip)
+	k.Expect(k.Run("expose", "deployment", "web", "--name=exposed", "--port=80"), "service/exposed exposed")
 	for _, args := range []string{
 		"get ns", "get deployment web -o yaml", "explain service.spec.clusterIPs", "explain deployment.spec", "auth whoami",
 		"auth can-i create services", "auth can-i --list", "api-resources", "api-versions", "version -o yaml", "get --raw /openapi/v3",
 		"get --raw /apis", "get --raw /api/v1", "get clusterroles view -o yaml", "get pods -A", "get --raw /healthzz",
 	} {
-		got, gotErr := k.try(strings.Fields(args)...)
-		want, wantErr := direct.try(strings.Fields(args)...)
+		got, gotErr := k.Try("", strings.Fields(args)...)
+		want, wantErr := direct.Try("", strings.Fields(args)...)
 		if got != want || (gotErr == nil) != (wantErr == nil) {
 			t.Errorf("kubectl %s: %v %s\nwithout the gateway: %v %s", args, gotErr, got, wantErr, want)
 		}
 	}
 	g.startPod("web", "192.0.2.7")
 	framework.Eventually(t, "the Pod is in the slice", func(context.Context) (bool, error) {
-		return strings.Contains(k.run("get", "endpointslices", "-l", "kubernetes.io/service-name=web"), "192.0.2.7"), nil
+		return strings.Contains(k.Run("get", "endpointslices", "-l", "kubernetes.io/service-name=web"), "192.0.2.7"), nil
 	})
-	k.expect(k.run("get", "pods,endpoints"), "pod/web", "endpoints/web", "192.0.2.7:80")
-	k.expect(k.run("delete", "svc", "--all"), `service "web" deleted`, `service "exposed" deleted`)
-	if out := direct.run("get", "svc,endpoints,endpointslices"); strings.Contains(out, "web") {
+	k.Expect(k.Run("get", "pods,endpoints"), "pod/web", "endpoints/web", "192.0.2.7:80")
+	k.Expect(k.Run("delete", "svc", "--all"), `service "web" deleted`, `service "exposed" deleted`)
+	if out := direct.Run("get", "svc,endpoints,endpointslices"); strings.Contains(out, "web") {
 		t.Errorf("kube-apiserver has some of it:\n%s", out)
 	}
 }

@@ -266,22 +266,10 @@ type answer struct {
 
 func (c *caller) do(method, path, body string) answer {
 	c.t.Helper()
-	request, err := http.NewRequestWithContext(c.t.Context(), method, c.url+path, strings.NewReader(body))
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	request.Header = c.header.Clone()
-	request.Header.Set("Content-Type", "application/json")
-	response, err := c.client.Do(request)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return answer{response.StatusCode, string(text), response.Header, response.Header.Get("Audit-Id")}
+	header := c.header.Clone()
+	header.Set("Content-Type", "application/json")
+	response, text := framework.Send(c.t, c.client, method, c.url+path, strings.NewReader(body), header)
+	return answer{response.StatusCode, text, response.Header, response.Header.Get("Audit-Id")}
 }
 
 func (c *caller) get(path string) answer { c.t.Helper(); return c.do(http.MethodGet, path, "") }

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
@@ -73,10 +72,7 @@ func (f *fixture) deleteNamespace(t *testing.T, ns string) {
 	if err := f.Client.CoreV1().Namespaces().Delete(t.Context(), ns, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	framework.Eventually(t, "the namespace is gone", func(ctx context.Context) (bool, error) {
-		_, err := f.Direct.CoreV1().Namespaces().Get(ctx, ns, metav1.GetOptions{})
-		return apierrors.IsNotFound(err), err
-	})
+	framework.AwaitGone(t, f.Direct.CoreV1().Namespaces(), ns)
 	for name, client := range map[string]interface {
 		List(context.Context, metav1.ListOptions) (*corev1.ServiceList, error)
 	}{"kube-apiserver": f.Direct.CoreV1().Services(ns), "the gateway": f.Client.CoreV1().Services(ns)} {

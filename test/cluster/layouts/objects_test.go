@@ -11,7 +11,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/portolan-dev/portolan/test/framework"
@@ -140,12 +139,4 @@ func (f *fixture) expectConfigMap(t *testing.T, ns, name string) *corev1.ConfigM
 		t.Errorf("%s is being deleted", name)
 	}
 	return found
-}
-
-func (f *fixture) awaitNoConfigMap(t *testing.T, ns, name string) {
-	t.Helper()
-	framework.Eventually(t, fmt.Sprintf("the ConfigMap %s is gone", name), func(ctx context.Context) (bool, error) {
-		_, err := f.Direct.CoreV1().ConfigMaps(ns).Get(ctx, name, metav1.GetOptions{})
-		return apierrors.IsNotFound(err), err
-	})
 }

@@ -3,9 +3,6 @@
 package layouts
 
 import (
-	"context"
-	"fmt"
-	"slices"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -85,7 +82,7 @@ func testBackground(t *testing.T, f *fixture, ns string) {
 	f.awaitCollector(t, ns)
 	f.expectConfigMap(t, ns, "dependent")
 	f.delete(t, ns, "web", metav1.DeletePropagationBackground)
-	f.awaitNoConfigMap(t, ns, "dependent")
+	framework.AwaitGone(t, f.Direct.CoreV1().ConfigMaps(ns), "dependent")
 }
 
 // testForeground deletes a Service only after what belongs to it.
@@ -97,20 +94,10 @@ func testForeground(t *testing.T, f *fixture, ns string) {
 	f.createFinalized(t, ns, "stays", []string{"example.com/stays"}, owned)
 	f.awaitCollector(t, ns)
 	f.delete(t, ns, "web", metav1.DeletePropagationForeground)
-	framework.Eventually(t, "what it owns is being deleted", func(ctx context.Context) (bool, error) {
-		stays, err := f.Direct.CoreV1().ConfigMaps(ns).Get(ctx, "stays", metav1.GetOptions{})
-		return err == nil && stays.DeletionTimestamp != nil, err
-	})
-	waits, err := f.Client.CoreV1().Services(ns).Get(t.Context(), "web", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if waits.DeletionTimestamp == nil || !slices.Contains(waits.Finalizers, metav1.FinalizerDeleteDependents) {
-		t.Errorf("it doesn't wait for what it owns: %v, %v", waits.DeletionTimestamp, waits.Finalizers)
-	}
+	framework.ExpectForeground(t, f.Client.CoreV1().Services(ns), "web", f.Direct.CoreV1().ConfigMaps(ns), "stays")
 	framework.NewKubectl(t, f.Kubeconfig).Run("patch", "configmap", "stays", "-n", ns, "--type=merge", `-p={"metadata":{"finalizers":[]}}`)
-	f.awaitNoConfigMap(t, ns, "stays")
-	f.awaitNoService(t, ns, "web")
+	framework.AwaitGone(t, f.Direct.CoreV1().ConfigMaps(ns), "stays")
+	framework.AwaitGone(t, f.Client.CoreV1().Services(ns), "web")
 }
 
 // testOrphan leaves what belongs to a Service without an owner.
@@ -119,7 +106,7 @@ func testOrphan(t *testing.T, f *fixture, ns string) {
 	f.createConfigMap(t, ns, "left", owner(v1.SchemeGroupVersion.String(), svc))
 	f.awaitCollector(t, ns)
 	f.delete(t, ns, "web", metav1.DeletePropagationOrphan)
-	f.awaitNoService(t, ns, "web")
+	framework.AwaitGone(t, f.Client.CoreV1().Services(ns), "web")
 	if left := f.expectConfigMap(t, ns, "left"); len(left.OwnerReferences) > 0 {
 		t.Errorf("it still belongs to %v", left.OwnerReferences)
 	}
@@ -146,11 +133,8 @@ func testCoreOwners(t *testing.T, f *fixture, ns string) {
 		}
 		f.delete(t, ns, "web", metav1.DeletePropagationBackground)
 	}
-	f.awaitNoConfigMap(t, ns, "lb")
-	framework.Eventually(t, "the slice of a client is gone", func(ctx context.Context) (bool, error) {
-		_, err := f.Client.DiscoveryV1().EndpointSlices(ns).Get(ctx, "by-hand", metav1.GetOptions{})
-		return apierrors.IsNotFound(err), err
-	})
+	framework.AwaitGone(t, f.Direct.CoreV1().ConfigMaps(ns), "lb")
+	framework.AwaitGone(t, f.Client.DiscoveryV1().EndpointSlices(ns), "by-hand")
 }
 
 // testNamespace deletes a namespace with all that both servers store in it.
@@ -162,7 +146,7 @@ func testNamespace(t *testing.T, f *fixture, ns string) {
 	if _, err := f.Direct.CoreV1().Namespaces().Get(t.Context(), ns, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("the namespace: %v", err)
 	}
-	f.awaitNoService(t, ns, "web")
+	framework.AwaitGone(t, f.Client.CoreV1().Services(ns), "web")
 	left, err := f.Client.DiscoveryV1().EndpointSlices(ns).List(t.Context(), metav1.ListOptions{})
 	if err != nil || len(left.Items) > 0 {
 		t.Errorf("slices are left: %v, %v", left.Items, err)
@@ -186,21 +170,10 @@ func (f *fixture) awaitCollector(t *testing.T, ns string) {
 	if _, err := f.Portolan.PortolanV1().EndpointSlices(ns).Create(t.Context(), slice, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	f.awaitNoConfigMap(t, ns, "garbage")
-	framework.Eventually(t, "the slice without an owner is gone", func(ctx context.Context) (bool, error) {
-		_, err := f.Portolan.PortolanV1().EndpointSlices(ns).Get(ctx, "garbage", metav1.GetOptions{})
-		return apierrors.IsNotFound(err), err
-	})
+	framework.AwaitGone(t, f.Direct.CoreV1().ConfigMaps(ns), "garbage")
+	framework.AwaitGone(t, f.Portolan.PortolanV1().EndpointSlices(ns), "garbage")
 }
 
 func owner(version string, svc *corev1.Service) metav1.OwnerReference {
 	return metav1.OwnerReference{APIVersion: version, Kind: "Service", Name: svc.Name, UID: svc.UID}
-}
-
-func (f *fixture) awaitNoService(t *testing.T, ns, name string) {
-	t.Helper()
-	framework.Eventually(t, fmt.Sprintf("the Service %s is gone", name), func(ctx context.Context) (bool, error) {
-		_, err := f.Client.CoreV1().Services(ns).Get(ctx, name, metav1.GetOptions{})
-		return apierrors.IsNotFound(err), err
-	})
 }

@@ -5,9 +5,7 @@ package mirror
 import (
 	"context"
 	"fmt"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -68,11 +66,7 @@ func (f *fixture) must(err error) {
 // kubectl runs kubectl at kube-apiserver as the administrator.
 func (f *fixture) kubectl(args ...string) {
 	f.t.Helper()
-	args = append([]string{"--kubeconfig=" + f.kube.Kubeconfig}, args...)
-	out, err := exec.CommandContext(f.t.Context(), framework.Program(f.t, "kubectl"), args...).CombinedOutput()
-	if err != nil {
-		f.t.Fatalf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
-	}
+	framework.NewKubectl(f.t, f.kube.Kubeconfig).Run(args...)
 }
 
 func (f *fixture) token(namespace, name string) string {

@@ -68,10 +68,7 @@ func TestCopies(t *testing.T) {
 				_, err = services.Update(ctx, terminating, metav1.UpdateOptions{})
 				f.must(err)
 			}
-			framework.Eventually(t, "the copy is gone", func(ctx context.Context) (bool, error) {
-				_, err := g.client.CoreV1().Services(namespace).Get(ctx, name, metav1.GetOptions{})
-				return apierrors.IsNotFound(err), err
-			})
+			framework.AwaitGone(t, g.client.CoreV1().Services(namespace), name)
 		})
 	}
 	expectCopy(t, g, f.get("kubernetes"))

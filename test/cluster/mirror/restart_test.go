@@ -3,12 +3,10 @@
 package mirror
 
 import (
-	"context"
 	"fmt"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/portolan-dev/portolan/test/framework"
@@ -46,10 +44,7 @@ func TestRestart(t *testing.T) {
 	again := f.create("s2", nil)
 	g = f.serve(nil)
 	expectCopy(t, g, again)
-	framework.Eventually(t, "s1 is gone", func(ctx context.Context) (bool, error) {
-		_, err := g.client.CoreV1().Services(namespace).Get(ctx, "s1", metav1.GetOptions{})
-		return apierrors.IsNotFound(err), err
-	})
+	framework.AwaitGone(t, g.client.CoreV1().Services(namespace), "s1")
 	for key, version := range f.versions() {
 		if key != "s2" && version != changed[key] {
 			t.Errorf("%s was written again", key)

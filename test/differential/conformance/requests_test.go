@@ -3,7 +3,6 @@ package conformance
 import (
 	"bytes"
 	"encoding/json"
-	"io"
 	"mime"
 	"net/http"
 
@@ -11,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
+
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
 // answer is the answer of a server.
@@ -28,17 +29,12 @@ func (f *fixture) ask(method, path string, body []byte, headers ...string) answe
 	f.Helper()
 	client, err := rest.HTTPClientFor(f.config)
 	f.ok("client", err)
-	request, err := http.NewRequestWithContext(f.Context(), method, f.config.Host+path, bytes.NewReader(body))
-	f.ok("request", err)
+	header := http.Header{}
 	for i := 0; i < len(headers); i += 2 {
-		request.Header.Set(headers[i], headers[i+1])
+		header.Set(headers[i], headers[i+1])
 	}
-	response, err := client.Do(request)
-	f.ok(path, err)
-	defer response.Body.Close()
-	raw, err := io.ReadAll(response.Body)
-	f.ok(path, err)
-	a := answer{code: response.StatusCode, header: response.Header, body: raw}
+	response, raw := framework.Send(f, client, method, f.config.Host+path, bytes.NewReader(body), header)
+	a := answer{code: response.StatusCode, header: response.Header, body: []byte(raw)}
 	if text := response.Header.Get("Content-Type"); text != "" {
 		a.format, _, err = mime.ParseMediaType(text)
 		f.ok(text, err)

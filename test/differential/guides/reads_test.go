@@ -3,10 +3,11 @@
 package guides
 
 import (
-	"io"
 	"net/http"
 	"regexp"
 	"strings"
+
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
 // formats prints the same objects in every output format.
@@ -99,21 +100,9 @@ func proxy(g guide) {
 // read.
 func (g guide) ask(method, address, path, body string) result {
 	g.Helper()
-	request, err := http.NewRequestWithContext(g.Context(), method, "http://"+address+path, strings.NewReader(body))
-	if err != nil {
-		g.Fatal(err)
-	}
-	request.Header.Set("Content-Type", "application/json")
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		g.Fatal(err)
-	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
-	if err != nil {
-		g.Fatal(err)
-	}
-	return result{stdout: string(answer),
+	response, answer := framework.Send(g, http.DefaultClient, method, "http://"+address+path, strings.NewReader(body),
+		http.Header{"Content-Type": {"application/json"}})
+	return result{stdout: answer,
 		stderr: "Content-Type: " + response.Header.Get("Content-Type") + "\n" +
 			strings.Join(response.Header.Values("Warning"), "\n"), code: response.StatusCode}
 }

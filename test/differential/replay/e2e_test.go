@@ -204,7 +204,7 @@ func TestSameAnswers(t *testing.T) { sameAnswers(t, false) }
 func TestSameAnswersOfCore(t *testing.T) { sameAnswers(t, true) }
 
 func sameAnswers(t *testing.T, core bool) {
-	logs := framework.CaptureLogs(t)
+	logs := framework.CaptureLogs(t, 0)
 	seed := uint64(setting(t, "SEED", 1))
 	found := newReport(exceptions(core))
 	all := true
@@ -253,7 +253,7 @@ func sameAnswers(t *testing.T, core bool) {
 }
 
 // expectNoPanic fails if a server has survived a panic.
-func expectNoPanic(t *testing.T, logs *framework.Logs) {
+func expectNoPanic(t *testing.T, logs *framework.Buffer) {
 	t.Helper()
 	for line := range strings.Lines(logs.String()) {
 		if strings.Contains(line, "anic") {

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -45,6 +48,7 @@ func LaunchCommand(name, dir string, cmd *exec.Cmd) (*Process, error) {
 	// In a group of its own a Ctrl-C on the terminal reaches this program only,
 	// which then stops the servers itself.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	EndWithParent(p.cmd)
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -113,13 +117,21 @@ func (p *Process) Explain(err error) error {
 	return fmt.Errorf("%w; the end of its log:\n%s", err, text)
 }
 
-// freePort returns a port that nothing listens on.
-func freePort() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+// FreePort returns a port that nothing listens on. It is below those that systems choose
+// from for outgoing connections, so a server that is started again finds it free.
+func FreePort() (string, error) {
+	const first, last, attempts = 12000, 29999, 100
+	for range attempts {
+		port := strconv.Itoa(first + rand.IntN(last-first+1))
+		if listener, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			return port, listener.Close()
+		}
 	}
-	defer listener.Close()
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	return port, err
+	return "", errors.New("there is no free port")
+}
+
+// portTaken reports whether a server ended because another process listens on its port:
+// FreePort can't keep a port until the server has it.
+func portTaken(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "address already in use")
 }

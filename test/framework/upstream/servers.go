@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -67,11 +68,11 @@ func NewDir(parent, name string) (string, error) { return os.MkdirTemp(parent, n
 
 // StartEtcd runs etcd with its defaults, fsync among them.
 func StartEtcd(ctx context.Context, p Programs, dir string) (*Process, string, error) {
-	client, err := freePort()
+	client, err := FreePort()
 	if err != nil {
 		return nil, "", err
 	}
-	peer, err := freePort()
+	peer, err := FreePort()
 	if err != nil {
 		return nil, "", err
 	}
@@ -97,36 +98,19 @@ func StartEtcd(ctx context.Context, p Programs, dir string) (*Process, string, e
 // administrator by a client certificate of the same making, so that neither
 // has the cheaper way to find out who is asking. Flags are added to those that
 // it needs, and win over them.
-func StartKube(ctx context.Context, p Programs, parent string, flags ...string) (_ *Server, err error) {
-	s := &Server{}
-	if s.dir, err = NewDir(parent, "kube-apiserver"); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			s.Stop()
+func StartKube(ctx context.Context, p Programs, parent string, flags ...string) (*Server, error) {
+	return start(ctx, parent, "kube-apiserver", func(s *Server, port string) (kubeconfig string, err error) {
+		if s.etcd, s.EtcdURL, err = StartEtcd(ctx, p, s.dir); err != nil {
+			return "", err
 		}
-	}()
-	port, err := freePort()
-	if err != nil {
-		return nil, err
-	}
-	started := time.Now()
-	etcd, etcdURL, err := StartEtcd(ctx, p, s.dir)
-	if err != nil {
-		return nil, err
-	}
-	s.etcd, s.EtcdURL = etcd, etcdURL
-	kubeconfig, needed, err := KubeFlags(s.dir, port, etcdURL)
-	if err != nil {
-		return nil, err
-	}
-	flags = append(needed, flags...)
-	s.launch = func() (*Process, error) { return Launch("kube-apiserver", s.dir, p.KubeAPIServer, flags...) }
-	if s.api, err = s.launch(); err != nil {
-		return nil, err
-	}
-	return s, s.awaitReady(ctx, kubeconfig, started)
+		kubeconfig, needed, err := KubeFlags(s.dir, port, s.EtcdURL)
+		if err != nil {
+			return "", err
+		}
+		args := slices.Concat(needed, flags)
+		s.launch = func() (*Process, error) { return Launch("kube-apiserver", s.dir, p.KubeAPIServer, args...) }
+		return kubeconfig, nil
+	})
 }
 
 // KubeFlags returns the flags that kube-apiserver needs, and the kubeconfig of its
@@ -155,9 +139,35 @@ func KubeFlags(dir, port, etcdServers string) (kubeconfig string, flags []string
 }
 
 // StartPortolan runs portolan with nothing but a port and a directory.
-func StartPortolan(ctx context.Context, p Programs, parent string) (_ *Server, err error) {
+func StartPortolan(ctx context.Context, p Programs, parent string) (*Server, error) {
+	return start(ctx, parent, "portolan", func(s *Server, port string) (kubeconfig string, err error) {
+		s.launch = func() (*Process, error) {
+			// A kube-apiserver by itself has no controllers beside it either.
+			return Launch("portolan", s.dir, p.Portolan, "serve", "--data-dir="+s.dir, "--secure-port="+port, "--controllers=false")
+		}
+		return filepath.Join(s.dir, "admin.kubeconfig"), nil
+	})
+}
+
+// preparation starts what a server needs, and sets launch. It returns the administrator's
+// kubeconfig.
+type preparation func(s *Server, port string) (kubeconfig string, err error)
+
+// start starts a server on a free port and a directory of its own, and waits until it is
+// ready. If another process takes the port meanwhile, the server is started anew on another.
+func start(ctx context.Context, parent, name string, prepare preparation) (*Server, error) {
+	const attempts = 3
+	for attempt := 1; ; attempt++ {
+		s, err := startOnce(ctx, parent, name, prepare)
+		if !portTaken(err) || attempt == attempts {
+			return s, err
+		}
+	}
+}
+
+func startOnce(ctx context.Context, parent, name string, prepare preparation) (_ *Server, err error) {
 	s := &Server{}
-	if s.dir, err = NewDir(parent, "portolan"); err != nil {
+	if s.dir, err = NewDir(parent, name); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -165,19 +175,19 @@ func StartPortolan(ctx context.Context, p Programs, parent string) (_ *Server, e
 			s.Stop()
 		}
 	}()
-	port, err := freePort()
+	port, err := FreePort()
 	if err != nil {
 		return nil, err
 	}
 	started := time.Now()
-	// A kube-apiserver by itself has no controllers beside it either.
-	s.launch = func() (*Process, error) {
-		return Launch("portolan", s.dir, p.Portolan, "serve", "--data-dir="+s.dir, "--secure-port="+port, "--controllers=false")
+	kubeconfig, err := prepare(s, port)
+	if err != nil {
+		return nil, err
 	}
 	if s.api, err = s.launch(); err != nil {
 		return nil, err
 	}
-	return s, s.awaitReady(ctx, filepath.Join(s.dir, "admin.kubeconfig"), started)
+	return s, s.awaitReady(ctx, kubeconfig, started)
 }
 
 // awaitReady waits for /readyz and notes how long that took. The kubeconfig

@@ -3,11 +3,8 @@ package api
 import (
 	"bytes"
 	"encoding/base64"
-	"flag"
-	"io"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -17,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
-	"k8s.io/klog/v2"
 	"k8s.io/utils/ptr"
 
 	"github.com/portolan-dev/portolan/test/framework"
@@ -133,42 +129,11 @@ func hasHeld(text []byte) bool {
 	return bytes.Contains(text, []byte(held)) || bytes.Contains(text, []byte(base64.StdEncoding.EncodeToString([]byte(held))))
 }
 
-// written is what loggers write.
-type written struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (w *written) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.text.Write(p)
-}
-
-// logEverything has all loggers of this process write there until the test ends.
-// Parallel tests don't run meanwhile.
-func logEverything(t *testing.T) *written {
-	t.Helper()
-	w := &written{}
-	set := func(values map[string]string) {
-		var flags flag.FlagSet
-		klog.InitFlags(&flags)
-		for name, value := range values {
-			if err := flags.Set(name, value); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	set(map[string]string{"logtostderr": "false", "stderrthreshold": "FATAL", "v": "10"})
-	klog.SetOutput(w)
-	t.Cleanup(func() { set(map[string]string{"logtostderr": "true", "stderrthreshold": "ERROR", "v": "0"}) })
-	return w
-}
-
 // TestSecretsAreNotTold looks for what is in a Secret in all that the server logs,
 // and in what it answers to those whom it refuses something.
 func TestSecretsAreNotTold(t *testing.T) {
-	log := logEverything(t)
+	// Parallel tests don't run meanwhile.
+	logs := framework.CaptureLogs(t, 10)
 	server := framework.Start(t, nil)
 	// Clients of the API log what they send.
 	client, err := rest.HTTPClientFor(server.Config)
@@ -225,13 +190,11 @@ func TestSecretsAreNotTold(t *testing.T) {
 			t.Errorf("%s %s %s: %d, %q, warned of %q; want %d", test.method, test.path, test.body, code, answer, warning, test.want)
 		}
 	}
-	klog.Flush()
-	log.mu.Lock()
-	defer log.mu.Unlock()
-	if !bytes.Contains(log.text.Bytes(), []byte(one)) {
+	logged := []byte(logs.String())
+	if !bytes.Contains(logged, []byte(one)) {
 		t.Error("nothing is logged of what was asked for")
 	}
-	for line := range bytes.Lines(log.text.Bytes()) {
+	for line := range bytes.Lines(logged) {
 		if hasHeld(line) {
 			t.Errorf("logged: %s", line)
 		}
@@ -241,18 +204,6 @@ func TestSecretsAreNotTold(t *testing.T) {
 // sendTo sends a body, and returns the answer's code, headers and body.
 func sendTo(t *testing.T, client *http.Client, method, url, contentType, body string) (int, http.Header, []byte) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Content-Type", contentType)
-	response, err := client.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer, err := io.ReadAll(response.Body)
-	if closed := response.Body.Close(); err != nil || closed != nil {
-		t.Fatal(err, closed)
-	}
-	return response.StatusCode, response.Header, answer
+	response, answer := framework.Send(t, client, method, url, strings.NewReader(body), http.Header{"Content-Type": {contentType}})
+	return response.StatusCode, response.Header, []byte(answer)
 }

@@ -11,7 +11,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
-	"io"
 	"math/big"
 	"net/http"
 	"os"
@@ -205,16 +204,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 // get is a request without a body, and the status that answers it.
 func get(t *testing.T, client *http.Client, method, url string) int {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), method, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	_, _ = io.Copy(io.Discard, response.Body)
+	response, _ := framework.Send(t, client, method, url, nil, nil)
 	return response.StatusCode
 }
 

@@ -54,22 +54,12 @@ func backend(w http.ResponseWriter, req *http.Request) {
 			io.WriteString(w, "later")
 		}
 	case "/websocket":
-		websocket.Handler(echo).ServeHTTP(w, req)
+		websocket.Handler(framework.Echo).ServeHTTP(w, req)
 	case "/upgrade":
 		shout(w, req)
 	default:
 		body, _ := io.ReadAll(req.Body)
 		json.NewEncoder(w).Encode(seen{req.Method, req.URL.RequestURI(), string(body), req.Proto, req.TLS != nil, req.Header})
-	}
-}
-
-// echo sends each message back.
-func echo(socket *websocket.Conn) {
-	for {
-		var message string
-		if websocket.Message.Receive(socket, &message) != nil || websocket.Message.Send(socket, message) != nil {
-			return
-		}
 	}
 }
 
@@ -143,7 +133,7 @@ func callerOf(t *testing.T, server *framework.Server) *caller {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.CloseIdleConnections)
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	client.CheckRedirect = framework.FollowNone
 	return &caller{t: t, config: server.Config, client: client}
 }
 
@@ -163,23 +153,7 @@ func (c *caller) overHTTP1() *caller {
 // do makes a request of the Services' path and returns the answer with its body.
 func (c *caller) do(method, path, body string, header http.Header) (*http.Response, string) {
 	c.t.Helper()
-	request, err := http.NewRequestWithContext(c.t.Context(), method, c.config.Host+servicesPath+path, strings.NewReader(body))
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	if header != nil {
-		request.Header = header
-	}
-	response, err := c.client.Do(request)
-	if err != nil {
-		c.t.Fatalf("%s %s: %v", method, path, err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		c.t.Errorf("%s %s: %v", method, path, err)
-	}
-	return response, string(text)
+	return framework.Send(c.t, c.client, method, c.config.Host+servicesPath+path, strings.NewReader(body), header)
 }
 
 // refused wants a Status with a code and a message.

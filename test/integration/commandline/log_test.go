@@ -1,42 +1,22 @@
 package commandline
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
 	"github.com/portolan-dev/portolan/test/framework"
 )
 
-// output is what a process writes, which may be read meanwhile.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
-
 // serve runs a server until it is ready, stops it, and returns what it logged.
 func serve(t *testing.T, dir string, flags ...string) string {
 	t.Helper()
-	var stdout, stderr output
+	var stdout, stderr framework.Buffer
 	command := framework.Portolan(t, append([]string{"serve", "--data-dir=" + dir, "--secure-port=" + framework.FreePort(t)}, flags...)...)
 	command.Stdout, command.Stderr = &stdout, &stderr
 	if err := command.Start(); err != nil {

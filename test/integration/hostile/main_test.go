@@ -9,7 +9,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"runtime/debug"
@@ -106,27 +105,15 @@ func (a answer) String() string {
 // send makes a request. A path that begins with / is absolute.
 func (s *target) send(t testing.TB, method, path, contentType string, body []byte, headers ...string) answer {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), method, s.Config.Host+path, bytes.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
+	header := http.Header{"Accept": {jsonType}}
 	if contentType != "" {
-		request.Header.Set("Content-Type", contentType)
+		header.Set("Content-Type", contentType)
 	}
-	request.Header.Set("Accept", jsonType)
 	for i := 0; i < len(headers); i += 2 {
-		request.Header.Set(headers[i], headers[i+1])
+		header.Set(headers[i], headers[i+1])
 	}
-	response, err := s.client.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return answer{response.StatusCode, text}
+	response, text := framework.Send(t, s.client, method, s.Config.Host+path, bytes.NewReader(body), header)
+	return answer{response.StatusCode, []byte(text)}
 }
 
 // refused wants a code and, in the message of the Status, all of the parts.
