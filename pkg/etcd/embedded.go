@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -48,10 +49,16 @@ type Store struct {
 	// member is nil if etcd is external.
 	member *etcdserver.EtcdServer
 	stop   func() error
+
+	defragmenting atomic.Bool
 }
 
 // Embedded reports whether etcd runs in this process.
 func (s *Store) Embedded() bool { return s.member != nil }
+
+// Defragmenting reports whether this process defragments its embedded etcd, which answers
+// no request meanwhile.
+func (s *Store) Defragmenting() bool { return s.defragmenting.Load() }
 
 // Close closes the connection. It stops an embedded etcd.
 func (s *Store) Close() error { return s.stop() }

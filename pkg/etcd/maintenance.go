@@ -9,7 +9,6 @@ import (
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.etcd.io/etcd/server/v3/etcdserver"
 	"go.etcd.io/etcd/server/v3/storage/wal"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apiserver/pkg/storage/etcd3"
@@ -72,7 +71,7 @@ func (s *Store) Maintain(limit int64) *quota.Gate {
 	if full := gate.Full(); full != nil {
 		klog.ErrorS(full, "The embedded etcd is full")
 	}
-	m := maintenance{member: s.member, client: s.Client, gate: gate}
+	m := maintenance{store: s, gate: gate}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -90,18 +89,17 @@ func (s *Store) Maintain(limit int64) *quota.Gate {
 
 // maintenance keeps an embedded store small.
 type maintenance struct {
-	member *etcdserver.EtcdServer
-	client *clientv3.Client
-	gate   *quota.Gate
+	store *Store
+	gate  *quota.Gate
 	// loggedFull records that the last log line called the store full.
 	loggedFull bool
 }
 
 func (m *maintenance) run(ctx context.Context) {
-	upkeep := quota.NewUpkeep(m.gate, m.member.KV().Rev())
+	upkeep := quota.NewUpkeep(m.gate, m.store.member.KV().Rev())
 	wait.UntilWithContext(ctx, func(ctx context.Context) {
 		m.logFull()
-		task := upkeep.Next(m.member.KV().Rev())
+		task := upkeep.Next(m.store.member.KV().Rev())
 		if task.Compact > 0 {
 			if err := m.compact(ctx, task.Compact); err != nil && ctx.Err() == nil {
 				klog.ErrorS(err, "Compacting the embedded etcd", "revision", task.Compact)
@@ -132,7 +130,7 @@ func (m *maintenance) logFull() {
 func (m *maintenance) compact(ctx context.Context, revision int64) error {
 	ctx, cancel := context.WithTimeout(ctx, upkeepTimeout)
 	defer cancel()
-	found, err := m.client.Get(ctx, compactRevKey)
+	found, err := m.store.Client.Get(ctx, compactRevKey)
 	if err != nil {
 		return err
 	}
@@ -140,7 +138,7 @@ func (m *maintenance) compact(ctx context.Context, revision int64) error {
 	for _, kv := range found.Kvs {
 		version = kv.Version
 	}
-	_, _, _, err = etcd3.Compact(ctx, m.client, version, revision)
+	_, _, _, err = etcd3.Compact(ctx, m.store.Client, version, revision)
 	if errors.Is(err, rpctypes.ErrCompacted) {
 		return nil
 	}
@@ -150,8 +148,10 @@ func (m *maintenance) compact(ctx context.Context, revision int64) error {
 // defragment rewrites the database file without its free pages. Requests wait
 // meanwhile.
 func (m *maintenance) defragment() {
+	m.store.defragmenting.Store(true)
+	defer m.store.defragmenting.Store(false)
 	began, before := time.Now(), m.gate.Usage()
-	if err := m.member.Defragment(); err != nil {
+	if err := m.store.member.Defragment(); err != nil {
 		klog.ErrorS(err, "Defragmenting the embedded etcd failed, its file is unchanged")
 		return
 	}

@@ -9,7 +9,29 @@ import (
 	"time"
 
 	"github.com/portolan-dev/portolan/pkg/controllers"
+	"github.com/portolan-dev/portolan/pkg/etcd/quota"
 )
+
+// TestStoreSpaceIsADetail checks that a store that is nearly full is reported before
+// writes are rejected.
+func TestStoreSpaceIsADetail(t *testing.T) {
+	const limit = 100 << 20
+	for name, test := range map[string]struct {
+		inUse int64
+		want  string
+	}{
+		"room":        {limit/5*4 - 1, ""},
+		"nearly full": {limit / 5 * 4, "the store is nearly full: 80.0 MiB of 100.0 MiB are in use. Delete objects, or restart"},
+		"full":        {limit / 10 * 9, "the store is full: 90.0 MiB of 100.0 MiB are in use, and the rest is reserved"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			gate := quota.NewGate(limit, func() quota.Usage { return quota.Usage{Size: limit, InUse: test.inUse} }, time.Now)
+			if got := spaceDetail(gate).problem(); !strings.HasPrefix(got, test.want) || (got == "") != (test.want == "") {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
 
 // TestNoLeaderIsADetail checks that a missing leader is reported in the details of the
 // readiness, and leaves the server ready.

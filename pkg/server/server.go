@@ -161,7 +161,7 @@ func (c CompletedConfig) New() (*Server, error) {
 	if err := generic.AddReadyzChecks(syncedCheck("allocation-index", c.Extra.Feed.HasSynced)); err != nil {
 		return nil, err
 	}
-	return &Server{Generic: generic}, addEtcdCheck(generic, c.Extra.Store, c.Extra.EtcdTimeout)
+	return &Server{Generic: generic}, generic.AddHealthChecks(etcdCheck(c.Extra.Store, c.Extra.EtcdTimeout))
 }
 
 // inputs returns the inputs of the rules of kinds.
@@ -192,15 +192,4 @@ func syncedCheck(name string, synced func() bool) healthz.HealthChecker {
 		}
 		return nil
 	})
-}
-
-// addEtcdCheck adds a health check that fails if etcd does not answer in time.
-func addEtcdCheck(generic *genericapiserver.GenericAPIServer, store *etcd.Store, timeout time.Duration) error {
-	check := healthz.NamedCheck("etcd", func(req *http.Request) error {
-		ctx, cancel := context.WithTimeout(req.Context(), timeout)
-		defer cancel()
-		_, err := store.Client.Get(ctx, "health")
-		return err
-	})
-	return generic.AddHealthChecks(check)
 }

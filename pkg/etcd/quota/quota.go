@@ -168,6 +168,9 @@ func (g *Gate) advance() Usage {
 	return usage
 }
 
+// NearlyFull reports whether at least four fifths of the quota are in use.
+func (g *Gate) NearlyFull() bool { return g.usage().InUse >= g.quota/5*4 }
+
 // Full returns an *ExceededError while writes that need room are rejected.
 func (g *Gate) Full() error {
 	g.mu.Lock()

@@ -97,8 +97,12 @@ func TestFull(t *testing.T) {
 	t.Parallel()
 	store := newFake(80 * mib)
 	gate := store.gate(100 * mib)
-	if err := gate.Full(); err != nil {
-		t.Errorf("at 80%%: %v", err)
+	if err := gate.Full(); err != nil || !gate.NearlyFull() {
+		t.Errorf("at 80%%: %v, nearly full: %t", err, gate.NearlyFull())
+	}
+	store.usage.InUse--
+	if gate.NearlyFull() {
+		t.Error("below 80% it is nearly full")
 	}
 	gate.Reject(Write{Bytes: 15 * mib, DryRun: true})
 	if gate.Full() != nil || gate.Rejected() != 0 {

@@ -12,7 +12,8 @@ const (
 	// waiting for a quiet moment.
 	quickBytes = 64 << 20
 	// More than slowBytes in use take longer to defragment than requests wait. etcd
-	// reuses free pages, so that is done only if the file exceeds the quota.
+	// reuses free pages, so that is done only if the file exceeds the quota, and only
+	// in a quiet moment.
 	slowBytes = 1 << 30
 	// quietRevisions is about what an idle server writes in quietTime: its leases and
 	// the controllers' reports.
@@ -70,10 +71,9 @@ func (u *Upkeep) Next(revision int64) Task {
 }
 
 func (u *Upkeep) compact(now time.Time) int64 {
-	usage := u.gate.Usage()
 	history := fullHistory
 	if u.gate.Full() == nil {
-		if usage.InUse < u.gate.quota/5*4 {
+		if !u.gate.NearlyFull() {
 			return 0
 		}
 		history = nearlyFullHistory
@@ -112,8 +112,9 @@ func (u *Upkeep) defragment(now time.Time, revision int64) bool {
 	}
 	before := u.revisionAt(now.Add(-quietTime))
 	quiet := before > 0 && revision-before <= quietRevisions
-	overQuota := usage.Size > u.gate.quota && free >= u.gate.quota/8
-	if !overQuota && (free < usage.Size/2 || usage.InUse > slowBytes || usage.InUse > quickBytes && !quiet) {
+	worthwhile := free >= usage.Size/2 && usage.InUse <= slowBytes && (usage.InUse <= quickBytes || quiet)
+	overQuota := usage.Size > u.gate.quota && free >= u.gate.quota/8 && (usage.InUse <= slowBytes || quiet)
+	if !worthwhile && !overQuota {
 		return false
 	}
 	u.lastDefrag = now

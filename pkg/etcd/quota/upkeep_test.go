@@ -80,6 +80,8 @@ func TestDefragment(t *testing.T) {
 		"above the quota":                    {gib, Usage{gib + mib, gib - 200*mib}, 1000, true},
 		"above the quota, little free":       {gib, Usage{gib + mib, gib - 50*mib}, 0, false},
 		"above the quota, nothing free":      {gib, Usage{gib + mib, gib}, 1000, false},
+		"very large, above the quota":        {8 * gib, Usage{8*gib + mib, 6 * gib}, 2, true},
+		"very large, above it, and busy":     {8 * gib, Usage{8*gib + mib, 6 * gib}, 1000, false},
 		"small quota":                        {16 * mib, Usage{10 * mib, mib}, 0, true},
 	} {
 		t.Run(name, func(t *testing.T) {
