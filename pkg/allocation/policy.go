@@ -89,16 +89,25 @@ func mode(allocation v1.RangeAllocation) Mode {
 	}
 }
 
-// isOwned reports whether the values of the range belong to some Services alone.
-func (p Policy) isOwned() bool { return p.Namespaces != nil || p.Services != nil }
+// IsOwned reports whether the values of the range belong to some Services alone.
+func (p Policy) IsOwned() bool { return p.Namespaces != nil || p.Services != nil }
 
 // Selects reports whether the range selects a Service.
 func (p Policy) Selects(who Requester) bool {
 	return (p.Namespaces == nil || p.Namespaces.Matches(who.Namespace)) && (p.Services == nil || p.Services.Matches(who.Service))
 }
 
+// SelectsLike reports whether two policies have the same selectors.
+func (p Policy) SelectsLike(other Policy) bool {
+	return sameSelector(p.Namespaces, other.Namespaces) && sameSelector(p.Services, other.Services)
+}
+
+func sameSelector(a, b labels.Selector) bool {
+	return (a == nil) == (b == nil) && (a == nil || a.String() == b.String())
+}
+
 // hasRules reports whether the policy has more than the field autoAssign, which is older
 // than the others.
 func (p Policy) hasRules() bool {
-	return p.isOwned() || p.Priority != 0 || p.Mode == Disabled || p.FailWhenFull
+	return p.IsOwned() || p.Priority != 0 || p.Mode == Disabled || p.FailWhenFull
 }

@@ -206,6 +206,13 @@ func (p *pool) count(number space.Number, by int) {
 	}
 }
 
+// Overlaps reports whether the ranges, of one class, have a value in common.
+func (r Range) Overlaps(other Range) bool {
+	return slices.ContainsFunc(r.Blocks, func(a Block) bool {
+		return slices.ContainsFunc(other.Blocks, func(b Block) bool { return a.Span.Overlaps(b.Span) })
+	})
+}
+
 func (r Range) covers(number space.Number) bool {
 	return slices.ContainsFunc(r.Blocks, func(b Block) bool { return b.Span.Contains(number) })
 }

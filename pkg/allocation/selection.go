@@ -51,13 +51,13 @@ func newSelection(ranges []Range) *selection {
 		s.ranges = append(s.ranges, c)
 		rules = rules || r.hasRules()
 		s.byNamespace = s.byNamespace || r.Namespaces != nil
-		if r.isOwned() {
+		if r.IsOwned() {
 			owned = append(owned, spansOf(r)...)
 		}
 	}
 	for _, c := range s.known {
 		for _, span := range spansOf(c.Range) {
-			if c.isOwned() || len(owned) == 0 {
+			if c.IsOwned() || len(owned) == 0 {
 				c.spans = append(c.spans, span)
 			} else {
 				c.spans = append(c.spans, span.Without(owned)...)
@@ -65,7 +65,7 @@ func newSelection(ranges []Range) *selection {
 		}
 	}
 	slices.SortFunc(s.ranges, func(a, b *candidate) int {
-		return cmp.Or(-compareBools(a.isOwned(), b.isOwned()), -cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(-compareBools(a.IsOwned(), b.IsOwned()), -cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.Name, b.Name))
 	})
 	if !rules {
 		s.all = &tier{}
@@ -104,7 +104,7 @@ func (t *tier) add(c *candidate) {
 
 // equals reports whether a range belongs to the tier of another.
 func (c *candidate) equals(other *candidate) bool {
-	return c.isOwned() == other.isOwned() && c.Priority == other.Priority
+	return c.IsOwned() == other.IsOwned() && c.Priority == other.Priority
 }
 
 // named returns the range that a Service names for values of this class. It returns false
@@ -169,10 +169,10 @@ func (s *selection) covering(number space.Number, who Requester) (*candidate, er
 	owned := false
 	for _, c := range s.ranges {
 		// Ranges with owners come first.
-		if !c.covers(number) || owned && !c.isOwned() {
+		if !c.covers(number) || owned && !c.IsOwned() {
 			continue
 		}
-		owned = owned || c.isOwned()
+		owned = owned || c.IsOwned()
 		refusal := c.refuses(who)
 		if named, ok := s.named(who); refusal == nil && ok && named != c {
 			refusal = &RefusedError{c.Name, notNamed}

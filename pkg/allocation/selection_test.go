@@ -149,7 +149,7 @@ func TestPolicies(t *testing.T) {
 		OnRequest: {AutoAssign: ptr.To(false)},
 		Disabled:  {AutoAssign: ptr.To(true), Allocation: ptr.To[v1.RangeAllocation]("Later")},
 	} {
-		if policy := PortPolicy(&spec); policy.Mode != want || policy.isOwned() {
+		if policy := PortPolicy(&spec); policy.Mode != want || policy.IsOwned() {
 			t.Errorf("got %+v of %+v", policy, spec)
 		}
 	}

@@ -99,6 +99,13 @@ func (k addresses) offers(obj runtime.Object, revision int64) []offer {
 	return offers
 }
 
+func (addresses) conditions(obj runtime.Object) *[]metav1.Condition {
+	if cidr, ok := obj.(*v1.ServiceCIDR); ok {
+		return &cidr.Status.Conditions
+	}
+	return nil
+}
+
 func (addresses) spans(obj runtime.Object) []space.Span {
 	cidr, ok := obj.(*v1.ServiceCIDR)
 	if !ok {

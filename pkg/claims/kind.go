@@ -43,6 +43,9 @@ type kind interface {
 	newRange() runtime.Object
 	// offers returns what a range has of each class.
 	offers(obj runtime.Object, revision int64) []offer
+	// conditions returns the conditions of a range, by reference. It returns nil for any
+	// other object.
+	conditions(obj runtime.Object) *[]metav1.Condition
 	// spans returns the numbers of a range; none for nil.
 	spans(obj runtime.Object) []space.Span
 	// shrinks returns the field by which an update may take numbers away from a

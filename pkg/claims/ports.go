@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -72,6 +73,13 @@ func (ports) offers(obj runtime.Object, revision int64) []offer {
 		Usable: r.DeletionTimestamp == nil,
 		Policy: allocation.PortPolicy(&r.Spec),
 	}}}
+}
+
+func (ports) conditions(obj runtime.Object) *[]metav1.Condition {
+	if r, ok := obj.(*v1.NodePortRange); ok {
+		return &r.Status.Conditions
+	}
+	return nil
 }
 
 func (ports) spans(obj runtime.Object) []space.Span {

@@ -48,6 +48,9 @@ type Kind struct {
 	Groups []generic.Group
 	// Serve wraps the store for clients. Nil serves the store itself.
 	Serve func(generic.Store) rest.Storage
+	// Served returns what sets the fields that only clients see. It is nil for most kinds.
+	// It is for kinds that have Rules.Fill too.
+	Served func(*Storage, Inputs) generic.FillServed
 	// Subresources are the subresources other than status, by name.
 	Subresources map[string]func(*Storage, Inputs) rest.Storage
 	// MirrorSubresources are the subresources that the mirror of a cluster uses. Only the
@@ -71,6 +74,8 @@ type Inputs struct {
 	// CIDRUsage and PortUsage report how full ranges are.
 	CIDRUsage servicecidr.Usage
 	PortUsage nodeportrange.Usage
+	// RangeConditions computes conditions of ranges. It may be nil.
+	RangeConditions *claims.RangeConditions
 	// Loopback are the loopback networks that endpoints may use.
 	Loopback []netip.Prefix
 	// EventTTL is how long Events are kept.
@@ -179,7 +184,8 @@ func allocatorKinds() []Kind {
 				{GroupVersion: portolan},
 				{GroupVersion: networkingv1.SchemeGroupVersion, Table: servicecidr.CoreTableConvertor},
 			},
-			Layer: rangeLayer("servicecidrs"),
+			Served: rangeConditions,
+			Layer:  rangeLayer("servicecidrs"),
 		},
 		{
 			Kind: generic.Kind{
@@ -201,6 +207,7 @@ func allocatorKinds() []Kind {
 			},
 			Rules:  func(in Inputs) generic.Rules { return nodeportrange.Rules(in.Typer, in.PortUsage) },
 			Groups: []generic.Group{{GroupVersion: portolan}},
+			Served: rangeConditions,
 			Layer:  rangeLayer("nodeportranges"),
 		},
 		{

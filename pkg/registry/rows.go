@@ -60,6 +60,13 @@ func rangeLayer(resource string) func(Backend, *Storage) (storage.Layer, error) 
 	}
 }
 
+func rangeConditions(s *Storage, in Inputs) generic.FillServed {
+	if in.RangeConditions == nil {
+		return nil
+	}
+	return in.RangeConditions.Filler(s.ClaimSource)
+}
+
 func protectHeldLayer(Backend, *Storage) (storage.Layer, error) { return claims.ProtectHeld, nil }
 
 // inPortolanGroup reports whether portolan.dev serves the kind.

@@ -55,11 +55,14 @@ func NewStorage(in Inputs, backend Backend, kinds []Kind) (*Storage, error) {
 			return nil, err
 		}
 		r := row{Kind: kind, store: store, more: map[string]rest.Storage{}, mirror: map[string]rest.Storage{}}
+		s.stores[kind.Resource] = store
+		if kind.Served != nil {
+			r.store = store.Served(kind.Served(s, in))
+		}
 		if rules.Status != nil {
-			r.status = generic.NewStatus(store, rules.Status)
+			r.status = generic.NewStatus(r.store, rules.Status)
 		}
 		s.rows = append(s.rows, r)
-		s.stores[kind.Resource] = store
 	}
 	for _, r := range s.rows {
 		for name, subresource := range r.Subresources {
@@ -83,7 +86,7 @@ func (s *Storage) SlicesReader() endpointslice.Reader {
 	return endpointslice.Reader{Store: s.Store(v1.Resource("endpointslices"))}
 }
 
-// ClaimSource returns the store of a resource of claims or ranges.
+// ClaimSource returns the store of a resource of portolan.dev.
 func (s *Storage) ClaimSource(resource string) claims.Source { return s.Store(v1.Resource(resource)) }
 
 // NamespacedResource is a namespaced resource.

@@ -167,13 +167,14 @@ func (c CompletedConfig) New() (*Server, error) {
 // inputs returns the inputs of the rules of kinds.
 func (c CompletedConfig) inputs() registry.Inputs {
 	in := registry.Inputs{
-		Typer:     c.Extra.Scheme,
-		Families:  c.Extra.Backend.Ledger.Families,
-		CIDRUsage: c.Extra.Backend.Ledger,
-		PortUsage: c.Extra.Backend.Ledger,
-		Loopback:  c.Extra.ServiceProxy.Loopback(),
-		Decoder:   c.Extra.Codecs.UniversalDecoder(v1.SchemeGroupVersion),
-		Mirror:    c.Extra.HasCluster,
+		Typer:           c.Extra.Scheme,
+		Families:        c.Extra.Backend.Ledger.Families,
+		CIDRUsage:       c.Extra.Backend.Ledger,
+		PortUsage:       c.Extra.Backend.Ledger,
+		RangeConditions: claims.NewRangeConditions(c.Extra.Backend.Ledger),
+		Loopback:        c.Extra.ServiceProxy.Loopback(),
+		Decoder:         c.Extra.Codecs.UniversalDecoder(v1.SchemeGroupVersion),
+		Mirror:          c.Extra.HasCluster,
 		Proxy: func(services, endpoints rest.Getter) rest.Storage {
 			return serviceproxy.NewREST(services, endpoints, &c.Extra.ServiceProxy)
 		},

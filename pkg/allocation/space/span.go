@@ -22,6 +22,11 @@ func (s Span) Contains(n Number) bool {
 	return !n.less(s.First) && !s.Last.less(n)
 }
 
+// Overlaps reports whether the spans have a number in common.
+func (s Span) Overlaps(other Span) bool {
+	return !s.empty() && !other.empty() && !s.Last.less(other.First) && !other.Last.less(s.First)
+}
+
 // Size returns how many numbers the span has, at most math.MaxUint64.
 func (s Span) Size() uint64 {
 	size := s.weight()

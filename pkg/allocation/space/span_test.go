@@ -182,3 +182,23 @@ func bigOf(n Number) *big.Int {
 	b := new(big.Int).SetUint64(n.hi)
 	return b.Lsh(b, 64).Or(b, new(big.Int).SetUint64(n.lo))
 }
+
+func TestOverlaps(t *testing.T) {
+	span := func(prefix string) Span { return PrefixSpan(netip.MustParsePrefix(prefix)) }
+	for _, test := range []struct {
+		a, b Span
+		want bool
+	}{
+		{span("10.0.0.0/24"), span("10.0.0.128/25"), true},
+		{span("10.0.0.0/24"), span("10.0.0.0/24"), true},
+		{span("10.0.0.0/24"), span("10.0.1.0/24"), false},
+		{span("10.0.0.7/32"), span("10.0.0.0/29"), false},
+		{span("10.0.0.6/32"), span("10.0.0.0/29"), true},
+		{span("10.0.0.0/24"), emptySpan, false},
+		{emptySpan, emptySpan, false},
+	} {
+		if test.a.Overlaps(test.b) != test.want || test.b.Overlaps(test.a) != test.want {
+			t.Errorf("%v and %v: want %t", test.a, test.b, test.want)
+		}
+	}
+}

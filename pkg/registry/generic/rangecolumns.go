@@ -1,6 +1,11 @@
 package generic
 
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+)
 
 // The columns of ranges that say which Services a range serves. kubectl shows them with
 // -o wide.
@@ -35,4 +40,13 @@ func Selector(selector *metav1.LabelSelector) string {
 		return "<all>"
 	}
 	return metav1.FormatLabelSelector(selector)
+}
+
+// ComputedRangeConditions returns the fields of the conditions that are never stored.
+func ComputedRangeConditions() *fieldpath.Set {
+	fields := fieldpath.NewSet()
+	for _, name := range v1.ComputedRangeConditions() {
+		fields.Insert(fieldpath.MakePathOrDie("status", "conditions", fieldpath.KeyByFields("type", name)))
+	}
+	return fields
 }

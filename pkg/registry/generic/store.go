@@ -2,7 +2,7 @@
 // rules (Rules), and has what all kinds share: strategies, status subresources, tables and
 // API groups.
 //
-// Store differs from the generic registry's in three ways:
+// Store differs from the generic registry's in four ways:
 //
 //   - Dry runs reach etcd. The generic registry ends them above the storage, which alone
 //     knows why a transaction would be rejected. Here they end in a transaction that
@@ -10,6 +10,7 @@
 //   - Requests that the generic registry answers with a 500, or with megabytes of errors,
 //     are rejected earlier (updated.go).
 //   - Computed fields are set on watch events too (readtime.go).
+//   - Some computed fields are only set for clients (FillServed).
 //
 // Several API groups can serve one store (group.go).
 package generic
@@ -40,6 +41,38 @@ type Store struct {
 	Names
 	// watchFill is Rules.Fill.
 	watchFill func(runtime.Object)
+	// fillServed is nil for most kinds, and for the server's own use.
+	fillServed FillServed
+}
+
+// FillServed sets the computed fields of an object that a client reads, or of each one in a
+// list. The server's own reads do not need them: computing them reads other objects. It
+// replaces slices instead of modifying them. watched is true for the event of a watch.
+type FillServed func(ctx context.Context, obj runtime.Object, watched bool)
+
+// Served returns the store as clients see it.
+func (s Store) Served(fill FillServed) Store {
+	s.fillServed = fill
+	return s
+}
+
+func (s Store) filled(ctx context.Context, obj runtime.Object, err error) (runtime.Object, error) {
+	if s.fillServed != nil && err == nil {
+		s.fillServed(ctx, obj, false)
+	}
+	return obj, err
+}
+
+// Get implements rest.Getter.
+func (s Store) Get(ctx context.Context, name string, options *metav1.GetOptions) (runtime.Object, error) {
+	obj, err := s.Store.Get(ctx, name, options)
+	return s.filled(ctx, obj, err)
+}
+
+// List implements rest.Lister.
+func (s Store) List(ctx context.Context, options *metainternalversion.ListOptions) (runtime.Object, error) {
+	list, err := s.Store.List(ctx, options)
+	return s.filled(ctx, list, err)
 }
 
 // Watch implements rest.Watcher.
@@ -53,7 +86,12 @@ func (s Store) Watch(ctx context.Context, options *metainternalversion.ListOptio
 	if err != nil {
 		return nil, err
 	}
-	return fillEvents(ctx, inner, s.watchFill), nil
+	return fillEvents(ctx, inner, func(obj runtime.Object) {
+		s.watchFill(obj)
+		if s.fillServed != nil {
+			s.fillServed(ctx, obj, true)
+		}
+	}), nil
 }
 
 // Create implements rest.Creater.
@@ -66,7 +104,8 @@ func (s Store) Create(ctx context.Context, obj runtime.Object, validate rest.Val
 	if err := checkVersion(s.CreateStrategy, obj, true); err != nil {
 		return nil, err
 	}
-	return s.Store.Create(ctx, obj, validate, options)
+	created, err := s.Store.Create(ctx, obj, validate, options)
+	return s.filled(ctx, created, err)
 }
 
 // Update implements rest.Updater.
@@ -77,7 +116,9 @@ func (s Store) Update(ctx context.Context, name string, info rest.UpdatedObjectI
 		ctx, options = requeststate.WithDryRun(ctx), options.DeepCopy()
 		options.DryRun = nil
 	}
-	return s.Store.Update(ctx, name, checked{info, s.UpdateStrategy}, create, update, forceAllowCreate, options)
+	updated, created, err := s.Store.Update(ctx, name, checked{info, s.UpdateStrategy}, create, update, forceAllowCreate, options)
+	updated, err = s.filled(ctx, updated, err)
+	return updated, created, err
 }
 
 // Delete implements rest.GracefulDeleter.

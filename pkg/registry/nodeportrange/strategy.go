@@ -1,5 +1,6 @@
 // Package nodeportrange is the registry of NodePortRanges. The usage in their status is
-// computed on every read and never stored.
+// computed on every read and never stored. So are the conditions that package claims
+// computes for clients.
 //
 // This package does not check whether ports that are removed from a range are held. The
 // transaction of the write does, because it sees the claims (package claims).
@@ -52,7 +53,7 @@ func (strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
 func (strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 	ports := obj.(*v1.NodePortRange)
 	ports.Status = old.(*v1.NodePortRange).Status
-	dropUsage(&ports.Status)
+	dropComputed(&ports.Status)
 }
 
 func (strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
@@ -77,20 +78,21 @@ func (statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 		fieldpath.MakePathOrDie("status", "capacity"),
 		fieldpath.MakePathOrDie("status", "allocated"),
 		fieldpath.MakePathOrDie("status", "free"),
-	))
+	).Union(generic.ComputedRangeConditions()))
 }
 
 func (statusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 	ports, oldPorts := obj.(*v1.NodePortRange), old.(*v1.NodePortRange)
 	ports.Spec = oldPorts.Spec
 	metav1.ResetObjectMetaForStatus(&ports.ObjectMeta, &oldPorts.ObjectMeta)
-	dropUsage(&ports.Status)
+	dropComputed(&ports.Status)
 }
 
 func (statusStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
 	return validation.ValidateNodePortRangeStatusUpdate(obj.(*v1.NodePortRange), old.(*v1.NodePortRange))
 }
 
-func dropUsage(status *v1.NodePortRangeStatus) {
+func dropComputed(status *v1.NodePortRangeStatus) {
 	status.Capacity, status.Allocated, status.Free = 0, 0, 0
+	status.Conditions = v1.StoredRangeConditions(status.Conditions)
 }

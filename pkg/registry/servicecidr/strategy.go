@@ -1,6 +1,6 @@
 // Package servicecidr is the registry of ServiceCIDRs. The usage in their status is
 // computed on every read and never stored. So is the condition Ready, unless a client
-// has set it.
+// has set it, and so are the conditions that package claims computes for clients.
 //
 // This package does not check whether addresses of a deleted range are held. The
 // transaction of the write does, because it sees the claims (package claims).
@@ -59,7 +59,7 @@ func (strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
 func (strategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object) {
 	cidr, oldCIDR := obj.(*v1.ServiceCIDR), old.(*v1.ServiceCIDR)
 	cidr.Status = oldCIDR.Status
-	cidr.Status.CIDRs = nil
+	dropComputed(&cidr.Status)
 	if apigroup.IsCore(ctx) {
 		cidrs := cidr.Spec.CIDRs
 		cidr.Spec = *oldCIDR.Spec.DeepCopy()
@@ -87,16 +87,20 @@ func (statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 		fieldpath.MakePathOrDie("metadata"),
 		fieldpath.MakePathOrDie("spec"),
 		fieldpath.MakePathOrDie("status", "cidrs"),
-	), upstreamVersion)
+	).Union(generic.ComputedRangeConditions()), upstreamVersion)
 }
 
 func (statusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 	cidr, oldCIDR := obj.(*v1.ServiceCIDR), old.(*v1.ServiceCIDR)
 	cidr.Spec = oldCIDR.Spec
 	metav1.ResetObjectMetaForStatus(&cidr.ObjectMeta, &oldCIDR.ObjectMeta)
-	cidr.Status.CIDRs = nil
+	dropComputed(&cidr.Status)
 }
 
 func (statusStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
 	return validation.ValidateServiceCIDRStatusUpdate(obj.(*v1.ServiceCIDR), old.(*v1.ServiceCIDR))
+}
+
+func dropComputed(status *v1.ServiceCIDRStatus) {
+	status.CIDRs, status.Conditions = nil, v1.StoredRangeConditions(status.Conditions)
 }
