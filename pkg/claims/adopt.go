@@ -6,6 +6,7 @@ import (
 
 	"go.etcd.io/etcd/client/v3/kubernetes"
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
@@ -21,7 +22,7 @@ import (
 // free one, so that the transaction decides whether the Service still keeps it.
 func (l *Ledger) findUnclaimed(ctx context.Context, a *attempt, c change) error {
 	for value := range c.after {
-		if _, kept := c.before[value]; !kept || l.owns(c.owner, value) {
+		if _, kept := c.before[value]; !kept || l.owns(c.holder, value) {
 			continue
 		}
 		a.strict = c.strict()
@@ -34,7 +35,7 @@ func (l *Ledger) findUnclaimed(ctx context.Context, a *attempt, c change) error 
 			klog.FromContext(ctx).Error(err, "A claim can't be read", "service", klog.KObj(c.owner), "value", value.String())
 			continue
 		}
-		if found.KV == nil || a.strict && !l.owns(c.owner, value) {
+		if found.KV == nil || a.strict && !l.owns(c.holder, value) {
 			a.adopt = append(a.adopt, value)
 			a.rewrite = slices.DeleteFunc(a.rewrite, func(other allocation.Value) bool { return other == value })
 		}
@@ -43,10 +44,10 @@ func (l *Ledger) findUnclaimed(ctx context.Context, a *attempt, c change) error 
 	return nil
 }
 
-// owns reports whether the Service holds a value according to the index.
-func (l *Ledger) owns(owner *v1.Service, value allocation.Value) bool {
+// owns reports whether the Service with a UID holds a value according to the index.
+func (l *Ledger) owns(service types.UID, value allocation.Value) bool {
 	claim, known := l.Index.Lookup(value)
-	return known && claim.Holder.UID != "" && claim.Holder.UID == owner.UID
+	return known && claim.Holder.UID != "" && claim.Holder.UID == service
 }
 
 // isStrict reports whether an update is rejected if another object holds a value that

@@ -39,7 +39,7 @@ func (l *Ledger) check(ctx context.Context, who Requester, value allocation.Valu
 func (l *Ledger) checkAdopted(ctx context.Context, a *attempt) (allocation.Value, *field.Error) {
 	for _, value := range a.adopt {
 		claim, held := l.Index.Lookup(value)
-		if a.strict && held && claim.Holder.UID != a.owner.UID {
+		if a.strict && held && claim.Holder.UID != a.holder {
 			return value, FieldError(a.owner, value, &takenError{holder: l.holder(ctx, value, claim)})
 		}
 	}

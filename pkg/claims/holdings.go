@@ -49,6 +49,17 @@ func diff(before, after holdings) difference {
 	return d
 }
 
+// kept returns the values that a write does not change.
+func kept(before, after holdings) []allocation.Value {
+	var both []allocation.Value
+	for value := range after {
+		if _, held := before[value]; held {
+			both = append(both, value)
+		}
+	}
+	return both
+}
+
 // positions are the places of values in a Service.
 type positions map[allocation.Value]int
 

@@ -82,7 +82,7 @@ func (l *Ledger) committed(a *attempt, revision int64) {
 		l.Index.Observe(value, claim)
 	}
 	for _, value := range a.release {
-		if known, ok := l.Index.Lookup(value); ok && known.Holder.UID == a.owner.UID {
+		if known, ok := l.Index.Lookup(value); ok && known.Holder.UID == a.holder {
 			l.Index.Released(value, revision)
 		}
 	}
@@ -110,7 +110,7 @@ func (l *Ledger) creations(a *attempt, conflict *txn.ConflictError) map[string]i
 	created := map[string]int64{}
 	for _, value := range a.release {
 		key := l.claimKey(value)
-		if kv := conflict.Found[key]; kv != nil && l.owns(a.owner, value) {
+		if kv := conflict.Found[key]; kv != nil && l.owns(a.holder, value) {
 			created[key] = kv.CreateRevision
 		}
 	}

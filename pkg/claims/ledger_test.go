@@ -88,7 +88,9 @@ func TestRewrite(t *testing.T) {
 				keys["/p/30080"] = storedPort(t, l, test.holder, test.revision)
 			}
 			plan := &txn.Plan{}
-			a, err := l.plan(t.Context(), plan, change{owner: owner, before: before, after: after, strict: func() bool { return false }})
+			a, err := l.plan(t.Context(), plan, change{
+				owner: owner, before: before, after: after, holder: owner.UID, strict: func() bool { return false },
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -117,6 +119,55 @@ func TestRewrite(t *testing.T) {
 	}
 }
 
+// A Service of another UID takes the place of a stored one. It keeps the claims that both
+// hold, with what users have written there, and only these.
+func TestReplace(t *testing.T) {
+	for name, test := range map[string]struct {
+		holder   types.UID
+		wantPuts int
+		gone     bool
+	}{
+		"of the former": {"former", 1, true},
+		"another's":     {"other", 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			keys := map[string]*mvccpb.KeyValue{}
+			l := newLedger(t, keys)
+			keys["/p/30080"] = storedPort(t, l, test.holder, 5)
+			l.Index.Observe(port(30080), heldBy(test.holder, 5))
+			l.Index.Observe(port(30081), heldBy(test.holder, 6))
+			plan := &txn.Plan{}
+			a, err := l.plan(t.Context(), plan, change{
+				owner: newService(nil), before: holdings{port(30080): {"TCP"}, port(30081): {"TCP"}}, after: holdings{port(30080): {"TCP"}},
+				holder: "former", strict: func() bool { return false },
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(plan.Puts) != test.wantPuts || (len(plan.Deletes) == 1 && plan.Deletes[0] == "/p/30081") != test.gone {
+				t.Errorf("puts %v, deletes %v", plan.Puts, plan.Deletes)
+			}
+			for _, put := range plan.Puts {
+				var written v1.NodePort
+				kv := &mvccpb.KeyValue{Key: []byte(put.Key), Value: put.Value}
+				if err := l.stored[allocation.Port].claims.Decode(t.Context(), kv, &written); err != nil {
+					t.Fatal(err)
+				}
+				if written.Spec.ParentRef.UID != "web-uid" || written.Spec.ParentRef.Name != "web" || written.Labels["kept"] != "yes" {
+					t.Errorf("written: %+v", written)
+				}
+			}
+			l.committed(a, 9)
+			if claim, _ := l.Index.Lookup(port(30080)); (claim.Holder.UID == "web-uid") != (test.wantPuts == 1) {
+				t.Errorf("believed: %+v", claim)
+			}
+			if _, held := l.Index.Lookup(port(30081)); held == test.gone {
+				t.Errorf("the other port is held: %v", held)
+			}
+		})
+	}
+}
+
 // A claim of another object is neither deleted nor prevents the release.
 func TestRelease(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -135,7 +186,7 @@ func TestRelease(t *testing.T) {
 				l.Index.Observe(port(30080), *test.known)
 			}
 			plan := &txn.Plan{Puts: []txn.Put{{Key: "/of an earlier attempt"}}}
-			a, err := l.plan(t.Context(), plan, change{owner: newService(nil), before: holdings{port(30080): nil}})
+			a, err := l.plan(t.Context(), plan, change{owner: newService(nil), before: holdings{port(30080): nil}, holder: "web-uid"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -163,7 +214,7 @@ func TestReleaseUnderWrites(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := newLedger(t, nil)
 			l.Index.Observe(port(30080), heldBy("web-uid", 5))
-			c := change{owner: newService(nil), before: holdings{port(30080): nil}}
+			c := change{owner: newService(nil), before: holdings{port(30080): nil}, holder: "web-uid"}
 			a, err := l.plan(t.Context(), &txn.Plan{}, c)
 			if err != nil {
 				t.Fatal(err)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation"
 	"github.com/portolan-dev/portolan/pkg/txn"
@@ -14,6 +16,7 @@ import (
 type attempt struct {
 	difference
 	owner  *v1.Service
+	holder types.UID
 	strict bool
 	values map[string]allocation.Value
 	ranges map[string]rangeGuard
@@ -28,6 +31,9 @@ type rangeGuard struct {
 type change struct {
 	owner         *v1.Service
 	before, after holdings
+	// holder is the UID of the Service that holds the values of before. It is the owner's,
+	// unless the write replaces a Service by another of its name.
+	holder types.UID
 	// strict reports whether the write is rejected if another object holds a value that
 	// the Service keeps. It is called only for an update that keeps an unclaimed value.
 	strict func() bool
@@ -45,8 +51,11 @@ type change struct {
 func (l *Ledger) plan(ctx context.Context, plan *txn.Plan, c change) (*attempt, error) {
 	plan.Reset()
 	a := &attempt{
-		difference: diff(c.before, c.after), owner: c.owner,
+		difference: diff(c.before, c.after), owner: c.owner, holder: c.holder,
 		values: map[string]allocation.Value{}, ranges: map[string]rangeGuard{},
+	}
+	if c.holder != c.owner.UID {
+		a.rewrite = kept(c.before, c.after)
 	}
 	if err := l.findUnclaimed(ctx, a, c); err != nil {
 		return nil, err
@@ -56,7 +65,7 @@ func (l *Ledger) plan(ctx context.Context, plan *txn.Plan, c change) (*attempt, 
 		key := l.claimKey(value)
 		claim, known := l.Index.Lookup(value)
 		a.guard(plan, key, value, claim.Revision).Creation = c.created[key]
-		if known && claim.Holder.UID == c.owner.UID {
+		if known && claim.Holder.UID == c.holder {
 			plan.Deletes = append(plan.Deletes, key)
 		}
 	}

@@ -6,11 +6,12 @@ import (
 	"go.etcd.io/etcd/client/v3/kubernetes"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
-// planRewrites updates the protocols of claims that the Service keeps. It reads the
-// claims, whose labels and annotations belong to users, and resets the fields that only
+// planRewrites updates the protocols and the holder of claims that the Service keeps. It reads
+// the claims, whose labels and annotations belong to users, and resets the fields that only
 // the server may set. It leaves a claim alone that does not exist or that another object
 // holds, and takes it off the list of rewrites.
 func (l *Ledger) planRewrites(ctx context.Context, plan *txn.Plan, a *attempt, c change) error {
@@ -36,11 +37,14 @@ func (l *Ledger) planRewrites(ctx context.Context, plan *txn.Plan, a *attempt, c
 			return err
 		}
 		claim, _ := k.claim(obj)
-		if claim.parent == nil || claim.parent.UID != a.owner.UID {
+		if claim.parent == nil || claim.parent.UID != a.holder {
 			continue
 		}
 		disown(claim.meta)
-		*claim.protocols = c.after[value]
+		*claim.parent = *v1.HolderOf(a.owner)
+		if claim.protocols != nil {
+			*claim.protocols = c.after[value]
+		}
 		put, err := k.claims.Encode(ctx, claim.meta.Name, obj)
 		if err != nil {
 			return err

@@ -60,7 +60,7 @@ func (s *Storage) Create(ctx context.Context, key string, obj, out runtime.Objec
 		return s.unlessExists(ctx, key, w.refusal(svc, cause))
 	}
 	for range maxAttempts {
-		err := w.prepare(ctx, change{owner: svc, after: holdingsOf(svc)})
+		err := w.prepare(ctx, change{owner: svc, after: holdingsOf(svc), holder: svc.UID})
 		planned := err == nil
 		if planned {
 			err = w.settle(ctx, s.Interface.Create(ctx, key, obj, out, ttl))
@@ -114,7 +114,9 @@ func (s *Storage) GuaranteedUpdate(ctx context.Context, key string, destination 
 			return nil, nil, w.refusal(owner, cause)
 		}
 		after := holdingsOf(owner)
-		err = w.prepare(ctx, change{owner: owner, before: before, after: after, strict: func() bool { return isStrict(stored, owner) }})
+		err = w.prepare(ctx, change{
+			owner: owner, before: before, after: after, holder: stored.UID, strict: func() bool { return isStrict(stored, owner) },
+		})
 		if again, ok := errors.AsType[*retryError](err); ok {
 			// The store runs this again by itself if input was outdated.
 			w.picks.Lose(again.lost)
@@ -148,7 +150,7 @@ func (s *Storage) Delete(ctx context.Context, key string, out runtime.Object, pr
 		if owner, err = serviceOf(obj); err != nil {
 			return err
 		}
-		if err := w.prepare(ctx, change{owner: owner, before: holdingsOf(owner)}); err != nil {
+		if err := w.prepare(ctx, change{owner: owner, before: holdingsOf(owner), holder: owner.UID}); err != nil {
 			return err
 		}
 		return dependents.Plan(ctx, w.plan, owner)
