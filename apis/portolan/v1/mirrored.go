@@ -1,6 +1,9 @@
 package v1
 
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
 
 const (
 	// AnnotationMirroredFrom is the annotation of Services, Endpoints and EndpointSlices
@@ -10,7 +13,20 @@ const (
 	// AnnotationAdoptedFrom is the annotation of a Service that was a copy of a cluster's
 	// before it was adopted. Its value is the address of the cluster.
 	AnnotationAdoptedFrom = "portolan.dev/adopted-from"
+	// AnnotationReleasedTo is the annotation of a Service, Endpoints or EndpointSlice that
+	// the cluster's object of the same name is to replace. Its value is the UID of that
+	// object, whose copy the mirror writes here.
+	AnnotationReleasedTo = "portolan.dev/released-to"
+	// AnnotationReleasedFrom is the annotation of a cluster's Service while it takes the
+	// place of one of Portolan's. Its value is the UID of the latter.
+	AnnotationReleasedFrom = "portolan.dev/released-from"
 )
+
+// ReleasedTo reports whether an object gives way to the copy of the cluster's object with a
+// UID.
+func ReleasedTo(obj metav1.Object, uid types.UID) bool {
+	return uid != "" && obj.GetAnnotations()[AnnotationReleasedTo] == string(uid)
+}
 
 // MirroredFrom returns the address of the cluster of which an object is a copy. It
 // reports false for an object that is not a copy.

@@ -42,8 +42,12 @@ func decide(source, ours object, cluster string) (action, object) {
 		return remove, nil
 	case ours == nil:
 		return write, copyOf(source, cluster)
-	case own && ours.GetUID() == source.GetUID():
-		// It has been adopted.
+	case own && v1.ReleasedTo(ours, source.GetUID()):
+		wanted := copyOf(source, cluster)
+		wanted.SetResourceVersion(ours.GetResourceVersion())
+		return write, wanted
+	case own && (ours.GetUID() == source.GetUID() || isReleasing(source, ours)):
+		// It has been adopted, or is about to be released.
 		return nothing, nil
 	case own:
 		return nameTaken, nil
@@ -74,6 +78,12 @@ func copyOf(source object, cluster string) object {
 	annotations[v1.AnnotationMirroredFrom] = cluster
 	copied.SetAnnotations(annotations)
 	return copied
+}
+
+// isReleasing reports whether an object of the cluster is to take the place of Portolan's
+// own, which has not been released to it yet.
+func isReleasing(source, ours metav1.Object) bool {
+	return source.GetAnnotations()[v1.AnnotationReleasedFrom] == string(ours.GetUID())
 }
 
 func mirrored(obj metav1.Object) bool {

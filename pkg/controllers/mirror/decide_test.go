@@ -39,6 +39,11 @@ func TestDecide(t *testing.T) {
 		"gone":                             {nil, service("1", "a", nil), remove},
 		"Portolan's own":                   {nil, service("1", "", nil), nothing},
 		"Portolan's own of the same name":  {service("1", "", nil), service("2", "", nil), nameTaken},
+		"released":                         {service("2", "", nil), service("1", "", released("2")), write},
+		"released, same UID":               {service("1", "", nil), service("1", "", released("1")), write},
+		"released to another":              {service("2", "", nil), service("1", "", released("3")), nameTaken},
+		"about to be released":             {service("2", "", releasing("1")), service("1", "", nil), nothing},
+		"says so of another":               {service("2", "", releasing("3")), service("1", "", nil), nameTaken},
 		"terminating, otherwise unchanged": {service("1", "", terminating), service("1", "a", nil), nothing},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -61,6 +66,14 @@ func TestDecide(t *testing.T) {
 			}
 		})
 	}
+}
+
+func released(to string) func(*corev1.Service) {
+	return func(s *corev1.Service) { s.Annotations = map[string]string{v1.AnnotationReleasedTo: to} }
+}
+
+func releasing(from string) func(*corev1.Service) {
+	return func(s *corev1.Service) { s.Annotations = map[string]string{v1.AnnotationReleasedFrom: from} }
 }
 
 func terminating(s *corev1.Service) {

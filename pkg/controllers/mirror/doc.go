@@ -26,4 +26,9 @@
 // object of the cluster, or holds an address or a port of it, the object is not copied. It
 // is reported by an event in the cluster and a metric, and copied once the way is free. A
 // Portolan Service with the UID of the cluster's has been adopted; that is no conflict.
+//
+// The one exception is an object with the annotation portolan.dev/released-to. Somebody who
+// may write it has set the UID of the cluster's object there. The copy of that object then
+// replaces it in one write. Endpoints and slices that Portolan's controllers wrote for such a
+// Service are deleted once those of the cluster are copied.
 package mirror

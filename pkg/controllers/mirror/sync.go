@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -45,11 +46,16 @@ func (m *Mirror) sync(ctx context.Context, text string) error {
 		}
 	}
 	what, obj := decide(wanted, ours, m.address)
+	if what == nothing || what == nameTaken {
+		if leftover, err := m.isLeftover(name, ours); leftover || err != nil {
+			return cmp.Or(err, m.removeLeftover(ctx, name, ours))
+		}
+	}
 	switch what {
 	case write:
 		return m.put(ctx, name, source, obj)
 	case remove:
-		err = m.remove(ctx, name, ours)
+		err = m.remove(ctx, name, ours, subresource)
 	case nameTaken:
 		m.report(name, source, ReasonName, fmt.Sprintf("Portolan's own object has the name %s", name.ObjectName))
 		return nil
@@ -131,14 +137,15 @@ func isStale(err error, exists bool) bool {
 	return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || exists && apierrors.IsNotFound(err)
 }
 
-// remove deletes a copy. A Service takes its endpoints with it.
-func (m *Mirror) remove(ctx context.Context, name key, ours object) error {
+// remove deletes a copy by the subresource of copies, or else an object of Portolan's own. A
+// Service takes its endpoints with it.
+func (m *Mirror) remove(ctx context.Context, name key, ours object, subresources ...string) error {
 	uid := ours.GetUID()
 	body, err := json.Marshal(metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
 	if err != nil {
 		return err
 	}
-	err = m.Portolan.Delete().Namespace(name.Namespace).Resource(name.resource).Name(name.Name).SubResource(subresource).
+	err = m.Portolan.Delete().Namespace(name.Namespace).Resource(name.resource).Name(name.Name).SubResource(subresources...).
 		SetHeader("Content-Type", runtime.ContentTypeJSON).Body(body).Do(ctx).Error()
 	if isStale(err, true) {
 		return reconcile.ErrStale

@@ -124,7 +124,8 @@ func mirrored(e *corev1.Endpoints) bool {
 	return !election && e.Labels[discoveryv1.LabelSkipMirror] != "true"
 }
 
-// isCopy reports whether a Service is the copy of a cluster's. Its slices are copies too.
+// isCopy reports whether a Service is the copy of a cluster's. Its slices are copies too. The
+// mirror deletes those that this controller has left.
 func isCopy(service *corev1.Service) bool {
 	_, copied := v1.MirroredFrom(service)
 	return copied
@@ -139,7 +140,11 @@ func (c *Controller) sync(ctx context.Context, key string) error {
 	if err != nil {
 		return err
 	}
-	if source == nil || service == nil || service.Spec.Selector != nil || !mirrored(source) || isCopy(service) {
+	if service != nil && isCopy(service) {
+		c.slices.Forget(types.NamespacedName(name))
+		return nil
+	}
+	if source == nil || service == nil || service.Spec.Selector != nil || !mirrored(source) {
 		return c.deleteAll(ctx, types.NamespacedName(name))
 	}
 	existing, err := c.slices.Current(service)

@@ -21,7 +21,10 @@ import (
 	"github.com/portolan-dev/portolan/pkg/apigroup"
 )
 
-var errOwn = errors.New("it is Portolan's own and not a copy of a cluster's")
+var (
+	errOwn     = errors.New("it is Portolan's own and not a copy of a cluster's")
+	errAnother = errors.New("it is the copy of another object of the cluster")
+)
 
 var _ rest.Connecter = &AdoptREST{}
 

@@ -9,6 +9,9 @@
 //     deletes it. The mirror (pkg/controllers/mirror) is its only client. Who may use it is
 //     a question of rights on services/mirror, endpoints/mirror and endpointslices/mirror;
 //     rights on services do not include them.
+//     PUT also replaces an object of Portolan's own by a copy, if the object's annotation
+//     portolan.dev/released-to has the UID of the copy. A Service's claims go over to the
+//     copy in the same transaction.
 //   - AdoptREST serves services/adopt. POST makes a copy Portolan's own: it removes the
 //     annotation from the EndpointSlices, the Endpoints and then the Service. All else of
 //     the objects stays: UIDs, addresses, ports, status and managed fields.

@@ -10,6 +10,7 @@ import (
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/endpoints/request"
@@ -73,7 +74,8 @@ func (r *REST) Connect(ctx context.Context, name string, _ runtime.Object, respo
 	}), nil
 }
 
-// put creates a copy or, if the object has a resource version, replaces that version of it.
+// put creates a copy or, if the object has a resource version, replaces that version of it:
+// an earlier state of the copy, or Portolan's own object that has been released to it.
 func (r *REST) put(ctx context.Context, name string, body []byte) (runtime.Object, int, error) {
 	decoded, _, err := r.decoder.Decode(body, nil, nil)
 	if err != nil {
@@ -96,10 +98,9 @@ func (r *REST) put(ctx context.Context, name string, body []byte) (runtime.Objec
 		err := r.store.Storage.Create(ctx, key, decoded, out, 0, false)
 		return out, http.StatusCreated, storeerr.InterpretCreateError(err, resource, name)
 	}
-	uid := obj.GetUID()
-	err = r.store.Storage.GuaranteedUpdate(ctx, key, out, false, &storage.Preconditions{UID: &uid, ResourceVersion: &version},
+	err = r.store.Storage.GuaranteedUpdate(ctx, key, out, false, &storage.Preconditions{ResourceVersion: &version},
 		func(stored runtime.Object, _ storage.ResponseMeta) (runtime.Object, *uint64, error) {
-			if err := checkStored(ctx, r.kind, stored); err != nil {
+			if err := checkReplaced(ctx, r.kind, stored, obj.GetUID()); err != nil {
 				return nil, nil, err
 			}
 			return decoded.DeepCopyObject(), nil, nil
@@ -153,6 +154,19 @@ func checkObject(obj metav1.Object, namespace, name string) field.ErrorList {
 		errs = append(errs, field.Forbidden(path.Child("deletionTimestamp"), "a copy exists or does not"))
 	}
 	return append(errs, apivalidation.ValidateObjectMetaAccessor(obj, true, apivalidation.NameIsDNSSubdomain, path)...)
+}
+
+// checkReplaced rejects a copy of another object than the one that is stored, unless
+// Portolan's own has been released to the copy's UID.
+func checkReplaced(ctx context.Context, kind Kind, stored runtime.Object, uid types.UID) error {
+	obj := stored.(metav1.Object)
+	if _, mirrored := v1.MirroredFrom(obj); !mirrored && v1.ReleasedTo(obj, uid) {
+		return nil
+	}
+	if err := checkStored(ctx, kind, stored); err != nil || obj.GetUID() == uid {
+		return err
+	}
+	return apierrors.NewConflict(apigroup.Resource(ctx, kind.Resource), obj.GetName(), errAnother)
 }
 
 // checkStored rejects the write of an object that is Portolan's own.
