@@ -61,23 +61,15 @@ func MakePlan(ctx context.Context, sides Sides, selection Selection) (Plan, erro
 	if err != nil {
 		return Plan{}, fmt.Errorf("the cluster's Services: %w", err)
 	}
-	ours, err := portolanServices(ctx, sides.Portolan, selection.Namespace)
+	ours, err := selection.services(ctx, sides.Portolan)
 	if err != nil {
-		return Plan{}, fmt.Errorf("the Services in Portolan: %w", err)
+		return Plan{}, err
 	}
 	var plan Plan
-	missing := append([]string{}, selection.Names...)
 	for i := range ours {
 		service := &ours[i]
-		if len(selection.Names) > 0 && !slices.Contains(selection.Names, service.Name) {
-			continue
-		}
-		missing = slices.DeleteFunc(missing, func(name string) bool { return name == service.Name })
 		source := theirs[types.NamespacedName{Namespace: service.Namespace, Name: service.Name}]
 		plan.add(service, source, selection)
-	}
-	if len(missing) > 0 {
-		return Plan{}, fmt.Errorf("namespace %s has no Service %s in Portolan", selection.Namespace, strings.Join(missing, ", "))
 	}
 	slices.SortFunc(plan.Steps, func(a, b Step) int { return cmp.Compare(a.name(), b.name()) })
 	slices.Sort(plan.Skipped)
@@ -149,6 +141,26 @@ func clusterServices(ctx context.Context, client kubernetes.Interface, namespace
 		return nil
 	})
 	return found, err
+}
+
+// services returns the selected Services of Portolan, its own and copies. It fails if one that
+// is named does not exist.
+func (s Selection) services(ctx context.Context, client versioned.Interface) ([]v1.Service, error) {
+	found, err := portolanServices(ctx, client, s.Namespace)
+	if err != nil {
+		return nil, fmt.Errorf("the Services in Portolan: %w", err)
+	}
+	if len(s.Names) == 0 {
+		return found, nil
+	}
+	found = slices.DeleteFunc(found, func(service v1.Service) bool { return !slices.Contains(s.Names, service.Name) })
+	missing := slices.DeleteFunc(slices.Clone(s.Names), func(name string) bool {
+		return slices.ContainsFunc(found, func(service v1.Service) bool { return service.Name == name })
+	})
+	if len(missing) > 0 {
+		return nil, fmt.Errorf("namespace %s has no Service %s in Portolan", s.Namespace, strings.Join(missing, ", "))
+	}
+	return found, nil
 }
 
 func portolanServices(ctx context.Context, client versioned.Interface, namespace string) ([]v1.Service, error) {

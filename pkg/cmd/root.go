@@ -27,7 +27,7 @@ func NewCommand() *cobra.Command {
 	}
 	cmd.SetHelpFunc(helpOf(cmd.HelpFunc()))
 	cmd.AddCommand(
-		newServeCommand(), newControllersCommand(), newAdoptCommand(), newEnvCommand(),
+		newServeCommand(), newControllersCommand(), newAdoptCommand(), newReleaseCommand(), newEnvCommand(),
 		newVerifyCommand(), newMigrateCommand(), newSnapshotCommand(), newRestoreCommand(), newImportCommand(),
 		newUserCommand(), newCertificatesCommand(), newVersionCommand(),
 	)

@@ -24,10 +24,16 @@ import (
 // adopt runs the command portolan adopt as an administrator of the cluster.
 func (f *fixture) adopt(g gateway, args ...string) (string, error) {
 	f.t.Helper()
+	return f.move("adopt", g, args...)
+}
+
+// move runs the command adopt or release as an administrator of the cluster.
+func (f *fixture) move(command string, g gateway, args ...string) (string, error) {
+	f.t.Helper()
 	authority, err := os.ReadFile(filepath.Join(g.DataDir, "pki/ca.crt"))
 	f.must(err)
 	args = append([]string{
-		"adopt", "--kubeconfig=" + f.kube.Kubeconfig, "--portolan-kubeconfig=" + f.kubeconfigOf(g.Config.Host, authority, f.root()),
+		command, "--kubeconfig=" + f.kube.Kubeconfig, "--portolan-kubeconfig=" + f.kubeconfigOf(g.Config.Host, authority, f.root()),
 	}, args...)
 	out, errOut, err := framework.Command(f.t, args...)
 	return out + errOut, err

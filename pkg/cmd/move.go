@@ -1,0 +1,90 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/portolan-dev/portolan/generated/clientset/versioned"
+	"github.com/portolan-dev/portolan/pkg/adoption"
+)
+
+// moveOptions are those of the commands that move Services between a cluster and Portolan.
+type moveOptions struct {
+	// verb is what the command does.
+	verb                                      string
+	kubeconfig, portolanKubeconfig, namespace string
+	all, dryRun, managed                      bool
+}
+
+func (o *moveOptions) addFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&o.kubeconfig, "kubeconfig", o.kubeconfig,
+		"kubeconfig of the cluster's own API server. The default is kubectl's")
+	flags.StringVar(&o.portolanKubeconfig, "portolan-kubeconfig", o.portolanKubeconfig,
+		"kubeconfig of Portolan. By default Portolan is reached through the cluster, where it is registered")
+	flags.StringVarP(&o.namespace, "namespace", "n", o.namespace, "Namespace of the Services")
+	flags.BoolVar(&o.all, "all", o.all, o.verb+" the Services of all namespaces")
+	flags.BoolVar(&o.dryRun, "dry-run", o.dryRun, "Print the plan and change nothing")
+	flags.BoolVar(&o.managed, "managed", o.managed, o.verb+" also Services that controllers act on")
+}
+
+// complete returns what the flags and arguments select.
+func (o *moveOptions) complete(cmd *cobra.Command, names []string) (adoption.Sides, adoption.Selection, error) {
+	selection, err := o.selection(cmd.Flags().Changed("namespace"), names)
+	if err != nil {
+		return adoption.Sides{}, adoption.Selection{}, err
+	}
+	cmd.SilenceUsage = true
+	sides, namespace, err := o.sides()
+	if !o.all && selection.Namespace == "" {
+		selection.Namespace = namespace
+	}
+	return sides, selection, err
+}
+
+// selection returns which Services are meant. Without any argument none are, so that a
+// command that was cut short does nothing.
+func (o *moveOptions) selection(namespaced bool, names []string) (adoption.Selection, error) {
+	switch {
+	case o.all && (namespaced || len(names) > 0):
+		return adoption.Selection{}, errors.New("--all is for all Services: name neither a namespace nor Services with it")
+	case !o.all && !namespaced && len(names) == 0:
+		return adoption.Selection{}, errors.New("name Services, a namespace with -n, or --all")
+	}
+	return adoption.Selection{Namespace: o.namespace, Names: names, Managed: o.managed}, nil
+}
+
+// sides returns clients of both sides, and the namespace of the cluster's kubeconfig.
+func (o *moveOptions) sides() (adoption.Sides, string, error) {
+	config, namespace, err := clientConfig(o.kubeconfig, o.namespace)
+	if err != nil {
+		return adoption.Sides{}, "", err
+	}
+	portolan := config
+	if o.portolanKubeconfig != "" {
+		if portolan, _, err = clientConfig(o.portolanKubeconfig, ""); err != nil {
+			return adoption.Sides{}, "", fmt.Errorf("--portolan-kubeconfig: %w", err)
+		}
+	}
+	sides, err := newSides(config, portolan)
+	return sides, namespace, err
+}
+
+func newSides(cluster, portolan *rest.Config) (sides adoption.Sides, err error) {
+	for _, config := range []*rest.Config{cluster, portolan} {
+		config.WarningHandlerWithContext = rest.NoWarnings{}
+		// The servers limit their clients.
+		config.QPS = -1
+	}
+	if sides.Cluster, err = kubernetes.NewForConfig(cluster); err != nil {
+		return sides, fmt.Errorf("client of the cluster: %w", err)
+	}
+	if sides.Portolan, err = versioned.NewForConfig(portolan); err != nil {
+		return sides, fmt.Errorf("client of Portolan: %w", err)
+	}
+	return sides, nil
+}
