@@ -6,6 +6,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/utils/ptr"
 
@@ -22,6 +23,10 @@ func addDefaults(scheme *runtime.Scheme) {
 	addObjectDefaults(scheme, setSecretDefaults, func(list *corev1.SecretList) []corev1.Secret { return list.Items })
 	addObjectDefaults(scheme, setIngressClassDefaults,
 		func(list *networkingv1.IngressClassList) []networkingv1.IngressClass { return list.Items })
+	addObjectDefaults(scheme, func(b *rbacv1.RoleBinding) { setBindingDefaults(&b.RoleRef, b.Subjects) },
+		func(list *rbacv1.RoleBindingList) []rbacv1.RoleBinding { return list.Items })
+	addObjectDefaults(scheme, func(b *rbacv1.ClusterRoleBinding) { setBindingDefaults(&b.RoleRef, b.Subjects) },
+		func(list *rbacv1.ClusterRoleBindingList) []rbacv1.ClusterRoleBinding { return list.Items })
 	scheme.AddTypeDefaultingFunc(&corev1.Service{}, func(obj any) { v1.SetDefaults_Service((*v1.Service)(obj.(*corev1.Service))) })
 	scheme.AddTypeDefaultingFunc(&corev1.ServiceList{}, func(obj any) {
 		items := obj.(*corev1.ServiceList).Items
@@ -56,6 +61,19 @@ func addObjectDefaults[T, L any](scheme *runtime.Scheme, set func(*T), items fun
 			set(&items[i])
 		}
 	})
+}
+
+// setBindingDefaults names the API group of a binding's role, and of users and groups.
+func setBindingDefaults(role *rbacv1.RoleRef, subjects []rbacv1.Subject) {
+	if role.APIGroup == "" {
+		role.APIGroup = rbacv1.GroupName
+	}
+	for i := range subjects {
+		subject := &subjects[i]
+		if subject.APIGroup == "" && (subject.Kind == rbacv1.UserKind || subject.Kind == rbacv1.GroupKind) {
+			subject.APIGroup = rbacv1.GroupName
+		}
+	}
 }
 
 // setNamespaceDefaults labels a Namespace with its name, if it has one yet. If the name

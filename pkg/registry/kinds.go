@@ -47,7 +47,7 @@ type Kind struct {
 	// Groups are the API groups that serve the kind. The first one is its own.
 	Groups []generic.Group
 	// Serve wraps the store for clients. Nil serves the store itself.
-	Serve func(generic.Store) rest.Storage
+	Serve func(generic.Store, *Storage, Inputs) rest.Storage
 	// Served returns what sets the fields that only clients see. It is nil for most kinds.
 	// It is for kinds that have Rules.Fill too.
 	Served func(*Storage, Inputs) generic.FillServed
@@ -85,6 +85,8 @@ type Inputs struct {
 	// Mirror serves the subresources with which a cluster's Services are mirrored and
 	// adopted.
 	Mirror bool
+	// Rights has what is needed to check that users grant no rights that they do not have.
+	Rights Rights
 	// Proxy makes services/proxy, which reads Services and Endpoints.
 	Proxy func(services, endpoints rest.Getter) rest.Storage
 }
@@ -102,7 +104,7 @@ var portolan = v1.SchemeGroupVersion
 // Kinds returns the table of kinds, in the order in which their stores are built: a kind
 // comes after the kinds whose stores its layer uses.
 func Kinds() []Kind {
-	return slices.Concat(PortolanKinds(), coreV1Kinds(), otherKinds())
+	return slices.Concat(PortolanKinds(), coreV1Kinds(), otherKinds(), roleKinds())
 }
 
 // Resources returns the resources of all kinds, in every API group that serves them.
@@ -235,7 +237,7 @@ func coreV1Kinds() []Kind {
 			},
 			Rules:        plain(namespace.Rules),
 			Groups:       core("ns"),
-			Serve:        namespace.Serve,
+			Serve:        serve(namespace.Serve),
 			Subresources: map[string]func(*Storage, Inputs) rest.Storage{"finalize": finalize},
 		},
 		{
@@ -267,7 +269,7 @@ func coreV1Kinds() []Kind {
 			},
 			Rules:         plain(secret.Rules),
 			Groups:        core(),
-			Serve:         secret.Serve,
+			Serve:         serve(secret.Serve),
 			DeletionOrder: 5,
 		},
 		{

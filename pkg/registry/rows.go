@@ -32,6 +32,11 @@ func core(short ...string) []generic.Group {
 	return []generic.Group{{GroupVersion: corev1.SchemeGroupVersion, Names: generic.Names{Short: short}}}
 }
 
+// serve adapts a wrapper that depends on the store alone.
+func serve(wrap func(generic.Store) rest.Storage) func(generic.Store, *Storage, Inputs) rest.Storage {
+	return func(store generic.Store, _ *Storage, _ Inputs) rest.Storage { return wrap(store) }
+}
+
 func proxy(s *Storage, in Inputs) rest.Storage {
 	return in.Proxy(s.Store(v1.Resource("services")), s.Store(v1.Resource("endpoints")))
 }

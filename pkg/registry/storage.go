@@ -26,6 +26,7 @@ type Storage struct {
 	stores map[schema.GroupResource]generic.Store
 	// sliceWrites are the writes of EndpointSlices.
 	sliceWrites cascade.Writes
+	inputs      Inputs
 }
 
 // row is a kind with its store.
@@ -40,7 +41,7 @@ type row struct {
 
 // NewStorage makes the stores of kinds.
 func NewStorage(in Inputs, backend Backend, kinds []Kind) (*Storage, error) {
-	s := &Storage{stores: map[schema.GroupResource]generic.Store{}}
+	s := &Storage{stores: map[schema.GroupResource]generic.Store{}, inputs: in}
 	for _, kind := range kinds {
 		var layer storage.Layer
 		if kind.Layer != nil {
@@ -144,7 +145,7 @@ func (s *Storage) Groups(scheme *runtime.Scheme, codecs serializer.CodecFactory,
 				// "kubectl delete all" must not delete a Service in both groups.
 				group.Names.Sets = nil
 			}
-			r.serve(group, i == 0, in(group.GroupVersion))
+			r.serve(s, group, i == 0, in(group.GroupVersion))
 		}
 	}
 	if reviews != nil {
@@ -169,7 +170,7 @@ func (s *Storage) Groups(scheme *runtime.Scheme, codecs serializer.CodecFactory,
 
 // serve adds a kind's storage to the resources of a group. own is true for the kind's own
 // group, which serves the store as it is.
-func (r row) serve(group generic.Group, own bool, resources map[string]rest.Storage) {
+func (r row) serve(s *Storage, group generic.Group, own bool, resources map[string]rest.Storage) {
 	store, status, name := r.store, r.status, r.Resource.Resource
 	if own {
 		store.Names = group.Names
@@ -178,7 +179,7 @@ func (r row) serve(group generic.Group, own bool, resources map[string]rest.Stor
 	}
 	resources[name] = store
 	if r.Serve != nil {
-		resources[name] = r.Serve(store)
+		resources[name] = r.Serve(store, s, s.inputs)
 	}
 	if status != nil {
 		if !own {

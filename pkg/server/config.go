@@ -116,6 +116,7 @@ func (c *Config) applyServing(ctx context.Context, o *options.Options, files dat
 	if err != nil {
 		return err
 	}
+	c.Extra.Policy = authenticators.Policy
 	if o.Core() && !o.InCluster() {
 		c.Extra.Reviews = &review.Config{
 			Tokens: authenticators.Tokens, Authorizer: generic.Authorization.Authorizer, Rules: generic.RuleResolver,
@@ -175,7 +176,7 @@ func (c *Config) applyCluster(o *options.Options, of clients) error {
 		}
 		o.Admission.Decorators = append(o.Admission.Decorators, admission.DecoratorFunc(auth.ObserveAdmission))
 	case o.Core():
-		c.Extra.Core = &CoreConfig{Client: client, Informers: informers, EventTTL: o.EventTTL}
+		c.Extra.Core = &CoreConfig{Client: client, Informers: informers, EventTTL: o.EventTTL, Policy: c.Extra.Policy}
 	}
 	if err := c.applyFeatures(o, client, informers); err != nil {
 		return err

@@ -12,8 +12,11 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/klog/v2"
 
+	"github.com/portolan-dev/portolan/pkg/rbac"
 	"github.com/portolan-dev/portolan/pkg/registry"
 	"github.com/portolan-dev/portolan/pkg/standalone/namespaces"
+	"github.com/portolan-dev/portolan/pkg/standalone/roles"
+	"github.com/portolan-dev/portolan/pkg/users"
 )
 
 // CoreConfig is for a standalone server with the core API groups, which runs controllers of
@@ -24,13 +27,19 @@ type CoreConfig struct {
 	Informers clientgoinformers.SharedInformerFactory
 	// EventTTL is how long Events are kept.
 	EventTTL time.Duration
+	// Policy decides by roles and bindings.
+	Policy *rbac.Policy
 }
 
-// install adds the controllers of a standalone server's namespaces.
+// install adds the controllers of a standalone server's namespaces and roles.
 func (c *CoreConfig) install(generic *genericapiserver.GenericAPIServer, storage *registry.Storage) error {
 	client, informers := c.Client, c.Informers
 	resources := storage.NamespacedResources()
 	deletion, err := namespaces.NewDeletion(client.CoreV1().Namespaces(), informers.Core().V1().Namespaces(), resources)
+	if err != nil {
+		return err
+	}
+	aggregation, err := c.installRoles(generic)
 	if err != nil {
 		return err
 	}
@@ -47,10 +56,30 @@ func (c *CoreConfig) install(generic *genericapiserver.GenericAPIServer, storage
 		var running sync.WaitGroup
 		running.Go(func() { namespaces.Keep(ctx, store) })
 		running.Go(func() { deletion.Run(ctx) })
+		running.Go(func() { aggregation.Run(ctx) })
 		running.Wait()
 		informers.Shutdown()
 	})
 	return nil
+}
+
+// installRoles makes the policy follow roles and bindings, and adds those that the server has
+// from the start.
+func (c *CoreConfig) installRoles(generic *genericapiserver.GenericAPIServer) (*roles.Aggregation, error) {
+	synced, err := c.Policy.Follow(c.Informers.Rbac().V1())
+	if err != nil {
+		return nil, err
+	}
+	if err := generic.AddReadyzChecks(syncedCheck("roles", synced)); err != nil {
+		return nil, err
+	}
+	generic.AddPostStartHookOrDie("portolan-roles", func(hook genericapiserver.PostStartHookContext) error {
+		tryUntilDone(hook, "roles", func(ctx context.Context) error {
+			return roles.Ensure(ctx, c.Client, users.Roles(registry.Resources()), users.Bindings())
+		})
+		return nil
+	})
+	return roles.NewAggregation(c.Client.RbacV1().ClusterRoles(), c.Informers.Rbac().V1().ClusterRoles())
 }
 
 // tryUntilDone retries a step of a post-start hook until it succeeds or the server stops.

@@ -28,6 +28,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/gateway"
 	"github.com/portolan-dev/portolan/pkg/gateway/preflight"
 	"github.com/portolan-dev/portolan/pkg/metrics"
+	"github.com/portolan-dev/portolan/pkg/rbac"
 	"github.com/portolan-dev/portolan/pkg/registry"
 	"github.com/portolan-dev/portolan/pkg/registry/review"
 	"github.com/portolan-dev/portolan/pkg/registry/serviceproxy"
@@ -74,6 +75,8 @@ type ExtraConfig struct {
 	// KubernetesService maintains the Service kubernetes. It is nil for a server that leaves
 	// it alone.
 	KubernetesService *kubernetesservice.Config
+	// Policy decides by roles and bindings. It is nil in a cluster.
+	Policy *rbac.Policy
 	// Reviews answers reviews of users and their rights. It is nil for a server that serves
 	// none.
 	Reviews *review.Config
@@ -181,6 +184,7 @@ func (c CompletedConfig) inputs() registry.Inputs {
 	}
 	if c.Extra.Core != nil {
 		in.EventTTL = c.Extra.Core.EventTTL
+		in.Rights = registry.Rights{Authorizer: c.Extra.Reviews.Authorizer, Rules: c.Extra.Policy.Rules}
 	}
 	return in
 }

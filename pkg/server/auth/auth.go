@@ -25,6 +25,7 @@ import (
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 	authenticationv1 "k8s.io/client-go/kubernetes/typed/authentication/v1"
 
+	"github.com/portolan-dev/portolan/pkg/rbac"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 	"github.com/portolan-dev/portolan/pkg/users"
 )
@@ -52,6 +53,9 @@ type Authenticators struct {
 	Certificates authenticator.Request
 	// Tokens goes by bearer tokens. It is nil for a server that knows none by itself.
 	Tokens authenticator.Request
+	// Policy is what users may do by roles and bindings. It is nil for a server that has none
+	// of its own.
+	Policy *rbac.Policy
 }
 
 // ApplyTo sets up authentication and authorization, and describes them in the OpenAPI
@@ -85,7 +89,8 @@ func ApplyTo(ctx context.Context, config *genericapiserver.Config, o *options.Op
 		return parts, err
 	}
 	describeAuthentication(config, sources.tokenReviews != nil || len(sources.tokens) > 0)
-	return parts, applyAuthorization(ctx, config, o, alwaysAllowed)
+	parts.Policy, err = applyAuthorization(ctx, config, o, alwaysAllowed)
+	return parts, err
 }
 
 // standaloneSources returns the sources of a server without a cluster: its own

@@ -9,13 +9,14 @@ import (
 	authorizers "k8s.io/apiserver/pkg/authorization/union"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
+	"github.com/portolan-dev/portolan/pkg/rbac"
 	"github.com/portolan-dev/portolan/pkg/registry"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 	"github.com/portolan-dev/portolan/pkg/users"
 )
 
 func applyAuthorization(ctx context.Context, config *genericapiserver.Config, o *options.Options,
-	alwaysAllowed authorizer.Authorizer) error {
+	alwaysAllowed authorizer.Authorizer) (policy *rbac.Policy, err error) {
 	chain := []authorizers.NamedAuthorizer{
 		{AuthorizerName: "PrivilegedGroups", Authorizer: authorizerfactory.NewPrivilegedGroups(o.Authorization.AlwaysAllowGroups...)},
 		{AuthorizerName: "AlwaysAllowedPaths", Authorizer: alwaysAllowed},
@@ -23,31 +24,35 @@ func applyAuthorization(ctx context.Context, config *genericapiserver.Config, o 
 	if o.InCluster() {
 		reviews, err := clusterAuthorizer(o)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		chain = append(chain, authorizers.NamedAuthorizer{AuthorizerName: "SubjectAccessReview", Authorizer: observeAccessReviews(reviews)})
 	} else {
-		standalone, err := standaloneAuthorizer(ctx, config, o)
+		// Without the core API groups nobody can write roles.
+		policy = rbac.NewPolicy()
+		if !o.Core() {
+			policy = users.NewGroups(registry.Resources())
+		}
+		standalone, err := standaloneAuthorizer(ctx, config, o, policy)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		chain = append(chain, authorizers.NamedAuthorizer{AuthorizerName: "Users", Authorizer: observeWebhooks(standalone)})
 		config.RuleResolver = standalone
 	}
-	var err error
 	config.Authorization.Authorizer, err = authorizers.New(chain...)
-	return err
+	return policy, err
 }
 
 // standaloneAuthorizer returns the authorizer of a server without a cluster: the file
-// that a flag names, or the built-in groups.
-func standaloneAuthorizer(ctx context.Context, config *genericapiserver.Config, o *options.Options) (users.Authorizer, error) {
-	groups := users.NewGroups(registry.Resources())
+// that a flag names, or the policy.
+func standaloneAuthorizer(ctx context.Context, config *genericapiserver.Config, o *options.Options,
+	policy *rbac.Policy) (users.Authorizer, error) {
 	file := o.Users.AuthorizationConfig
 	if file == "" {
-		return groups, nil
+		return policy, nil
 	}
-	configured, err := users.NewAuthorization(ctx, file, config.APIServerID, groups)
+	configured, err := users.NewAuthorization(ctx, file, config.APIServerID, policy)
 	if err != nil {
 		return nil, fmt.Errorf("--authorization-config: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/portolan-dev/portolan/test/framework"
+	"github.com/portolan-dev/portolan/test/framework/upstream"
 )
 
 func TestMain(m *testing.M) { framework.QuietMain(m) }
@@ -32,6 +33,16 @@ func start(t *testing.T) [2]*server {
 		newServer(t, "kube-apiserver", kube.Config, kube.Kubeconfig),
 		newServer(t, "Portolan", portolan.Config, portolan.Kubeconfig),
 	}
+}
+
+// startWithAggregation does what start does, with the controller that fills aggregated roles
+// beside kube-apiserver.
+func startWithAggregation(t *testing.T) [2]*server {
+	t.Helper()
+	servers := start(t)
+	kube := &upstream.Server{Kubeconfig: servers[0].kubeconfig}
+	framework.StartControllers(t, kube, "clusterrole-aggregation-controller")
+	return servers
 }
 
 func newServer(t *testing.T, name string, config *rest.Config, kubeconfig string) *server {
