@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/apitesting/fuzzer"
 	"k8s.io/apimachinery/pkg/api/apitesting/roundtrip"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -71,6 +72,14 @@ func shown(serializer.CodecFactory) []any {
 		func(class *networkingv1.IngressClass, c randfill.Continue) {
 			c.FillNoCustom(class)
 			newScheme().Default(class)
+		},
+		func(binding *rbacv1.RoleBinding, c randfill.Continue) {
+			c.FillNoCustom(binding)
+			newScheme().Default(binding)
+		},
+		func(binding *rbacv1.ClusterRoleBinding, c randfill.Continue) {
+			c.FillNoCustom(binding)
+			newScheme().Default(binding)
 		},
 		func(cidr *v1.ServiceCIDR, c randfill.Continue) {
 			c.FillNoCustom(cidr)

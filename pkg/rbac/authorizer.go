@@ -2,6 +2,7 @@ package rbac
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -33,6 +34,9 @@ func (p *Policy) Authorize(_ context.Context, a authorizer.Attributes) (decision
 	if who == nil {
 		return decision, "", nil
 	}
+	if p.unknown() {
+		return decision, "", ErrUnknown
+	}
 	var missing []error
 	p.visit(who, a.GetNamespace(), func(b *Binding, rule *rbacv1.PolicyRule, err error) bool {
 		if err != nil {
@@ -54,6 +58,9 @@ func (p *Policy) Authorize(_ context.Context, a authorizer.Attributes) (decision
 // Rules returns the rules that apply to a user in a namespace, or in the cluster if the
 // namespace is empty, and an error that names the missing roles.
 func (p *Policy) Rules(who user.Info, namespace string) ([]rbacv1.PolicyRule, error) {
+	if p.unknown() {
+		return nil, ErrUnknown
+	}
 	var rules []rbacv1.PolicyRule
 	var missing []error
 	p.visit(who, namespace, func(_ *Binding, rule *rbacv1.PolicyRule, err error) bool {
@@ -81,5 +88,5 @@ func (p *Policy) RulesFor(_ context.Context, who user.Info, namespace string) (r
 			paths = append(paths, &authorizer.DefaultNonResourceRuleInfo{Verbs: rule.Verbs, NonResourceURLs: rule.NonResourceURLs})
 		}
 	}
-	return resources, paths, false, err
+	return resources, paths, errors.Is(err, ErrUnknown), err
 }

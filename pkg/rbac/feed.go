@@ -7,7 +7,8 @@ import (
 )
 
 // Follow keeps the policy up to date with roles and bindings, once the informers are
-// started. It returns a function that reports whether the policy has all that existed then.
+// started. Until the policy has all that existed then, it allows nothing, and the function
+// that Follow returns reports false. The policy must not be in use yet.
 func (p *Policy) Follow(informers rbacinformers.Interface) (synced func() bool, err error) {
 	var registrations []cache.ResourceEventHandlerRegistration
 	for _, followed := range []struct {
@@ -46,12 +47,13 @@ func (p *Policy) Follow(informers rbacinformers.Interface) (synced func() bool, 
 		}
 		registrations = append(registrations, registration)
 	}
-	return func() bool {
+	p.synced = func() bool {
 		for _, registration := range registrations {
 			if !registration.HasSynced() {
 				return false
 			}
 		}
 		return true
-	}, nil
+	}
+	return p.synced, nil
 }

@@ -2,6 +2,7 @@ package rbac
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -20,7 +21,15 @@ type Policy struct {
 	bindings map[key]*Binding
 	// bySubject are the bindings by scope and subject.
 	bySubject map[subject]map[key]*Binding
+	// synced reports whether the policy has all roles and bindings. Nil is true.
+	synced func() bool
 }
+
+// ErrUnknown means that the policy does not have all roles and bindings yet. It allows
+// nothing before.
+var ErrUnknown = errors.New("roles and bindings have not been read yet")
+
+func (p *Policy) unknown() bool { return p.synced != nil && !p.synced() }
 
 // key names a role or a binding. The namespace of ClusterRoles and ClusterRoleBindings is
 // empty.

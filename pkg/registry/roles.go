@@ -29,30 +29,30 @@ func roleKinds() []Kind {
 		{
 			Kind: generic.Kind{
 				Resource: rbacv1.Resource("roles"), Singular: "role",
-				New: object[rbacv1.Role], NewList: object[rbacv1.RoleList], Table: role.RoleTable,
+				New: object[rbacv1.Role], NewList: object[rbacv1.RoleList], Table: role.Table,
 			},
-			Rules: plain(role.RoleRules), Groups: groups, Serve: guardRights, DeletionOrder: 9,
+			Rules: plain(role.Rules), Groups: groups, Serve: guardRights, DeletionOrder: 9,
 		},
 		{
 			Kind: generic.Kind{
 				Resource: rbacv1.Resource("clusterroles"), Singular: "clusterrole",
-				New: object[rbacv1.ClusterRole], NewList: object[rbacv1.ClusterRoleList], Table: role.ClusterRoleTable,
+				New: object[rbacv1.ClusterRole], NewList: object[rbacv1.ClusterRoleList], Table: role.ClusterTable,
 			},
-			Rules: plain(role.ClusterRoleRules), Groups: groups, Serve: guardRights,
+			Rules: plain(role.ClusterRules), Groups: groups, Serve: guardRights,
 		},
 		{
 			Kind: generic.Kind{
 				Resource: rbacv1.Resource("rolebindings"), Singular: "rolebinding",
-				New: object[rbacv1.RoleBinding], NewList: object[rbacv1.RoleBindingList], Table: role.RoleBindingTable,
+				New: object[rbacv1.RoleBinding], NewList: object[rbacv1.RoleBindingList], Table: role.BindingTable,
 			},
-			Rules: plain(role.RoleBindingRules), Groups: groups, Serve: guardRights, DeletionOrder: 10,
+			Rules: plain(role.BindingRules), Groups: groups, Serve: guardRights, DeletionOrder: 10,
 		},
 		{
 			Kind: generic.Kind{
 				Resource: rbacv1.Resource("clusterrolebindings"), Singular: "clusterrolebinding",
-				New: object[rbacv1.ClusterRoleBinding], NewList: object[rbacv1.ClusterRoleBindingList], Table: role.ClusterRoleBindingTable,
+				New: object[rbacv1.ClusterRoleBinding], NewList: object[rbacv1.ClusterRoleBindingList], Table: role.ClusterBindingTable,
 			},
-			Rules: plain(role.ClusterRoleBindingRules), Groups: groups, Serve: guardRights,
+			Rules: plain(role.ClusterBindingRules), Groups: groups, Serve: guardRights,
 		},
 	}
 }

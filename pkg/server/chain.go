@@ -11,7 +11,6 @@ import (
 	"github.com/portolan-dev/portolan/pkg/gateway"
 	"github.com/portolan-dev/portolan/pkg/requeststate"
 	"github.com/portolan-dev/portolan/pkg/server/auth"
-	"github.com/portolan-dev/portolan/pkg/server/options"
 )
 
 // setHandlerChain adds the server's own filters to the framework's. A request passes, in
@@ -25,18 +24,14 @@ import (
 //   - Connections.WithAuthorized, Ledger.WithPicks, withDetails,
 //   - bodies.WithLimits: long bodies,
 //   - the handler of the resource, with admission.
-func (c *Config) setHandlerChain(o *options.Options) {
-	backend := "the authorization webhook"
-	if o.InCluster() {
-		backend = "the cluster's API server"
-	}
+func (c *Config) setHandlerChain() {
 	details := c.details()
 	// The configuration is complete by now: it has the authenticator of the loopback token.
 	c.Generic.BuildHandlerChainFunc = func(resources http.Handler, completed *genericapiserver.Config) http.Handler {
 		generic := c.frameworkConfig(completed)
 		handler := c.withInnerFilters(resources, generic, details)
 		handler = withFrameworkFilters(handler, generic)
-		handler = requeststate.Begin(auth.WithServiceUnavailable(handler, generic.Serializer, backend))
+		handler = requeststate.Begin(auth.WithServiceUnavailable(handler, generic.Serializer))
 		handler = callers.WithLimits(handler, callers.Limits{
 			Serializer: generic.Serializer, Resolver: generic.RequestInfoResolver, LongRunning: generic.LongRunningFunc,
 		})

@@ -84,7 +84,7 @@ func NewConfig(ctx context.Context, o *options.Options, store *etcd.Store, files
 	if err := config.applyControllers(o); err != nil {
 		return nil, err
 	}
-	config.setHandlerChain(o)
+	config.setHandlerChain()
 	return config, nil
 }
 

@@ -39,8 +39,7 @@ func (c *CoreConfig) install(generic *genericapiserver.GenericAPIServer, storage
 	if err != nil {
 		return err
 	}
-	aggregation, err := c.installRoles(generic)
-	if err != nil {
+	if err := c.installRoles(generic); err != nil {
 		return err
 	}
 	store := storage.Store(corev1.Resource("namespaces"))
@@ -56,36 +55,39 @@ func (c *CoreConfig) install(generic *genericapiserver.GenericAPIServer, storage
 		var running sync.WaitGroup
 		running.Go(func() { namespaces.Keep(ctx, store) })
 		running.Go(func() { deletion.Run(ctx) })
-		running.Go(func() { aggregation.Run(ctx) })
 		running.Wait()
 		informers.Shutdown()
 	})
 	return nil
 }
 
-// installRoles makes the policy follow roles and bindings, and adds those that the server has
-// from the start.
-func (c *CoreConfig) installRoles(generic *genericapiserver.GenericAPIServer) (*roles.Aggregation, error) {
-	synced, err := c.Policy.Follow(c.Informers.Rbac().V1())
+// installRoles adds the roles and bindings that the server has from the start, and then makes
+// the policy follow all of them: once the server is ready, every user has its rights.
+func (c *CoreConfig) installRoles(generic *genericapiserver.GenericAPIServer) error {
+	informers := clientgoinformers.NewSharedInformerFactory(c.Client, 0)
+	synced, err := c.Policy.Follow(informers.Rbac().V1())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := generic.AddReadyzChecks(syncedCheck("roles", synced)); err != nil {
-		return nil, err
+	aggregation, err := roles.NewAggregation(c.Client.RbacV1().ClusterRoles(), informers.Rbac().V1().ClusterRoles())
+	if err != nil {
+		return err
 	}
-	generic.AddPostStartHookOrDie("portolan-roles", func(hook genericapiserver.PostStartHookContext) error {
-		tryUntilDone(hook, "roles", func(ctx context.Context) error {
+	runInBackground(generic, "portolan-roles", func(ctx context.Context) {
+		tryUntilDone(ctx, "roles", func(ctx context.Context) error {
 			return roles.Ensure(ctx, c.Client, users.Roles(registry.Resources()), users.Bindings())
 		})
-		return nil
+		informers.StartWithContext(ctx)
+		aggregation.Run(ctx)
+		informers.Shutdown()
 	})
-	return roles.NewAggregation(c.Client.RbacV1().ClusterRoles(), c.Informers.Rbac().V1().ClusterRoles())
+	return generic.AddReadyzChecks(syncedCheck("roles", synced))
 }
 
-// tryUntilDone retries a step of a post-start hook until it succeeds or the server stops.
-// The server is not ready before. An error of the hook would end the server.
-func tryUntilDone(hook genericapiserver.PostStartHookContext, what string, try func(context.Context) error) {
-	err := wait.PollUntilContextCancel(hook, time.Second, true, func(ctx context.Context) (bool, error) {
+// tryUntilDone retries a step of the startup until it succeeds or the server stops. The
+// server is not ready before. An error of a post-start hook would end the server.
+func tryUntilDone(ctx context.Context, what string, try func(context.Context) error) {
+	err := wait.PollUntilContextCancel(ctx, time.Second, true, func(ctx context.Context) (bool, error) {
 		err := try(ctx)
 		if err != nil && ctx.Err() == nil {
 			klog.FromContext(ctx).Error(err, "A step of the startup failed and is retried", "what", what)
@@ -93,6 +95,6 @@ func tryUntilDone(hook genericapiserver.PostStartHookContext, what string, try f
 		return err == nil, nil
 	})
 	if err != nil {
-		klog.FromContext(hook).Info("The server stopped before a step of the startup succeeded", "what", what)
+		klog.FromContext(ctx).Info("The server stopped before a step of the startup succeeded", "what", what)
 	}
 }

@@ -24,8 +24,8 @@ import (
 	webhookmetrics "k8s.io/apiserver/plugin/pkg/authorizer/webhook/metrics"
 )
 
-// typeGroups is the type that selects NewGroups in a configuration. It replaces
-// upstream's RBAC and Node, which need objects that are not served here.
+// typeGroups is the type that selects roles and bindings in a configuration. It replaces
+// upstream's RBAC.
 const typeGroups apiserver.AuthorizerType = "Groups"
 
 // authorization authorizes requests as an AuthorizationConfiguration says.

@@ -4,8 +4,8 @@ import (
 	"slices"
 
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
-	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -25,7 +25,7 @@ var (
 
 // rbacName is the rule for the names of roles and bindings: they may be anything that a
 // URL's path can name.
-func rbacName(name string, _ bool) []string { return path.IsValidPathSegmentName(name) }
+func rbacName(name string, _ bool) []string { return content.IsPathSegmentName(name) }
 
 // ValidateRole validates a Role.
 func ValidateRole(role *rbacv1.Role) field.ErrorList {

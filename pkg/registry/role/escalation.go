@@ -73,7 +73,10 @@ func (s *guarded) Update(ctx context.Context, name string, info rest.UpdatedObje
 // check returns an error if the caller may not write an object.
 func (g *Guard) check(ctx context.Context, obj, old runtime.Object) error {
 	who, ok := apirequest.UserFrom(ctx)
-	if !ok || slices.Contains(who.GetGroups(), user.SystemPrivilegedGroup) {
+	if !ok {
+		return apierrors.NewUnauthorized("nobody may grant rights")
+	}
+	if slices.Contains(who.GetGroups(), user.SystemPrivilegedGroup) {
 		return nil
 	}
 	namespace := apirequest.NamespaceValue(ctx)

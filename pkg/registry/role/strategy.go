@@ -32,23 +32,23 @@ type strategy[T runtime.Object] struct {
 	validateUpdate func(obj, old T) field.ErrorList
 }
 
-// RoleRules returns the rules of Roles.
-func RoleRules(typer runtime.ObjectTyper) generic.Rules {
+// Rules returns the rules of Roles.
+func Rules(typer runtime.ObjectTyper) generic.Rules {
 	return rules(typer, true, validation.ValidateRole, validation.ValidateRoleUpdate)
 }
 
-// ClusterRoleRules returns the rules of ClusterRoles.
-func ClusterRoleRules(typer runtime.ObjectTyper) generic.Rules {
+// ClusterRules returns the rules of ClusterRoles.
+func ClusterRules(typer runtime.ObjectTyper) generic.Rules {
 	return rules(typer, false, validation.ValidateClusterRole, validation.ValidateClusterRoleUpdate)
 }
 
-// RoleBindingRules returns the rules of RoleBindings.
-func RoleBindingRules(typer runtime.ObjectTyper) generic.Rules {
+// BindingRules returns the rules of RoleBindings.
+func BindingRules(typer runtime.ObjectTyper) generic.Rules {
 	return rules(typer, true, validation.ValidateRoleBinding, validation.ValidateRoleBindingUpdate)
 }
 
-// ClusterRoleBindingRules returns the rules of ClusterRoleBindings.
-func ClusterRoleBindingRules(typer runtime.ObjectTyper) generic.Rules {
+// ClusterBindingRules returns the rules of ClusterRoleBindings.
+func ClusterBindingRules(typer runtime.ObjectTyper) generic.Rules {
 	return rules(typer, false, validation.ValidateClusterRoleBinding, validation.ValidateClusterRoleBindingUpdate)
 }
 

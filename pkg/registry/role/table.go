@@ -15,14 +15,14 @@ import (
 // Tables of the kinds. Those of bindings are upstream's (pkg/printers/internalversion), which
 // takes descriptions from v1beta1.
 var (
-	RoleTable        = rest.NewDefaultTableConvertor(rbacv1.Resource("roles"))
-	ClusterRoleTable = rest.NewDefaultTableConvertor(rbacv1.Resource("clusterroles"))
+	Table        = rest.NewDefaultTableConvertor(rbacv1.Resource("roles"))
+	ClusterTable = rest.NewDefaultTableConvertor(rbacv1.Resource("clusterroles"))
 
-	RoleBindingTable = bindingTable("rolebindings", "roleBinding", rbacv1beta1.RoleBinding{}.SwaggerDoc()["roleRef"],
+	BindingTable = bindingTable("rolebindings", "roleBinding", rbacv1beta1.RoleBinding{}.SwaggerDoc()["roleRef"],
 		func(b *rbacv1.RoleBinding) (*metav1.ObjectMeta, rbacv1.RoleRef, []rbacv1.Subject) {
 			return &b.ObjectMeta, b.RoleRef, b.Subjects
 		})
-	ClusterRoleBindingTable = bindingTable("clusterrolebindings", "clusterRoleBinding",
+	ClusterBindingTable = bindingTable("clusterrolebindings", "clusterRoleBinding",
 		rbacv1beta1.ClusterRoleBinding{}.SwaggerDoc()["roleRef"],
 		func(b *rbacv1.ClusterRoleBinding) (*metav1.ObjectMeta, rbacv1.RoleRef, []rbacv1.Subject) {
 			return &b.ObjectMeta, b.RoleRef, b.Subjects

@@ -37,7 +37,7 @@ func applyAuthorization(ctx context.Context, config *genericapiserver.Config, o 
 		if err != nil {
 			return nil, err
 		}
-		chain = append(chain, authorizers.NamedAuthorizer{AuthorizerName: "Users", Authorizer: observeWebhooks(standalone)})
+		chain = append(chain, authorizers.NamedAuthorizer{AuthorizerName: "Users", Authorizer: observeUsers(standalone)})
 		config.RuleResolver = standalone
 	}
 	config.Authorization.Authorizer, err = authorizers.New(chain...)

@@ -20,27 +20,37 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/portolan-dev/portolan/pkg/admission/resourcequota"
+	"github.com/portolan-dev/portolan/pkg/rbac"
 	"github.com/portolan-dev/portolan/pkg/requeststate"
 )
 
 // A backend is what a request has to be checked with: the cluster, for its user, rights,
-// namespace and quota, or a standalone server's authorization webhook. If a backend is
-// unavailable, the framework answers 401 or 500, on which clients give up, or 403 for
-// impersonation. WithServiceUnavailable answers 503 instead, so that clients retry.
-// Nothing has been written at that point, because the request is rejected before the
-// storage. The audit log keeps the framework's code.
+// namespace and quota, or a standalone server's authorization webhook, or its roles and
+// bindings, which a server reads when it starts. If a backend is unavailable, the
+// framework answers 401 or 500, on which clients give up, or 403 for impersonation.
+// WithServiceUnavailable answers 503 instead, so that clients retry. Nothing has been
+// written at that point, because the request is rejected before the storage. The audit log
+// keeps the framework's code.
 
-// markUnavailable records that a backend could not be asked about a request.
-func markUnavailable(ctx context.Context) {
+// Messages for clients.
+const (
+	noCluster = "the cluster's API server could not be asked about this request, try again"
+	noWebhook = "the authorization webhook could not be asked about this request, try again"
+	noRoles   = "the server has not read its roles and bindings yet, try again"
+)
+
+// markUnavailable records that a backend could not be asked about a request, and the
+// message for the client.
+func markUnavailable(ctx context.Context, message string) {
 	if unavailable := requeststate.From(ctx).Unavailable; unavailable != nil {
-		unavailable.Store(true)
+		unavailable.Store(&message)
 	}
 }
 
 // backendUnavailable reports whether markUnavailable was called for a request.
 func backendUnavailable(ctx context.Context) bool {
 	unavailable := requeststate.From(ctx).Unavailable
-	return unavailable != nil && unavailable.Load()
+	return unavailable != nil && unavailable.Load() != nil
 }
 
 // observeTokenReviews marks requests whose token could not be reviewed.
@@ -48,7 +58,7 @@ func observeTokenReviews(inner authenticator.Request) authenticator.Request {
 	return authenticator.RequestFunc(func(req *http.Request) (*authenticator.Response, bool, error) {
 		response, ok, err := inner.AuthenticateRequest(req)
 		if !ok && reviewFailed(err) {
-			markUnavailable(req.Context())
+			markUnavailable(req.Context(), noCluster)
 		}
 		return response, ok, err
 	})
@@ -59,20 +69,24 @@ func observeAccessReviews(inner authorizer.Authorizer) authorizer.Authorizer {
 	return authorizer.AuthorizerFunc(func(ctx context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
 		decision, reason, err := inner.Authorize(ctx, a)
 		if err != nil && decision == authorizer.DecisionNoOpinion {
-			markUnavailable(ctx)
+			markUnavailable(ctx, noCluster)
 		}
 		return decision, reason, err
 	})
 }
 
-// observeWebhooks marks requests that failed to reach an authorization webhook,
-// regardless of its failure policy. The cause is logged and not sent to the client,
-// because it contains the webhook's address.
-func observeWebhooks(inner authorizer.Authorizer) authorizer.Authorizer {
+// observeUsers marks requests to a standalone server that failed to reach an authorization
+// webhook, regardless of its failure policy, and those before the server knows its roles.
+// The cause is logged and not sent to the client, because it contains the webhook's address.
+func observeUsers(inner authorizer.Authorizer) authorizer.Authorizer {
 	return authorizer.AuthorizerFunc(func(ctx context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
 		decision, reason, err := inner.Authorize(ctx, a)
-		if err != nil && decision != authorizer.DecisionAllow {
-			markUnavailable(ctx)
+		switch {
+		case err == nil || decision == authorizer.DecisionAllow:
+		case errors.Is(err, rbac.ErrUnknown):
+			markUnavailable(ctx, noRoles)
+		default:
+			markUnavailable(ctx, noWebhook)
 			klog.FromContext(ctx).Error(err, "An authorization webhook could not be asked", "verb", a.GetVerb(), "resource", a.GetResource(), "path",
 				a.GetPath())
 		}
@@ -138,16 +152,16 @@ func (p observedPlugin) Validate(ctx context.Context, a admission.Attributes, o 
 
 func observeAdmissionError(ctx context.Context, err error) error {
 	if unreachable(err) {
-		markUnavailable(ctx)
+		markUnavailable(ctx, noCluster)
 	}
 	return err
 }
 
 // WithServiceUnavailable answers 503 to requests whose backend was unavailable, and
 // names the backend. It must wrap the framework's filters, within requeststate.Begin.
-func WithServiceUnavailable(handler http.Handler, serializer runtime.NegotiatedSerializer, backend string) http.Handler {
+func WithServiceUnavailable(handler http.Handler, serializer runtime.NegotiatedSerializer) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		writer := &unavailableWriter{ResponseWriter: w, req: req, serializer: serializer, backend: backend}
+		writer := &unavailableWriter{ResponseWriter: w, req: req, serializer: serializer}
 		handler.ServeHTTP(responsewriter.WrapForHTTP1Or2(writer), req)
 	})
 }
@@ -156,7 +170,6 @@ type unavailableWriter struct {
 	http.ResponseWriter
 	req        *http.Request
 	serializer runtime.NegotiatedSerializer
-	backend    string
 	// replaced is set once the 503 has been written in place of the handler's answer.
 	replaced bool
 }
@@ -176,7 +189,7 @@ func (w *unavailableWriter) WriteHeader(code int) {
 	w.replaced = true
 	w.Header().Del("Content-Length")
 	w.Header().Del("Content-Type")
-	err := apierrors.NewServiceUnavailable(w.backend + " could not be asked about this request, try again")
+	err := apierrors.NewServiceUnavailable(*requeststate.From(w.req.Context()).Unavailable.Load())
 	err.ErrStatus.Details = &metav1.StatusDetails{RetryAfterSeconds: 1}
 	responsewriters.ErrorNegotiated(err, w.serializer, metav1.Unversioned, w.ResponseWriter, w.req)
 }

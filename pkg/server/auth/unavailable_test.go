@@ -15,6 +15,7 @@ import (
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
+	"github.com/portolan-dev/portolan/pkg/rbac"
 	"github.com/portolan-dev/portolan/pkg/requeststate"
 	"github.com/portolan-dev/portolan/pkg/server/apigroups"
 )
@@ -72,6 +73,14 @@ func TestWithServiceUnavailable(t *testing.T) {
 			}
 		}
 	}
+	users := func(err error) func(context.Context) {
+		return func(ctx context.Context) {
+			answer := func(context.Context, authorizer.Attributes) (authorizer.Decision, string, error) {
+				return authorizer.DecisionNoOpinion, "", err
+			}
+			_, _, _ = observeUsers(authorizer.AuthorizerFunc(answer)).Authorize(ctx, authorizer.AttributesRecord{})
+		}
+	}
 	admit := func(err error) func(context.Context) {
 		return func(ctx context.Context) {
 			if got := observeAdmissionError(ctx, err); !errors.Is(got, err) {
@@ -90,6 +99,7 @@ func TestWithServiceUnavailable(t *testing.T) {
 		"denied, with an error":              {review(authorizer.DecisionDeny, errRefused), 500, 500},
 		"rights not reviewed":                {review(authorizer.DecisionNoOpinion, errRefused), 500, 503},
 		"impersonation, not reviewed":        {review(authorizer.DecisionNoOpinion, errRefused), 403, 503},
+		"roles not read yet":                 {users(utilerrors.NewAggregate([]error{rbac.ErrUnknown})), 500, 503},
 		"another authorizer allows it":       {review(authorizer.DecisionNoOpinion, errRefused), 201, 201},
 		"a conflict as well":                 {review(authorizer.DecisionNoOpinion, errRefused), 409, 409},
 		"no quota is left":                   {admit(errForbidden), 403, 403},
@@ -103,7 +113,7 @@ func TestWithServiceUnavailable(t *testing.T) {
 			})
 			recorder := httptest.NewRecorder()
 			req := httptest.NewRequest(http.MethodGet, "/apis", nil)
-			handler := WithServiceUnavailable(inner, apigroups.NewCodecs(apigroups.NewScheme()), "the cluster's API server")
+			handler := WithServiceUnavailable(inner, apigroups.NewCodecs(apigroups.NewScheme()))
 			requeststate.Begin(handler).ServeHTTP(recorder, req)
 			body, replaced := recorder.Body.String(), test.want == http.StatusServiceUnavailable
 			if recorder.Code != test.want || strings.Contains(body, "of the framework") == replaced {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -25,32 +26,37 @@ func Ensure(ctx context.Context, client kubernetes.Interface, roles []rbacv1.Clu
 	if err := fillAggregated(roles); err != nil {
 		return err
 	}
+	var group errgroup.Group
 	for i := range roles {
 		options := reconciliation.ReconcileRoleOptions{
 			Role: reconciliation.RuleOwner(reconciliation.ClusterRoleRuleOwner{ClusterRole: &roles[i]}), Confirm: true,
 			Client: reconciliation.ClusterRoleModifier{Client: client.RbacV1().ClusterRoles()},
 		}
-		if err := retried(ctx, func() error { _, err := options.Run(); return err }); err != nil {
-			return fmt.Errorf("ClusterRole %s: %w", roles[i].Name, err)
-		}
+		group.Go(func() error {
+			return retried(ctx, "ClusterRole "+roles[i].Name, func() error { _, err := options.Run(); return err })
+		})
 	}
 	for i := range bindings {
 		options := reconciliation.ReconcileRoleBindingOptions{
 			RoleBinding: reconciliation.ClusterRoleBindingAdapter{ClusterRoleBinding: &bindings[i]}, Confirm: true,
 			Client: reconciliation.ClusterRoleBindingClientAdapter{Client: client.RbacV1().ClusterRoleBindings()},
 		}
-		if err := retried(ctx, func() error { _, err := options.Run(); return err }); err != nil {
-			return fmt.Errorf("ClusterRoleBinding %s: %w", bindings[i].Name, err)
-		}
+		group.Go(func() error {
+			return retried(ctx, "ClusterRoleBinding "+bindings[i].Name, func() error { _, err := options.Run(); return err })
+		})
 	}
-	return nil
+	return group.Wait()
 }
 
-// retried tries again where another replica was faster.
-func retried(ctx context.Context, reconcile func() error) error {
-	return retry.OnError(retry.DefaultRetry, func(err error) bool {
+// retried tries again where another replica was faster. It names the object in errors.
+func retried(ctx context.Context, what string, reconcile func() error) error {
+	err := retry.OnError(retry.DefaultRetry, func(err error) bool {
 		return ctx.Err() == nil && (apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsServiceUnavailable(err))
 	}, reconcile)
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
 }
 
 // fillAggregated sets the rules of aggregated roles, which may aggregate each other, so that
