@@ -17,12 +17,13 @@ const (
 	authorization  = "/apis/authorization.k8s.io/v1/"
 )
 
-// chosen are the values that a server chooses.
-var chosen = regexp.MustCompile(`"(creationTimestamp|time|uid|resourceVersion)":"[^"]*"|X509SHA256=[0-9a-f]+`)
+// chosen are the values that a server chooses. Messages quote objects.
+var chosen = regexp.MustCompile(
+	`\\?"(creationTimestamp|time|resourceVersion)\\?":\\?"[^"\\]*\\?"|"uid":"[0-9a-f-]{36}"|X509SHA256=[0-9a-f]+`)
 
 // ambiguous are texts that differ between runs or releases: which of several bindings allows
 // a request, the name of the authorizer, which is in reasons since 1.37, and descriptions.
-var ambiguous = strings.NewReplacer("Users: RBAC: ", "RBAC: ", `"roleRef can reference`, `"RoleRef can reference`)
+var ambiguous = strings.NewReplacer("Users: RBAC: ", "RBAC: ", `"roleRef can `, `"RoleRef can `)
 
 // age is the age of an object in a table.
 var age = regexp.MustCompile(`"[0-9]+s"`)

@@ -48,6 +48,12 @@ func kinds() []kind {
 		address,
 		of("networking.k8s.io", "ingresses", "Ingress", true, `{"spec":{"defaultBackend":{"service":{"name":"web","port":{"number":80}}}}}`),
 		of("networking.k8s.io", "ingressclasses", "IngressClass", false, `{"spec":{"controller":"example.com/controller"}}`),
+		of("rbac.authorization.k8s.io", "roles", "Role", true, `{"rules":[{"verbs":["get"],"apiGroups":[""],"resources":["pods"]}]}`),
+		of("rbac.authorization.k8s.io", "clusterroles", "ClusterRole", false, `{"rules":[{"verbs":["get"],"nonResourceURLs":["/a"]}]}`),
+		of("rbac.authorization.k8s.io", "rolebindings", "RoleBinding", true,
+			`{"roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"Role","name":"a"},"subjects":[]}`),
+		of("rbac.authorization.k8s.io", "clusterrolebindings", "ClusterRoleBinding", false,
+			`{"roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"ClusterRole","name":"a"},"subjects":[]}`),
 	}
 }
 
