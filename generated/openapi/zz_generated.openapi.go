@@ -446,7 +446,7 @@ func schema_portolan_apis_portolan_v1_CIDRUsage(ref common.ReferenceCallback) co
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "CIDRUsage is the usage of one CIDR. Numbers of 2^63 and above are reported as 2^63-1.",
+				Description: "CIDRUsage is the usage of one CIDR. For numbers of 2^63 and above, capacity and free are 2^63-1, and exactCapacity and exactFree are the numbers.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"cidr": {
@@ -479,6 +479,20 @@ func schema_portolan_apis_portolan_v1_CIDRUsage(ref common.ReferenceCallback) co
 							Default:     0,
 							Type:        []string{"integer"},
 							Format:      "int64",
+						},
+					},
+					"exactCapacity": {
+						SchemaProps: spec.SchemaProps{
+							Description: "exactCapacity is the capacity as a decimal number, if it is 2^63 or above.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"exactFree": {
+						SchemaProps: spec.SchemaProps{
+							Description: "exactFree is the number of unclaimed addresses as a decimal number, if the capacity is 2^63 or above.",
+							Type:        []string{"string"},
+							Format:      "",
 						},
 					},
 				},

@@ -88,6 +88,16 @@ func (m *CIDRUsage) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	i -= len(m.ExactFree)
+	copy(dAtA[i:], m.ExactFree)
+	i = encodeVarintGenerated(dAtA, i, uint64(len(m.ExactFree)))
+	i--
+	dAtA[i] = 0x32
+	i -= len(m.ExactCapacity)
+	copy(dAtA[i:], m.ExactCapacity)
+	i = encodeVarintGenerated(dAtA, i, uint64(len(m.ExactCapacity)))
+	i--
+	dAtA[i] = 0x2a
 	i = encodeVarintGenerated(dAtA, i, uint64(m.Free))
 	i--
 	dAtA[i] = 0x20
@@ -1203,6 +1213,10 @@ func (m *CIDRUsage) Size() (n int) {
 	n += 1 + sovGenerated(uint64(m.Capacity))
 	n += 1 + sovGenerated(uint64(m.Allocated))
 	n += 1 + sovGenerated(uint64(m.Free))
+	l = len(m.ExactCapacity)
+	n += 1 + l + sovGenerated(uint64(l))
+	l = len(m.ExactFree)
+	n += 1 + l + sovGenerated(uint64(l))
 	return n
 }
 
@@ -1617,6 +1631,8 @@ func (this *CIDRUsage) String() string {
 		`Capacity:` + fmt.Sprintf("%v", this.Capacity) + `,`,
 		`Allocated:` + fmt.Sprintf("%v", this.Allocated) + `,`,
 		`Free:` + fmt.Sprintf("%v", this.Free) + `,`,
+		`ExactCapacity:` + fmt.Sprintf("%v", this.ExactCapacity) + `,`,
+		`ExactFree:` + fmt.Sprintf("%v", this.ExactFree) + `,`,
 		`}`,
 	}, "")
 	return s
@@ -2062,6 +2078,70 @@ func (m *CIDRUsage) Unmarshal(dAtA []byte) error {
 					break
 				}
 			}
+		case 5:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ExactCapacity", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGenerated
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthGenerated
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGenerated
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.ExactCapacity = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
+		case 6:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ExactFree", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGenerated
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthGenerated
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGenerated
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.ExactFree = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := skipGenerated(dAtA[iNdEx:])

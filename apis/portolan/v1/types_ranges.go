@@ -123,8 +123,8 @@ type ServiceCIDRStatus struct {
 	CIDRs []CIDRUsage `json:"cidrs,omitempty" protobuf:"bytes,2,rep,name=cidrs"`
 }
 
-// CIDRUsage is the usage of one CIDR. Numbers of 2^63 and above are reported as
-// 2^63-1.
+// CIDRUsage is the usage of one CIDR. For numbers of 2^63 and above, capacity and free
+// are 2^63-1, and exactCapacity and exactFree are the numbers.
 type CIDRUsage struct {
 	// cidr is the block, as in the spec.
 	CIDR string `json:"cidr" protobuf:"bytes,1,opt,name=cidr"`
@@ -134,6 +134,13 @@ type CIDRUsage struct {
 	Allocated int64 `json:"allocated" protobuf:"varint,3,opt,name=allocated"`
 	// free is the number of unclaimed addresses.
 	Free int64 `json:"free" protobuf:"varint,4,opt,name=free"`
+	// exactCapacity is the capacity as a decimal number, if it is 2^63 or above.
+	// +optional
+	ExactCapacity string `json:"exactCapacity,omitempty" protobuf:"bytes,5,opt,name=exactCapacity"`
+	// exactFree is the number of unclaimed addresses as a decimal number, if the capacity
+	// is 2^63 or above.
+	// +optional
+	ExactFree string `json:"exactFree,omitempty" protobuf:"bytes,6,opt,name=exactFree"`
 }
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object

@@ -41,6 +41,12 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: string
       default: ""
+    - name: exactCapacity
+      type:
+        scalar: string
+    - name: exactFree
+      type:
+        scalar: string
     - name: free
       type:
         scalar: numeric

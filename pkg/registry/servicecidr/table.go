@@ -1,8 +1,7 @@
 package servicecidr
 
 import (
-	"math"
-	"math/big"
+	"cmp"
 	"strconv"
 	"strings"
 
@@ -11,7 +10,6 @@ import (
 	"k8s.io/utils/ptr"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
-	"github.com/portolan-dev/portolan/pkg/allocation/space"
 	"github.com/portolan-dev/portolan/pkg/registry/generic"
 )
 
@@ -54,28 +52,13 @@ var CoreTableConvertor = generic.NewTable(networkingv1.Resource("servicecidrs"),
 })
 
 func capacity(usage v1.CIDRUsage) string {
-	if exact := beyondFields(usage); exact != nil {
-		return exact.String()
-	}
-	return strconv.FormatInt(usage.Capacity, 10)
+	return cmp.Or(usage.ExactCapacity, strconv.FormatInt(usage.Capacity, 10))
 }
 
 func allocated(usage v1.CIDRUsage) string { return strconv.FormatInt(usage.Allocated, 10) }
 
 func free(usage v1.CIDRUsage) string {
-	if exact := beyondFields(usage); exact != nil {
-		return exact.Sub(exact, big.NewInt(usage.Allocated)).String()
-	}
-	return strconv.FormatInt(usage.Free, 10)
-}
-
-// beyondFields returns the capacity of a block that has more addresses than an int64 can
-// count, and nil for other blocks.
-func beyondFields(usage v1.CIDRUsage) *big.Int {
-	if usage.Capacity < math.MaxInt64 {
-		return nil
-	}
-	return space.PrefixCount(usage.CIDR)
+	return cmp.Or(usage.ExactFree, strconv.FormatInt(usage.Free, 10))
 }
 
 func usageCell(cidr *v1.ServiceCIDR, figure func(v1.CIDRUsage) string) string {

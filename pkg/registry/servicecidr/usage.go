@@ -1,6 +1,8 @@
 package servicecidr
 
 import (
+	"math"
+	"math/big"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -8,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/allocation/space"
 )
 
 // Usage returns the usage of CIDRs.
@@ -35,10 +38,23 @@ func fillOne(usage Usage, cidr *v1.ServiceCIDR) {
 	usages := make([]v1.CIDRUsage, 0, len(cidr.Spec.CIDRs))
 	for _, block := range cidr.Spec.CIDRs {
 		capacity, allocated, free := usage.CIDRUsage(block)
-		usages = append(usages, v1.CIDRUsage{CIDR: block, Capacity: capacity, Allocated: allocated, Free: free})
+		one := v1.CIDRUsage{CIDR: block, Capacity: capacity, Allocated: allocated, Free: free}
+		addExact(&one)
+		usages = append(usages, one)
 	}
 	cidr.Status.CIDRs = usages
 	addReadyCondition(cidr)
+}
+
+// addExact adds the numbers of a block with more addresses than an int64 can count.
+func addExact(usage *v1.CIDRUsage) {
+	if usage.Capacity < math.MaxInt64 {
+		return
+	}
+	if exact := space.PrefixCount(usage.CIDR); exact != nil && !exact.IsInt64() {
+		usage.ExactCapacity = exact.String()
+		usage.ExactFree = exact.Sub(exact, big.NewInt(usage.Allocated)).String()
+	}
 }
 
 // addReadyCondition adds the condition Ready. A range is ready once it exists. The

@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 	"strings"
@@ -59,6 +60,25 @@ func TestTinyRanges(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestFreeOfHugeRange reads the usage of a CIDR with more addresses than an int64
+// can count.
+func TestFreeOfHugeRange(t *testing.T) {
+	t.Parallel()
+	_, replicas := framework.Replicas(t, 1, withRanges("20000-20009", "fd00:10::/48"))
+	if _, err := servicesOf(replicas[0]).Create(t.Context(), serviceWith("web"), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	cidr, err := replicas[0].Client.PortolanV1().ServiceCIDRs().Get(t.Context(), v1.DefaultRangeName, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := v1.CIDRUsage{CIDR: "fd00:10::/48", Capacity: math.MaxInt64, Allocated: 1, Free: math.MaxInt64,
+		ExactCapacity: "1208925819614629174706175", ExactFree: "1208925819614629174706174"}
+	if got := cidr.Status.CIDRs; len(got) != 1 || got[0] != want {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 

@@ -8,8 +8,8 @@ package v1
 // CIDRUsageApplyConfiguration represents a declarative configuration of the CIDRUsage type for use
 // with apply.
 //
-// CIDRUsage is the usage of one CIDR. Numbers of 2^63 and above are reported as
-// 2^63-1.
+// CIDRUsage is the usage of one CIDR. For numbers of 2^63 and above, capacity and free
+// are 2^63-1, and exactCapacity and exactFree are the numbers.
 type CIDRUsageApplyConfiguration struct {
 	// cidr is the block, as in the spec.
 	CIDR *string `json:"cidr,omitempty"`
@@ -19,6 +19,11 @@ type CIDRUsageApplyConfiguration struct {
 	Allocated *int64 `json:"allocated,omitempty"`
 	// free is the number of unclaimed addresses.
 	Free *int64 `json:"free,omitempty"`
+	// exactCapacity is the capacity as a decimal number, if it is 2^63 or above.
+	ExactCapacity *string `json:"exactCapacity,omitempty"`
+	// exactFree is the number of unclaimed addresses as a decimal number, if the capacity
+	// is 2^63 or above.
+	ExactFree *string `json:"exactFree,omitempty"`
 }
 
 // CIDRUsageApplyConfiguration constructs a declarative configuration of the CIDRUsage type for use with
@@ -56,5 +61,21 @@ func (b *CIDRUsageApplyConfiguration) WithAllocated(value int64) *CIDRUsageApply
 // If called multiple times, the Free field is set to the value of the last call.
 func (b *CIDRUsageApplyConfiguration) WithFree(value int64) *CIDRUsageApplyConfiguration {
 	b.Free = &value
+	return b
+}
+
+// WithExactCapacity sets the ExactCapacity field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ExactCapacity field is set to the value of the last call.
+func (b *CIDRUsageApplyConfiguration) WithExactCapacity(value string) *CIDRUsageApplyConfiguration {
+	b.ExactCapacity = &value
+	return b
+}
+
+// WithExactFree sets the ExactFree field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ExactFree field is set to the value of the last call.
+func (b *CIDRUsageApplyConfiguration) WithExactFree(value string) *CIDRUsageApplyConfiguration {
+	b.ExactFree = &value
 	return b
 }
