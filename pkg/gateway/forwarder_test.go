@@ -23,7 +23,8 @@ func TestForwardsAsIs(t *testing.T) {
 	for _, base := range []string{"", "/k8s/clusters/c"} {
 		uris := make(chan string, 1)
 		g := startAt(t, false, func(w http.ResponseWriter, req *http.Request) {
-			uris <- req.Method + " " + req.RequestURI + " " + req.Header.Get("Accept-Encoding")
+			uris <- req.Method + " " + req.RequestURI + " " + req.Header.Get("Accept-Encoding") + req.Header.Get("Forwarded") +
+				strings.Join(req.Header.Values("X-Forwarded-For"), ";") + req.Header.Get("X-Forwarded-Host") + req.Header.Get("X-Forwarded-Proto")
 			w.Header().Set("Audit-Id", "a")
 			w.Header().Add("Warning", `299 - "one"`)
 			w.Header().Add("Warning", `299 - "two"`)
@@ -35,18 +36,21 @@ func TestForwardsAsIs(t *testing.T) {
 		for _, request := range []string{
 			"GET /", "GET /api", "GET /api/", "GET /openapi/v3?hash=A%2FB", "GET /apis/example.com/v1/things/a%2Fb?x=%20&y", "DELETE " + pods,
 			"POST " + pods + "/web/eviction", "OPTIONS /apis", "PATCH " + pods + "/web?fieldManager=m", "GET " + pods + "/web/proxy/a//b/",
+			"GET " + pods + "?watch=1&a;b=%zz",
 		} {
 			var method, path string
 			if _, err := fmt.Sscanf(request, "%s %s", &method, &path); err != nil {
 				t.Fatal(err)
 			}
-			response := g.do(client, g.request(method, path, nil))
+			response := g.do(client, g.request(method, path, http.Header{
+				"Forwarded": {"for=192.0.2.1"}, "X-Forwarded-For": {"192.0.2.1", "192.0.2.2"}, "X-Forwarded-Host": {"a"}, "X-Forwarded-Proto": {"b"},
+			}))
 			data, err := io.ReadAll(response.Body)
 			whole := err == nil && response.StatusCode == http.StatusTeapot && string(data) == "answer"
 			if !whole || response.Header.Get("Audit-Id") != "a" || len(response.Header["Warning"]) != 2 {
 				t.Errorf("%s: got %s %v %s: %v", request, response.Status, response.Header, data, err)
 			}
-			if got, want := <-uris, method+" "+base+path+" "; got != want {
+			if got, want := <-uris, method+" "+base+path+" for=192.0.2.1192.0.2.1, 192.0.2.2, 127.0.0.1ab"; got != want {
 				t.Errorf("kube-apiserver gets %q, not %q", got, want)
 			}
 		}

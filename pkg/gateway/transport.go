@@ -66,11 +66,11 @@ func newFront(config *rest.Config, responder proxy.ErrorResponder) (*front, erro
 	if err != nil {
 		return nil, err
 	}
-	return &front{handler: handler, backend: back, url: handler.Location.JoinPath(selfReviews).String()}, nil
+	return &front{handler: handler, backend: back, url: handler.upgrades.Location.JoinPath(selfReviews).String()}, nil
 }
 
 // newProxy makes the proxy that sends requests with a configuration.
-func newProxy(config *rest.Config, responder proxy.ErrorResponder) (*proxy.UpgradeAwareHandler, backend, error) {
+func newProxy(config *rest.Config, responder proxy.ErrorResponder) (*passage, backend, error) {
 	location, _, err := rest.DefaultServerUrlFor(config)
 	if err != nil {
 		return nil, backend{}, fmt.Errorf("the cluster's address: %w", err)
@@ -84,9 +84,5 @@ func newProxy(config *rest.Config, responder proxy.ErrorResponder) (*proxy.Upgra
 	if base.Path == "" {
 		base.Path = "/"
 	}
-	handler := proxy.NewUpgradeAwareHandler(base, back, false, false, responder)
-	handler.UpgradeTransport = back
-	// The path is the request's. The host is kube-apiserver's: load balancers may go by it.
-	handler.UseRequestLocation, handler.UseLocationHost, handler.AppendLocationPath = true, true, base.Path != "/"
-	return handler, back, nil
+	return newPassage(base, back, responder), back, nil
 }
