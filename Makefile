@@ -64,9 +64,12 @@ verify-codegen:
 
 ##@ Test
 
+# Many tests wait for a server, so twice as many packages run at once as there are cores.
+PACKAGES := $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
+
 .PHONY: test
 test: $(BIN)/kubectl $(BIN)/kubectl-oldest $(BIN)/helm build ## Test everything that needs no cluster
-	go test ./...
+	go test -p $(PACKAGES) ./...
 	go test -C hack/image ./...
 	go test -C test/ecosystem/certmanager -count=1 ./...
 
