@@ -1,12 +1,17 @@
 package claims
 
 import (
+	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation"
+	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
 // takenError reports that another object holds a value. It names the holder if the
@@ -39,4 +44,44 @@ func (e *outOfRangeError) Error() string {
 // is an *allocation.ExhaustedError or an error of this package.
 func FieldError(svc *v1.Service, value allocation.Value, cause error) *field.Error {
 	return kindOf(value.Class).fieldError(svc, value, cause)
+}
+
+// reject records that the Service can't have a value that the client named, and returns
+// the error for it.
+func (w *write) reject(svc *v1.Service, value allocation.Value, cause *field.Error) error {
+	w.picks.RecordFailure(value)
+	return w.refusal(svc, cause)
+}
+
+// refusal returns the error for a Service that can't have a value: a 422 with the field
+// and the text of upstream's allocators. The error does not show picked values, which
+// the client did not write.
+func (w *write) refusal(svc *v1.Service, cause *field.Error) error {
+	if shown, ok := cause.BadValue.([]string); ok {
+		shown = slices.Clone(shown)
+		for i, text := range shown {
+			addr, err := netip.ParseAddr(text)
+			if err == nil && w.picks.Picked(allocation.Address(addr)) {
+				shown[i] = ""
+			}
+		}
+		cause.BadValue = shown
+	}
+	return apierrors.NewInvalid(w.groupKind, svc.Name, field.ErrorList{cause})
+}
+
+// interpret names the Service in the error of a transaction that is too large.
+func interpret(err error, last *attempt) error {
+	var large *txn.TooLargeError
+	if errors.As(err, &large) && large.Operations > 0 && last != nil {
+		return apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("service %q claims %d addresses and ports: %v",
+			last.owner.Name, len(last.take)+len(last.release)+len(last.rewrite), large))
+	}
+	return err
+}
+
+// errContended asks the client to retry: another write came first in each attempt.
+func errContended(svc *v1.Service) error {
+	return apierrors.NewTooManyRequests(fmt.Sprintf(
+		"what service %q claims was changed by others in each of %d attempts; try again", svc.Name, maxAttempts), 1)
 }

@@ -51,3 +51,19 @@ func (l *Ledger) observe() Observer {
 	}
 	return l.observer
 }
+
+// allocated reports the claims that a write committed. picked is true for values that
+// had been picked.
+func (w *write) allocated(picked map[allocation.Value]bool, revision int64) {
+	took := time.Since(w.began)
+	for _, value := range w.last.take {
+		a := Allocation{Value: value, Scope: requeststate.Static, Revision: revision, Took: took}
+		if picked[value] {
+			a.Scope = requeststate.Dynamic
+		}
+		if w.ledger.stored[value.Class].observesBlocks() {
+			a.Block = w.ledger.Index.BlockOf(value)
+		}
+		w.observer.Allocated(a)
+	}
+}

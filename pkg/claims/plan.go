@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
@@ -115,4 +116,86 @@ func (l *Ledger) guardRanges(ctx context.Context, plan *txn.Plan, a *attempt) er
 		}
 	}
 	return nil
+}
+
+// holdings are the values that a Service holds, each with the protocols that the
+// Service serves there. Addresses have none.
+type holdings map[allocation.Value][]corev1.Protocol
+
+// holdingsOf returns the values that a Service holds. It returns none for nil.
+func holdingsOf(svc *v1.Service) holdings {
+	held := holdings{}
+	if svc == nil {
+		return held
+	}
+	for _, k := range kinds() {
+		k.addHoldings(svc, held)
+	}
+	return held
+}
+
+// difference is the change of a Service's holdings in a write. Adopted values are those
+// that the Service keeps and had no claim on.
+type difference struct {
+	take, release, rewrite, adopt []allocation.Value
+}
+
+func diff(before, after holdings) difference {
+	var d difference
+	for value, protocols := range after {
+		switch had, held := before[value]; {
+		case !held:
+			d.take = append(d.take, value)
+		case !slices.Equal(had, protocols):
+			d.rewrite = append(d.rewrite, value)
+		}
+	}
+	for value := range before {
+		if _, held := after[value]; !held {
+			d.release = append(d.release, value)
+		}
+	}
+	return d
+}
+
+// kept returns the values that a write does not change.
+func kept(before, after holdings) []allocation.Value {
+	var both []allocation.Value
+	for value := range after {
+		if _, held := before[value]; held {
+			both = append(both, value)
+		}
+	}
+	return both
+}
+
+// positions are the places of values in a Service.
+type positions map[allocation.Value]int
+
+// add adds a value after the others, unless it has a place.
+func (p positions) add(value allocation.Value) {
+	if _, placed := p[value]; !placed {
+		p[value] = len(p)
+	}
+}
+
+// sortAsWritten sorts values in the order of the Service's spec, addresses first.
+// Upstream allocates them in this order, so an error is about the same value.
+func sortAsWritten(svc *v1.Service, values []allocation.Value) {
+	if len(values) < 2 {
+		return
+	}
+	position := positions{}
+	for _, k := range kinds() {
+		k.addPositions(svc, position)
+	}
+	slices.SortFunc(values, func(a, b allocation.Value) int { return position[a] - position[b] })
+}
+
+// NewClaims returns the values that a write of after would claim. before is the stored
+// Service or nil.
+func NewClaims(after, before *v1.Service) []allocation.Value {
+	take := diff(holdingsOf(before), holdingsOf(after)).take
+	sortAsWritten(after, take)
+	return take
 }
