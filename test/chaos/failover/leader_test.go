@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // leading reports whether a replica runs the controllers.
@@ -74,5 +75,7 @@ func TestLeaderOfTheControllers(t *testing.T) {
 		t.Errorf("%s leads after %s is back, want still %s", leader.name, first.name, second.name)
 	}
 	second.kill(t)
+	killed := time.Now()
 	awaitLeader(t, except(c.replicas, second)...)
+	t.Logf("another replica leads %v after the leader was killed", time.Since(killed).Round(time.Millisecond))
 }
