@@ -34,6 +34,34 @@ func revisionOf(obj runtime.Object) int64 {
 	return revision
 }
 
+// RangesOf returns what a ServiceCIDR or a NodePortRange has of each class of which it has
+// values. It returns none for any other object.
+func RangesOf(obj runtime.Object) map[allocation.Class]allocation.Range {
+	ranges := map[allocation.Class]allocation.Range{}
+	for _, k := range kinds() {
+		if k.conditions(obj) == nil {
+			continue
+		}
+		for _, o := range k.offers(obj, revisionOf(obj)) {
+			if len(o.Blocks) > 0 {
+				ranges[o.class] = o.Range
+			}
+		}
+	}
+	return ranges
+}
+
+// ClaimedBy returns the value of an IPAddress or a NodePort and its holder, which is zero
+// for a claim without one. It reports false for any other object.
+func ClaimedBy(obj runtime.Object) (allocation.Value, v1.ParentReference, bool) {
+	for _, k := range kinds() {
+		if value, claim, ok := claimed(k, obj); ok {
+			return value, claim.Holder, true
+		}
+	}
+	return allocation.Value{}, v1.ParentReference{}, false
+}
+
 func claimOf(parent *v1.ParentReference, revision int64) allocation.Claim {
 	claim := allocation.Claim{Revision: revision}
 	if parent != nil {

@@ -28,6 +28,7 @@ func NewCommand() *cobra.Command {
 	cmd.SetHelpFunc(helpOf(cmd.HelpFunc()))
 	cmd.AddCommand(
 		newServeCommand(), newControllersCommand(), newAdoptCommand(), newReleaseCommand(), newEnvCommand(),
+		newRangesCommand(), newDrainCommand(),
 		newVerifyCommand(), newMigrateCommand(), newSnapshotCommand(), newRestoreCommand(), newImportCommand(),
 		newUserCommand(), newCertificatesCommand(), newVersionCommand(),
 	)

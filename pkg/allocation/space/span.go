@@ -22,6 +22,12 @@ func (s Span) Contains(n Number) bool {
 	return !n.less(s.First) && !s.Last.less(n)
 }
 
+// IsStatic reports whether n is in the static band.
+func (s Span) IsStatic(n Number) bool { return s.staticPart().Contains(n) }
+
+// StaticSize returns how many numbers the static band has.
+func (s Span) StaticSize() uint64 { return s.staticPart().Size() }
+
 // Overlaps reports whether the spans have a number in common.
 func (s Span) Overlaps(other Span) bool {
 	return !s.empty() && !other.empty() && !s.Last.less(other.First) && !other.Last.less(s.First)

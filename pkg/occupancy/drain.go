@@ -1,0 +1,225 @@
+package occupancy
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/generated/clientset/versioned"
+	"github.com/portolan-dev/portolan/pkg/allocation"
+	"github.com/portolan-dev/portolan/pkg/claims"
+)
+
+// Drain disables a range and waits until no Service holds a value of it.
+type Drain struct {
+	Client versioned.Interface
+	Kind   Kind
+	Name   string
+	// DryRun shows what would be done.
+	DryRun bool
+	Out    io.Writer
+}
+
+// holder is a Service with the values that it holds of a range.
+type holder struct {
+	namespace, name string
+	values          []string
+}
+
+// holdings is who holds the values of a range.
+type holdings struct {
+	services []holder
+	// values counts those that Services hold, reserved the others.
+	values, reserved int
+}
+
+// names names some of the Services.
+func (h holdings) names() string {
+	var names []string
+	for _, service := range h.services {
+		names = append(names, service.namespace+"/"+service.name)
+	}
+	return some(names, maxNames)
+}
+
+// Run prints who holds values, disables the range and waits. If it is interrupted, the range
+// stays disabled.
+func (d Drain) Run(ctx context.Context) error {
+	objs, err := Read(ctx, d.Client, d.Kind)
+	if err != nil {
+		return err
+	}
+	obj, err := d.find(objs)
+	if err != nil {
+		return err
+	}
+	if err := d.writePlan(objs, obj); err != nil || d.DryRun {
+		return err
+	}
+	if err := d.disable(ctx, obj); err != nil {
+		return err
+	}
+	var left holdings
+	total, shown := 0, -1
+	err = Follow(ctx, d.Client, func(objs Objects) error {
+		obj, err := d.find(objs)
+		if err != nil {
+			return err
+		}
+		left = holdingsOf(obj, objs.Claims)
+		count := len(left.services)
+		total = max(total, count)
+		if count == 0 {
+			_, err := fmt.Fprintf(d.Out, "%s is drained: no Service holds a value of it.\n", d.Name)
+			return cmp.Or(err, ErrDone)
+		}
+		if count == shown {
+			return nil
+		}
+		shown = count
+		_, err = fmt.Fprintf(d.Out, "%s %d of %d Services hold no value any more; left: %s\n",
+			bar(barWidth*(total-count)/total), total-count, total, left.names())
+		return err
+	}, d.Kind)
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s stays disabled; Services that hold values of it: %d", d.Name, len(left.services))
+	}
+	return err
+}
+
+func (d Drain) find(objs Objects) (runtime.Object, error) {
+	i := slices.IndexFunc(objs.Ranges, func(obj runtime.Object) bool {
+		object, err := meta.Accessor(obj)
+		return err == nil && object.GetName() == d.Name
+	})
+	if i < 0 {
+		return nil, apierrors.NewNotFound(v1.Resource(d.Kind.Ranges), d.Name)
+	}
+	return objs.Ranges[i], nil
+}
+
+func (d Drain) writePlan(objs Objects, obj runtime.Object) error {
+	held := holdingsOf(obj, objs.Claims)
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s/%s: values held by Services: %d; reserved: %d\n", strings.ToLower(d.Kind.Name), d.Name, held.values, held.reserved)
+	if len(held.services) > 0 {
+		table := tabwriter.NewWriter(&text, 0, 0, 3, ' ', 0)
+		fmt.Fprintln(table, "NAMESPACE\tSERVICE\tVALUES")
+		for _, h := range held.services {
+			fmt.Fprintf(table, "%s\t%s\t%s\n", h.namespace, h.name, strings.Join(h.values, ","))
+		}
+		if err := table.Flush(); err != nil {
+			return err
+		}
+	}
+	for _, other := range stillGiving(objs, obj) {
+		fmt.Fprintf(&text, "Warning: %s has values of this range too, and gives them to new Services. Disable it as well.\n", other)
+	}
+	if d.DryRun {
+		text.WriteString("Nothing was changed.\n")
+	}
+	_, err := io.WriteString(d.Out, text.String())
+	return err
+}
+
+// holdingsOf returns who holds the values of a range, by namespace and name.
+func holdingsOf(obj runtime.Object, claimed []runtime.Object) holdings {
+	all := byClass(claimed)
+	var held holdings
+	values := map[types.NamespacedName][]string{}
+	for class, r := range claims.RangesOf(obj) {
+		for _, block := range r.Blocks {
+			for _, c := range within(all[class], block.Span) {
+				if !c.held() {
+					held.reserved++
+					continue
+				}
+				held.values++
+				service := types.NamespacedName{Namespace: c.holder.Namespace, Name: c.holder.Name}
+				values[service] = append(values[service], c.text)
+			}
+		}
+	}
+	for service, texts := range values {
+		slices.Sort(texts)
+		held.services = append(held.services, holder{service.Namespace, service.Name, texts})
+	}
+	slices.SortFunc(held.services, func(a, b holder) int {
+		return cmp.Or(cmp.Compare(a.namespace, b.namespace), cmp.Compare(a.name, b.name))
+	})
+	return held
+}
+
+// stillGiving returns the other ranges from which Services get values of a range, even if
+// it is disabled.
+func stillGiving(objs Objects, obj runtime.Object) []string {
+	mine := claims.RangesOf(obj)
+	var names []string
+	for _, other := range objs.Ranges {
+		for class, o := range claims.RangesOf(other) {
+			m, ok := mine[class]
+			// Values of a range with a selector are for it alone.
+			if ok && o.Name != m.Name && o.Mode != allocation.Disabled && o.Usable && o.Overlaps(m) && (o.IsOwned() || !m.IsOwned()) &&
+				!slices.Contains(names, o.Name) {
+				names = append(names, o.Name)
+			}
+		}
+	}
+	return names
+}
+
+// disable sets spec.allocation of a range to Disabled, and says how to undo it.
+func (d Drain) disable(ctx context.Context, obj runtime.Object) error {
+	before := allocationOf(obj)
+	if before != nil && *before == v1.AllocationDisabled {
+		_, err := fmt.Fprintf(d.Out, "%s is disabled already: no Service gets a value of it.\n", d.Name)
+		return err
+	}
+	disabled := v1.AllocationDisabled
+	if err := d.patch(ctx, patchOf(&disabled)); err != nil {
+		return err
+	}
+	undo := fmt.Sprintf("kubectl patch %s.%s %s --type=merge -p '%s'", d.Kind.Ranges, v1.GroupName, d.Name, patchOf(before))
+	_, err := fmt.Fprintf(d.Out, "%s is disabled: no Service gets a value of it. To undo this:\n  %s\n", d.Name, undo)
+	return err
+}
+
+func allocationOf(obj runtime.Object) *v1.RangeAllocation {
+	switch r := obj.(type) {
+	case *v1.ServiceCIDR:
+		return r.Spec.Allocation
+	case *v1.NodePortRange:
+		return r.Spec.Allocation
+	}
+	return nil
+}
+
+// patchOf returns a merge patch that sets spec.allocation, or removes it.
+func patchOf(value *v1.RangeAllocation) []byte {
+	// A map of texts and nil can always be encoded.
+	patch, _ := json.Marshal(map[string]any{"spec": map[string]any{"allocation": value}})
+	return patch
+}
+
+func (d Drain) patch(ctx context.Context, patch []byte) error {
+	var err error
+	options := metav1.PatchOptions{FieldManager: "portolan-drain"}
+	if d.Kind == Kinds()[0] {
+		_, err = d.Client.PortolanV1().ServiceCIDRs().Patch(ctx, d.Name, types.MergePatchType, patch, options)
+	} else {
+		_, err = d.Client.PortolanV1().NodePortRanges().Patch(ctx, d.Name, types.MergePatchType, patch, options)
+	}
+	return err
+}

@@ -1,0 +1,208 @@
+package occupancy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/tools/cache"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/generated/clientset/versioned"
+	"github.com/portolan-dev/portolan/generated/informers/externalversions"
+)
+
+// Kind is a kind of ranges, with the resources of the ranges and of the claims on their
+// values.
+type Kind struct{ Name, Ranges, Claims string }
+
+// Kinds returns the kinds of ranges.
+func Kinds() []Kind {
+	return []Kind{{"ServiceCIDR", "servicecidrs", "ipaddresses"}, {"NodePortRange", "nodeportranges", "nodeports"}}
+}
+
+// KindOf returns the kind of a name as users write it: in any case, singular or plural.
+func KindOf(name string) (Kind, error) {
+	var names []string
+	for _, k := range Kinds() {
+		singular := strings.ToLower(k.Name)
+		if lower := strings.ToLower(name); lower == singular || lower == k.Ranges {
+			return k, nil
+		}
+		names = append(names, singular)
+	}
+	return Kind{}, fmt.Errorf("%q is no kind of ranges: the kinds are %s", name, strings.Join(names, " and "))
+}
+
+// Objects are the ranges and claims of some kinds.
+type Objects struct {
+	Ranges, Claims []runtime.Object
+}
+
+// Read lists the ranges and claims of kinds.
+func Read(ctx context.Context, client versioned.Interface, kinds ...Kind) (Objects, error) {
+	var objs Objects
+	for _, k := range kinds {
+		ranges, err := list(ctx, client, k.Ranges)
+		if err != nil {
+			return Objects{}, err
+		}
+		claims, err := list(ctx, client, k.Claims)
+		if err != nil {
+			return Objects{}, err
+		}
+		objs.Ranges, objs.Claims = append(objs.Ranges, ranges...), append(objs.Claims, claims...)
+	}
+	return objs, nil
+}
+
+// Names returns the names of the ranges of a kind.
+func Names(ctx context.Context, client versioned.Interface, kind Kind) ([]string, error) {
+	ranges, err := list(ctx, client, kind.Ranges)
+	var names []string
+	for _, obj := range ranges {
+		if object, err := meta.Accessor(obj); err == nil {
+			names = append(names, object.GetName())
+		}
+	}
+	return names, err
+}
+
+func list(ctx context.Context, client versioned.Interface, resource string) ([]runtime.Object, error) {
+	portolan, options := client.PortolanV1(), metav1.ListOptions{}
+	var found runtime.Object
+	var err error
+	switch resource {
+	case "servicecidrs":
+		found, err = portolan.ServiceCIDRs().List(ctx, options)
+	case "nodeportranges":
+		found, err = portolan.NodePortRanges().List(ctx, options)
+	case "ipaddresses":
+		found, err = portolan.IPAddresses().List(ctx, options)
+	default:
+		found, err = portolan.NodePorts().List(ctx, options)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s.%s: %w", resource, v1.GroupName, err)
+	}
+	return meta.ExtractList(found)
+}
+
+// followPeriod is the shortest time between two calls of Follow.
+const followPeriod = time.Second
+
+// ErrDone ends Follow.
+var ErrDone = errors.New("done")
+
+// Follow calls show with the ranges and claims of kinds, and again after they change, until
+// show returns an error or the context ends. ErrDone counts as success.
+func Follow(ctx context.Context, client versioned.Interface, show func(Objects) error, kinds ...Kind) error {
+	// Informers would retry what the client may not read, without end.
+	objs, err := Read(ctx, client, kinds...)
+	if err != nil {
+		return err
+	}
+	if err := show(objs); err != nil {
+		return unlessDone(err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	f, err := newFollower(client, kinds)
+	if err != nil {
+		return err
+	}
+	f.factory.StartWithContext(ctx)
+	defer f.factory.Shutdown()
+	defer cancel()
+	f.factory.WaitForCacheSync(ctx.Done())
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-f.changed:
+		}
+		objs, err := f.objects(ctx)
+		if err != nil {
+			return err
+		}
+		if err := show(objs); err != nil {
+			return unlessDone(err)
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(followPeriod):
+		}
+	}
+}
+
+func unlessDone(err error) error {
+	if errors.Is(err, ErrDone) {
+		return nil
+	}
+	return err
+}
+
+// follower keeps copies of the claims of kinds, and notices changes of their ranges. It
+// reads the ranges when they are needed: a change of a condition is not an event.
+type follower struct {
+	client  versioned.Interface
+	kinds   []Kind
+	factory externalversions.SharedInformerFactory
+	claims  []cache.GenericLister
+	// changed has an entry if something changed since the last read.
+	changed chan struct{}
+}
+
+func newFollower(client versioned.Interface, kinds []Kind) (*follower, error) {
+	factory := externalversions.NewSharedInformerFactory(client, 0)
+	f := &follower{client: client, kinds: kinds, factory: factory, changed: make(chan struct{}, 1)}
+	note := func() {
+		select {
+		case f.changed <- struct{}{}:
+		default:
+		}
+	}
+	handler := cache.ResourceEventHandlerFuncs{
+		AddFunc: func(any) { note() }, UpdateFunc: func(any, any) { note() }, DeleteFunc: func(any) { note() },
+	}
+	for _, k := range kinds {
+		for _, resource := range []string{k.Ranges, k.Claims} {
+			informer, err := f.factory.ForResource(v1.SchemeGroupVersion.WithResource(resource))
+			if err != nil {
+				return nil, err
+			}
+			if _, err := informer.Informer().AddEventHandler(handler); err != nil {
+				return nil, err
+			}
+			if resource == k.Claims {
+				f.claims = append(f.claims, informer.Lister())
+			}
+		}
+	}
+	return f, nil
+}
+
+func (f *follower) objects(ctx context.Context) (objs Objects, err error) {
+	for _, k := range f.kinds {
+		ranges, err := list(ctx, f.client, k.Ranges)
+		if err != nil {
+			return objs, err
+		}
+		objs.Ranges = append(objs.Ranges, ranges...)
+	}
+	for _, lister := range f.claims {
+		claims, err := lister.List(labels.Everything())
+		if err != nil {
+			return objs, err
+		}
+		objs.Claims = append(objs.Claims, claims...)
+	}
+	return objs, nil
+}
