@@ -34,7 +34,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 
-	"github.com/portolan-dev/portolan/pkg/etcd"
+	"github.com/portolan-dev/portolan/pkg/etcd/etcdtest"
 	"github.com/portolan-dev/portolan/pkg/storage/atomicwatch"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
@@ -171,16 +171,7 @@ func (o *setup) client(t testing.TB) *clientv3.Client {
 		config.WatchProgressNotifyInterval = time.Second
 		return testserver.RunEtcd(t, config).Client
 	}
-	store, err := etcd.StartEmbedded(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return store.Client
+	return etcdtest.Start(t).Client
 }
 
 func (s *stack) getter(t testing.TB, prefix string) *Getter {

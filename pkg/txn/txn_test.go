@@ -12,7 +12,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/kubernetes"
 
-	"github.com/portolan-dev/portolan/pkg/etcd"
+	"github.com/portolan-dev/portolan/pkg/etcd/etcdtest"
 	"github.com/portolan-dev/portolan/pkg/requeststate"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
@@ -28,15 +28,7 @@ type store struct {
 
 func newStore(t testing.TB) store {
 	t.Helper()
-	embedded, err := etcd.StartEmbedded(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := embedded.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	embedded := etcdtest.Start(t)
 	return store{t, embedded.Client, txn.Decorate(embedded.Client, nil, nil).Kubernetes}
 }
 

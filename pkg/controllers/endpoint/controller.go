@@ -157,11 +157,7 @@ func (c *Controller) sync(ctx context.Context, key string) error {
 	if err != nil {
 		return err
 	}
-	if service.Spec.Type == corev1.ServiceTypeExternalName || service.Spec.Selector == nil {
-		return nil
-	}
-	// The endpoints of a copy are copies too.
-	if _, mirrored := v1.MirroredFrom(service); mirrored {
+	if !rules.SelectsPods(service) {
 		return nil
 	}
 	pods, err := c.pods.Pods(service.Namespace).List(labels.SelectorFromValidatedSet(service.Spec.Selector))

@@ -28,7 +28,6 @@ import (
 	"k8s.io/endpointslice/util"
 	"k8s.io/klog/v2"
 
-	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/controllers/reconcile"
 	"github.com/portolan-dev/portolan/pkg/controllers/rules"
 	"github.com/portolan-dev/portolan/pkg/controllers/selectors"
@@ -158,11 +157,7 @@ func (c *Controller) syncService(ctx context.Context, key string) error {
 	if err != nil {
 		return err
 	}
-	if service.Spec.Type == corev1.ServiceTypeExternalName || service.Spec.Selector == nil {
-		return nil
-	}
-	// The endpoints of a copy are copies too.
-	if _, mirrored := v1.MirroredFrom(service); mirrored {
+	if !rules.SelectsPods(service) {
 		return nil
 	}
 	pods, err := c.pods.Pods(service.Namespace).List(labels.SelectorFromValidatedSet(service.Spec.Selector))

@@ -5,7 +5,16 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/net"
 	"k8s.io/utils/ptr"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
+
+// SelectsPods reports whether a Service gets its endpoints from Pods. The endpoints of a copy
+// are copies too.
+func SelectsPods(service *corev1.Service) bool {
+	_, mirrored := v1.MirroredFrom(service)
+	return service.Spec.Type != corev1.ServiceTypeExternalName && service.Spec.Selector != nil && !mirrored
+}
 
 // Subsets returns the subsets of a Service's Endpoints in canonical form. Pods are those
 // that its selector matches. All addresses are of the Service's first IP family.

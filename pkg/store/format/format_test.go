@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/portolan-dev/portolan/pkg/etcd"
+	"github.com/portolan-dev/portolan/pkg/etcd/etcdtest"
 	"github.com/portolan-dev/portolan/pkg/version"
 )
 
@@ -17,15 +17,7 @@ const (
 
 func startStore(t *testing.T) Store {
 	t.Helper()
-	store, err := etcd.StartEmbedded(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	store := etcdtest.Start(t)
 	return Store{Client: store.Client, Prefix: "registry"}
 }
 

@@ -14,23 +14,14 @@ import (
 	"k8s.io/apiserver/pkg/storage/value/encrypt/identity"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
-	"github.com/portolan-dev/portolan/pkg/etcd"
+	"github.com/portolan-dev/portolan/pkg/etcd/etcdtest"
 	"github.com/portolan-dev/portolan/pkg/registry"
 	"github.com/portolan-dev/portolan/pkg/storage"
 )
 
 func startStore(t *testing.T) *clientv3.Client {
 	t.Helper()
-	store, err := etcd.StartEmbedded(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return store.Client
+	return etcdtest.Start(t).Client
 }
 
 // storedIn returns how the resources are stored if they are encoded in a media

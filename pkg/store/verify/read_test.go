@@ -14,21 +14,12 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
-	"github.com/portolan-dev/portolan/pkg/etcd"
+	"github.com/portolan-dev/portolan/pkg/etcd/etcdtest"
 )
 
 func startStore(t *testing.T) *clientv3.Client {
 	t.Helper()
-	store, err := etcd.StartEmbedded(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return store.Client
+	return etcdtest.Start(t).Client
 }
 
 func encode(t *testing.T, mediaType string, object runtime.Object) string {

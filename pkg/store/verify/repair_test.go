@@ -9,17 +9,13 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
-	"github.com/portolan-dev/portolan/pkg/etcd"
+	"github.com/portolan-dev/portolan/pkg/etcd/etcdtest"
 )
 
 // TestOutdatedRepairs plans repairs and changes the objects that they rely on
 // before it applies them.
 func TestOutdatedRepairs(t *testing.T) {
-	store, err := etcd.StartEmbedded(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer store.Close()
+	store := etcdtest.Start(t)
 	put := func(key string, object runtime.Object) {
 		t.Helper()
 		object.GetObjectKind().SetGroupVersionKind(v1.SchemeGroupVersion.WithKind(map[bool]string{true: "Service",
