@@ -57,7 +57,7 @@ type Plan struct {
 
 // MakePlan compares both sides. It fails if a Service that is named does not exist.
 func MakePlan(ctx context.Context, sides Sides, selection Selection) (Plan, error) {
-	theirs, err := clusterServices(ctx, sides.Cluster, selection.Namespace)
+	theirs, err := ClusterServices(ctx, sides.Cluster, selection.Namespace)
 	if err != nil {
 		return Plan{}, fmt.Errorf("the cluster's Services: %w", err)
 	}
@@ -127,7 +127,9 @@ func describe(service *v1.Service) string {
 	return strings.Join(slices.Compact(parts), ", ")
 }
 
-func clusterServices(ctx context.Context, client kubernetes.Interface, namespace string) (map[types.NamespacedName]*corev1.Service, error) {
+// ClusterServices returns the Services that a cluster's API server has itself. It fails if the
+// client is that of a gateway.
+func ClusterServices(ctx context.Context, client kubernetes.Interface, namespace string) (map[types.NamespacedName]*corev1.Service, error) {
 	found := map[types.NamespacedName]*corev1.Service{}
 	list := pager.New(pager.SimplePageFunc(func(options metav1.ListOptions) (runtime.Object, error) {
 		return client.CoreV1().Services(namespace).List(ctx, options)

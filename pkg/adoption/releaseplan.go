@@ -38,7 +38,7 @@ type occupied map[string]types.NamespacedName
 // Service. It fails if a Service that is named does not exist.
 func MakeReleasePlan(ctx context.Context, sides Sides, selection Selection) (ReleasePlan, error) {
 	// A Service of Portolan's can hold what any of the cluster's holds.
-	theirs, err := clusterServices(ctx, sides.Cluster, metav1.NamespaceAll)
+	theirs, err := ClusterServices(ctx, sides.Cluster, metav1.NamespaceAll)
 	if err != nil {
 		return ReleasePlan{}, fmt.Errorf("the cluster's Services: %w", err)
 	}

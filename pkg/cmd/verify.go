@@ -9,8 +9,12 @@ import (
 
 	"github.com/spf13/cobra"
 	"go.etcd.io/etcd/api/v3/mvccpb"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
 
+	"github.com/portolan-dev/portolan/pkg/adoption"
 	"github.com/portolan-dev/portolan/pkg/etcd"
 	"github.com/portolan-dev/portolan/pkg/storage"
 	"github.com/portolan-dev/portolan/pkg/store/verify"
@@ -18,8 +22,8 @@ import (
 
 type verifyOptions struct {
 	storeOptions
-	output         string
-	repair, dryRun bool
+	output, kubeconfig string
+	repair, dryRun     bool
 }
 
 // newVerifyCommand returns the command verify. It prints violations to stdout, and
@@ -38,6 +42,11 @@ The store is either the data directory of a stopped server, or an external etcd,
 whose servers can keep running. Without --repair nothing in the store is
 changed. An object that --encryption-provider-config can't decrypt counts as a
 violation.
+
+With --kubeconfig the Services of a cluster are compared too. It is a violation
+if a name, an address or a node port is on both sides, or if a mirrored copy
+differs from its source or has none. What changes meanwhile can be reported: run
+the command again. Endpoints are not compared.
 
 Claims without a uid are reservations, which are not violations. A held value
 that lies in no ServiceCIDR or NodePortRange is a warning: a range can be
@@ -61,6 +70,9 @@ if the store is not consistent or can't be read.`,
   portolan verify --etcd-servers=https://etcd:2379 \
     --etcd-cafile=ca.crt --etcd-certfile=client.crt --etcd-keyfile=client.key
 
+  # Beside a cluster whose Services are mirrored
+  portolan verify --etcd-servers=http://etcd:2379 --kubeconfig=cluster.kubeconfig
+
   # What would be repaired, and then the same for real
   portolan verify --data-dir=./portolan-data --repair --dry-run
   portolan verify --data-dir=./portolan-data --repair
@@ -79,6 +91,7 @@ if the store is not consistent or can't be read.`,
 	o.addFlags(cmd)
 	o.addEncryptionFlag(cmd)
 	cmd.Flags().BoolVar(&o.repair, "repair", false, "Delete claims without Services and create the claims that Services lack")
+	cmd.Flags().StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig of the cluster's own API server, to compare its Services as well")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "With --repair: print what would be done, and write nothing")
 	cmd.Flags().StringVarP(&o.output, "output", "o", "text", "Output format: text or json")
 	return cmd
@@ -99,12 +112,17 @@ func (o *verifyOptions) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	cluster, err := o.cluster()
+	if err != nil {
+		return err
+	}
 	store, err := o.open(cmd.Context())
 	if err != nil {
 		return err
 	}
 	v := verification{
-		reader: o.reader(store, stored, cmd.ErrOrStderr()),
+		cluster: cluster,
+		reader:  o.reader(store, stored, cmd.ErrOrStderr()),
 		repairer: verify.Repairer{
 			KV: store.Client, Prefix: o.Etcd.StorageConfig.Prefix,
 			Encode: func(ctx context.Context, resource, name string, object runtime.Object) ([]byte, error) {
@@ -137,6 +155,18 @@ func (o *verifyOptions) run(cmd *cobra.Command) error {
 	return report.Err()
 }
 
+// cluster returns the client of the cluster to compare with, or nil.
+func (o *verifyOptions) cluster() (kubernetes.Interface, error) {
+	if o.kubeconfig == "" {
+		return nil, nil
+	}
+	config, _, err := clientConfig(o.kubeconfig, "")
+	if err != nil {
+		return nil, err
+	}
+	return kubernetes.NewForConfig(config)
+}
+
 // reader returns a reader of an open store.
 func (o storeOptions) reader(store *etcd.Store, stored map[string]storage.Resource, progress io.Writer) verify.Reader {
 	return verify.Reader{
@@ -151,7 +181,9 @@ func (o storeOptions) reader(store *etcd.Store, stored map[string]storage.Resour
 type verification struct {
 	reader   verify.Reader
 	repairer verify.Repairer
-	dryRun   bool
+	// cluster is nil if the store is checked alone.
+	cluster kubernetes.Interface
+	dryRun  bool
 	// out receives the plan and what was done.
 	out io.Writer
 }
@@ -161,7 +193,22 @@ func (v verification) check(ctx context.Context) (verify.Report, error) {
 	if err != nil {
 		return verify.Report{}, err
 	}
-	return verify.Check(contents), nil
+	return v.report(ctx, contents)
+}
+
+func (v verification) report(ctx context.Context, contents verify.Contents) (verify.Report, error) {
+	if v.cluster == nil {
+		return verify.Check(contents), nil
+	}
+	found, err := adoption.ClusterServices(ctx, v.cluster, metav1.NamespaceAll)
+	if err != nil {
+		return verify.Report{}, fmt.Errorf("the cluster's Services: %w", err)
+	}
+	services := make([]corev1.Service, 0, len(found))
+	for _, service := range found {
+		services = append(services, *service)
+	}
+	return verify.CheckCluster(contents, services), nil
 }
 
 // repair repairs the store and returns the report of a second check.
@@ -175,7 +222,10 @@ func (v verification) repair(ctx context.Context) (verify.Report, error) {
 		return verify.Report{}, err
 	}
 	if v.dryRun {
-		report := verify.Check(contents)
+		report, err := v.report(ctx, contents)
+		if err != nil {
+			return verify.Report{}, err
+		}
 		for _, repair := range plan.Repairs {
 			report.Repairs = append(report.Repairs, "planned: "+repair.Text)
 		}
