@@ -16,6 +16,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 	"go.etcd.io/etcd/api/v3/version"
+	"go.etcd.io/etcd/client/pkg/v3/fileutil"
 	"go.etcd.io/etcd/server/v3/storage/schema"
 	"go.etcd.io/etcd/server/v3/storage/wal"
 	"go.etcd.io/etcd/server/v3/storage/wal/walpb"
@@ -194,7 +195,7 @@ func startError(err error, dir string) error {
 		return fmt.Errorf("%w: free space on the file system of %s and start again; no acknowledged write is lost", err, dir)
 	case causedBy(err, syscall.EACCES, syscall.EPERM, syscall.EROFS):
 		return fmt.Errorf("%w: the server's user (uid %d) must own all of %s and be able to write there", err, os.Getuid(), dir)
-	case errors.Is(err, bolterrors.ErrTimeout):
+	case errors.Is(err, bolterrors.ErrTimeout) || errors.Is(err, fileutil.ErrLocked):
 		return fmt.Errorf("%w: another process has it open: stop that one first", err)
 	}
 	return fmt.Errorf("%w; the store is damaged: move %s aside and restore a backup with \"portolan restore FILE --data-dir=%s\"",

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	bolt "go.etcd.io/bbolt"
+	"go.etcd.io/etcd/client/pkg/v3/fileutil"
 	"go.etcd.io/etcd/server/v3/storage/schema"
 	"go.etcd.io/etcd/server/v3/storage/wal"
 )
@@ -285,6 +286,27 @@ func TestDatabaseInUse(t *testing.T) {
 	defer db.Close()
 	if _, err := StartEmbedded(t.Context(), dir); err == nil ||
 		!strings.Contains(err.Error(), "another process has it open: stop that one first") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestLogInUse starts a store whose log another process has open. That is no damage.
+func TestLogInUse(t *testing.T) {
+	dir := t.TempDir()
+	if err := start(t, dir).Close(); err != nil {
+		t.Fatal(err)
+	}
+	logs, err := filepath.Glob(filepath.Join(dir, logDir, "*.wal"))
+	if err != nil || len(logs) == 0 {
+		t.Fatalf("%v, %v", logs, err)
+	}
+	held, err := fileutil.TryLockFile(logs[len(logs)-1], os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	if _, err := StartEmbedded(t.Context(), dir); err == nil ||
+		!strings.Contains(err.Error(), "another process has it open: stop that one first") || strings.Contains(err.Error(), "restore") {
 		t.Errorf("got %v", err)
 	}
 }
