@@ -127,9 +127,7 @@ func expectConsistent(t *testing.T, s *store) {
 		t.Fatal(err)
 	}
 	framework.Verify(t, opened.Client)
-	if err := opened.Close(); err != nil {
-		t.Fatal(err)
-	}
+	closeStore(t, opened)
 }
 
 // tearLog clears the last written bytes of a log, which is a file with zeros at

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -125,10 +126,19 @@ func problemsOf(t *testing.T, s *store, dir string) []string {
 		t.Fatal(err)
 	}
 	problems := s.problems(t, opened.Client)
+	closeStore(t, opened)
+	return problems
+}
+
+// closeStore closes a store that the next process opens. A process that another
+// test starts meanwhile would keep etcd's files open, and locked, until its exec.
+func closeStore(t *testing.T, opened *etcd.Store) {
+	t.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	if err := opened.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return problems
 }
 
 // problems replays the journal against an etcd.
