@@ -21,7 +21,7 @@ import (
 //   - requeststate.Begin: the state of the request,
 //   - auth.WithServiceUnavailable: a 503 where a backend could not be asked,
 //   - the framework's filters: authentication, audit, flow control, authorization, …
-//   - Connections.WithAuthorized, Ledger.WithPicks, withDetails,
+//   - Connections.WithAuthorized, Ledger.WithPicks, withUnknownDocuments, withDetails,
 //   - bodies.WithLimits: long bodies,
 //   - the handler of the resource, with admission.
 func (c *Config) setHandlerChain() {
@@ -67,7 +67,7 @@ func (c *Config) frameworkConfig(completed *genericapiserver.Config) *genericapi
 // withInnerFilters adds the filters that authorized requests pass.
 func (c *Config) withInnerFilters(resources http.Handler, generic *genericapiserver.Config, details []detail) http.Handler {
 	handler := bodies.WithLimits(resources, generic.MaxRequestBodyBytes)
-	handler = withDetails(handler, details)
+	handler = withUnknownDocuments(withDetails(handler, details))
 	handler = c.Extra.Backend.Ledger.WithPicks(handler)
 	return c.Extra.Connections.WithAuthorized(handler)
 }
