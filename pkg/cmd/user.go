@@ -2,11 +2,13 @@ package cmd
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,22 +18,24 @@ import (
 	cliflag "k8s.io/component-base/cli/flag"
 
 	"github.com/portolan-dev/portolan/pkg/certificates/datadir"
-	"github.com/portolan-dev/portolan/pkg/server/options"
 	"github.com/portolan-dev/portolan/pkg/users"
 )
 
 func newUserCommand() *cobra.Command {
-	return newGroup("user", "Add users to a standalone server", newUserAddCommand())
+	return newGroup("user", "Add, list and remove users of a standalone server", newUserAddCommand(), newUserListCommand(),
+		newUserRemoveCommand())
 }
 
 type userAddOptions struct {
-	dataDir, out, server string
-	groups               []string
-	validity             time.Duration
+	userServer
+	out, server string
+	groups      []string
+	grants      grants
+	validity    time.Duration
 }
 
 func newUserAddCommand() *cobra.Command {
-	o := userAddOptions{dataDir: options.New().DataDir, validity: 365 * 24 * time.Hour}
+	o := userAddOptions{userServer: newUserServer(), validity: 365 * 24 * time.Hour}
 	cmd := &cobra.Command{
 		Use:   "add NAME",
 		Short: "Create a client certificate for a user, and a kubeconfig with it",
@@ -46,13 +50,20 @@ the user may do:
   portolan:scrapers  read /metrics and nothing else
   system:masters     everything
 
-Users in no group or in other groups may do nothing, unless the server's
---authorization-config allows it. A certificate can't be revoked: it is valid
-until it or its authority expires. Each data directory has its own authority: if
+Roles give other rights, with --cluster-role and --role: the command binds them
+to the user at the running server, in a namespace or, without --namespace,
+everywhere. Users without either may do nothing, unless the server's
+--authorization-config allows it.
+
+A certificate is valid until it or its authority expires. "portolan user remove"
+ends the user's rights earlier. Each data directory has its own authority: if
 several servers share an etcd, the other servers need the pki/ca.crt of this one
 as their --client-ca-file.`,
 		Example: `  # A user who reads Services
   portolan user add ann --group=portolan:readers
+
+  # A user who writes Services and what belongs to them in one namespace
+  portolan user add bob --cluster-role=edit --namespace=team
 
   # A controller on another machine, for a month
   portolan user add robot --group=portolan:writers --server=https://192.0.2.7:6443 --validity=720h --out=robot.kubeconfig`,
@@ -63,20 +74,17 @@ as their --client-ca-file.`,
 				return err
 			}
 			cmd.SilenceUsage = true
-			for _, group := range user.Groups {
-				if !slices.Contains(users.Known(), group) {
-					fmt.Fprintf(cmd.ErrOrStderr(), "Warning: the group %q has no rights, unless the server's --authorization-config grants some. "+
-						"The groups with rights are %s\n", group, strings.Join(users.Known(), ", "))
-				}
-			}
-			return o.run(cmd.OutOrStdout(), user)
+			return o.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), user)
 		},
 	}
 	var sets cliflag.NamedFlagSets
 	flags := sets.FlagSet("user")
 	flags.StringArrayVar(&o.groups, "group", nil, "Group that the user is a member of; may be repeated")
 	flags.DurationVar(&o.validity, "validity", o.validity, "How long the certificate is valid")
-	flags.StringVar(&o.dataDir, "data-dir", o.dataDir, "Data directory of the server, whose authority signs the certificate")
+	flags.StringArrayVar(&o.grants.clusterRoles, "cluster-role", nil, "ClusterRole that the user has; may be repeated")
+	flags.StringArrayVar(&o.grants.roles, "role", nil, "Role of --namespace that the user has; may be repeated")
+	flags.StringVarP(&o.grants.namespace, "namespace", "n", "", "Namespace in which the user has the roles")
+	o.addFlags(flags, "Data directory of the server, whose authority signs the certificate")
 	flags.StringVar(&o.out, "out", "", "File of the kubeconfig, which must not exist (default NAME.kubeconfig in --data-dir)")
 	flags.StringVar(&o.server, "server", "", "URL of the server in the kubeconfig (default that of the administrator's)")
 	addFlags(cmd, sets)
@@ -96,11 +104,17 @@ func (o *userAddOptions) validate(user datadir.User) error {
 			errs = append(errs, fmt.Errorf("--server: %q is not a URL like https://192.0.2.7:6443", o.server))
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, o.grants.validate())...)
 }
 
-func (o *userAddOptions) run(out io.Writer, user datadir.User) error {
+func (o *userAddOptions) run(ctx context.Context, out, warnings io.Writer, user datadir.User) error {
 	file := cmp.Or(o.out, filepath.Join(o.dataDir, user.Name+".kubeconfig"))
+	if _, err := os.Stat(file); err == nil {
+		return fmt.Errorf("%s: file exists: remove it, or name another file with --out", file)
+	}
+	if err := o.prepare(ctx, warnings, user); err != nil {
+		return err
+	}
 	expires, err := datadir.AddUser(o.dataDir, file, o.server, user, time.Now(), o.validity)
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%w: remove it, or name another file with --out", err)
@@ -115,4 +129,29 @@ func (o *userAddOptions) run(out io.Writer, user datadir.User) error {
 	_, err = fmt.Fprintf(out, "%s is the kubeconfig of %s, in %s, valid until %s.\n", file, user.Name, groups,
 		expires.UTC().Format(time.RFC3339))
 	return err
+}
+
+// prepare warns of groups without rights, rejects a name that was removed, and binds roles.
+// Only roles need a running server.
+func (o *userAddOptions) prepare(ctx context.Context, warnings io.Writer, user datadir.User) error {
+	client, rights, err := o.rights(ctx)
+	if err != nil && !o.grants.empty() {
+		return err
+	}
+	serverKnown := err == nil
+	withRights := rights.groups(users.Known())
+	for _, group := range user.Groups {
+		if !slices.Contains(withRights, group) {
+			fmt.Fprintf(warnings, "Warning: the group %q has no rights, unless the server's --authorization-config grants some. "+
+				"The groups with rights are %s\n", group, strings.Join(withRights, ", "))
+		}
+	}
+	if !serverKnown {
+		return nil
+	}
+	if binding := rights.removedBy(user.Name); binding != "" {
+		return fmt.Errorf("%s was removed: choose another name, or let the user back in, with all certificates of the name, by "+
+			"\"kubectl delete clusterrolebinding %s\"", user.Name, binding)
+	}
+	return o.grants.bind(ctx, client, warnings, user.Name)
 }

@@ -21,7 +21,8 @@ import (
 //   - requeststate.Begin: the state of the request,
 //   - auth.WithServiceUnavailable: a 503 where a backend could not be asked,
 //   - the framework's filters: authentication, audit, flow control, authorization, …
-//   - Connections.WithAuthorized, Ledger.WithPicks, withUnknownDocuments, withDetails,
+//   - Connections.WithAuthorized, removed.Users.WithEnd, Ledger.WithPicks,
+//     withUnknownDocuments, withDetails,
 //   - bodies.WithLimits: long bodies,
 //   - the handler of the resource, with admission.
 func (c *Config) setHandlerChain() {
@@ -69,6 +70,9 @@ func (c *Config) withInnerFilters(resources http.Handler, generic *genericapiser
 	handler := bodies.WithLimits(resources, generic.MaxRequestBodyBytes)
 	handler = withUnknownDocuments(withDetails(handler, details))
 	handler = c.Extra.Backend.Ledger.WithPicks(handler)
+	if c.Extra.Removed != nil {
+		handler = c.Extra.Removed.WithEnd(handler, generic.LongRunningFunc)
+	}
 	return c.Extra.Connections.WithAuthorized(handler)
 }
 

@@ -116,7 +116,7 @@ func (c *Config) applyServing(ctx context.Context, o *options.Options, files dat
 	if err != nil {
 		return err
 	}
-	c.Extra.Policy = authenticators.Policy
+	c.Extra.Policy, c.Extra.Removed = authenticators.Policy, authenticators.Removed
 	if o.Core() && !o.InCluster() {
 		c.Extra.Reviews = &review.Config{
 			Tokens: authenticators.Tokens, Authorizer: generic.Authorization.Authorizer, Rules: generic.RuleResolver,
@@ -176,7 +176,7 @@ func (c *Config) applyCluster(o *options.Options, of clients) error {
 		}
 		o.Admission.Decorators = append(o.Admission.Decorators, admission.DecoratorFunc(auth.ObserveAdmission))
 	case o.Core():
-		c.Extra.Core = &CoreConfig{Client: client, Informers: informers, EventTTL: o.EventTTL, Policy: c.Extra.Policy}
+		c.Extra.Core = &CoreConfig{Client: client, Informers: informers, EventTTL: o.EventTTL, Policy: c.Extra.Policy, Removed: c.Extra.Removed}
 	}
 	if err := c.applyFeatures(o, client, informers); err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/standalone/namespaces"
 	"github.com/portolan-dev/portolan/pkg/standalone/roles"
 	"github.com/portolan-dev/portolan/pkg/users"
+	"github.com/portolan-dev/portolan/pkg/users/removed"
 )
 
 // CoreConfig is for a standalone server with the core API groups, which runs controllers of
@@ -29,6 +30,8 @@ type CoreConfig struct {
 	EventTTL time.Duration
 	// Policy decides by roles and bindings.
 	Policy *rbac.Policy
+	// Removed are users without rights.
+	Removed *removed.Users
 }
 
 // install adds the controllers of a standalone server's namespaces and roles.
@@ -64,6 +67,11 @@ func (c *CoreConfig) install(generic *genericapiserver.GenericAPIServer, storage
 // installRoles adds the roles and bindings that the server has from the start, and then makes
 // the policy follow all of them: once the server is ready, every user has its rights.
 func (c *CoreConfig) installRoles(generic *genericapiserver.GenericAPIServer) error {
+	// Removed users must be known before anything is written.
+	removals := clientgoinformers.NewSharedInformerFactoryWithOptions(c.Client, 0, clientgoinformers.WithTransform(removed.OnlyRemoved))
+	if err := c.Removed.Follow(removals.Rbac().V1().ClusterRoleBindings()); err != nil {
+		return err
+	}
 	informers := clientgoinformers.NewSharedInformerFactory(c.Client, 0)
 	synced, err := c.Policy.Follow(informers.Rbac().V1())
 	if err != nil {
@@ -74,14 +82,16 @@ func (c *CoreConfig) installRoles(generic *genericapiserver.GenericAPIServer) er
 		return err
 	}
 	runInBackground(generic, "portolan-roles", func(ctx context.Context) {
+		removals.StartWithContext(ctx)
 		tryUntilDone(ctx, "roles", func(ctx context.Context) error {
 			return roles.Ensure(ctx, c.Client, users.Roles(registry.Resources()), users.Bindings())
 		})
 		informers.StartWithContext(ctx)
 		aggregation.Run(ctx)
 		informers.Shutdown()
+		removals.Shutdown()
 	})
-	return generic.AddReadyzChecks(syncedCheck("roles", synced))
+	return generic.AddReadyzChecks(syncedCheck("roles", func() bool { return c.Removed.HasSynced() && synced() }))
 }
 
 // tryUntilDone retries a step of the startup until it succeeds or the server stops. The

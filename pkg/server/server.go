@@ -35,6 +35,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/server/apigroups"
 	"github.com/portolan-dev/portolan/pkg/standalone/kubernetesservice"
 	"github.com/portolan-dev/portolan/pkg/store/snapshot"
+	"github.com/portolan-dev/portolan/pkg/users/removed"
 )
 
 // Config is the configuration of a server.
@@ -77,6 +78,8 @@ type ExtraConfig struct {
 	KubernetesService *kubernetesservice.Config
 	// Policy decides by roles and bindings. It is nil in a cluster.
 	Policy *rbac.Policy
+	// Removed are users without rights. It is nil for a server without roles of its own.
+	Removed *removed.Users
 	// Reviews answers reviews of users and their rights. It is nil for a server that serves
 	// none.
 	Reviews *review.Config

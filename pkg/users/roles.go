@@ -20,6 +20,10 @@ const (
 	Scrapers = "portolan:scrapers"
 )
 
+// Removed is the ClusterRole of removed users: who is bound to it has no rights at all; see
+// package removed.
+const Removed = "portolan:removed"
+
 // Known returns the groups with rights on a standalone server.
 func Known() []string {
 	return []string{Readers, Writers, Scrapers, user.SystemPrivilegedGroup}
@@ -83,6 +87,7 @@ func Roles(served []schema.GroupResource) []rbacv1.ClusterRole {
 		role(Readers, append(everything(served, read, isSecret), discover())...),
 		role(Writers, append(everything(served, readWrite, nil), discover())...),
 		role(Scrapers, paths([]string{"get"}, metricsPaths...)),
+		role(Removed),
 	}
 }
 

@@ -1,7 +1,7 @@
 // Package datadir stores the certificates that a server creates for itself: a
 // certificate authority, its serving certificate and, on a standalone server, the
-// administrator's client certificate and kubeconfig. Certificates of other users are
-// created on demand and not stored.
+// administrator's client certificate and kubeconfig. The keys of other users are created
+// on demand and not stored, only their certificates are.
 //
 // Everything is in one directory and reused at the next start. Certificates that
 // have expired, expire soon or lack a host are renewed. The authority is not
@@ -55,6 +55,9 @@ type Server struct {
 	IPs   []net.IP
 	Names []string
 }
+
+// AdminKubeconfig returns the name of the administrator's kubeconfig in a directory.
+func AdminKubeconfig(dir string) string { return filepath.Join(dir, adminKubeconfig) }
 
 // Ensure creates the missing files in a directory, renews certificates that are due,
 // and returns the names of the files. Only the owner can read the keys and the

@@ -100,7 +100,10 @@ func AddUser(dir, file, url string, u User, now time.Time, lifetime time.Duratio
 	if err != nil {
 		return expires, err
 	}
-	return issued.Cert.NotAfter, writeNew(file, data)
+	if err := writeNew(file, data); err != nil {
+		return expires, err
+	}
+	return issued.Cert.NotAfter, recordIssued(dir, issued.Cert)
 }
 
 func clientTemplate(u User) x509.Certificate {

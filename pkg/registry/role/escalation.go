@@ -70,13 +70,28 @@ func (s *guarded) Update(ctx context.Context, name string, info rest.UpdatedObje
 	return s.Store.Update(ctx, name, checked, create, update, forceAllowCreate, options)
 }
 
+// errNobody is the answer to a request without a user.
+var errNobody = apierrors.NewUnauthorized("nobody may grant rights")
+
+func privileged(who user.Info) bool {
+	return slices.Contains(who.GetGroups(), user.SystemPrivilegedGroup)
+}
+
 // check returns an error if the caller may not write an object.
 func (g *Guard) check(ctx context.Context, obj, old runtime.Object) error {
 	who, ok := apirequest.UserFrom(ctx)
 	if !ok {
-		return apierrors.NewUnauthorized("nobody may grant rights")
+		return errNobody
 	}
-	if slices.Contains(who.GetGroups(), user.SystemPrivilegedGroup) {
+	if previous := removal(old); previous != nil {
+		if err := g.mayRemove(ctx, who, previous); err != nil {
+			return err
+		}
+	}
+	if binding := removal(obj); binding != nil {
+		return g.checkRemoval(ctx, who, binding)
+	}
+	if privileged(who) {
 		return nil
 	}
 	namespace := apirequest.NamespaceValue(ctx)
@@ -115,11 +130,7 @@ func (g *Guard) checkAggregation(ctx context.Context, who user.Info, name string
 }
 
 func (g *Guard) checkBinding(ctx context.Context, who user.Info, resource, name, namespace string, ref rbacv1.RoleRef) error {
-	roles := map[string]string{"Role": "roles", "ClusterRole": "clusterroles"}
-	if role, known := roles[ref.Kind]; known && g.allowed(ctx, authorizer.AttributesRecord{
-		User: who, Verb: "bind", Namespace: namespace, APIGroup: ref.APIGroup, APIVersion: "*", Resource: role, Name: ref.Name,
-		ResourceRequest: true,
-	}) {
+	if g.mayBind(ctx, who, namespace, ref) {
 		return nil
 	}
 	rules, err := g.Referred(ctx, namespace, ref)
@@ -127,6 +138,15 @@ func (g *Guard) checkBinding(ctx context.Context, who user.Info, resource, name,
 		return err
 	}
 	return forbidden(resource, name, g.confirm(who, namespace, rules))
+}
+
+func (g *Guard) mayBind(ctx context.Context, who user.Info, namespace string, ref rbacv1.RoleRef) bool {
+	roles := map[string]string{"Role": "roles", "ClusterRole": "clusterroles"}
+	role, known := roles[ref.Kind]
+	return known && g.allowed(ctx, authorizer.AttributesRecord{
+		User: who, Verb: "bind", Namespace: namespace, APIGroup: ref.APIGroup, APIVersion: "*", Resource: role, Name: ref.Name,
+		ResourceRequest: true,
+	})
 }
 
 // mayEscalate reports whether the caller may grant rights in the role that the request

@@ -2,7 +2,8 @@
 // ClusterRoleBindings. The authorizer that goes by them is in package rbac.
 //
 //   - strategy.go has the rules of each kind, and table.go their columns.
-//   - escalation.go keeps users from granting rights that they do not have.
+//   - escalation.go keeps users from granting rights that they do not have, and removal.go
+//     from removing other users.
 package role
 
 import (

@@ -28,6 +28,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/rbac"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 	"github.com/portolan-dev/portolan/pkg/users"
+	"github.com/portolan-dev/portolan/pkg/users/removed"
 )
 
 // userSources authenticate callers.
@@ -56,6 +57,9 @@ type Authenticators struct {
 	// Policy is what users may do by roles and bindings. It is nil for a server that has none
 	// of its own.
 	Policy *rbac.Policy
+	// Removed are users without any rights. It is nil for a server that has no roles and
+	// bindings of its own.
+	Removed *removed.Users
 }
 
 // ApplyTo sets up authentication and authorization, and describes them in the OpenAPI
@@ -89,7 +93,10 @@ func ApplyTo(ctx context.Context, config *genericapiserver.Config, o *options.Op
 		return parts, err
 	}
 	describeAuthentication(config, sources.tokenReviews != nil || len(sources.tokens) > 0)
-	parts.Policy, err = applyAuthorization(ctx, config, o, alwaysAllowed)
+	if o.Core() && !o.InCluster() {
+		parts.Removed = removed.New()
+	}
+	parts.Policy, err = applyAuthorization(ctx, config, o, alwaysAllowed, parts.Removed)
 	return parts, err
 }
 

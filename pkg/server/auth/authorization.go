@@ -13,14 +13,19 @@ import (
 	"github.com/portolan-dev/portolan/pkg/registry"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 	"github.com/portolan-dev/portolan/pkg/users"
+	"github.com/portolan-dev/portolan/pkg/users/removed"
 )
 
 func applyAuthorization(ctx context.Context, config *genericapiserver.Config, o *options.Options,
-	alwaysAllowed authorizer.Authorizer) (policy *rbac.Policy, err error) {
-	chain := []authorizers.NamedAuthorizer{
-		{AuthorizerName: "PrivilegedGroups", Authorizer: authorizerfactory.NewPrivilegedGroups(o.Authorization.AlwaysAllowGroups...)},
-		{AuthorizerName: "AlwaysAllowedPaths", Authorizer: alwaysAllowed},
+	alwaysAllowed authorizer.Authorizer, without *removed.Users) (policy *rbac.Policy, err error) {
+	chain := []authorizers.NamedAuthorizer{{AuthorizerName: "AlwaysAllowedPaths", Authorizer: alwaysAllowed}}
+	if without != nil {
+		// Members of privileged groups can be removed too.
+		chain = append(chain, authorizers.NamedAuthorizer{AuthorizerName: "Removed", Authorizer: observeUsers(without)})
 	}
+	chain = append(chain, authorizers.NamedAuthorizer{
+		AuthorizerName: "PrivilegedGroups", Authorizer: authorizerfactory.NewPrivilegedGroups(o.Authorization.AlwaysAllowGroups...),
+	})
 	if o.InCluster() {
 		reviews, err := clusterAuthorizer(o)
 		if err != nil {

@@ -23,6 +23,8 @@ func TestMain(m *testing.M) { framework.Main(m) }
 type kubectl struct {
 	*framework.Kubectl
 	t *testing.T
+	// dataDir is the server's data directory.
+	dataDir string
 }
 
 func start(t *testing.T) *kubectl {
@@ -52,7 +54,7 @@ func with(t *testing.T, server *framework.Server) *kubectl {
 	t.Helper()
 	k := framework.NewKubectl(t, server.Kubeconfig)
 	k.Dir = framework.Path()
-	return &kubectl{k, t}
+	return &kubectl{k, t, server.DataDir}
 }
 
 // rows are the fields of the lines of a table, without its header.

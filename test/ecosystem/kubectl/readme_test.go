@@ -19,6 +19,7 @@ var masks = []struct {
 }{
 	{regexp.MustCompile(`\b10\.(9[6-9]|10\d|11[01])\.\d+\.\d+\b`), "ADDRESS"},
 	{regexp.MustCompile(`\b3(00[89]\d|0[1-9]\d\d|1\d\d\d|2\d\d\d)\b`), "PORT"},
+	{regexp.MustCompile(`\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`), "TIME"},
 	{regexp.MustCompile(`\b\d+s\b`), "AGE"},
 	{regexp.MustCompile(`\btoad-svc-[a-z0-9]{5}\b`), "SLICE"},
 	{regexp.MustCompile(`(?m)[ ]+`), " "},
@@ -89,8 +90,8 @@ func (k *kubectl) try(command typed) {
 	}
 }
 
-// shell runs a line as a person would type it, with the test's kubectl
-// and this binary as portolan.
+// shell runs a line as a person would type it, with the test's kubectl and this binary as
+// portolan, in the repository with the server's data directory in it.
 func (k *kubectl) shell(line string) string {
 	k.t.Helper()
 	programs := framework.ProgramDir(k.t)
@@ -98,7 +99,12 @@ func (k *kubectl) shell(line string) string {
 		k.t.Fatal(err)
 	}
 	cmd := exec.CommandContext(k.t.Context(), "bash", "-c", line)
-	cmd.Dir = k.Dir
+	cmd.Dir = k.t.TempDir()
+	for name, target := range map[string]string{"artifacts": framework.Path("artifacts"), "portolan-data": k.dataDir} {
+		if err := os.Symlink(target, filepath.Join(cmd.Dir, name)); err != nil {
+			k.t.Fatal(err)
+		}
+	}
 	cmd.Env = append(k.Command(k.t.Context()).Env, "PATH="+programs+string(os.PathListSeparator)+os.Getenv("PATH"))
 	// How it ended shows in what it printed, which is compared.
 	out, _ := cmd.CombinedOutput()

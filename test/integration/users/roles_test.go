@@ -2,6 +2,7 @@ package users
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,9 +20,9 @@ import (
 func awaitCanI(t *testing.T, kubectl *framework.Kubectl, want string, args ...string) {
 	t.Helper()
 	framework.Eventually(t, strings.Join(args, " ")+" is answered with "+want, func(context.Context) (bool, error) {
-		// The command fails where the answer is no.
+		// The command fails where the answer is no, and warns of resources without a namespace.
 		out, _ := kubectl.Try("", append([]string{"auth", "can-i"}, args...)...)
-		return strings.HasPrefix(out, want), nil
+		return slices.ContainsFunc(strings.Split(out, "\n"), func(line string) bool { return strings.HasPrefix(line, want) }), nil
 	})
 }
 

@@ -1,0 +1,102 @@
+package cmd
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/spf13/pflag"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/portolan-dev/portolan/pkg/certificates/datadir"
+	"github.com/portolan-dev/portolan/pkg/server/options"
+	"github.com/portolan-dev/portolan/pkg/users/removed"
+)
+
+// userServer is where users are: the data directory with their certificates, and the server
+// with their roles.
+type userServer struct {
+	dataDir, kubeconfig string
+}
+
+func newUserServer() userServer { return userServer{dataDir: options.New().DataDir} }
+
+func (s *userServer) addFlags(flags *pflag.FlagSet, dataDir string) {
+	flags.StringVar(&s.dataDir, "data-dir", s.dataDir, dataDir)
+	flags.StringVar(&s.kubeconfig, "kubeconfig", "", "kubeconfig of the running server (default the administrator's in --data-dir)")
+}
+
+func (s *userServer) client() (kubernetes.Interface, error) {
+	config, _, err := clientConfig(cmp.Or(s.kubeconfig, datadir.AdminKubeconfig(s.dataDir)), "")
+	if err != nil {
+		return nil, err
+	}
+	config.Timeout = 10 * time.Second
+	return kubernetes.NewForConfig(config)
+}
+
+// rights are the bindings of a server.
+type rights struct {
+	cluster    []rbacv1.ClusterRoleBinding
+	namespaced []rbacv1.RoleBinding
+}
+
+// rights returns a client of the server, and its bindings.
+func (s *userServer) rights(ctx context.Context) (kubernetes.Interface, rights, error) {
+	client, err := s.client()
+	if err != nil {
+		return nil, rights{}, err
+	}
+	cluster, err := client.RbacV1().ClusterRoleBindings().List(ctx, metav1.ListOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, rights{}, errors.New("the server has no roles: it runs with --serve-core=false, or is an earlier release")
+	}
+	if err != nil {
+		return nil, rights{}, err
+	}
+	namespaced, err := client.RbacV1().RoleBindings("").List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, rights{}, err
+	}
+	return client, rights{cluster.Items, namespaced.Items}, nil
+}
+
+// groups returns the groups that have roles, after those that are known already.
+func (r rights) groups(known []string) []string {
+	var others []string
+	for _, subjects := range r.subjects() {
+		for _, subject := range subjects {
+			if subject.Kind == rbacv1.GroupKind {
+				others = append(others, subject.Name)
+			}
+		}
+	}
+	slices.Sort(others)
+	others = slices.DeleteFunc(slices.Compact(others), func(group string) bool { return slices.Contains(known, group) })
+	return slices.Concat(known, others)
+}
+
+func (r rights) subjects() (all [][]rbacv1.Subject) {
+	for i := range r.cluster {
+		all = append(all, r.cluster[i].Subjects)
+	}
+	for i := range r.namespaced {
+		all = append(all, r.namespaced[i].Subjects)
+	}
+	return all
+}
+
+// removedBy returns the binding that removes a user, or nothing.
+func (r rights) removedBy(name string) string {
+	for i := range r.cluster {
+		if slices.Contains(removed.Names(&r.cluster[i]), name) {
+			return r.cluster[i].Name
+		}
+	}
+	return ""
+}
