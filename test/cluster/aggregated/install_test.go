@@ -54,6 +54,9 @@ patches:
     kind: Deployment
     name: portolan
   patch: |
+    # No client here has to resume a watch without a list.
+    - op: remove
+      path: /spec/minReadySeconds
     - op: add
       path: /spec/template/spec/containers/0/args/-
       value: --audit-policy-file=/etc/portolan/audit/policy.yaml
