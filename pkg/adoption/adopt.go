@@ -17,7 +17,7 @@ var errNotACluster = errors.New(
 	"this is a gateway: --kubeconfig must lead to the cluster's own API server, and --portolan-kubeconfig to the gateway")
 
 // Adopt carries out a plan and writes a line for each Service that is done. It ends with the
-// first error. The plan of a second run has what is left.
+// first error. The plan of a second run has the remaining steps.
 func Adopt(ctx context.Context, sides Sides, plan Plan, out io.Writer) error {
 	for i, step := range plan.Steps {
 		if err := sides.adopt(ctx, step); err != nil {

@@ -1,7 +1,7 @@
 // Package adoption moves Services of a cluster over to Portolan, and back.
 //
-// Both sides are asked with the rights of the caller: portolan.dev of the one, core v1 of
-// the other. Adopting takes two steps for each Service, in this order:
+// All requests have the rights of the caller. They go to portolan.dev at Portolan, and to
+// core v1 at the cluster. Adopting takes two steps for each Service, in this order:
 //
 //  1. POST services/NAME/adopt makes the copy Portolan's own (pkg/registry/mirrored). From
 //     here on Portolan's controllers keep its endpoints, starting from those that the
@@ -17,12 +17,12 @@
 //  2. Handwritten Endpoints and EndpointSlices are created there too. Then the command waits
 //     until the cluster's slices have all addresses that Portolan's have.
 //  3. Portolan's objects get the annotation portolan.dev/released-to, which has the UID of
-//     the cluster's of the same name. The mirror thereupon replaces each by the copy, the
+//     the cluster's of the same name. The mirror then replaces each by the copy, the
 //     Service and its claims in one transaction (pkg/controllers/mirror). It deletes the
 //     slices that Portolan's controllers wrote once the cluster's are copied.
 //  4. The annotation portolan.dev/released-from is removed.
 //
 // Until the third step Portolan's Service is the one that counts, and its addresses and ports
 // stay claimed throughout. Each step can be repeated. A command that was interrupted is run
-// again: the plan then has what is left.
+// again: the plan then has the remaining steps.
 package adoption

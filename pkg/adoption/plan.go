@@ -18,13 +18,13 @@ import (
 	"github.com/portolan-dev/portolan/generated/clientset/versioned"
 )
 
-// Sides are clients of both sides.
+// Sides are clients of the cluster and of Portolan.
 type Sides struct {
 	Cluster  kubernetes.Interface
 	Portolan versioned.Interface
 }
 
-// Selection says which Services are meant.
+// Selection selects Services.
 type Selection struct {
 	// Namespace is empty for all namespaces.
 	Namespace string
@@ -34,7 +34,7 @@ type Selection struct {
 	Managed bool
 }
 
-// Step is what is to be done about one Service.
+// Step is the adoption of one Service.
 type Step struct {
 	Namespace, Name string
 	UID             types.UID
@@ -48,14 +48,14 @@ type Step struct {
 
 func (s Step) name() string { return s.Namespace + "/" + s.Name }
 
-// Plan is what adopting a selection takes.
+// Plan lists the steps that adopt a selection.
 type Plan struct {
 	Steps []Step
 	// Skipped lists the Services that are left alone, each with the reason.
 	Skipped []string
 }
 
-// MakePlan compares both sides. It fails if a Service that is named does not exist.
+// MakePlan compares the cluster with Portolan. It fails if a named Service does not exist.
 func MakePlan(ctx context.Context, sides Sides, selection Selection) (Plan, error) {
 	theirs, err := ClusterServices(ctx, sides.Cluster, selection.Namespace)
 	if err != nil {

@@ -31,7 +31,7 @@ const (
 var errAgain = errors.New("it has changed since the plan was made")
 
 // Release carries out a plan and writes a line for each Service that is done. It ends with
-// the first error. The plan of a second run has what is left.
+// the first error. The plan of a second run has the remaining steps.
 func Release(ctx context.Context, sides Sides, plan ReleasePlan, out io.Writer) error {
 	for i, step := range plan.steps {
 		if err := (releasing{sides, step, out}).run(ctx); err != nil {

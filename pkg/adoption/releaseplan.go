@@ -21,7 +21,7 @@ type ReleasePlan struct {
 	native int
 }
 
-// releaseStep is what is to be done about one Service.
+// releaseStep is the release of one Service.
 type releaseStep struct {
 	types.NamespacedName
 	// uid is that of Portolan's Service.

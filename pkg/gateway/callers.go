@@ -21,8 +21,8 @@ type Callers struct {
 	Front *authenticatorfactory.RequestHeaderConfig
 }
 
-// identify returns the user of a client certificate, or nil where a request comes without
-// one. A token that comes with a certificate that is not accepted still counts, as at
+// identify returns the user of a request's client certificate, or nil if there is no
+// certificate. A token beside a certificate that is not accepted still counts, as at
 // kube-apiserver.
 func (c Callers) identify(req *http.Request) (user.Info, error) {
 	if req.TLS == nil || len(req.TLS.PeerCertificates) == 0 {

@@ -12,7 +12,7 @@
 //   - the process itself: health checks, metrics, profiles and snapshots.
 //
 // Everything else belongs to the cluster: other resources, discovery and OpenAPI, which
-// describe these kinds already, /version, and paths that nobody serves.
+// describe these kinds already, /version, and unknown paths.
 //
 // kube-apiserver itself asks for discovery and OpenAPI of the server that the APIService
 // of portolan.dev names. These requests are served: forwarded, they would go in a circle.
@@ -27,7 +27,7 @@
 //   - A client certificate cannot be forwarded. The server verifies it and names its user
 //     in X-Remote headers, as the aggregation layer does for users that it forwards. For
 //     that it needs the certificate of a front proxy that kube-apiserver trusts. Without
-//     one, such a request gets a 401. So does a certificate that nobody vouches for,
+//     one, such a request gets a 401. So does a certificate that is not accepted,
 //     unless a token comes with it.
 //   - A request without either is forwarded without credentials. kube-apiserver decides
 //     what anonymous callers may do.

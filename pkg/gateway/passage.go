@@ -18,8 +18,8 @@ import (
 const (
 	// bufferSize is that of io.Copy. A watch, which may last for hours, takes a smaller one.
 	bufferSize, watchBufferSize = 32 << 10, 4 << 10
-	// flushInterval is how long a part of an answer waits at most whose length is known. An
-	// answer of unknown length is flushed at once. It is that of package proxy.
+	// flushInterval is the longest time that a part of an answer of known length waits. An
+	// answer of unknown length is flushed at once. The value is that of package proxy.
 	flushInterval = 200 * time.Millisecond
 	forwardedFor  = "X-Forwarded-For"
 )
@@ -37,7 +37,7 @@ type passage struct {
 func newPassage(base *url.URL, back backend, responder proxy.ErrorResponder) *passage {
 	upgrades := proxy.NewUpgradeAwareHandler(base, back, false, false, responder)
 	upgrades.UpgradeTransport = back
-	// The path is the request's. The host is kube-apiserver's: load balancers may go by it.
+	// The path is the request's. The host is kube-apiserver's: load balancers may route by it.
 	upgrades.UseRequestLocation, upgrades.UseLocationHost, upgrades.AppendLocationPath = true, true, base.Path != "/"
 	reverse := func(size int) *httputil.ReverseProxy {
 		return &httputil.ReverseProxy{
@@ -61,8 +61,8 @@ func (p *passage) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// rewrite directs a request to kube-apiserver. Its query stays as it is, and what proxies
-// before this one said about it stays in its headers.
+// rewrite directs a request to kube-apiserver. The query and the headers that earlier
+// proxies have set stay as they are.
 func rewrite(r *httputil.ProxyRequest, base *url.URL) {
 	r.SetURL(&url.URL{Scheme: base.Scheme, Host: base.Host, Path: strings.TrimSuffix(base.Path, "/")})
 	r.Out.URL.RawQuery = r.In.URL.RawQuery

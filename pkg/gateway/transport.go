@@ -49,8 +49,8 @@ func (b backend) WrapRequest(req *http.Request) (*http.Request, error) {
 // WrappedRoundTripper implements utilnet.RoundTripperWrapper.
 func (b backend) WrappedRoundTripper() http.RoundTripper { return b.RoundTripper }
 
-// withoutCredentials returns how to reach kube-apiserver as nobody. Answers are passed on
-// as they come, compressed or not.
+// withoutCredentials returns a config for anonymous requests to kube-apiserver. Answers are
+// passed on as they come, compressed or not.
 func withoutCredentials(cluster *rest.Config) *rest.Config {
 	config := rest.AnonymousClientConfig(cluster)
 	config.UserAgent, config.Timeout, config.DisableCompression = "", 0, true

@@ -18,7 +18,7 @@ type object interface {
 	metav1.Object
 }
 
-// action is what is done about one name.
+// action is what the mirror does with the object of one name.
 type action int
 
 const (
@@ -98,8 +98,8 @@ func ignored(source metav1.Object) bool {
 	return election || source.GetLabels()[v1.LabelWrittenBack] == v1.WrittenBack
 }
 
-// follows reports whether endpoints are copied whose Service the two sides have as source
-// and ours. Both may be nil. skipped is true for a Service of the cluster that is not
+// follows reports whether the endpoints of a Service are copied. source is the cluster's
+// Service and ours is Portolan's; both may be nil. skipped is true for a Service of the cluster that is not
 // copied.
 func follows(source, ours *corev1.Service, skipped bool) bool {
 	switch {

@@ -8,13 +8,13 @@
 //
 // The caches of both sides are the only state. For each name, decide compares the object of
 // the cluster with Portolan's and returns at most one write. So a restart writes nothing, a
-// change is written once, and what was deleted while the mirror was away is found by
+// change is written once, and a deletion while the mirror was down is found by
 // comparison. A write carries the resource version of the copy that was compared: a cache
 // that lags makes a write fail and never makes a second one.
 //
-// A copy has the annotation portolan.dev/mirrored-from, and is equal to its source
-// otherwise, but for the resource version and the time of deletion: a copy of an object
-// that waits for its finalizers stays as it is until the object is gone. Portolan keeps
+// A copy has the annotation portolan.dev/mirrored-from. Otherwise it equals its source,
+// except for the resource version and the time of deletion: a copy of an object that waits
+// for its finalizers stays as it is until the object is gone. Portolan keeps
 // copies read-only (pkg/registry/mirrored), and claims the addresses and ports of a copied
 // Service in the transaction that writes it.
 //

@@ -64,7 +64,7 @@ type Mirror struct {
 	loop    *reconcile.Loop
 }
 
-// kind has the objects of one resource on both sides.
+// kind has the objects of one resource in the cluster and in Portolan.
 type kind struct {
 	source, ours cache.SharedIndexInformer
 	// serviceOf returns the name of an object's Service, or "".

@@ -76,7 +76,7 @@ func trim(obj any) (any, error) {
 // references counts, for each Service, the objects that refer to it.
 type references struct {
 	mu sync.Mutex
-	// of has the references of each object, so that a change of it can be told.
+	// of has the references of each object, from which set derives the change.
 	of    map[object][]types.NamespacedName
 	count map[types.NamespacedName]int
 }

@@ -63,8 +63,8 @@ func (p *planner) add(resource string, obj interface {
 	p.units = append(p.units, unit{{resource, nameOf(obj), obj}})
 }
 
-// tidy removes what is stored with no object, and renames owners beside a cluster: the
-// cluster's garbage collector finds Services only in portolan.dev/v1.
+// tidy removes the resource version, which is never stored. Beside a cluster it also renames
+// owners: the cluster's garbage collector finds Services only in portolan.dev/v1.
 func (p *planner) tidy(obj metav1.Object) {
 	obj.SetResourceVersion("")
 	owners := obj.GetOwnerReferences()

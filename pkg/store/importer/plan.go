@@ -20,7 +20,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/service"
 )
 
-// Options say what a plan does about problems, and what the source does not tell.
+// Options say what a plan does about problems, and add what the source lacks.
 type Options struct {
 	// Repair makes the claims and Services agree, as each problem's Repair says.
 	Repair bool
@@ -51,7 +51,7 @@ type Problem struct {
 type Plan struct {
 	Options
 	Problems []Problem
-	// Notes are sentences about what is odd and no problem.
+	// Notes are sentences about oddities that are no problem.
 	Notes []string
 
 	units []unit

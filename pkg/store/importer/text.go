@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// String formats the problems for people, each with what is done about it.
+// String formats the problems for people, each with its repair or advice.
 func (p *Plan) String() string {
 	var b strings.Builder
 	for _, note := range p.Notes {
