@@ -11,8 +11,8 @@ const mirrorSystem = "mirror"
 // mirrorCollector exports what the mirror of a cluster's Services does.
 type mirrorCollector struct {
 	metrics.BaseStableCollector
-	status            *mirror.Status
-	conflicts, writes *metrics.Desc
+	status                     *mirror.Status
+	running, conflicts, writes *metrics.Desc
 }
 
 // NewMirrorCollector makes the collector of a process's mirror. The process that runs the
@@ -22,7 +22,8 @@ func NewMirrorCollector(status *mirror.Status) metrics.StableCollector {
 		return metrics.NewDesc(metrics.BuildFQName(namespace, mirrorSystem, name), help, labels, nil, metrics.ALPHA, "")
 	}
 	return &mirrorCollector{
-		status: status,
+		status:  status,
+		running: desc("running", "1 if this process mirrors the cluster's Services, 0 if another leads or the cluster's can't be read"),
 		conflicts: desc("conflicts", "Objects of the cluster that are not mirrored because Portolan's own object has the name (reason name), "+
 			"or another Service holds an address or a port (reason value)", "resource", "reason"),
 		writes: desc("writes_total", "Copies of the cluster's objects that this process wrote (put) or deleted (delete)", "resource", "verb"),
@@ -31,12 +32,18 @@ func NewMirrorCollector(status *mirror.Status) metrics.StableCollector {
 
 // DescribeWithStability implements metrics.StableCollector.
 func (c *mirrorCollector) DescribeWithStability(ch chan<- *metrics.Desc) {
+	ch <- c.running
 	ch <- c.conflicts
 	ch <- c.writes
 }
 
 // CollectWithStability implements metrics.StableCollector.
 func (c *mirrorCollector) CollectWithStability(ch chan<- metrics.Metric) {
+	running := 0.0
+	if c.status.Running() {
+		running = 1
+	}
+	ch <- metrics.NewLazyConstMetric(c.running, metrics.GaugeValue, running)
 	for count, n := range c.status.Conflicts() {
 		ch <- metrics.NewLazyConstMetric(c.conflicts, metrics.GaugeValue, float64(n), count.Resource, count.What)
 	}

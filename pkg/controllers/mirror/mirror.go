@@ -186,5 +186,6 @@ func (m *Mirror) Run(ctx context.Context, workers int) {
 	if m.source.WaitForCacheSyncWithContext(ctx).AsError() != nil || !m.isCluster(ctx) {
 		return
 	}
+	m.Status.started()
 	m.loop.Run(ctx, workers)
 }

@@ -18,6 +18,7 @@ const (
 // safe for concurrent use.
 type Status struct {
 	mu        sync.Mutex
+	running   bool
 	conflicts map[string]conflict
 	writes    map[Count]int64
 }
@@ -34,6 +35,19 @@ type conflict struct {
 // NewStatus returns the status of a process that mirrors nothing yet.
 func NewStatus() *Status {
 	return &Status{conflicts: map[string]conflict{}, writes: map[Count]int64{}}
+}
+
+// Running reports whether this process mirrors: it leads, and reads the cluster's objects.
+func (s *Status) Running() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.running
+}
+
+func (s *Status) started() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running = true
 }
 
 // Conflicts returns how many objects are not copied.
@@ -99,10 +113,12 @@ func (s *Status) resolved(key string) {
 	delete(s.conflicts, key)
 }
 
-// reset forgets the conflicts, because another process finds them from now on.
+// reset records the end of a term. It forgets the conflicts, because another process finds
+// them from now on.
 func (s *Status) reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.running = false
 	clear(s.conflicts)
 }
 

@@ -38,6 +38,7 @@ func overlapping(o *options.Options) {
 func TestConflicts(t *testing.T) {
 	f := newFixture(t)
 	g := f.serve(overlapping)
+	g.awaitMetric(t, "portolan_mirror_running", "1")
 	ctx := t.Context()
 	own := g.client.CoreV1().Services(namespace)
 	for _, test := range []struct {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"slices"
@@ -12,10 +14,13 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/component-base/metrics"
 	"k8s.io/component-base/metrics/testutil"
 	"sigs.k8s.io/yaml"
 
 	"github.com/portolan-dev/portolan/generated/clientset/versioned"
+	"github.com/portolan-dev/portolan/pkg/controllers/mirror"
+	portolanmetrics "github.com/portolan-dev/portolan/pkg/metrics"
 	"github.com/portolan-dev/portolan/test/framework"
 )
 
@@ -146,6 +151,13 @@ func TestArtifacts(t *testing.T) {
 		t.Errorf("only %d questions with %d selectors were found", len(questions), selectors)
 	}
 
+	// A server without a cluster does not mirror one.
+	registry := metrics.NewKubeRegistry()
+	registry.CustomMustRegister(portolanmetrics.NewMirrorCollector(mirror.NewStatus()))
+	mirrored := httptest.NewRecorder()
+	metrics.HandlerFor(registry, metrics.HandlerOpts{}).ServeHTTP(mirrored, httptest.NewRequest(http.MethodGet, metricsPath, nil))
+	ofMirror := parse(t, mirrored.Body.String())
+
 	var samples []*testutil.Sample
 	var problems []string
 	// Some figures of the generic server are brought up to date now and then.
@@ -153,7 +165,7 @@ func TestArtifacts(t *testing.T) {
 		samples, problems = slices.Concat(parse(t, scrape(t, client, metricsPath)), parse(t, scrape(t, client, slisPath))), nil
 		for name, expressions := range needed {
 			for _, e := range expressions {
-				for _, problem := range missing(e, samples) {
+				for _, problem := range missing(e, slices.Concat(samples, ofMirror)) {
 					problems = append(problems, name+": "+problem)
 				}
 			}
