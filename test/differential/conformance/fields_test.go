@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -193,16 +194,21 @@ func anotherPlace(f *fixture) {
 }
 
 // badNames are rejected for each kind. Events of the core group may have any
-// name, and about Services without a name upstream reports an address.
+// name, those of roles and bindings are rejected only if no path can have them, and about
+// Services without a name upstream reports an address.
 func badNames(f *fixture) {
 	for _, k := range kinds() {
 		if k.id() == "events" {
 			continue
 		}
 		obj := f.object(k, 0)
-		obj.SetName("Not_A_Name")
+		bad := "Not_A_Name"
+		if k.Group == rbacv1.GroupName {
+			bad = "a/b"
+		}
+		obj.SetName(bad)
 		_, err := f.resource(k).Create(f.Context(), obj, metav1.CreateOptions{})
-		if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "metadata.name: Invalid value: \"Not_A_Name\"") {
+		if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), fmt.Sprintf("metadata.name: Invalid value: %q", bad)) {
 			f.Errorf("%s: %v", k.id(), err)
 		}
 		obj = f.object(k, 0)

@@ -52,6 +52,7 @@ func columnsOf(table metav1.Table) string {
 // are for wide tables. Upstream's table of IPAddresses has one more, without a
 // name.
 func tableColumns(f *fixture) {
+	const bindings = "Name Role Age (Users) (Groups) (ServiceAccounts)"
 	columns := map[string]string{
 		"services":                         "Name Type Cluster-IP External-IP Port(s) Age (Selector)",
 		"endpoints":                        "Name Endpoints Age",
@@ -64,6 +65,11 @@ func tableColumns(f *fixture) {
 		"ingresses.networking.k8s.io":      "Name Class Hosts Address Ports Age",
 		"ingressclasses.networking.k8s.io": "Name Controller Parameters Age",
 		"leases.coordination.k8s.io":       "Name Holder Age",
+
+		"roles.rbac.authorization.k8s.io":               "Name Created_At",
+		"clusterroles.rbac.authorization.k8s.io":        "Name Created_At",
+		"rolebindings.rbac.authorization.k8s.io":        bindings,
+		"clusterrolebindings.rbac.authorization.k8s.io": bindings,
 	}
 	for _, k := range kinds() {
 		name := f.createOne(k)
