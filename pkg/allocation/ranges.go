@@ -92,6 +92,14 @@ func (x *Index) Ranges(class Class) []Range {
 	return ranges
 }
 
+// First returns the first usable range by name, or the default range if it is usable.
+func (x *Index) First(class Class) (Range, bool) {
+	if first := x.pools[class].selection.Load().first; first != nil {
+		return first.Range, true
+	}
+	return Range{}, false
+}
+
 // HasRange reports whether a range exists.
 func (x *Index) HasRange(class Class, name string) bool {
 	_, exists := x.pools[class].selection.Load().known[name]

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation/space"
 )
 
@@ -19,6 +20,8 @@ type selection struct {
 	known map[string]*candidate
 	// ranges are the usable ranges in the order in which they serve.
 	ranges []*candidate
+	// first is the first usable range by name. The default range comes before all others.
+	first *candidate
 	// all is the only tier if no range has rules: then the order is the same for every
 	// Service.
 	all *tier
@@ -49,6 +52,9 @@ func newSelection(ranges []Range) *selection {
 			continue
 		}
 		s.ranges = append(s.ranges, c)
+		if s.first == nil || r.Name == v1.DefaultRangeName || s.first.Name != v1.DefaultRangeName && r.Name < s.first.Name {
+			s.first = c
+		}
 		rules = rules || r.hasRules()
 		s.byNamespace = s.byNamespace || r.Namespaces != nil
 		if r.IsOwned() {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"math"
 	"net/netip"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -16,32 +15,25 @@ import (
 // first. The default family is that of the first CIDR of the default ServiceCIDR or, if
 // that does not exist, of the first ServiceCIDR by name.
 func (l *Ledger) Families() []corev1.IPFamily {
-	type candidate struct {
-		allocation.Range
-		family corev1.IPFamily
+	ipv4, hasIPv4 := l.Index.First(allocation.IPv4)
+	ipv6, hasIPv6 := l.Index.First(allocation.IPv6)
+	switch {
+	case !hasIPv4 && !hasIPv6:
+		return nil
+	case !hasIPv6:
+		return []corev1.IPFamily{corev1.IPv4Protocol}
+	case !hasIPv4:
+		return []corev1.IPFamily{corev1.IPv6Protocol}
 	}
-	var candidates []candidate
-	for _, family := range []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol} {
-		for _, r := range l.Index.Ranges(AddressClass(family)) {
-			if r.Usable {
-				candidates = append(candidates, candidate{r, family})
-			}
-		}
+	order := cmp.Or(
+		preferred(ipv6.Name == v1.DefaultRangeName)-preferred(ipv4.Name == v1.DefaultRangeName),
+		cmp.Compare(ipv4.Name, ipv6.Name),
+		preferred(ipv6.Primary)-preferred(ipv4.Primary),
+	)
+	if order > 0 {
+		return []corev1.IPFamily{corev1.IPv6Protocol, corev1.IPv4Protocol}
 	}
-	slices.SortFunc(candidates, func(a, b candidate) int {
-		return cmp.Or(
-			preferred(b.Name == v1.DefaultRangeName)-preferred(a.Name == v1.DefaultRangeName),
-			cmp.Compare(a.Name, b.Name),
-			preferred(b.Primary)-preferred(a.Primary),
-		)
-	})
-	var families []corev1.IPFamily
-	for _, c := range candidates {
-		if !slices.Contains(families, c.family) {
-			families = append(families, c.family)
-		}
-	}
-	return families
+	return []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}
 }
 
 func preferred(yes bool) int {
