@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -198,10 +197,6 @@ func startError(err error, dir string) error {
 		return fmt.Errorf("%w: the server's user (uid %d) must own all of %s and be able to write there", err, os.Getuid(), dir)
 	case errors.Is(err, bolterrors.ErrTimeout) || errors.Is(err, fileutil.ErrLocked):
 		return fmt.Errorf("%w: another process has it open: stop that one first", err)
-	case strings.Contains(err.Error(), "requested index is unavailable due to compaction"):
-		// This is raft's ErrCompacted. A busy machine can hold the election before raft
-		// knows that the log is applied.
-		return fmt.Errorf("%w: this is no damage if the server starts at the next attempt: start it again", err)
 	}
 	return fmt.Errorf("%w; the store is damaged: move %s aside and restore a backup with \"portolan restore FILE --data-dir=%s\"",
 		err, dir, filepath.Dir(dir))

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"go.etcd.io/raft/v3"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"k8s.io/klog/v2"
@@ -42,8 +43,12 @@ func (f *fatalHandler) logger() *zap.Logger {
 	return newLogger(logCore{quiet: &f.quiet}, zap.WithFatalHook(f), zap.WithPanicHook(f))
 }
 
-// OnWrite implements zapcore.CheckWriteHook. It does not return.
+// OnWrite implements zapcore.CheckWriteHook. It does not return, except from an early
+// election.
 func (f *fatalHandler) OnWrite(entry *zapcore.CheckedEntry, fields []zapcore.Field) {
+	if isEarlyElection(entry.Message) {
+		return
+	}
 	_, cause := logged(fields)
 	err := errors.New(entry.Message)
 	if cause != nil {
@@ -59,6 +64,15 @@ func (f *fatalHandler) OnWrite(entry *zapcore.CheckedEntry, fields []zapcore.Fie
 	klog.ErrorS(err, "The embedded etcd failed, exiting", "directory", f.dir, "advice", adviceToRestart(err, f.dir))
 	klog.Flush()
 	os.Exit(1)
+}
+
+// isEarlyElection reports whether raft could not search its log for changes of the
+// membership before an election (raft.hasUnappliedConfChanges), because etcd had applied
+// and compacted the log before raft recorded that. It happens at the start of a busy
+// machine. raft would panic. Without that it holds the election, which is safe: a store
+// of one member has no changes of the membership.
+func isEarlyElection(message string) bool {
+	return strings.HasPrefix(message, "error scanning unapplied entries ") && strings.HasSuffix(message, ": "+raft.ErrCompacted.Error())
 }
 
 // run calls etcd's code and returns its fatal errors and panics as an error. A
