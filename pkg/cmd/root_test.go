@@ -22,7 +22,7 @@ func TestErrors(t *testing.T) {
 		"a command that fails":      {NewCommand(), []string{"verify", "--data-dir=" + t.TempDir()}, "is not a server's data directory"},
 		"an unknown flag":           {NewCommand(), []string{"verify", "--foo"}, "unknown flag: --foo"},
 		"an unknown command":        {NewCommand(), []string{"frob"}, `unknown command "frob" for "portolan"`},
-		"an unknown one of users":   {NewCommand(), []string{"user", "list"}, `unknown command "list" for "portolan user"`},
+		"an unknown one of users":   {NewCommand(), []string{"user", "frob"}, `unknown command "frob" for "portolan user"`},
 		"one of certificates":       {NewCommand(), []string{"certificates", "list"}, `unknown command "list" for "portolan certificates"`},
 		"a server that ended badly": {plain, nil, "no more"},
 		"one that logs in JSON":     {server, nil, ""},

@@ -51,10 +51,13 @@ func TestRelease(t *testing.T) {
 			t.Errorf("want %q in\n%s", want, out)
 		}
 	}
-	if _, err := f.cluster.CoreV1().Services(namespace).Get(ctx, "web", metav1.GetOptions{}); !apierrors.IsNotFound(err) || !maps.Equal(f.versions(), before) {
+	_, err = f.cluster.CoreV1().Services(namespace).Get(ctx, "web", metav1.GetOptions{})
+	if !apierrors.IsNotFound(err) || !maps.Equal(f.versions(), before) {
 		t.Errorf("a dry run writes: %v", err)
 	}
-	stopped := []func(){g.watchEndpoints(t, "web"), g.watchEndpoints(t, "manual"), g.watchClaim(t, web.Spec.ClusterIP), g.watchClaim(t, manual.Spec.ClusterIP)}
+	stopped := []func(){
+		g.watchEndpoints(t, "web"), g.watchEndpoints(t, "manual"), g.watchClaim(t, web.Spec.ClusterIP), g.watchClaim(t, manual.Spec.ClusterIP),
+	}
 	out, err = f.move("release", g, "-n", namespace)
 	if err != nil || !strings.Contains(out, "released default/web (2 of 2)\n") {
 		t.Fatalf("%v\n%s", err, out)
@@ -204,7 +207,8 @@ func TestReleaseConflicts(t *testing.T) {
 		f.must(err)
 		wants := []string{
 			"not released: default/name: the cluster has another Service of this name\n",
-			"not released: default/address: address " + sources["address"].Spec.ClusterIP + " is taken at the cluster by the Service default/other-address\n",
+			"not released: default/address: address " + sources["address"].Spec.ClusterIP +
+				" is taken at the cluster by the Service default/other-address\n",
 			"not released: default/port: node port 30777 is taken at the cluster by the Service default/other-port\n",
 			"not released: default/kept: what set the finalizer example.com/f acts on it here",
 		}

@@ -18,8 +18,8 @@ func TestNotFound(t *testing.T) {
 		"/apis/networking.k8s.io/v1/unknown", "/apis/networking.k8s.io/v1/namespaces/x/unknown/y",
 		"/api/v1/unknown", "/api/v1/namespaces/x/unknown", "/api/v1/namespaces/x/unknown/y", "/api/v1/namespaces/default/services/a/unknown",
 		"/api/v7", "/api/v7/services", "/nonsense", "/nonsense/", "/index.htm", "/versions", "/healthz/nonsense", "/metrics/nonsense", "/apisx",
-		"/apix", "/openapi/v7", "/openapi/v3/", "/openapi/v3/apis/foo.bar/v1", "/openapi/v3/apis/foo.bar", "/openapi/v3/apis/networking.k8s.io/v7",
-		"/openapi/v3/api/v7", "/openapi/v3/nonsense",
+		"/apix", "/openapi/v7", "/openapi/v3/", "/openapi/v3/apis/foo.bar/v1", "/openapi/v3/apis/foo.bar",
+		"/openapi/v3/apis/networking.k8s.io/v7", "/openapi/v3/api/v7", "/openapi/v3/nonsense",
 	} {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete, http.MethodHead} {
 			for _, accept := range []string{"", "application/json", "application/vnd.kubernetes.protobuf", "text/html", "application/yaml"} {
