@@ -65,11 +65,13 @@ verify-codegen:
 ##@ Test
 
 # Many tests wait for a server, so twice as many packages run at once as there are cores.
+# The longest ones come first, so that none of them runs alone at the end.
 PACKAGES := $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
+LONGEST := ./test/integration/api ./test/chaos/kill ./test/integration/hostile ./test/ecosystem/kubectl ./pkg/storage
 
 .PHONY: test
 test: $(BIN)/kubectl $(BIN)/kubectl-oldest $(BIN)/helm build ## Test everything that needs no cluster
-	go test -p $(PACKAGES) ./...
+	go test -p $(PACKAGES) $(LONGEST) ./...
 	go test -C hack/image ./...
 	go test -C test/ecosystem/certmanager -count=1 ./...
 
