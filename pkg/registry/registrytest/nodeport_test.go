@@ -1,4 +1,4 @@
-package nodeport_test
+package registrytest
 
 import (
 	"strings"
@@ -15,7 +15,6 @@ import (
 	"github.com/portolan-dev/portolan/pkg/registry"
 	"github.com/portolan-dev/portolan/pkg/registry/generic"
 	"github.com/portolan-dev/portolan/pkg/registry/nodeport"
-	"github.com/portolan-dev/portolan/pkg/registry/registrytest"
 )
 
 func newPort(name string, uid types.UID, protocols ...corev1.Protocol) *v1.NodePort {
@@ -28,14 +27,14 @@ func newPort(name string, uid types.UID, protocols ...corev1.Protocol) *v1.NodeP
 	}
 }
 
-func newStore(t *testing.T) generic.Store {
+func newPortStore(t *testing.T) generic.Store {
 	t.Helper()
-	store, _ := registrytest.NewStore(t, "nodeports", registry.Inputs{})
+	store, _ := newStore(t, "nodeports", registry.Inputs{})
 	return store
 }
 
-func TestHeldPort(t *testing.T) {
-	r, ctx := newStore(t), registrytest.ClusterScoped(t)
+func TestNodePortHeld(t *testing.T) {
+	r, ctx := newPortStore(t), clusterScoped(t)
 	key, err := r.KeyFunc(ctx, "30080")
 	if err != nil {
 		t.Fatal(err)
@@ -67,8 +66,8 @@ func TestHeldPort(t *testing.T) {
 	}
 }
 
-func TestReservation(t *testing.T) {
-	r, ctx := newStore(t), registrytest.ClusterScoped(t)
+func TestNodePortReservation(t *testing.T) {
+	r, ctx := newPortStore(t), clusterScoped(t)
 	update := func(port *v1.NodePort) error {
 		_, _, err := r.Update(ctx, port.Name, rest.DefaultUpdatedObjectInfo(port), rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc,
 			false, &metav1.UpdateOptions{})
@@ -88,7 +87,7 @@ func TestReservation(t *testing.T) {
 	}
 }
 
-func TestTable(t *testing.T) {
+func TestNodePortTable(t *testing.T) {
 	table, err := nodeport.TableConvertor.ConvertToTable(t.Context(),
 		&v1.NodePortList{Items: []v1.NodePort{*newPort("80", "", "TCP", "UDP"), {}}}, nil)
 	if err != nil {

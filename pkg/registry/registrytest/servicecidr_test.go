@@ -1,4 +1,4 @@
-package servicecidr_test
+package registrytest
 
 import (
 	"context"
@@ -16,13 +16,12 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/registry"
 	"github.com/portolan-dev/portolan/pkg/registry/generic"
-	"github.com/portolan-dev/portolan/pkg/registry/registrytest"
 	"github.com/portolan-dev/portolan/pkg/registry/servicecidr"
 )
 
-type fixedUsage struct{}
+type cidrUsage struct{}
 
-func (fixedUsage) CIDRUsage(cidr string) (capacity, allocated, free int64) {
+func (cidrUsage) CIDRUsage(cidr string) (capacity, allocated, free int64) {
 	if cidr == "10.0.0.0/24" {
 		return 254, 4, 250
 	}
@@ -40,12 +39,12 @@ func newCIDR(cidrs ...string) *v1.ServiceCIDR {
 	}
 }
 
-func newStore(t *testing.T) (generic.Store, *generic.Status) {
+func newCIDRStore(t *testing.T) (generic.Store, *generic.Status) {
 	t.Helper()
-	return registrytest.NewStore(t, "servicecidrs", registry.Inputs{CIDRUsage: fixedUsage{}})
+	return newStore(t, "servicecidrs", registry.Inputs{CIDRUsage: cidrUsage{}})
 }
 
-func checkUsage(t *testing.T, what string, obj any) {
+func checkCIDRUsage(t *testing.T, what string, obj any) {
 	t.Helper()
 	cidr, ok := obj.(*v1.ServiceCIDR)
 	if !ok {
@@ -71,19 +70,19 @@ func nextEvent(t *testing.T, w watch.Interface, want watch.EventType) any {
 	}
 }
 
-func checkReads(t *testing.T, ctx context.Context, store generic.Store, status *generic.Status) {
+func checkCIDRReads(t *testing.T, ctx context.Context, store generic.Store, status *generic.Status) {
 	t.Helper()
 	for range 2 {
 		list, err := store.List(ctx, &metainternalversion.ListOptions{ResourceVersion: "0"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		checkUsage(t, "list", &list.(*v1.ServiceCIDRList).Items[0])
+		checkCIDRUsage(t, "list", &list.(*v1.ServiceCIDRList).Items[0])
 		got, err := status.Get(ctx, "extra", &metav1.GetOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		checkUsage(t, "get of the status", got)
+		checkCIDRUsage(t, "get of the status", got)
 	}
 	for _, version := range []string{"", "0"} {
 		stored := &v1.ServiceCIDR{}
@@ -97,10 +96,10 @@ func checkReads(t *testing.T, ctx context.Context, store generic.Store, status *
 	}
 }
 
-// TestUsage wants the usage in every response and in no stored object.
-func TestUsage(t *testing.T) {
-	store, status := newStore(t)
-	ctx := registrytest.ClusterScoped(t)
+// TestServiceCIDRUsage wants the usage in every response and in no stored object.
+func TestServiceCIDRUsage(t *testing.T) {
+	store, status := newCIDRStore(t)
+	ctx := clusterScoped(t)
 	w, err := store.Watch(ctx, &metainternalversion.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -116,9 +115,9 @@ func TestUsage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkUsage(t, "create", created)
-	checkUsage(t, "watch of the create", nextEvent(t, w, watch.Added))
-	checkUsage(t, "second watch", nextEvent(t, second, watch.Added))
+	checkCIDRUsage(t, "create", created)
+	checkCIDRUsage(t, "watch of the create", nextEvent(t, w, watch.Added))
+	checkCIDRUsage(t, "second watch", nextEvent(t, second, watch.Added))
 	// The condition of the client's request is ignored.
 	if conditions := created.(*v1.ServiceCIDR).Status.Conditions; len(conditions) != 1 || conditions[0].Type != v1.ServiceCIDRConditionReady ||
 		conditions[0].Status != metav1.ConditionTrue || conditions[0].Message != "Kubernetes Service CIDR is ready" ||
@@ -131,8 +130,8 @@ func TestUsage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkUsage(t, "update", updated)
-	checkUsage(t, "watch of the update", nextEvent(t, w, watch.Modified))
+	checkCIDRUsage(t, "update", updated)
+	checkCIDRUsage(t, "watch of the update", nextEvent(t, w, watch.Modified))
 
 	changed := newCIDR("10.9.0.0/24")
 	changed.Labels = map[string]string{"a": "b"}
@@ -141,13 +140,13 @@ func TestUsage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkUsage(t, "update of the status", updated)
+	checkCIDRUsage(t, "update of the status", updated)
 	if cidr := updated.(*v1.ServiceCIDR); len(cidr.Spec.CIDRs) != 2 || cidr.Labels != nil || len(cidr.Status.Conditions) != 1 {
 		t.Errorf("update of the status: got %+v", cidr)
 	}
-	checkUsage(t, "watch of the status", nextEvent(t, w, watch.Modified))
+	checkCIDRUsage(t, "watch of the status", nextEvent(t, w, watch.Modified))
 
-	checkReads(t, ctx, store, status)
+	checkCIDRReads(t, ctx, store, status)
 
 	// The first events of a watch that starts late take another path than live ones.
 	late, err := store.Watch(ctx, &metainternalversion.ListOptions{ResourceVersion: "0"})
@@ -155,16 +154,16 @@ func TestUsage(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer late.Stop()
-	checkUsage(t, "late watch", nextEvent(t, late, watch.Added))
+	checkCIDRUsage(t, "late watch", nextEvent(t, late, watch.Added))
 	if _, _, err := store.Delete(ctx, "extra", rest.ValidateAllObjectFunc, &metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	checkUsage(t, "watch of the delete", nextEvent(t, w, watch.Deleted))
+	checkCIDRUsage(t, "watch of the delete", nextEvent(t, w, watch.Deleted))
 }
 
-func TestPutDoesNotCreate(t *testing.T) {
-	store, status := newStore(t)
-	ctx := registrytest.ClusterScoped(t)
+func TestServiceCIDRPutDoesNotCreate(t *testing.T) {
+	store, status := newCIDRStore(t)
+	ctx := clusterScoped(t)
 	info := rest.DefaultUpdatedObjectInfo(newCIDR("10.0.0.0/24"))
 	if _, _, err := store.Update(ctx, "extra", info, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false,
 		&metav1.UpdateOptions{}); !apierrors.IsNotFound(err) {
@@ -176,18 +175,18 @@ func TestPutDoesNotCreate(t *testing.T) {
 	}
 }
 
-func TestResetFields(t *testing.T) {
-	for version, set := range servicecidr.Rules(nil, fixedUsage{}).Strategy.(rest.ResetFieldsStrategy).GetResetFields() {
+func TestServiceCIDRResetFields(t *testing.T) {
+	for version, set := range servicecidr.Rules(nil, cidrUsage{}).Strategy.(rest.ResetFieldsStrategy).GetResetFields() {
 		if got := set.String(); got != "status" && got != ".status" {
 			t.Errorf("%s: got %s", version, got)
 		}
 	}
-	if got := len(servicecidr.Rules(nil, fixedUsage{}).Status.GetResetFields()); got != 2 {
+	if got := len(servicecidr.Rules(nil, cidrUsage{}).Status.GetResetFields()); got != 2 {
 		t.Errorf("status: %d versions", got)
 	}
 }
 
-func TestTable(t *testing.T) {
+func TestServiceCIDRTable(t *testing.T) {
 	dual := newCIDR("10.0.0.0/24", "fd00::/112")
 	dual.Status.CIDRs = []v1.CIDRUsage{
 		{CIDR: "fd00::/112", Capacity: 65535, Allocated: 5, Free: 65530}, {CIDR: "10.0.0.0/24", Capacity: 254, Allocated: 4, Free: 250},

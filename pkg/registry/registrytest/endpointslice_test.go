@@ -1,4 +1,4 @@
-package endpointslice_test
+package registrytest
 
 import (
 	"maps"
@@ -16,7 +16,6 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/registry"
 	"github.com/portolan-dev/portolan/pkg/registry/endpointslice"
-	"github.com/portolan-dev/portolan/pkg/registry/registrytest"
 )
 
 func newSlice() *v1.EndpointSlice {
@@ -30,8 +29,8 @@ func newSlice() *v1.EndpointSlice {
 	}
 }
 
-func TestGeneration(t *testing.T) {
-	store, _ := registrytest.NewStore(t, "endpointslices", registry.Inputs{})
+func TestEndpointSliceGeneration(t *testing.T) {
+	store, _ := newStore(t, "endpointslices", registry.Inputs{})
 	scheme := runtime.NewScheme()
 	if err := v1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
@@ -92,9 +91,9 @@ func TestGeneration(t *testing.T) {
 	}
 }
 
-// TestTopologyIsDropped updates slices whose topology names a node, as older servers
+// TestEndpointSliceTopologyIsDropped updates slices whose topology names a node, as older servers
 // stored them.
-func TestTopologyIsDropped(t *testing.T) {
+func TestEndpointSliceTopologyIsDropped(t *testing.T) {
 	stored := newSlice()
 	for name, tc := range map[string]struct {
 		change   func(*discoveryv1.Endpoint)
@@ -119,7 +118,7 @@ func TestTopologyIsDropped(t *testing.T) {
 	}
 }
 
-func TestTable(t *testing.T) {
+func TestEndpointSliceTable(t *testing.T) {
 	port := func(number int32) discoveryv1.EndpointPort { return discoveryv1.EndpointPort{Port: &number} }
 	at := func(addresses ...string) discoveryv1.Endpoint { return discoveryv1.Endpoint{Addresses: addresses} }
 	for name, tc := range map[string]struct {

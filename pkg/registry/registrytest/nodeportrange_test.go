@@ -1,4 +1,4 @@
-package nodeportrange_test
+package registrytest
 
 import (
 	"testing"
@@ -15,12 +15,11 @@ import (
 	"github.com/portolan-dev/portolan/pkg/registry"
 	"github.com/portolan-dev/portolan/pkg/registry/generic"
 	"github.com/portolan-dev/portolan/pkg/registry/nodeportrange"
-	"github.com/portolan-dev/portolan/pkg/registry/registrytest"
 )
 
-type fixedUsage struct{}
+type portRangeUsage struct{}
 
-func (fixedUsage) PortUsage(name string) (capacity, allocated, free int32) {
+func (portRangeUsage) PortUsage(name string) (capacity, allocated, free int32) {
 	if name == "low" {
 		return 10, 3, 7
 	}
@@ -37,7 +36,7 @@ func newRange(ports ...string) *v1.NodePortRange {
 	}
 }
 
-func checkUsage(t *testing.T, what string, obj any, err error) *v1.NodePortRange {
+func checkPortRangeUsage(t *testing.T, what string, obj any, err error) *v1.NodePortRange {
 	t.Helper()
 	if err != nil {
 		t.Fatalf("%s: %v", what, err)
@@ -49,14 +48,14 @@ func checkUsage(t *testing.T, what string, obj any, err error) *v1.NodePortRange
 	return ports
 }
 
-func newStore(t *testing.T) (generic.Store, *generic.Status) {
+func newPortRangeStore(t *testing.T) (generic.Store, *generic.Status) {
 	t.Helper()
-	return registrytest.NewStore(t, "nodeportranges", registry.Inputs{PortUsage: fixedUsage{}})
+	return newStore(t, "nodeportranges", registry.Inputs{PortUsage: portRangeUsage{}})
 }
 
-func TestUsage(t *testing.T) {
-	store, status := newStore(t)
-	ctx := registrytest.ClusterScoped(t)
+func TestNodePortRangeUsage(t *testing.T) {
+	store, status := newPortRangeStore(t)
+	ctx := clusterScoped(t)
 	w, err := store.Watch(ctx, &metainternalversion.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -66,14 +65,14 @@ func TestUsage(t *testing.T) {
 		t.Helper()
 		select {
 		case event := <-w.ResultChan():
-			checkUsage(t, what, event.Object, nil)
+			checkPortRangeUsage(t, what, event.Object, nil)
 		case <-time.After(30 * time.Second):
 			t.Fatalf("%s: no event", what)
 		}
 	}
 
 	created, err := store.Create(ctx, newRange("80-89"), rest.ValidateAllObjectFunc, &metav1.CreateOptions{})
-	if ports := checkUsage(t, "create", created, err); ports.Status.Conditions != nil {
+	if ports := checkPortRangeUsage(t, "create", created, err); ports.Status.Conditions != nil {
 		t.Errorf("create set conditions: %v", ports.Status.Conditions)
 	}
 	checkWatch("watch of the create")
@@ -82,14 +81,14 @@ func TestUsage(t *testing.T) {
 	shrunk.Spec.AutoAssign = ptr.To(true)
 	updated, _, err := store.Update(ctx, "low", rest.DefaultUpdatedObjectInfo(shrunk), rest.ValidateAllObjectFunc,
 		rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
-	if ports := checkUsage(t, "update", updated, err); len(ports.Spec.Ports) != 2 || !*ports.Spec.AutoAssign {
+	if ports := checkPortRangeUsage(t, "update", updated, err); len(ports.Spec.Ports) != 2 || !*ports.Spec.AutoAssign {
 		t.Errorf("update: got %+v", ports.Spec)
 	}
 	checkWatch("watch of the update")
 
 	updated, _, err = status.Update(ctx, "low", rest.DefaultUpdatedObjectInfo(newRange("1-1000")), rest.ValidateAllObjectFunc,
 		rest.ValidateAllObjectUpdateFunc, false, &metav1.UpdateOptions{})
-	if ports := checkUsage(t, "update of the status", updated, err); len(ports.Spec.Ports) != 2 || len(ports.Status.Conditions) != 1 {
+	if ports := checkPortRangeUsage(t, "update of the status", updated, err); len(ports.Spec.Ports) != 2 || len(ports.Status.Conditions) != 1 {
 		t.Errorf("update of the status: got %+v", ports)
 	}
 	checkWatch("watch of the status")
@@ -98,9 +97,9 @@ func TestUsage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checkUsage(t, "list", &list.(*v1.NodePortRangeList).Items[0], nil)
+	checkPortRangeUsage(t, "list", &list.(*v1.NodePortRangeList).Items[0], nil)
 	got, err := status.Get(ctx, "low", &metav1.GetOptions{})
-	checkUsage(t, "get of the status", got, err)
+	checkPortRangeUsage(t, "get of the status", got, err)
 
 	stored := &v1.NodePortRange{}
 	key, _ := store.KeyFunc(ctx, "low")
@@ -112,9 +111,9 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-func TestPutDoesNotCreate(t *testing.T) {
-	store, status := newStore(t)
-	ctx := registrytest.ClusterScoped(t)
+func TestNodePortRangePutDoesNotCreate(t *testing.T) {
+	store, status := newPortRangeStore(t)
+	ctx := clusterScoped(t)
 	info := rest.DefaultUpdatedObjectInfo(newRange("80"))
 	if _, _, err := store.Update(ctx, "low", info, rest.ValidateAllObjectFunc, rest.ValidateAllObjectUpdateFunc, false,
 		&metav1.UpdateOptions{}); !apierrors.IsNotFound(err) {
@@ -126,7 +125,7 @@ func TestPutDoesNotCreate(t *testing.T) {
 	}
 }
 
-func TestTable(t *testing.T) {
+func TestNodePortRangeTable(t *testing.T) {
 	ports := newRange("443", "30000-32767")
 	ports.Status = v1.NodePortRangeStatus{Capacity: 10, Allocated: 3, Free: 7}
 	table, err := nodeportrange.TableConvertor.ConvertToTable(t.Context(), ports, nil)

@@ -1,4 +1,4 @@
-package endpoints_test
+package registrytest
 
 import (
 	"strings"
@@ -13,7 +13,6 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/registry"
 	"github.com/portolan-dev/portolan/pkg/registry/endpoints"
-	"github.com/portolan-dev/portolan/pkg/registry/registrytest"
 )
 
 func subset(ports []int32, ips ...string) corev1.EndpointSubset {
@@ -27,8 +26,8 @@ func subset(ports []int32, ips ...string) corev1.EndpointSubset {
 	return s
 }
 
-func TestPutCreatesAndKeepsOrder(t *testing.T) {
-	store, _ := registrytest.NewStore(t, "endpoints", registry.Inputs{})
+func TestEndpointsPutCreatesAndKeepsOrder(t *testing.T) {
+	store, _ := newStore(t, "endpoints", registry.Inputs{})
 	ctx := request.WithNamespace(t.Context(), "default")
 
 	sent := []corev1.EndpointSubset{subset([]int32{80}, "2.2.2.2", "1.1.1.1", "1.1.1.1")}
@@ -50,8 +49,8 @@ func TestPutCreatesAndKeepsOrder(t *testing.T) {
 	}
 }
 
-func TestResourceVersionsThatAreNone(t *testing.T) {
-	store, _ := registrytest.NewStore(t, "endpoints", registry.Inputs{})
+func TestEndpointsResourceVersionsThatAreNone(t *testing.T) {
+	store, _ := newStore(t, "endpoints", registry.Inputs{})
 	ctx := request.WithNamespace(t.Context(), "default")
 	versioned := func(version string) *v1.Endpoints {
 		return &v1.Endpoints{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "default", ResourceVersion: version}}
@@ -79,7 +78,7 @@ func TestResourceVersionsThatAreNone(t *testing.T) {
 	}
 }
 
-func TestTable(t *testing.T) {
+func TestEndpointsTable(t *testing.T) {
 	notReady := corev1.EndpointSubset{NotReadyAddresses: []corev1.EndpointAddress{{IP: "9.9.9.9"}}, Ports: []corev1.EndpointPort{{Port: 80}}}
 	for want, subsets := range map[string][]corev1.EndpointSubset{
 		"<none>":                              nil,

@@ -1,5 +1,6 @@
-// Package registrytest makes real stores for tests of registries: an etcd for each test,
-// with the guard of claims and the watch cache in front, as in the server.
+// Package registrytest tests the stores of kinds as the table of kinds describes them: each
+// with an etcd of its own, the guard of claims and the watch cache in front, as in the
+// server. They are one package because each test binary links most of the server.
 package registrytest
 
 import (
@@ -24,10 +25,10 @@ import (
 	portolanstorage "github.com/portolan-dev/portolan/pkg/storage"
 )
 
-// NewStore starts an etcd, makes the store of a portolan.dev kind as the table of kinds
+// newStore starts an etcd, makes the store of a portolan.dev kind as the table of kinds
 // describes it, and waits until it can be watched. It returns a nil status for a kind
 // without one. The inputs need no Typer.
-func NewStore(t testing.TB, resource string, in registry.Inputs) (generic.Store, *generic.Status) {
+func newStore(t testing.TB, resource string, in registry.Inputs) (generic.Store, *generic.Status) {
 	t.Helper()
 	scheme, getter := backend(t, resource)
 	in.Typer = scheme
@@ -74,8 +75,8 @@ func backend(t testing.TB, resource string) (*runtime.Scheme, apigeneric.RESTOpt
 	}
 }
 
-// ClusterScoped returns the context of a request for a cluster-scoped resource.
-func ClusterScoped(t testing.TB) context.Context {
+// clusterScoped returns the context of a request for a cluster-scoped resource.
+func clusterScoped(t testing.TB) context.Context {
 	return request.WithNamespace(t.Context(), "")
 }
 

@@ -1,4 +1,4 @@
-package ipaddress_test
+package registrytest
 
 import (
 	"context"
@@ -15,7 +15,6 @@ import (
 	"github.com/portolan-dev/portolan/pkg/registry"
 	"github.com/portolan-dev/portolan/pkg/registry/generic"
 	"github.com/portolan-dev/portolan/pkg/registry/ipaddress"
-	"github.com/portolan-dev/portolan/pkg/registry/registrytest"
 )
 
 func newAddress(name string, uid types.UID, finalizers ...string) *v1.IPAddress {
@@ -40,30 +39,30 @@ func hold(t *testing.T, ctx context.Context, r generic.Store, name string, final
 	}
 }
 
-func newStore(t *testing.T) generic.Store {
+func newAddressStore(t *testing.T) generic.Store {
 	t.Helper()
-	store, _ := registrytest.NewStore(t, "ipaddresses", registry.Inputs{})
+	store, _ := newStore(t, "ipaddresses", registry.Inputs{})
 	return store
 }
 
-func checkHeld(t *testing.T, what string, err error) {
+func checkAddressHeld(t *testing.T, what string, err error) {
 	t.Helper()
 	if !apierrors.IsConflict(err) || !strings.Contains(err.Error(), "the address is held by services/default/web") {
 		t.Errorf("%s: got %v, want a conflict that names the holder", what, err)
 	}
 }
 
-func TestHeldAddresses(t *testing.T) {
-	r, ctx := newStore(t), registrytest.ClusterScoped(t)
+func TestIPAddressHeld(t *testing.T) {
+	r, ctx := newAddressStore(t), clusterScoped(t)
 	hold(t, ctx, r, "10.96.0.10")
 	hold(t, ctx, r, "10.96.0.11", "example.com/wait")
 	for _, name := range []string{"10.96.0.10", "10.96.0.11"} {
 		_, _, err := r.Delete(ctx, name, rest.ValidateAllObjectFunc, &metav1.DeleteOptions{})
-		checkHeld(t, "delete of "+name, err)
+		checkAddressHeld(t, "delete of "+name, err)
 		_, _, err = r.Delete(ctx, name, rest.ValidateAllObjectFunc, &metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}})
-		checkHeld(t, "dry run of the delete of "+name, err)
+		checkAddressHeld(t, "dry run of the delete of "+name, err)
 		_, err = r.DeleteCollection(ctx, rest.ValidateAllObjectFunc, &metav1.DeleteOptions{}, &metainternalversion.ListOptions{})
-		checkHeld(t, "deletecollection", err)
+		checkAddressHeld(t, "deletecollection", err)
 		got, err := r.Get(ctx, name, &metav1.GetOptions{})
 		if err != nil || got.(*v1.IPAddress).DeletionTimestamp != nil {
 			t.Errorf("%s: %+v, %v", name, got, err)
@@ -82,8 +81,8 @@ func TestHeldAddresses(t *testing.T) {
 	}
 }
 
-func TestDeleteCollectionStopsAtAHeldAddress(t *testing.T) {
-	r, ctx := newStore(t), registrytest.ClusterScoped(t)
+func TestIPAddressDeleteCollectionStopsAtAHeldAddress(t *testing.T) {
+	r, ctx := newAddressStore(t), clusterScoped(t)
 	for _, name := range []string{"10.96.0.1", "10.96.0.3"} {
 		if _, err := r.Create(ctx, newAddress(name, ""), rest.ValidateAllObjectFunc, &metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
@@ -91,7 +90,7 @@ func TestDeleteCollectionStopsAtAHeldAddress(t *testing.T) {
 	}
 	hold(t, ctx, r, "10.96.0.2")
 	_, err := r.DeleteCollection(ctx, rest.ValidateAllObjectFunc, &metav1.DeleteOptions{}, &metainternalversion.ListOptions{})
-	checkHeld(t, "deletecollection", err)
+	checkAddressHeld(t, "deletecollection", err)
 	for name, want := range map[string]bool{"10.96.0.1": false, "10.96.0.2": true, "10.96.0.3": true} {
 		if _, err := r.Get(ctx, name, &metav1.GetOptions{}); (err == nil) != want {
 			t.Errorf("%s: %v", name, err)
@@ -99,8 +98,8 @@ func TestDeleteCollectionStopsAtAHeldAddress(t *testing.T) {
 	}
 }
 
-func TestReservations(t *testing.T) {
-	r, ctx := newStore(t), registrytest.ClusterScoped(t)
+func TestIPAddressReservations(t *testing.T) {
+	r, ctx := newAddressStore(t), clusterScoped(t)
 	if _, err := r.Create(ctx, newAddress("10.96.0.1", "forged"), rest.ValidateAllObjectFunc,
 		&metav1.CreateOptions{}); !apierrors.IsInvalid(err) {
 		t.Errorf("a client's UID: got %v", err)
@@ -118,7 +117,7 @@ func TestReservations(t *testing.T) {
 	}
 }
 
-func TestTable(t *testing.T) {
+func TestIPAddressTable(t *testing.T) {
 	list := &v1.IPAddressList{Items: []v1.IPAddress{*newAddress("10.96.0.1", ""), {}}}
 	list.Items[0].Spec.ParentRef.Group = "example.com"
 	table, err := ipaddress.TableConvertor.ConvertToTable(t.Context(), list, nil)
