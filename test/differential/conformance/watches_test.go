@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -258,7 +259,7 @@ func watchThatEnds(f *fixture) {
 }
 
 // watchWithBookmarks gets a bookmark about two seconds before the end, if the
-// server has the time.
+// server has the time and an object that is not watched has changed meanwhile.
 func watchWithBookmarks(f *fixture) {
 	made := f.createService(newService("web"))
 	f.createService(newService("other"))
@@ -266,8 +267,9 @@ func watchWithBookmarks(f *fixture) {
 		AllowWatchBookmarks: true, FieldSelector: "metadata.name=web", TimeoutSeconds: ptr.To[int64](3), ResourceVersion: made.ResourceVersion,
 	}
 	f.eventually("a bookmark", func(context.Context) (bool, error) {
-		told := false
-		for event := range f.watchServices(options).ResultChan() {
+		told, in := false, f.watchServices(options)
+		f.relabel("other", "changed", fmt.Sprint(time.Now().UnixNano()))
+		for event := range in.ResultChan() {
 			mark, ok := event.Object.(*corev1.Service)
 			if told = event.Type == watch.Bookmark; !told || !ok || mark.Name != "" || !f.older(made, mark) {
 				return false, fmt.Errorf("got %s of %+v", event.Type, event.Object)
