@@ -121,8 +121,11 @@ func (h *help) write(out io.Writer, cmd *cobra.Command, width int) {
 		h.writeTopic(out, topic, width)
 		return
 	}
-	for line := range strings.Lines(cmd.Long) {
-		writeWrapped(out, "", "", strings.TrimRight(line, "\n"), width)
+	for i, paragraph := range strings.Split(cmd.Long, "\n\n") {
+		if i > 0 {
+			fmt.Fprintln(out)
+		}
+		writeParagraph(out, paragraph, width)
 	}
 	if cmd.Example != "" {
 		// Examples are not wrapped, so that they can be copied.
@@ -191,6 +194,20 @@ func (h *help) writeTopic(out io.Writer, topic string, width int) {
 			writeWrapped(out, "        ", "        ", strings.TrimSpace(line), width)
 		}
 	})
+}
+
+// writeParagraph writes a paragraph. It keeps the lines if they fit, and otherwise breaks the
+// text anew.
+func writeParagraph(out io.Writer, paragraph string, width int) {
+	lines := strings.Split(paragraph, "\n")
+	isTable := slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, " ") })
+	isLong := slices.ContainsFunc(lines, func(line string) bool { return len([]rune(line)) > width })
+	if isLong && !isTable {
+		lines = []string{strings.Join(lines, " ")}
+	}
+	for _, line := range lines {
+		writeWrapped(out, "", "", line, width)
+	}
 }
 
 // writeWrapped wraps a text to a width. The first line begins with the indent first,

@@ -74,6 +74,16 @@ func TestHelpFits(t *testing.T) {
 			}
 		}
 	}
+	for _, command := range []*cobra.Command{newDrainCommand(), newAdoptCommand()} {
+		var out bytes.Buffer
+		(&help{}).write(&out, command, 60)
+		long, _, _ := strings.Cut(out.String(), "\n\n")
+		for _, line := range strings.Split(long, "\n")[:2] {
+			if len(line) < 40 || len(line) > 60 {
+				t.Errorf("%s --help in 60 columns breaks a paragraph into the line %q", command.Name(), line)
+			}
+		}
+	}
 	serve := servers()["serve"]
 	if gates := helpAt(t, serve.cmd, 80, "--help=feature-gates"); !strings.Contains(gates, "AllAlpha=true|false") {
 		t.Errorf("the feature gates:\n%s", gates)
