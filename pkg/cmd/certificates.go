@@ -58,7 +58,7 @@ Portolan once within a year from then; the command prints the date each time.`,
 
   # The certificate that etcd presents to its clients
   kubectl -n portolan get secret portolan-etcd-server -o jsonpath='{.data.tls\.crt}' | base64 -d | openssl x509 -noout -text`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.validate(); err != nil {
 				return err

@@ -55,7 +55,7 @@ is registered there, through the cluster's API server.`,
 
   # Portolan is reached directly
   portolan controllers --in-cluster --portolan-kubeconfig=portolan.kubeconfig`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if err := errors.Join(o.validate()...); err != nil {
 				return err

@@ -44,7 +44,7 @@ of a Service whose name begins with a digit exist only in JSON.`,
 
   # One of them
   portolan env -o json | jq -r .TOAD_SVC_SERVICE_HOST`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return o.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},

@@ -64,7 +64,7 @@ verify".`,
 
   # From a running cluster, with repairs
   portolan import --kubeconfig=cluster.kubeconfig --data-dir=./portolan-data --repair`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.validate(); err != nil {
 				return err

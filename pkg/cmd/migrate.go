@@ -49,7 +49,7 @@ raised, and don't start again.`,
 
   # The store of a stopped server
   portolan migrate --data-dir=./portolan-data`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.validate(); err != nil {
 				return err

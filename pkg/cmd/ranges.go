@@ -33,11 +33,12 @@ func newRangesCommand() *cobra.Command {
 		Short: "Show how full the ranges are, and who holds their values",
 		Long: `Shows each ServiceCIDR and NodePortRange: how full it is, how much of its static
 band is in use, how many claims were made in the last hour and still exist, and
-the namespaces that hold the most values. Notes are an allocation other than
-Automatic, reservations, and conditions of the range that are true.
+the namespaces that hold the most values. The notes show the allocation if it is
+not Automatic, the number of reservations, and the conditions of the range that
+are true.
 
-The command acts with your rights: to list ranges and claims and, with --watch, to
-watch them.`,
+The command acts with your rights. It lists ranges and claims and, with --watch,
+watches them.`,
 		Example: `  # All ranges
   portolan ranges
 
@@ -46,7 +47,8 @@ watch them.`,
 
   # The ranges that are more than 90 % full, for a script
   portolan ranges -o json | jq -r '.[] | select(.allocated > .capacity * 0.9) | .name'`,
-		Args: cobra.NoArgs,
+		Args:              noArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !slices.Contains([]string{"table", "json", "yaml"}, o.output) {
 				return fmt.Errorf("--output must be table, json or yaml, not %q", o.output)
@@ -54,18 +56,25 @@ watch them.`,
 			cmd.SilenceUsage = true
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
-			return o.run(ctx, cmd.OutOrStdout())
+			return explained(o.run(ctx, cmd.OutOrStdout()), "--kubeconfig")
 		},
 	}
 	addKubeconfigFlag(cmd, &o.kubeconfig)
 	cmd.Flags().StringVarP(&o.output, "output", "o", o.output, "Output format: table, json or yaml")
 	cmd.Flags().BoolVarP(&o.watch, "watch", "w", o.watch,
-		"Show the ranges again when a range or a claim changes, at most once a second, until it is interrupted")
+		"Show the ranges again when a range or a claim changes, at most once a second, until interrupted")
+	completeOutput(cmd, "table", "json", "yaml")
 	return cmd
 }
 
+// completeOutput makes a shell complete the values of --output.
+func completeOutput(cmd *cobra.Command, formats ...string) {
+	// It fails only if there is no such flag.
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
+}
+
 func addKubeconfigFlag(cmd *cobra.Command, kubeconfig *string) {
-	cmd.Flags().StringVar(kubeconfig, "kubeconfig", *kubeconfig, "kubeconfig of the server. The default is kubectl's")
+	cmd.Flags().StringVar(kubeconfig, "kubeconfig", *kubeconfig, "kubeconfig of the server (default that of kubectl)")
 }
 
 // portolanClient returns a client of the server of a kubeconfig.

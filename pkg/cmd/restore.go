@@ -39,7 +39,7 @@ were created from.`,
   mv portolan-data/etcd portolan-data/etcd.old
   portolan restore snapshot.db --data-dir=portolan-data
   portolan serve --data-dir=portolan-data`,
-		Args: cobra.ExactArgs(1),
+		Args: oneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cmd.SilenceUsage = true
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)

@@ -20,8 +20,8 @@ func NewCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "portolan",
 		Short: "An API server for Kubernetes Services that allocates addresses and ports",
-		Long: "Portolan serves Services in the API group portolan.dev. It commits a Service and everything it claims, " +
-			"cluster IPs and node ports, in one etcd transaction.",
+		Long: `Portolan serves Services in the API group portolan.dev. It commits a Service and
+everything it claims, cluster IPs and node ports, in one etcd transaction.`,
 		SilenceUsage: true,
 		Version:      version.Release(),
 	}
@@ -32,6 +32,9 @@ func NewCommand() *cobra.Command {
 		newVerifyCommand(), newMigrateCommand(), newSnapshotCommand(), newRestoreCommand(), newImportCommand(),
 		newUserCommand(), newCertificatesCommand(), newVersionCommand(),
 	)
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w (see %q)", err, cmd.CommandPath()+" --help")
+	})
 	return cmd
 }
 
@@ -69,7 +72,7 @@ func Run(cmd *cobra.Command) int {
 func messages(err error) []string {
 	aggregate, ok := err.(utilerrors.Aggregate) //nolint:errorlint // What wraps one has words of its own.
 	if !ok {
-		return strings.Split(err.Error(), "\n")
+		return strings.Split(withSuggestions(err.Error()), "\n")
 	}
 	var all []string
 	for _, one := range utilerrors.Flatten(aggregate).Errors() {
@@ -78,13 +81,55 @@ func messages(err error) []string {
 	return all
 }
 
+// withSuggestions puts the suggestions that cobra adds to an error on the same line.
+func withSuggestions(text string) string {
+	text, suggestions, found := strings.Cut(text, "\n\nDid you mean this?\n\t")
+	if !found {
+		return text
+	}
+	return suggest(text, strings.Split(strings.TrimSpace(suggestions), "\n\t"))
+}
+
+func suggest(text string, names []string) string {
+	if len(names) == 0 {
+		return text
+	}
+	return fmt.Sprintf("%s: did you mean %s?", text, strings.Join(names, " or "))
+}
+
+// noArgs is the Args of a command that has neither arguments nor subcommands.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%q takes no arguments, but got %q (see %q)", cmd.CommandPath(), args[0], cmd.CommandPath()+" --help")
+	}
+	return nil
+}
+
+// oneArg is the Args of a command that has one argument, which its Use names.
+func oneArg(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("one argument is needed, not %d: %s", len(args), cmd.UseLine())
+	}
+	return nil
+}
+
+// ofGroup is the Args of a command that only has subcommands.
+func ofGroup(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	const maxDistance = 2
+	cmd.SuggestionsMinimumDistance = maxDistance
+	return errors.New(suggest(fmt.Sprintf("unknown command %q for %q", args[0], cmd.CommandPath()), cmd.SuggestionsFor(args[0])))
+}
+
 // newGroup returns a command that only has subcommands. Without arguments it prints
 // its help.
 func newGroup(use, short string, commands ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   use,
 		Short: short,
-		Args:  cobra.NoArgs,
+		Args:  ofGroup,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(commands...)

@@ -20,9 +20,13 @@ func TestErrors(t *testing.T) {
 		want string
 	}{
 		"a command that fails":      {NewCommand(), []string{"verify", "--data-dir=" + t.TempDir()}, "is not a server's data directory"},
-		"an unknown flag":           {NewCommand(), []string{"verify", "--foo"}, "unknown flag: --foo"},
+		"an unknown flag":           {NewCommand(), []string{"verify", "--foo"}, `unknown flag: --foo (see "portolan verify --help")`},
 		"an unknown command":        {NewCommand(), []string{"frob"}, `unknown command "frob" for "portolan"`},
 		"an unknown one of users":   {NewCommand(), []string{"user", "frob"}, `unknown command "frob" for "portolan user"`},
+		"a typo":                    {NewCommand(), []string{"range"}, `unknown command "range" for "portolan": did you mean ranges?` + "\n"},
+		"a typo of one of users":    {NewCommand(), []string{"user", "lst"}, `unknown command "lst" for "portolan user": did you mean list?`},
+		"an argument too many":      {NewCommand(), []string{"ranges", "all"}, `"portolan ranges" takes no arguments, but got "all"`},
+		"no such kubeconfig":        {NewCommand(), []string{"ranges", "--kubeconfig=/none"}, "kubeconfig /none: no such file or directory"},
 		"one of certificates":       {NewCommand(), []string{"certificates", "list"}, `unknown command "list" for "portolan certificates"`},
 		"a server that ended badly": {plain, nil, "no more"},
 		"one that logs in JSON":     {server, nil, ""},

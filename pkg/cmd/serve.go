@@ -37,7 +37,7 @@ func newServeCommand() *cobra.Command {
   # Dual stack, and node ports from two ranges
   portolan serve --service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112 \
     --service-node-port-range=443,30000-32767`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.Run.ComponentGlobalsRegistry.Set(); err != nil {
 				return err

@@ -50,7 +50,7 @@ certificates of the data directory (pki/).`,
 
   # The store of a stopped server
   portolan snapshot snapshot.db --data-dir=portolan-data`,
-		Args: cobra.ExactArgs(1),
+		Args: oneArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.validate(); err != nil {
 				return err

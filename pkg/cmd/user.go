@@ -67,7 +67,8 @@ as their --client-ca-file.`,
 
   # A controller on another machine, for a month
   portolan user add robot --group=portolan:writers --server=https://192.0.2.7:6443 --validity=720h --out=robot.kubeconfig`,
-		Args: cobra.ExactArgs(1),
+		Args:              oneArg,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			user := datadir.User{Name: args[0], Groups: o.groups}
 			if err := o.validate(user); err != nil {
@@ -136,7 +137,7 @@ func (o *userAddOptions) run(ctx context.Context, out, warnings io.Writer, user 
 func (o *userAddOptions) prepare(ctx context.Context, warnings io.Writer, user datadir.User) error {
 	client, rights, err := o.rights(ctx)
 	if err != nil && !o.grants.empty() {
-		return err
+		return explained(err, "--kubeconfig")
 	}
 	serverKnown := err == nil
 	withRights := rights.groups(users.Known())

@@ -75,8 +75,8 @@ func TestUserAddFlags(t *testing.T) {
 		args []string
 		want string
 	}{
-		{nil, "accepts 1 arg(s), received 0"},
-		{[]string{"ann", "bob"}, "accepts 1 arg(s), received 2"},
+		{nil, "one argument is needed, not 0: user add NAME [flags]"},
+		{[]string{"ann", "bob"}, "one argument is needed, not 2: user add NAME [flags]"},
 		{[]string{""}, `user "": it must not be empty`},
 		{[]string{"a/b"}, `user "a/b" can't be used as a file name: name a file with --out`},
 		{[]string{"ann", "--group="}, `group "": it must not be empty`},

@@ -3,8 +3,10 @@ package cmd
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -24,12 +26,12 @@ func newUserListCommand() *cobra.Command {
 		Use:   "list",
 		Short: "List users with their groups, roles and certificates",
 		Long: `Lists the users to whom the authority of a data directory has issued
-certificates, and those to whom the running server has bound roles. Of
-certificates that releases before this command wrote to other places than the
-data directory, nothing is known.
+certificates, and those to whom the running server has bound roles. Releases
+before this command did not record certificates that they wrote outside the data
+directory, so the list does not have these.
 
 The roles are those that are bound to the user or to one of its groups.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cmd.SilenceUsage = true
 			return s.list(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), time.Now())
@@ -45,6 +47,9 @@ The roles are those that are bound to the user or to one of its groups.`,
 // line, with the latest expiry.
 func (s *userServer) list(ctx context.Context, out, warnings io.Writer, now time.Time) error {
 	issued, err := datadir.Users(s.dataDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s.notDataDir(err)
+	}
 	if err != nil {
 		return fmt.Errorf("the certificates of %s: %w", s.dataDir, err)
 	}

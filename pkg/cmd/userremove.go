@@ -41,10 +41,11 @@ requests of a user of this name, members of system:masters included, and ends
 open watches.
 
 The command writes a ClusterRoleBinding to the ClusterRole portolan:removed. The
-user's other bindings stay. Who deletes the binding lets the user back in, with
-all certificates of the name.`,
-		Example: `  portolan user remove ann`,
-		Args:    cobra.ExactArgs(1),
+user's other bindings stay. Deleting the binding lets the user back in, with all
+certificates of the name.`,
+		Example:           `  portolan user remove ann`,
+		Args:              oneArg,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := (datadir.User{Name: args[0]}).Validate(); err != nil {
 				return err
@@ -62,7 +63,7 @@ all certificates of the name.`,
 func (s *userServer) remove(ctx context.Context, out, warnings io.Writer, name string) error {
 	client, rights, err := s.rights(ctx)
 	if err != nil {
-		return err
+		return explained(err, "--kubeconfig")
 	}
 	issued, err := datadir.Users(s.dataDir)
 	if err != nil {

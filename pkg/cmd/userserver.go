@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"time"
 
@@ -32,12 +35,20 @@ func (s *userServer) addFlags(flags *pflag.FlagSet, dataDir string) {
 }
 
 func (s *userServer) client() (kubernetes.Interface, error) {
+	if _, err := os.Stat(datadir.AdminKubeconfig(s.dataDir)); s.kubeconfig == "" && errors.Is(err, fs.ErrNotExist) {
+		return nil, s.notDataDir(err)
+	}
 	config, _, err := clientConfig(cmp.Or(s.kubeconfig, datadir.AdminKubeconfig(s.dataDir)), "")
 	if err != nil {
 		return nil, err
 	}
 	config.Timeout = 10 * time.Second
 	return kubernetes.NewForConfig(config)
+}
+
+// notDataDir explains that a file of the data directory is missing.
+func (s *userServer) notDataDir(err error) error {
+	return fmt.Errorf("%s is not the data directory of a standalone server, or the server has not been started yet: %w", s.dataDir, err)
 }
 
 // rights are the bindings of a server.

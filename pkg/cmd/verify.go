@@ -40,13 +40,13 @@ for each violation, and fails if there are any.
 
 The store is either the data directory of a stopped server, or an external etcd,
 whose servers can keep running. Without --repair nothing in the store is
-changed. An object that --encryption-provider-config can't decrypt counts as a
-violation.
+changed. An object that can't be decrypted with --encryption-provider-config is
+a violation.
 
 With --kubeconfig the Services of a cluster are compared too. It is a violation
 if a name, an address or a node port is on both sides, or if a mirrored copy
-differs from its source or has none. What changes meanwhile can be reported: run
-the command again. Endpoints are not compared.
+differs from its source or has none. The command may report Services that change
+while it runs: run it again. Endpoints are not compared.
 
 Claims without a uid are reservations, which are not violations. A held value
 that lies in no ServiceCIDR or NodePortRange is a warning: a range can be
@@ -61,8 +61,8 @@ interrupted and run again, and servers of an external etcd can keep running. A
 value that two Services hold, or that is reserved, is left alone, with advice.
 Take a backup first, and see what would be done with --repair --dry-run.
 
-The exit code is 0 if the store is consistent, with --repair afterwards. It is 1
-if the store is not consistent or can't be read.`,
+The exit code is 0 if the store is consistent, or is after --repair. It is 1 if the
+store is not consistent or can't be read.`,
 		Example: `  # The store of a stopped server
   portolan verify --data-dir=./portolan-data
 
@@ -79,7 +79,7 @@ if the store is not consistent or can't be read.`,
 
   # Only the violations, for a script
   portolan verify -o json | jq -r '.violations[]'`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.validate(); err != nil {
 				return err
@@ -94,6 +94,7 @@ if the store is not consistent or can't be read.`,
 	cmd.Flags().StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig of the cluster's own API server, to compare its Services as well")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "With --repair: print what would be done, and write nothing")
 	cmd.Flags().StringVarP(&o.output, "output", "o", "text", "Output format: text or json")
+	completeOutput(cmd, "text", "json")
 	return cmd
 }
 

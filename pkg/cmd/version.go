@@ -14,7 +14,7 @@ func newVersionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the release and the versions of its libraries",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "Portolan %s\nKubernetes libraries %s\netcd v%s\nStore format %d\n",
 				version.Release(), version.Kubernetes(), etcdversion.Version, format.Known)

@@ -147,7 +147,7 @@ func testEnvServers(t *testing.T, server *framework.Server) {
 	refused("portolan env --kubeconfig=missing", "missing: no such file")
 	refused("portolan env -o yaml", "--output must be sh, dotenv or json")
 	refused("portolan env -n ../services --kubeconfig="+server.Kubeconfig, "invalid namespace")
-	refused("portolan env more", "unknown command")
+	refused("portolan env more", "takes no arguments")
 	config, err := clientcmd.LoadFromFile(server.Kubeconfig)
 	if err != nil {
 		t.Fatal(err)

@@ -29,7 +29,7 @@ func TestBadInvocations(t *testing.T) {
 	for _, test := range []struct{ flags, want string }{
 		{"--bind-address=192.0.2.1", "--bind-address: 192.0.2.1 is not an address of this machine"},
 		{"--secure-port=0", "--secure-port 0 must be between 1 and 65535, inclusive. It cannot be turned off with 0"},
-		{"--secure-port=https", `invalid argument "https" for "--secure-port" flag: strconv.ParseInt: parsing "https": invalid syntax`},
+		{"--secure-port=https", `invalid argument "https" for "--secure-port" flag: strconv.ParseInt: parsing "https": invalid syntax (see "portolan serve --help")`},
 		{"--tls-cert-file=" + file, "--tls-cert-file has no key: name its file with --tls-private-key-file"},
 		{"--tls-private-key-file=" + file, "--tls-private-key-file has no certificate: name its file with --tls-cert-file"},
 		{"--tls-cert-file=/none --tls-private-key-file=" + file, "--tls-cert-file: there is no file /none"},
@@ -45,7 +45,7 @@ func TestBadInvocations(t *testing.T) {
 		{"--data-dir=" + file + "/below", "--data-dir: mkdir " + file + ": not a directory"},
 		{"--data-dir=", "--data-dir must not be empty"},
 		{"--kubeconfig=/none", "--kubeconfig: there is no file /none"},
-		{"--no-such-flag", "unknown flag: --no-such-flag"},
+		{"--no-such-flag", `unknown flag: --no-such-flag (see "portolan serve --help")`},
 		{"--event-ttl=0 --service-cluster-ip-range=ten", "" +
 			`--service-cluster-ip-range: "ten" is not a CIDR, such as 10.96.0.0/12 or fd00:10:96::/112` + "\n--event-ttl must be at least 1s"},
 	} {
