@@ -20,16 +20,16 @@ func newDrainCommand() *cobra.Command {
 		Use:   "drain servicecidr|nodeportrange NAME",
 		Short: "Disable a range and wait until no Service holds a value of it",
 		Long: `Sets spec.allocation of a range to Disabled, so that no Service gets a value of it,
-and waits until no Service holds one. Services keep their values; delete or change
-the Services yourself. The command shows which they are, and its progress. It
-prints how to undo the change.
+and waits until no Service holds one. Services keep their values until you delete or
+change them. The command lists these Services, shows its progress, and prints how
+to undo the change.
 
-It can be interrupted and run again. The range stays disabled. Reservations don't
-count: they are no Service's.
+You can interrupt the command and run it again. The range stays disabled.
+Reservations do not count, because no Service holds them.
 
-The command acts with your rights: to list, watch and patch the ranges, and to
-list and watch the claims.`,
-		Example: `  # Which Services hold values
+The command acts with your rights. It lists, watches and patches ranges, and lists
+and watches claims.`,
+		Example: `  # See which Services hold values
   portolan drain servicecidr old --dry-run
 
   # Disable the range, and wait
@@ -38,10 +38,7 @@ list and watch the claims.`,
 			return completeRange(cmd.Context(), kubeconfig, args), cobra.ShellCompDirectiveNoFileComp
 		},
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 2 {
-				return fmt.Errorf("name a kind and a range, such as %q", "servicecidr old")
-			}
-			_, err := occupancy.KindOf(args[0])
+			_, _, err := rangeOf(args)
 			return err
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -50,19 +47,31 @@ list and watch the claims.`,
 			if err != nil {
 				return err
 			}
-			kind, err := occupancy.KindOf(args[0])
+			kind, name, err := rangeOf(args)
 			if err != nil {
 				return err
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
-			drain := occupancy.Drain{Client: client, Kind: kind, Name: args[1], DryRun: dryRun, Out: cmd.OutOrStdout()}
-			return drain.Run(ctx)
+			drain := occupancy.Drain{Client: client, Kind: kind, Name: name, DryRun: dryRun, Out: cmd.OutOrStdout()}
+			return explained(drain.Run(ctx), "--kubeconfig")
 		},
 	}
 	addKubeconfigFlag(cmd, &kubeconfig)
 	cmd.Flags().BoolVar(&dryRun, "dry-run", dryRun, "Show which Services hold values, and change nothing")
 	return cmd
+}
+
+// rangeOf returns the kind and the name of a range. The arguments are KIND NAME or KIND/NAME.
+func rangeOf(args []string) (occupancy.Kind, string, error) {
+	if len(args) == 1 {
+		args = strings.SplitN(args[0], "/", 2)
+	}
+	if len(args) != 2 || args[1] == "" {
+		return occupancy.Kind{}, "", fmt.Errorf("name one range by its kind and its name, such as %q", "servicecidr old")
+	}
+	kind, err := occupancy.KindOf(args[0])
+	return kind, args[1], err
 }
 
 // completeRange returns what can follow arguments of drain. It returns nothing if the

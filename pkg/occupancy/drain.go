@@ -22,6 +22,9 @@ import (
 	"github.com/portolan-dev/portolan/pkg/claims"
 )
 
+// maxRanges is how many ranges an error names.
+const maxRanges = 10
+
 // Drain disables a range and waits until no Service holds a value of it.
 type Drain struct {
 	Client versioned.Interface
@@ -76,7 +79,10 @@ func (d Drain) Run(ctx context.Context) error {
 	err = Follow(ctx, d.Client, func(objs Objects) error {
 		obj, err := d.find(objs)
 		if err != nil {
-			return err
+			return fmt.Errorf("%s was deleted while the command waited: %w", d.Name, err)
+		}
+		if !isDisabled(obj) {
+			return fmt.Errorf("%s is no longer disabled: its allocation was changed while the command waited", d.Name)
 		}
 		left = holdingsOf(obj, objs.Claims)
 		count := len(left.services)
@@ -89,12 +95,13 @@ func (d Drain) Run(ctx context.Context) error {
 			return nil
 		}
 		shown = count
-		_, err = fmt.Fprintf(d.Out, "%s %d of %d Services hold no value any more; left: %s\n",
+		_, err = fmt.Fprintf(d.Out, "%s %d of %d Services are done; left: %s\n",
 			bar(barWidth*(total-count)/total), total-count, total, left.names())
 		return err
 	}, d.Kind)
 	if ctx.Err() != nil {
-		return fmt.Errorf("%s stays disabled; Services that hold values of it: %d", d.Name, len(left.services))
+		return fmt.Errorf("interrupted: %s stays disabled. Services that hold values of it: %d. Run the command again to wait for them",
+			d.Name, len(left.services))
 	}
 	return err
 }
@@ -105,7 +112,8 @@ func (d Drain) find(objs Objects) (runtime.Object, error) {
 		return err == nil && object.GetName() == d.Name
 	})
 	if i < 0 {
-		return nil, apierrors.NewNotFound(v1.Resource(d.Kind.Ranges), d.Name)
+		return nil, fmt.Errorf("%w; there are: %s", apierrors.NewNotFound(v1.Resource(d.Kind.Ranges), d.Name),
+			cmp.Or(some(namesOf(objs.Ranges), maxRanges), "none"))
 	}
 	return objs.Ranges[i], nil
 }
@@ -182,18 +190,22 @@ func stillGiving(objs Objects, obj runtime.Object) []string {
 
 // disable sets spec.allocation of a range to Disabled, and says how to undo it.
 func (d Drain) disable(ctx context.Context, obj runtime.Object) error {
-	before := allocationOf(obj)
-	if before != nil && *before == v1.AllocationDisabled {
+	if isDisabled(obj) {
 		_, err := fmt.Fprintf(d.Out, "%s is disabled already: no Service gets a value of it.\n", d.Name)
 		return err
 	}
-	disabled := v1.AllocationDisabled
+	before, disabled := allocationOf(obj), v1.AllocationDisabled
 	if err := d.patch(ctx, patchOf(&disabled)); err != nil {
 		return err
 	}
 	undo := fmt.Sprintf("kubectl patch %s.%s %s --type=merge -p '%s'", d.Kind.Ranges, v1.GroupName, d.Name, patchOf(before))
 	_, err := fmt.Fprintf(d.Out, "%s is disabled: no Service gets a value of it. To undo this:\n  %s\n", d.Name, undo)
 	return err
+}
+
+func isDisabled(obj runtime.Object) bool {
+	set := allocationOf(obj)
+	return set != nil && *set == v1.AllocationDisabled
 }
 
 func allocationOf(obj runtime.Object) *v1.RangeAllocation {

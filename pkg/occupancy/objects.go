@@ -27,17 +27,18 @@ func Kinds() []Kind {
 	return []Kind{{"ServiceCIDR", "servicecidrs", "ipaddresses"}, {"NodePortRange", "nodeportranges", "nodeports"}}
 }
 
-// KindOf returns the kind of a name as users write it: in any case, singular or plural.
+// KindOf returns the kind of a name as users write it: in any case, singular or plural,
+// with or without the API group.
 func KindOf(name string) (Kind, error) {
 	var names []string
 	for _, k := range Kinds() {
 		singular := strings.ToLower(k.Name)
-		if lower := strings.ToLower(name); lower == singular || lower == k.Ranges {
+		if lower := strings.TrimSuffix(strings.ToLower(name), "."+v1.GroupName); lower == singular || lower == k.Ranges {
 			return k, nil
 		}
 		names = append(names, singular)
 	}
-	return Kind{}, fmt.Errorf("%q is no kind of ranges: the kinds are %s", name, strings.Join(names, " and "))
+	return Kind{}, fmt.Errorf("%q is not a kind of range: the kinds are %s", name, strings.Join(names, " and "))
 }
 
 // Objects are the ranges and claims of some kinds.
@@ -65,13 +66,16 @@ func Read(ctx context.Context, client versioned.Interface, kinds ...Kind) (Objec
 // Names returns the names of the ranges of a kind.
 func Names(ctx context.Context, client versioned.Interface, kind Kind) ([]string, error) {
 	ranges, err := list(ctx, client, kind.Ranges)
-	var names []string
+	return namesOf(ranges), err
+}
+
+func namesOf(ranges []runtime.Object) (names []string) {
 	for _, obj := range ranges {
 		if object, err := meta.Accessor(obj); err == nil {
 			names = append(names, object.GetName())
 		}
 	}
-	return names, err
+	return names
 }
 
 func list(ctx context.Context, client versioned.Interface, resource string) ([]runtime.Object, error) {
@@ -88,8 +92,11 @@ func list(ctx context.Context, client versioned.Interface, resource string) ([]r
 	default:
 		found, err = portolan.NodePorts().List(ctx, options)
 	}
+	if err != nil && !strings.Contains(err.Error(), resource) {
+		err = fmt.Errorf("%s.%s: %w", resource, v1.GroupName, err)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("%s.%s: %w", resource, v1.GroupName, err)
+		return nil, err
 	}
 	return meta.ExtractList(found)
 }

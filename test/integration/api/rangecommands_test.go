@@ -168,10 +168,10 @@ func TestDrainCommand(t *testing.T) {
 	}
 
 	interrupted := s.run("drain", "ServiceCIDRs", "old")
-	interrupted.until("0 of 2 Services hold no value any more; left: team-a/a,team-a/b")
+	interrupted.until("0 of 2 Services are done; left: team-a/a,team-a/b")
 	interrupted.cancel()
 	text, err = interrupted.end()
-	if err == nil || err.Error() != "old stays disabled; Services that hold values of it: 2" {
+	if err == nil || !strings.HasPrefix(err.Error(), "interrupted: old stays disabled. Services that hold values of it: 2.") {
 		t.Errorf("got %v", err)
 	}
 	_, undo, _ := strings.Cut(text, "--type=merge -p '")
@@ -181,7 +181,7 @@ func TestDrainCommand(t *testing.T) {
 	}
 	s.expectIn("10.200.0.0/24", "team-a", "late", "")
 
-	again := s.run("drain", "servicecidr", "old")
+	again := s.run("drain", "servicecidr/old")
 	again.until("old is disabled already")
 	for _, name := range []string{"a", "b"} {
 		again.until("left: team-a/" + name)
@@ -197,6 +197,20 @@ func TestDrainCommand(t *testing.T) {
 		t.Errorf("after undoing it with %s the allocation is %v (%v)", undo, got, err)
 	}
 	s.expectIn("10.201.0.0/28", "team-a", "new", "")
+
+	undone := s.run("drain", "servicecidrs.portolan.dev/old")
+	undone.until("0 of 1 Services are done")
+	_, err = s.Client.PortolanV1().ServiceCIDRs().Patch(t.Context(), "old", types.MergePatchType, []byte(undo), metav1.PatchOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := undone.end(); err == nil || !strings.Contains(err.Error(), "old is no longer disabled") {
+		t.Errorf("a drain that is undone ends with %v:\n%s", err, text)
+	}
+	_, err = s.run("drain", "servicecidr", "odl").end()
+	if err == nil || !strings.HasSuffix(err.Error(), `"odl" not found; there are: kubernetes,old`) {
+		t.Errorf("a range that is not there: %v", err)
+	}
 }
 
 // TestDrainWarnsOfOtherRanges drains a range whose values others give too.
