@@ -70,6 +70,12 @@ func MakePlan(ctx context.Context, sides Sides, selection Selection) (Plan, erro
 		service := &ours[i]
 		source := theirs[types.NamespacedName{Namespace: service.Namespace, Name: service.Name}]
 		plan.add(service, source, selection)
+		delete(theirs, types.NamespacedName{Namespace: service.Namespace, Name: service.Name})
+	}
+	if len(selection.Names) == 0 {
+		for name := range theirs {
+			plan.Skipped = append(plan.Skipped, fmt.Sprintf("%s: it is not mirrored (does the mirror run? an event NotMirrored says why not)", name))
+		}
 	}
 	slices.SortFunc(plan.Steps, func(a, b Step) int { return cmp.Compare(a.name(), b.name()) })
 	slices.Sort(plan.Skipped)
@@ -160,7 +166,7 @@ func (s Selection) services(ctx context.Context, client versioned.Interface) ([]
 		return slices.ContainsFunc(found, func(service v1.Service) bool { return service.Name == name })
 	})
 	if len(missing) > 0 {
-		return nil, fmt.Errorf("namespace %s has no Service %s in Portolan", s.Namespace, strings.Join(missing, ", "))
+		return nil, fmt.Errorf("there is no Service %s in the namespace %s of Portolan", strings.Join(missing, ", "), s.Namespace)
 	}
 	return found, nil
 }

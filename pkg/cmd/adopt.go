@@ -13,20 +13,20 @@ func newAdoptCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "adopt [NAME...]",
 		Short: "Make mirrored Services of a cluster Portolan's own",
-		Long: `Makes Services that portolan serve --mirror-cluster-services copies from a cluster
-Portolan's own. They keep their UID, addresses, ports, status and managed fields,
-and their endpoints. The cluster's Services are deleted, each after its copy is
-Portolan's own.
+		Long: `Turns copies of a cluster's Services into Portolan's own Services. "portolan serve
+--mirror-cluster-services" makes the copies. They keep their UID, addresses, ports,
+status, managed fields and endpoints. The command deletes each of the cluster's
+Services after its copy has become Portolan's own.
 
-The command prints its plan first. With --dry-run it does nothing else. It can be
-interrupted and run again. It acts with your rights: on the cluster's Services,
+The command prints its plan first. With --dry-run it does nothing else. You can
+interrupt it and run it again. It acts with your rights: on the cluster's Services,
 and on services/adopt of portolan.dev.
 
-Services that controllers of the cluster act on are left alone, because these
-would notice the deletion: those that an object of the cluster controls, those
-with finalizers, and load balancers. Move the controllers to Portolan first, and
-then adopt these Services with --managed, which removes their finalizers from the
-cluster's Services before it deletes them.`,
+It leaves Services alone that controllers of the cluster act on, because the
+controllers would notice the deletion: Services that an object of the cluster
+controls, Services with finalizers, and load balancers. Move the controllers to
+Portolan first, and then adopt these Services with --managed. It removes the
+finalizers of the cluster's Services before it deletes them.`,
 		Example: `  # See what would be done
   portolan adopt --all --dry-run --portolan-kubeconfig=gateway.kubeconfig
 
@@ -34,6 +34,7 @@ cluster's Services before it deletes them.`,
   portolan adopt web -n shop --portolan-kubeconfig=gateway.kubeconfig
   portolan adopt -n shop --portolan-kubeconfig=gateway.kubeconfig
   portolan adopt --all --portolan-kubeconfig=gateway.kubeconfig`,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, names []string) error {
 			sides, selection, err := o.complete(cmd, names)
 			if err != nil {
@@ -41,7 +42,7 @@ cluster's Services before it deletes them.`,
 			}
 			plan, err := adoption.MakePlan(cmd.Context(), sides, selection)
 			if err != nil {
-				return err
+				return explained(err, "--portolan-kubeconfig")
 			}
 			if _, err := io.WriteString(cmd.OutOrStdout(), plan.String()); err != nil || o.dryRun {
 				return err

@@ -23,13 +23,13 @@ type moveOptions struct {
 
 func (o *moveOptions) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.kubeconfig, "kubeconfig", o.kubeconfig,
-		"kubeconfig of the cluster's own API server. The default is kubectl's")
+		"kubeconfig of the cluster's own API server (default that of kubectl)")
 	flags.StringVar(&o.portolanKubeconfig, "portolan-kubeconfig", o.portolanKubeconfig,
-		"kubeconfig of Portolan. By default Portolan is reached through the cluster, where it is registered")
-	flags.StringVarP(&o.namespace, "namespace", "n", o.namespace, "Namespace of the Services")
+		"kubeconfig of Portolan (default that of the cluster, if Portolan is registered there)")
+	flags.StringVarP(&o.namespace, "namespace", "n", o.namespace, "Namespace of the Services. Without names, all Services of the namespace")
 	flags.BoolVar(&o.all, "all", o.all, o.verb+" the Services of all namespaces")
 	flags.BoolVar(&o.dryRun, "dry-run", o.dryRun, "Print the plan and change nothing")
-	flags.BoolVar(&o.managed, "managed", o.managed, o.verb+" also Services that controllers act on")
+	flags.BoolVar(&o.managed, "managed", o.managed, o.verb+" Services that controllers act on too")
 }
 
 // complete returns what the flags and arguments select.

@@ -13,24 +13,25 @@ func newReleaseCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "release [NAME...]",
 		Short: "Give adopted Services back to their cluster",
-		Long: `Creates Services of Portolan at the cluster, with the same addresses, ports, status
-and managed fields, and replaces Portolan's by copies of them. It is the way back
-from portolan adopt. portolan serve --mirror-cluster-services must run, and the
+		Long: `Undoes "portolan adopt". The command creates Portolan's Services in the cluster, with
+the same addresses, ports, status and managed fields, and Portolan's become copies
+of them. "portolan serve --mirror-cluster-services" must be running, and the
 cluster's controllers must write EndpointSlices there.
 
-The cluster chooses another UID. Portolan replaces its Service by the copy and hands
-over the claims on addresses and ports in one transaction. It keeps the
-EndpointSlices of its own controllers until those of the cluster are copied.
+The cluster gives each Service a new UID. Portolan replaces its Service with the
+copy, and moves the claims on addresses and ports to it, in one transaction. It
+keeps the EndpointSlices of its own controllers until it has copied those of the
+cluster.
 
 The command prints its plan first. With --dry-run it does nothing else, but asks
-the cluster whether it would take each Service. It can be interrupted and run
+the cluster whether it would accept each Service. You can interrupt it and run it
 again. It acts with your rights: on the cluster's Services and endpoints, and on
 Portolan's.
 
-Services that were created in Portolan are released only if they are named.
-Services that controllers act on are left alone: those that another object
-controls, those with finalizers, and load balancers. Move the controllers to the
-cluster's API server first, and then release these Services with --managed.`,
+It releases Services that were created in Portolan only if you name them. It leaves
+Services alone that controllers act on: Services that another object controls,
+Services with finalizers, and load balancers. Move the controllers to the cluster's
+API server first, and then release these Services with --managed.`,
 		Example: `  # See what would be done
   portolan release --all --dry-run --portolan-kubeconfig=gateway.kubeconfig
 
@@ -38,6 +39,7 @@ cluster's API server first, and then release these Services with --managed.`,
   portolan release web -n shop --portolan-kubeconfig=gateway.kubeconfig
   portolan release -n shop --portolan-kubeconfig=gateway.kubeconfig
   portolan release --all --portolan-kubeconfig=gateway.kubeconfig`,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, names []string) error {
 			sides, selection, err := o.complete(cmd, names)
 			if err != nil {
@@ -45,7 +47,7 @@ cluster's API server first, and then release these Services with --managed.`,
 			}
 			plan, err := adoption.MakeReleasePlan(cmd.Context(), sides, selection)
 			if err != nil {
-				return err
+				return explained(err, "--portolan-kubeconfig")
 			}
 			if _, err := io.WriteString(cmd.OutOrStdout(), plan.String()); err != nil || o.dryRun {
 				return err

@@ -188,6 +188,10 @@ func TestAdoptInterrupted(t *testing.T) {
 	g.awaitMetric(t, valueConflicts, "1")
 	f.awaitEvent(other, "already allocated by services.portolan.dev/default/web")
 	g.expectAdopted(t, source)
+	out, err = f.adopt(g, "-n", namespace, "--dry-run")
+	if err != nil || !strings.Contains(out, "not adopted: default/other: it is not mirrored (") {
+		t.Errorf("a plan with a Service that is not mirrored: %v\n%s", err, out)
+	}
 	for _, args := range [][]string{{}, {"--all", "web"}, {"nobody", "-n", namespace}} {
 		if out, err := f.adopt(g, args...); err == nil {
 			t.Errorf("adopt %v: %s", args, out)
