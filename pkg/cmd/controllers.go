@@ -163,7 +163,7 @@ func (o *controllersOptions) clusterConfig() (*rest.Config, error) {
 func readConfig(file string) (*rest.Config, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", file)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("kubeconfig %s: %w", file, err)
 	}
 	return unlimited(config), nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 
 	"github.com/portolan-dev/portolan/pkg/etcd"
 	"github.com/portolan-dev/portolan/pkg/storage"
@@ -27,8 +28,8 @@ type importOptions struct {
 	dryRun                               bool
 }
 
-// newImportCommand returns the command import. It fails, and writes nothing, if something
-// stands in the way.
+// newImportCommand returns the command import. It fails, and writes nothing, if there are
+// problems.
 func newImportCommand() *cobra.Command {
 	o := importOptions{
 		storeOptions: newStoreOptions(), snapshotPrefix: "/registry", plan: importer.Options{PortRange: "30000-32767"},
@@ -38,24 +39,23 @@ func newImportCommand() *cobra.Command {
 		Short: "Fill an empty store with the Services of a cluster",
 		Long: `Copies the Services, Endpoints, EndpointSlices, IPAddresses and ServiceCIDRs of a
 cluster into an empty store, and creates the NodePorts. The source is the
-cluster's API, or a snapshot of its etcd. Nothing in the source is changed. UIDs,
-creation times, managed fields, status and owners are kept.
+cluster's API, or a snapshot of its etcd. The command changes nothing in the
+source. It keeps UIDs, creation times, managed fields, status and owners.
 
-The command imports everything, or nothing and says what stands in the way:
+The command imports everything, or it imports nothing and lists the problems:
 values that two Services hold, claims without Services, Services without claims,
 values outside the ranges, and values that can't be read. Only a snapshot shows
 which node ports kube-apiserver has leaked.
 
-With --repair, claims without Services are left out and missing ones are created,
-as the report says for each. For a value that two Services hold, --repair also
-needs --renumber: the oldest Service keeps it and the others get another value,
-which clients of these notice.
+With --repair, the command leaves out claims without Services and creates missing
+claims. The report names each of them. For a value that two Services hold, add
+--renumber: the oldest Service keeps the value and the others get another one.
+Clients of those Services must then use the new value.
 
 While an import runs, no server starts on the store. An import that fails removes
-what it wrote. After one that was killed, run the same command again: it removes
-what is there and starts again. At the end it prints the report of "portolan
-verify".`,
-		Example: `  # What would be imported, and what stands in the way
+what it wrote. If it was killed, run the same command again: it removes what it
+finds and starts over. At the end it prints the report of "portolan verify".`,
+		Example: `  # See what would be imported, and which problems there are
   portolan import --etcd-snapshot=cluster.db --data-dir=./portolan-data --dry-run
 
   # From a snapshot into an external etcd
@@ -100,13 +100,16 @@ func (o *importOptions) addImportFlags(cmd *cobra.Command) {
 	flags.BoolVar(&o.plan.Renumber, "renumber", false,
 		"With --repair: give another value to the younger ones of several Services that hold one")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "Print the plan, and write nothing")
-	cmd.MarkFlagsMutuallyExclusive("kubeconfig", "etcd-snapshot")
-	cmd.MarkFlagsOneRequired("kubeconfig", "etcd-snapshot")
 }
 
 func (o *importOptions) validate() error {
-	if o.plan.Renumber && !o.plan.Repair {
-		return errors.New("--renumber is for --repair, which is missing")
+	switch {
+	case o.kubeconfig == "" && o.snapshot == "":
+		return errors.New("name the source with --kubeconfig or --etcd-snapshot")
+	case o.kubeconfig != "" && o.snapshot != "":
+		return errors.New("there are two sources: name one with --kubeconfig or --etcd-snapshot")
+	case o.plan.Renumber && !o.plan.Repair:
+		return errors.New("--renumber needs --repair")
 	}
 	return o.storeOptions.validate()
 }
@@ -194,6 +197,7 @@ func (o *importOptions) read(ctx context.Context, progress io.Writer) (contents 
 	if err != nil {
 		return nil, "", err
 	}
+	config.WarningHandlerWithContext = rest.NoWarnings{}
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, "", fmt.Errorf("client of the cluster: %w", err)

@@ -27,6 +27,8 @@ func TestErrors(t *testing.T) {
 		"a typo of one of users":    {NewCommand(), []string{"user", "lst"}, `unknown command "lst" for "portolan user": did you mean list?`},
 		"an argument too many":      {NewCommand(), []string{"ranges", "all"}, `"portolan ranges" takes no arguments, but got "all"`},
 		"no such kubeconfig":        {NewCommand(), []string{"ranges", "--kubeconfig=/none"}, "kubeconfig /none: no such file or directory"},
+		"an import of nothing":      {NewCommand(), []string{"import"}, "name the source with --kubeconfig or --etcd-snapshot"},
+		"one of two sources":        {NewCommand(), []string{"import", "--kubeconfig=a", "--etcd-snapshot=b"}, "there are two sources"},
 		"one of certificates":       {NewCommand(), []string{"certificates", "list"}, `unknown command "list" for "portolan certificates"`},
 		"a server that ended badly": {plain, nil, "no more"},
 		"one that logs in JSON":     {server, nil, ""},

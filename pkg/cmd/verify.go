@@ -103,7 +103,7 @@ func (o *verifyOptions) validate() error {
 		return fmt.Errorf("--output must be text or json, not %q", o.output)
 	}
 	if o.dryRun && !o.repair {
-		return errors.New("--dry-run is for --repair, which is missing: without it, verify writes nothing")
+		return errors.New("--dry-run needs --repair: without it, verify writes nothing")
 	}
 	return o.storeOptions.validate()
 }

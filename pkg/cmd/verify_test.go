@@ -246,5 +246,5 @@ func TestVerifyRepair(t *testing.T) {
 		})
 	}
 	_, _, err := runVerify(t, "--dry-run")
-	expectError(t, err, "--dry-run is for --repair")
+	expectError(t, err, "--dry-run needs --repair")
 }

@@ -6,7 +6,7 @@
 //	FromCluster ──┘                 │
 //	                                └─→ Problems
 //
-// A plan imports everything or names what stands in the way. kube-apiserver writes a
+// A plan imports everything or names the problems. kube-apiserver writes a
 // Service and its claims one after the other, so its claims can disagree with its Services:
 // two Services hold one address, a claim has no Service, a Service has no claim. Each such
 // leak is a [Problem], with advice and with what a repair would do. Only a plan without open

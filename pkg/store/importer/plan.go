@@ -35,7 +35,7 @@ type Options struct {
 	CIDRs     []string
 }
 
-// Problem is something in the source that stands in the way of an import.
+// Problem is something in the source that prevents an import.
 type Problem struct {
 	// Text is a sentence that begins with the object.
 	Text string

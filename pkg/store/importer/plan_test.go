@@ -282,9 +282,9 @@ func TestText(t *testing.T) {
 		t.Errorf("got\n%s", got)
 	}
 	for i, want := range []string{
-		"3 problems stand in the way. Solve them in the cluster, or import with --repair --renumber; 1 has to be solved by hand",
-		"2 problems stand in the way. Solve them in the cluster, or import with --repair --renumber; 1 has to be solved by hand",
-		"1 problem stands in the way; 1 has to be solved by hand",
+		"3 problems prevent the import. Fix them in the cluster, or import with --repair --renumber; 1 must be fixed by hand",
+		"2 problems prevent the import. Fix them in the cluster, or import with --repair --renumber; 1 must be fixed by hand",
+		"1 problem prevents the import; 1 must be fixed by hand",
 	} {
 		plan.Repair, plan.Renumber = i > 0, i > 1
 		if got := fmt.Sprint(plan.Err()); got != "nothing was imported: "+want {

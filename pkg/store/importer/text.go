@@ -48,12 +48,12 @@ func (p *Plan) Err() error {
 			flags = problem.flags()
 		}
 	}
-	text := fmt.Sprintf("nothing was imported: %s in the way", count(len(open), "problem stands", "problems stand"))
+	text := fmt.Sprintf("nothing was imported: %s the import", count(len(open), "problem prevents", "problems prevent"))
 	if flags != "" {
-		text += ". Solve them in the cluster, or import with " + flags
+		text += ". Fix them in the cluster, or import with " + flags
 	}
 	if byHand > 0 {
-		text += fmt.Sprintf("; %s by hand", count(byHand, "has to be solved", "have to be solved"))
+		text += fmt.Sprintf("; %d must be fixed by hand", byHand)
 	}
 	return errors.New(text)
 }

@@ -77,7 +77,7 @@ func (w Writer) checkEmpty(ctx context.Context) error {
 // names where the plan comes from. A store with an unfinished import is emptied first.
 func (w Writer) Write(ctx context.Context, plan *Plan, source string) (err error) {
 	if open := plan.Open(); len(open) > 0 {
-		return fmt.Errorf("%d problems stand in the way", len(open))
+		return fmt.Errorf("%d problems prevent the import", len(open))
 	}
 	if err := w.CheckEmpty(ctx); err != nil {
 		return err

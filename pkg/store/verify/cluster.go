@@ -65,7 +65,7 @@ func (s sides) checkOurs(c *checker, key string, ours *v1.Service) {
 	case ours.Namespace == metav1.NamespaceDefault && ours.Name == "kubernetes":
 		// Each API server keeps its own.
 	case ours.UID == theirs.UID:
-		c.warning("%s has been adopted, but the cluster has it still: run portolan adopt again", key)
+		c.warning("%s has been adopted, but the cluster still has it: run portolan adopt again", key)
 	case theirs.Annotations[v1.AnnotationReleasedFrom] == string(ours.UID):
 		c.warning("%s is being released, and not done: run portolan release again", key)
 	default:

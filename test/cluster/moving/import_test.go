@@ -157,7 +157,7 @@ func TestImportLeaks(t *testing.T) {
 		load(c, "services/specs/default/api", &corev1.Service{})
 	ip := dns.Spec.ClusterIP
 
-	out := expectFailure(t, "nothing was imported: 12 problems stand in the way", source, "--data-dir="+dir)
+	out := expectFailure(t, "nothing was imported: 12 problems prevent the import", source, "--data-dir="+dir)
 	expect(t, out,
 		"problem: services/default/web holds "+web.Spec.ClusterIP+", but ipaddresses/"+web.Spec.ClusterIP+" does not exist",
 		"problem: ipaddresses/10.96.200.200 has no Service: it names services/default/gone, which does not exist",
