@@ -91,7 +91,7 @@ func (s *userServer) remove(ctx context.Context, out, warnings io.Writer, name s
 	if err := awaitRemoval(ctx, client, name); err != nil {
 		return fmt.Errorf("%s was removed, but it is not known whether the server knows that already: %w", name, err)
 	}
-	_, err = fmt.Fprintf(out, "%s has no rights any more. To let the user back in, with all certificates of the name:\n\n"+
+	_, err = fmt.Fprintf(out, "%s no longer has any rights. To let the user back in, with all certificates of the name:\n\n"+
 		"  kubectl delete clusterrolebinding %s\n", name, binding.Name)
 	return err
 }

@@ -73,7 +73,7 @@ func TestRemove(t *testing.T) {
 	}
 	for _, name := range []string{"ann", "root"} {
 		out, err := portolan(t, s, "user", "remove", name)
-		if want := name + " has no rights any more. To let the user back in, with all certificates of the name:\n\n" +
+		if want := name + " no longer has any rights. To let the user back in, with all certificates of the name:\n\n" +
 			"  kubectl delete clusterrolebinding portolan:removed:" + name + "\n"; err != nil || out != want {
 			t.Errorf("it prints %q, %v", out, err)
 		}
@@ -87,7 +87,7 @@ func TestRemove(t *testing.T) {
 	}
 	expectRemoved(t, ann)
 	expectRemoved(t, root)
-	if out, err := portolan(t, s, "user", "remove", "ann"); err != nil || !strings.HasPrefix(out, "ann has no rights any more") {
+	if out, err := portolan(t, s, "user", "remove", "ann"); err != nil || !strings.HasPrefix(out, "ann no longer has any rights") {
 		t.Errorf("again: %q, %v", out, err)
 	}
 	if out, err := portolan(t, s, "user", "list"); err != nil || !containsLine(out, "ann", users.Readers, "removed") ||
