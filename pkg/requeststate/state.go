@@ -21,12 +21,15 @@ import (
 )
 
 // State is the state of a request. A context holds it by value: a change is seen only
-// through the context that it is put into. What Picks and Unavailable point to is shared
-// by all copies.
+// through the context that it is put into. What Picks, Unavailable and Impersonator point
+// to is shared by all copies.
 type State struct {
 	// Unavailable is the message for the client once a backend could not be asked about the
 	// request; see auth.WithServiceUnavailable. It is nil outside of HTTP.
 	Unavailable *atomic.Pointer[string]
+	// Impersonator is the name of the user that was authenticated, if the request impersonates
+	// another one. It is nil outside of HTTP.
+	Impersonator *atomic.Pointer[string]
 	// StrategicPatch is true for a strategic merge patch.
 	StrategicPatch bool
 	// Picks are the values that were picked for the request. It is nil if there can be
@@ -74,7 +77,9 @@ func NewPicks(ctx context.Context, index *allocation.Index) (context.Context, *P
 // Begin is the filter that gives requests their state, still without picks.
 func Begin(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		state := State{Unavailable: &atomic.Pointer[string]{}, StrategicPatch: isStrategicPatch(req)}
+		state := State{
+			Unavailable: &atomic.Pointer[string]{}, Impersonator: &atomic.Pointer[string]{}, StrategicPatch: isStrategicPatch(req),
+		}
 		handler.ServeHTTP(w, req.WithContext(With(req.Context(), state)))
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/gateway"
 	"github.com/portolan-dev/portolan/pkg/requeststate"
 	"github.com/portolan-dev/portolan/pkg/server/auth"
+	"github.com/portolan-dev/portolan/pkg/users/removed"
 )
 
 // setHandlerChain adds the server's own filters to the framework's. A request passes, in
@@ -58,7 +59,11 @@ func (c *Config) details() []detail {
 // frameworkConfig returns the configuration for the framework's filters.
 func (c *Config) frameworkConfig(completed *genericapiserver.Config) *genericapiserver.Config {
 	generic := *completed
-	generic.Authentication.Authenticator = c.Extra.Connections.Authenticator(generic.Authentication.Authenticator)
+	authenticator := generic.Authentication.Authenticator
+	if c.Extra.Removed != nil {
+		authenticator = removed.WithImpersonators(authenticator)
+	}
+	generic.Authentication.Authenticator = c.Extra.Connections.Authenticator(authenticator)
 	if c.Extra.Gateway != nil {
 		generic.RequestInfoResolver = gateway.Resolved(generic.RequestInfoResolver)
 	}
@@ -71,7 +76,7 @@ func (c *Config) withInnerFilters(resources http.Handler, generic *genericapiser
 	handler = withUnknownDocuments(withDetails(handler, details))
 	handler = c.Extra.Backend.Ledger.WithPicks(handler)
 	if c.Extra.Removed != nil {
-		handler = c.Extra.Removed.WithEnd(handler, generic.LongRunningFunc)
+		handler = c.Extra.Removed.WithEnd(handler, generic.LongRunningFunc, generic.Serializer)
 	}
 	return c.Extra.Connections.WithAuthorized(handler)
 }

@@ -3,20 +3,18 @@
 // A ClusterRoleBinding to the ClusterRole users.Removed names removed users. The bindings
 // are the record, so that all replicas of a store agree. Users is an index of them. It is
 // an authorizer that denies the requests of these users before any other authorizer is
-// asked, and a filter that ends their open watches. Package registry/role restricts who
-// may write such bindings.
+// asked, and a filter that ends their open watches, also those of the users that they
+// impersonate (filter.go). Package registry/role restricts who may write such bindings.
 package removed
 
 import (
 	"context"
 	"errors"
-	"net/http"
 	"sync"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
-	apirequest "k8s.io/apiserver/pkg/endpoints/request"
 	rbacinformers "k8s.io/client-go/informers/rbac/v1"
 	"k8s.io/client-go/tools/cache"
 
@@ -141,50 +139,15 @@ func (u *Users) Authorize(_ context.Context, a authorizer.Attributes) (authorize
 	if !u.synced() {
 		return authorizer.DecisionDeny, "", rbac.ErrUnknown
 	}
-	u.mu.RLock()
-	defer u.mu.RUnlock()
-	if u.bindings[who.GetName()] > 0 {
+	if u.has(who.GetName()) {
 		return authorizer.DecisionDeny, errRemoved.Error(), nil
 	}
 	return authorizer.DecisionNoOpinion, "", nil
 }
 
-// WithEnd is a filter that ends a long-running request, such as a watch, when its user is
-// removed. It goes behind authorization.
-func (u *Users) WithEnd(handler http.Handler, longRunning apirequest.LongRunningRequestCheck) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		ctx := req.Context()
-		who, known := apirequest.UserFrom(ctx)
-		info, _ := apirequest.RequestInfoFrom(ctx)
-		if !known || info == nil || who.GetName() == user.APIServerUser || !longRunning(req, info) {
-			handler.ServeHTTP(w, req)
-			return
-		}
-		ctx, cancel := context.WithCancelCause(ctx)
-		defer cancel(nil)
-		defer u.register(who.GetName(), cancel)()
-		handler.ServeHTTP(w, req.WithContext(ctx))
-	})
-}
-
-// register makes the removal of a user cancel a request, until the returned function is
-// called. The user may have been removed since the request was authorized.
-func (u *Users) register(name string, cancel context.CancelCauseFunc) (done func()) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.bindings[name] > 0 {
-		cancel(errRemoved)
-	}
-	if u.open[name] == nil {
-		u.open[name] = map[*context.CancelCauseFunc]bool{}
-	}
-	u.open[name][&cancel] = true
-	return func() {
-		u.mu.Lock()
-		defer u.mu.Unlock()
-		delete(u.open[name], &cancel)
-		if len(u.open[name]) == 0 {
-			delete(u.open, name)
-		}
-	}
+// has reports whether a user is removed.
+func (u *Users) has(name string) bool {
+	u.mu.RLock()
+	defer u.mu.RUnlock()
+	return u.bindings[name] > 0 && name != user.APIServerUser
 }

@@ -1,16 +1,12 @@
 package removed
 
 import (
-	"context"
 	"errors"
-	"net/http"
-	"net/http/httptest"
 	"testing"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
-	apirequest "k8s.io/apiserver/pkg/endpoints/request"
 
 	"github.com/portolan-dev/portolan/pkg/rbac"
 	"github.com/portolan-dev/portolan/pkg/users"
@@ -73,39 +69,5 @@ func TestNames(t *testing.T) {
 	}
 	if got, err := OnlyRemoved(binding); err != nil || len(got.(*rbacv1.ClusterRoleBinding).Subjects) > 0 {
 		t.Errorf("it keeps %v, %v", got, err)
-	}
-}
-
-// TestWithEnd removes a user with open requests.
-func TestWithEnd(t *testing.T) {
-	u := New()
-	causes := make(chan error)
-	started := make(chan struct{})
-	handler := u.WithEnd(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
-		started <- struct{}{}
-		<-req.Context().Done()
-		causes <- context.Cause(req.Context())
-	}), func(_ *http.Request, info *apirequest.RequestInfo) bool { return info.Verb == "watch" })
-	open := func(verb string) context.CancelFunc {
-		ctx, cancel := context.WithCancel(t.Context())
-		ctx = apirequest.WithRequestInfo(apirequest.WithUser(ctx, &user.DefaultInfo{Name: "ann"}), &apirequest.RequestInfo{Verb: verb})
-		go handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil).WithContext(ctx))
-		<-started
-		return cancel
-	}
-	defer open("watch")()
-	cancelGet := open("get")
-	u.set("a", []string{"ann"})
-	if cause := <-causes; !errors.Is(cause, errRemoved) {
-		t.Errorf("the watch ends with %v", cause)
-	}
-	// One that was authorized just before.
-	defer open("watch")()
-	if cause := <-causes; !errors.Is(cause, errRemoved) {
-		t.Errorf("the late watch ends with %v", cause)
-	}
-	cancelGet()
-	if cause := <-causes; !errors.Is(cause, context.Canceled) {
-		t.Errorf("the get ends with %v", cause)
 	}
 }

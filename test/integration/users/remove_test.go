@@ -120,6 +120,42 @@ func TestRemove(t *testing.T) {
 	})
 }
 
+// TestRemoveImpersonator removes a user that impersonates another one, and that undoes its own
+// removal in the other's name. The framework caches who may impersonate whom.
+func TestRemoveImpersonator(t *testing.T) {
+	t.Parallel()
+	s := framework.Start(t, nil)
+	kubectl := framework.NewKubectl(t, s.Kubeconfig)
+	kubectl.Run("create", "clusterrolebinding", "deputies", "--clusterrole=cluster-admin", "--user=ann", "--user=bob")
+	config := configOf(t, add(t, s, "ann"))
+	config.Impersonate.UserName = "bob"
+	asBob := kubernetesOf(t, config)
+	bindings := asBob.RbacV1().ClusterRoleBindings()
+	undo := func(ctx context.Context) error { return bindings.Delete(ctx, "portolan:removed:ann", metav1.DeleteOptions{}) }
+	framework.Eventually(t, "ann may impersonate bob", func(ctx context.Context) (bool, error) {
+		return apierrors.IsNotFound(undo(ctx)), nil
+	})
+	watch, err := asBob.CoreV1().Services("default").Watch(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := portolan(t, s, "user", "remove", "ann"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if err := undo(t.Context()); !apierrors.IsForbidden(err) || !strings.HasSuffix(err.Error(),
+		`User "ann" cannot impersonate resource "users" in API group "" at the cluster scope: the user was removed`) {
+		t.Errorf("undoing the own removal is answered with %v", err)
+	}
+	for open := true; open; {
+		select {
+		case _, open = <-watch.ResultChan():
+		case <-time.After(time.Minute):
+			t.Fatal("the watch of a removed user goes on")
+		}
+	}
+	kubectl.Run("get", "services", "--as=bob")
+}
+
 // containsLine reports whether a line of a text has all words.
 func containsLine(text string, words ...string) bool {
 	for line := range strings.Lines(text) {
@@ -156,6 +192,7 @@ func TestMayRemove(t *testing.T) {
 		removeBob, undo,
 		{"patch", "clusterrolebinding", "portolan:removed:ann", "--type=json", `--patch=[{"op":"remove","path":"/subjects"}]`},
 		{"annotate", "clusterrolebinding", "portolan:removed:ann", "a=b"},
+		{"patch", "clusterrolebinding", "portolan:removed:ann", "--type=merge", `--patch={"metadata":{"finalizers":["example.com/a"]}}`},
 	} {
 		deputy.Expect(deputy.Fail(args...), refused)
 	}
