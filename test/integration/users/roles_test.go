@@ -2,6 +2,7 @@ package users
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -49,6 +50,16 @@ func TestTeam(t *testing.T) {
 	} {
 		ann.Expect(ann.Fail(more...), `user "ann" (groups=["system:authenticated"]) is attempting to grant RBAC permissions not currently held`)
 	}
+	many := func(prefix string) string {
+		var values []string
+		for i := range 100 {
+			values = append(values, fmt.Sprintf("%q", fmt.Sprint(prefix, i)))
+		}
+		return "[" + strings.Join(values, ",") + "]"
+	}
+	ann.Expect(ann.Fail("patch", "role", "less", "--namespace=team", "--type=merge",
+		fmt.Sprintf(`--patch={"rules":[{"verbs":%s,"apiGroups":%s,"resources":%s}]}`, many("v"), many("g"), many("r"))),
+		`the rules have too many combinations of API groups, resources, names and verbs to compare them with the rights of user "ann"`)
 	ann.Expect(ann.Fail("create", "clusterrolebinding", "more", "--clusterrole=edit", "--user=ann"), "cannot create resource")
 	kubectl.Run("delete", "rolebinding", "ann", "ann-too", "--namespace=team")
 	awaitCanI(t, ann, "no", "create", "services", "--namespace=team")
