@@ -3,6 +3,8 @@ package roles
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -73,32 +75,35 @@ func (a *Aggregation) Run(ctx context.Context) {
 }
 
 // fill updates the aggregated roles whose rules are out of date. The event of an update
-// fills those that aggregate the updated role in turn.
+// fills those that aggregate the updated role in turn. A role that cannot be updated, such as
+// one that grew too large for etcd, does not keep the others from it.
 func (a *Aggregation) fill(ctx context.Context) error {
 	all, err := a.roles.List(labels.Everything())
 	if err != nil {
 		return err
 	}
 	slices.SortFunc(all, func(x, y *rbacv1.ClusterRole) int { return cmp.Compare(x.Name, y.Name) })
+	var errs []error
 	for _, role := range all {
-		if role.AggregationRule == nil {
-			continue
-		}
-		rules, err := gathered(role, all)
-		if err != nil {
-			return err
-		}
-		if equality.Semantic.DeepEqual(rules, role.Rules) {
-			continue
-		}
-		updated := role.DeepCopy()
-		updated.Rules = rules
-		_, err = a.client.Update(ctx, updated, metav1.UpdateOptions{FieldManager: "clusterrole-aggregation-controller"})
-		if err != nil && !apierrors.IsNotFound(err) {
-			return err
+		if err := a.fillOne(ctx, role, all); err != nil && !apierrors.IsNotFound(err) {
+			errs = append(errs, fmt.Errorf("ClusterRole %s: %w", role.Name, err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
+}
+
+func (a *Aggregation) fillOne(ctx context.Context, role *rbacv1.ClusterRole, all []*rbacv1.ClusterRole) error {
+	if role.AggregationRule == nil {
+		return nil
+	}
+	rules, err := gathered(role, all)
+	if err != nil || equality.Semantic.DeepEqual(rules, role.Rules) {
+		return err
+	}
+	updated := role.DeepCopy()
+	updated.Rules = rules
+	_, err = a.client.Update(ctx, updated, metav1.UpdateOptions{FieldManager: "clusterrole-aggregation-controller"})
+	return err
 }
 
 func labelsOf(role *rbacv1.ClusterRole) labels.Labels { return labels.Set(role.Labels) }
