@@ -42,7 +42,7 @@ func (u User) Validate() error {
 			errs = append(errs, fmt.Errorf("%s %q: it is reserved, only the server assigns it", what, name))
 		}
 	}
-	check("user", u.Name, user.Anonymous)
+	check("user", u.Name, user.Anonymous, user.APIServerUser)
 	for i, group := range u.Groups {
 		check("group", group, user.AllAuthenticated, user.AllUnauthenticated)
 		if slices.Contains(u.Groups[:i], group) {

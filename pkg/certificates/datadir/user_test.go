@@ -29,6 +29,7 @@ func TestUserNames(t *testing.T) {
 		{User{Name: "a\xff"}, `user "a\xff": it has invalid or invisible characters`},
 		{User{Name: long + "x"}, "it is longer than the 64 characters"},
 		{User{Name: "system:anonymous"}, `user "system:anonymous": it is reserved, only the server assigns it`},
+		{User{Name: "system:apiserver"}, `user "system:apiserver": it is reserved, only the server assigns it`},
 		{User{Name: "ann", Groups: []string{"a", ""}}, `group "": it must not be empty`},
 		{User{Name: "ann", Groups: []string{"system:authenticated"}}, `group "system:authenticated": it is reserved, only the server assigns it`},
 		{User{Name: "ann", Groups: []string{"a", "b", "a"}}, `group "a": it is given twice`},
