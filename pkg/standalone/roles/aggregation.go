@@ -97,13 +97,19 @@ func (a *Aggregation) fillOne(ctx context.Context, role *rbacv1.ClusterRole, all
 		return nil
 	}
 	rules, err := gathered(role, all)
-	if err != nil || equality.Semantic.DeepEqual(rules, role.Rules) {
+	if err != nil || same(rules, role.Rules) {
 		return err
 	}
 	updated := role.DeepCopy()
 	updated.Rules = rules
 	_, err = a.client.Update(ctx, updated, metav1.UpdateOptions{FieldManager: "clusterrole-aggregation-controller"})
 	return err
+}
+
+// same reports whether a role has the gathered rules, in any order: two roles that select each
+// other could exchange theirs without end.
+func same(gathered, rules []rbacv1.PolicyRule) bool {
+	return len(gathered) == len(rules) && len(appendNew(slices.Clone(rules), gathered)) == len(rules)
 }
 
 func labelsOf(role *rbacv1.ClusterRole) labels.Labels { return labels.Set(role.Labels) }

@@ -14,14 +14,15 @@ import (
 
 // TestFill expects a role that cannot be updated not to keep others from being filled.
 func TestFill(t *testing.T) {
-	everything := &rbacv1.AggregationRule{ClusterRoleSelectors: []metav1.LabelSelector{{MatchLabels: map[string]string{"in": "all"}}}}
+	label := map[string]string{"in": "all"}
+	everything := &rbacv1.AggregationRule{ClusterRoleSelectors: []metav1.LabelSelector{{MatchLabels: label}}}
 	client := fake.NewClientset()
 	factory := informers.NewSharedInformerFactory(client, 0)
 	informer := factory.Rbac().V1().ClusterRoles()
 	for _, role := range []*rbacv1.ClusterRole{
 		{ObjectMeta: metav1.ObjectMeta{Name: "a"}, AggregationRule: everything},
 		{ObjectMeta: metav1.ObjectMeta{Name: "b"}, AggregationRule: everything},
-		{ObjectMeta: metav1.ObjectMeta{Name: "part", Labels: map[string]string{"in": "all"}}, Rules: []rbacv1.PolicyRule{{Verbs: []string{"get"}}}},
+		{ObjectMeta: metav1.ObjectMeta{Name: "part", Labels: label}, Rules: []rbacv1.PolicyRule{{Verbs: []string{"get"}}}},
 	} {
 		if err := informer.Informer().GetStore().Add(role); err != nil {
 			t.Fatal(err)
@@ -46,5 +47,31 @@ func TestFill(t *testing.T) {
 	}
 	if len(filled) != 1 || filled[0] != "b" {
 		t.Errorf("filled: %v", filled)
+	}
+}
+
+// TestSame expects the order of rules not to matter.
+func TestSame(t *testing.T) {
+	of := func(verbs ...string) (rules []rbacv1.PolicyRule) {
+		for _, verb := range verbs {
+			rules = append(rules, rbacv1.PolicyRule{Verbs: []string{verb}})
+		}
+		return rules
+	}
+	for _, test := range []struct {
+		gathered, rules []rbacv1.PolicyRule
+		want            bool
+	}{
+		{of(), nil, true},
+		{of("get", "list"), of("get", "list"), true},
+		{of("get", "list"), of("list", "get"), true},
+		{of("get"), of("get", "get"), false},
+		{of("get", "list"), of("get", "get"), false},
+		{of("get", "list"), of("get", "watch"), false},
+		{of("get"), of("get", "list"), false},
+	} {
+		if got := same(test.gathered, test.rules); got != test.want {
+			t.Errorf("%v, %v: %v", test.gathered, test.rules, got)
+		}
 	}
 }
