@@ -38,6 +38,9 @@ type State struct {
 	// DryRun is true if nothing may be written. Storage with DryRun makes the comparisons
 	// of a transaction and no writes; see package txn.
 	DryRun bool
+	// MayFill is true if a write may use the space that a full store reserves for deletes and
+	// small updates.
+	MayFill bool
 	// WritesCopies is true if the request may write copies of a cluster's objects, which are
 	// read-only otherwise; see package registry/mirrored.
 	WritesCopies bool

@@ -76,7 +76,8 @@ var _ apierrors.APIStatus = &NoSpaceError{}
 // only if there is none: an object that does not grow can still be updated, and a write
 // that conflicts gets the conflict.
 func (i *Interface) admit(ctx context.Context, key string, expectedRevision int64, objectBytes, planBytes int64) error {
-	write := quota.Write{Bytes: objectBytes + planBytes, DryRun: requeststate.IsDryRun(ctx)}
+	state := requeststate.From(ctx)
+	write := quota.Write{Bytes: objectBytes + planBytes, Replaces: state.MayFill, DryRun: state.DryRun}
 	full := i.space.Admit(write)
 	if full == nil {
 		return nil

@@ -53,12 +53,15 @@ func TestFull(t *testing.T) {
 		expected bool
 		value    string
 		claims   int
+		mayFill  bool
 		full     bool
 		conflict bool
 	}{
 		"create":                           {value: "v", full: true},
 		"create with claims":               {value: "v", claims: 2, full: true},
 		"create what is there":             {value: "v", there: true, conflict: true},
+		"create that may fill":             {replaces: true, value: "v", claims: 2, mayFill: true},
+		"create where nothing has room":    {value: "v", mayFill: true, full: true},
 		"update":                           {replaces: true, there: true, expected: true, value: "other"},
 		"update that grows":                {replaces: true, there: true, expected: true, value: strings.Repeat("v", larger), full: true},
 		"update that claims much":          {replaces: true, there: true, expected: true, value: "v", claims: 5, full: true},
@@ -86,6 +89,7 @@ func TestFull(t *testing.T) {
 						}
 					}
 					before, ctx, plan := s.revision(), t.Context(), claimsOf(test.claims)
+					ctx = requeststate.With(ctx, requeststate.State{MayFill: test.mayFill})
 					if dryRun {
 						ctx = requeststate.WithDryRun(ctx)
 					}

@@ -46,7 +46,8 @@ type Usage struct {
 // Write describes a write to admit.
 type Write struct {
 	Bytes int64
-	// Replaces means that the write replaces about as many bytes.
+	// Replaces means that the write replaces about as many bytes, or is allowed the same as one
+	// that does.
 	Replaces bool
 	// DryRun means that nothing will be written.
 	DryRun bool

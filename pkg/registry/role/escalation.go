@@ -21,6 +21,7 @@ import (
 	"k8s.io/component-helpers/auth/rbac/validation"
 
 	"github.com/portolan-dev/portolan/pkg/registry/generic"
+	"github.com/portolan-dev/portolan/pkg/requeststate"
 )
 
 // Guard keeps users from granting rights that they do not have, as kube-apiserver does
@@ -54,6 +55,12 @@ func (s *guarded) Create(ctx context.Context, obj runtime.Object, admit rest.Val
 	options *metav1.CreateOptions) (runtime.Object, error) {
 	if err := s.guard.check(ctx, obj, nil); err != nil {
 		return nil, err
+	}
+	if removal(obj) != nil {
+		// Who fills the store can still be removed.
+		state := requeststate.From(ctx)
+		state.MayFill = true
+		ctx = requeststate.With(ctx, state)
 	}
 	return s.Store.Create(ctx, obj, admit, options)
 }
@@ -168,8 +175,8 @@ func (g *Guard) allowed(ctx context.Context, a authorizer.AttributesRecord) bool
 func (g *Guard) confirm(who user.Info, namespace string, rules []rbacv1.PolicyRule) error {
 	own, err := g.Rules(who, namespace)
 	if !mayCompare(own, rules) {
-		return fmt.Errorf("the rules have too many combinations of API groups, resources, names and verbs to compare them with the rights of user %q",
-			who.GetName())
+		return fmt.Errorf("the rules have too many combinations of API groups, resources, names and verbs "+
+			"to compare them with the rights of user %q", who.GetName())
 	}
 	covered, missing := validation.Covers(own, rules)
 	if covered {
