@@ -32,11 +32,13 @@ type REST struct {
 	services, endpoints rest.Getter
 	policy              *AddressPolicy
 	transport           *http.Transport
+	upgrades            proxy.UpgradeRequestRoundTripper
 }
 
 // NewREST returns the proxy. It reads Services and Endpoints from the given storage.
 func NewREST(services, endpoints rest.Getter, policy *AddressPolicy) *REST {
-	return &REST{services: services, endpoints: endpoints, policy: policy, transport: newTransport()}
+	transport := newTransport()
+	return &REST{services: services, endpoints: endpoints, policy: policy, transport: transport, upgrades: forUpgrades(transport)}
 }
 
 // New implements rest.Storage.
@@ -70,7 +72,9 @@ func (r *REST) Connect(ctx context.Context, id string, options runtime.Object, r
 		return nil, err
 	}
 	location.Path = utilnet.JoinPreservingTrailingSlash(proxyOptions.Path)
-	return proxy.NewUpgradeAwareHandler(location, r.transport, true, false, proxy.NewErrorResponder(responder)), nil
+	handler := proxy.NewUpgradeAwareHandler(location, r.transport, true, false, proxy.NewErrorResponder(responder))
+	handler.UpgradeTransport = r.upgrades
+	return handler, nil
 }
 
 // locate returns the URL of the chosen endpoint.

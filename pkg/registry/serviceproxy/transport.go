@@ -11,6 +11,7 @@ import (
 	"time"
 
 	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/apimachinery/pkg/util/proxy"
 )
 
 const (
@@ -33,4 +34,19 @@ func newTransport() *http.Transport {
 		},
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 	})
+}
+
+// forUpgrades returns a transport for requests that become streams, such as WebSockets. It
+// closes a connection when the context of its request ends, because its user was removed for
+// example: once the client's connection is hijacked, nothing else does.
+func forUpgrades(transport *http.Transport) proxy.UpgradeRequestRoundTripper {
+	closing := transport.Clone()
+	closing.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := transport.DialContext(ctx, network, address)
+		if err == nil {
+			context.AfterFunc(ctx, func() { _ = conn.Close() })
+		}
+		return conn, err
+	}
+	return proxy.NewUpgradeRequestRoundTripper(closing, proxy.MirrorRequest)
 }
