@@ -39,10 +39,10 @@ func impersonatorOf(ctx context.Context) string {
 	return ""
 }
 
-// WithEnd is a filter that ends a long-running request, such as a watch, when its user or
-// the one who impersonates it is removed. It also denies the requests of a removed
-// impersonator, because the framework caches for ten seconds who may impersonate whom. It
-// goes behind authorization.
+// WithEnd is a filter that ends a request when its user or the one who impersonates it is
+// removed: a long-running one, such as a watch, and a write, whose body may still be on its
+// way. It also denies the requests of a removed impersonator, because the framework caches
+// for ten seconds who may impersonate whom. It goes behind authorization.
 func (u *Users) WithEnd(handler http.Handler, longRunning apirequest.LongRunningRequestCheck, s runtime.NegotiatedSerializer) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		ctx := req.Context()
@@ -53,7 +53,7 @@ func (u *Users) WithEnd(handler http.Handler, longRunning apirequest.LongRunning
 			return
 		}
 		info, _ := apirequest.RequestInfoFrom(ctx)
-		if !known || info == nil || !longRunning(req, info) {
+		if !known || info == nil || isRead(info.Verb) && !longRunning(req, info) {
 			handler.ServeHTTP(w, req)
 			return
 		}
@@ -67,6 +67,8 @@ func (u *Users) WithEnd(handler http.Handler, longRunning apirequest.LongRunning
 		handler.ServeHTTP(w, req.WithContext(ctx))
 	})
 }
+
+func isRead(verb string) bool { return verb == "get" || verb == "list" || verb == "head" }
 
 // impersonation is what the framework asks the authorizer about.
 func impersonation(impersonator string, of user.Info) authorizer.Attributes {

@@ -68,11 +68,12 @@ func TestWithEnd(t *testing.T) {
 	}
 	defer open("watch", "")()
 	defer open("watch", "bob")()
+	defer open("delete", "")()
 	cancelGet := open("get", "")
 	u.set("a", []string{"ann"})
-	for range 2 {
+	for range 3 {
 		if cause := <-causes; !errors.Is(cause, errRemoved) {
-			t.Errorf("the watch ends with %v", cause)
+			t.Errorf("a request ends with %v", cause)
 		}
 	}
 	// One that was authorized just before.

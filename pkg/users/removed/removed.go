@@ -3,8 +3,9 @@
 // A ClusterRoleBinding to the ClusterRole users.Removed names removed users. The bindings
 // are the record, so that all replicas of a store agree. Users is an index of them. It is
 // an authorizer that denies the requests of these users before any other authorizer is
-// asked, and a filter that ends their open watches, also those of the users that they
-// impersonate (filter.go). Package registry/role restricts who may write such bindings.
+// asked, and a filter that ends their open watches and writes, also those in the name of
+// users that they impersonate (filter.go). Package registry/role restricts who may write
+// such bindings.
 package removed
 
 import (

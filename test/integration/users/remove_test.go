@@ -3,6 +3,8 @@ package users
 import (
 	"bytes"
 	"context"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -131,7 +133,9 @@ func TestRemoveImpersonator(t *testing.T) {
 	config.Impersonate.UserName = "bob"
 	asBob := kubernetesOf(t, config)
 	bindings := asBob.RbacV1().ClusterRoleBindings()
-	undo := func(ctx context.Context) error { return bindings.Delete(ctx, "portolan:removed:ann", metav1.DeleteOptions{}) }
+	undo := func(ctx context.Context) error {
+		return bindings.Delete(ctx, "portolan:removed:ann", metav1.DeleteOptions{})
+	}
 	framework.Eventually(t, "ann may impersonate bob", func(ctx context.Context) (bool, error) {
 		return apierrors.IsNotFound(undo(ctx)), nil
 	})
@@ -154,6 +158,51 @@ func TestRemoveImpersonator(t *testing.T) {
 		}
 	}
 	kubectl.Run("get", "services", "--as=bob")
+}
+
+// TestRemoveDuringWrite removes an administrator who has begun to undo that: the request is
+// authorized before its body is there.
+func TestRemoveDuringWrite(t *testing.T) {
+	t.Parallel()
+	s := framework.Start(t, nil)
+	config := configOf(t, add(t, s, "root", "system:masters"))
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, send := io.Pipe()
+	url := config.Host + "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/portolan:removed:root"
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, url, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	code := make(chan int)
+	go func() {
+		answer, err := client.Do(request)
+		if err != nil {
+			t.Error(err)
+			close(code)
+			return
+		}
+		_ = answer.Body.Close()
+		code <- answer.StatusCode
+	}()
+	// The request is at the server when it waits for more of the body than this.
+	if _, err := send.Write([]byte("{")); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(time.Second)
+	if out, err := portolan(t, s, "user", "remove", "root"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	_, _ = send.Write([]byte("}"))
+	_ = send.Close()
+	if got := <-code; got != http.StatusGatewayTimeout {
+		t.Errorf("the answer is %d", got)
+	}
+	expectRemoved(t, kubernetesOf(t, config))
+	framework.NewKubectl(t, s.Kubeconfig).Run("get", "clusterrolebinding", "portolan:removed:root")
 }
 
 // containsLine reports whether a line of a text has all words.
