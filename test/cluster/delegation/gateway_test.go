@@ -55,12 +55,14 @@ func (g *ground) files(authority certificates.Pair, name string, groups ...strin
 }
 
 // administrator returns a kubectl of the cluster's administrator for a server, whose own
-// authority is in a directory. The administrator has a client certificate.
+// authority is in a directory. The administrator has one client certificate for all of them.
 func (g *ground) administrator(url, dir string) *framework.Kubectl {
 	g.t.Helper()
-	cert, key := g.files(g.users, "root", "system:masters")
+	if g.rootCert == "" {
+		g.rootCert, g.rootKey = g.files(g.users, "root", "system:masters")
+	}
 	return framework.NewKubectl(g.t, "/dev/null").With("--server="+url, "--certificate-authority="+filepath.Join(dir, ownAuthority),
-		"--client-certificate="+cert, "--client-key="+key)
+		"--client-certificate="+g.rootCert, "--client-key="+g.rootKey)
 }
 
 // TestGatewayKubectl uses the cluster through the gateway as one would without it.

@@ -55,6 +55,8 @@ type ground struct {
 	// kubeconfig is the server's.
 	kubeconfig string
 	audit      string
+	// rootCert and rootKey are the files of the administrator, once there are any.
+	rootCert, rootKey string
 }
 
 // newGround starts the cluster and gives the server the rights that
