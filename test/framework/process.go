@@ -321,8 +321,8 @@ func (p *Process) AwaitEnd(t testing.TB) {
 	select {
 	case <-p.exited:
 		p.ended = true
-	case <-time.After(startTimeout):
-		t.Fatalf("the server did not end\n%s", p.output.String())
+	case <-time.After(Patience):
+		t.Fatalf("the server did not end within %v\n%s", Patience, p.output.String())
 	}
 }
 
