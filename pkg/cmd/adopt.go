@@ -1,8 +1,6 @@
 package cmd
 
 import (
-	"io"
-
 	"github.com/spf13/cobra"
 
 	"github.com/portolan-dev/portolan/pkg/adoption"
@@ -35,20 +33,7 @@ finalizers of the cluster's Services before it deletes them.`,
   portolan adopt -n shop --portolan-kubeconfig=gateway.kubeconfig
   portolan adopt --all --portolan-kubeconfig=gateway.kubeconfig`,
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(cmd *cobra.Command, names []string) error {
-			sides, selection, err := o.complete(cmd, names)
-			if err != nil {
-				return err
-			}
-			plan, err := adoption.MakePlan(cmd.Context(), sides, selection)
-			if err != nil {
-				return explained(err, "--portolan-kubeconfig")
-			}
-			if _, err := io.WriteString(cmd.OutOrStdout(), plan.String()); err != nil || o.dryRun {
-				return err
-			}
-			return adoption.Adopt(cmd.Context(), sides, plan, cmd.OutOrStdout())
-		},
+		RunE:              planned(&o, adoption.MakePlan, adoption.Adopt),
 	}
 	o.addFlags(cmd.Flags())
 	return cmd

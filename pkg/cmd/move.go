@@ -1,8 +1,10 @@
 package cmd
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -30,6 +32,26 @@ func (o *moveOptions) addFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.all, "all", o.all, o.verb+" the Services of all namespaces")
 	flags.BoolVar(&o.dryRun, "dry-run", o.dryRun, "Print the plan and change nothing")
 	flags.BoolVar(&o.managed, "managed", o.managed, o.verb+" Services that controllers act on too")
+}
+
+// planned returns what a command runs: it makes a plan, prints it, and carries it out unless
+// the run is dry.
+func planned[Plan fmt.Stringer](o *moveOptions, makePlan func(context.Context, adoption.Sides, adoption.Selection) (Plan, error),
+	carryOut func(context.Context, adoption.Sides, Plan, io.Writer) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, names []string) error {
+		sides, selection, err := o.complete(cmd, names)
+		if err != nil {
+			return err
+		}
+		plan, err := makePlan(cmd.Context(), sides, selection)
+		if err != nil {
+			return explained(err, "--portolan-kubeconfig")
+		}
+		if _, err := io.WriteString(cmd.OutOrStdout(), plan.String()); err != nil || o.dryRun {
+			return err
+		}
+		return carryOut(cmd.Context(), sides, plan, cmd.OutOrStdout())
+	}
 }
 
 // complete returns what the flags and arguments select.

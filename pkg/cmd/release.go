@@ -1,8 +1,6 @@
 package cmd
 
 import (
-	"io"
-
 	"github.com/spf13/cobra"
 
 	"github.com/portolan-dev/portolan/pkg/adoption"
@@ -40,20 +38,7 @@ API server first, and then release these Services with --managed.`,
   portolan release -n shop --portolan-kubeconfig=gateway.kubeconfig
   portolan release --all --portolan-kubeconfig=gateway.kubeconfig`,
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE: func(cmd *cobra.Command, names []string) error {
-			sides, selection, err := o.complete(cmd, names)
-			if err != nil {
-				return err
-			}
-			plan, err := adoption.MakeReleasePlan(cmd.Context(), sides, selection)
-			if err != nil {
-				return explained(err, "--portolan-kubeconfig")
-			}
-			if _, err := io.WriteString(cmd.OutOrStdout(), plan.String()); err != nil || o.dryRun {
-				return err
-			}
-			return adoption.Release(cmd.Context(), sides, plan, cmd.OutOrStdout())
-		},
+		RunE:              planned(&o, adoption.MakeReleasePlan, adoption.Release),
 	}
 	o.addFlags(cmd.Flags())
 	return cmd
