@@ -72,6 +72,9 @@ type Deletion struct {
 	// limited is set once etcd did not take everything in one transaction. The plan
 	// then stays within etcd's default limits.
 	limited bool
+	// uncached is set once the watch cache could not return the slices. The attempts after
+	// that read etcd at once.
+	uncached bool
 }
 
 type fact struct {

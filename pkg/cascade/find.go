@@ -24,7 +24,7 @@ func (d *Deletion) find(ctx context.Context, owner *v1.Service) ([]dependent, er
 	if err != nil {
 		return nil, err
 	}
-	cachedSlices, err := d.cascade.findSlices(ctx, owner)
+	cachedSlices, err := d.findSlices(ctx, owner)
 	if err != nil {
 		return nil, err
 	}
@@ -104,16 +104,11 @@ func (c *Cascade) findEndpoints(ctx context.Context, owner *v1.Service) ([]depen
 	return []dependent{found}, err
 }
 
-func (c *Cascade) findSlices(ctx context.Context, owner *v1.Service) ([]dependent, error) {
-	ofService, err := c.slicesReader.OfService(ctx, owner.Namespace, owner.Name, c.written.revision.Load())
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
-	}
+func (d *Deletion) findSlices(ctx context.Context, owner *v1.Service) ([]dependent, error) {
+	c := d.cascade
+	ofService, err := d.slicesOf(ctx, owner)
 	if err != nil {
-		klog.FromContext(ctx).Error(err, "The EndpointSlices of a Service can't be read from the watch cache", "service", klog.KObj(owner))
-		if ofService, err = c.scan(ctx, owner); err != nil {
-			return nil, err
-		}
+		return nil, err
 	}
 	found := make([]dependent, len(ofService))
 	for i := range ofService {
@@ -126,6 +121,21 @@ func (c *Cascade) findSlices(ctx context.Context, owner *v1.Service) ([]dependen
 	}
 	slices.SortFunc(found, func(a, b dependent) int { return strings.Compare(a.name, b.name) })
 	return found, nil
+}
+
+// slicesOf returns the slices of a Service from the watch cache, or from etcd if the cache
+// does not work.
+func (d *Deletion) slicesOf(ctx context.Context, owner *v1.Service) ([]v1.EndpointSlice, error) {
+	c := d.cascade
+	if !d.uncached {
+		found, err := c.slicesReader.OfService(ctx, owner.Namespace, owner.Name, c.written.revision.Load())
+		if err == nil || ctx.Err() != nil {
+			return found, ctx.Err()
+		}
+		klog.FromContext(ctx).Error(err, "The EndpointSlices of a Service can't be read from the watch cache", "service", klog.KObj(owner))
+		d.uncached = true
+	}
+	return c.scan(ctx, owner)
 }
 
 // scan reads all slices of a namespace from etcd. It is for a watch cache that can't
