@@ -69,6 +69,10 @@ func shown(serializer.CodecFactory) []any {
 			c.FillNoCustom(secret)
 			newScheme().Default(secret)
 		},
+		func(config *corev1.ConfigMap, c randfill.Continue) {
+			c.FillNoCustom(config)
+			newScheme().Default(config)
+		},
 		func(class *networkingv1.IngressClass, c randfill.Continue) {
 			c.FillNoCustom(class)
 			newScheme().Default(class)

@@ -21,6 +21,7 @@ func addDefaults(scheme *runtime.Scheme) {
 	addObjectDefaults(scheme, setNodeDefaults, func(list *corev1.NodeList) []corev1.Node { return list.Items })
 	addObjectDefaults(scheme, setPodDefaults, func(list *corev1.PodList) []corev1.Pod { return list.Items })
 	addObjectDefaults(scheme, setSecretDefaults, func(list *corev1.SecretList) []corev1.Secret { return list.Items })
+	addObjectDefaults(scheme, setConfigMapDefaults, func(list *corev1.ConfigMapList) []corev1.ConfigMap { return list.Items })
 	addObjectDefaults(scheme, setIngressClassDefaults,
 		func(list *networkingv1.IngressClassList) []networkingv1.IngressClass { return list.Items })
 	addObjectDefaults(scheme, func(b *rbacv1.RoleBinding) { setBindingDefaults(&b.RoleRef, b.Subjects) },
@@ -123,4 +124,12 @@ func setSecretDefaults(secret *corev1.Secret) {
 		secret.Data[key] = []byte(text)
 	}
 	secret.StringData = nil
+}
+
+// setConfigMapDefaults makes an empty map of data, which is not written out. So an update
+// that leaves the data out changes nothing if there was none.
+func setConfigMapDefaults(config *corev1.ConfigMap) {
+	if config.Data == nil {
+		config.Data = map[string]string{}
+	}
 }

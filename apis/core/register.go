@@ -40,6 +40,7 @@ func AddToScheme(scheme *runtime.Scheme) error {
 			both: []runtime.Object{
 				&corev1.Namespace{}, &corev1.NamespaceList{}, &corev1.Node{}, &corev1.NodeList{}, &corev1.Pod{}, &corev1.PodList{},
 				&corev1.Event{}, &corev1.EventList{}, &corev1.Secret{}, &corev1.SecretList{},
+				&corev1.ConfigMap{}, &corev1.ConfigMapList{},
 			},
 		},
 		{

@@ -20,6 +20,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/claims"
+	"github.com/portolan-dev/portolan/pkg/registry/configmap"
 	"github.com/portolan-dev/portolan/pkg/registry/endpoints"
 	"github.com/portolan-dev/portolan/pkg/registry/endpointslice"
 	"github.com/portolan-dev/portolan/pkg/registry/event"
@@ -271,6 +272,15 @@ func coreV1Kinds() []Kind {
 			Groups:        core(),
 			Serve:         serve(secret.Serve),
 			DeletionOrder: 5,
+		},
+		{
+			Kind: generic.Kind{
+				Resource: corev1.Resource("configmaps"), Singular: "configmap",
+				New: object[corev1.ConfigMap], NewList: object[corev1.ConfigMapList], Table: configmap.TableConvertor,
+			},
+			Rules:         plain(configmap.Rules),
+			Groups:        core("cm"),
+			DeletionOrder: 11,
 		},
 		{
 			Kind: generic.Kind{

@@ -15,7 +15,10 @@ import (
 	portolanvalidation "github.com/portolan-dev/portolan/apis/portolan/validation"
 )
 
-var dataPath = field.NewPath("data")
+// immutable is the message about a change of a Secret or a ConfigMap that is immutable.
+const immutable = "field is immutable when `immutable` is set"
+
+var dataPath, immutablePath = field.NewPath("data"), field.NewPath("immutable")
 
 // ValidateSecret validates a Secret (upstream's pkg/apis/core/validation). Its errors
 // name keys and never contain values.
@@ -34,12 +37,11 @@ func ValidateSecret(secret *corev1.Secret) field.ErrorList {
 
 // ValidateSecretUpdate validates an update of a Secret.
 func ValidateSecretUpdate(secret, old *corev1.Secret) field.ErrorList {
-	const immutable = "field is immutable when `immutable` is set"
 	errs := portolanvalidation.ValidateObjectMetaUpdate(&secret.ObjectMeta, &old.ObjectMeta, metadataPath)
 	errs = append(errs, apivalidation.ValidateImmutableField(secret.Type, old.Type, field.NewPath("type"))...)
 	if ptr.Deref(old.Immutable, false) {
 		if !ptr.Deref(secret.Immutable, false) {
-			errs = append(errs, field.Forbidden(field.NewPath("immutable"), immutable))
+			errs = append(errs, field.Forbidden(immutablePath, immutable))
 		}
 		if !reflect.DeepEqual(secret.Data, old.Data) {
 			errs = append(errs, field.Forbidden(dataPath, immutable))

@@ -46,6 +46,7 @@ var served = map[string][]string{
 		"pods Pod pod namespaced " + all + " [po] [all]",
 		"pods/status Pod - namespaced " + ofAStatus + " [] []",
 		"secrets Secret secret namespaced " + all + " [] []",
+		"configmaps ConfigMap configmap namespaced " + all + " [cm] []",
 		"services Service service namespaced " + all + " [svc] [all]",
 		"services/status Service - namespaced " + ofAStatus + " [] []",
 		"services/proxy ServiceProxyOptions - namespaced create delete get patch update [] []",

@@ -59,6 +59,7 @@ func tableColumns(f *fixture) {
 		"nodes":                            "Name Status Roles Age Version (Internal-IP) (External-IP) (OS-Image) (Kernel-Version) (Container-Runtime)",
 		"pods":                             "Name Ready Status Restarts Age (IP) (Node) (Nominated_Node) (Readiness_Gates)",
 		"secrets":                          "Name Type Data Age",
+		"configmaps":                       "Name Data Age",
 		"events":                           "Last_Seen Type Reason Object (Subobject) (Source) Message (First_Seen) (Count) (Name)",
 		"events.events.k8s.io":             "Last_Seen Type Reason Object (Subobject) (Source) Message (First_Seen) (Count) (Name)",
 		"endpointslices.discovery.k8s.io":  "Name AddressType Ports Endpoints Age",
