@@ -107,7 +107,7 @@ func (g *Getter) GetRESTOptions(resource schema.GroupResource, example runtime.O
 
 func (g *Getter) store(config *storagebackend.ConfigForResource, resourcePrefix string, newFunc,
 	newListFunc func() runtime.Object) (storage.Interface, func(), error) {
-	client := txn.Decorate(storeClient(g.Client), g.Space, g.Observe)
+	client := txn.Decorate(storeClient(g.Client, config.GroupResource.String()), g.Space, g.Observe)
 	versioner := storage.APIObjectVersioner{}
 	store, err := etcd3.New(client, g.Compactor, config.Codec, newFunc, newListFunc, config.Prefix, resourcePrefix,
 		config.GroupResource, transformerOr(config.Transformer), config.LeaseManagerConfig, typeMetaStripper{etcd3.NewDefaultDecoder(config.Codec,
@@ -118,14 +118,14 @@ func (g *Getter) store(config *storagebackend.ConfigForResource, resourcePrefix 
 	return store, store.Close, nil
 }
 
-// storeClient returns a copy of a client whose watches count batches and whose leases go
-// through txn. A Client cannot be copied as a whole; these are the fields that a store
-// uses.
-func storeClient(client *clientv3.Client) *clientv3.Client {
+// storeClient returns a copy of a client whose watches have streams of their own and count
+// batches, and whose leases go through txn. A Client cannot be copied as a whole; these are
+// the fields that a store uses.
+func storeClient(client *clientv3.Client, store string) *clientv3.Client {
 	copied := clientv3.NewCtxClient(client.Ctx())
 	copied.Cluster, copied.KV, copied.Lease = client.Cluster, client.KV, txn.Lease(client.Lease)
 	copied.Auth, copied.Maintenance = client.Auth, client.Maintenance
-	copied.Watcher = atomicwatch.CountBatches(client.Watcher)
+	copied.Watcher = atomicwatch.CountBatches(newStreams(client.Watcher, store))
 	return copied
 }
 

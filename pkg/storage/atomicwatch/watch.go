@@ -119,7 +119,7 @@ func (s *reads) read(ctx context.Context, key string, opts storage.ListOptions, 
 	case revision > current:
 		return nil, nil
 	}
-	ctx, sizes := withBatchSizes(ownStream(ctx))
+	ctx, sizes := withBatchSizes(alone(ctx))
 	opts.ResourceVersion, opts.ProgressNotify = strconv.FormatUint(revision-1, 10), true
 	w, err := s.uncached.Watch(ctx, key, opts)
 	if err != nil {
@@ -161,10 +161,9 @@ func notRead(revision uint64) error {
 	return apierrors.NewTimeoutError(fmt.Sprintf("etcd did not tell what was written at resource version %d; try again", revision), 1)
 }
 
-// ownStream gives watches another stream to etcd than those of watch caches. etcd reports
-// no progress on a stream while one of its watches starts at a future revision, as those
-// of idle caches do.
-func ownStream(ctx context.Context) context.Context {
+// alone keeps the progress that a replay asks for from the other watches of the store,
+// which do not expect any. The store asks for that of all watches with equal metadata.
+func alone(ctx context.Context) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, "stream", "replay")
 }
 
