@@ -106,7 +106,10 @@ func (c *Config) applyServing(ctx context.Context, o *options.Options, files dat
 	if err := o.Tracing.ApplyTo(nil, generic); err != nil {
 		return fmt.Errorf("--tracing-config-file: %w", err)
 	}
-	if err := o.SecureServing.ApplyToConfig(generic); err != nil {
+	if err := o.SecureServing.ApplyTo(&generic.SecureServing); err != nil {
+		return err
+	}
+	if err := applyLoopback(generic, time.Now); err != nil {
 		return err
 	}
 	connections := callers.NewConnections(generic.SecureServing.Listener, o.Connections.MaxUnauthenticated,

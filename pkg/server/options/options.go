@@ -84,7 +84,7 @@ type Options struct {
 	Connections ConnectionOptions
 
 	Run            *genericoptions.ServerRunOptions
-	SecureServing  *genericoptions.SecureServingOptionsWithLoopback
+	SecureServing  *genericoptions.SecureServingOptions
 	Authentication *genericoptions.DelegatingAuthenticationOptions
 	Authorization  *genericoptions.DelegatingAuthorizationOptions
 	Etcd           *genericoptions.EtcdOptions
@@ -112,7 +112,7 @@ func New() *Options {
 		EmbeddedQuotaBytes: quota.DefaultBytes,
 		Connections:        newConnectionOptions(),
 		Run:                genericoptions.NewServerRunOptions(),
-		SecureServing:      genericoptions.NewSecureServingOptions().WithLoopback(),
+		SecureServing:      genericoptions.NewSecureServingOptions(),
 		Authentication:     genericoptions.NewDelegatingAuthenticationOptions(),
 		Authorization:      genericoptions.NewDelegatingAuthorizationOptions(),
 		Etcd:               genericoptions.NewEtcdOptions(storagebackend.NewDefaultConfig(defaultEtcdPrefix, nil)),
