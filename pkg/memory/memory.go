@@ -8,7 +8,7 @@
 //
 // After a burst the heap stays as large as it was, since the collector runs only when the
 // heap grows. A quiet process with much garbage is therefore collected once, and all free
-// memory returned.
+// memory returned. The first time that is soon after the start.
 //
 // GOGC turns the pace off. GOMEMLIMIT stays in effect.
 package memory
@@ -37,6 +37,9 @@ const (
 	quietRate = 2 * mib
 	// quietTime is how long a process must be quiet before memory is returned.
 	quietTime = 30 * time.Second
+	// startTime is the same for the first time: a start leaves much garbage, and there may be
+	// little to do after it.
+	startTime = 3 * time.Second
 	// minReturn is the least that is worth a collection of a quiet process.
 	minReturn = 24 * mib
 )
@@ -88,7 +91,8 @@ type keeper struct {
 	samples   []metrics.Sample
 	percent   int
 	allocated uint64
-	quiet     time.Duration
+	// quiet is how long the process has been quiet, and patience how long it must be.
+	quiet, patience time.Duration
 }
 
 // The names of metrics are those of package runtime/metrics.
@@ -98,7 +102,7 @@ var heapMetrics = [...]string{
 }
 
 func newKeeper() *keeper {
-	k := &keeper{}
+	k := &keeper{patience: startTime}
 	for _, name := range heapMetrics {
 		k.samples = append(k.samples, metrics.Sample{Name: name})
 	}
@@ -120,9 +124,9 @@ func (k *keeper) mayReturn(s sample) bool {
 		k.quiet += interval
 	}
 	k.allocated = s.allocated
-	if k.quiet < quietTime || s.held < s.live+max(minReturn, s.live/4) {
+	if k.quiet < k.patience || s.held < s.live+max(minReturn, s.live/4) {
 		return false
 	}
-	k.quiet = 0
+	k.quiet, k.patience = 0, quietTime
 	return true
 }
