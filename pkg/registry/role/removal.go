@@ -14,6 +14,7 @@ import (
 	apirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 
+	"github.com/portolan-dev/portolan/apis/core/validation"
 	"github.com/portolan-dev/portolan/pkg/users"
 )
 
@@ -26,6 +27,15 @@ func removal(obj runtime.Object) *rbacv1.ClusterRoleBinding {
 		return nil
 	}
 	return binding
+}
+
+// validateRoleBinding rejects a new RoleBinding that looks as if it removed users.
+func validateRoleBinding(binding *rbacv1.RoleBinding) field.ErrorList {
+	errs := validation.ValidateRoleBinding(binding)
+	if binding.RoleRef.Kind == "ClusterRole" && binding.RoleRef.Name == users.Removed {
+		errs = append(errs, field.Forbidden(field.NewPath("roleRef", "name"), "only a ClusterRoleBinding can remove users"))
+	}
+	return errs
 }
 
 // checkRemoval returns an error if the caller may not write a binding that removes users, or

@@ -45,7 +45,7 @@ func ClusterRules(typer runtime.ObjectTyper) generic.Rules {
 
 // BindingRules returns the rules of RoleBindings.
 func BindingRules(typer runtime.ObjectTyper) generic.Rules {
-	return rules(typer, true, validation.ValidateRoleBinding, validation.ValidateRoleBindingUpdate)
+	return rules(typer, true, validateRoleBinding, validation.ValidateRoleBindingUpdate)
 }
 
 // ClusterBindingRules returns the rules of ClusterRoleBindings.
