@@ -30,7 +30,8 @@ certificates, and those to whom the running server has bound roles. Releases
 before this command did not record certificates that they wrote outside the data
 directory, so the list does not have these.
 
-The roles are those that are bound to the user or to one of its groups.`,
+The roles are those that are bound to the user or to one of its groups. A role
+that does not exist gives no rights until it does.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cmd.SilenceUsage = true
@@ -53,7 +54,10 @@ func (s *userServer) list(ctx context.Context, out, warnings io.Writer, now time
 	if err != nil {
 		return fmt.Errorf("the certificates of %s: %w", s.dataDir, err)
 	}
-	_, rights, err := s.rights(ctx)
+	client, rights, err := s.rights(ctx)
+	if err == nil {
+		err = rights.readRoles(ctx, client)
+	}
 	known := err == nil
 	if !known {
 		fmt.Fprintf(warnings, "Warning: roles are not shown: %v\n", err)
@@ -126,6 +130,9 @@ func (r rights) describe(who datadir.User) string {
 		role := ref.Name
 		if namespace != "" {
 			role += " in " + namespace
+		}
+		if !r.exists(namespace, ref) {
+			role += " (does not exist)"
 		}
 		if !slices.Contains(roles, role) {
 			roles = append(roles, role)

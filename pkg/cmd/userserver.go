@@ -14,6 +14,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/portolan-dev/portolan/pkg/certificates/datadir"
@@ -55,6 +56,8 @@ func (s *userServer) notDataDir(err error) error {
 type rights struct {
 	cluster    []rbacv1.ClusterRoleBinding
 	namespaced []rbacv1.RoleBinding
+	// roles are the Roles that exist and, without a namespace, the ClusterRoles.
+	roles map[types.NamespacedName]bool
 }
 
 // rights returns a client of the server, and its bindings.
@@ -74,7 +77,35 @@ func (s *userServer) rights(ctx context.Context) (kubernetes.Interface, rights, 
 	if err != nil {
 		return nil, rights{}, err
 	}
-	return client, rights{cluster.Items, namespaced.Items}, nil
+	return client, rights{cluster: cluster.Items, namespaced: namespaced.Items}, nil
+}
+
+// readRoles finds out which roles exist.
+func (r *rights) readRoles(ctx context.Context, client kubernetes.Interface) error {
+	clusterRoles, err := client.RbacV1().ClusterRoles().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	roles, err := client.RbacV1().Roles("").List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	r.roles = map[types.NamespacedName]bool{}
+	for i := range clusterRoles.Items {
+		r.roles[types.NamespacedName{Name: clusterRoles.Items[i].Name}] = true
+	}
+	for i := range roles.Items {
+		r.roles[types.NamespacedName{Namespace: roles.Items[i].Namespace, Name: roles.Items[i].Name}] = true
+	}
+	return nil
+}
+
+// exists reports whether the role of a binding in a namespace, or in the cluster, exists.
+func (r *rights) exists(namespace string, ref rbacv1.RoleRef) bool {
+	if ref.Kind == "ClusterRole" {
+		namespace = ""
+	}
+	return r.roles[types.NamespacedName{Namespace: namespace, Name: ref.Name}]
 }
 
 // groups returns the groups that have roles, after those that are known already.

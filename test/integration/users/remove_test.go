@@ -158,6 +158,10 @@ func TestRemoveImpersonator(t *testing.T) {
 		}
 	}
 	kubectl.Run("get", "services", "--as=bob")
+	if out := kubectl.Fail("create", "rolebinding", "bob", "--clusterrole=portolan:removed", "--user=bob"); !strings.Contains(out,
+		"roleRef.name: Forbidden: only a ClusterRoleBinding can remove users") {
+		t.Errorf("a RoleBinding is answered with %s", out)
+	}
 }
 
 // TestRemoveDuringWrite removes an administrator who has begun to undo that: the request is
@@ -288,7 +292,8 @@ func TestAddWithRoles(t *testing.T) {
 		}
 	}
 	out, err := portolan(t, s, "user", "list")
-	if err != nil || !containsLine(out, "bob", "crew", "view in team", "web in team", "valid until") {
+	if err != nil || !containsLine(out, "bob", "crew", "view in team", "web in team", "missing in team (does not exist)",
+		"valid until") {
 		t.Errorf("%v\n%s", err, out)
 	}
 	if out, err := portolan(t, s, "user", "add", "carl", "--cluster-role=view"); err != nil {
