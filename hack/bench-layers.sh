@@ -10,7 +10,7 @@ if [[ -z $base ]]; then
 fi
 root=$(git rev-parse --show-toplevel)
 cd "$root"
-packages=(./pkg/storage ./pkg/admission/clusterip ./pkg/allocation/space ./pkg/claims ./pkg/service ./pkg/txn)
+packages=(./pkg/storage ./pkg/admission ./pkg/allocation/space ./pkg/claims ./pkg/service ./pkg/txn)
 rounds=${ROUNDS:-6}
 
 work=$(mktemp -d)

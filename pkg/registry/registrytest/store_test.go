@@ -1,6 +1,7 @@
-// Package registrytest tests the stores of kinds as the table of kinds describes them: each
-// with an etcd of its own, the guard of claims and the watch cache in front, as in the
-// server. They are one package because each test binary links most of the server.
+// Package registrytest tests the columns of kinds, and their stores as the table of kinds
+// describes them: each with an etcd of its own, the guard of claims and the watch cache in
+// front, as in the server. They are one package because each test binary links most of the
+// server.
 package registrytest
 
 import (
@@ -13,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	apigeneric "k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage/etcd3"
 	etcd3testing "k8s.io/apiserver/pkg/storage/etcd3/testing"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
@@ -90,4 +92,17 @@ func waitReady(t testing.TB, store interface{ ReadinessCheck() error }) {
 		}
 	}
 	t.Fatal(err)
+}
+
+// cellsOf returns the cells of an object. There is one for each column.
+func cellsOf(t *testing.T, convertor rest.TableConvertor, obj runtime.Object) []any {
+	t.Helper()
+	table, err := convertor.ConvertToTable(t.Context(), obj, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(table.Rows) != 1 || len(table.Rows[0].Cells) != len(table.ColumnDefinitions) {
+		t.Fatalf("%d columns, rows %v", len(table.ColumnDefinitions), table.Rows)
+	}
+	return table.Rows[0].Cells
 }

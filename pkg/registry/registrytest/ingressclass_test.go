@@ -1,4 +1,4 @@
-package ingressclass
+package registrytest
 
 import (
 	"fmt"
@@ -7,10 +7,12 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+
+	"github.com/portolan-dev/portolan/pkg/registry/ingressclass"
 )
 
-// TestTable checks all cells except the age.
-func TestTable(t *testing.T) {
+// TestIngressClassTable checks all cells except the age.
+func TestIngressClassTable(t *testing.T) {
 	class := func(mark string, parameters *networkingv1.IngressClassParametersReference) networkingv1.IngressClass {
 		return networkingv1.IngressClass{
 			ObjectMeta: metav1.ObjectMeta{Name: "a", Annotations: map[string]string{networkingv1.AnnotationIsDefaultIngressClass: mark}},
@@ -24,12 +26,8 @@ func TestTable(t *testing.T) {
 		"a|example.com/a|Config.k8s.example.com/b": class("",
 			&networkingv1.IngressClassParametersReference{APIGroup: ptr.To("k8s.example.com"), Kind: "Config", Name: "b"}),
 	} {
-		table, err := TableConvertor.ConvertToTable(t.Context(), &class, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cells := table.Rows[0].Cells
-		if got := fmt.Sprintf("%s|%s|%s", cells[0], cells[1], cells[2]); got != want || len(cells) != len(table.ColumnDefinitions) {
+		cells := cellsOf(t, ingressclass.TableConvertor, &class)
+		if got := fmt.Sprintf("%s|%s|%s", cells[:3]...); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}

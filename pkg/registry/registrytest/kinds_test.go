@@ -1,4 +1,4 @@
-package registry
+package registrytest
 
 import (
 	"fmt"
@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/portolan-dev/portolan/pkg/registry"
 )
 
 // TestKinds checks that the rows agree with their strategies and with each other.
@@ -13,7 +15,7 @@ func TestKinds(t *testing.T) {
 	var emptied []int
 	served := map[schema.GroupVersionResource]bool{}
 	names := map[string]bool{}
-	for _, kind := range Kinds() {
+	for _, kind := range registry.Kinds() {
 		t.Run(kind.Resource.Resource, func(t *testing.T) {
 			if kind.Singular == "" || kind.Table == nil || len(kind.Groups) == 0 {
 				t.Error("the row has no singular name, no table or no group")
@@ -24,7 +26,7 @@ func TestKinds(t *testing.T) {
 			if object, list := fmt.Sprintf("%T", kind.New()), fmt.Sprintf("%T", kind.NewList()); list != object+"List" {
 				t.Errorf("lists of %s are %s", object, list)
 			}
-			if namespaced := kind.Rules(Inputs{}).Strategy.NamespaceScoped(); namespaced != (kind.DeletionOrder > 0) {
+			if namespaced := kind.Rules(registry.Inputs{}).Strategy.NamespaceScoped(); namespaced != (kind.DeletionOrder > 0) {
 				t.Errorf("namespaced: %v, emptied at position %d", namespaced, kind.DeletionOrder)
 			}
 			for _, group := range kind.Groups {

@@ -1,4 +1,4 @@
-package defaultingressclass
+package admission
 
 import (
 	"testing"
@@ -16,17 +16,18 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/portolan-dev/portolan/apis/core/validation"
+	"github.com/portolan-dev/portolan/pkg/admission/defaultingressclass"
 )
 
-// newPlugin knows the given classes.
-func newPlugin(t *testing.T, classes ...*networkingv1.IngressClass) *Plugin {
+// newDefaultIngressClass knows the given classes.
+func newDefaultIngressClass(t *testing.T, classes ...*networkingv1.IngressClass) *defaultingressclass.Plugin {
 	t.Helper()
 	var objects []runtime.Object
 	for _, class := range classes {
 		objects = append(objects, class)
 	}
 	factory := informers.NewSharedInformerFactory(fake.NewClientset(objects...), 0)
-	plugin := New()
+	plugin := defaultingressclass.New()
 	if err := plugin.ValidateInitialization(); err == nil {
 		t.Error("the plugin does without a lister")
 	}
@@ -39,7 +40,7 @@ func newPlugin(t *testing.T, classes ...*networkingv1.IngressClass) *Plugin {
 	return plugin
 }
 
-func class(name, mark string, second int64) *networkingv1.IngressClass {
+func ingressClass(name, mark string, second int64) *networkingv1.IngressClass {
 	return &networkingv1.IngressClass{ObjectMeta: metav1.ObjectMeta{
 		Name: name, CreationTimestamp: metav1.NewTime(time.Unix(second, 0)), Annotations: map[string]string{
 			networkingv1.AnnotationIsDefaultIngressClass: mark,
@@ -47,16 +48,16 @@ func class(name, mark string, second int64) *networkingv1.IngressClass {
 	}}
 }
 
-func attributes(resource schema.GroupResource, subresource string, object runtime.Object) admission.Attributes {
+func ofIngress(resource schema.GroupResource, subresource string, object runtime.Object) admission.Attributes {
 	return admission.NewAttributesRecord(object, nil, networkingv1.SchemeGroupVersion.WithKind("Ingress"), "default", "web",
 		resource.WithVersion("v1"), subresource, admission.Create, &metav1.CreateOptions{}, false, nil)
 }
 
-// TestAdmit checks which class an Ingress gets.
-func TestAdmit(t *testing.T) {
-	none := []*networkingv1.IngressClass{class("a", "", 1), class("b", "yes", 1)}
-	one := append(none, class("c", "true", 1))
-	several := append(one, class("e", "true", 2), class("d", "true", 2), class("f", "false", 3))
+// TestDefaultIngressClass checks which class an Ingress gets.
+func TestDefaultIngressClass(t *testing.T) {
+	none := []*networkingv1.IngressClass{ingressClass("a", "", 1), ingressClass("b", "yes", 1)}
+	one := append(none, ingressClass("c", "true", 1))
+	several := append(one, ingressClass("e", "true", 2), ingressClass("d", "true", 2), ingressClass("f", "false", 3))
 	ingresses := networkingv1.Resource("ingresses")
 	for name, test := range map[string]struct {
 		classes     []*networkingv1.IngressClass
@@ -75,8 +76,8 @@ func TestAdmit(t *testing.T) {
 		"another's":    {one, schema.GroupResource{Group: "extensions", Resource: "ingresses"}, "", networkingv1.Ingress{}, nil},
 		"another kind": {one, corev1.Resource("services"), "", networkingv1.Ingress{}, nil},
 	} {
-		plugin := newPlugin(t, test.classes...)
-		if err := plugin.Admit(t.Context(), attributes(test.resource, test.subresource, &test.ingress), nil); err != nil {
+		plugin := newDefaultIngressClass(t, test.classes...)
+		if err := plugin.Admit(t.Context(), ofIngress(test.resource, test.subresource, &test.ingress), nil); err != nil {
 			t.Fatal(err)
 		}
 		if got := test.ingress.Spec.IngressClassName; !ptr.Equal(got, test.want) {
@@ -85,13 +86,13 @@ func TestAdmit(t *testing.T) {
 	}
 }
 
-// TestOthers checks requests that the plugin doesn't handle, or can't.
-func TestOthers(t *testing.T) {
-	plugin := newPlugin(t)
+// TestDefaultIngressClassOfOthers checks requests that the plugin doesn't handle, or can't.
+func TestDefaultIngressClassOfOthers(t *testing.T) {
+	plugin := newDefaultIngressClass(t)
 	if !plugin.Handles(admission.Create) || plugin.Handles(admission.Update) {
 		t.Error("only new Ingresses get a class")
 	}
-	if err := plugin.Admit(t.Context(), attributes(networkingv1.Resource("ingresses"), "", &corev1.Pod{}), nil); !apierrors.IsBadRequest(err) {
+	if err := plugin.Admit(t.Context(), ofIngress(networkingv1.Resource("ingresses"), "", &corev1.Pod{}), nil); !apierrors.IsBadRequest(err) {
 		t.Errorf("a Pod: %v", err)
 	}
 }

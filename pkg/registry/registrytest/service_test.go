@@ -1,4 +1,4 @@
-package service
+package registrytest
 
 import (
 	"testing"
@@ -7,10 +7,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/registry/service"
 )
 
-func TestTableColumns(t *testing.T) {
-	table, err := TableConvertor.ConvertToTable(t.Context(), &v1.ServiceList{}, nil)
+// TestServiceColumns checks the names of the columns, and which of them only -o wide shows.
+func TestServiceColumns(t *testing.T) {
+	table, err := service.TableConvertor.ConvertToTable(t.Context(), &v1.ServiceList{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +28,8 @@ func TestTableColumns(t *testing.T) {
 	}
 }
 
-func TestTableCells(t *testing.T) {
+// TestServiceTable checks the cells of each type of Service.
+func TestServiceTable(t *testing.T) {
 	ingress := func(points ...corev1.LoadBalancerIngress) corev1.ServiceStatus {
 		return corev1.ServiceStatus{LoadBalancer: corev1.LoadBalancerStatus{Ingress: points}}
 	}
@@ -69,12 +72,8 @@ func TestTableCells(t *testing.T) {
 		"unknown type": {want: [6]string{"", "<none>", "<unknown>", "<none>", "<unknown>", "<none>"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			service := &v1.Service{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Spec: test.spec, Status: test.status}
-			table, err := TableConvertor.ConvertToTable(t.Context(), service, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			cells := table.Rows[0].Cells
+			cells := cellsOf(t, service.TableConvertor,
+				&v1.Service{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Spec: test.spec, Status: test.status})
 			if cells[0] != "web" || len(cells) != 7 {
 				t.Fatalf("got %v", cells)
 			}

@@ -1,4 +1,4 @@
-package ingress
+package registrytest
 
 import (
 	"fmt"
@@ -7,17 +7,19 @@ import (
 
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/utils/ptr"
+
+	"github.com/portolan-dev/portolan/pkg/registry/ingress"
 )
 
-// TestTable checks all cells except the name and the age.
-func TestTable(t *testing.T) {
+// TestIngressTable checks all cells except the name and the age.
+func TestIngressTable(t *testing.T) {
 	rules := func(hosts ...string) (rules []networkingv1.IngressRule) {
 		for _, host := range hosts {
 			rules = append(rules, networkingv1.IngressRule{Host: host})
 		}
 		return rules
 	}
-	for want, ingress := range map[string]networkingv1.Ingress{
+	for want, obj := range map[string]networkingv1.Ingress{
 		"<none>|*||80":                         {},
 		"<none>|*||80, 443":                    {Spec: networkingv1.IngressSpec{Rules: rules("", ""), TLS: []networkingv1.IngressTLS{{}}}},
 		"web|a,b||80":                          {Spec: networkingv1.IngressSpec{Rules: rules("a", "", "b"), IngressClassName: ptr.To("web")}},
@@ -27,16 +29,12 @@ func TestTable(t *testing.T) {
 	} {
 		if strings.Contains(want, "192.0.2.1") {
 			want = strings.Replace(want, "||80", "|80", 1)
-			ingress.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{
+			obj.Status.LoadBalancer.Ingress = []networkingv1.IngressLoadBalancerIngress{
 				{Hostname: "a.example.com"}, {IP: "192.0.2.1", Hostname: "b.example.com"}, {IP: "192.0.2.1"}, {},
 			}
 		}
-		table, err := TableConvertor.ConvertToTable(t.Context(), &ingress, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cells := table.Rows[0].Cells
-		if got := fmt.Sprintf("%s|%s|%s|%s", cells[1], cells[2], cells[3], cells[4]); got != want || len(cells) != len(table.ColumnDefinitions) {
+		cells := cellsOf(t, ingress.TableConvertor, &obj)
+		if got := fmt.Sprintf("%s|%s|%s|%s", cells[1:5]...); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}

@@ -1,4 +1,4 @@
-package pod
+package registrytest
 
 import (
 	"fmt"
@@ -8,6 +8,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+
+	"github.com/portolan-dev/portolan/pkg/registry/pod"
 )
 
 func ended(name, reason string, code int32) corev1.ContainerStatus {
@@ -28,8 +30,8 @@ func running(name string, ready bool, restarts int32) corev1.ContainerStatus {
 	return status
 }
 
-// TestTable checks the cells Ready, Status and Restarts.
-func TestTable(t *testing.T) {
+// TestPodTable checks the cells Ready, Status and Restarts.
+func TestPodTable(t *testing.T) {
 	two := corev1.PodSpec{Containers: []corev1.Container{{Name: "a"}, {Name: "b"}}}
 	sidecar := corev1.PodSpec{
 		Containers:     []corev1.Container{{Name: "a"}},
@@ -60,12 +62,8 @@ func TestTable(t *testing.T) {
 		"going": {corev1.Pod{ObjectMeta: metav1.ObjectMeta{DeletionTimestamp: &metav1.Time{}}, Spec: two,
 			Status: corev1.PodStatus{Phase: corev1.PodRunning}}, "0/2 Terminating 0"},
 	} {
-		table, err := TableConvertor.ConvertToTable(t.Context(), &test.pod, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cells := table.Rows[0].Cells
-		if got := fmt.Sprintf("%s %s %s", cells[1:4]...); got != test.want || len(cells) != len(table.ColumnDefinitions) {
+		cells := cellsOf(t, pod.TableConvertor, &test.pod)
+		if got := fmt.Sprintf("%s %s %s", cells[1:4]...); got != test.want {
 			t.Errorf("%s: got %s, want %s", name, got, test.want)
 		}
 	}

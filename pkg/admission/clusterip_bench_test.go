@@ -1,4 +1,4 @@
-package clusterip
+package admission
 
 import (
 	"net/netip"
@@ -10,6 +10,7 @@ import (
 	"k8s.io/apiserver/pkg/admission"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/admission/clusterip"
 	"github.com/portolan-dev/portolan/pkg/allocation"
 	"github.com/portolan-dev/portolan/pkg/allocation/space"
 	"github.com/portolan-dev/portolan/pkg/claims"
@@ -24,7 +25,7 @@ func BenchmarkAdmit(b *testing.B) {
 		Name: "kubernetes", Revision: 1, Usable: true, Primary: true,
 		Blocks: []allocation.Block{{Text: cidr, Span: space.PrefixSpan(netip.MustParsePrefix(cidr))}},
 	})
-	plugin := New()
+	plugin := clusterip.New()
 	plugin.SetLedger(&claims.Ledger{Index: index}, func() bool { return true })
 	open := &v1.Service{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"},

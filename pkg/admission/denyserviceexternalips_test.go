@@ -1,4 +1,4 @@
-package denyserviceexternalips
+package admission
 
 import (
 	"testing"
@@ -10,6 +10,7 @@ import (
 	"k8s.io/apiserver/pkg/admission"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/admission/denyserviceexternalips"
 )
 
 func withExternalIPs(addresses ...string) *v1.Service {
@@ -19,7 +20,7 @@ func withExternalIPs(addresses ...string) *v1.Service {
 	}
 }
 
-func TestValidate(t *testing.T) {
+func TestDenyServiceExternalIPs(t *testing.T) {
 	const denied = `services.portolan.dev "web" is forbidden: Use of external IPs is denied by admission control`
 	services := v1.Resource("services")
 	for name, test := range map[string]struct {
@@ -55,8 +56,9 @@ func TestValidate(t *testing.T) {
 				operation, old = admission.Update, test.before
 			}
 			got := ""
-			if err := New().Validate(t.Context(), admission.NewAttributesRecord(test.after, old, v1.SchemeGroupVersion.WithKind("Service"),
-				"default", "web", test.resource.WithVersion("v1"), test.subresource, operation, nil, false, nil), nil); err != nil {
+			attributes := admission.NewAttributesRecord(test.after, old, v1.SchemeGroupVersion.WithKind("Service"), "default", "web",
+				test.resource.WithVersion("v1"), test.subresource, operation, nil, false, nil)
+			if err := denyserviceexternalips.New().Validate(t.Context(), attributes, nil); err != nil {
 				got = err.Error()
 			}
 			if got != test.want {
@@ -66,10 +68,10 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-func TestVerbs(t *testing.T) {
+func TestVerbsOfDenyServiceExternalIPs(t *testing.T) {
 	for operation, want := range map[admission.Operation]bool{admission.Create: true, admission.Update: true, admission.Delete: false,
 		admission.Connect: false} {
-		if got := New().Handles(operation); got != want {
+		if got := denyserviceexternalips.New().Handles(operation); got != want {
 			t.Errorf("handles %s: %v", operation, got)
 		}
 	}
