@@ -35,7 +35,7 @@ func newRangesCommand() *cobra.Command {
 band is in use, how many claims were made in the last hour and still exist, and
 the namespaces that hold the most values. The notes show the allocation if it is
 not Automatic, the number of reservations, and the conditions of the range that
-are true.
+are true. Below the table are claimed values that lie in no range.
 
 The command acts with your rights. It lists ranges and claims and, with --watch,
 watches them.`,
@@ -142,7 +142,7 @@ func (o rangesOptions) text(objs occupancy.Objects) (string, error) {
 	var text bytes.Buffer
 	switch o.output {
 	case "table":
-		err := occupancy.WriteTable(&text, usages)
+		err := occupancy.WriteTable(&text, usages, occupancy.Outside(objs))
 		return text.String(), err
 	case "json":
 		encoder := json.NewEncoder(&text)

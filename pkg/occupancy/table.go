@@ -13,12 +13,13 @@ import (
 
 const (
 	barWidth = 10
-	// maxNames is how many blocks, namespaces or Services are named.
+	// maxNames is how many blocks, namespaces, Services or values are named.
 	maxNames = 3
 )
 
-// WriteTable writes usages as a table for people.
-func WriteTable(out io.Writer, usages []Usage) error {
+// WriteTable writes usages as a table for people, and the values outside all ranges below
+// it.
+func WriteTable(out io.Writer, usages []Usage, outside []string) error {
 	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(table, "RANGE\tVALUES\tFILL\tALLOCATED\tCAPACITY\tSTATIC\tNEW 1H\tTOP NAMESPACES\tNOTES")
 	for _, u := range usages {
@@ -26,7 +27,11 @@ func WriteTable(out io.Writer, usages []Usage) error {
 			fill(u.Allocated, u.Capacity), u.Allocated, number(u.Capacity), ratio(u.StaticAllocated, u.StaticCapacity), u.New,
 			namespaces(u), notes(u))
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil || len(outside) == 0 {
+		return err
+	}
+	_, err := fmt.Fprintf(out, "\nOutside all ranges: %s\n", some(outside, maxNames))
+	return err
 }
 
 // fill returns a bar and a percentage. The bar is empty only if nothing is allocated, and

@@ -70,6 +70,32 @@ func Usages(objs Objects, now time.Time) []Usage {
 	return usages
 }
 
+// Outside returns the values that are claimed and lie in no range, such as those of a range
+// that was deleted by force. Each has its holder, if a Service holds it.
+func Outside(objs Objects) []string {
+	blocks := map[allocation.Class][]allocation.Block{}
+	for _, obj := range objs.Ranges {
+		for class, r := range claims.RangesOf(obj) {
+			blocks[class] = append(blocks[class], r.Blocks...)
+		}
+	}
+	var outside []string
+	all := byClass(objs.Claims)
+	for _, class := range allocation.Classes() {
+		for _, c := range all[class] {
+			contains := func(block allocation.Block) bool { return block.Span.Contains(c.number) }
+			switch {
+			case slices.ContainsFunc(blocks[class], contains):
+			case c.held():
+				outside = append(outside, c.text+" of "+c.holder.Namespace+"/"+c.holder.Name)
+			default:
+				outside = append(outside, c.text)
+			}
+		}
+	}
+	return outside
+}
+
 // claim is a claim of one class.
 type claim struct {
 	number  space.Number

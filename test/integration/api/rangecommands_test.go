@@ -107,6 +107,14 @@ func TestRangesCommand(t *testing.T) {
 		t.Errorf("got %s, %v\nwant %s", got, err, want)
 	}
 
+	outside := &v1.IPAddress{ObjectMeta: metav1.ObjectMeta{Name: "192.0.2.7"}, Spec: reserved.Spec}
+	if _, err := s.Client.PortolanV1().IPAddresses().Create(t.Context(), outside, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if text, err = s.run("ranges").end(); err != nil || !strings.HasSuffix(text, "\n\nOutside all ranges: 192.0.2.7") {
+		t.Errorf("%v\n%s", err, text)
+	}
+
 	// A watch shows what changes.
 	watch := s.run("ranges", "--watch")
 	watch.until("team-a:2")
