@@ -73,9 +73,13 @@ func TestBackupOfEtcd(t *testing.T) {
 		framework.On(etcd)(o)
 		o.DataDir = first.DataDir
 	})
-	// It is ready for a moment before its watch is interrupted.
-	framework.Eventually(t, "the server that went on has what was restored", func(context.Context) (bool, error) {
-		got, want := names(second.ListServices(t)), names(again.ListServices(t))
+	// It is ready for a moment before its watch is interrupted, and may have to connect again.
+	framework.Eventually(t, "the server that went on has what was restored", func(ctx context.Context) (bool, error) {
+		list, err := second.Client.PortolanV1().Services("").List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return false, err
+		}
+		got, want := names(list), names(again.ListServices(t))
 		return got.Equal(want), fmt.Errorf("it has %q, want %q", sets.List(got), sets.List(want))
 	})
 
