@@ -49,7 +49,7 @@ func TestC20WhatUpstreamTakesUnseenIsValidated(t *testing.T) {
 	}
 }
 
-// test/integration/monitoring follows them further.
+// test/integration/operation follows them further.
 func TestC22GaugesAreRightFromTheStart(t *testing.T) {
 	w := start(t, func(o *options.Options) { o.ClusterIPRanges = []string{"10.96.0.0/24"} })
 	gauge := func(name string) string {

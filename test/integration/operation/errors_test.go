@@ -1,6 +1,4 @@
-// Package commandline tests what a user of the command portolan reads: help,
-// errors, warnings and the log.
-package commandline
+package operation
 
 import (
 	"crypto/tls"
@@ -15,8 +13,6 @@ import (
 
 	"github.com/portolan-dev/portolan/test/framework"
 )
-
-func TestMain(m *testing.M) { framework.Main(m) }
 
 // TestBadInvocations has each say in one sentence what is wrong and which flag is
 // to be changed, and leave nothing behind.

@@ -1,4 +1,4 @@
-package monitoring
+package operation
 
 import (
 	"context"
@@ -17,8 +17,6 @@ import (
 	"github.com/portolan-dev/portolan/pkg/server/options"
 	"github.com/portolan-dev/portolan/test/framework"
 )
-
-func TestMain(m *testing.M) { framework.Main(m) }
 
 func withRanges(ports string, cidrs ...string) func(*options.Options) {
 	return func(o *options.Options) { o.ClusterIPRanges, o.NodePortRanges = cidrs, []string{ports} }

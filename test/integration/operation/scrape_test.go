@@ -1,6 +1,4 @@
-// Package monitoring tests what a server exports for Prometheus, and the
-// dashboard and alerts that are made of it.
-package monitoring
+package operation
 
 import (
 	"context"
