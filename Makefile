@@ -65,15 +65,20 @@ verify-codegen:
 ##@ Test
 
 # Many tests wait for a server, so twice as many packages run at once as there are cores.
-# The longest ones come first, so that none of them runs alone at the end.
+# The longest ones come first, so that none of them runs alone at the end. Modules of their
+# own run beside them. make verify vets all packages.
 PACKAGES := $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
-LONGEST := ./test/integration/api ./test/chaos/kill ./test/integration/hostile ./test/ecosystem/kubectl ./pkg/storage
+LONGEST := ./test/integration/api ./test/integration/operation ./test/chaos/kill ./test/integration/hostile ./test/ecosystem/kubectl ./pkg/storage
 
 .PHONY: test
 test: $(BIN)/kubectl $(BIN)/kubectl-oldest $(BIN)/helm build ## Test everything that needs no cluster
-	go test -p $(PACKAGES) $(LONGEST) ./...
-	go test -C hack/image ./...
-	go test -C test/ecosystem/certmanager -count=1 ./...
+	@go test -C hack/image -vet=off ./... & image=$$!; \
+	go test -C test/ecosystem/certmanager -vet=off -count=1 ./... & certmanager=$$!; \
+	failed=0; \
+	go test -p $(PACKAGES) -vet=off $(LONGEST) ./... || failed=1; \
+	wait $$image || failed=1; \
+	wait $$certmanager || failed=1; \
+	exit $$failed
 
 FUZZ_TIME := 10m
 
