@@ -4,9 +4,11 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/component-base/cli"
 	logsapi "k8s.io/component-base/logs/api/v1"
@@ -33,6 +35,10 @@ everything it claims, cluster IPs and node ports, in one etcd transaction.`,
 		newUserCommand(), newCertificatesCommand(), newVersionCommand(),
 	)
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		invalid, ok := errors.AsType[*pflag.InvalidValueError](err)
+		if parsing, failed := errors.AsType[*strconv.NumError](err); ok && failed && parsing.Func == "ParseBool" {
+			err = fmt.Errorf("--%s must be true or false, not %q", invalid.GetFlag().Name, invalid.GetValue())
+		}
 		return fmt.Errorf("%w (see %q)", err, cmd.CommandPath()+" --help")
 	})
 	return cmd
@@ -95,6 +101,22 @@ func suggest(text string, names []string) string {
 		return text
 	}
 	return fmt.Sprintf("%s: did you mean %s?", text, strings.Join(names, " or "))
+}
+
+// excludeEachOther makes two flags of a command exclude each other.
+func excludeEachOther(cmd *cobra.Command, a, b string) {
+	// A shell completes only one of the two. The error of cobra itself is hard to read.
+	cmd.MarkFlagsMutuallyExclusive(a, b)
+	before := cmd.PreRunE
+	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
+		if cmd.Flags().Changed(a) && cmd.Flags().Changed(b) {
+			return fmt.Errorf("--%s and --%s exclude each other: leave one of them out", a, b)
+		}
+		if before == nil {
+			return nil
+		}
+		return before(cmd, args)
+	}
 }
 
 // noArgs is the Args of a command that has neither arguments nor subcommands.

@@ -73,8 +73,8 @@ certificates of the data directory (pki/).`,
 	o.addFlags(cmd)
 	cmd.Flags().StringVar(&o.kubeconfig, "kubeconfig", o.kubeconfig,
 		"kubeconfig of a running server. The default is $KUBECONFIG or ~/.kube/config")
-	cmd.MarkFlagsMutuallyExclusive("kubeconfig", "data-dir")
-	cmd.MarkFlagsMutuallyExclusive("kubeconfig", "etcd-servers")
+	excludeEachOther(cmd, "kubeconfig", "data-dir")
+	excludeEachOther(cmd, "kubeconfig", "etcd-servers")
 	return cmd
 }
 

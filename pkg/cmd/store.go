@@ -35,8 +35,7 @@ func (o storeOptions) addFlags(cmd *cobra.Command) {
 	flags.StringVar(&transport.KeyFile, "etcd-keyfile", "", "Key of the client certificate")
 	flags.StringVar(&o.Etcd.StorageConfig.Prefix, "etcd-prefix", o.Etcd.StorageConfig.Prefix,
 		"The server's --etcd-prefix: the prefix of its keys")
-	cmd.MarkFlagsMutuallyExclusive("data-dir", "etcd-servers")
-	cmd.MarkFlagsRequiredTogether("etcd-certfile", "etcd-keyfile")
+	excludeEachOther(cmd, "data-dir", "etcd-servers")
 }
 
 // addEncryptionFlag adds the flag for commands that read objects.
@@ -55,6 +54,9 @@ func (o storeOptions) stored() (map[string]storage.Resource, error) {
 
 func (o storeOptions) validate() error {
 	transport := o.Etcd.StorageConfig.Transport
+	if (transport.CertFile == "") != (transport.KeyFile == "") {
+		return errors.New("--etcd-certfile and --etcd-keyfile belong together: one of them is missing")
+	}
 	if o.Embedded() && (transport.TrustedCAFile != "" || transport.CertFile != "") {
 		return errors.New("--etcd-cafile and --etcd-certfile are for an external etcd: --etcd-servers is missing")
 	}

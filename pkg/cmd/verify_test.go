@@ -185,8 +185,9 @@ func TestVerifyFlags(t *testing.T) {
 	}{
 		{[]string{"-o", "yaml"}, `--output must be text or json, not "yaml"`},
 		{[]string{"--etcd-cafile", "ca.crt"}, "--etcd-servers is missing"},
-		{[]string{"--etcd-certfile", "a.crt"}, "etcd-keyfile"},
-		{[]string{"--etcd-servers", "http://localhost:1", "--data-dir", "x"}, "data-dir"},
+		{[]string{"--etcd-certfile", "a.crt"}, "--etcd-certfile and --etcd-keyfile belong together: one of them is missing"},
+		{[]string{"--etcd-servers", "http://localhost:1", "--data-dir", "x"},
+			"--data-dir and --etcd-servers exclude each other: leave one of them out"},
 		{[]string{"surplus"}, "surplus"},
 	} {
 		_, _, err := runVerify(t, test.args...)
