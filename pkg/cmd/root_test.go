@@ -21,7 +21,7 @@ func TestErrors(t *testing.T) {
 	}{
 		"a command that fails":      {NewCommand(), []string{"verify", "--data-dir=" + t.TempDir()}, "is not a server's data directory"},
 		"an unknown flag":           {NewCommand(), []string{"verify", "--foo"}, `unknown flag: --foo (see "portolan verify --help")`},
-		"neither true nor false":    {NewCommand(), []string{"drain", "a", "--dry-run=server"}, `--dry-run must be true or false, not "server" (see `},
+		"neither true nor false":    {NewCommand(), []string{"drain", "a", "--dry-run=server"}, `--dry-run must be true or false, not "server"`},
 		"an unknown command":        {NewCommand(), []string{"frob"}, `unknown command "frob" for "portolan"`},
 		"an unknown one of users":   {NewCommand(), []string{"user", "frob"}, `unknown command "frob" for "portolan user"`},
 		"a typo":                    {NewCommand(), []string{"range"}, `unknown command "range" for "portolan": did you mean ranges?` + "\n"},
