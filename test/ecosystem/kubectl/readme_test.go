@@ -20,8 +20,9 @@ var masks = []struct {
 	{regexp.MustCompile(`\b10\.(9[6-9]|10\d|11[01])\.\d+\.\d+\b`), "ADDRESS"},
 	{regexp.MustCompile(`\b3(00[89]\d|0[1-9]\d\d|1\d\d\d|2\d\d\d)\b`), "PORT"},
 	{regexp.MustCompile(`\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`), "TIME"},
-	{regexp.MustCompile(`\b\d+s\b`), "AGE"},
+	// A slice's suffix can look like an age.
 	{regexp.MustCompile(`\btoad-svc-[a-z0-9]{5}\b`), "SLICE"},
+	{regexp.MustCompile(`\b\d+s\b`), "AGE"},
 	{regexp.MustCompile(`(?m)[ ]+`), " "},
 	{regexp.MustCompile(`(?m) $`), ""},
 }
