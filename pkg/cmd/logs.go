@@ -22,9 +22,10 @@ func applyLogs(o *logs.Options) error {
 	return logsapi.ValidateAndApplyWithOptions(o, &streams, utilfeature.DefaultFeatureGate)
 }
 
-// withoutSetup drops informational messages of libraries about their setup. A line
-// names the file that logged it, but not the package, so Write looks that up in the
-// stack: the goroutine that logs a line also writes it.
+// withoutSetup drops informational messages of libraries about their setup, and warnings
+// that the server of custom resources leaves API versions to others. A line names the file
+// that logged it, but not the package, so Write looks that up in the stack: the goroutine
+// that logs a line also writes it.
 type withoutSetup struct{ io.Writer }
 
 var (
@@ -33,9 +34,15 @@ var (
 	informative = []string{"k8s.io/apiserver/pkg/server/httplog.", "k8s.io/utils/trace.", "k8s.io/client-go/tools/leaderelection."}
 )
 
+// installer is the function that warns of API versions without resources.
+const installer = "k8s.io/apiserver/pkg/server.(*GenericAPIServer).installAPIResources"
+
 // Write implements io.Writer.
 func (w withoutSetup) Write(line []byte) (int, error) {
 	if len(line) > 0 && line[0] == 'I' && isSetup(logCaller()) {
+		return len(line), nil
+	}
+	if len(line) > 0 && line[0] == 'W' && strings.HasPrefix(logCaller(), installer) {
 		return len(line), nil
 	}
 	return w.Writer.Write(line)

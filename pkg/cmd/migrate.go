@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/portolan-dev/portolan/pkg/etcd"
+	"github.com/portolan-dev/portolan/pkg/server"
 	"github.com/portolan-dev/portolan/pkg/store/migrate"
 )
 
@@ -71,6 +72,10 @@ func (o migrateOptions) run(ctx context.Context, out, progress io.Writer) error 
 	if err != nil {
 		return err
 	}
+	custom, err := server.StoredCustomResources(o.Options)
+	if err != nil {
+		return err
+	}
 	store, err := o.open(ctx)
 	if err != nil {
 		return err
@@ -79,7 +84,7 @@ func (o migrateOptions) run(ctx context.Context, out, progress io.Writer) error 
 	if err != nil {
 		return errors.Join(err, store.Close())
 	}
-	migration := migrate.Migration{KV: store.Client, Stored: stored, DryRun: o.dryRun, Progress: progress}
+	migration := migrate.Migration{KV: store.Client, Stored: stored, Custom: custom, DryRun: o.dryRun, Progress: progress}
 	report, err := migration.Run(ctx)
 	err = errors.Join(err, store.Close())
 	if _, printErr := io.WriteString(out, format+report.String()); printErr != nil {

@@ -105,7 +105,7 @@ var portolan = v1.SchemeGroupVersion
 // Kinds returns the table of kinds, in the order in which their stores are built: a kind
 // comes after the kinds whose stores its layer uses.
 func Kinds() []Kind {
-	return slices.Concat(PortolanKinds(), coreV1Kinds(), otherKinds(), roleKinds())
+	return slices.Concat(PortolanKinds(), coreV1Kinds(), otherKinds(), roleKinds(), extensionKinds())
 }
 
 // Resources returns the resources of all kinds, in every API group that serves them.

@@ -2,9 +2,11 @@ package registry
 
 import (
 	"cmp"
+	"context"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
@@ -94,9 +96,14 @@ func (s *Storage) ClaimSource(resource string) claims.Source { return s.Store(v1
 type NamespacedResource struct {
 	schema.GroupResource
 	Objects interface {
-		rest.Lister
+		Lister
 		rest.CollectionDeleter
 	}
+}
+
+// Lister lists objects.
+type Lister interface {
+	List(ctx context.Context, options *metainternalversion.ListOptions) (runtime.Object, error)
 }
 
 // NamespacedResources returns the namespaced resources, in the order in which the contents

@@ -25,6 +25,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/callers"
 	"github.com/portolan-dev/portolan/pkg/certificates/datadir"
 	"github.com/portolan-dev/portolan/pkg/claims"
+	"github.com/portolan-dev/portolan/pkg/customresources"
 	"github.com/portolan-dev/portolan/pkg/etcd"
 	"github.com/portolan-dev/portolan/pkg/flowcontrol"
 	"github.com/portolan-dev/portolan/pkg/metrics"
@@ -180,6 +181,9 @@ func (c *Config) applyCluster(o *options.Options, of clients) error {
 		o.Admission.Decorators = append(o.Admission.Decorators, admission.DecoratorFunc(auth.ObserveAdmission))
 	case o.Core():
 		c.Extra.Core = &CoreConfig{Client: client, Informers: informers, EventTTL: o.EventTTL, Policy: c.Extra.Policy, Removed: c.Extra.Removed}
+		if err := c.applyCustomResources(o); err != nil {
+			return err
+		}
 	}
 	if err := c.applyFeatures(o, client, informers); err != nil {
 		return err
@@ -192,6 +196,17 @@ func (c *Config) applyCluster(o *options.Options, of clients) error {
 		}
 		return fmt.Errorf("admission: %w", err)
 	}
+	return nil
+}
+
+// applyCustomResources sets up custom resources.
+func (c *Config) applyCustomResources(o *options.Options) error {
+	contents, err := customresources.NewContents(unlimited(c.Generic.LoopbackClientConfig))
+	if err != nil {
+		return err
+	}
+	c.Extra.Core.CustomResources = contents
+	c.Extra.CustomResources = &customresources.Config{Etcd: *o.Etcd, Replicated: !o.Embedded()}
 	return nil
 }
 

@@ -26,6 +26,9 @@ type CoreConfig struct {
 	// Client is a client of the server itself.
 	Client    kubernetes.Interface
 	Informers clientgoinformers.SharedInformerFactory
+	// CustomResources returns the namespaced custom resources. It is nil for a server without
+	// custom resources.
+	CustomResources namespaces.CustomResources
 	// EventTTL is how long Events are kept.
 	EventTTL time.Duration
 	// Policy decides by roles and bindings.
@@ -38,7 +41,7 @@ type CoreConfig struct {
 func (c *CoreConfig) install(generic *genericapiserver.GenericAPIServer, storage *registry.Storage) error {
 	client, informers := c.Client, c.Informers
 	resources := storage.NamespacedResources()
-	deletion, err := namespaces.NewDeletion(client.CoreV1().Namespaces(), informers.Core().V1().Namespaces(), resources)
+	deletion, err := namespaces.NewDeletion(client.CoreV1().Namespaces(), informers.Core().V1().Namespaces(), resources, c.CustomResources)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apiserver/pkg/endpoints/discovery/aggregated"
 	genericfilters "k8s.io/apiserver/pkg/endpoints/filters"
 	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
@@ -23,6 +24,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/callers"
 	"github.com/portolan-dev/portolan/pkg/claims"
 	"github.com/portolan-dev/portolan/pkg/controllers"
+	"github.com/portolan-dev/portolan/pkg/customresources"
 	"github.com/portolan-dev/portolan/pkg/etcd"
 	"github.com/portolan-dev/portolan/pkg/etcd/quota"
 	"github.com/portolan-dev/portolan/pkg/gateway"
@@ -73,6 +75,8 @@ type ExtraConfig struct {
 	// Core is nil for a server that is not standalone, and for one without the core API
 	// groups.
 	Core *CoreConfig
+	// CustomResources is nil for a server without custom resources.
+	CustomResources *customresources.Config
 	// KubernetesService maintains the Service kubernetes. It is nil for a server that leaves
 	// it alone.
 	KubernetesService *kubernetesservice.Config
@@ -117,7 +121,7 @@ type Server struct {
 func (c CompletedConfig) New() (*Server, error) {
 	// As in kube-apiserver. By default the framework answers requests for unknown paths with a list of all paths.
 	notFound := notfoundhandler.New(c.Generic.Serializer, genericfilters.NoMuxAndDiscoveryIncompleteKey)
-	generic, err := c.Generic.New("portolan", genericapiserver.NewEmptyDelegateWithCustomHandler(notFound))
+	generic, err := c.newGeneric(genericapiserver.NewEmptyDelegateWithCustomHandler(notFound))
 	if err != nil {
 		return nil, err
 	}
@@ -168,6 +172,24 @@ func (c CompletedConfig) New() (*Server, error) {
 		return nil, err
 	}
 	return &Server{Generic: generic}, generic.AddHealthChecks(etcdCheck(c.Extra.Store, c.Extra.EtcdTimeout))
+}
+
+// newGeneric makes the generic server, with the server of custom resources behind it if they
+// are served. The last one in the chain answers requests that no other knows.
+func (c CompletedConfig) newGeneric(last genericapiserver.DelegationTarget) (*genericapiserver.GenericAPIServer, error) {
+	if c.Extra.CustomResources == nil {
+		return c.Generic.New("portolan", last)
+	}
+	c.Generic.AggregatedDiscoveryGroupManager = aggregated.NewResourceManager("apis")
+	custom, err := c.Extra.CustomResources.New(c.Generic.Config, c.Extra.Backend.Getter, last)
+	if err != nil {
+		return nil, err
+	}
+	generic, err := c.Generic.New("portolan", custom.Delegate())
+	if err != nil {
+		return nil, err
+	}
+	return generic, custom.Publish(generic)
 }
 
 // inputs returns the inputs of the rules of kinds.

@@ -13,6 +13,7 @@ import (
 	"k8s.io/klog/v2"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/customresources"
 	"github.com/portolan-dev/portolan/pkg/registry"
 	"github.com/portolan-dev/portolan/pkg/server/apigroups"
 	"github.com/portolan-dev/portolan/pkg/server/options"
@@ -22,16 +23,8 @@ import (
 // StoredResources returns how a server with the given options stores each resource, by the
 // name of the resource. It is for commands that work on a store without a server.
 func StoredResources(o *options.Options) (map[string]portolanstorage.Resource, error) {
-	scheme := apigroups.NewScheme()
-	codecs := apigroups.NewCodecs(scheme)
-	config := &Config{
-		Generic: genericapiserver.NewRecommendedConfig(codecs),
-		Extra:   ExtraConfig{Scheme: scheme, Codecs: codecs},
-	}
-	if err := o.Run.ApplyTo(&config.Generic.Config); err != nil {
-		return nil, err
-	}
-	if err := config.applyEncoding(o); err != nil {
+	config, err := storageConfig(o)
+	if err != nil {
 		return nil, err
 	}
 	stored := map[string]portolanstorage.Resource{}
@@ -43,6 +36,29 @@ func StoredResources(o *options.Options) (map[string]portolanstorage.Resource, e
 		stored[kind.Resource.Resource] = portolanstorage.NewResource(restOptions)
 	}
 	return stored, nil
+}
+
+// StoredCustomResources returns how a server with the given options stores custom resources.
+func StoredCustomResources(o *options.Options) (portolanstorage.CustomResources, error) {
+	config, err := storageConfig(o)
+	if err != nil {
+		return portolanstorage.CustomResources{}, err
+	}
+	return customresources.Stored(*o.Etcd, &config.Generic.Config), nil
+}
+
+// storageConfig returns a configuration that has what storage needs.
+func storageConfig(o *options.Options) (*Config, error) {
+	scheme := apigroups.NewScheme()
+	codecs := apigroups.NewCodecs(scheme)
+	config := &Config{
+		Generic: genericapiserver.NewRecommendedConfig(codecs),
+		Extra:   ExtraConfig{Scheme: scheme, Codecs: codecs},
+	}
+	if err := o.Run.ApplyTo(&config.Generic.Config); err != nil {
+		return nil, err
+	}
+	return config, config.applyEncoding(o)
 }
 
 // applyEncoding sets up the keys, the encoding and the encryption of each resource.

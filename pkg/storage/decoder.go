@@ -30,8 +30,9 @@ func (d typeMetaStripper) DecodeListItem(ctx context.Context, data []byte, revis
 	return obj, err
 }
 
+// clearTypeMeta leaves custom objects alone, whose kind is nowhere else.
 func clearTypeMeta(obj runtime.Object) {
-	if obj != nil {
+	if _, custom := obj.(runtime.Unstructured); obj != nil && !custom {
 		obj.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/storage/value"
 	"k8s.io/apiserver/pkg/storage/value/encrypt/identity"
@@ -22,6 +23,14 @@ type Resource struct {
 	Prefix      string
 	Codec       runtime.Codec
 	Transformer value.Transformer
+}
+
+// CustomResources reads and writes objects of custom resources.
+type CustomResources struct {
+	// Prefix is the prefix of all keys, before GROUP/RESOURCE/. It ends with a slash.
+	Prefix string
+	// Resource returns one of the resources.
+	Resource func(schema.GroupResource) (Resource, error)
 }
 
 // NewResource returns the resource of a store with the given options.

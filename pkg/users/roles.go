@@ -14,7 +14,8 @@ import (
 const (
 	// Readers may read everything except Secrets and, through proxies, other servers.
 	Readers = "portolan:readers"
-	// Writers may read the same and Secrets, and write what they may read.
+	// Writers may read the same and Secrets, and write what they may read except the objects
+	// that extend the API.
 	Writers = "portolan:writers"
 	// Scrapers may read the server's metrics and nothing else.
 	Scrapers = "portolan:scrapers"
@@ -39,6 +40,8 @@ const (
 	admin        = "admin"
 	edit         = "edit"
 	view         = "view"
+
+	extensions = "apiextensions.k8s.io"
 
 	aggregateTo      = "system:aggregate-to-"
 	aggregateToLabel = rbacv1.GroupName + "/aggregate-to-"
@@ -85,7 +88,7 @@ func Roles(served []schema.GroupResource) []rbacv1.ClusterRole {
 			resources(read, []string{"discovery.k8s.io", "portolan.dev"}, "endpointslices"),
 			resources(read, []string{"networking.k8s.io"}, "ingresses", "ingresses/status")),
 		role(Readers, append(everything(served, read, isSecret), discover())...),
-		role(Writers, append(everything(served, readWrite, nil), discover())...),
+		role(Writers, append(everything(served, readWrite, isExtension), resources(read, []string{extensions}, "*"), discover())...),
 		role(Scrapers, paths([]string{"get"}, metricsPaths...)),
 		role(Removed),
 	}
@@ -132,6 +135,10 @@ func everything(served []schema.GroupResource, verbs []string, except func(schem
 func isSecret(resource schema.GroupResource) bool {
 	return resource == schema.GroupResource{Resource: "secrets"}
 }
+
+// isExtension reports whether a resource extends the API. An object of it concerns all users,
+// and can make the server send requests, so only an administrator may write it.
+func isExtension(resource schema.GroupResource) bool { return resource.Group == extensions }
 
 func discover() rbacv1.PolicyRule {
 	return paths([]string{"get", "head"}, slices.Concat(discoveryPaths, healthPaths)...)

@@ -1,6 +1,8 @@
 package apigroups
 
 import (
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -18,6 +20,9 @@ func NewScheme() *runtime.Scheme {
 	utilruntime.Must(v1.AddToScheme(scheme))
 	utilruntime.Must(core.AddToScheme(scheme))
 	utilruntime.Must(serviceproxy.AddToScheme(scheme))
+	utilruntime.Must(apiextensions.AddToScheme(scheme))
+	utilruntime.Must(apiextensionsv1.AddToScheme(scheme))
+	utilruntime.Must(scheme.SetVersionPriority(apiextensionsv1.SchemeGroupVersion))
 	utilruntime.Must(scheme.SetVersionPriority(v1.SchemeGroupVersion))
 	// The generic server decodes options and encodes errors as kinds of the core group's
 	// v1.

@@ -43,15 +43,21 @@ const (
 type Deletion struct {
 	namespaces corev1client.NamespaceInterface
 	resources  []registry.NamespacedResource
+	custom     CustomResources
 	queue      workqueue.TypedRateLimitingInterface[string]
 }
 
-// NewDeletion returns a Deletion for the namespaces of an informer.
+// CustomResources returns the namespaced custom resources. It may be nil.
+type CustomResources func(ctx context.Context) ([]registry.NamespacedResource, error)
+
+// NewDeletion returns a Deletion for the namespaces of an informer. It deletes custom
+// resources last.
 func NewDeletion(namespaces corev1client.NamespaceInterface, informer corev1informers.NamespaceInformer,
-	resources []registry.NamespacedResource) (*Deletion, error) {
+	resources []registry.NamespacedResource, custom CustomResources) (*Deletion, error) {
 	d := &Deletion{
 		namespaces: namespaces,
 		resources:  resources,
+		custom:     custom,
 		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
 			workqueue.NewTypedItemExponentialFailureRateLimiter[string](firstRetry, lastRetry),
 			workqueue.TypedRateLimitingQueueConfig[string]{Name: "namespaces"}),
@@ -147,7 +153,15 @@ func ignoreNotFound(err error) error {
 func (d *Deletion) empty(ctx context.Context, name string) remainder {
 	ctx = request.WithNamespace(ctx, name)
 	remaining := remainder{objects: map[string]int{}, finalizers: map[string]int{}}
-	for _, resource := range d.resources {
+	resources := d.resources
+	if d.custom != nil {
+		custom, err := d.custom(ctx)
+		if err != nil {
+			remaining.errors = append(remaining.errors, err.Error())
+		}
+		resources = slices.Concat(resources, custom)
+	}
+	for _, resource := range resources {
 		if err := deleteAll(ctx, resource, &remaining); err != nil {
 			remaining.errors = append(remaining.errors, fmt.Sprintf("%s: %v", resource.GroupResource, err))
 		}

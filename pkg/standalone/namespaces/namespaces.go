@@ -109,7 +109,7 @@ func create(ctx context.Context, namespaces Namespaces, name string) error {
 
 // namesOf returns the set of names that a function returns for the objects of a store.
 // It waits for a watch cache that is still being filled.
-func namesOf(ctx context.Context, store rest.Lister, name func(metav1.Object) string) (sets.Set[string], error) {
+func namesOf(ctx context.Context, store registry.Lister, name func(metav1.Object) string) (sets.Set[string], error) {
 	names := sets.New[string]()
 	err := wait.PollUntilContextCancel(ctx, cachePollPeriod, true, func(ctx context.Context) (bool, error) {
 		list, err := store.List(ctx, &metainternalversion.ListOptions{})

@@ -17,10 +17,14 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/util/workqueue"
 
 	"github.com/portolan-dev/portolan/pkg/registry"
@@ -44,6 +48,8 @@ type Migration struct {
 	KV clientv3.KV
 	// Stored describes, by resource name, how each resource is stored.
 	Stored map[string]storage.Resource
+	// Custom describes how custom resources are stored.
+	Custom storage.CustomResources
 	// DryRun means that objects are only counted, not rewritten.
 	DryRun bool
 	// Progress receives progress lines for large stores. It may be nil.
@@ -57,13 +63,23 @@ func (m Migration) Run(ctx context.Context) (Report, error) {
 	p := &pass{Migration: m, report: Report{DryRun: m.DryRun}}
 	var err error
 	for _, kind := range registry.Kinds() {
-		if err = p.migrate(ctx, kind); err != nil {
-			err = fmt.Errorf("migrating %s: %w", kind.Resource.Resource, err)
+		name := kind.Resource.Resource
+		if err = p.migrate(ctx, resource{p.Stored[name], name, kind.New}); err != nil {
 			break
 		}
 	}
+	if err == nil && p.Custom.Resource != nil {
+		err = p.migrateCustom(ctx)
+	}
 	slices.Sort(p.report.Unreadable)
 	return p.report, err
+}
+
+// resource is a resource whose objects are rewritten.
+type resource struct {
+	storage.Resource
+	name string
+	new  func() runtime.Object
 }
 
 type pass struct {
@@ -78,17 +94,16 @@ type pass struct {
 // migrate rewrites the objects of a resource in the order of their keys. It reads
 // each page at etcd's current revision, so few objects change before they are
 // written. An object that is created behind it needs no migration.
-func (p *pass) migrate(ctx context.Context, kind registry.Kind) error {
-	stored := p.Stored[kind.Resource.Resource]
-	p.report.Resources = append(p.report.Resources, Count{Resource: kind.Resource.Resource})
-	end := clientv3.WithRange(clientv3.GetPrefixRangeEnd(stored.Prefix))
-	for from := stored.Prefix; ; {
+func (p *pass) migrate(ctx context.Context, r resource) error {
+	p.report.Resources = append(p.report.Resources, Count{Resource: r.name})
+	end := clientv3.WithRange(clientv3.GetPrefixRangeEnd(r.Prefix))
+	for from := r.Prefix; ; {
 		page, err := p.KV.Get(ctx, from, end, clientv3.WithLimit(pageSize))
 		if err != nil {
-			return err
+			return fmt.Errorf("migrating %s: %w", r.name, err)
 		}
-		if err := p.renewAll(ctx, kind, page.Kvs); err != nil {
-			return err
+		if err := p.renewAll(ctx, r, page.Kvs); err != nil {
+			return fmt.Errorf("migrating %s: %w", r.name, err)
 		}
 		if !page.More || len(page.Kvs) == 0 {
 			return nil
@@ -97,12 +112,38 @@ func (p *pass) migrate(ctx context.Context, kind registry.Kind) error {
 	}
 }
 
+// migrateCustom rewrites the objects of the custom resources. It finds the resources by their
+// keys, so it needs no definitions.
+func (p *pass) migrateCustom(ctx context.Context) error {
+	end := clientv3.WithRange(clientv3.GetPrefixRangeEnd(p.Custom.Prefix))
+	for from := p.Custom.Prefix; ; {
+		first, err := p.KV.Get(ctx, from, end, clientv3.WithLimit(1), clientv3.WithKeysOnly())
+		if err != nil || len(first.Kvs) == 0 {
+			return err
+		}
+		key := strings.Split(strings.TrimPrefix(string(first.Kvs[0].Key), p.Custom.Prefix), "/")
+		if len(key) < 3 {
+			return fmt.Errorf("%s is not the key of a custom resource", first.Kvs[0].Key)
+		}
+		name := schema.GroupResource{Group: key[0], Resource: key[1]}
+		stored, err := p.Custom.Resource(name)
+		if err != nil {
+			return fmt.Errorf("how %s are stored: %w", name, err)
+		}
+		custom := resource{stored, name.String(), func() runtime.Object { return &unstructured.Unstructured{} }}
+		if err := p.migrate(ctx, custom); err != nil {
+			return err
+		}
+		from = clientv3.GetPrefixRangeEnd(stored.Prefix)
+	}
+}
+
 // renewAll stops at the first error, after the running writers have finished.
-func (p *pass) renewAll(ctx context.Context, kind registry.Kind, kvs []*mvccpb.KeyValue) error {
+func (p *pass) renewAll(ctx context.Context, r resource, kvs []*mvccpb.KeyValue) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	workqueue.ParallelizeUntil(ctx, writers, len(kvs), func(i int) {
-		outcome, err := p.renew(ctx, kind, kvs[i])
+		outcome, err := p.renew(ctx, r, kvs[i])
 		if err != nil {
 			cancel(err)
 			return
@@ -122,8 +163,8 @@ const (
 	unreadable
 )
 
-func (p *pass) renew(ctx context.Context, kind registry.Kind, kv *mvccpb.KeyValue) (outcome, error) {
-	put, differs, err := p.Stored[kind.Resource.Resource].Renew(ctx, kv, kind.New())
+func (p *pass) renew(ctx context.Context, r resource, kv *mvccpb.KeyValue) (outcome, error) {
+	put, differs, err := r.Renew(ctx, kv, r.new())
 	if err != nil {
 		if ctx.Err() != nil {
 			return unreadable, err

@@ -9,7 +9,9 @@ import (
 	"testing"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apiserver/pkg/storage/value/encrypt/identity"
 
@@ -265,5 +267,42 @@ func TestProgress(t *testing.T) {
 	}
 	if want := "read 10000 objects\nread 20000 objects\n"; out.String() != want {
 		t.Errorf("got %q, want %q", out.String(), want)
+	}
+}
+
+// TestCustomResources migrates custom resources, which are found by their keys.
+func TestCustomResources(t *testing.T) {
+	client := startStore(t)
+	const prefix = "/registry/portolan.dev/customresources/"
+	// The keys of a.b come before those of a.
+	keys := []string{"a.b/cats/default/tom", "a/cats/tom", "a/dogs/default/rex", "b/cats/tom"}
+	for _, key := range keys {
+		if _, err := client.Put(t.Context(), prefix+key, `{"kind": "Pet",  "apiVersion":"a/v1"}`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m := Migration{
+		KV: client, Stored: storedIn(t, runtime.ContentTypeProtobuf),
+		Custom: storage.CustomResources{Prefix: prefix, Resource: func(r schema.GroupResource) (storage.Resource, error) {
+			return storage.Resource{
+				Prefix: prefix + r.Group + "/" + r.Resource + "/", Codec: unstructured.UnstructuredJSONScheme,
+				Transformer: identity.NewEncryptCheckTransformer(),
+			}, nil
+		}},
+	}
+	m.run(t, Count{Read: len(keys), Rewritten: len(keys)})
+	m.run(t, Count{Read: len(keys)})
+	report, err := m.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, count := range report.Resources {
+		if count.Read > 0 {
+			names = append(names, count.Resource)
+		}
+	}
+	if got := strings.Join(names, " "); got != "cats.a.b cats.a dogs.a cats.b" {
+		t.Errorf("migrated %s", got)
 	}
 }
