@@ -25,10 +25,26 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &portolanv1.EndpointsApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("EndpointSlice"):
 		return &portolanv1.EndpointSliceApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("FamilyUsage"):
+		return &portolanv1.FamilyUsageApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("IPAddress"):
 		return &portolanv1.IPAddressApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("IPAddressSpec"):
 		return &portolanv1.IPAddressSpecApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("LoadBalancerIP"):
+		return &portolanv1.LoadBalancerIPApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("LoadBalancerIPHolder"):
+		return &portolanv1.LoadBalancerIPHolderApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("LoadBalancerIPPort"):
+		return &portolanv1.LoadBalancerIPPortApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("LoadBalancerIPSpec"):
+		return &portolanv1.LoadBalancerIPSpecApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("LoadBalancerPool"):
+		return &portolanv1.LoadBalancerPoolApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("LoadBalancerPoolSpec"):
+		return &portolanv1.LoadBalancerPoolSpecApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("LoadBalancerPoolStatus"):
+		return &portolanv1.LoadBalancerPoolStatusApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("NodePort"):
 		return &portolanv1.NodePortApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("NodePortRange"):

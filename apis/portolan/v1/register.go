@@ -48,6 +48,8 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&IPAddress{}, &IPAddressList{},
 		&NodePortRange{}, &NodePortRangeList{},
 		&NodePort{}, &NodePortList{},
+		&LoadBalancerPool{}, &LoadBalancerPoolList{},
+		&LoadBalancerIP{}, &LoadBalancerIPList{},
 	}
 	scheme.AddKnownTypes(SchemeGroupVersion, kinds...)
 	scheme.AddKnownTypes(internalGroupVersion, kinds...)

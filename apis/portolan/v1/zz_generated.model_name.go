@@ -34,6 +34,11 @@ func (in EndpointsList) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in FamilyUsage) OpenAPIModelName() string {
+	return "dev.portolan.v1.FamilyUsage"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in IPAddress) OpenAPIModelName() string {
 	return "dev.portolan.v1.IPAddress"
 }
@@ -46,6 +51,51 @@ func (in IPAddressList) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in IPAddressSpec) OpenAPIModelName() string {
 	return "dev.portolan.v1.IPAddressSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in LoadBalancerIP) OpenAPIModelName() string {
+	return "dev.portolan.v1.LoadBalancerIP"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in LoadBalancerIPHolder) OpenAPIModelName() string {
+	return "dev.portolan.v1.LoadBalancerIPHolder"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in LoadBalancerIPList) OpenAPIModelName() string {
+	return "dev.portolan.v1.LoadBalancerIPList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in LoadBalancerIPPort) OpenAPIModelName() string {
+	return "dev.portolan.v1.LoadBalancerIPPort"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in LoadBalancerIPSpec) OpenAPIModelName() string {
+	return "dev.portolan.v1.LoadBalancerIPSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in LoadBalancerPool) OpenAPIModelName() string {
+	return "dev.portolan.v1.LoadBalancerPool"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in LoadBalancerPoolList) OpenAPIModelName() string {
+	return "dev.portolan.v1.LoadBalancerPoolList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in LoadBalancerPoolSpec) OpenAPIModelName() string {
+	return "dev.portolan.v1.LoadBalancerPoolSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in LoadBalancerPoolStatus) OpenAPIModelName() string {
+	return "dev.portolan.v1.LoadBalancerPoolStatus"
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.

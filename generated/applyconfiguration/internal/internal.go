@@ -99,6 +99,31 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             namedType: io.k8s.api.core.v1.EndpointSubset
           elementRelationship: atomic
+- name: dev.portolan.v1.FamilyUsage
+  map:
+    fields:
+    - name: allocated
+      type:
+        scalar: numeric
+      default: 0
+    - name: capacity
+      type:
+        scalar: numeric
+      default: 0
+    - name: exactCapacity
+      type:
+        scalar: string
+    - name: exactFree
+      type:
+        scalar: string
+    - name: family
+      type:
+        scalar: string
+      default: ""
+    - name: free
+      type:
+        scalar: numeric
+      default: 0
 - name: dev.portolan.v1.IPAddress
   map:
     fields:
@@ -122,6 +147,157 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: parentRef
       type:
         namedType: dev.portolan.v1.ParentReference
+- name: dev.portolan.v1.LoadBalancerIP
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: spec
+      type:
+        namedType: dev.portolan.v1.LoadBalancerIPSpec
+      default: {}
+- name: dev.portolan.v1.LoadBalancerIPHolder
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+      default: ""
+    - name: namespace
+      type:
+        scalar: string
+      default: ""
+    - name: ports
+      type:
+        list:
+          elementType:
+            namedType: dev.portolan.v1.LoadBalancerIPPort
+          elementRelationship: atomic
+    - name: uid
+      type:
+        scalar: string
+      default: ""
+- name: dev.portolan.v1.LoadBalancerIPPort
+  map:
+    fields:
+    - name: port
+      type:
+        scalar: numeric
+      default: 0
+    - name: protocol
+      type:
+        scalar: string
+      default: ""
+- name: dev.portolan.v1.LoadBalancerIPSpec
+  map:
+    fields:
+    - name: holders
+      type:
+        list:
+          elementType:
+            namedType: dev.portolan.v1.LoadBalancerIPHolder
+          elementRelationship: associative
+          keys:
+          - uid
+    - name: parentRef
+      type:
+        namedType: dev.portolan.v1.ParentReference
+    - name: sharingKey
+      type:
+        scalar: string
+- name: dev.portolan.v1.LoadBalancerPool
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: spec
+      type:
+        namedType: dev.portolan.v1.LoadBalancerPoolSpec
+      default: {}
+    - name: status
+      type:
+        namedType: dev.portolan.v1.LoadBalancerPoolStatus
+      default: {}
+- name: dev.portolan.v1.LoadBalancerPoolSpec
+  map:
+    fields:
+    - name: allocation
+      type:
+        scalar: string
+    - name: avoidBuggyIPs
+      type:
+        scalar: boolean
+    - name: cidrs
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: exclude
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: loadBalancerClass
+      type:
+        scalar: string
+    - name: namespaceSelector
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector
+    - name: priority
+      type:
+        scalar: numeric
+    - name: ranges
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: serviceSelector
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector
+    - name: sharing
+      type:
+        scalar: string
+    - name: whenFull
+      type:
+        scalar: string
+- name: dev.portolan.v1.LoadBalancerPoolStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: families
+      type:
+        list:
+          elementType:
+            namedType: dev.portolan.v1.FamilyUsage
+          elementRelationship: associative
+          keys:
+          - family
 - name: dev.portolan.v1.NodePort
   map:
     fields:

@@ -46,6 +46,10 @@ func (f *sharedInformerFactory) ForResource(resource schema.GroupVersionResource
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Portolan().V1().Endpoints().Informer()}, nil
 	case v1.SchemeGroupVersion.WithResource("ipaddresses"):
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Portolan().V1().IPAddresses().Informer()}, nil
+	case v1.SchemeGroupVersion.WithResource("loadbalancerips"):
+		return &genericInformer{resource: resource.GroupResource(), informer: f.Portolan().V1().LoadBalancerIPs().Informer()}, nil
+	case v1.SchemeGroupVersion.WithResource("loadbalancerpools"):
+		return &genericInformer{resource: resource.GroupResource(), informer: f.Portolan().V1().LoadBalancerPools().Informer()}, nil
 	case v1.SchemeGroupVersion.WithResource("nodeports"):
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Portolan().V1().NodePorts().Informer()}, nil
 	case v1.SchemeGroupVersion.WithResource("nodeportranges"):

@@ -25,6 +25,14 @@ type EndpointsNamespaceListerExpansion interface{}
 // IPAddressLister.
 type IPAddressListerExpansion interface{}
 
+// LoadBalancerIPListerExpansion allows custom methods to be added to
+// LoadBalancerIPLister.
+type LoadBalancerIPListerExpansion interface{}
+
+// LoadBalancerPoolListerExpansion allows custom methods to be added to
+// LoadBalancerPoolLister.
+type LoadBalancerPoolListerExpansion interface{}
+
 // NodePortListerExpansion allows custom methods to be added to
 // NodePortLister.
 type NodePortListerExpansion interface{}

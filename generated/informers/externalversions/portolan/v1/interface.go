@@ -17,6 +17,10 @@ type Interface interface {
 	Endpoints() TypedEndpointsInformer
 	// IPAddresses returns a IPAddressInformer.
 	IPAddresses() TypedIPAddressInformer
+	// LoadBalancerIPs returns a LoadBalancerIPInformer.
+	LoadBalancerIPs() TypedLoadBalancerIPInformer
+	// LoadBalancerPools returns a LoadBalancerPoolInformer.
+	LoadBalancerPools() TypedLoadBalancerPoolInformer
 	// NodePorts returns a NodePortInformer.
 	NodePorts() TypedNodePortInformer
 	// NodePortRanges returns a NodePortRangeInformer.
@@ -51,6 +55,16 @@ func (v *version) Endpoints() TypedEndpointsInformer {
 // IPAddresses returns a TypedIPAddressInformer.
 func (v *version) IPAddresses() TypedIPAddressInformer {
 	return &iPAddressInformer{factory: v.factory, tweakListOptions: v.tweakListOptions}
+}
+
+// LoadBalancerIPs returns a TypedLoadBalancerIPInformer.
+func (v *version) LoadBalancerIPs() TypedLoadBalancerIPInformer {
+	return &loadBalancerIPInformer{factory: v.factory, tweakListOptions: v.tweakListOptions}
+}
+
+// LoadBalancerPools returns a TypedLoadBalancerPoolInformer.
+func (v *version) LoadBalancerPools() TypedLoadBalancerPoolInformer {
+	return &loadBalancerPoolInformer{factory: v.factory, tweakListOptions: v.tweakListOptions}
 }
 
 // NodePorts returns a TypedNodePortInformer.

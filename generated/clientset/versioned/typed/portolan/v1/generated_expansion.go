@@ -11,6 +11,10 @@ type EndpointsExpansion interface{}
 
 type IPAddressExpansion interface{}
 
+type LoadBalancerIPExpansion interface{}
+
+type LoadBalancerPoolExpansion interface{}
+
 type NodePortExpansion interface{}
 
 type NodePortRangeExpansion interface{}

@@ -18,6 +18,8 @@ type PortolanV1Interface interface {
 	EndpointSlicesGetter
 	EndpointsGetter
 	IPAddressesGetter
+	LoadBalancerIPsGetter
+	LoadBalancerPoolsGetter
 	NodePortsGetter
 	NodePortRangesGetter
 	ServicesGetter
@@ -39,6 +41,14 @@ func (c *PortolanV1Client) Endpoints(namespace string) EndpointsInterface {
 
 func (c *PortolanV1Client) IPAddresses() IPAddressInterface {
 	return newIPAddresses(c)
+}
+
+func (c *PortolanV1Client) LoadBalancerIPs() LoadBalancerIPInterface {
+	return newLoadBalancerIPs(c)
+}
+
+func (c *PortolanV1Client) LoadBalancerPools() LoadBalancerPoolInterface {
+	return newLoadBalancerPools(c)
 }
 
 func (c *PortolanV1Client) NodePorts() NodePortInterface {

@@ -27,6 +27,14 @@ func (c *FakePortolanV1) IPAddresses() v1.IPAddressInterface {
 	return newFakeIPAddresses(c)
 }
 
+func (c *FakePortolanV1) LoadBalancerIPs() v1.LoadBalancerIPInterface {
+	return newFakeLoadBalancerIPs(c)
+}
+
+func (c *FakePortolanV1) LoadBalancerPools() v1.LoadBalancerPoolInterface {
+	return newFakeLoadBalancerPools(c)
+}
+
 func (c *FakePortolanV1) NodePorts() v1.NodePortInterface {
 	return newFakeNodePorts(c)
 }
