@@ -21,6 +21,7 @@ var words = []string{
 	"", "a", "b", "a-b", "A", "a b", "a/b", "example.com", "example.com/a", ".", "-", "\x00", "\xff", "ä", "None", "None ",
 	"10.0.0.1", "10.0.0.2", "010.0.0.1", "::ffff:10.0.0.1", "fd00::1", "FD00::1", "fe80::1%eth0", "127.0.0.1", "224.0.0.1",
 	"10.0.0.0/8", "10.0.0.1/8", "fd00::/64", "0.0.0.0/0", "::/0", "10.0.0.1/32",
+	"10.0.0.1-10.0.0.9", "10.0.0.9-10.0.0.1", "fd00::1-fd00::9", "10.0.0.1-fd00::9",
 	"80", "443", "080", "65536", "-1", "80-90", "90-80", "1-65535", "80-", "TCP", "UDP", "SCTP", "tcp",
 	"ClusterIP", "NodePort", "LoadBalancer", "ExternalName", "ClientIP", "Cluster", "Local", "IPv4", "IPv6", "FQDN", "VIP", "Proxy",
 	"SingleStack", "PreferDualStack", "RequireDualStack", "PreferClose", "True", "False", "Ready", "services", "uid",
@@ -115,6 +116,10 @@ func FuzzValidation(f *testing.F) {
 			validation.ValidateNodePortRangeUpdate, validation.ValidateNodePortRangeStatusUpdate)
 		checkNoOp(t, data, other, func() *v1.NodePort { return &v1.NodePort{} }, validation.ValidateNodePortCreate,
 			validation.ValidateNodePortUpdate)
+		checkNoOp(t, data, other, func() *v1.LoadBalancerPool { return &v1.LoadBalancerPool{} }, validation.ValidateLoadBalancerPoolCreate,
+			validation.ValidateLoadBalancerPoolUpdate, validation.ValidateLoadBalancerPoolStatusUpdate)
+		checkNoOp(t, data, other, func() *v1.LoadBalancerIP { return &v1.LoadBalancerIP{} }, validation.ValidateLoadBalancerIPCreate,
+			validation.ValidateLoadBalancerIPUpdate)
 
 		service, slice := &v1.Service{}, &v1.EndpointSlice{}
 		fill(data, service)

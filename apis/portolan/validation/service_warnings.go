@@ -61,7 +61,10 @@ func ServiceWarnings(service, _ *v1.Service) []string {
 // isUnknownAnnotation reports whether an annotation of Portolan's prefix has no meaning,
 // because it is misspelled or of a later release.
 func isUnknownAnnotation(key string) bool {
-	known := []string{v1.ServiceCIDRAnnotation, v1.NodePortRangeAnnotation, v1.AnnotationMirroredFrom, v1.AnnotationAdoptedFrom}
+	known := []string{
+		v1.ServiceCIDRAnnotation, v1.NodePortRangeAnnotation, v1.LoadBalancerPoolAnnotation, v1.LoadBalancerIPsAnnotation,
+		v1.LoadBalancerSharingKeyAnnotation, v1.AnnotationMirroredFrom, v1.AnnotationAdoptedFrom,
+	}
 	return strings.HasPrefix(key, v1.GroupName+"/") && !slices.Contains(known, key)
 }
 
