@@ -29,6 +29,8 @@ import (
 	"github.com/portolan-dev/portolan/pkg/registry/ingressclass"
 	"github.com/portolan-dev/portolan/pkg/registry/ipaddress"
 	"github.com/portolan-dev/portolan/pkg/registry/lease"
+	"github.com/portolan-dev/portolan/pkg/registry/loadbalancerip"
+	"github.com/portolan-dev/portolan/pkg/registry/loadbalancerpool"
 	"github.com/portolan-dev/portolan/pkg/registry/namespace"
 	"github.com/portolan-dev/portolan/pkg/registry/node"
 	"github.com/portolan-dev/portolan/pkg/registry/nodeport"
@@ -72,9 +74,10 @@ type Inputs struct {
 	Typer runtime.ObjectTyper
 	// Families are the IP families of the cluster.
 	Families service.Families
-	// CIDRUsage and PortUsage report how full ranges are.
+	// CIDRUsage, PortUsage and PoolUsage report how full ranges are.
 	CIDRUsage servicecidr.Usage
 	PortUsage nodeportrange.Usage
+	PoolUsage loadbalancerpool.Usage
 	// RangeConditions computes conditions of ranges. It may be nil.
 	RangeConditions *claims.RangeConditions
 	// Loopback are the loopback networks that endpoints may use.
@@ -122,7 +125,7 @@ func Resources() []schema.GroupResource {
 // PortolanKinds returns the kinds of portolan.dev. Most of them are also in a core API
 // group.
 func PortolanKinds() []Kind {
-	return slices.Concat(serviceKinds(), allocatorKinds())
+	return slices.Concat(serviceKinds(), allocatorKinds(), loadBalancerKinds())
 }
 
 func serviceKinds() []Kind {
@@ -221,6 +224,28 @@ func allocatorKinds() []Kind {
 			Rules:   plain(nodeport.Rules),
 			Groups:  []generic.Group{{GroupVersion: portolan}},
 			Layer:   protectHeldLayer,
+			Batched: true,
+		},
+	}
+}
+
+func loadBalancerKinds() []Kind {
+	return []Kind{
+		{
+			Kind: generic.Kind{
+				Resource: v1.Resource("loadbalancerpools"), Singular: "loadbalancerpool",
+				New: object[v1.LoadBalancerPool], NewList: object[v1.LoadBalancerPoolList], Table: loadbalancerpool.TableConvertor,
+			},
+			Rules:  func(in Inputs) generic.Rules { return loadbalancerpool.Rules(in.Typer, in.PoolUsage) },
+			Groups: []generic.Group{{GroupVersion: portolan, Names: generic.Names{Short: []string{"lbpool"}}}},
+		},
+		{
+			Kind: generic.Kind{
+				Resource: v1.Resource("loadbalancerips"), Singular: "loadbalancerip",
+				New: object[v1.LoadBalancerIP], NewList: object[v1.LoadBalancerIPList], Table: loadbalancerip.TableConvertor,
+			},
+			Rules:   plain(loadbalancerip.Rules),
+			Groups:  []generic.Group{{GroupVersion: portolan, Names: generic.Names{Short: []string{"lbip"}}}},
 			Batched: true,
 		},
 	}
