@@ -86,6 +86,8 @@ func Roles(served []schema.GroupResource) []rbacv1.ClusterRole {
 			resources(read, []string{""}, "pods", "pods/status", "configmaps", "namespaces", "namespaces/status"),
 			resources(read, []string{"", "events.k8s.io"}, "events"),
 			resources(read, []string{"discovery.k8s.io", "portolan.dev"}, "endpointslices"),
+			resources(read, []string{"portolan.dev"}, "ipaddresses", "loadbalancerips", "loadbalancerpools", "loadbalancerpools/status",
+				"nodeportranges", "nodeportranges/status", "nodeports", "servicecidrs", "servicecidrs/status"),
 			resources(read, []string{"networking.k8s.io"}, "ingresses", "ingresses/status")),
 		role(Readers, append(everything(served, read, isSecret), discover())...),
 		role(Writers, append(everything(served, readWrite, isExtension), resources(read, []string{extensions}, "*"), discover())...),
