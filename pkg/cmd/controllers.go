@@ -21,6 +21,7 @@ import (
 	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/klog/v2"
 
+	"github.com/portolan-dev/portolan/generated/clientset/versioned"
 	"github.com/portolan-dev/portolan/pkg/controllers"
 	"github.com/portolan-dev/portolan/pkg/controllers/mirror"
 	"github.com/portolan-dev/portolan/pkg/controllers/writeback"
@@ -128,6 +129,10 @@ func (o *controllersOptions) run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("client of the cluster: %w", err)
 	}
+	ranges, err := versioned.NewForConfig(portolan)
+	if err != nil {
+		return fmt.Errorf("client of Portolan: %w", err)
+	}
 	stop, err := o.serve(ctx)
 	if err != nil {
 		return err
@@ -144,7 +149,7 @@ func (o *controllersOptions) run(ctx context.Context) error {
 		legacyregistry.CustomMustRegister(metrics.NewWriteBackCollector(written))
 	}
 	return controllers.Run(ctx, controllers.Config{
-		Cluster: client, Portolan: portolan, Options: o.controllers, Leadership: leadership, Mirrored: status,
+		Cluster: client, Portolan: portolan, Ranges: ranges, Options: o.controllers, Leadership: leadership, Mirrored: status,
 		WriteBack: cluster, WrittenBack: written,
 	})
 }

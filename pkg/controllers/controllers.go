@@ -1,6 +1,7 @@
 // Package controllers runs the three controllers that keep Endpoints and
-// EndpointSlices in line with Services and Pods, and on request the mirror of a cluster's
-// own Services. One process runs them at a time.
+// EndpointSlices in line with Services and Pods, the one that serves Services that wait for
+// a load-balancer address, and on request the mirror of a cluster's own Services. One
+// process runs them at a time.
 // In a cluster that process is elected with a Lease of the cluster; a standalone
 // server elects with a key in etcd that users cannot write.
 //
@@ -8,13 +9,16 @@
 //	                            ├─→ endpoint       ─→ Endpoints
 //	Portolan   Services ────────┼─→ endpointslice  ─→ EndpointSlices
 //	           Endpoints ───────┴─→ mirroring      ─→ EndpointSlices
+//	           Services, LoadBalancerPools,
+//	           LoadBalancerIPs  ──→ loadbalancer   ─→ Services
 //	cluster    Services, Endpoints,
 //	           EndpointSlices   ──→ mirror         ─→ copies of them in Portolan
 //
 // On request, writeback copies Services to the cluster.
 //
 // The packages below it:
-//   - endpoint, endpointslice, mirroring, mirror and writeback are the controllers;
+//   - endpoint, endpointslice, mirroring, loadbalancer, mirror and writeback are the
+//     controllers;
 //   - rules computes Endpoints, without I/O (k8s.io/endpointslice does so for slices);
 //   - portolanclient joins the two sources in one clientset;
 //   - reconcile runs workers on a queue;
@@ -47,8 +51,10 @@ import (
 	"k8s.io/client-go/tools/record"
 	"k8s.io/klog/v2"
 
+	"github.com/portolan-dev/portolan/generated/clientset/versioned"
 	"github.com/portolan-dev/portolan/pkg/controllers/endpoint"
 	"github.com/portolan-dev/portolan/pkg/controllers/endpointslice"
+	"github.com/portolan-dev/portolan/pkg/controllers/loadbalancer"
 	"github.com/portolan-dev/portolan/pkg/controllers/mirror"
 	"github.com/portolan-dev/portolan/pkg/controllers/mirroring"
 	"github.com/portolan-dev/portolan/pkg/controllers/portolanclient"
@@ -63,6 +69,9 @@ type Config struct {
 	// Portolan is the server of Services, Endpoints and EndpointSlices as
 	// portolan.dev/v1. If it is nil, Cluster serves them in the core API groups.
 	Portolan *rest.Config
+	// Ranges is the client of load-balancer pools and the claims on their addresses, on the
+	// server of Services. Without it, Services that wait for an address are not served.
+	Ranges versioned.Interface
 	// Unscheduled includes Pods without a node, for servers that have no scheduler.
 	Unscheduled bool
 	// Loopback lists the loopback networks that the server accepts in endpoints.
@@ -96,7 +105,7 @@ func Run(ctx context.Context, c Config) error {
 	defer broadcaster.Shutdown()
 	broadcaster.StartStructuredLogging(3)
 	broadcaster.StartRecordingToSink(&corev1client.EventSinkImpl{Interface: c.Cluster.CoreV1().Events("")})
-	r := runner{client: client, options: c.Options, unscheduled: c.Unscheduled, loopback: c.Loopback, broadcaster: broadcaster, scheme: scheme}
+	r := runner{client: client, ranges: c.Ranges, options: c.Options, unscheduled: c.Unscheduled, loopback: c.Loopback, broadcaster: broadcaster, scheme: scheme}
 	if c.Options.MirrorClusterServices {
 		if r.mirror, err = c.mirror(broadcaster); err != nil {
 			return err
@@ -180,7 +189,9 @@ type runner struct {
 	// writeBack is nil if Services are not written back.
 	writeBack *writeback.Config
 	// mirror is nil if the cluster's Services are not mirrored.
-	mirror      *mirror.Config
+	mirror *mirror.Config
+	// ranges is nil if Services that wait for an address are not served.
+	ranges      versioned.Interface
 	client      kubernetes.Interface
 	options     *Options
 	unscheduled bool
@@ -269,13 +280,26 @@ func (r *runner) controllers(factory informers.SharedInformerFactory) ([]control
 		Client: r.client, Informers: factory, Recorder: r.recorder(mirroring.Component),
 		MaxEndpoints: r.options.MaxMirrored, BatchPeriod: r.options.BatchPeriod, Loopback: r.loopback,
 	})
-	if err != nil || r.mirror == nil {
-		return []controller{endpoints, slices, mirrors}, err
+	if err != nil {
+		return nil, err
+	}
+	controllers := []controller{endpoints, slices, mirrors}
+	if r.ranges != nil {
+		addresses, err := loadbalancer.New(loadbalancer.Config{
+			Client: r.client, Ranges: r.ranges, Informers: factory, Recorder: r.recorder(loadbalancer.Component),
+		})
+		if err != nil {
+			return nil, err
+		}
+		controllers = append(controllers, addresses)
+	}
+	if r.mirror == nil {
+		return controllers, nil
 	}
 	config := *r.mirror
 	config.Informers = factory
 	cluster, err := mirror.New(config)
-	return []controller{endpoints, slices, mirrors, cluster}, err
+	return append(controllers, cluster), err
 }
 
 // trim removes the fields of Pods and Nodes that no controller reads. The cache holds

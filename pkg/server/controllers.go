@@ -14,6 +14,7 @@ import (
 	"k8s.io/klog/v2"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/generated/clientset/versioned"
 	"github.com/portolan-dev/portolan/pkg/controllers"
 	"github.com/portolan-dev/portolan/pkg/controllers/mirror"
 	"github.com/portolan-dev/portolan/pkg/controllers/writeback"
@@ -27,13 +28,17 @@ func (c *Config) applyControllers(o *options.Options) error {
 	if !o.HasControllers() {
 		return nil
 	}
+	ranges, err := versioned.NewForConfig(unlimited(c.Generic.LoopbackClientConfig))
+	if err != nil {
+		return fmt.Errorf("client of the server itself: %w", err)
+	}
 	leadership := controllers.NewLeadership()
 	c.Extra.Metrics.Register(metrics.NewLeaderCollector(leadership))
 	if !o.InCluster() {
 		etcd, key := c.Extra.Store.Client, path.Join("/", o.Etcd.StorageConfig.Prefix, v1.GroupName, "leaders",
 			o.Controllers.LeaderElection.ResourceName)
 		c.Extra.Controllers = &controllers.Config{
-			Cluster: c.Extra.Core.Client, Unscheduled: true, Options: standaloneControllers(o), Leadership: leadership,
+			Cluster: c.Extra.Core.Client, Ranges: ranges, Unscheduled: true, Options: standaloneControllers(o), Leadership: leadership,
 			Loopback: c.Extra.ServiceProxy.Loopback(),
 			Lock:     func(identity string) resourcelock.Interface { return etcdlock.New(etcd, key, identity) },
 		}
@@ -57,7 +62,7 @@ func (c *Config) applyControllers(o *options.Options) error {
 		c.Extra.Metrics.Register(metrics.NewWriteBackCollector(written))
 	}
 	c.Extra.Controllers = &controllers.Config{
-		Cluster: cluster, Portolan: portolan, Options: o.Controllers, Leadership: leadership, Mirrored: status,
+		Cluster: cluster, Portolan: portolan, Ranges: ranges, Options: o.Controllers, Leadership: leadership, Mirrored: status,
 		OwnKubernetes: o.KeepsKubernetesService(), WriteBack: config, WrittenBack: written,
 	}
 	return nil

@@ -1,0 +1,148 @@
+// Package loadbalancer serves the Services that wait for a load-balancer address.
+//
+// The transaction that creates or changes a Service gives it its addresses. If the pools
+// are full, the Service is stored without one and waits. When a claim ends, or a pool
+// appears or changes, this controller updates the Services that wait, oldest first, without
+// a change of its own: each update is a request like any other, and its transaction gives
+// the Service what is free. The controller never writes an address itself.
+//
+// It polls nothing and costs nothing while no Service waits.
+package loadbalancer
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/record"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/generated/clientset/versioned"
+	"github.com/portolan-dev/portolan/generated/informers/externalversions"
+	listers "github.com/portolan-dev/portolan/generated/listers/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/controllers/reconcile"
+)
+
+const (
+	// Component is the source of the controller's events.
+	Component = "load-balancer-address-controller"
+	// ReasonRejected is the reason of the event about a Service whose request for
+	// addresses is rejected.
+	ReasonRejected = "LoadBalancerAddressRejected"
+
+	byNeed = "loadbalancer/need"
+	// everything is the only key of the queue: Services are served in one order.
+	everything = "waiting"
+)
+
+// Config configures the controller.
+type Config struct {
+	// Client updates Services.
+	Client kubernetes.Interface
+	// Ranges reads pools and claims.
+	Ranges versioned.Interface
+	// Informers has the Services.
+	Informers informers.SharedInformerFactory
+	Recorder  record.EventRecorder
+}
+
+// Controller serves the Services that wait for a load-balancer address.
+type Controller struct {
+	client   kubernetes.Interface
+	services cache.Indexer
+	// ranges are the informers of pools and claims. The controller starts them itself, so
+	// that a server that does not let it read them keeps no other controller waiting.
+	ranges   externalversions.SharedInformerFactory
+	pools    listers.LoadBalancerPoolLister
+	recorder record.EventRecorder
+	loop     *reconcile.Loop
+}
+
+// New makes a controller and adds its event handlers to the informers, which must not
+// have been started.
+func New(c Config) (*Controller, error) {
+	services := c.Informers.Core().V1().Services().Informer()
+	ranges := externalversions.NewSharedInformerFactoryWithOptions(c.Ranges, 0, externalversions.WithTransform(trim))
+	portolan := ranges.Portolan().V1()
+	controller := &Controller{
+		client: c.Client, services: services.GetIndexer(), ranges: ranges, pools: portolan.LoadBalancerPools().Lister(), recorder: c.Recorder,
+	}
+	controller.loop = reconcile.New("loadbalancer", controller.sync)
+	if err := services.AddIndexers(cache.Indexers{byNeed: need}); err != nil {
+		return nil, err
+	}
+	for informer, handler := range map[cache.SharedIndexInformer]cache.ResourceEventHandler{
+		services:                                controller.serviceHandler(),
+		portolan.LoadBalancerPools().Informer(): controller.poolHandler(),
+		portolan.LoadBalancerIPs().Informer():   controller.claimHandler(),
+	} {
+		if _, err := informer.AddEventHandler(handler); err != nil {
+			return nil, err
+		}
+	}
+	return controller, nil
+}
+
+// Run serves Services until the context ends. The informers of Services must have synced.
+// There is one worker, because the order matters.
+func (c *Controller) Run(ctx context.Context, _ int) {
+	c.ranges.StartWithContext(ctx)
+	defer c.ranges.Shutdown()
+	if err := c.ranges.WaitForCacheSyncWithContext(ctx).AsError(); err != nil {
+		return
+	}
+	c.loop.Add(everything)
+	c.loop.Run(ctx, 1)
+}
+
+// trim removes what the controller does not read of claims, of which there can be many.
+func trim(obj any) (any, error) {
+	if claim, ok := obj.(*v1.LoadBalancerIP); ok {
+		claim.ManagedFields, claim.Labels, claim.Annotations, claim.Spec = nil, nil, nil, v1.LoadBalancerIPSpec{}
+	}
+	return obj, nil
+}
+
+// serviceHandler records why a Service waits. It also serves it: what came free before the
+// Service was stored is an event that is past.
+func (c *Controller) serviceHandler() cache.ResourceEventHandler {
+	return cache.ResourceEventHandlerDetailedFuncs{
+		AddFunc: func(obj any, initial bool) {
+			if service := obj.(*corev1.Service); !initial && waits(service) {
+				c.recordWaiting(service)
+				c.loop.Add(everything)
+			}
+		},
+		UpdateFunc: func(before, after any) {
+			service := after.(*corev1.Service)
+			if waits(service) && message(service) != message(before.(*corev1.Service)) {
+				c.recordWaiting(service)
+				c.loop.Add(everything)
+			}
+		},
+	}
+}
+
+func (c *Controller) poolHandler() cache.ResourceEventHandler {
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc: func(any) { c.loop.Add(everything) },
+		UpdateFunc: func(before, after any) {
+			if !equality.Semantic.DeepEqual(before.(*v1.LoadBalancerPool).Spec, after.(*v1.LoadBalancerPool).Spec) {
+				c.loop.Add(everything)
+			}
+		},
+		// An address of a pool that other pools have too can be free for them now.
+		DeleteFunc: func(any) { c.loop.Add(everything) },
+	}
+}
+
+// claimHandler notices claims that end, and holders that leave a shared address.
+func (c *Controller) claimHandler() cache.ResourceEventHandler {
+	return cache.ResourceEventHandlerFuncs{
+		UpdateFunc: func(any, any) { c.loop.Add(everything) },
+		DeleteFunc: func(any) { c.loop.Add(everything) },
+	}
+}

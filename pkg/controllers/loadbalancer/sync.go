@@ -1,0 +1,102 @@
+package loadbalancer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/utils/ptr"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+)
+
+// sync serves the Services that wait, oldest first. Of those that ask for the same, it
+// asks for no more after the first that gets nothing.
+func (c *Controller) sync(ctx context.Context, _ string) error {
+	waiting, err := c.waiting()
+	if err != nil {
+		return err
+	}
+	unmet := sets.New[demand]()
+	var errs []error
+	for _, service := range waiting {
+		wants, common := demandOf(service)
+		if common && unmet.Has(wants) {
+			continue
+		}
+		after, err := c.ask(ctx, service)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if after != nil && waits(after) && common {
+			unmet.Insert(wants)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// waiting returns the Services that a pool could serve, oldest first.
+func (c *Controller) waiting() ([]*corev1.Service, error) {
+	pools, err := c.pools.List(labels.Everything())
+	if err != nil {
+		return nil, err
+	}
+	classes := sets.New[string]()
+	for _, pool := range pools {
+		classes.Insert(ptr.Deref(pool.Spec.LoadBalancerClass, ""))
+	}
+	objs, err := c.services.ByIndex(byNeed, everything)
+	if err != nil {
+		return nil, err
+	}
+	var services []*corev1.Service
+	for _, obj := range objs {
+		if service := obj.(*corev1.Service); classes.Has(ptr.Deref(service.Spec.LoadBalancerClass, "")) {
+			services = append(services, service)
+		}
+	}
+	slices.SortFunc(services, oldestFirst)
+	return services, nil
+}
+
+// ask updates a Service without a change and returns the answer. It returns nil if the
+// Service is gone or its request is rejected, which a retry would not change.
+func (c *Controller) ask(ctx context.Context, service *corev1.Service) (*corev1.Service, error) {
+	after, err := c.client.CoreV1().Services(service.Namespace).Patch(ctx, service.Name, types.MergePatchType, []byte("{}"),
+		metav1.PatchOptions{FieldManager: Component})
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, nil
+	case apierrors.IsInvalid(err):
+		c.recorder.Event(service, corev1.EventTypeWarning, ReasonRejected, err.Error())
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("serving %s/%s: %w", service.Namespace, service.Name, err)
+	}
+	if !waits(after) && len(after.Status.LoadBalancer.Ingress) > 0 {
+		c.recorder.Eventf(after, corev1.EventTypeNormal, v1.ReasonAllocated, "Allocated %s", addresses(after))
+	}
+	return after, nil
+}
+
+func addresses(service *corev1.Service) string {
+	var ips []string
+	for _, ingress := range service.Status.LoadBalancer.Ingress {
+		ips = append(ips, ingress.IP)
+	}
+	return strings.Join(ips, ", ")
+}
+
+func (c *Controller) recordWaiting(service *corev1.Service) {
+	condition := conditionOf(service)
+	c.recorder.Event(service, corev1.EventTypeWarning, condition.Reason, condition.Message)
+}

@@ -1,0 +1,81 @@
+package loadbalancer
+
+import (
+	"cmp"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/service/loadbalancer"
+)
+
+// need indexes the Services that have no load-balancer address and could get one.
+func need(obj any) ([]string, error) {
+	if service, ok := obj.(*corev1.Service); ok && (waits(service) || isUnclaimed(service)) {
+		return []string{everything}, nil
+	}
+	return nil, nil
+}
+
+// waits reports whether a Service waits for an address of a pool.
+func waits(service *corev1.Service) bool {
+	condition := conditionOf(service)
+	return isLoadBalancer(service) && condition != nil && condition.Status == metav1.ConditionFalse
+}
+
+// isUnclaimed reports whether no pool has served a Service, nor any other controller.
+func isUnclaimed(service *corev1.Service) bool {
+	return isLoadBalancer(service) && conditionOf(service) == nil && len(service.Status.LoadBalancer.Ingress) == 0
+}
+
+func isLoadBalancer(service *corev1.Service) bool {
+	_, mirrored := v1.MirroredFrom(service)
+	return service.Spec.Type == corev1.ServiceTypeLoadBalancer && service.DeletionTimestamp == nil && !mirrored
+}
+
+func conditionOf(service *corev1.Service) *metav1.Condition {
+	i := slices.IndexFunc(service.Status.Conditions, func(c metav1.Condition) bool { return c.Type == v1.ServiceConditionLoadBalancerAddress })
+	if i < 0 {
+		return nil
+	}
+	return &service.Status.Conditions[i]
+}
+
+// message says why a Service waits. It is empty for a Service that does not.
+func message(service *corev1.Service) string {
+	if !waits(service) {
+		return ""
+	}
+	return conditionOf(service).Message
+}
+
+// oldestFirst sorts Services in the order in which they are served.
+func oldestFirst(a, b *corev1.Service) int {
+	return cmp.Or(
+		a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+}
+
+// demand is what a Service waits for. If one Service gets nothing, nor do others of the
+// same demand.
+type demand struct {
+	// message names the pools that have nothing.
+	message  string
+	families string
+}
+
+// demandOf reports false for a Service whose demand is its own: it names an address or
+// shares one, or no pool has been asked yet.
+func demandOf(service *corev1.Service) (demand, bool) {
+	request, errs := loadbalancer.Parse(&v1.Service{ObjectMeta: service.ObjectMeta, Spec: service.Spec})
+	if len(errs) > 0 || len(request.Addresses) > 0 || request.SharingKey != "" || !waits(service) {
+		return demand{}, false
+	}
+	families := ""
+	for _, family := range service.Spec.IPFamilies {
+		families += string(family)
+	}
+	return demand{message(service), families + string(ptr.Deref(service.Spec.IPFamilyPolicy, ""))}, true
+}
