@@ -10,17 +10,21 @@
 //     groups serve the same stores.
 //   - kind: a type of objects, and its row in the table of kinds (package registry).
 //   - value: an address or a port.
-//   - class: the values that compete with each other: IPv4 addresses, IPv6 addresses,
-//     ports.
-//   - kind of values: addresses or ports, with everything that differs between them
-//     (package claims).
-//   - claim: the object that records who holds a value, an IPAddress or a NodePort. A
-//     held claim carries the UID of its Service.
+//   - class: the values that compete with each other: cluster IPs of a family, ports,
+//     load-balancer addresses of a family.
+//   - kind of values: cluster IPs, ports or load-balancer addresses, with everything that
+//     differs between them (package claims).
+//   - claim: the object that records who holds a value: an IPAddress, a NodePort or a
+//     LoadBalancerIP. A held claim carries the UID of its Service.
 //   - reservation: a claim that a user made by hand. No Service holds it.
+//   - sharing: several Services hold one load-balancer address, under the same key and
+//     with different ports.
 //   - holder: the parent reference of a claim. If it has a UID, that Service holds the
 //     claim.
-//   - range: a ServiceCIDR or a NodePortRange, which says which values exist. A block
-//     is one CIDR, or one run of ports, of a range.
+//   - share: what a Service holds of a value that several hold: its ports. The sharing
+//     key says which Services share (package allocation).
+//   - range: a ServiceCIDR, a NodePortRange or a LoadBalancerPool, which says which values
+//     exist. A block is one CIDR, or one run of values, of a range.
 //   - static band: the lower part of a block, from which values are picked last.
 //   - index: one replica's picture of ranges and claims, in memory (package allocation).
 //     It is a hint; the transaction decides.

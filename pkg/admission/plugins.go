@@ -13,6 +13,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/admission/clusterip"
 	"github.com/portolan-dev/portolan/pkg/admission/defaultingressclass"
 	"github.com/portolan-dev/portolan/pkg/admission/denyserviceexternalips"
+	"github.com/portolan-dev/portolan/pkg/admission/loadbalancer"
 	"github.com/portolan-dev/portolan/pkg/admission/nodeport"
 	"github.com/portolan-dev/portolan/pkg/admission/resourcequota"
 	"github.com/portolan-dev/portolan/pkg/admission/serviceports"
@@ -29,6 +30,7 @@ var Order = []string{
 	mutatingwebhook.PluginName,
 	clusterip.PluginName,
 	nodeport.PluginName,
+	loadbalancer.PluginName,
 	serviceports.PluginName,
 	denyserviceexternalips.PluginName,
 	validatingadmissionpolicy.PluginName,
@@ -42,6 +44,7 @@ func NewOptions() *options.AdmissionOptions {
 	clusterip.Register(o.Plugins)
 	defaultingressclass.Register(o.Plugins)
 	denyserviceexternalips.Register(o.Plugins)
+	loadbalancer.Register(o.Plugins)
 	nodeport.Register(o.Plugins)
 	resourcequota.Register(o.Plugins)
 	serviceports.Register(o.Plugins)

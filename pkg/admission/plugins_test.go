@@ -20,6 +20,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/admission/clusterip"
 	"github.com/portolan-dev/portolan/pkg/admission/denyserviceexternalips"
 	"github.com/portolan-dev/portolan/pkg/admission/initializer"
+	"github.com/portolan-dev/portolan/pkg/admission/loadbalancer"
 	"github.com/portolan-dev/portolan/pkg/admission/nodeport"
 	"github.com/portolan-dev/portolan/pkg/admission/serviceports"
 	"github.com/portolan-dev/portolan/pkg/allocation"
@@ -38,7 +39,7 @@ func TestOrderNamesEveryPlugin(t *testing.T) {
 	if errs := o.Validate(); len(errs) > 0 {
 		t.Errorf("not valid: %v", errs)
 	}
-	own := sets.New(clusterip.PluginName, nodeport.PluginName, serviceports.PluginName, denyserviceexternalips.PluginName)
+	own := sets.New(clusterip.PluginName, nodeport.PluginName, loadbalancer.PluginName, serviceports.PluginName, denyserviceexternalips.PluginName)
 	if got := sets.New(Order...).Difference(RequireCluster()).Difference(RequireCoreAPI()); !got.Equal(own) {
 		t.Errorf("without a cluster: %v", got)
 	}
@@ -53,6 +54,7 @@ func services() map[string]interface {
 		initializer.WantsLedger
 	}{
 		clusterip.PluginName: clusterip.New(), nodeport.PluginName: nodeport.New(), serviceports.PluginName: serviceports.New(),
+		loadbalancer.PluginName: loadbalancer.New(),
 	}
 }
 

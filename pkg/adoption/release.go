@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/util/retry"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/service"
 )
 
 const (
@@ -146,8 +147,10 @@ func (r releasing) complete(ctx context.Context, ours *v1.Service, source *corev
 	services := r.Cluster.CoreV1().Services(r.Namespace)
 	current := source
 	err := retry.RetryOnConflict(retry.DefaultRetry, func() (err error) {
-		if !equality.Semantic.DeepEqual(current.Status, ours.Status) {
-			current.Status = *ours.Status.DeepCopy()
+		status := ours.Status.DeepCopy()
+		service.LeaveLoadBalancer(status)
+		if !equality.Semantic.DeepEqual(current.Status, *status) {
+			current.Status = *status
 			if current, err = services.UpdateStatus(ctx, current, metav1.UpdateOptions{FieldManager: manager}); err != nil {
 				current = source
 				return again(ctx, services.Get, r.Name, &current, err)

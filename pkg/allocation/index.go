@@ -18,10 +18,14 @@ const dropDelay = time.Minute
 // Claim is the claim on a value at one revision.
 type Claim struct {
 	// Holder is the claim's parent reference, zero if it has none. Only the holder
-	// of a Service's claim has a UID; a reservation has none.
+	// of a Service's claim has a UID; a reservation has none. If several Services hold the
+	// value, it is the first of them.
 	Holder v1.ParentReference
 	// Revision is the etcd ModRevision of the claim.
 	Revision int64
+	// Shared has all holders of a value that several Services can hold. It is nil for
+	// other values, and for reservations. It is never modified.
+	Shared *v1.LoadBalancerIPSpec
 }
 
 // Index holds the ranges, claims and picks of all classes. It is safe for concurrent
@@ -38,6 +42,7 @@ func New(now func() time.Time) *Index {
 		p := &index.pools[class]
 		p.space = space.NewSpace()
 		p.claims = map[space.Number]Claim{}
+		p.sharing = map[string]map[space.Number]bool{}
 		p.released = map[space.Number]int64{}
 		p.picked = map[space.Number]uint64{}
 		p.ranges = map[string]*rangeState{}
@@ -53,6 +58,8 @@ type pool struct {
 	// space has the values that can't be picked: the union of claims and picked.
 	space  *space.Space
 	claims map[space.Number]Claim
+	// sharing has the values that are shared under each key.
+	sharing map[string]map[space.Number]bool
 	// released has the revisions at which this replica released values, until the
 	// watch delivers the deletions: it may still deliver earlier events of the claims.
 	released map[space.Number]int64
@@ -99,7 +106,9 @@ func (p *pool) observe(number space.Number, claim Claim) {
 	if exists && known.Revision >= claim.Revision {
 		return
 	}
+	p.forgetSharing(number, known)
 	p.claims[number] = claim
+	p.recordSharing(number, claim)
 	delete(p.picked, number)
 	p.space.Take(number)
 	if !exists {
@@ -153,6 +162,7 @@ func (p *pool) forget(number space.Number, revision int64) {
 		return
 	}
 	delete(p.claims, number)
+	p.forgetSharing(number, known)
 	p.count(number, -1)
 	p.makeFree(number)
 }
@@ -202,6 +212,9 @@ func (x *Index) Lookup(value Value) (Claim, bool) {
 // Pick chooses a free value of the class for a Service. No other pick gets the value until
 // it is claimed and released again, dropped, or, after DropLater, its time is over. The error is
 // an *ExhaustedError.
+//
+// A Service with a sharing key gets a value that it can share, if there is one. Other picks
+// can get the same one.
 func (x *Index) Pick(class Class, who Requester) (Value, error) {
 	p := &x.pools[class]
 	selection := p.selection.Load()
@@ -209,6 +222,9 @@ func (x *Index) Pick(class Class, who Requester) (Value, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.dropDue(x.now())
+	if number, ok := p.shareable(tiers, who.Share); ok {
+		return Value{class, number}, nil
+	}
 	for _, t := range tiers {
 		if number, ok := p.space.Pick(t.spans, p.random); ok {
 			p.space.Take(number)

@@ -307,15 +307,15 @@ func TestRangesByRevision(t *testing.T) {
 		t.Errorf("ranges %v", got)
 	}
 	x.SetRange(Port, usableRange("b", 4, portBlocks("32000-32009")...))
-	if _, revision, err := x.Covering(NodePort(30005), Requester{}); err != nil || revision != 5 {
-		t.Errorf("older news replaced newer: %d, %v", revision, err)
+	if r, err := x.Covering(NodePort(30005), Requester{}); err != nil || r.Revision != 5 {
+		t.Errorf("older news replaced newer: %d, %v", r.Revision, err)
 	}
 	x.RemoveRange(Port, "b", 4)
-	if _, _, err := x.Covering(NodePort(30005), Requester{}); err != nil {
+	if _, err := x.Covering(NodePort(30005), Requester{}); err != nil {
 		t.Error("older removal removed")
 	}
 	x.RemoveRange(Port, "b", 9)
-	if _, _, err := x.Covering(NodePort(30005), Requester{}); !errors.Is(err, ErrOutside) || len(names()) != 1 {
+	if _, err := x.Covering(NodePort(30005), Requester{}); !errors.Is(err, ErrOutside) || len(names()) != 1 {
 		t.Error("still there")
 	}
 	if usage := x.Usage(Port, "b"); len(usage) > 0 {
@@ -327,8 +327,8 @@ func TestRangesByRevision(t *testing.T) {
 		t.Error("older news brought it back")
 	}
 	x.SetRange(Port, usableRange("b", 10, portBlocks("30000-30009")...))
-	if name, revision, err := x.Covering(NodePort(30005), Requester{}); err != nil || revision != 10 || name != "b" {
-		t.Errorf("not there again: %s %d %v", name, revision, err)
+	if r, err := x.Covering(NodePort(30005), Requester{}); err != nil || r.Revision != 10 || r.Name != "b" {
+		t.Errorf("not there again: %s %d %v", r.Name, r.Revision, err)
 	}
 	x.RemoveRange(Port, "unknown", 20)
 	if len(names()) != 2 || len(x.Ranges(IPv4)) != 0 {
@@ -343,13 +343,13 @@ func TestOverlappingRanges(t *testing.T) {
 	for _, text := range []string{"10.0.0.3", "10.0.0.77"} {
 		x.Observe(address(text), heldBy(types.UID(text), 7))
 	}
-	if name, _, _ := x.Covering(address("10.0.0.3"), Requester{}); name != "narrow" {
-		t.Errorf("covered by %q", name)
+	if r, _ := x.Covering(address("10.0.0.3"), Requester{}); r.Name != "narrow" {
+		t.Errorf("covered by %q", r.Name)
 	}
-	if name, _, _ := x.Covering(address("10.0.0.15"), Requester{}); name != "wide" {
-		t.Errorf("the broadcast address of the narrow one is covered by %q", name)
+	if r, _ := x.Covering(address("10.0.0.15"), Requester{}); r.Name != "wide" {
+		t.Errorf("the broadcast address of the narrow one is covered by %q", r.Name)
 	}
-	if _, _, err := x.Covering(address("10.0.0.255"), Requester{}); !errors.Is(err, ErrOutside) {
+	if _, err := x.Covering(address("10.0.0.255"), Requester{}); !errors.Is(err, ErrOutside) {
 		t.Error("a broadcast address is covered")
 	}
 	for text, want := range map[string]string{"10.0.0.3": "10.0.0.0/28", "10.0.0.15": "10.0.0.0/24", "10.0.0.255": "", "fd00::1": ""} {
@@ -366,8 +366,8 @@ func TestOverlappingRanges(t *testing.T) {
 	unusable := usableRange("narrow", 8, prefixBlock("10.0.0.0/28"))
 	unusable.Usable = false
 	x.SetRange(IPv4, unusable)
-	if name, _, _ := x.Covering(address("10.0.0.3"), Requester{}); name != "wide" {
-		t.Errorf("covered by %q", name)
+	if r, _ := x.Covering(address("10.0.0.3"), Requester{}); r.Name != "wide" {
+		t.Errorf("covered by %q", r.Name)
 	}
 	if got := x.BlockOf(address("10.0.0.3")); got != "10.0.0.0/24" {
 		t.Errorf("lies in %q", got)

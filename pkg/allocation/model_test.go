@@ -357,7 +357,7 @@ func TestConcurrentUse(t *testing.T) {
 				if claimed {
 					x.Observe(value, heldBy("a", revision))
 				}
-				_, _, _ = x.Covering(value, Requester{})
+				_, _ = x.Covering(value, Requester{})
 				x.Usage(Port, "all")
 				x.UsableRanges(Port)
 				x.Ranges(Port)

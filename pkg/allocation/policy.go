@@ -20,6 +20,11 @@ type Policy struct {
 	// FailWhenFull keeps Services that the range selects from values of ranges that come
 	// later.
 	FailWhenFull bool
+	// LoadBalancerClass is that of the Services that the range selects. It is empty for
+	// Services without one, and for ranges of other classes of values.
+	LoadBalancerClass string
+	// AcrossNamespaces allows Services of different namespaces to share a value.
+	AcrossNamespaces bool
 }
 
 // Mode says which of the Services that a range selects get new values from it.
@@ -41,6 +46,11 @@ type Requester struct {
 	Namespace, Service labels.Set
 	// Range is the range that the Service names, or empty.
 	Range string
+	// LoadBalancerClass is that of the Service, if the values are load-balancer addresses.
+	LoadBalancerClass string
+	// Share is what the Service would hold of a value that several Services can hold. It is
+	// nil for other values.
+	Share *Share
 }
 
 // CIDRPolicy returns the policy of a ServiceCIDR.
@@ -60,6 +70,16 @@ func PortPolicy(spec *v1.NodePortRangeSpec) Policy {
 	return Policy{
 		Namespaces: parsed(spec.NamespaceSelector), Services: parsed(spec.ServiceSelector), Priority: ptr.Deref(spec.Priority, 0),
 		Mode: mode(ptr.Deref(spec.Allocation, allocation)), FailWhenFull: ptr.Deref(spec.WhenFull, "") == v1.WhenFullFail,
+	}
+}
+
+// PoolPolicy returns the policy of a LoadBalancerPool.
+func PoolPolicy(spec *v1.LoadBalancerPoolSpec) Policy {
+	return Policy{
+		Namespaces: parsed(spec.NamespaceSelector), Services: parsed(spec.ServiceSelector), Priority: ptr.Deref(spec.Priority, 0),
+		Mode: mode(ptr.Deref(spec.Allocation, v1.AllocationAutomatic)), FailWhenFull: ptr.Deref(spec.WhenFull, "") == v1.WhenFullFail,
+		LoadBalancerClass: ptr.Deref(spec.LoadBalancerClass, ""),
+		AcrossNamespaces:  ptr.Deref(spec.Sharing, "") == v1.SharingAcrossNamespaces,
 	}
 }
 
@@ -94,12 +114,13 @@ func (p Policy) IsOwned() bool { return p.Namespaces != nil || p.Services != nil
 
 // Selects reports whether the range selects a Service.
 func (p Policy) Selects(who Requester) bool {
-	return (p.Namespaces == nil || p.Namespaces.Matches(who.Namespace)) && (p.Services == nil || p.Services.Matches(who.Service))
+	return p.LoadBalancerClass == who.LoadBalancerClass &&
+		(p.Namespaces == nil || p.Namespaces.Matches(who.Namespace)) && (p.Services == nil || p.Services.Matches(who.Service))
 }
 
 // SelectsLike reports whether two policies have the same selectors.
 func (p Policy) SelectsLike(other Policy) bool {
-	return sameSelector(p.Namespaces, other.Namespaces) && sameSelector(p.Services, other.Services)
+	return p.LoadBalancerClass == other.LoadBalancerClass && sameSelector(p.Namespaces, other.Namespaces) && sameSelector(p.Services, other.Services)
 }
 
 func sameSelector(a, b labels.Selector) bool {
@@ -109,5 +130,5 @@ func sameSelector(a, b labels.Selector) bool {
 // hasRules reports whether the policy has more than the field autoAssign, which is older
 // than the others.
 func (p Policy) hasRules() bool {
-	return p.IsOwned() || p.Priority != 0 || p.Mode == Disabled || p.FailWhenFull
+	return p.IsOwned() || p.Priority != 0 || p.Mode == Disabled || p.FailWhenFull || p.LoadBalancerClass != ""
 }

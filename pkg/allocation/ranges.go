@@ -2,19 +2,21 @@ package allocation
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"github.com/portolan-dev/portolan/pkg/allocation/space"
 )
 
-// Block is one CIDR, or one run of ports, of a range.
+// Block is one CIDR, or one run of ports or addresses, of a range.
 type Block struct {
 	// Text is the block as it stands in the range's spec.
 	Text string
 	Span space.Span
 }
 
-// Range holds the values of one class that a ServiceCIDR or a NodePortRange has.
+// Range holds the values of one class that a ServiceCIDR, a NodePortRange or a
+// LoadBalancerPool has.
 type Range struct {
 	Name     string
 	Revision int64
@@ -119,15 +121,37 @@ func (x *Index) SelectsByNamespace(class Class) bool {
 	return x.pools[class].selection.Load().byNamespace
 }
 
+// ServesClass reports whether a usable range is for Services of a load-balancer class, an
+// empty one for Services without one. It says nothing of the other selectors.
+func (x *Index) ServesClass(class Class, loadBalancerClass string) bool {
+	return slices.ContainsFunc(x.pools[class].selection.Load().ranges, func(c *candidate) bool {
+		return c.LoadBalancerClass == loadBalancerClass
+	})
+}
+
+// BlocksOf returns the blocks of a class that a range has. It returns none for a range that
+// does not exist.
+func (x *Index) BlocksOf(class Class, name string) []Block {
+	if c, exists := x.pools[class].selection.Load().known[name]; exists {
+		return c.Blocks
+	}
+	return nil
+}
+
+// Selects reports whether a usable range selects a Service.
+func (x *Index) Selects(class Class, who Requester) bool {
+	return slices.ContainsFunc(x.pools[class].selection.Load().ranges, func(c *candidate) bool { return c.Selects(who) })
+}
+
 // Covering returns the range from which a Service can take a value by name, the first one
 // if several overlap. A transaction compares the revision. The error is a *RefusedError if
 // the value lies only in ranges that don't serve the Service.
-func (x *Index) Covering(value Value, who Requester) (name string, revision int64, err error) {
+func (x *Index) Covering(value Value, who Requester) (Range, error) {
 	c, err := x.pools[value.Class].selection.Load().covering(value.Number, who)
 	if err != nil {
-		return "", 0, err
+		return Range{}, err
 	}
-	return c.Name, c.Revision, nil
+	return c.Range, nil
 }
 
 // BlockOf returns the text of the block that a value lies in, of the first usable range by
@@ -234,10 +258,21 @@ func (r *rangeState) usage() []BlockUsage {
 	return usages
 }
 
+// namedUsage sums up the blocks that have one text.
 func (r *rangeState) namedUsage() []RangeUsage {
 	usages := make([]RangeUsage, 0, len(r.Blocks))
 	for _, block := range r.usage() {
+		if last := len(usages) - 1; last >= 0 && usages[last].Text == block.Text {
+			usages[last].add(block)
+			continue
+		}
 		usages = append(usages, RangeUsage{Name: r.Name, BlockUsage: block})
 	}
 	return usages
+}
+
+// add adds the figures of another block, up to the limit of each.
+func (u *BlockUsage) add(other BlockUsage) {
+	sum := func(a, b uint64) uint64 { return a + min(b, math.MaxUint64-a) }
+	u.Capacity, u.Allocated, u.Free = sum(u.Capacity, other.Capacity), u.Allocated+other.Allocated, sum(u.Free, other.Free)
 }

@@ -23,7 +23,7 @@ type selection struct {
 	// first is the first usable range by name. The default range comes before all others.
 	first *candidate
 	// all is the only tier if no range has rules: then the order is the same for every
-	// Service.
+	// Service without a load-balancer class.
 	all *tier
 	// byNamespace is true if the labels of namespaces matter.
 	byNamespace bool
@@ -108,6 +108,11 @@ func (t *tier) add(c *candidate) {
 	t.spans = append(t.spans, c.spans...)
 }
 
+// has reports whether picks from the range can return a number.
+func (c *candidate) has(number space.Number) bool {
+	return slices.ContainsFunc(c.spans, func(span space.Span) bool { return span.Contains(number) })
+}
+
 // equals reports whether a range belongs to the tier of another.
 func (c *candidate) equals(other *candidate) bool {
 	return c.IsOwned() == other.IsOwned() && c.Priority == other.Priority
@@ -132,7 +137,7 @@ func (s *selection) tiers(who Requester) []tier {
 		}
 		return []tier{{ranges: []*candidate{c}, spans: c.spans}}
 	}
-	if s.all != nil {
+	if s.all != nil && who.LoadBalancerClass == "" {
 		return []tier{*s.all}
 	}
 	var tiers []tier
@@ -208,7 +213,7 @@ func (s *selection) passed(who Requester, tiers []tier) []*RefusedError {
 		}
 		return nil
 	}
-	if s.all != nil {
+	if s.all != nil && who.LoadBalancerClass == "" {
 		return nil
 	}
 	used := map[string]bool{}

@@ -107,7 +107,7 @@ func TestOwnedValues(t *testing.T) {
 		{3, Requester{Namespace: ofA.Namespace, Range: "all"}, `the range "a" is not the one that the Service names`},
 		{7, ofA, ErrOutside.Error()},
 	} {
-		_, _, err := x.Covering(NodePort(test.port), test.who)
+		_, err := x.Covering(NodePort(test.port), test.who)
 		if got := fmt.Sprint(err); err != nil && got != test.want || err == nil && test.want != "" {
 			t.Errorf("%d: got %v, want %s", test.port, err, test.want)
 		}
@@ -288,10 +288,10 @@ func TestSelectionModel(t *testing.T) {
 		}
 		who := makeRequester(random)
 		for port := int32(1); port <= worldPorts; port++ {
-			name, _, err := x.Covering(NodePort(port), who)
+			covering, err := x.Covering(NodePort(port), who)
 			givers := w.givers(who, port, false)
-			if len(givers) == 0 != (err != nil) || err == nil && !slices.ContainsFunc(givers, func(r Range) bool { return r.Name == name }) {
-				t.Fatalf("%+v: %d is covered by %q, %v; want %v\n%+v", who, port, name, err, givers, w)
+			if len(givers) == 0 != (err != nil) || err == nil && !slices.ContainsFunc(givers, func(r Range) bool { return r.Name == covering.Name }) {
+				t.Fatalf("%+v: %d is covered by %q, %v; want %v\n%+v", who, port, covering.Name, err, givers, w)
 			}
 			if usable, _ := w.having(port); len(usable) == 0 != errors.Is(err, ErrOutside) {
 				t.Fatalf("%+v: %d: got %v\n%+v", who, port, err, w)
@@ -304,7 +304,7 @@ func TestSelectionModel(t *testing.T) {
 		}
 		if err == nil {
 			picked++
-			if _, _, err := x.Covering(value, who); err != nil {
+			if _, err := x.Covering(value, who); err != nil {
 				t.Fatalf("%+v: picked %v: %v\n%+v", who, value, err, w)
 			}
 		}

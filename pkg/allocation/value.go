@@ -11,11 +11,14 @@ import (
 type Class int
 
 // The classes of values. Addresses of the two families never meet, nor do addresses
-// and ports. A further class needs a row in traits.
+// and ports, nor cluster IPs and load-balancer addresses. A further class needs a row in
+// traits.
 const (
 	IPv4 Class = iota
 	IPv6
 	Port
+	LoadBalancerIPv4
+	LoadBalancerIPv6
 	classes
 )
 
@@ -25,9 +28,11 @@ var traits = [classes]struct {
 	// text writes a number as the name of its claim.
 	text func(space.Number) string
 }{
-	IPv4: {"IPv4", addressText},
-	IPv6: {"IPv6", addressText},
-	Port: {"Port", portText},
+	IPv4:             {"IPv4", addressText},
+	IPv6:             {"IPv6", addressText},
+	Port:             {"Port", portText},
+	LoadBalancerIPv4: {"LoadBalancerIPv4", addressText},
+	LoadBalancerIPv6: {"LoadBalancerIPv6", addressText},
 }
 
 // Classes returns all classes.
@@ -48,14 +53,22 @@ type Value struct {
 	Number space.Number
 }
 
-// Address makes a Value of an IP address. An IPv4-mapped address counts as IPv4.
+// Address makes a Value of a cluster IP. An IPv4-mapped address counts as IPv4.
 func Address(addr netip.Addr) Value {
-	addr = addr.Unmap()
-	class := IPv6
-	if addr.Is4() {
-		class = IPv4
+	return Value{Class: ofFamily(addr, IPv4, IPv6), Number: space.FromAddr(addr)}
+}
+
+// LoadBalancerAddress makes a Value of a load-balancer address. An IPv4-mapped address
+// counts as IPv4.
+func LoadBalancerAddress(addr netip.Addr) Value {
+	return Value{Class: ofFamily(addr, LoadBalancerIPv4, LoadBalancerIPv6), Number: space.FromAddr(addr)}
+}
+
+func ofFamily(addr netip.Addr, ipv4, ipv6 Class) Class {
+	if addr.Unmap().Is4() {
+		return ipv4
 	}
-	return Value{Class: class, Number: space.FromAddr(addr)}
+	return ipv6
 }
 
 // NodePort makes a Value of a port number.

@@ -33,7 +33,7 @@ func AddressClass(family corev1.IPFamily) allocation.Class {
 
 func (addresses) names() names {
 	return names{
-		noun: "address", claims: "ipaddresses", ranges: "servicecidrs", rangeKind: "ServiceCIDR", annotation: v1.ServiceCIDRAnnotation,
+		noun: "address", claims: "ipaddresses", ranges: "servicecidrs", rangeKind: "ServiceCIDR",
 	}
 }
 
@@ -53,7 +53,7 @@ func (addresses) parse(name string) (allocation.Value, bool) {
 
 func (addresses) newClaim() runtime.Object { return &v1.IPAddress{} }
 
-func (addresses) heldClaim(name string, _ []corev1.Protocol, owner *v1.Service) runtime.Object {
+func (addresses) heldClaim(name string, _ holding, owner *v1.Service) runtime.Object {
 	return v1.NewHeldAddress(name, owner)
 }
 
@@ -123,9 +123,17 @@ func (addresses) spans(obj runtime.Object) []space.Span {
 // shrinks returns nil: the entries of a ServiceCIDR can't be changed.
 func (addresses) shrinks(_, _ runtime.Object) *field.Path { return nil }
 
+func (addresses) asks(svc *v1.Service) allocation.Requester {
+	return allocation.Requester{Range: svc.Annotations[v1.ServiceCIDRAnnotation]}
+}
+
+func (addresses) rangePath(*v1.Service) *field.Path {
+	return field.NewPath("metadata", "annotations").Key(v1.ServiceCIDRAnnotation)
+}
+
 func (addresses) addHoldings(svc *v1.Service, to holdings) {
 	for _, addr := range service.ClusterIPs(svc) {
-		to[allocation.Address(addr)] = nil
+		to[allocation.Address(addr)] = holding{}
 	}
 }
 
@@ -147,6 +155,9 @@ func (addresses) substitute(svc *v1.Service, old, replacement allocation.Value) 
 		spec.ClusterIP = spec.ClusterIPs[0]
 	}
 }
+
+// withdraw returns false: a Service is not created without its cluster IPs.
+func (addresses) withdraw(*v1.Service, allocation.Value, error) bool { return false }
 
 func (addresses) fieldError(svc *v1.Service, value allocation.Value, cause error) *field.Error {
 	return field.Invalid(field.NewPath("spec", "clusterIPs"), svc.Spec.ClusterIPs, addressText(value, cause))

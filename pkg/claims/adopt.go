@@ -47,7 +47,7 @@ func (l *Ledger) findUnclaimed(ctx context.Context, a *attempt, c change) error 
 // owns reports whether the Service with a UID holds a value according to the index.
 func (l *Ledger) owns(service types.UID, value allocation.Value) bool {
 	claim, known := l.Index.Lookup(value)
-	return known && claim.Holder.UID != "" && claim.Holder.UID == service
+	return known && claim.HeldBy(service)
 }
 
 // isStrict reports whether an update is rejected if another object holds a value that

@@ -14,7 +14,7 @@ func BenchmarkPlan(b *testing.B) {
 	addCIDR(l.Index, "c", 5, "10.0.0.0/16")
 	addPorts(l.Index, "p", 7, "30000-32767")
 	owner := newService(func(spec *corev1.ServiceSpec) { spec.Type = corev1.ServiceTypeNodePort })
-	after := holdings{address("10.0.0.9"): nil, port(30001): {"TCP"}}
+	after := holdings{address("10.0.0.9"): {}, port(30001): serving("TCP")}
 	b.ReportAllocs()
 	for b.Loop() {
 		plan := &txn.Plan{}

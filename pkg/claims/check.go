@@ -21,17 +21,35 @@ type Read struct {
 // MayRead reports whether the user of a request may read an object.
 type MayRead func(ctx context.Context, read Read) bool
 
-// check returns why the Service can't claim a value, as far as this replica knows, or
+// Check returns why the Service can't claim a value, as far as this replica knows, or
 // nil. The transaction decides.
-func (l *Ledger) check(ctx context.Context, who Requester, value allocation.Value) *field.Error {
+func (l *Ledger) Check(ctx context.Context, who Requester, value allocation.Value) *field.Error {
 	claim, held := l.Index.Lookup(value)
-	switch {
-	case held && claim.Holder.UID != "" && claim.Holder.UID == who.svc.UID:
+	if held && claim.HeldBy(who.svc.UID) {
 		return nil
-	case held:
-		return FieldError(who.svc, value, &takenError{holder: l.holder(ctx, value, claim)})
+	}
+	if held {
+		if objection := l.objection(who, value, claim); objection != nil {
+			return l.taken(ctx, who.svc, value, objection)
+		}
 	}
 	return l.CheckRange(who, value)
+}
+
+// objection returns why the Service can't join the holders of a value, or nil. Values other
+// than load-balancer addresses have one holder.
+func (l *Ledger) objection(who Requester, value allocation.Value, claim allocation.Claim) *allocation.Objection {
+	if claim.Shared == nil {
+		return &allocation.Objection{Holder: claim.Holder}
+	}
+	asks := who.Of(value.Class)
+	covering, err := l.Index.Covering(value, asks)
+	return claim.Objection(asks.Share, err == nil && covering.AcrossNamespaces)
+}
+
+// taken returns the error for a value that the Service can't have because of an objection.
+func (l *Ledger) taken(ctx context.Context, svc *v1.Service, value allocation.Value, objection *allocation.Objection) *field.Error {
+	return FieldError(svc, value, &takenError{holder: l.holder(ctx, value, objection.Holder), reason: objection.Reason})
 }
 
 // checkAdopted returns the value of a rejected attempt that another object holds and
@@ -39,8 +57,11 @@ func (l *Ledger) check(ctx context.Context, who Requester, value allocation.Valu
 func (l *Ledger) checkAdopted(ctx context.Context, a *attempt) (allocation.Value, *field.Error) {
 	for _, value := range a.adopt {
 		claim, held := l.Index.Lookup(value)
-		if a.strict && held && claim.Holder.UID != a.holder {
-			return value, FieldError(a.owner, value, &takenError{holder: l.holder(ctx, value, claim)})
+		if !a.strict || !held || claim.HeldBy(a.holder) {
+			continue
+		}
+		if objection := claim.Objection(holdingsOf(a.owner)[value].share, true); objection != nil {
+			return value, l.taken(ctx, a.owner, value, objection)
 		}
 	}
 	return allocation.Value{}, nil
@@ -49,8 +70,7 @@ func (l *Ledger) checkAdopted(ctx context.Context, a *attempt) (allocation.Value
 // holder names the holder of a value or, if the claim has none, the claim. It returns an
 // empty text if the caller may not read the Service that holds the value, or the
 // reservation.
-func (l *Ledger) holder(ctx context.Context, value allocation.Value, claim allocation.Claim) string {
-	holder := claim.Holder
+func (l *Ledger) holder(ctx context.Context, value allocation.Value, holder v1.ParentReference) string {
 	read := Read{Resource: kindOf(value.Class).names().claims, Name: value.String()}
 	if holder == (v1.ParentReference{}) {
 		holder = v1.ParentReference{Resource: read.Resource, Name: read.Name}
@@ -78,7 +98,7 @@ func (l *Ledger) WillReject(ctx context.Context, svc *v1.Service) (bool, error) 
 		return false, err
 	}
 	for _, value := range NewClaims(svc, nil) {
-		if picks.Picked(value) || l.check(ctx, who, value) == nil {
+		if picks.Picked(value) || l.Check(ctx, who, value) == nil {
 			continue
 		}
 		found, err := l.client.Get(ctx, l.claimKey(value), kubernetes.GetOptions{})
@@ -88,7 +108,7 @@ func (l *Ledger) WillReject(ctx context.Context, svc *v1.Service) (bool, error) 
 		if err := l.learnClaim(ctx, value, found.KV, found.Revision); err != nil {
 			return false, err
 		}
-		if l.check(ctx, who, value) != nil {
+		if l.Check(ctx, who, value) != nil {
 			return true, nil
 		}
 	}
@@ -97,7 +117,7 @@ func (l *Ledger) WillReject(ctx context.Context, svc *v1.Service) (bool, error) 
 
 // CheckRange returns an error if a value lies in no usable range that serves the Service.
 func (l *Ledger) CheckRange(who Requester, value allocation.Value) *field.Error {
-	if _, _, err := l.Index.Covering(value, who.Of(value.Class)); err != nil {
+	if _, err := l.Index.Covering(value, who.Of(value.Class)); err != nil {
 		return l.outOfRange(who.svc, &outOfRangeError{value: value, cause: err})
 	}
 	return nil

@@ -13,11 +13,18 @@
 // create picks another one here, and an update runs admission again. A value that the
 // client named is rejected with upstream's error.
 //
-// RangeStorage does the same for ServiceCIDRs and NodePortRanges, so that no claim is
+// RangeStorage does the same for ServiceCIDRs, NodePortRanges and LoadBalancerPools, so that no claim is
 // left outside every range. ProtectHeld protects held claims from the API's own writers.
 //
-// Addresses and ports differ in what a kind says (kind.go); all else is the same for
-// both. The holder of a claim is its parent reference. It becomes text only in messages.
+// Several Services can hold one load-balancer address: those with the same sharing key and
+// no port in common. They are the holders of its claim. A Service that joins or leaves the
+// others writes the claim again, at the revision that it has read (sharing.go), so that two
+// Services that join at once can't both get the same port. The last one to leave deletes
+// the claim. A Service without a load-balancer address waits for one. Its condition says
+// so, and any update of it tries again.
+//
+// Cluster IPs, ports and load-balancer addresses differ in what a kind says (kind.go); all
+// else is the same for all. The holder of a claim is its parent reference. It becomes text only in messages.
 //
 // A Service is deleted together with its Endpoints and its own EndpointSlices, in
 // the same transaction; package cascade finds them.

@@ -18,13 +18,20 @@ import (
 // caller may know it. The text begins like upstream's, which tools match on.
 type takenError struct {
 	holder string
+	// reason says why the holder can't share the value. It is empty for values that are
+	// never shared.
+	reason string
 }
 
 func (e *takenError) Error() string {
-	if e.holder == "" {
-		return "already allocated"
+	text := "already allocated"
+	if e.holder != "" {
+		text += " by " + e.holder
 	}
-	return "already allocated by " + e.holder
+	if e.holder != "" && e.reason != "" {
+		text += ", " + e.reason
+	}
+	return text
 }
 
 // outOfRangeError reports that a value lies in no usable range that serves the Service.

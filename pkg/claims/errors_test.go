@@ -43,23 +43,23 @@ func TestFieldErrors(t *testing.T) {
 		{port(40000), `spec.ports[1].nodePort: Invalid value: 40000: provided port is not in the valid range. The range of valid ports is 30000-30099`},
 		{port(30090), `spec.healthCheckNodePort: Invalid value: 30090: provided port is already allocated`},
 	} {
-		err := ledger.check(t.Context(), Requester{svc: svc}, test.value)
+		err := ledger.Check(t.Context(), Requester{svc: svc}, test.value)
 		if err == nil || err.Error() != test.want {
 			t.Errorf("%s:\ngot  %v\nwant %s", test.value, err, test.want)
 		}
 	}
 	for _, fine := range []allocation.Value{address("fd00:10:96::ffff"), address("10.96.0.254"), port(30000), port(30099)} {
-		if err := ledger.check(t.Context(), Requester{svc: svc}, fine); err != nil {
+		if err := ledger.Check(t.Context(), Requester{svc: svc}, fine); err != nil {
 			t.Errorf("%s: %v", fine, err)
 		}
 	}
 	// A value that the Service holds is allowed, wherever it lies.
 	index.Observe(port(40000), heldBy("web-uid", 6))
-	if err := ledger.check(t.Context(), Requester{svc: svc}, port(40000)); err != nil {
+	if err := ledger.Check(t.Context(), Requester{svc: svc}, port(40000)); err != nil {
 		t.Error(err)
 	}
 	index.Observe(port(40001), allocation.Claim{Revision: 6})
-	if err := ledger.check(t.Context(), anyone, port(40001)); err == nil {
+	if err := ledger.Check(t.Context(), anyone, port(40001)); err == nil {
 		t.Error("a reservation is free for a Service without UID")
 	}
 

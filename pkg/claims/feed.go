@@ -148,7 +148,7 @@ func claimed(k kind, obj runtime.Object) (allocation.Value, allocation.Claim, bo
 		return allocation.Value{}, allocation.Claim{}, false
 	}
 	value, ok := k.parse(c.meta.Name)
-	return value, claimOf(c.parent, revisionOf(obj)), ok
+	return value, c.at(revisionOf(obj)), ok
 }
 
 func rangeStore(index *allocation.Index, k kind) *indexStore {

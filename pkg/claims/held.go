@@ -99,6 +99,6 @@ func checkHeldUpdate(ctx context.Context, before, after runtime.Object) error {
 }
 
 func claimHeldError(ctx context.Context, claim contents, advice string) error {
-	held := fmt.Errorf("the %s is held by %s: %s", claim.noun(), apigroup.Holder(ctx, *claim.parent), advice)
+	held := fmt.Errorf("the %s is held by %s: %s", claim.noun(), apigroup.Holder(ctx, claim.holder()), advice)
 	return apierrors.NewConflict(apigroup.Resource(ctx, claim.kind.names().claims), claim.meta.Name, held)
 }

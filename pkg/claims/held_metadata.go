@@ -40,7 +40,7 @@ func checkMetadata(before, after contents) string {
 			return fmt.Sprintf("metadata.labels[%q] must be %q", label, want)
 		}
 	}
-	if size := after.meta.Size(); before.protocols != nil && size > maxMetadataSize && size > before.meta.Size() {
+	if size := after.meta.Size(); before.rewritten() && size > maxMetadataSize && size > before.meta.Size() {
 		return fmt.Sprintf("metadata can't exceed %d bytes, managed fields included,", maxMetadataSize)
 	}
 	return ""

@@ -16,9 +16,9 @@ import (
 	portolanstorage "github.com/portolan-dev/portolan/pkg/storage"
 )
 
-// kind is a kind of values: addresses or ports. It holds everything that differs
-// between the two, so that no other code of this package has to tell them apart. A
-// further kind of values is one more implementation, in kinds.
+// kind is a kind of values: cluster IPs, ports or load-balancer addresses. It holds
+// everything that differs between them, so that no other code of this package has to tell
+// them apart. A further kind of values is one more implementation, in kinds.
 type kind interface {
 	names() names
 	// classes returns the classes of the kind's values.
@@ -31,9 +31,8 @@ type kind interface {
 
 	// newClaim returns an empty claim.
 	newClaim() runtime.Object
-	// heldClaim returns the claim of a name that a Service holds, with the protocols
-	// that the Service serves there.
-	heldClaim(name string, protocols []corev1.Protocol, owner *v1.Service) runtime.Object
+	// heldClaim returns the claim of a name that a Service holds alone.
+	heldClaim(name string, held holding, owner *v1.Service) runtime.Object
 	// heldLabels returns the labels that the server keeps on a held claim.
 	heldLabels(name string) map[string]string
 	// claim returns the contents of a claim. It reports false for any other object.
@@ -52,12 +51,21 @@ type kind interface {
 	// range; nil if it does not.
 	shrinks(before, after runtime.Object) *field.Path
 
+	// asks returns what a Service asks of the ranges. The labels are filled in by the
+	// caller.
+	asks(svc *v1.Service) allocation.Requester
+	// rangePath returns the field in which a Service names a range.
+	rangePath(svc *v1.Service) *field.Path
+
 	// addHoldings adds the values that a Service holds.
 	addHoldings(svc *v1.Service, to holdings)
 	// addPositions adds the values in the order in which the Service's spec has them.
 	addPositions(svc *v1.Service, to positions)
-	// substitute replaces a value in the Service's spec.
+	// substitute replaces a value in the Service.
 	substitute(svc *v1.Service, old, replacement allocation.Value)
+	// withdraw takes a value from the Service for which there is no replacement. It reports
+	// false if the Service can't be without it.
+	withdraw(svc *v1.Service, value allocation.Value, cause error) bool
 	// fieldError words why a Service can't have a value, as upstream does.
 	fieldError(svc *v1.Service, value allocation.Value, cause error) *field.Error
 }
@@ -69,12 +77,11 @@ type names struct {
 	claims, ranges string
 	// rangeKind is the kind of the range objects.
 	rangeKind string
-	// annotation of a Service names the range from which it takes its values.
-	annotation string
 }
 
 // kinds returns all kinds, in the order in which upstream allocates their values.
-func kinds() []kind { return []kind{addresses{}, ports{}} }
+// Upstream does not allocate load-balancer addresses, which come last.
+func kinds() []kind { return []kind{addresses{}, ports{}, loadBalancers{}} }
 
 // kindOf returns the kind of a class.
 func kindOf(class allocation.Class) kind {
@@ -90,6 +97,9 @@ type contents struct {
 	// protocols is nil for kinds whose claims have none. Claims that have them are
 	// rewritten with their Service.
 	protocols *[]corev1.Protocol
+	// sharing is nil for kinds whose claims have one holder. It has the holders of others,
+	// unless they are reservations.
+	sharing *v1.LoadBalancerIPSpec
 	// spec points to the whole spec.
 	spec any
 }
@@ -108,8 +118,24 @@ func contentsOf(obj runtime.Object) (contents, bool) {
 // noun names the claimed value.
 func (c contents) noun() string { return c.kind.names().noun }
 
+// at returns the claim as the index has it, at a revision.
+func (c contents) at(revision int64) allocation.Claim {
+	claim := claimOf(c.parent, revision)
+	if c.sharing != nil && len(c.sharing.Holders) > 0 {
+		claim.Holder, claim.Shared = *c.sharing.Holders[0].Reference(), c.sharing
+	}
+	return claim
+}
+
+// holder is the holder of the claim, the first one if there are several. It is zero if
+// there is none.
+func (c contents) holder() v1.ParentReference { return c.at(0).Holder }
+
 // held reports whether a Service holds the claim.
-func (c contents) held() bool { return c.parent != nil && c.parent.UID != "" }
+func (c contents) held() bool { return c.holder().UID != "" }
+
+// rewritten reports whether the claim is written again while a Service holds it.
+func (c contents) rewritten() bool { return c.protocols != nil || c.sharing != nil }
 
 // offer is what a range has of one class.
 type offer struct {
@@ -142,5 +168,5 @@ func (k *storedKind) decodeClaim(ctx context.Context, kv *mvccpb.KeyValue) (allo
 	obj := k.newClaim()
 	err := k.claims.Decode(ctx, kv, obj)
 	c, _ := k.claim(obj)
-	return claimOf(c.parent, kv.ModRevision), err
+	return c.at(kv.ModRevision), err
 }

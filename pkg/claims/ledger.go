@@ -28,6 +28,7 @@ type Ledger struct {
 	observer        Observer
 	// stored has the kind of each class.
 	stored map[allocation.Class]*storedKind
+	turns  *turns
 }
 
 // NewLedger makes a ledger that writes claims where the stores of their resources do.
@@ -43,7 +44,7 @@ func NewLedger(index *allocation.Index, client kubernetes.Interface, getter gene
 	}
 	ledger := &Ledger{
 		Index: index, client: client, mayRead: mayRead, namespaceLabels: namespaceLabels, observer: observer,
-		stored: map[allocation.Class]*storedKind{},
+		stored: map[allocation.Class]*storedKind{}, turns: newTurns(),
 	}
 	for _, k := range kinds() {
 		claims, err := resource(k.names().claims, k.newClaim())
@@ -79,12 +80,21 @@ func (l *Ledger) claimKey(value allocation.Value) string {
 func (l *Ledger) committed(a *attempt, revision int64) {
 	claim := claimOf(v1.HolderOf(a.owner), revision)
 	for _, value := range slices.Concat(a.take, a.adopt, a.rewrite) {
-		l.Index.Observe(value, claim)
+		if _, shared := a.shared[value]; !shared {
+			l.Index.Observe(value, claim)
+		}
 	}
 	for _, value := range a.release {
-		if known, ok := l.Index.Lookup(value); ok && known.Holder.UID == a.holder {
+		if _, shared := a.shared[value]; shared {
+			continue
+		}
+		if known, ok := l.Index.Lookup(value); ok && known.HeldBy(a.holder) {
 			l.Index.Released(value, revision)
 		}
+	}
+	for value, shared := range a.shared {
+		shared.Revision = revision
+		l.Index.Observe(value, shared)
 	}
 }
 
@@ -110,7 +120,8 @@ func (l *Ledger) creations(a *attempt, conflict *txn.ConflictError) map[string]i
 	created := map[string]int64{}
 	for _, value := range a.release {
 		key := l.claimKey(value)
-		if kv := conflict.Found[key]; kv != nil && l.owns(a.holder, value) {
+		claim, known := l.Index.Lookup(value)
+		if kv := conflict.Found[key]; kv != nil && known && claim.HeldBy(a.holder) && claim.Shared == nil {
 			created[key] = kv.CreateRevision
 		}
 	}

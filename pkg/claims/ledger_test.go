@@ -46,9 +46,10 @@ func newLedger(t testing.TB, keys map[string]*mvccpb.KeyValue) *Ledger {
 	of := func(prefix string) portolanstorage.Resource {
 		return portolanstorage.Resource{Prefix: prefix, Codec: codec, Transformer: identity.NewEncryptCheckTransformer()}
 	}
-	l := &Ledger{Index: newIndex(), client: fixedKeys{keys: keys}, stored: map[allocation.Class]*storedKind{}}
+	l := &Ledger{Index: newIndex(), client: fixedKeys{keys: keys}, stored: map[allocation.Class]*storedKind{}, turns: newTurns()}
 	l.store(&storedKind{kind: addresses{}, claims: of("/a/"), ranges: of("/ar/")})
 	l.store(&storedKind{kind: ports{}, claims: of("/p/"), ranges: of("/pr/")})
+	l.store(&storedKind{kind: loadBalancers{}, claims: of("/l/"), ranges: of("/lr/")})
 	return l
 }
 
@@ -69,7 +70,7 @@ func storedPort(t *testing.T, l *Ledger, uid types.UID, revision int64) *mvccpb.
 // A Service uses a node port for another protocol. The claim follows if it is the
 // Service's, and is made if there is none.
 func TestRewrite(t *testing.T) {
-	before, after := holdings{port(30080): {"TCP"}}, holdings{port(30080): {"TCP", "UDP"}}
+	before, after := holdings{port(30080): serving("TCP")}, holdings{port(30080): serving("TCP", "UDP")}
 	owner := newService(nil)
 	for name, test := range map[string]struct {
 		holder    types.UID
@@ -138,7 +139,7 @@ func TestReplace(t *testing.T) {
 			l.Index.Observe(port(30081), heldBy(test.holder, 6))
 			plan := &txn.Plan{}
 			a, err := l.plan(t.Context(), plan, change{
-				owner: newService(nil), before: holdings{port(30080): {"TCP"}, port(30081): {"TCP"}}, after: holdings{port(30080): {"TCP"}},
+				owner: newService(nil), before: holdings{port(30080): serving("TCP"), port(30081): serving("TCP")}, after: holdings{port(30080): serving("TCP")},
 				holder: "former", strict: func() bool { return false },
 			})
 			if err != nil {
@@ -186,7 +187,7 @@ func TestRelease(t *testing.T) {
 				l.Index.Observe(port(30080), *test.known)
 			}
 			plan := &txn.Plan{Puts: []txn.Put{{Key: "/of an earlier attempt"}}}
-			a, err := l.plan(t.Context(), plan, change{owner: newService(nil), before: holdings{port(30080): nil}, holder: "web-uid"})
+			a, err := l.plan(t.Context(), plan, change{owner: newService(nil), before: holdings{port(30080): {}}, holder: "web-uid"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -214,7 +215,7 @@ func TestReleaseUnderWrites(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := newLedger(t, nil)
 			l.Index.Observe(port(30080), heldBy("web-uid", 5))
-			c := change{owner: newService(nil), before: holdings{port(30080): nil}, holder: "web-uid"}
+			c := change{owner: newService(nil), before: holdings{port(30080): {}}, holder: "web-uid"}
 			a, err := l.plan(t.Context(), &txn.Plan{}, c)
 			if err != nil {
 				t.Fatal(err)
@@ -245,7 +246,7 @@ func TestTakeReliesOnRangeOnce(t *testing.T) {
 	addPorts(l.Index, "r", 7, "30000-30099")
 	plan := &txn.Plan{}
 	if _, err := l.plan(t.Context(), plan,
-		change{owner: newService(nil), after: holdings{port(30001): {"TCP"}, port(30002): {"TCP"}}}); err != nil {
+		change{owner: newService(nil), after: holdings{port(30001): serving("TCP"), port(30002): serving("TCP")}}); err != nil {
 		t.Fatal(err)
 	}
 	guards := map[string]int64{}
@@ -255,7 +256,7 @@ func TestTakeReliesOnRangeOnce(t *testing.T) {
 	if len(plan.Guards) != 3 || len(guards) != 3 || guards["/pr/r"] != 7 || len(plan.Puts) != 2 {
 		t.Errorf("plan %+v", plan)
 	}
-	if _, err := l.plan(t.Context(), plan, change{owner: newService(nil), after: holdings{port(99): nil}}); err == nil {
+	if _, err := l.plan(t.Context(), plan, change{owner: newService(nil), after: holdings{port(99): {}}}); err == nil {
 		t.Error("a value in no range is planned")
 	}
 }

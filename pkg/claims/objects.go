@@ -34,7 +34,7 @@ func revisionOf(obj runtime.Object) int64 {
 	return revision
 }
 
-// RangesOf returns what a ServiceCIDR or a NodePortRange has of each class of which it has
+// RangesOf returns what a range has of each class of which it has
 // values. It returns none for any other object.
 func RangesOf(obj runtime.Object) map[allocation.Class]allocation.Range {
 	ranges := map[allocation.Class]allocation.Range{}
@@ -51,8 +51,8 @@ func RangesOf(obj runtime.Object) map[allocation.Class]allocation.Range {
 	return ranges
 }
 
-// ClaimedBy returns the value of an IPAddress or a NodePort and its holder, which is zero
-// for a claim without one. It reports false for any other object.
+// ClaimedBy returns the value of a claim and its holder, which is the first of several and
+// zero for a claim without one. It reports false for any other object.
 func ClaimedBy(obj runtime.Object) (allocation.Value, v1.ParentReference, bool) {
 	for _, k := range kinds() {
 		if value, claim, ok := claimed(k, obj); ok {
@@ -60,6 +60,23 @@ func ClaimedBy(obj runtime.Object) (allocation.Value, v1.ParentReference, bool) 
 		}
 	}
 	return allocation.Value{}, v1.ParentReference{}, false
+}
+
+// HoldersOf returns all holders of a claim. It returns none for a claim without one, and for
+// any other object.
+func HoldersOf(obj runtime.Object) []v1.ParentReference {
+	claim, ok := contentsOf(obj)
+	switch {
+	case !ok || claim.holder() == v1.ParentReference{}:
+		return nil
+	case claim.sharing == nil || len(claim.sharing.Holders) == 0:
+		return []v1.ParentReference{claim.holder()}
+	}
+	holders := make([]v1.ParentReference, len(claim.sharing.Holders))
+	for i := range claim.sharing.Holders {
+		holders[i] = *claim.sharing.Holders[i].Reference()
+	}
+	return holders
 }
 
 func claimOf(parent *v1.ParentReference, revision int64) allocation.Claim {

@@ -21,6 +21,9 @@ type attempt struct {
 	strict bool
 	values map[string]allocation.Value
 	ranges map[string]rangeGuard
+	// shared has the claims that the attempt writes of values that several Services can
+	// hold. Their revision is that of the transaction.
+	shared map[allocation.Value]allocation.Claim
 }
 
 type rangeGuard struct {
@@ -40,7 +43,8 @@ type change struct {
 	strict func() bool
 	// created has the creation revisions of the Service's claims, by key, as far as a
 	// rejected transaction has returned them. They guard the claims that the Service
-	// releases: other writers may go on changing a claim, which is no reason to keep it.
+	// releases: other writers may go on changing a claim, which is no reason to keep it. A
+	// value that several Services can hold is not among them, as another may have joined.
 	created map[string]int64
 	// force allows the transaction to overwrite concurrent changes of claims that the
 	// Service rewrites. They have kept the write from succeeding for long enough.
@@ -62,13 +66,8 @@ func (l *Ledger) plan(ctx context.Context, plan *txn.Plan, c change) (*attempt, 
 		return nil, err
 	}
 	sortAsWritten(c.owner, a.take)
-	for _, value := range a.release {
-		key := l.claimKey(value)
-		claim, known := l.Index.Lookup(value)
-		a.guard(plan, key, value, claim.Revision).Creation = c.created[key]
-		if known && claim.Holder.UID == c.holder {
-			plan.Deletes = append(plan.Deletes, key)
-		}
+	if err := l.planReleases(ctx, plan, a, c); err != nil {
+		return nil, err
 	}
 	// A copy of a cluster's Service holds values of the cluster's ranges.
 	if _, mirrored := v1.MirroredFrom(c.owner); !mirrored {
@@ -77,15 +76,52 @@ func (l *Ledger) plan(ctx context.Context, plan *txn.Plan, c change) (*attempt, 
 		}
 	}
 	for _, value := range slices.Concat(a.take, a.adopt) {
-		k, name := l.stored[value.Class], value.String()
-		put, err := k.claims.Encode(ctx, name, k.heldClaim(name, c.after[value], c.owner))
-		if err != nil {
+		if err := l.planClaim(ctx, plan, a, c, value); err != nil {
 			return nil, err
 		}
-		a.guard(plan, put.Key, value, 0)
-		plan.Puts = append(plan.Puts, put)
 	}
 	return a, l.planRewrites(ctx, plan, a, c)
+}
+
+// planReleases deletes the claims on values that the Service gives up, or takes the Service
+// out of their holders.
+func (l *Ledger) planReleases(ctx context.Context, plan *txn.Plan, a *attempt, c change) error {
+	for _, value := range a.release {
+		claim, known := l.Index.Lookup(value)
+		if claim.HeldByOthers(c.holder) {
+			if err := l.planShare(ctx, plan, a, c, value); err != nil {
+				return err
+			}
+			continue
+		}
+		key := l.claimKey(value)
+		a.guard(plan, key, value, claim.Revision).Creation = c.created[key]
+		if known && claim.HeldBy(c.holder) {
+			plan.Deletes = append(plan.Deletes, key)
+		}
+	}
+	return nil
+}
+
+// planClaim claims a value for the Service. Where the index has a claim on a value that
+// several Services can hold, the Service joins it.
+func (l *Ledger) planClaim(ctx context.Context, plan *txn.Plan, a *attempt, c change, value allocation.Value) error {
+	held := c.after[value]
+	if _, known := l.Index.Lookup(value); known && held.share != nil {
+		return l.planShare(ctx, plan, a, c, value)
+	}
+	k, name := l.stored[value.Class], value.String()
+	claim := k.heldClaim(name, held, c.owner)
+	put, err := k.claims.Encode(ctx, name, claim)
+	if err != nil {
+		return err
+	}
+	a.guard(plan, put.Key, value, 0)
+	plan.Puts = append(plan.Puts, put)
+	if held.share != nil {
+		a.writesShared(k, value, claim)
+	}
+	return nil
 }
 
 func (a *attempt) guard(plan *txn.Plan, key string, value allocation.Value, revision int64) *txn.Guard {
@@ -105,22 +141,34 @@ func (l *Ledger) guardRanges(ctx context.Context, plan *txn.Plan, a *attempt) er
 		return err
 	}
 	for _, value := range a.take {
-		name, revision, err := l.Index.Covering(value, who.Of(value.Class))
+		covering, err := l.Index.Covering(value, who.Of(value.Class))
 		if err != nil {
 			return &outOfRangeError{value: value, cause: err}
 		}
-		key := l.stored[value.Class].ranges.Key(name)
+		key := l.stored[value.Class].ranges.Key(covering.Name)
 		if _, guarded := a.ranges[key]; !guarded {
-			a.ranges[key] = rangeGuard{value.Class, name}
-			plan.Guards = append(plan.Guards, txn.Guard{Key: key, Revision: revision})
+			a.ranges[key] = rangeGuard{value.Class, covering.Name}
+			plan.Guards = append(plan.Guards, txn.Guard{Key: key, Revision: covering.Revision})
 		}
 	}
 	return nil
 }
 
-// holdings are the values that a Service holds, each with the protocols that the
-// Service serves there. Addresses have none.
-type holdings map[allocation.Value][]corev1.Protocol
+// holdings are the values that a Service holds.
+type holdings map[allocation.Value]holding
+
+// holding is how a Service holds a value, which its claim records.
+type holding struct {
+	// protocols are those that the Service serves on a port.
+	protocols []corev1.Protocol
+	// share is the Service's share in a value that several Services can hold. It is nil for
+	// other values.
+	share *allocation.Share
+}
+
+func (h holding) equals(other holding) bool {
+	return slices.Equal(h.protocols, other.protocols) && h.share.Equals(other.share)
+}
 
 // holdingsOf returns the values that a Service holds. It returns none for nil.
 func holdingsOf(svc *v1.Service) holdings {
@@ -142,11 +190,11 @@ type difference struct {
 
 func diff(before, after holdings) difference {
 	var d difference
-	for value, protocols := range after {
+	for value, holds := range after {
 		switch had, held := before[value]; {
 		case !held:
 			d.take = append(d.take, value)
-		case !slices.Equal(had, protocols):
+		case !holds.equals(had):
 			d.rewrite = append(d.rewrite, value)
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -24,7 +23,7 @@ var _ kind = ports{}
 
 func (ports) names() names {
 	return names{
-		noun: "port", claims: "nodeports", ranges: "nodeportranges", rangeKind: "NodePortRange", annotation: v1.NodePortRangeAnnotation,
+		noun: "port", claims: "nodeports", ranges: "nodeportranges", rangeKind: "NodePortRange",
 	}
 }
 
@@ -41,8 +40,8 @@ func (ports) parse(name string) (allocation.Value, bool) {
 
 func (ports) newClaim() runtime.Object { return &v1.NodePort{} }
 
-func (ports) heldClaim(name string, protocols []corev1.Protocol, owner *v1.Service) runtime.Object {
-	return v1.NewHeldPort(name, protocols, owner)
+func (ports) heldClaim(name string, held holding, owner *v1.Service) runtime.Object {
+	return v1.NewHeldPort(name, held.protocols, owner)
 }
 
 // heldLabels returns nil: the server sets no labels on NodePorts.
@@ -101,9 +100,17 @@ func (ports) shrinks(before, after runtime.Object) *field.Path {
 	return field.NewPath("spec", "ports")
 }
 
+func (ports) asks(svc *v1.Service) allocation.Requester {
+	return allocation.Requester{Range: svc.Annotations[v1.NodePortRangeAnnotation]}
+}
+
+func (ports) rangePath(*v1.Service) *field.Path {
+	return field.NewPath("metadata", "annotations").Key(v1.NodePortRangeAnnotation)
+}
+
 func (ports) addHoldings(svc *v1.Service, to holdings) {
 	for port, protocols := range service.NodePorts(svc) {
-		to[allocation.NodePort(port)] = protocols
+		to[allocation.NodePort(port)] = holding{protocols: protocols}
 	}
 }
 
@@ -125,6 +132,9 @@ func (ports) substitute(svc *v1.Service, old, replacement allocation.Value) {
 		spec.HealthCheckNodePort = replacement.Number.Port()
 	}
 }
+
+// withdraw returns false: a Service is not created without its ports.
+func (ports) withdraw(*v1.Service, allocation.Value, error) bool { return false }
 
 func (ports) fieldError(svc *v1.Service, value allocation.Value, cause error) *field.Error {
 	port := value.Number.Port()

@@ -28,7 +28,7 @@ import (
 // before, so that one of them succeeds even while thousands of Services are created.
 const maxRangeAttempts = 100
 
-// RangeStorage is the store of ServiceCIDRs or of NodePortRanges. A range can be deleted,
+// RangeStorage is the store of ServiceCIDRs, NodePortRanges or LoadBalancerPools. A range can be deleted,
 // or shrunk, only if that leaves no held claim outside every range. The transaction
 // decides it: it relies on there being no claim newer than those that were read, while
 // new claims rely on the range. These rare writes read the keys of all claims.

@@ -34,7 +34,9 @@ func (l *Ledger) Requester(ctx context.Context, svc *v1.Service) (Requester, err
 
 // Of returns what the selection of ranges of a class depends on.
 func (r Requester) Of(class allocation.Class) allocation.Requester {
-	return allocation.Requester{Namespace: r.namespace, Service: r.svc.Labels, Range: r.svc.Annotations[kindOf(class).names().annotation]}
+	who := kindOf(class).asks(r.svc)
+	who.Namespace, who.Service = r.namespace, r.svc.Labels
+	return who
 }
 
 // CheckNamedRange returns an error if a Service begins to name a range that does not exist
@@ -42,12 +44,12 @@ func (r Requester) Of(class allocation.Class) allocation.Requester {
 // valid, and a copy of a cluster's Service has values of the cluster's ranges. stored is nil
 // on create.
 func (l *Ledger) CheckNamedRange(who Requester, stored *v1.Service, class allocation.Class) *field.Error {
-	key := kindOf(class).names().annotation
-	name := who.svc.Annotations[key]
-	if _, mirrored := v1.MirroredFrom(who.svc); mirrored || name == "" || stored != nil && stored.Annotations[key] == name {
+	k := kindOf(class)
+	name := k.asks(who.svc).Range
+	if _, mirrored := v1.MirroredFrom(who.svc); mirrored || name == "" || stored != nil && k.asks(stored).Range == name {
 		return nil
 	}
-	path := field.NewPath("metadata", "annotations").Key(key)
+	path := k.rangePath(who.svc)
 	if !l.Index.HasRange(class, name) {
 		return field.NotFound(path, name)
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
-// planRewrites updates the protocols and the holder of claims that the Service keeps. It reads
+// planRewrites updates the protocols or ports, and the holder, of claims that the Service keeps. It reads
 // the claims, whose labels and annotations belong to users, and resets the fields that only
 // the server may set. It leaves a claim alone that does not exist or that another object
 // holds, and takes it off the list of rewrites.
@@ -18,6 +18,13 @@ func (l *Ledger) planRewrites(ctx context.Context, plan *txn.Plan, a *attempt, c
 	wanted := a.rewrite
 	a.rewrite = nil
 	for _, value := range wanted {
+		if c.after[value].share != nil {
+			if err := l.planShare(ctx, plan, a, c, value); err != nil {
+				return err
+			}
+			a.rewrite = append(a.rewrite, value)
+			continue
+		}
 		k := l.stored[value.Class]
 		key := k.claims.Key(value.String())
 		found, err := l.client.Get(ctx, key, kubernetes.GetOptions{})
@@ -43,7 +50,7 @@ func (l *Ledger) planRewrites(ctx context.Context, plan *txn.Plan, a *attempt, c
 		disown(claim.meta)
 		*claim.parent = *v1.HolderOf(a.owner)
 		if claim.protocols != nil {
-			*claim.protocols = c.after[value]
+			*claim.protocols = c.after[value].protocols
 		}
 		put, err := k.claims.Encode(ctx, claim.meta.Name, obj)
 		if err != nil {

@@ -25,6 +25,10 @@ import (
 // has changed again in between.
 const maxAttempts = 8
 
+// maxSharedAttempts is the bound for a write that joins or leaves other holders of a value.
+// Each of them may do so in between. Those of this replica take turns.
+const maxSharedAttempts = 64
+
 // Storage is the store of Services with their claims. Reads pass through unchanged.
 type Storage struct {
 	storage.Interface
@@ -63,7 +67,7 @@ func (s *Storage) Create(ctx context.Context, key string, obj, out runtime.Objec
 	if cause := w.picks.Refusal(); cause != nil {
 		return s.unlessExists(ctx, key, w.refusal(svc, cause))
 	}
-	for range maxAttempts {
+	for w.mayTry() {
 		err := w.prepare(ctx, change{owner: svc, after: holdingsOf(svc), holder: svc.UID})
 		planned := err == nil
 		if planned {
@@ -127,7 +131,7 @@ func (s *Storage) GuaranteedUpdate(ctx context.Context, key string, destination 
 		}
 		return output, ttl, err
 	}
-	for range maxAttempts {
+	for w.mayTry() {
 		err := w.settle(ctx, s.Interface.GuaranteedUpdate(ctx, key, destination, ignoreNotFound, preconditions, update, cached))
 		again, ok := errors.AsType[*retryError](err)
 		if !ok {
@@ -159,7 +163,7 @@ func (s *Storage) Delete(ctx context.Context, key string, out runtime.Object, pr
 		}
 		return dependents.Plan(ctx, w.plan, owner)
 	}
-	for range maxAttempts {
+	for w.mayTry() {
 		err := s.Interface.Delete(ctx, key, out, preconditions, validate, cached, opts)
 		if dependents.Learn(err) {
 			continue
@@ -188,13 +192,30 @@ type write struct {
 	observer Observer
 	began    time.Time
 	attempts int
+	// calls counts the calls of the store that the write wraps.
+	calls int
 	// done tells the picks that the write has ended.
 	done func()
+	// leave ends the write's turn. It is nil if it has none.
+	leave func()
+}
+
+// mayTry reports whether the write may call the store once more.
+func (w *write) mayTry() bool {
+	limit := maxAttempts
+	if w.leave != nil {
+		limit = maxSharedAttempts
+	}
+	w.calls++
+	return w.calls <= limit
 }
 
 // end must be called with the error that the storage call returns.
 func (w *write) end(err error) {
 	w.done()
+	if w.leave != nil {
+		w.leave()
+	}
 	if w.attempts > 0 {
 		w.observer.Wrote(w.attempts)
 	}
@@ -217,14 +238,24 @@ func (e *retryError) Error() string { return "what the write relies on has chang
 func (w *write) prepare(ctx context.Context, c change) error {
 	w.attempts++
 	c.created, c.force = w.created, w.attempts > maxAttempts/2
+	if err := w.takeTurn(ctx, c); err != nil {
+		return err
+	}
 	attempt, err := w.ledger.plan(ctx, w.plan, c)
-	outside, ok := errors.AsType[*outOfRangeError](err)
-	switch {
-	case ok && w.picks.Picked(outside.value):
-		return w.retryOutside(ctx, c)
-	case ok:
+	if outside, ok := errors.AsType[*outOfRangeError](err); ok {
+		if w.picks.Picked(outside.value) {
+			return w.retryOutside(ctx, c)
+		}
 		return w.reject(c.owner, outside.value, w.ledger.outOfRange(c.owner, outside))
-	case err != nil:
+	}
+	if unshared, ok := errors.AsType[*unsharedError](err); ok {
+		if w.picks.Picked(unshared.value) {
+			w.observer.Lost(unshared.value.Class)
+			return &retryError{lost: []allocation.Value{unshared.value}}
+		}
+		return w.reject(c.owner, unshared.value, w.ledger.taken(ctx, c.owner, unshared.value, unshared.objection))
+	}
+	if err != nil {
 		return err
 	}
 	w.last = attempt
@@ -239,7 +270,7 @@ func (w *write) retryOutside(ctx context.Context, c change) error {
 		return err
 	}
 	outside := slices.DeleteFunc(diff(c.before, c.after).take, func(value allocation.Value) bool {
-		_, _, err := w.ledger.Index.Covering(value, who.Of(value.Class))
+		_, err := w.ledger.Index.Covering(value, who.Of(value.Class))
 		return err == nil || !w.picks.Picked(value)
 	})
 	for _, value := range outside {
@@ -285,7 +316,7 @@ func (w *write) resolve(ctx context.Context, conflict *txn.ConflictError) error 
 	}
 	var lost []allocation.Value
 	for _, value := range w.last.take {
-		switch unavailable := w.ledger.check(ctx, who, value); {
+		switch unavailable := w.ledger.Check(ctx, who, value); {
 		case unavailable == nil:
 		case w.picks.Picked(value):
 			lost = append(lost, value)
@@ -298,17 +329,22 @@ func (w *write) resolve(ctx context.Context, conflict *txn.ConflictError) error 
 }
 
 // pickAgain picks other values in place of the lost ones, and puts them into the Service.
+// A Service that can do without a value has none if no other is free.
 func (w *write) pickAgain(ctx context.Context, svc *v1.Service, lost []allocation.Value) error {
 	who, err := w.ledger.Requester(ctx, svc)
 	if err != nil {
 		return err
 	}
 	for _, value := range lost {
+		k := kindOf(value.Class)
 		other, err := w.picks.Replace(value, who.Of(value.Class))
+		if err != nil && k.withdraw(svc, value, err) {
+			continue
+		}
 		if err != nil {
 			return w.refusal(svc, FieldError(svc, value, err))
 		}
-		kindOf(value.Class).substitute(svc, value, other)
+		k.substitute(svc, value, other)
 	}
 	return nil
 }

@@ -46,6 +46,9 @@ func servicePort(number, nodePort int32, protocol corev1.Protocol) corev1.Servic
 	return corev1.ServicePort{Port: number, NodePort: nodePort, Protocol: protocol}
 }
 
+// serving is how a Service holds a port.
+func serving(protocols ...corev1.Protocol) holding { return holding{protocols: protocols} }
+
 func heldBy(uid types.UID, revision int64) allocation.Claim {
 	return allocation.Claim{Holder: v1.ParentReference{UID: uid}, Revision: revision}
 }
@@ -68,9 +71,9 @@ func TestHoldings(t *testing.T) {
 	}{
 		"no Service": {nil, holdings{}},
 		"both families": {newService(func(s *corev1.ServiceSpec) { s.ClusterIPs = []string{"10.0.0.5", "fd00::0:5"} }),
-			holdings{address("10.0.0.5"): nil, address("fd00::5"): nil}},
+			holdings{address("10.0.0.5"): {}, address("fd00::5"): {}}},
 		"stored before clusterIPs": {newService(func(s *corev1.ServiceSpec) { s.ClusterIP = "10.0.0.5" }),
-			holdings{address("10.0.0.5"): nil}},
+			holdings{address("10.0.0.5"): {}}},
 		"headless": {newService(func(s *corev1.ServiceSpec) { s.ClusterIP, s.ClusterIPs = "None", []string{"None"} }), holdings{}},
 		"external name": {newService(func(s *corev1.ServiceSpec) {
 			s.Type, s.ClusterIPs = corev1.ServiceTypeExternalName, []string{"10.0.0.5"}
@@ -80,14 +83,14 @@ func TestHoldings(t *testing.T) {
 			s.Ports = []corev1.ServicePort{
 				servicePort(53, 30053, udp), servicePort(53, 30053, tcp), servicePort(80, 30080, tcp), servicePort(81, 0, tcp),
 			}
-		}), holdings{port(30053): {tcp, udp}, port(30080): {tcp}}},
+		}), holdings{port(30053): serving(tcp, udp), port(30080): serving(tcp)}},
 		"node ports of a type that has none": {newService(func(s *corev1.ServiceSpec) {
 			s.Ports = []corev1.ServicePort{servicePort(80, 30080, tcp)}
 		}), holdings{}},
 		"health check": {newService(func(s *corev1.ServiceSpec) {
 			s.Type, s.ExternalTrafficPolicy, s.HealthCheckNodePort = corev1.ServiceTypeLoadBalancer, corev1.ServiceExternalTrafficPolicyLocal, 30100
 			s.Ports = []corev1.ServicePort{servicePort(80, 30080, tcp)}
-		}), holdings{port(30080): {tcp}, port(30100): nil}},
+		}), holdings{port(30080): serving(tcp), port(30100): {}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := holdingsOf(test.svc); !reflect.DeepEqual(got, test.want) {
@@ -106,22 +109,22 @@ func TestDiffer(t *testing.T) {
 		want          difference
 	}{
 		"nothing": {nil, nil, difference{}},
-		"the same": {holdings{address("10.0.0.5"): nil, port(80): tcp, port(81): nil},
-			holdings{address("10.0.0.5"): nil, port(80): tcp, port(81): nil}, difference{}},
-		"no protocols and none": {holdings{port(80): nil}, holdings{port(80): {}}, difference{}},
+		"the same": {holdings{address("10.0.0.5"): {}, port(80): {protocols: tcp}, port(81): {}},
+			holdings{address("10.0.0.5"): {}, port(80): {protocols: tcp}, port(81): {}}, difference{}},
+		"no protocols and none": {holdings{port(80): {}}, holdings{port(80): {protocols: []corev1.Protocol{}}}, difference{}},
 		"create": {
-			nil, holdings{address("10.0.0.5"): nil, port(80): tcp}, difference{take: values(address("10.0.0.5"), port(80))},
+			nil, holdings{address("10.0.0.5"): {}, port(80): {protocols: tcp}}, difference{take: values(address("10.0.0.5"), port(80))},
 		},
 		"delete": {
-			holdings{address("10.0.0.5"): nil, port(80): tcp}, nil, difference{release: values(address("10.0.0.5"), port(80))},
+			holdings{address("10.0.0.5"): {}, port(80): {protocols: tcp}}, nil, difference{release: values(address("10.0.0.5"), port(80))},
 		},
-		"other address": {holdings{address("10.0.0.5"): nil}, holdings{address("10.0.0.6"): nil},
+		"other address": {holdings{address("10.0.0.5"): {}}, holdings{address("10.0.0.6"): {}},
 			difference{take: values(address("10.0.0.6")), release: values(address("10.0.0.5"))}},
-		"second family": {holdings{address("10.0.0.5"): nil}, holdings{address("10.0.0.5"): nil, address("fd00::5"): nil},
+		"second family": {holdings{address("10.0.0.5"): {}}, holdings{address("10.0.0.5"): {}, address("fd00::5"): {}},
 			difference{take: values(address("fd00::5"))}},
-		"protocol more":            {holdings{port(80): tcp}, holdings{port(80): both}, difference{rewrite: values(port(80))}},
-		"protocol other":           {holdings{port(80): tcp}, holdings{port(80): udp}, difference{rewrite: values(port(80))}},
-		"health check turned port": {holdings{port(80): nil}, holdings{port(80): tcp}, difference{rewrite: values(port(80))}},
+		"protocol more":            {holdings{port(80): {protocols: tcp}}, holdings{port(80): {protocols: both}}, difference{rewrite: values(port(80))}},
+		"protocol other":           {holdings{port(80): {protocols: tcp}}, holdings{port(80): {protocols: udp}}, difference{rewrite: values(port(80))}},
+		"health check turned port": {holdings{port(80): {}}, holdings{port(80): {protocols: tcp}}, difference{rewrite: values(port(80))}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := diff(test.before, test.after)
@@ -286,7 +289,7 @@ func TestHoldersAreNamedToThoseWhoMayReadThem(t *testing.T) {
 			if may {
 				want += " by " + test.name
 			}
-			if got := ledger.check(t.Context(), anyone, test.value); !strings.HasSuffix(got.Detail, want) {
+			if got := ledger.Check(t.Context(), anyone, test.value); !strings.HasSuffix(got.Detail, want) {
 				t.Errorf("%s, may read: %t: got %v, want %q", test.value, may, got, want)
 			}
 		}

@@ -3,6 +3,7 @@ package claims
 import (
 	"cmp"
 	"math"
+	"math/big"
 	"net/netip"
 
 	corev1 "k8s.io/api/core/v1"
@@ -70,4 +71,39 @@ func (l *Ledger) PortUsage(name string) (capacity, allocated, free int32) {
 		free += int32(usage.Free)
 	}
 	return capacity, allocated, free
+}
+
+// PoolUsage reports how full a LoadBalancerPool is, for each family that it has.
+func (l *Ledger) PoolUsage(name string) []v1.FamilyUsage {
+	var usages []v1.FamilyUsage
+	for _, family := range []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol} {
+		class := LoadBalancerClass(family)
+		blocks := l.Index.BlocksOf(class, name)
+		if len(blocks) == 0 {
+			continue
+		}
+		capacity := new(big.Int)
+		for _, block := range blocks {
+			capacity.Add(capacity, block.Span.Count())
+		}
+		var allocated uint64
+		for _, block := range l.Index.Usage(class, name) {
+			allocated += block.Allocated
+		}
+		free := new(big.Int).Sub(capacity, new(big.Int).SetUint64(allocated))
+		usage := v1.FamilyUsage{Family: family, Capacity: cappedInt(capacity), Allocated: capped(allocated), Free: cappedInt(free)}
+		if !capacity.IsInt64() {
+			usage.ExactCapacity, usage.ExactFree = capacity.String(), free.String()
+		}
+		usages = append(usages, usage)
+	}
+	return usages
+}
+
+// cappedInt returns a number of 0 or more, at most 2^63-1.
+func cappedInt(n *big.Int) int64 {
+	if !n.IsInt64() {
+		return math.MaxInt64
+	}
+	return max(n.Int64(), 0)
 }

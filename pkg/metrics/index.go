@@ -5,6 +5,7 @@ import (
 	"math/big"
 	"strconv"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/component-base/metrics"
 
 	"github.com/portolan-dev/portolan/pkg/allocation"
@@ -20,6 +21,7 @@ type indexCollector struct {
 
 	allocatedAddresses, availableAddresses *metrics.Desc
 	allocatedPorts, availablePorts         *metrics.Desc
+	allocatedBalancers, availableBalancers *metrics.Desc
 	revision, awaiting                     *metrics.Desc
 }
 
@@ -30,6 +32,7 @@ func newIndexCollector(index *allocation.Index, lags *lags) *indexCollector {
 		return metrics.NewDesc(metrics.BuildFQName(namespace, subsystem, name), help, labels, nil, level, "")
 	}
 	const ofRanges = "; ports that two NodePortRanges both have are in the figures of both"
+	const ofPools = "; addresses that two LoadBalancerPools both have are in the figures of both"
 	return &indexCollector{
 		index: index,
 		lags:  lags,
@@ -41,6 +44,10 @@ func newIndexCollector(index *allocation.Index, lags *lags) *indexCollector {
 			"Number of ports of a NodePortRange that are claimed, by Services or as reservations"+ofRanges, "range", "auto_assign"),
 		availablePorts: desc(metrics.BETA, portsSystem, "available_ports",
 			"Number of ports of a NodePortRange that are not claimed"+ofRanges, "range", "auto_assign"),
+		allocatedBalancers: desc(metrics.ALPHA, loadBalancersSystem, "allocated_ips",
+			"Number of addresses of a LoadBalancerPool that are claimed, by Services or as reservations"+ofPools, "pool", "family"),
+		availableBalancers: desc(metrics.ALPHA, loadBalancersSystem, "available_ips",
+			"Number of addresses of a LoadBalancerPool that are not claimed"+ofPools, "pool", "family"),
 		revision: desc(metrics.ALPHA, indexSystem, "revision",
 			"The etcd revision of the last event of a claim that the watch delivered to the allocation index", "class"),
 		awaiting: desc(metrics.ALPHA, indexSystem, "awaiting_seconds",
@@ -51,7 +58,8 @@ func newIndexCollector(index *allocation.Index, lags *lags) *indexCollector {
 // DescribeWithStability implements metrics.StableCollector.
 func (c *indexCollector) DescribeWithStability(ch chan<- *metrics.Desc) {
 	for _, desc := range []*metrics.Desc{
-		c.allocatedAddresses, c.availableAddresses, c.allocatedPorts, c.availablePorts, c.revision, c.awaiting,
+		c.allocatedAddresses, c.availableAddresses, c.allocatedPorts, c.availablePorts, c.allocatedBalancers, c.availableBalancers,
+		c.revision, c.awaiting,
 	} {
 		ch <- desc
 	}
@@ -65,6 +73,8 @@ func (c *indexCollector) CollectWithStability(ch chan<- metrics.Metric) {
 	c.collectAddresses(allocation.IPv4, gauge)
 	c.collectAddresses(allocation.IPv6, gauge)
 	c.collectPorts(gauge)
+	c.collectBalancers(allocation.LoadBalancerIPv4, corev1.IPv4Protocol, gauge)
+	c.collectBalancers(allocation.LoadBalancerIPv6, corev1.IPv6Protocol, gauge)
 	for _, class := range allocation.Classes() {
 		gauge(c.revision, float64(c.index.Revision(class)), class.String())
 		gauge(c.awaiting, c.lags.awaiting(class).Seconds(), class.String())
@@ -106,5 +116,26 @@ func (c *indexCollector) collectPorts(gauge func(*metrics.Desc, float64, ...stri
 		automatic := strconv.FormatBool(r.Mode == allocation.Automatic)
 		gauge(c.allocatedPorts, float64(allocated), r.Name, automatic)
 		gauge(c.availablePorts, float64(free), r.Name, automatic)
+	}
+}
+
+// collectBalancers collects the figures in the status of each LoadBalancerPool, of one
+// family.
+func (c *indexCollector) collectBalancers(class allocation.Class, family corev1.IPFamily, gauge func(*metrics.Desc, float64, ...string)) {
+	for _, r := range c.index.Ranges(class) {
+		if len(r.Blocks) == 0 {
+			continue
+		}
+		capacity := new(big.Int)
+		for _, block := range r.Blocks {
+			capacity.Add(capacity, block.Span.Count())
+		}
+		var allocated uint64
+		for _, usage := range c.index.Usage(class, r.Name) {
+			allocated += usage.Allocated
+		}
+		free, _ := new(big.Float).SetInt(capacity).Float64()
+		gauge(c.allocatedBalancers, float64(allocated), r.Name, string(family))
+		gauge(c.availableBalancers, free-float64(allocated), r.Name, string(family))
 	}
 }

@@ -34,7 +34,9 @@ const (
 	namespace       = "portolan"
 	addressesSystem = "clusterip_allocator"
 	portsSystem     = "nodeport_allocator"
-	indexSystem     = "allocation_index"
+	// loadBalancersSystem has no counterpart in upstream's metrics.
+	loadBalancersSystem = "loadbalancerip_allocator"
+	indexSystem         = "allocation_index"
 )
 
 // Metrics are the metrics of one server.

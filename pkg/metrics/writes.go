@@ -11,7 +11,7 @@ import (
 
 // writes are the metrics of writes and of the values that they claim.
 type writes struct {
-	addresses, ports *allocations
+	addresses, ports, loadBalancers *allocations
 	// of has the metrics of each class of values.
 	of           map[allocation.Class]*allocations
 	attempts     *metrics.Histogram
@@ -23,7 +23,7 @@ type writes struct {
 type allocations struct {
 	total, errors *metrics.CounterVec
 	lost          *metrics.Counter
-	// durations are nil for ports, as upstream. Where they are not, series have the
+	// durations are nil for ports, as upstream, and for load-balancer addresses. Where they are not, series have the
 	// block as a label.
 	durations *metrics.HistogramVec
 }
@@ -58,16 +58,19 @@ func newAllocations(subsystem, values string, labels ...string) *allocations {
 
 func newWrites() writes {
 	addresses, ports := newAllocations(addressesSystem, "cluster IPs", "cidr"), newAllocations(portsSystem, "node ports")
+	loadBalancers := newAllocations(loadBalancersSystem, "load-balancer addresses")
 	addresses.durations = metrics.NewHistogramVec(&metrics.HistogramOpts{
 		Namespace: namespace, Subsystem: addressesSystem, Name: "allocation_duration_seconds", StabilityLevel: metrics.BETA,
 		Help:    "Seconds that the write took which claimed a cluster IP, all its attempts together",
 		Buckets: append([]float64{.0005, .001, .0025}, metrics.DefBuckets...),
 	}, []string{"cidr"})
 	return writes{
-		addresses: addresses,
-		ports:     ports,
+		addresses:     addresses,
+		ports:         ports,
+		loadBalancers: loadBalancers,
 		of: map[allocation.Class]*allocations{
 			allocation.IPv4: addresses, allocation.IPv6: addresses, allocation.Port: ports,
+			allocation.LoadBalancerIPv4: loadBalancers, allocation.LoadBalancerIPv6: loadBalancers,
 		},
 		attempts: metrics.NewHistogram(&metrics.HistogramOpts{
 			Namespace: namespace, Name: "service_write_attempts", StabilityLevel: metrics.ALPHA,
@@ -90,6 +93,7 @@ func newWrites() writes {
 func (w *writes) all() []metrics.Registerable {
 	return []metrics.Registerable{
 		w.addresses.total, w.addresses.errors, w.addresses.lost, w.ports.total, w.ports.errors, w.ports.lost,
+		w.loadBalancers.total, w.loadBalancers.errors, w.loadBalancers.lost,
 		w.addresses.durations, w.attempts, w.transactions, w.operations,
 	}
 }
@@ -100,6 +104,8 @@ func (w *writes) zero() {
 	for _, scope := range []requeststate.Scope{requeststate.Static, requeststate.Dynamic} {
 		w.ports.total.WithLabelValues(string(scope))
 		w.ports.errors.WithLabelValues(string(scope))
+		w.loadBalancers.total.WithLabelValues(string(scope))
+		w.loadBalancers.errors.WithLabelValues(string(scope))
 	}
 	for _, result := range []txn.Result{
 		txn.ResultCommitted, txn.ResultObjectConflict, txn.ResultClaimConflict, txn.ResultError, txn.ResultFull, txn.ResultUnknown,

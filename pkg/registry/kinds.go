@@ -238,6 +238,8 @@ func loadBalancerKinds() []Kind {
 			},
 			Rules:  func(in Inputs) generic.Rules { return loadbalancerpool.Rules(in.Typer, in.PoolUsage) },
 			Groups: []generic.Group{{GroupVersion: portolan, Names: generic.Names{Short: []string{"lbpool"}}}},
+			Served: rangeConditions,
+			Layer:  rangeLayer("loadbalancerpools"),
 		},
 		{
 			Kind: generic.Kind{
@@ -246,6 +248,7 @@ func loadBalancerKinds() []Kind {
 			},
 			Rules:   plain(loadbalancerip.Rules),
 			Groups:  []generic.Group{{GroupVersion: portolan, Names: generic.Names{Short: []string{"lbip"}}}},
+			Layer:   protectHeldLayer,
 			Batched: true,
 		},
 	}

@@ -3,6 +3,7 @@ package requeststate
 import (
 	"errors"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/portolan-dev/portolan/pkg/allocation"
@@ -43,6 +44,25 @@ func (p *Picks) Refusal() *field.Error {
 		}
 	}
 	return nil
+}
+
+// SetStatus sets the status that the Service of this attempt gets. Nil leaves it as it is
+// stored. The registry sets it in the object: it overwrites a status that a client writes
+// together with the spec.
+func (p *Picks) SetStatus(status *corev1.ServiceStatus) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.status = status
+}
+
+// Status returns a copy of the status of SetStatus.
+func (p *Picks) Status() *corev1.ServiceStatus {
+	if p == nil {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.status.DeepCopy()
 }
 
 // Charged reports whether the request has been charged to its quotas. A request creates

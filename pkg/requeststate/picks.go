@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"sync"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apiserver/pkg/util/dryrun"
@@ -23,6 +24,8 @@ type Picks struct {
 	// slotOf is the inverse of slots: a Service may have tens of thousands.
 	slotOf map[allocation.Value]string
 	named  sets.Set[allocation.Value]
+	// status is the one that admission has decided on; see SetStatus.
+	status *corev1.ServiceStatus
 	// refusals are those of the plugins for the object of this attempt, in the order in
 	// which the plugins run.
 	refusals []refusal

@@ -199,6 +199,7 @@ func (c CompletedConfig) inputs() registry.Inputs {
 		Families:        c.Extra.Backend.Ledger.Families,
 		CIDRUsage:       c.Extra.Backend.Ledger,
 		PortUsage:       c.Extra.Backend.Ledger,
+		PoolUsage:       c.Extra.Backend.Ledger,
 		RangeConditions: claims.NewRangeConditions(c.Extra.Backend.Ledger),
 		Loopback:        c.Extra.ServiceProxy.Loopback(),
 		Decoder:         c.Extra.Codecs.UniversalDecoder(v1.SchemeGroupVersion),

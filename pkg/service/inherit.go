@@ -173,4 +173,5 @@ func wipeLoadBalancerFields(after After, before Before) {
 		}
 	}
 	after.Status.LoadBalancer = corev1.LoadBalancerStatus{}
+	LeaveLoadBalancer(&after.Status)
 }

@@ -40,3 +40,14 @@ func HeldAddressLabels(name string) map[string]string {
 	}
 	return map[string]string{LabelIPFamily: string(family), LabelManagedBy: ManagedByAllocator}
 }
+
+// NewHeldLoadBalancerAddress returns the claim of a Service on a load-balancer address.
+// Name is the address in canonical form.
+func NewHeldLoadBalancerAddress(name, sharingKey string, holder LoadBalancerIPHolder) *LoadBalancerIP {
+	return &LoadBalancerIP{ObjectMeta: newClaimMeta(name), Spec: LoadBalancerIPSpec{SharingKey: sharingKey, Holders: []LoadBalancerIPHolder{holder}}}
+}
+
+// Reference returns a reference to the Service that is the holder.
+func (h *LoadBalancerIPHolder) Reference() *ParentReference {
+	return &ParentReference{Group: GroupName, Resource: "services", Namespace: h.Namespace, Name: h.Name, UID: h.UID}
+}

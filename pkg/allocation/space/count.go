@@ -13,12 +13,16 @@ func PrefixCount(cidr string) *big.Int {
 	if err != nil {
 		return nil
 	}
-	span := PrefixSpan(prefix)
-	if span.empty() {
+	return PrefixSpan(prefix).Count()
+}
+
+// Count returns how many numbers the span has, without the limit of Size.
+func (s Span) Count() *big.Int {
+	if s.empty() {
 		return new(big.Int)
 	}
 	var distance [16]byte
-	number := span.Last.minus(span.First)
+	number := s.Last.minus(s.First)
 	binary.BigEndian.PutUint64(distance[:8], number.hi)
 	binary.BigEndian.PutUint64(distance[8:], number.lo)
 	count := new(big.Int).SetBytes(distance[:])

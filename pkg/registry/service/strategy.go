@@ -53,19 +53,28 @@ func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	return generic.ResetFields(fieldpath.NewSet(fieldpath.MakePathOrDie("status")), upstreamVersion)
 }
 
-// PrepareForCreate clears the status, which only an update of the status writes.
-func (strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
+// PrepareForCreate clears the status, which only an update of the status writes, and the
+// server for a Service that gets load-balancer addresses.
+func (strategy) PrepareForCreate(ctx context.Context, obj runtime.Object) {
 	svc := obj.(*v1.Service)
-	svc.Status = corev1.ServiceStatus{}
+	svc.Status = statusOr(ctx, corev1.ServiceStatus{})
 	service.Inherit(service.After{Service: svc}, service.Before{})
 }
 
 // PrepareForUpdate repeats the rules that the allocating admission plugins have applied,
 // so that they hold with those plugins disabled. The rules are idempotent.
-func (strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+func (strategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object) {
 	svc, oldSvc := obj.(*v1.Service), old.(*v1.Service)
-	svc.Status = oldSvc.Status
+	svc.Status = statusOr(ctx, oldSvc.Status)
 	service.Inherit(service.After{Service: svc}, service.Before{Service: oldSvc})
+}
+
+// statusOr returns the status that admission has decided on or, if it has not, another.
+func statusOr(ctx context.Context, other corev1.ServiceStatus) corev1.ServiceStatus {
+	if decided := requeststate.From(ctx).Picks.Status(); decided != nil {
+		return *decided
+	}
+	return other
 }
 
 func (strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
@@ -99,8 +108,11 @@ func (statusStrategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 	return generic.ResetFields(fieldpath.NewSet(fieldpath.MakePathOrDie("spec")), upstreamVersion)
 }
 
+// PrepareForUpdate keeps what the server writes of the status.
 func (statusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
-	obj.(*v1.Service).Spec = old.(*v1.Service).Spec
+	svc, oldSvc := obj.(*v1.Service), old.(*v1.Service)
+	svc.Spec = oldSvc.Spec
+	service.KeepLoadBalancer(service.After{Service: svc}, service.Before{Service: oldSvc})
 }
 
 func (statusStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {

@@ -125,7 +125,8 @@ func addresses(service *v1.Service) ([]Address, field.ErrorList) {
 		}
 	}
 	for _, annotation := range []string{
-		v1.LoadBalancerIPsAnnotation, "metallb.io/loadBalancerIPs", "metallb.universe.tf/loadBalancerIPs", "lbipam.cilium.io/ips", "io.cilium/lb-ipam-ips",
+		v1.LoadBalancerIPsAnnotation, "metallb.io/loadBalancerIPs", "metallb.universe.tf/loadBalancerIPs", "lbipam.cilium.io/ips",
+		"io.cilium/lb-ipam-ips",
 	} {
 		text, path := service.Annotations[annotation], annotationPath(annotation)
 		these, malformed := parseList(text, path)

@@ -122,6 +122,9 @@ func (p *planner) goneOwner(obj metav1.Object) string {
 // metadata.
 func (p *planner) serviceUnit(svc *v1.Service) unit {
 	p.tidy(svc)
+	// No claim is imported for its load-balancer addresses. A pool that has them claims them
+	// when the Service is updated.
+	service.LeaveLoadBalancer(&svc.Status)
 	objects := unit{{"services", nameOf(svc), svc}}
 	for _, address := range service.ClusterIPs(svc) {
 		name := address.String()

@@ -1,0 +1,165 @@
+package allocation
+
+import (
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/allocation/space"
+)
+
+// Share is what a Service holds of a value that several Services can hold.
+type Share struct {
+	v1.LoadBalancerIPHolder
+	// Key is the sharing key, which all holders must have. A Service without one shares
+	// with none.
+	Key string
+	// SharesWith reports whether the Service shares with Services of another namespace, if
+	// the range allows it. Nil means with all.
+	SharesWith func(namespace string) bool
+}
+
+// Equals reports whether a claim records two shares alike.
+func (s *Share) Equals(other *Share) bool {
+	if s == nil || other == nil {
+		return s == other
+	}
+	return s.Key == other.Key && s.Namespace == other.Namespace && s.Name == other.Name && s.UID == other.UID &&
+		slices.Equal(s.Ports, other.Ports)
+}
+
+// Objection says why a Service can't share a value.
+type Objection struct {
+	// Holder is the holder with which the Service can't share.
+	Holder v1.ParentReference
+	// Reason continues a sentence that ends with the holder. It is empty for a value that
+	// can't be shared at all.
+	Reason string
+}
+
+// HeldBy reports whether a Service is a holder.
+func (c Claim) HeldBy(service types.UID) bool {
+	if service == "" {
+		return false
+	}
+	return c.Holder.UID == service || c.Shared != nil && slices.ContainsFunc(c.Shared.Holders, func(h v1.LoadBalancerIPHolder) bool {
+		return h.UID == service
+	})
+}
+
+// HeldByOthers reports whether a Service other than this one is a holder.
+func (c Claim) HeldByOthers(service types.UID) bool {
+	return c.Shared != nil && slices.ContainsFunc(c.Shared.Holders, func(h v1.LoadBalancerIPHolder) bool { return h.UID != service })
+}
+
+// Without returns the claim without one of its holders.
+func (c Claim) Without(service types.UID) Claim {
+	if c.Shared == nil {
+		return c
+	}
+	c.Shared = &v1.LoadBalancerIPSpec{
+		SharingKey: c.Shared.SharingKey,
+		Holders:    slices.DeleteFunc(slices.Clone(c.Shared.Holders), func(h v1.LoadBalancerIPHolder) bool { return h.UID == service }),
+	}
+	return c
+}
+
+// Objection returns why a Service can't share the value with its other holders, or nil.
+// acrossNamespaces allows holders in different namespaces.
+func (c Claim) Objection(share *Share, acrossNamespaces bool) *Objection {
+	if c.Shared == nil || share == nil {
+		return &Objection{Holder: c.Holder}
+	}
+	for i := range c.Shared.Holders {
+		holder := &c.Shared.Holders[i]
+		if holder.UID == share.UID {
+			continue
+		}
+		if reason, ok := objects(holder, c.Shared.SharingKey, share, acrossNamespaces); ok {
+			return &Objection{Holder: *holder.Reference(), Reason: reason}
+		}
+	}
+	return nil
+}
+
+func objects(holder *v1.LoadBalancerIPHolder, key string, share *Share, acrossNamespaces bool) (reason string, objects bool) {
+	switch {
+	case share.Key == "":
+		return "", true
+	case key != share.Key:
+		return "which does not share it under the key of the Service", true
+	case holder.Namespace != share.Namespace && !(acrossNamespaces && (share.SharesWith == nil || share.SharesWith(holder.Namespace))):
+		return "which is in another namespace", true
+	}
+	for _, port := range holder.Ports {
+		if slices.Contains(share.Ports, port) {
+			return fmt.Sprintf("which serves %s port %d there", port.Protocol, port.Port), true
+		}
+	}
+	return "", false
+}
+
+func (p *pool) recordSharing(number space.Number, claim Claim) {
+	if claim.Shared == nil || claim.Shared.SharingKey == "" {
+		return
+	}
+	key := claim.Shared.SharingKey
+	if p.sharing[key] == nil {
+		p.sharing[key] = map[space.Number]bool{}
+	}
+	p.sharing[key][number] = true
+}
+
+func (p *pool) forgetSharing(number space.Number, claim Claim) {
+	if claim.Shared == nil {
+		return
+	}
+	key := claim.Shared.SharingKey
+	delete(p.sharing[key], number)
+	if len(p.sharing[key]) == 0 {
+		delete(p.sharing, key)
+	}
+}
+
+// shareable returns the lowest value of the tiers that a Service can share. It tries every
+// value that is shared under the Service's key.
+func (p *pool) shareable(tiers []tier, share *Share) (lowest space.Number, found bool) {
+	if share == nil || share.Key == "" {
+		return lowest, false
+	}
+	for number := range p.sharing[share.Key] {
+		if found && lowest.Compare(number) < 0 {
+			continue
+		}
+		for _, t := range tiers {
+			if t.shares(number, p.claims[number], share) {
+				lowest, found = number, true
+				break
+			}
+		}
+	}
+	return lowest, found
+}
+
+// shares reports whether a Service can share a value in a range of the tier.
+func (t tier) shares(number space.Number, claim Claim, share *Share) bool {
+	return slices.ContainsFunc(t.ranges, func(c *candidate) bool {
+		return c.has(number) && claim.Objection(share, c.AcrossNamespaces) == nil
+	})
+}
+
+// Shareable returns the value that Pick would give to a Service to share. It is false if
+// there is none.
+func (x *Index) Shareable(class Class, who Requester) (Value, bool) {
+	if who.Share == nil || who.Share.Key == "" {
+		return Value{}, false
+	}
+	p := &x.pools[class]
+	tiers := p.selection.Load().tiers(who)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	number, ok := p.shareable(tiers, who.Share)
+	return Value{class, number}, ok
+}

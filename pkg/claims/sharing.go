@@ -1,0 +1,174 @@
+package claims
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"go.etcd.io/etcd/client/v3/kubernetes"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/allocation"
+	"github.com/portolan-dev/portolan/pkg/txn"
+)
+
+// unsharedError reports a value that the Service can't share with its holders.
+type unsharedError struct {
+	value     allocation.Value
+	objection *allocation.Objection
+}
+
+func (e *unsharedError) Error() string {
+	return fmt.Sprintf("%s is held by %s", e.value, e.objection.Holder.Holder())
+}
+
+// planShare plans what the Service holds from now on of a value that several Services can
+// hold, or that it holds no part of it. It reads the claim, and guards the revision that it
+// has read: the other holders, and labels of users, stay as they are. The error is an
+// *unsharedError if the other holders object.
+func (l *Ledger) planShare(ctx context.Context, plan *txn.Plan, a *attempt, c change, value allocation.Value) error {
+	k, name := l.stored[value.Class], value.String()
+	found, err := l.client.Get(ctx, k.claims.Key(name), kubernetes.GetOptions{})
+	if err != nil {
+		return err
+	}
+	if err := l.learnClaim(ctx, value, found.KV, found.Revision); err != nil {
+		return err
+	}
+	guard, share := a.guard(plan, k.claims.Key(name), value, 0), c.after[value].share
+	if found.KV == nil {
+		if share == nil {
+			return nil
+		}
+		return l.putShared(ctx, plan, a, value, k.heldClaim(name, c.after[value], c.owner))
+	}
+	guard.Revision = found.KV.ModRevision
+	obj := k.newClaim()
+	if err := k.claims.Decode(ctx, found.KV, obj); err != nil {
+		return err
+	}
+	claim, _ := k.claim(obj)
+	joins := !claim.at(0).HeldBy(c.holder)
+	if joins && share == nil {
+		return nil
+	}
+	if share != nil {
+		if err := l.mayShare(ctx, c, value, claim.at(0), joins); err != nil {
+			return err
+		}
+		claim.sharing.SharingKey = share.Key
+	}
+	claim.sharing.Holders = withHolder(claim.sharing.Holders, c.holder, share)
+	if len(claim.sharing.Holders) == 0 {
+		plan.Deletes = append(plan.Deletes, k.claims.Key(name))
+		return nil
+	}
+	disown(claim.meta)
+	return l.putShared(ctx, plan, a, value, obj)
+}
+
+// mayShare returns an *unsharedError if the other holders of a claim object to what the
+// Service holds from now on. Those that the Service has joined before may be in other
+// namespaces, whatever the pool says now.
+func (l *Ledger) mayShare(ctx context.Context, c change, value allocation.Value, claim allocation.Claim, joins bool) error {
+	share, acrossNamespaces := c.after[value].share, true
+	if joins {
+		who, err := l.Requester(ctx, c.owner)
+		if err != nil {
+			return err
+		}
+		covering, err := l.Index.Covering(value, who.Of(value.Class))
+		acrossNamespaces = err == nil && covering.AcrossNamespaces
+	}
+	if objection := claim.Without(c.holder).Objection(share, acrossNamespaces); objection != nil {
+		return &unsharedError{value, objection}
+	}
+	return nil
+}
+
+func (l *Ledger) putShared(ctx context.Context, plan *txn.Plan, a *attempt, value allocation.Value, claim runtime.Object) error {
+	k := l.stored[value.Class]
+	put, err := k.claims.Encode(ctx, value.String(), claim)
+	if err != nil {
+		return err
+	}
+	plan.Puts = append(plan.Puts, put)
+	a.writesShared(k, value, claim)
+	return nil
+}
+
+// writesShared records a claim that the attempt writes.
+func (a *attempt) writesShared(k kind, value allocation.Value, obj runtime.Object) {
+	if a.shared == nil {
+		a.shared = map[allocation.Value]allocation.Claim{}
+	}
+	claim, _ := k.claim(obj)
+	a.shared[value] = claim.at(0)
+}
+
+// withHolder returns holders with a share in the place of a Service's, or without the
+// Service if the share is nil.
+func withHolder(holders []v1.LoadBalancerIPHolder, service types.UID, share *allocation.Share) []v1.LoadBalancerIPHolder {
+	at := slices.IndexFunc(holders, func(h v1.LoadBalancerIPHolder) bool { return h.UID == service })
+	switch {
+	case share == nil && at >= 0:
+		return slices.Delete(holders, at, at+1)
+	case share == nil:
+		return holders
+	case at >= 0:
+		holders[at] = share.LoadBalancerIPHolder
+		return holders
+	}
+	return append(holders, share.LoadBalancerIPHolder)
+}
+
+// takeTurn waits for the write's turn among those of this replica that use the same sharing
+// key. A pick that no other Service has is lost if, meanwhile, there is a value to share:
+// the Services of a key that are created at the same time share one address.
+func (w *write) takeTurn(ctx context.Context, c change) error {
+	if w.leave == nil {
+		key := sharingKey(c)
+		if key == "" {
+			return nil
+		}
+		var err error
+		if w.leave, err = w.ledger.turns.take(ctx, key); err != nil {
+			return err
+		}
+	}
+	who, err := w.ledger.Requester(ctx, c.owner)
+	if err != nil {
+		return err
+	}
+	var lost []allocation.Value
+	for _, value := range diff(c.before, c.after).take {
+		if c.after[value].share == nil || !w.picks.Picked(value) {
+			continue
+		}
+		if _, claimed := w.ledger.Index.Lookup(value); claimed {
+			continue
+		}
+		if _, ok := w.ledger.Index.Shareable(value.Class, who.Of(value.Class)); ok {
+			lost = append(lost, value)
+		}
+	}
+	if len(lost) > 0 {
+		return &retryError{lost: lost}
+	}
+	return nil
+}
+
+// sharingKey returns the key under which the Service of a change shares values, or has
+// shared them.
+func sharingKey(c change) string {
+	for _, held := range []holdings{c.after, c.before} {
+		for _, holding := range held {
+			if holding.share != nil && holding.share.Key != "" {
+				return holding.share.Key
+			}
+		}
+	}
+	return ""
+}
