@@ -253,7 +253,7 @@ func (v verification) repair(ctx context.Context) (verify.Report, error) {
 }
 
 func isEmptyStore(r verify.Report) bool {
-	return r.Services+r.IPAddresses+r.NodePorts+r.ServiceCIDRs+r.NodePortRanges+r.Unreadable == 0
+	return r.Services+r.IPAddresses+r.NodePorts+r.ServiceCIDRs+r.NodePortRanges+r.LoadBalancerIPs+r.LoadBalancerPools+r.Unreadable == 0
 }
 
 func (o *verifyOptions) print(out io.Writer, report verify.Report) error {

@@ -57,6 +57,7 @@ func MakePlan(contents Contents) Plan {
 	for _, key := range slices.Sorted(maps.Keys(keys)) {
 		p.repair(key)
 	}
+	p.loadBalancers.repair(p)
 	return p.plan
 }
 

@@ -59,6 +59,8 @@ func (r Reader) Read(ctx context.Context) (Contents, error) {
 		func() error { return readAll(ctx, p, nodePorts, &p.contents.NodePorts) },
 		func() error { return readAll(ctx, p, "servicecidrs", &p.contents.ServiceCIDRs) },
 		func() error { return readAll(ctx, p, "nodeportranges", &p.contents.NodePortRanges) },
+		func() error { return readAll(ctx, p, loadBalancerIPs, &p.contents.LoadBalancerIPs) },
+		func() error { return readAll(ctx, p, "loadbalancerpools", &p.contents.LoadBalancerPools) },
 	} {
 		if err := read(); err != nil {
 			return Contents{}, err

@@ -15,6 +15,11 @@ func (r Report) String() string {
 	fmt.Fprintf(&b, "  %s (%s)\n", count(r.IPAddresses, "IPAddress"), count(r.ReservedAddresses, "reservation"))
 	fmt.Fprintf(&b, "  %s (%s)\n", count(r.NodePorts, "NodePort"), count(r.ReservedPorts, "reservation"))
 	fmt.Fprintf(&b, "  %s and %s\n", count(r.ServiceCIDRs, "ServiceCIDR"), count(r.NodePortRanges, "NodePortRange"))
+	if r.LoadBalancerIPs+r.LoadBalancerPools+r.LoadBalancerAddressesHeld > 0 {
+		fmt.Fprintf(&b, "  %s (%s) and %s, holding %s\n", count(r.LoadBalancerIPs, "LoadBalancerIP"),
+			count(r.ReservedLoadBalancerAddresses, "reservation"), count(r.LoadBalancerPools, "LoadBalancerPool"),
+			count(r.LoadBalancerAddressesHeld, "load-balancer address"))
+	}
 	if r.Unreadable > 0 {
 		fmt.Fprintf(&b, "  %s that can't be read\n", count(r.Unreadable, "object"))
 	}

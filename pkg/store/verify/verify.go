@@ -21,6 +21,9 @@ type Contents struct {
 	NodePorts      []v1.NodePort
 	ServiceCIDRs   []v1.ServiceCIDR
 	NodePortRanges []v1.NodePortRange
+	// LoadBalancerIPs and LoadBalancerPools are empty in most stores.
+	LoadBalancerIPs   []v1.LoadBalancerIP
+	LoadBalancerPools []v1.LoadBalancerPool
 	// Unreadable holds the stored objects that are in none of the lists.
 	Unreadable []Unreadable
 	Revision   int64
@@ -45,14 +48,21 @@ type Report struct {
 	NodePorts      int   `json:"nodePorts"`
 	ServiceCIDRs   int   `json:"serviceCIDRs"`
 	NodePortRanges int   `json:"nodePortRanges"`
-	Unreadable     int   `json:"unreadable"`
+	// LoadBalancerIPs and LoadBalancerPools are left out if there are none.
+	LoadBalancerIPs   int `json:"loadBalancerIPs,omitempty"`
+	LoadBalancerPools int `json:"loadBalancerPools,omitempty"`
+	Unreadable        int `json:"unreadable"`
 
 	// AddressesHeld and PortsHeld count the values in the Services themselves.
 	AddressesHeld int `json:"addressesHeld"`
 	PortsHeld     int `json:"portsHeld"`
+	// LoadBalancerAddressesHeld counts an address once for each Service that holds it.
+	LoadBalancerAddressesHeld int `json:"loadBalancerAddressesHeld,omitempty"`
 	// ReservedAddresses and ReservedPorts count the claims that no Service holds.
 	ReservedAddresses int `json:"reservedAddresses"`
 	ReservedPorts     int `json:"reservedPorts"`
+	// ReservedLoadBalancerAddresses counts the LoadBalancerIPs that no Service holds.
+	ReservedLoadBalancerAddresses int `json:"reservedLoadBalancerAddresses,omitempty"`
 
 	// Violations is sorted. Each sentence names the objects.
 	Violations []string `json:"violations"`
@@ -92,6 +102,7 @@ func Check(contents Contents) Report {
 	for _, cl := range c.claims {
 		c.checkClaim(cl)
 	}
+	c.loadBalancers.check(c)
 	c.report.Violations = tidy(c.report.Violations)
 	c.report.Warnings = tidy(c.report.Warnings)
 	return c.report
@@ -136,23 +147,28 @@ type checker struct {
 	claims     map[string]claim
 	holders    map[string][]string
 	unreadable map[string]bool
+
+	loadBalancers loadBalancers
 }
 
 func newChecker(contents Contents) *checker {
 	c := &checker{
 		report: Report{
-			Revision:       contents.Revision,
-			Services:       len(contents.Services),
-			IPAddresses:    len(contents.IPAddresses),
-			NodePorts:      len(contents.NodePorts),
-			ServiceCIDRs:   len(contents.ServiceCIDRs),
-			NodePortRanges: len(contents.NodePortRanges),
-			Unreadable:     len(contents.Unreadable),
+			Revision:        contents.Revision,
+			Services:        len(contents.Services),
+			IPAddresses:     len(contents.IPAddresses),
+			NodePorts:       len(contents.NodePorts),
+			ServiceCIDRs:    len(contents.ServiceCIDRs),
+			NodePortRanges:  len(contents.NodePortRanges),
+			LoadBalancerIPs: len(contents.LoadBalancerIPs), LoadBalancerPools: len(contents.LoadBalancerPools),
+			Unreadable: len(contents.Unreadable),
 		},
 		owners:     make(map[string]owner, len(contents.Services)),
 		claims:     make(map[string]claim, len(contents.IPAddresses)+len(contents.NodePorts)),
 		holders:    map[string][]string{},
 		unreadable: make(map[string]bool, len(contents.Unreadable)),
+
+		loadBalancers: newLoadBalancers(contents),
 	}
 	for i := range contents.Services {
 		svc := &contents.Services[i]
