@@ -17,7 +17,7 @@ func newDrainCommand() *cobra.Command {
 	var kubeconfig string
 	var dryRun bool
 	cmd := &cobra.Command{
-		Use:   "drain servicecidr|nodeportrange NAME",
+		Use:   "drain servicecidr|nodeportrange|loadbalancerpool NAME",
 		Short: "Disable a range and wait until no Service holds a value of it",
 		Long: `Sets spec.allocation of a range to Disabled, so that no Service gets a value of it,
 and waits until no Service holds one. Services keep their values until you delete or

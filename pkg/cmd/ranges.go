@@ -31,9 +31,9 @@ func newRangesCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ranges",
 		Short: "Show how full the ranges are, and who holds their values",
-		Long: `Shows each ServiceCIDR and NodePortRange: how full it is, how much of its static
-band is in use, how many claims were made in the last hour and still exist, and
-the namespaces that hold the most values. The notes show the allocation if it is
+		Long: `Shows each ServiceCIDR, NodePortRange and LoadBalancerPool: how full it is, how
+much of its static band is in use, how many claims were made in the last hour and
+still exist, and the namespaces that hold the most values. The notes show the allocation if it is
 not Automatic, the number of reservations, and the conditions of the range that
 are true. Below the table are claimed values that lie in no range.
 

@@ -155,8 +155,10 @@ func holdingsOf(obj runtime.Object, claimed []runtime.Object) holdings {
 					continue
 				}
 				held.values++
-				service := types.NamespacedName{Namespace: c.holder.Namespace, Name: c.holder.Name}
-				values[service] = append(values[service], c.text)
+				for _, holder := range c.holders {
+					service := types.NamespacedName{Namespace: holder.Namespace, Name: holder.Name}
+					values[service] = append(values[service], c.text)
+				}
 			}
 		}
 	}
@@ -214,6 +216,8 @@ func allocationOf(obj runtime.Object) *v1.RangeAllocation {
 		return r.Spec.Allocation
 	case *v1.NodePortRange:
 		return r.Spec.Allocation
+	case *v1.LoadBalancerPool:
+		return r.Spec.Allocation
 	}
 	return nil
 }
@@ -228,9 +232,12 @@ func patchOf(value *v1.RangeAllocation) []byte {
 func (d Drain) patch(ctx context.Context, patch []byte) error {
 	var err error
 	options := metav1.PatchOptions{FieldManager: "portolan-drain"}
-	if d.Kind == Kinds()[0] {
+	switch d.Kind.Ranges {
+	case "servicecidrs":
 		_, err = d.Client.PortolanV1().ServiceCIDRs().Patch(ctx, d.Name, types.MergePatchType, patch, options)
-	} else {
+	case "loadbalancerpools":
+		_, err = d.Client.PortolanV1().LoadBalancerPools().Patch(ctx, d.Name, types.MergePatchType, patch, options)
+	default:
 		_, err = d.Client.PortolanV1().NodePortRanges().Patch(ctx, d.Name, types.MergePatchType, patch, options)
 	}
 	return err

@@ -24,7 +24,10 @@ type Kind struct{ Name, Ranges, Claims string }
 
 // Kinds returns the kinds of ranges.
 func Kinds() []Kind {
-	return []Kind{{"ServiceCIDR", "servicecidrs", "ipaddresses"}, {"NodePortRange", "nodeportranges", "nodeports"}}
+	return []Kind{
+		{"ServiceCIDR", "servicecidrs", "ipaddresses"}, {"NodePortRange", "nodeportranges", "nodeports"},
+		{"LoadBalancerPool", "loadbalancerpools", "loadbalancerips"},
+	}
 }
 
 // KindOf returns the kind of a name as users write it: in any case, singular or plural,
@@ -38,7 +41,8 @@ func KindOf(name string) (Kind, error) {
 		}
 		names = append(names, singular)
 	}
-	return Kind{}, fmt.Errorf("%q is not a kind of range: the kinds are %s", name, strings.Join(names, " and "))
+	last := len(names) - 1
+	return Kind{}, fmt.Errorf("%q is not a kind of range: the kinds are %s and %s", name, strings.Join(names[:last], ", "), names[last])
 }
 
 // Objects are the ranges and claims of some kinds.
@@ -87,6 +91,10 @@ func list(ctx context.Context, client versioned.Interface, resource string) ([]r
 		found, err = portolan.ServiceCIDRs().List(ctx, options)
 	case "nodeportranges":
 		found, err = portolan.NodePortRanges().List(ctx, options)
+	case "loadbalancerpools":
+		found, err = portolan.LoadBalancerPools().List(ctx, options)
+	case "loadbalancerips":
+		found, err = portolan.LoadBalancerIPs().List(ctx, options)
 	case "ipaddresses":
 		found, err = portolan.IPAddresses().List(ctx, options)
 	default:

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -25,7 +26,7 @@ type Usage struct {
 	// Kind and Name are those of the range.
 	Kind string `json:"kind"`
 	Name string `json:"name"`
-	// Class is IPv4, IPv6 or Port.
+	// Class is IPv4, IPv6, Port, LoadBalancerIPv4 or LoadBalancerIPv6.
 	Class string `json:"class"`
 	// Blocks are the CIDRs or ports of the range.
 	Blocks []string `json:"blocks"`
@@ -87,7 +88,7 @@ func Outside(objs Objects) []string {
 			switch {
 			case slices.ContainsFunc(blocks[class], contains):
 			case c.held():
-				outside = append(outside, c.text+" of "+c.holder.Namespace+"/"+c.holder.Name)
+				outside = append(outside, c.text+" of "+c.services())
 			default:
 				outside = append(outside, c.text)
 			}
@@ -98,23 +99,44 @@ func Outside(objs Objects) []string {
 
 // claim is a claim of one class.
 type claim struct {
-	number  space.Number
-	text    string
-	holder  v1.ParentReference
+	number space.Number
+	text   string
+	// holders are several for a shared address.
+	holders []v1.ParentReference
 	created time.Time
 }
 
-func (c claim) held() bool { return c.holder.UID != "" }
+func (c claim) held() bool { return len(c.holders) > 0 && c.holders[0].UID != "" }
+
+// services names the holders.
+func (c claim) services() string {
+	var names []string
+	for _, holder := range c.holders {
+		names = append(names, holder.Namespace+"/"+holder.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// namespaces returns the namespaces of the holders, each once.
+func (c claim) namespaces() []string {
+	var names []string
+	for _, holder := range c.holders {
+		if !slices.Contains(names, holder.Namespace) {
+			names = append(names, holder.Namespace)
+		}
+	}
+	return names
+}
 
 // byClass returns claims by class, sorted by number.
 func byClass(objs []runtime.Object) map[allocation.Class][]claim {
 	all := map[allocation.Class][]claim{}
 	for _, obj := range objs {
-		value, holder, ok := claims.ClaimedBy(obj)
+		value, _, ok := claims.ClaimedBy(obj)
 		object, err := meta.Accessor(obj)
 		if ok && err == nil {
 			all[value.Class] = append(all[value.Class],
-				claim{value.Number, value.String(), holder, object.GetCreationTimestamp().Time})
+				claim{value.Number, value.String(), claims.HoldersOf(obj), object.GetCreationTimestamp().Time})
 		}
 	}
 	for _, of := range all {
@@ -149,10 +171,12 @@ func (u *Usage) add(r allocation.Range, sorted []claim, now time.Time) {
 			if now.Sub(c.created) < recent {
 				u.New++
 			}
-			if c.held() {
-				namespaces[c.holder.Namespace]++
-			} else {
+			if !c.held() {
 				u.Reserved++
+				continue
+			}
+			for _, namespace := range c.namespaces() {
+				namespaces[namespace]++
 			}
 		}
 	}
@@ -189,10 +213,13 @@ func mode(m allocation.Mode) v1.RangeAllocation {
 
 // kindName returns the kind of a range. Lists of a client don't have it.
 func kindName(obj runtime.Object) string {
-	if _, ok := obj.(*v1.ServiceCIDR); ok {
+	switch obj.(type) {
+	case *v1.ServiceCIDR:
 		return Kinds()[0].Name
+	case *v1.NodePortRange:
+		return Kinds()[1].Name
 	}
-	return Kinds()[1].Name
+	return Kinds()[2].Name
 }
 
 func trueConditions(obj runtime.Object) []string {
@@ -201,6 +228,8 @@ func trueConditions(obj runtime.Object) []string {
 	case *v1.ServiceCIDR:
 		conditions = r.Status.Conditions
 	case *v1.NodePortRange:
+		conditions = r.Status.Conditions
+	case *v1.LoadBalancerPool:
 		conditions = r.Status.Conditions
 	}
 	names := []string{}
