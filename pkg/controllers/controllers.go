@@ -105,7 +105,8 @@ func Run(ctx context.Context, c Config) error {
 	defer broadcaster.Shutdown()
 	broadcaster.StartStructuredLogging(3)
 	broadcaster.StartRecordingToSink(&corev1client.EventSinkImpl{Interface: c.Cluster.CoreV1().Events("")})
-	r := runner{client: client, ranges: c.Ranges, options: c.Options, unscheduled: c.Unscheduled, loopback: c.Loopback, broadcaster: broadcaster, scheme: scheme}
+	r := runner{client: client, ranges: c.Ranges, options: c.Options, unscheduled: c.Unscheduled, loopback: c.Loopback,
+		broadcaster: broadcaster, scheme: scheme}
 	if c.Options.MirrorClusterServices {
 		if r.mirror, err = c.mirror(broadcaster); err != nil {
 			return err

@@ -32,10 +32,11 @@ func TestLoadBalancerPool(t *testing.T) {
 		spec v1.LoadBalancerPoolSpec
 		want []string
 	}{
-		"CIDR":     {spec: v1.LoadBalancerPoolSpec{CIDRs: []string{"192.0.2.0/24"}}},
-		"range":    {spec: v1.LoadBalancerPoolSpec{Ranges: []string{"192.0.2.10-192.0.2.99"}}},
-		"one":      {spec: v1.LoadBalancerPoolSpec{CIDRs: []string{"192.0.2.7/32"}, Ranges: []string{"192.0.2.8-192.0.2.8"}}},
-		"families": {spec: v1.LoadBalancerPoolSpec{CIDRs: []string{"192.0.2.0/24", "2001:db8::/64"}, Ranges: []string{"2001:db8:1::1-2001:db8:1::f"}}},
+		"CIDR":  {spec: v1.LoadBalancerPoolSpec{CIDRs: []string{"192.0.2.0/24"}}},
+		"range": {spec: v1.LoadBalancerPoolSpec{Ranges: []string{"192.0.2.10-192.0.2.99"}}},
+		"one":   {spec: v1.LoadBalancerPoolSpec{CIDRs: []string{"192.0.2.7/32"}, Ranges: []string{"192.0.2.8-192.0.2.8"}}},
+		"families": {spec: v1.LoadBalancerPoolSpec{CIDRs: []string{"192.0.2.0/24", "2001:db8::/64"},
+			Ranges: []string{"2001:db8:1::1-2001:db8:1::f"}}},
 		"everything": {spec: v1.LoadBalancerPoolSpec{
 			CIDRs: []string{"192.0.2.0/24"}, Exclude: []string{"192.0.2.0/28", "192.0.2.20-192.0.2.29", "192.0.2.99"}, AvoidBuggyIPs: ptr.To(true),
 			NamespaceSelector: &metav1.LabelSelector{}, ServiceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}},
@@ -44,7 +45,8 @@ func TestLoadBalancerPool(t *testing.T) {
 		}},
 		"nothing": {v1.LoadBalancerPoolSpec{}, []string{`spec.cidrs: Required value: at least one CIDR, or one entry in ranges, is required`}},
 		"malformed": {v1.LoadBalancerPoolSpec{
-			CIDRs: []string{"192.0.2.1/24", "192.0.2.1", "2001:DB8::/64", ""}, Ranges: []string{"192.0.2.0/24", "a-b", "192.0.2.9-192.0.2.1", "192.0.2.9-::1"},
+			CIDRs: []string{"192.0.2.1/24", "192.0.2.1", "2001:DB8::/64", ""}, Ranges: []string{"192.0.2.0/24", "a-b", "192.0.2.9-192.0.2.1",
+				"192.0.2.9-::1"},
 			Exclude: []string{"x", "192.0.2.1/24"},
 		}, []string{
 			`spec.cidrs[0]: Invalid value: "192.0.2.1/24": ` + aCIDR, `spec.cidrs[1]: Invalid value: "192.0.2.1": ` + aCIDR,
@@ -60,15 +62,17 @@ func TestLoadBalancerPool(t *testing.T) {
 			`spec.cidrs[1]: Invalid value: "192.0.2.0/25": must not overlap "192.0.2.0/24"`, `spec.cidrs[2]: Duplicate value: "192.0.2.0/24"`,
 			`spec.ranges[0]: Invalid value: "192.0.2.200-192.0.3.1": must not overlap "192.0.2.0/24"`,
 		}},
-		"special": {v1.LoadBalancerPoolSpec{CIDRs: []string{"127.0.0.0/24", "ff02::/64"}, Ranges: []string{"223.255.255.250-224.0.0.5", "::2-::1:0:0:0"}}, []string{
+		"special": {v1.LoadBalancerPoolSpec{CIDRs: []string{"127.0.0.0/24", "ff02::/64"}, Ranges: []string{"223.255.255.250-224.0.0.5",
+			"::2-::1:0:0:0"}}, []string{
 			`spec.cidrs[0]: Invalid value: "127.0.0.0/24": must not overlap the loopback range (127.0.0.0/8)`,
 			`spec.cidrs[1]: Invalid value: "ff02::/64": must not overlap the multicast range (ff00::/8)`,
 			`spec.ranges[0]: Invalid value: "223.255.255.250-224.0.0.5": must not overlap the multicast range (224.0.0.0/4)`,
 			`spec.ranges[1]: Invalid value: "::2-::1:0:0:0": must not overlap the block of IPv4-mapped addresses (::ffff:0:0/96)`,
 		}},
-		"exclusions": {v1.LoadBalancerPoolSpec{CIDRs: []string{"192.0.2.0/30"}, Exclude: []string{"192.0.2.4", "192.0.2.1", "192.0.2.0/31"}}, []string{
-			`spec.exclude[1]: Invalid value: "192.0.2.1": must not overlap "192.0.2.0/31"`,
-		}},
+		"exclusions": {v1.LoadBalancerPoolSpec{CIDRs: []string{"192.0.2.0/30"}, Exclude: []string{"192.0.2.4", "192.0.2.1", "192.0.2.0/31"}},
+			[]string{
+				`spec.exclude[1]: Invalid value: "192.0.2.1": must not overlap "192.0.2.0/31"`,
+			}},
 		"exclusion beside": {v1.LoadBalancerPoolSpec{CIDRs: []string{"192.0.2.0/30"}, Exclude: []string{"192.0.2.4"}}, []string{
 			`spec.exclude[0]: Invalid value: "192.0.2.4": excludes no address of the pool`,
 		}},
@@ -106,7 +110,8 @@ func TestLoadBalancerPool(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			checkErrors(t, ValidateLoadBalancerPoolCreate(pool(test.spec)), test.want)
-			checkErrors(t, ValidateLoadBalancerPoolUpdate(pool(test.spec), pool(v1.LoadBalancerPoolSpec{CIDRs: []string{"198.51.100.0/24"}})), test.want)
+			checkErrors(t, ValidateLoadBalancerPoolUpdate(pool(test.spec), pool(v1.LoadBalancerPoolSpec{CIDRs: []string{"198.51.100.0/24"}})),
+				test.want)
 		})
 	}
 }

@@ -6,11 +6,16 @@
 // a change of its own: each update is a request like any other, and its transaction gives
 // the Service what is free. The controller never writes an address itself.
 //
+// When a pool appears or changes, it also updates the load balancers that no pool has served
+// so far. Those that another controller has given addresses of the pool then claim them.
+//
 // It polls nothing and costs nothing while no Service waits.
 package loadbalancer
 
 import (
 	"context"
+	"sync/atomic"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -34,8 +39,9 @@ const (
 	ReasonRejected = "LoadBalancerAddressRejected"
 
 	byNeed = "loadbalancer/need"
-	// everything is the only key of the queue: Services are served in one order.
-	everything = "waiting"
+	// The keys of the queue and of the index: the Services that wait, and all that a pool
+	// could serve.
+	waiting, unserved = "waiting", "unserved"
 )
 
 // Config configures the controller.
@@ -59,6 +65,8 @@ type Controller struct {
 	pools    listers.LoadBalancerPoolLister
 	recorder record.EventRecorder
 	loop     *reconcile.Loop
+	// again has how often the controller looks once more if Services still wait, by key.
+	again map[string]*atomic.Int32
 }
 
 // New makes a controller and adds its event handlers to the informers, which must not
@@ -69,6 +77,7 @@ func New(c Config) (*Controller, error) {
 	portolan := ranges.Portolan().V1()
 	controller := &Controller{
 		client: c.Client, services: services.GetIndexer(), ranges: ranges, pools: portolan.LoadBalancerPools().Lister(), recorder: c.Recorder,
+		again: map[string]*atomic.Int32{waiting: {}, unserved: {}},
 	}
 	controller.loop = reconcile.New("loadbalancer", controller.sync)
 	if err := services.AddIndexers(cache.Indexers{byNeed: need}); err != nil {
@@ -94,8 +103,30 @@ func (c *Controller) Run(ctx context.Context, _ int) {
 	if err := c.ranges.WaitForCacheSyncWithContext(ctx).AsError(); err != nil {
 		return
 	}
-	c.loop.Add(everything)
+	c.look(unserved)
 	c.loop.Run(ctx, 1)
+}
+
+// look serves the Services of a key.
+func (c *Controller) look(key string) {
+	c.again[key].Store(int32(len(pauses())))
+	c.loop.Add(key)
+}
+
+// pauses are the times after which the controller looks once more after an event. The
+// server, or the replica that it asks, can learn of the event later than the controller
+// does, and no further event says when it has.
+func pauses() []time.Duration {
+	return []time.Duration{200 * time.Millisecond, 500 * time.Millisecond, time.Second}
+}
+
+// lookAgain serves the Services that still wait, after a pause, unless it has done so often
+// enough since the last event.
+func (c *Controller) lookAgain(key string) {
+	all := pauses()
+	if left := int(c.again[key].Add(-1)); left >= 0 {
+		c.loop.AddAfter(key, all[len(all)-1-left])
+	}
 }
 
 // trim removes what the controller does not read of claims, of which there can be many.
@@ -113,14 +144,14 @@ func (c *Controller) serviceHandler() cache.ResourceEventHandler {
 		AddFunc: func(obj any, initial bool) {
 			if service := obj.(*corev1.Service); !initial && waits(service) {
 				c.recordWaiting(service)
-				c.loop.Add(everything)
+				c.look(waiting)
 			}
 		},
 		UpdateFunc: func(before, after any) {
 			service := after.(*corev1.Service)
 			if waits(service) && message(service) != message(before.(*corev1.Service)) {
 				c.recordWaiting(service)
-				c.loop.Add(everything)
+				c.look(waiting)
 			}
 		},
 	}
@@ -128,21 +159,21 @@ func (c *Controller) serviceHandler() cache.ResourceEventHandler {
 
 func (c *Controller) poolHandler() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
-		AddFunc: func(any) { c.loop.Add(everything) },
+		AddFunc: func(any) { c.look(unserved) },
 		UpdateFunc: func(before, after any) {
 			if !equality.Semantic.DeepEqual(before.(*v1.LoadBalancerPool).Spec, after.(*v1.LoadBalancerPool).Spec) {
-				c.loop.Add(everything)
+				c.look(unserved)
 			}
 		},
 		// An address of a pool that other pools have too can be free for them now.
-		DeleteFunc: func(any) { c.loop.Add(everything) },
+		DeleteFunc: func(any) { c.look(unserved) },
 	}
 }
 
 // claimHandler notices claims that end, and holders that leave a shared address.
 func (c *Controller) claimHandler() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
-		UpdateFunc: func(any, any) { c.loop.Add(everything) },
-		DeleteFunc: func(any) { c.loop.Add(everything) },
+		UpdateFunc: func(any, any) { c.look(waiting) },
+		DeleteFunc: func(any) { c.look(waiting) },
 	}
 }

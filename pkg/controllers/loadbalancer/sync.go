@@ -18,16 +18,17 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-// sync serves the Services that wait, oldest first. Of those that ask for the same, it
-// asks for no more after the first that gets nothing.
-func (c *Controller) sync(ctx context.Context, _ string) error {
-	waiting, err := c.waiting()
+// sync serves the Services of a key, oldest first. Of those that ask for the same, it asks
+// for no more after the first that gets nothing.
+func (c *Controller) sync(ctx context.Context, key string) error {
+	services, err := c.needy(key)
 	if err != nil {
 		return err
 	}
 	unmet := sets.New[demand]()
+	stillWaits := false
 	var errs []error
-	for _, service := range waiting {
+	for _, service := range services {
 		wants, common := demandOf(service)
 		if common && unmet.Has(wants) {
 			continue
@@ -37,15 +38,26 @@ func (c *Controller) sync(ctx context.Context, _ string) error {
 			errs = append(errs, err)
 			continue
 		}
-		if after != nil && waits(after) && common {
+		if after == nil || !waits(after) && !isUnserved(after) {
+			continue
+		}
+		stillWaits = true
+		if common {
 			unmet.Insert(wants)
 		}
+	}
+	if stillWaits {
+		c.lookAgain(key)
 	}
 	return errors.Join(errs...)
 }
 
-// waiting returns the Services that a pool could serve, oldest first.
-func (c *Controller) waiting() ([]*corev1.Service, error) {
+// needy returns the Services of a key that are of the class of a pool, oldest first.
+func (c *Controller) needy(key string) ([]*corev1.Service, error) {
+	objs, err := c.services.ByIndex(byNeed, key)
+	if err != nil || len(objs) == 0 {
+		return nil, err
+	}
 	pools, err := c.pools.List(labels.Everything())
 	if err != nil {
 		return nil, err
@@ -54,13 +66,9 @@ func (c *Controller) waiting() ([]*corev1.Service, error) {
 	for _, pool := range pools {
 		classes.Insert(ptr.Deref(pool.Spec.LoadBalancerClass, ""))
 	}
-	objs, err := c.services.ByIndex(byNeed, everything)
-	if err != nil {
-		return nil, err
-	}
 	var services []*corev1.Service
 	for _, obj := range objs {
-		if service := obj.(*corev1.Service); classes.Has(ptr.Deref(service.Spec.LoadBalancerClass, "")) {
+		if service := obj.(*corev1.Service); waits(service) || classes.Has(ptr.Deref(service.Spec.LoadBalancerClass, "")) {
 			services = append(services, service)
 		}
 	}
@@ -82,7 +90,7 @@ func (c *Controller) ask(ctx context.Context, service *corev1.Service) (*corev1.
 	case err != nil:
 		return nil, fmt.Errorf("serving %s/%s: %w", service.Namespace, service.Name, err)
 	}
-	if !waits(after) && len(after.Status.LoadBalancer.Ingress) > 0 {
+	if condition := conditionOf(after); condition != nil && condition.Status == metav1.ConditionTrue {
 		c.recorder.Eventf(after, corev1.EventTypeNormal, v1.ReasonAllocated, "Allocated %s", addresses(after))
 	}
 	return after, nil

@@ -12,10 +12,14 @@ import (
 	"github.com/portolan-dev/portolan/pkg/service/loadbalancer"
 )
 
-// need indexes the Services that have no load-balancer address and could get one.
+// need indexes Services by the keys of the queue.
 func need(obj any) ([]string, error) {
-	if service, ok := obj.(*corev1.Service); ok && (waits(service) || isUnclaimed(service)) {
-		return []string{everything}, nil
+	service, ok := obj.(*corev1.Service)
+	switch {
+	case ok && waits(service):
+		return []string{waiting, unserved}, nil
+	case ok && isUnserved(service):
+		return []string{unserved}, nil
 	}
 	return nil, nil
 }
@@ -26,9 +30,10 @@ func waits(service *corev1.Service) bool {
 	return isLoadBalancer(service) && condition != nil && condition.Status == metav1.ConditionFalse
 }
 
-// isUnclaimed reports whether no pool has served a Service, nor any other controller.
-func isUnclaimed(service *corev1.Service) bool {
-	return isLoadBalancer(service) && conditionOf(service) == nil && len(service.Status.LoadBalancer.Ingress) == 0
+// isUnserved reports whether no pool has served a Service. It can have addresses of
+// another controller.
+func isUnserved(service *corev1.Service) bool {
+	return isLoadBalancer(service) && conditionOf(service) == nil
 }
 
 func isLoadBalancer(service *corev1.Service) bool {
