@@ -108,7 +108,9 @@ func testRangeAccess(t *testing.T, g *fixture) {
 	g.bind(t, ns, "view", rbacv1.Subject{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: other})
 	reservation := `{"apiVersion":"portolan.dev/v1","kind":"NodePort","metadata":{"name":"28002"},"spec":{"protocols":["TCP"],"parentRef":{"resource":"reservations","name":"ranger"}}}`
 	as := func(user string) *framework.Kubectl { return framework.NewKubectl(t, g.users.kubeconfig(t, user)) }
-	for _, kind := range []string{"servicecidrs.portolan.dev", "nodeportranges", "nodeports", "ipaddresses.portolan.dev"} {
+	for _, kind := range []string{
+		"servicecidrs.portolan.dev", "nodeportranges", "nodeports", "ipaddresses.portolan.dev", "loadbalancerpools", "loadbalancerips",
+	} {
 		as(reader).Run("get", kind)
 		as(ranger).Run("get", kind)
 		k := as(other)

@@ -51,7 +51,10 @@ func testDiscovery(t *testing.T, g *fixture) {
 	for _, resource := range version.Resources {
 		found = append(found, resource.Resource)
 	}
-	for _, want := range []string{"services", "endpoints", "endpointslices", "servicecidrs", "ipaddresses", "nodeportranges", "nodeports"} {
+	for _, want := range []string{
+		"services", "endpoints", "endpointslices", "servicecidrs", "ipaddresses", "nodeportranges", "nodeports", "loadbalancerpools",
+		"loadbalancerips",
+	} {
 		if !slices.Contains(found, want) {
 			t.Errorf("no %s among %v", want, found)
 		}

@@ -129,7 +129,8 @@ func TestUserRights(t *testing.T) {
 	t.Parallel()
 	const group = "portolan.dev/"
 	view := flat(read, group+"endpoints", group+"endpointslices", group+"ipaddresses", group+"loadbalancerips", group+"loadbalancerpools",
-		group+"loadbalancerpools/status", group+"nodeportranges", group+"nodeportranges/status", group+"nodeports", group+"servicecidrs", group+"servicecidrs/status", group+"services", group+"services/status")
+		group+"loadbalancerpools/status", group+"nodeportranges", group+"nodeportranges/status", group+"nodeports", group+"servicecidrs",
+		group+"servicecidrs/status", group+"services", group+"services/status")
 	edit := slices.Concat(flat(write, group+"services"), flat(slices.Concat(read, write), group+"services/proxy"))
 	ranges := flat(slices.Concat(read, write), group+"ipaddresses", group+"loadbalancerips", group+"loadbalancerpools", group+"nodeportranges",
 		group+"nodeports", group+"servicecidrs")

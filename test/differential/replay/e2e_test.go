@@ -159,6 +159,7 @@ func (p *pair) finish(t *testing.T) {
 	}
 	for resource, want := range map[string]int{
 		"services": 0, "endpoints": 0, "endpointslices": 0, "ipaddresses": 0, "nodeports": 0, "servicecidrs": 1, "nodeportranges": 1,
+		"loadbalancerpools": 0, "loadbalancerips": 0,
 	} {
 		answer, err := p.portolan.do(t.Context(), Step{Method: "GET", Path: "/apis/portolan.dev/v1/" + resource}, nil)
 		if err != nil {

@@ -46,6 +46,7 @@ func TestProxy(t *testing.T) {
 			"unready":       testUnready,
 			"local traffic": testLocalTraffic,
 			"load balancer": testLoadBalancer,
+			"pool":          testPool,
 			"no endpoints":  testNoEndpoints,
 			"ranges":        testRanges,
 		} {

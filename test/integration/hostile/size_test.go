@@ -28,6 +28,8 @@ var kinds = []struct {
 	{"IPAddress", api + "/ipaddresses", "10.5.0.1", "10.5.0.2", `"spec":{"parentRef":{"resource":"nodes","name":"n"}}`, false},
 	{"NodePortRange", api + "/nodeportranges", "a", "b", `"spec":{"ports":["80"]}`, true},
 	{"NodePort", api + "/nodeports", "80", "81", `"spec":{"parentRef":{"resource":"nodes","name":"n"}}`, false},
+	{"LoadBalancerPool", api + "/loadbalancerpools", "a", "b", `"spec":{"cidrs":["192.0.2.0/24"]}`, true},
+	{"LoadBalancerIP", api + "/loadbalancerips", "192.0.2.1", "192.0.2.2", `"spec":{"parentRef":{"resource":"nodes","name":"n"}}`, false},
 }
 
 // owners take the given number of bytes, and every kind has them.

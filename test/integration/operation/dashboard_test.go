@@ -18,6 +18,7 @@ import (
 	"k8s.io/component-base/metrics/testutil"
 	"sigs.k8s.io/yaml"
 
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/generated/clientset/versioned"
 	"github.com/portolan-dev/portolan/pkg/controllers/mirror"
 	portolanmetrics "github.com/portolan-dev/portolan/pkg/metrics"
@@ -193,6 +194,10 @@ func used(t *testing.T) versioned.Interface {
 	server.WaitReady(t)
 	client := server.Client(t)
 	services := client.PortolanV1().Services("default")
+	pool := &v1.LoadBalancerPool{ObjectMeta: metav1.ObjectMeta{Name: "public"}, Spec: v1.LoadBalancerPoolSpec{CIDRs: []string{"192.0.2.0/24"}}}
+	if _, err := client.PortolanV1().LoadBalancerPools().Create(ctx, pool, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
 	for _, svc := range []struct {
 		name, address string
 		port          int32
