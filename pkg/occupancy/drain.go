@@ -12,7 +12,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -196,7 +195,7 @@ func (d Drain) disable(ctx context.Context, obj runtime.Object) error {
 		_, err := fmt.Fprintf(d.Out, "%s is disabled already: no Service gets a value of it.\n", d.Name)
 		return err
 	}
-	before, disabled := allocationOf(obj), v1.AllocationDisabled
+	before, disabled := fieldsOf(obj).allocation, v1.AllocationDisabled
 	if err := d.patch(ctx, patchOf(&disabled)); err != nil {
 		return err
 	}
@@ -206,20 +205,8 @@ func (d Drain) disable(ctx context.Context, obj runtime.Object) error {
 }
 
 func isDisabled(obj runtime.Object) bool {
-	set := allocationOf(obj)
+	set := fieldsOf(obj).allocation
 	return set != nil && *set == v1.AllocationDisabled
-}
-
-func allocationOf(obj runtime.Object) *v1.RangeAllocation {
-	switch r := obj.(type) {
-	case *v1.ServiceCIDR:
-		return r.Spec.Allocation
-	case *v1.NodePortRange:
-		return r.Spec.Allocation
-	case *v1.LoadBalancerPool:
-		return r.Spec.Allocation
-	}
-	return nil
 }
 
 // patchOf returns a merge patch that sets spec.allocation, or removes it.
@@ -230,15 +217,6 @@ func patchOf(value *v1.RangeAllocation) []byte {
 }
 
 func (d Drain) patch(ctx context.Context, patch []byte) error {
-	var err error
-	options := metav1.PatchOptions{FieldManager: "portolan-drain"}
-	switch d.Kind.Ranges {
-	case "servicecidrs":
-		_, err = d.Client.PortolanV1().ServiceCIDRs().Patch(ctx, d.Name, types.MergePatchType, patch, options)
-	case "loadbalancerpools":
-		_, err = d.Client.PortolanV1().LoadBalancerPools().Patch(ctx, d.Name, types.MergePatchType, patch, options)
-	default:
-		_, err = d.Client.PortolanV1().NodePortRanges().Patch(ctx, d.Name, types.MergePatchType, patch, options)
-	}
-	return err
+	return d.Client.PortolanV1().RESTClient().Patch(types.MergePatchType).Resource(d.Kind.Ranges).Name(d.Name).
+		Param("fieldManager", "portolan-drain").Body(patch).Do(ctx).Error()
 }

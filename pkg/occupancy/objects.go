@@ -22,7 +22,7 @@ import (
 // values.
 type Kind struct{ Name, Ranges, Claims string }
 
-// Kinds returns the kinds of ranges.
+// Kinds returns the kinds of ranges. A further kind needs a row here, and a case in fieldsOf.
 func Kinds() []Kind {
 	return []Kind{
 		{"ServiceCIDR", "servicecidrs", "ipaddresses"}, {"NodePortRange", "nodeportranges", "nodeports"},
@@ -43,6 +43,26 @@ func KindOf(name string) (Kind, error) {
 	}
 	last := len(names) - 1
 	return Kind{}, fmt.Errorf("%q is not a kind of range: the kinds are %s and %s", name, strings.Join(names[:last], ", "), names[last])
+}
+
+// fields are what the kinds of ranges have in common.
+type fields struct {
+	kind       string
+	allocation *v1.RangeAllocation
+	conditions []metav1.Condition
+}
+
+// fieldsOf returns the fields of a range. The zero value is for any other object.
+func fieldsOf(obj runtime.Object) fields {
+	switch r := obj.(type) {
+	case *v1.ServiceCIDR:
+		return fields{"ServiceCIDR", r.Spec.Allocation, r.Status.Conditions}
+	case *v1.NodePortRange:
+		return fields{"NodePortRange", r.Spec.Allocation, r.Status.Conditions}
+	case *v1.LoadBalancerPool:
+		return fields{"LoadBalancerPool", r.Spec.Allocation, r.Status.Conditions}
+	}
+	return fields{}
 }
 
 // Objects are the ranges and claims of some kinds.
@@ -83,23 +103,7 @@ func namesOf(ranges []runtime.Object) (names []string) {
 }
 
 func list(ctx context.Context, client versioned.Interface, resource string) ([]runtime.Object, error) {
-	portolan, options := client.PortolanV1(), metav1.ListOptions{}
-	var found runtime.Object
-	var err error
-	switch resource {
-	case "servicecidrs":
-		found, err = portolan.ServiceCIDRs().List(ctx, options)
-	case "nodeportranges":
-		found, err = portolan.NodePortRanges().List(ctx, options)
-	case "loadbalancerpools":
-		found, err = portolan.LoadBalancerPools().List(ctx, options)
-	case "loadbalancerips":
-		found, err = portolan.LoadBalancerIPs().List(ctx, options)
-	case "ipaddresses":
-		found, err = portolan.IPAddresses().List(ctx, options)
-	default:
-		found, err = portolan.NodePorts().List(ctx, options)
-	}
+	found, err := client.PortolanV1().RESTClient().Get().Resource(resource).Do(ctx).Get()
 	if err != nil && !strings.Contains(err.Error(), resource) {
 		err = fmt.Errorf("%s.%s: %w", resource, v1.GroupName, err)
 	}
@@ -118,6 +122,13 @@ var ErrDone = errors.New("done")
 // Follow calls show with the ranges and claims of kinds, and again after they change, until
 // show returns an error or the context ends. ErrDone counts as success.
 func Follow(ctx context.Context, client versioned.Interface, show func(Objects) error, kinds ...Kind) error {
+	return FollowEvery(ctx, client, 0, show, kinds...)
+}
+
+// FollowEvery is Follow, and reads the ranges at least once in a period. It so notices what
+// is not an event: a changed condition, and a server that no longer answers, which is an
+// error. A period of 0 is none.
+func FollowEvery(ctx context.Context, client versioned.Interface, period time.Duration, show func(Objects) error, kinds ...Kind) error {
 	// Informers would retry what the client may not read, without end.
 	objs, err := Read(ctx, client, kinds...)
 	if err != nil {
@@ -136,11 +147,18 @@ func Follow(ctx context.Context, client versioned.Interface, show func(Objects) 
 	defer f.factory.Shutdown()
 	defer cancel()
 	f.factory.WaitForCacheSync(ctx.Done())
+	var again <-chan time.Time
+	if period > 0 {
+		ticker := time.NewTicker(period)
+		defer ticker.Stop()
+		again = ticker.C
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-f.changed:
+		case <-again:
 		}
 		objs, err := f.objects(ctx)
 		if err != nil {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -26,7 +25,7 @@ type Usage struct {
 	// Kind and Name are those of the range.
 	Kind string `json:"kind"`
 	Name string `json:"name"`
-	// Class is IPv4, IPv6, Port, LoadBalancerIPv4 or LoadBalancerIPv6.
+	// Class is IPv4, IPv6 or Port.
 	Class string `json:"class"`
 	// Blocks are the CIDRs or ports of the range.
 	Blocks []string `json:"blocks"`
@@ -56,70 +55,37 @@ type NamespaceUsage struct {
 }
 
 // Usages returns the usage of each range and class, in the order of the kinds.
-func Usages(objs Objects, now time.Time) []Usage {
-	usages := []Usage{}
-	held := byClass(objs.Claims)
-	for _, obj := range objs.Ranges {
-		for _, class := range allocation.Classes() {
-			if r, ok := claims.RangesOf(obj)[class]; ok {
-				usage := Usage{Kind: kindName(obj), Class: class.String(), Conditions: trueConditions(obj)}
-				usage.add(r, held[class], now)
-				usages = append(usages, usage)
-			}
-		}
-	}
-	return usages
-}
+func Usages(objs Objects, now time.Time) []Usage { return New(objs).Usages(now) }
 
 // Outside returns the values that are claimed and lie in no range, such as those of a range
-// that was deleted by force. Each has its holder, if a Service holds it.
+// that was deleted by force. Each has its holders, if Services hold it.
 func Outside(objs Objects) []string {
-	blocks := map[allocation.Class][]allocation.Block{}
-	for _, obj := range objs.Ranges {
-		for class, r := range claims.RangesOf(obj) {
-			blocks[class] = append(blocks[class], r.Blocks...)
-		}
-	}
 	var outside []string
-	all := byClass(objs.Claims)
-	for _, class := range allocation.Classes() {
-		for _, c := range all[class] {
-			contains := func(block allocation.Block) bool { return block.Span.Contains(c.number) }
-			switch {
-			case slices.ContainsFunc(blocks[class], contains):
-			case c.held():
-				outside = append(outside, c.text+" of "+c.services())
-			default:
-				outside = append(outside, c.text)
-			}
+	for _, c := range New(objs).Outside() {
+		text := c.Value
+		if c.Held {
+			text += " of " + c.holderNames()
 		}
+		outside = append(outside, text)
 	}
 	return outside
 }
 
-// claim is a claim of one class.
+// claim is a claim of one class. Several Services can hold one.
 type claim struct {
-	number space.Number
-	text   string
-	// holders are several for a shared address.
+	number  space.Number
+	text    string
 	holders []v1.ParentReference
 	created time.Time
 }
 
-func (c claim) held() bool { return len(c.holders) > 0 && c.holders[0].UID != "" }
-
-// services names the holders.
-func (c claim) services() string {
-	var names []string
-	for _, holder := range c.holders {
-		names = append(names, holder.Namespace+"/"+holder.Name)
-	}
-	return strings.Join(names, ", ")
+// held reports whether a Service holds the claim. A reservation names for whom it is.
+func (c claim) held() bool {
+	return slices.ContainsFunc(c.holders, func(holder v1.ParentReference) bool { return holder.UID != "" })
 }
 
-// namespaces returns the namespaces of the holders, each once.
-func (c claim) namespaces() []string {
-	var names []string
+// namespaces returns those of the holders, each once.
+func (c claim) namespaces() (names []string) {
 	for _, holder := range c.holders {
 		if !slices.Contains(names, holder.Namespace) {
 			names = append(names, holder.Namespace)
@@ -134,10 +100,10 @@ func byClass(objs []runtime.Object) map[allocation.Class][]claim {
 	for _, obj := range objs {
 		value, _, ok := claims.ClaimedBy(obj)
 		object, err := meta.Accessor(obj)
-		if ok && err == nil {
-			all[value.Class] = append(all[value.Class],
-				claim{value.Number, value.String(), claims.HoldersOf(obj), object.GetCreationTimestamp().Time})
+		if !ok || err != nil {
+			continue
 		}
+		all[value.Class] = append(all[value.Class], claim{value.Number, value.String(), claims.HoldersOf(obj), object.GetCreationTimestamp().Time})
 	}
 	for _, of := range all {
 		slices.SortFunc(of, func(a, b claim) int { return a.number.Compare(b.number) })
@@ -145,9 +111,11 @@ func byClass(objs []runtime.Object) map[allocation.Class][]claim {
 	return all
 }
 
+func compareToNumber(c claim, number space.Number) int { return c.number.Compare(number) }
+
 // within returns the claims in a span, of sorted ones.
 func within(sorted []claim, span space.Span) []claim {
-	first, _ := slices.BinarySearchFunc(sorted, span.First, func(c claim, n space.Number) int { return c.number.Compare(n) })
+	first, _ := slices.BinarySearchFunc(sorted, span.First, compareToNumber)
 	rest := sorted[first:]
 	end := slices.IndexFunc(rest, func(c claim) bool { return !span.Contains(c.number) })
 	if end < 0 {
@@ -211,27 +179,8 @@ func mode(m allocation.Mode) v1.RangeAllocation {
 	}
 }
 
-// kindName returns the kind of a range. Lists of a client don't have it.
-func kindName(obj runtime.Object) string {
-	switch obj.(type) {
-	case *v1.ServiceCIDR:
-		return Kinds()[0].Name
-	case *v1.NodePortRange:
-		return Kinds()[1].Name
-	}
-	return Kinds()[2].Name
-}
-
-func trueConditions(obj runtime.Object) []string {
-	var conditions []metav1.Condition
-	switch r := obj.(type) {
-	case *v1.ServiceCIDR:
-		conditions = r.Status.Conditions
-	case *v1.NodePortRange:
-		conditions = r.Status.Conditions
-	case *v1.LoadBalancerPool:
-		conditions = r.Status.Conditions
-	}
+// trueConditions returns the conditions of a range that are true, other than Ready.
+func trueConditions(conditions []metav1.Condition) []string {
 	names := []string{}
 	for _, c := range conditions {
 		if c.Status == metav1.ConditionTrue && c.Type != v1.ServiceCIDRConditionReady {
