@@ -30,7 +30,7 @@ everything it claims, cluster IPs and node ports, in one etcd transaction.`,
 	cmd.SetHelpFunc(helpOf(cmd.HelpFunc()))
 	cmd.AddCommand(
 		newServeCommand(), newControllersCommand(), newAdoptCommand(), newReleaseCommand(), newEnvCommand(),
-		newRangesCommand(), newDrainCommand(),
+		newRangesCommand(), newUICommand(), newDrainCommand(),
 		newVerifyCommand(), newMigrateCommand(), newSnapshotCommand(), newRestoreCommand(), newImportCommand(),
 		newUserCommand(), newCertificatesCommand(), newVersionCommand(),
 	)
