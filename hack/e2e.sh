@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Runs the tests of a family that have the tag e2e: hack/e2e.sh FAMILY [FLAGS OF go test].
 # make test has run the others. Packages run one after the other, as each starts
-# several servers.
+# several servers. Those of a module of its own have a target of their own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 family=$1
 shift
-files=$(grep -rlE --include='*_test.go' '^//go:build (.* )?e2e( .*)?$' "test/$family")
+files=$(grep -rlE --include='*_test.go' --exclude-dir=browser '^//go:build (.* )?e2e( .*)?$' "test/$family")
 names=$(grep -hoE '^func Test[A-Z][A-Za-z0-9_]*' $files | sed 's/^func //' | grep -vx TestMain | paste -sd '|')
 packages=$(dirname $files | sort -u | sed 's,^,./,')
 go test -tags=e2e -count=1 -p=1 -timeout=30m "$@" -run="^($names)\$" $packages
