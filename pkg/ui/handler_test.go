@@ -134,7 +134,7 @@ func TestViews(t *testing.T) {
 		code int
 		want []string
 	}{
-		{"ranges", http.StatusOK, []string{`"name":"r"`, `"capacity":254`, `"cells":[`}},
+		{"ranges", http.StatusOK, []string{`"outside":[]`, `"name":"r"`, `"capacity":254`, `"cells":[`}},
 		{"range?kind=ServiceCIDR&name=r", http.StatusOK, []string{`{"text":"10.0.0.7","allocated":1,"static":1,"claim":{"value":"10.0.0.7"`}},
 		{"range?kind=ServiceCIDR&name=r&at=10.0.0.7&depth=0&namespace=shop", http.StatusOK, []string{`"marked":1`, `"text":"10.0.0.0/24"`}},
 		{"range?kind=ServiceCIDR&name=none", http.StatusNotFound, []string{`{"error":"ServiceCIDR.portolan.dev \"none\" not found"}`}},

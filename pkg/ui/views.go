@@ -44,7 +44,11 @@ func writeJSON(w http.ResponseWriter, code int, body any) {
 }
 
 func rangesView(state State, _ func(string) string) (any, error) {
-	return state.Overview(time.Now()), nil
+	const most = 50
+	outside := state.Outside()
+	return map[string]any{
+		"ranges": state.Overview(time.Now()), "outside": outside[:min(len(outside), most)], "outsideCount": len(outside),
+	}, nil
 }
 
 func rangeView(state State, get func(string) string) (any, error) {

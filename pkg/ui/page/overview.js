@@ -2,15 +2,21 @@
 
 import { element, link, replace } from './dom.js';
 import { cellClass } from './cells.js';
+import { holderLinks } from './holder.js';
 import { count, noun, percent } from './words.js';
 
-export function showOverview(main, ranges) {
+export function showOverview(main, { ranges, outside, outsideCount }) {
   const kinds = Map.groupBy(ranges, (range) => range.kind);
   replace(main, element('h1', { class: 'hidden' }, 'Ranges'),
     ...[...kinds].map(([kind, ofKind]) => element('section', { 'aria-labelledby': `kind-${kind}` },
       element('h2', { id: `kind-${kind}` }, `${kind}s`, element('span', { class: 'muted' }, ` ${ofKind.length}`)),
       element('ul', { class: 'cards' }, ofKind.map((range) => element('li', {}, card(range)))))),
-    ranges.length === 0 && element('p', { class: 'muted' }, 'No range is known.'));
+    ranges.length === 0 && element('p', { class: 'muted' }, 'No range is known.'),
+    outsideCount > 0 && element('section', { 'aria-labelledby': 'outside' },
+      element('h2', { id: 'outside' }, 'Outside all ranges', element('span', { class: 'muted' }, ` ${count(outsideCount)}`)),
+      element('p', { class: 'muted' }, 'Claimed values that lie in no range.'),
+      element('ul', {}, outside.map((claim) => element('li', {}, claim.value, claim.held ? ' of ' : ' for ', holderLinks(claim)))),
+      outsideCount > outside.length && element('p', { class: 'muted' }, `The first ${count(outside.length)} are shown.`)));
 }
 
 function card(range) {

@@ -130,7 +130,7 @@ func TestUIHasTheRightsOfItsUser(t *testing.T) {
 	if err := s.core.RbacV1().ClusterRoleBindings().Delete(t.Context(), "addresses", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	p.has("api/ranges", "[]\n")
+	p.has("api/ranges", `"outside":[],"outsideCount":0,"ranges":[]`)
 	p.has("api/search?q=10.200.0.99", `"values":[]`)
 	if _, err := runWith(t, "ui", "--kubeconfig="+kubeconfig).end(); err == nil || !strings.Contains(err.Error(), "servicecidrs.portolan.dev") {
 		t.Errorf("a user without rights gets %v", err)
