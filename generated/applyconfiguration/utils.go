@@ -65,6 +65,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &portolanv1.ServiceCIDRSpecApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("ServiceCIDRStatus"):
 		return &portolanv1.ServiceCIDRStatusApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("ServicePortReference"):
+		return &portolanv1.ServicePortReferenceApplyConfiguration{}
 
 	}
 	return nil

@@ -61,6 +61,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1.ServiceCIDRSpec{}.OpenAPIModelName():                           schema_portolan_apis_portolan_v1_ServiceCIDRSpec(ref),
 		v1.ServiceCIDRStatus{}.OpenAPIModelName():                         schema_portolan_apis_portolan_v1_ServiceCIDRStatus(ref),
 		v1.ServiceList{}.OpenAPIModelName():                               schema_portolan_apis_portolan_v1_ServiceList(ref),
+		v1.ServicePortReference{}.OpenAPIModelName():                      schema_portolan_apis_portolan_v1_ServicePortReference(ref),
 		authenticationv1.BoundObjectReference{}.OpenAPIModelName():        schema_k8sio_api_authentication_v1_BoundObjectReference(ref),
 		authenticationv1.SelfSubjectReview{}.OpenAPIModelName():           schema_k8sio_api_authentication_v1_SelfSubjectReview(ref),
 		authenticationv1.SelfSubjectReviewStatus{}.OpenAPIModelName():     schema_k8sio_api_authentication_v1_SelfSubjectReviewStatus(ref),
@@ -809,7 +810,7 @@ func schema_portolan_apis_portolan_v1_IPAddress(ref common.ReferenceCallback) co
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "IPAddress is the claim on one address. Its name is the address in canonical form (RFC 5952 for IPv6). A Service's claims are written in the same transaction as the Service. A claim made by a client is a reservation: no Service can get its address.",
+				Description: "IPAddress is the claim on one address. Its name is the address in canonical form (RFC 5952 for IPv6). A Service's claims are written in the same transaction as the Service. A claim made by a client is a reservation: no Service can get its address, except the one that it is for.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -905,8 +906,14 @@ func schema_portolan_apis_portolan_v1_IPAddressSpec(ref common.ReferenceCallback
 				Properties: map[string]spec.Schema{
 					"parentRef": {
 						SchemaProps: spec.SchemaProps{
-							Description: "parentRef is the holder. It is immutable.",
+							Description: "parentRef is the holder. It is immutable. If it names a Service and has no uid, the address is reserved for the Service of that namespace and name, which gets it when it needs one.",
 							Ref:         ref(v1.ParentReference{}.OpenAPIModelName()),
+						},
+					},
+					"expirationTimestamp": {
+						SchemaProps: spec.SchemaProps{
+							Description: "expirationTimestamp is when the reservation ends. Unset means never. It has no meaning while a Service holds the address.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
 						},
 					},
 				},
@@ -914,7 +921,7 @@ func schema_portolan_apis_portolan_v1_IPAddressSpec(ref common.ReferenceCallback
 			},
 		},
 		Dependencies: []string{
-			v1.ParentReference{}.OpenAPIModelName()},
+			v1.ParentReference{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName()},
 	}
 }
 
@@ -1434,7 +1441,7 @@ func schema_portolan_apis_portolan_v1_NodePort(ref common.ReferenceCallback) com
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "NodePort is the claim on one port number of every node. Its name is the number. A Service holds the port for all protocols, even those that it does not serve. A claim made by a client is a reservation: no Service can get its port.",
+				Description: "NodePort is the claim on one port number of every node. Its name is the number. A Service holds the port for all protocols, even those that it does not serve. A claim made by a client is a reservation: no Service can get its port, except the one that it is for.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -1791,8 +1798,39 @@ func schema_portolan_apis_portolan_v1_NodePortSpec(ref common.ReferenceCallback)
 					},
 					"parentRef": {
 						SchemaProps: spec.SchemaProps{
-							Description: "parentRef is the holder. It is immutable.",
+							Description: "parentRef is the holder. It is immutable. If it names a Service and has no uid, the port is reserved for the Service of that namespace and name, which gets it when it needs one.",
 							Ref:         ref(v1.ParentReference{}.OpenAPIModelName()),
+						},
+					},
+					"servicePorts": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "servicePorts are the ports of the Service that the node port is reserved for. Without them and without healthCheck, it is for the first port of the Service that needs one and whose protocol is in protocols, if those are set. They have no meaning while a Service holds the port.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1.ServicePortReference{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+					"healthCheck": {
+						SchemaProps: spec.SchemaProps{
+							Description: "healthCheck reserves the node port as the Service's health check node port. It has no meaning while a Service holds the port.",
+							Type:        []string{"boolean"},
+							Format:      "",
+						},
+					},
+					"expirationTimestamp": {
+						SchemaProps: spec.SchemaProps{
+							Description: "expirationTimestamp is when the reservation ends. Unset means never. It has no meaning while a Service holds the port.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
 						},
 					},
 				},
@@ -1800,7 +1838,7 @@ func schema_portolan_apis_portolan_v1_NodePortSpec(ref common.ReferenceCallback)
 			},
 		},
 		Dependencies: []string{
-			v1.ParentReference{}.OpenAPIModelName()},
+			v1.ParentReference{}.OpenAPIModelName(), v1.ServicePortReference{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName()},
 	}
 }
 
@@ -2171,6 +2209,41 @@ func schema_portolan_apis_portolan_v1_ServiceList(ref common.ReferenceCallback) 
 		},
 		Dependencies: []string{
 			v1.Service{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_portolan_apis_portolan_v1_ServicePortReference(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ServicePortReference names a port of a Service. A port is found by its name first and then by its number, always with the protocol.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"name": {
+						SchemaProps: spec.SchemaProps{
+							Description: "name of the port. Empty for the port of a Service that has only one.",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"port": {
+						SchemaProps: spec.SchemaProps{
+							Description: "port is the number of the port.",
+							Type:        []string{"integer"},
+							Format:      "int32",
+						},
+					},
+					"protocol": {
+						SchemaProps: spec.SchemaProps{
+							Description: "protocol of the port. The default is TCP.\n\nPossible enum values:\n - `\"SCTP\"` is the SCTP protocol.\n - `\"TCP\"` is the TCP protocol.\n - `\"UDP\"` is the UDP protocol.",
+							Type:        []string{"string"},
+							Format:      "",
+							Enum:        []interface{}{"SCTP", "TCP", "UDP"},
+						},
+					},
+				},
+			},
+		},
 	}
 }
 

@@ -110,3 +110,12 @@ func SetDefaults_NodePortRange(r *NodePortRange) {
 		r.Spec.AutoAssign = ptr.To(true)
 	}
 }
+
+// SetDefaults_NodePort sets the protocol of the ports that a node port is reserved for.
+func SetDefaults_NodePort(port *NodePort) {
+	for i := range port.Spec.ServicePorts {
+		if port.Spec.ServicePorts[i].Protocol == "" {
+			port.Spec.ServicePorts[i].Protocol = corev1.ProtocolTCP
+		}
+	}
+}

@@ -15,3 +15,9 @@ func (r *ParentReference) Holder() string {
 	}
 	return name + "/" + r.Name
 }
+
+// IsService reports whether the holder is a Service. The group is that of portolan.dev or
+// the core group.
+func (r *ParentReference) IsService() bool {
+	return r.Resource == "services" && (r.Group == GroupName || r.Group == "") && r.Namespace != "" && r.Name != ""
+}

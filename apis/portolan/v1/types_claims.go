@@ -44,7 +44,7 @@ type ParentReference struct {
 // IPAddress is the claim on one address. Its name is the address in canonical
 // form (RFC 5952 for IPv6). A Service's claims are written in the same
 // transaction as the Service. A claim made by a client is a reservation: no
-// Service can get its address.
+// Service can get its address, except the one that it is for.
 type IPAddress struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional
@@ -57,9 +57,15 @@ type IPAddress struct {
 
 // IPAddressSpec names the holder of an address.
 type IPAddressSpec struct {
-	// parentRef is the holder. It is immutable.
+	// parentRef is the holder. It is immutable. If it names a Service and has no uid, the
+	// address is reserved for the Service of that namespace and name, which gets it when it
+	// needs one.
 	// +required
 	ParentRef *ParentReference `json:"parentRef,omitempty" protobuf:"bytes,1,opt,name=parentRef"`
+	// expirationTimestamp is when the reservation ends. Unset means never. It has no
+	// meaning while a Service holds the address.
+	// +optional
+	ExpirationTimestamp *metav1.Time `json:"expirationTimestamp,omitempty" protobuf:"bytes,2,opt,name=expirationTimestamp"`
 }
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
@@ -81,7 +87,7 @@ type IPAddressList struct {
 // NodePort is the claim on one port number of every node. Its name is the
 // number. A Service holds the port for all protocols, even those that it does
 // not serve. A claim made by a client is a reservation: no Service can get its
-// port.
+// port, except the one that it is for.
 type NodePort struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional
@@ -99,9 +105,40 @@ type NodePortSpec struct {
 	// +optional
 	// +listType=set
 	Protocols []corev1.Protocol `json:"protocols,omitempty" protobuf:"bytes,1,rep,name=protocols,casttype=k8s.io/api/core/v1.Protocol"`
-	// parentRef is the holder. It is immutable.
+	// parentRef is the holder. It is immutable. If it names a Service and has no uid, the
+	// port is reserved for the Service of that namespace and name, which gets it when it
+	// needs one.
 	// +required
 	ParentRef *ParentReference `json:"parentRef,omitempty" protobuf:"bytes,2,opt,name=parentRef"`
+	// servicePorts are the ports of the Service that the node port is reserved for. Without
+	// them and without healthCheck, it is for the first port of the Service that needs one
+	// and whose protocol is in protocols, if those are set. They have no meaning while a
+	// Service holds the port.
+	// +optional
+	// +listType=atomic
+	ServicePorts []ServicePortReference `json:"servicePorts,omitempty" protobuf:"bytes,3,rep,name=servicePorts"`
+	// healthCheck reserves the node port as the Service's health check node port. It has no
+	// meaning while a Service holds the port.
+	// +optional
+	HealthCheck bool `json:"healthCheck,omitempty" protobuf:"varint,4,opt,name=healthCheck"`
+	// expirationTimestamp is when the reservation ends. Unset means never. It has no
+	// meaning while a Service holds the port.
+	// +optional
+	ExpirationTimestamp *metav1.Time `json:"expirationTimestamp,omitempty" protobuf:"bytes,5,opt,name=expirationTimestamp"`
+}
+
+// ServicePortReference names a port of a Service. A port is found by its name first and
+// then by its number, always with the protocol.
+type ServicePortReference struct {
+	// name of the port. Empty for the port of a Service that has only one.
+	// +optional
+	Name string `json:"name,omitempty" protobuf:"bytes,1,opt,name=name"`
+	// port is the number of the port.
+	// +optional
+	Port int32 `json:"port,omitempty" protobuf:"varint,2,opt,name=port"`
+	// protocol of the port. The default is TCP.
+	// +optional
+	Protocol corev1.Protocol `json:"protocol,omitempty" protobuf:"bytes,3,opt,name=protocol,casttype=k8s.io/api/core/v1.Protocol"`
 }
 
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object

@@ -20,6 +20,8 @@ func RegisterDefaults(scheme *runtime.Scheme) error {
 	scheme.AddTypeDefaultingFunc(&EndpointSliceList{}, func(obj interface{}) { SetObjectDefaults_EndpointSliceList(obj.(*EndpointSliceList)) })
 	scheme.AddTypeDefaultingFunc(&Endpoints{}, func(obj interface{}) { SetObjectDefaults_Endpoints(obj.(*Endpoints)) })
 	scheme.AddTypeDefaultingFunc(&EndpointsList{}, func(obj interface{}) { SetObjectDefaults_EndpointsList(obj.(*EndpointsList)) })
+	scheme.AddTypeDefaultingFunc(&NodePort{}, func(obj interface{}) { SetObjectDefaults_NodePort(obj.(*NodePort)) })
+	scheme.AddTypeDefaultingFunc(&NodePortList{}, func(obj interface{}) { SetObjectDefaults_NodePortList(obj.(*NodePortList)) })
 	scheme.AddTypeDefaultingFunc(&NodePortRange{}, func(obj interface{}) { SetObjectDefaults_NodePortRange(obj.(*NodePortRange)) })
 	scheme.AddTypeDefaultingFunc(&NodePortRangeList{}, func(obj interface{}) { SetObjectDefaults_NodePortRangeList(obj.(*NodePortRangeList)) })
 	scheme.AddTypeDefaultingFunc(&Service{}, func(obj interface{}) { SetObjectDefaults_Service(obj.(*Service)) })
@@ -46,6 +48,17 @@ func SetObjectDefaults_EndpointsList(in *EndpointsList) {
 	for i := range in.Items {
 		a := &in.Items[i]
 		SetObjectDefaults_Endpoints(a)
+	}
+}
+
+func SetObjectDefaults_NodePort(in *NodePort) {
+	SetDefaults_NodePort(in)
+}
+
+func SetObjectDefaults_NodePortList(in *NodePortList) {
+	for i := range in.Items {
+		a := &in.Items[i]
+		SetObjectDefaults_NodePort(a)
 	}
 }
 

@@ -167,3 +167,8 @@ func (in ServiceCIDRStatus) OpenAPIModelName() string {
 func (in ServiceList) OpenAPIModelName() string {
 	return "dev.portolan.v1.ServiceList"
 }
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ServicePortReference) OpenAPIModelName() string {
+	return "dev.portolan.v1.ServicePortReference"
+}

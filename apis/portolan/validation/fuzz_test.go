@@ -4,6 +4,7 @@ import (
 	"math/rand"
 	"net/netip"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -110,11 +111,13 @@ func FuzzValidation(f *testing.F) {
 		}
 		checkNoOp(t, data, other, func() *v1.ServiceCIDR { return &v1.ServiceCIDR{} }, validation.ValidateServiceCIDRCreate,
 			validation.ValidateServiceCIDRUpdate, validation.ValidateServiceCIDRStatusUpdate)
-		checkNoOp(t, data, other, func() *v1.IPAddress { return &v1.IPAddress{} }, validation.ValidateIPAddressCreate,
+		checkNoOp(t, data, other, func() *v1.IPAddress { return &v1.IPAddress{} },
+			func(a *v1.IPAddress) field.ErrorList { return validation.ValidateIPAddressCreate(a, time.Time{}) },
 			validation.ValidateIPAddressUpdate)
 		checkNoOp(t, data, other, func() *v1.NodePortRange { return &v1.NodePortRange{} }, validation.ValidateNodePortRangeCreate,
 			validation.ValidateNodePortRangeUpdate, validation.ValidateNodePortRangeStatusUpdate)
-		checkNoOp(t, data, other, func() *v1.NodePort { return &v1.NodePort{} }, validation.ValidateNodePortCreate,
+		checkNoOp(t, data, other, func() *v1.NodePort { return &v1.NodePort{} },
+			func(p *v1.NodePort) field.ErrorList { return validation.ValidateNodePortCreate(p, time.Time{}) },
 			validation.ValidateNodePortUpdate)
 		checkNoOp(t, data, other, func() *v1.LoadBalancerPool { return &v1.LoadBalancerPool{} }, validation.ValidateLoadBalancerPoolCreate,
 			validation.ValidateLoadBalancerPoolUpdate, validation.ValidateLoadBalancerPoolStatusUpdate)

@@ -1,8 +1,11 @@
 package validation
 
 import (
+	"time"
+
 	"k8s.io/apimachinery/pkg/api/validate/content"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -11,8 +14,9 @@ import (
 
 // ValidateIPAddressCreate validates an IPAddress that a client creates. Rules and texts
 // are those of upstream's ValidateIPAddress (pkg/apis/networking/validation).
-func ValidateIPAddressCreate(address *v1.IPAddress) field.ErrorList {
-	return Bounded(append(validateIPAddress(address), validateNoHolderUID(address.Spec.ParentRef)...))
+func ValidateIPAddressCreate(address *v1.IPAddress, now time.Time) field.ErrorList {
+	errs := append(validateIPAddress(address), validateNoHolderUID(address.Spec.ParentRef)...)
+	return Bounded(append(errs, validateExpiration(address.Spec.ExpirationTimestamp, now)...))
 }
 
 // ValidateIPAddressUpdate validates an update of an IPAddress. Rules and texts are those
@@ -67,6 +71,13 @@ func validateNoHolderUID(ref *v1.ParentReference) field.ErrorList {
 		return nil
 	}
 	return field.ErrorList{field.Forbidden(parentRefPath.Child("uid"), "is set by the server for the Service that holds the claim")}
+}
+
+func validateExpiration(expires *metav1.Time, now time.Time) field.ErrorList {
+	if expires == nil || expires.After(now) {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(specPath.Child("expirationTimestamp"), expires.UTC().Format(time.RFC3339), "must be in the future")}
 }
 
 func validateParentRefUnchanged(ref, old *v1.ParentReference) field.ErrorList {

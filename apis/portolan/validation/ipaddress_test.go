@@ -2,6 +2,7 @@ package validation
 
 import (
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -68,10 +69,12 @@ func TestIPAddressCreate(t *testing.T) {
 		"uid from outside": {reservation("10.0.0.1", func(ref *v1.ParentReference) { ref.UID = "u" }),
 			[]string{`spec.parentRef.uid: Forbidden: is set by the server for the Service that holds the claim`}},
 	} {
-		t.Run(name, func(t *testing.T) { checkErrors(t, ValidateIPAddressCreate(test.address), test.want) })
+		t.Run(name, func(t *testing.T) {
+			checkErrors(t, ValidateIPAddressCreate(test.address, time.Unix(1e9, 0)), test.want)
+		})
 	}
 	bad := reservation("10.0.0.1", func(ref *v1.ParentReference) { ref.Group = "a_b" })
-	if errs := ValidateIPAddressCreate(bad); len(errs) != 1 || errs[0].Field != "spec.parentRef.group" {
+	if errs := ValidateIPAddressCreate(bad, time.Unix(1e9, 0)); len(errs) != 1 || errs[0].Field != "spec.parentRef.group" {
 		t.Errorf("bad group: %v", errs)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
@@ -15,8 +16,9 @@ import (
 
 // ValidateNodePortCreate validates a NodePort that a client creates. Upstream has no such
 // kind. The rules of the holder are those of IPAddresses.
-func ValidateNodePortCreate(port *v1.NodePort) field.ErrorList {
-	return Bounded(append(validateNodePort(port), validateNoHolderUID(port.Spec.ParentRef)...))
+func ValidateNodePortCreate(port *v1.NodePort, now time.Time) field.ErrorList {
+	errs := append(validateNodePort(port), validateNoHolderUID(port.Spec.ParentRef)...)
+	return Bounded(append(errs, validateExpiration(port.Spec.ExpirationTimestamp, now)...))
 }
 
 // ValidateNodePortUpdate validates an update of a NodePort. The holder is immutable. The
@@ -45,7 +47,49 @@ func validateNodePort(port *v1.NodePort) field.ErrorList {
 		}
 		seen.Insert(protocol)
 	}
-	return append(errs, validateParentRef(port.Spec.ParentRef)...)
+	errs = append(errs, validateParentRef(port.Spec.ParentRef)...)
+	return append(errs, validateServicePorts(&port.Spec)...)
+}
+
+// validateServicePorts validates which port of a Service a node port is reserved for. One
+// node port serves at most one port of each protocol.
+func validateServicePorts(spec *v1.NodePortSpec) field.ErrorList {
+	if len(spec.ServicePorts) == 0 && !spec.HealthCheck {
+		return nil
+	}
+	path := specPath.Child("servicePorts")
+	var errs field.ErrorList
+	if spec.ParentRef != nil && !spec.ParentRef.IsService() {
+		used := path
+		if spec.HealthCheck {
+			used = specPath.Child("healthCheck")
+		}
+		errs = append(errs, field.Forbidden(used, "may only be set if spec.parentRef names a Service"))
+	}
+	if spec.HealthCheck && len(spec.ServicePorts) > 0 {
+		errs = append(errs, field.Forbidden(path, "may not be set when spec.healthCheck is true"))
+	}
+	seen := sets.New[corev1.Protocol]()
+	for i, ref := range spec.ServicePorts {
+		at := path.Index(i)
+		if ref.Name != "" {
+			errs = append(errs, validateDNS1123Label(ref.Name, at.Child("name"))...)
+		}
+		switch {
+		case ref.Name == "" && ref.Port == 0:
+			errs = append(errs, field.Required(at, "name or port must be set"))
+		case ref.Port != 0:
+			errs = append(errs, invalid(at.Child("port"), ref.Port, utilvalidation.IsValidPortNum(int(ref.Port)))...)
+		}
+		switch {
+		case !slices.Contains(portProtocols, ref.Protocol):
+			errs = append(errs, field.NotSupported(at.Child("protocol"), ref.Protocol, portProtocols))
+		case seen.Has(ref.Protocol):
+			errs = append(errs, field.Duplicate(at.Child("protocol"), ref.Protocol))
+		}
+		seen.Insert(ref.Protocol)
+	}
+	return errs
 }
 
 func validateNodePortName(name string, _ bool) []string {

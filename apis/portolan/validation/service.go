@@ -75,7 +75,32 @@ func validateService(service, old *v1.Service) field.ErrorList {
 	errs = append(errs, validateExternalTrafficPolicy(service)...)
 	errs = append(errs, validateHealthCheckNodePort(service, old)...)
 	errs = append(errs, validateInternalTrafficPolicy(service)...)
-	return append(errs, validateTrafficDistribution(service)...)
+	errs = append(errs, validateTrafficDistribution(service)...)
+	return append(errs, validateRetention(service, old)...)
+}
+
+// validateRetention validates the annotations of RetainAnnotation, which upstream does not
+// have, unless they are stored already.
+func validateRetention(service, old *v1.Service) field.ErrorList {
+	changed := func(key string) (text string, changed bool) {
+		text, set := service.Annotations[key]
+		if old == nil {
+			return text, set
+		}
+		stored, exists := old.Annotations[key]
+		return text, set && (!exists || stored != text)
+	}
+	path := metadataPath.Child("annotations")
+	var errs field.ErrorList
+	if text, changed := changed(v1.RetainAnnotation); changed && text != "true" && text != "false" {
+		errs = append(errs, field.NotSupported(path.Key(v1.RetainAnnotation), text, []string{"false", "true"}))
+	}
+	if text, changed := changed(v1.RetainForAnnotation); changed {
+		if _, err := v1.ParseRetainFor(text); err != nil {
+			errs = append(errs, field.Invalid(path.Key(v1.RetainForAnnotation), text, err.Error()))
+		}
+	}
+	return errs
 }
 
 // validateServiceType checks the rules of each type.

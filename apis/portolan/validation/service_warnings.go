@@ -52,6 +52,9 @@ func ServiceWarnings(service, _ *v1.Service) []string {
 	warn(ptr.Deref(spec.TrafficDistribution, "") == corev1.ServiceTrafficDistributionPreferClose,
 		"spec.trafficDistribution: %q is deprecated; use %q",
 		corev1.ServiceTrafficDistributionPreferClose, corev1.ServiceTrafficDistributionPreferSameZone)
+	_, retainedFor := service.Annotations[v1.RetainForAnnotation]
+	warn(retainedFor && service.Annotations[v1.RetainAnnotation] != "true", "%s: has no effect without %s: \"true\"",
+		metadataPath.Child("annotations").Key(v1.RetainForAnnotation), v1.RetainAnnotation)
 	for _, key := range slices.Sorted(maps.Keys(service.Annotations)) {
 		warn(isUnknownAnnotation(key), "%s: unknown annotation", metadataPath.Child("annotations").Key(key))
 	}
@@ -64,6 +67,7 @@ func isUnknownAnnotation(key string) bool {
 	known := []string{
 		v1.ServiceCIDRAnnotation, v1.NodePortRangeAnnotation, v1.LoadBalancerPoolAnnotation, v1.LoadBalancerIPsAnnotation,
 		v1.LoadBalancerSharingKeyAnnotation, v1.AnnotationMirroredFrom, v1.AnnotationAdoptedFrom,
+		v1.RetainAnnotation, v1.RetainForAnnotation,
 	}
 	return strings.HasPrefix(key, v1.GroupName+"/") && !slices.Contains(known, key)
 }

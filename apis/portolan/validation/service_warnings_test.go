@@ -56,6 +56,9 @@ func TestServiceWarnings(t *testing.T) {
 			annotation("portolan.dev/servicecidr", "a"),
 		},
 			[]string{"metadata.annotations[portolan.dev/servicecidr]: unknown annotation"}},
+		"retained": {[]tweak{annotation("portolan.dev/retain", "true"), annotation("portolan.dev/retain-for", "1h")}, nil},
+		"not retained": {[]tweak{annotation("portolan.dev/retain-for", "1h")},
+			[]string{`metadata.annotations[portolan.dev/retain-for]: has no effect without portolan.dev/retain: "true"`}},
 		"canonical": {[]tweak{loadBalancer, ranges("FD00::/8")},
 			[]string{`spec.loadBalancerSourceRanges[0]: IPv6 CIDR value "FD00::/8" should be in RFC 5952 canonical format ("fd00::/8")`}},
 	} {

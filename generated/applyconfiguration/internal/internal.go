@@ -144,6 +144,9 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: dev.portolan.v1.IPAddressSpec
   map:
     fields:
+    - name: expirationTimestamp
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
     - name: parentRef
       type:
         namedType: dev.portolan.v1.ParentReference
@@ -392,6 +395,12 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: dev.portolan.v1.NodePortSpec
   map:
     fields:
+    - name: expirationTimestamp
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: healthCheck
+      type:
+        scalar: boolean
     - name: parentRef
       type:
         namedType: dev.portolan.v1.ParentReference
@@ -401,6 +410,12 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             scalar: string
           elementRelationship: associative
+    - name: servicePorts
+      type:
+        list:
+          elementType:
+            namedType: dev.portolan.v1.ServicePortReference
+          elementRelationship: atomic
 - name: dev.portolan.v1.ParentReference
   map:
     fields:
@@ -504,6 +519,18 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - type
+- name: dev.portolan.v1.ServicePortReference
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+    - name: port
+      type:
+        scalar: numeric
+    - name: protocol
+      type:
+        scalar: string
 - name: io.k8s.api.core.v1.ClientIPConfig
   map:
     fields:

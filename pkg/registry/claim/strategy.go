@@ -21,13 +21,14 @@ func (NoNameGenerator) GenerateName(base string) string { return base }
 // with metadata.uid. Clients that do not know the field, such as those of upstream's
 // networking/v1, can then write labels and annotations of a held claim. For the same
 // reason, an update through a core API group keeps the holder if it names it as that
-// group does.
+// group does. So does an update of a claim that a Service has taken over from a
+// reservation: the file with the reservation may name the core group.
 func KeepHolder(ctx context.Context, ref, old *v1.ParentReference) {
 	if ref == nil || old == nil || ref.UID != "" {
 		return
 	}
 	ref.UID = old.UID
-	if apigroup.IsCore(ctx) && *core.Holder(ref) == *core.Holder(old) {
+	if (apigroup.IsCore(ctx) || old.UID != "") && *core.Holder(ref) == *core.Holder(old) {
 		*ref = *old
 	}
 }

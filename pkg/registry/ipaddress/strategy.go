@@ -5,6 +5,7 @@ package ipaddress
 
 import (
 	"context"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -12,6 +13,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/apis/portolan/validation"
+	"github.com/portolan-dev/portolan/pkg/apigroup"
 	"github.com/portolan-dev/portolan/pkg/registry/claim"
 	"github.com/portolan-dev/portolan/pkg/registry/generic"
 )
@@ -38,11 +40,16 @@ func (strategy) NamespaceScoped() bool { return false }
 func (strategy) PrepareForCreate(context.Context, runtime.Object) {}
 
 func (strategy) PrepareForUpdate(ctx context.Context, obj, old runtime.Object) {
-	claim.KeepHolder(ctx, obj.(*v1.IPAddress).Spec.ParentRef, old.(*v1.IPAddress).Spec.ParentRef)
+	address, oldAddress := obj.(*v1.IPAddress), old.(*v1.IPAddress)
+	claim.KeepHolder(ctx, address.Spec.ParentRef, oldAddress.Spec.ParentRef)
+	if apigroup.IsCore(ctx) {
+		// Clients of the core API group do not see it.
+		address.Spec.ExpirationTimestamp = oldAddress.Spec.ExpirationTimestamp
+	}
 }
 
 func (strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
-	return validation.ValidateIPAddressCreate(obj.(*v1.IPAddress))
+	return validation.ValidateIPAddressCreate(obj.(*v1.IPAddress), time.Now())
 }
 
 func (strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {

@@ -3,6 +3,7 @@ package registrytest
 import (
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -87,15 +88,24 @@ func TestNodePortReservation(t *testing.T) {
 	}
 }
 
+func expiring(port *v1.NodePort, in time.Duration) *v1.NodePort {
+	port.Spec.ExpirationTimestamp = &metav1.Time{Time: time.Now().Add(in)}
+	return port
+}
+
 func TestNodePortTable(t *testing.T) {
 	table, err := nodeport.TableConvertor.ConvertToTable(t.Context(),
-		&v1.NodePortList{Items: []v1.NodePort{*newPort("80", "", "TCP", "UDP"), {}}}, nil)
+		&v1.NodePortList{Items: []v1.NodePort{*newPort("80", "", "TCP", "UDP"), {}, *expiring(newPort("81", ""), -time.Hour),
+			*expiring(newPort("82", ""), 50*time.Hour+time.Minute), *expiring(newPort("83", "u"), time.Hour)}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, want := range [][]any{
-		{"80", "TCP,UDP", "services/default/web", "<unknown>"},
-		{"", "<none>", "<none>", "<unknown>"},
+		{"80", "TCP,UDP", "services/default/web", "default/web", "<none>", "<unknown>"},
+		{"", "<none>", "<none>", "<none>", "<none>", "<unknown>"},
+		{"81", "<none>", "services/default/web", "default/web", "expired", "<unknown>"},
+		{"82", "<none>", "services/default/web", "default/web", "2d2h", "<unknown>"},
+		{"83", "<none>", "services/default/web", "<none>", "<none>", "<unknown>"},
 	} {
 		cells := table.Rows[i].Cells
 		if len(cells) != len(want) || len(table.ColumnDefinitions) != len(want) {

@@ -20,7 +20,7 @@ import (
 // IPAddress is the claim on one address. Its name is the address in canonical
 // form (RFC 5952 for IPv6). A Service's claims are written in the same
 // transaction as the Service. A claim made by a client is a reservation: no
-// Service can get its address.
+// Service can get its address, except the one that it is for.
 type IPAddressApplyConfiguration struct {
 	metav1.TypeMetaApplyConfiguration    `json:""`
 	*metav1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`

@@ -5,13 +5,22 @@
 
 package v1
 
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
 // IPAddressSpecApplyConfiguration represents a declarative configuration of the IPAddressSpec type for use
 // with apply.
 //
 // IPAddressSpec names the holder of an address.
 type IPAddressSpecApplyConfiguration struct {
-	// parentRef is the holder. It is immutable.
+	// parentRef is the holder. It is immutable. If it names a Service and has no uid, the
+	// address is reserved for the Service of that namespace and name, which gets it when it
+	// needs one.
 	ParentRef *ParentReferenceApplyConfiguration `json:"parentRef,omitempty"`
+	// expirationTimestamp is when the reservation ends. Unset means never. It has no
+	// meaning while a Service holds the address.
+	ExpirationTimestamp *metav1.Time `json:"expirationTimestamp,omitempty"`
 }
 
 // IPAddressSpecApplyConfiguration constructs a declarative configuration of the IPAddressSpec type for use with
@@ -25,5 +34,13 @@ func IPAddressSpec() *IPAddressSpecApplyConfiguration {
 // If called multiple times, the ParentRef field is set to the value of the last call.
 func (b *IPAddressSpecApplyConfiguration) WithParentRef(value *ParentReferenceApplyConfiguration) *IPAddressSpecApplyConfiguration {
 	b.ParentRef = value
+	return b
+}
+
+// WithExpirationTimestamp sets the ExpirationTimestamp field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ExpirationTimestamp field is set to the value of the last call.
+func (b *IPAddressSpecApplyConfiguration) WithExpirationTimestamp(value metav1.Time) *IPAddressSpecApplyConfiguration {
+	b.ExpirationTimestamp = &value
 	return b
 }

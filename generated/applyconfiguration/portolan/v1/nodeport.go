@@ -20,7 +20,7 @@ import (
 // NodePort is the claim on one port number of every node. Its name is the
 // number. A Service holds the port for all protocols, even those that it does
 // not serve. A claim made by a client is a reservation: no Service can get its
-// port.
+// port, except the one that it is for.
 type NodePortApplyConfiguration struct {
 	metav1.TypeMetaApplyConfiguration    `json:""`
 	*metav1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`

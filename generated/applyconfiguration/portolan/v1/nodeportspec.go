@@ -7,6 +7,7 @@ package v1
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // NodePortSpecApplyConfiguration represents a declarative configuration of the NodePortSpec type for use
@@ -17,8 +18,21 @@ type NodePortSpecApplyConfiguration struct {
 	// protocols that the holder serves on the port. Empty for a claimed port to
 	// which no port of a Service maps, such as a health check port.
 	Protocols []corev1.Protocol `json:"protocols,omitempty"`
-	// parentRef is the holder. It is immutable.
+	// parentRef is the holder. It is immutable. If it names a Service and has no uid, the
+	// port is reserved for the Service of that namespace and name, which gets it when it
+	// needs one.
 	ParentRef *ParentReferenceApplyConfiguration `json:"parentRef,omitempty"`
+	// servicePorts are the ports of the Service that the node port is reserved for. Without
+	// them and without healthCheck, it is for the first port of the Service that needs one
+	// and whose protocol is in protocols, if those are set. They have no meaning while a
+	// Service holds the port.
+	ServicePorts []ServicePortReferenceApplyConfiguration `json:"servicePorts,omitempty"`
+	// healthCheck reserves the node port as the Service's health check node port. It has no
+	// meaning while a Service holds the port.
+	HealthCheck *bool `json:"healthCheck,omitempty"`
+	// expirationTimestamp is when the reservation ends. Unset means never. It has no
+	// meaning while a Service holds the port.
+	ExpirationTimestamp *metav1.Time `json:"expirationTimestamp,omitempty"`
 }
 
 // NodePortSpecApplyConfiguration constructs a declarative configuration of the NodePortSpec type for use with
@@ -42,5 +56,34 @@ func (b *NodePortSpecApplyConfiguration) WithProtocols(values ...corev1.Protocol
 // If called multiple times, the ParentRef field is set to the value of the last call.
 func (b *NodePortSpecApplyConfiguration) WithParentRef(value *ParentReferenceApplyConfiguration) *NodePortSpecApplyConfiguration {
 	b.ParentRef = value
+	return b
+}
+
+// WithServicePorts adds the given value to the ServicePorts field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the ServicePorts field.
+func (b *NodePortSpecApplyConfiguration) WithServicePorts(values ...*ServicePortReferenceApplyConfiguration) *NodePortSpecApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithServicePorts")
+		}
+		b.ServicePorts = append(b.ServicePorts, *values[i])
+	}
+	return b
+}
+
+// WithHealthCheck sets the HealthCheck field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the HealthCheck field is set to the value of the last call.
+func (b *NodePortSpecApplyConfiguration) WithHealthCheck(value bool) *NodePortSpecApplyConfiguration {
+	b.HealthCheck = &value
+	return b
+}
+
+// WithExpirationTimestamp sets the ExpirationTimestamp field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ExpirationTimestamp field is set to the value of the last call.
+func (b *NodePortSpecApplyConfiguration) WithExpirationTimestamp(value metav1.Time) *NodePortSpecApplyConfiguration {
+	b.ExpirationTimestamp = &value
 	return b
 }
