@@ -16,7 +16,9 @@
 //     differs between them (package claims).
 //   - claim: the object that records who holds a value: an IPAddress, a NodePort or a
 //     LoadBalancerIP. A held claim carries the UID of its Service.
-//   - reservation: a claim that a user made by hand. No Service holds it.
+//   - reservation: a claim that no Service holds. A user made it by hand, or a deleted
+//     Service left it. It can be for a Service, which gets the value when it needs one.
+//   - listing: the list of the reservations for a Service (package claims).
 //   - sharing: several Services hold one load-balancer address, under the same key and
 //     with different ports.
 //   - holder: the parent reference of a claim. If it has a UID, that Service holds the

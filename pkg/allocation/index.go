@@ -6,6 +6,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
+
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation/space"
 )
@@ -26,6 +29,8 @@ type Claim struct {
 	// Shared has all holders of a value that several Services can hold. It is nil for
 	// other values, and for reservations. It is never modified.
 	Shared *v1.LoadBalancerIPSpec
+	// Terms are those of a reservation. They are nil for a claim that a Service holds.
+	Terms *Terms
 }
 
 // Index holds the ranges, claims and picks of all classes. It is safe for concurrent
@@ -35,7 +40,7 @@ type Index struct {
 	now   func() time.Time
 }
 
-// New makes an empty index. It uses the clock only for DropLater.
+// New makes an empty index. It uses the clock for DropLater and for reservations that expire.
 func New(now func() time.Time) *Index {
 	index := &Index{now: now}
 	for class := range index.pools {
@@ -43,6 +48,8 @@ func New(now func() time.Time) *Index {
 		p.space = space.NewSpace()
 		p.claims = map[space.Number]Claim{}
 		p.sharing = map[string]map[space.Number]bool{}
+		p.reserved = map[types.NamespacedName][]space.Number{}
+		p.expiring = sets.Set[space.Number]{}
 		p.released = map[space.Number]int64{}
 		p.picked = map[space.Number]uint64{}
 		p.ranges = map[string]*rangeState{}
@@ -60,6 +67,12 @@ type pool struct {
 	claims map[space.Number]Claim
 	// sharing has the values that are shared under each key.
 	sharing map[string]map[space.Number]bool
+	// reserved has the claims that are reserved for each Service, sorted.
+	reserved map[types.NamespacedName][]space.Number
+	// services is the number of Services in reserved. It is read without the lock.
+	services atomic.Int64
+	// expiring are the claims that are reserved for a time.
+	expiring sets.Set[space.Number]
 	// released has the revisions at which this replica released values, until the
 	// watch delivers the deletions: it may still deliver earlier events of the claims.
 	released map[space.Number]int64
@@ -107,8 +120,10 @@ func (p *pool) observe(number space.Number, claim Claim) {
 		return
 	}
 	p.forgetSharing(number, known)
+	p.unreserve(number, known)
 	p.claims[number] = claim
 	p.recordSharing(number, claim)
+	p.reserve(number, claim)
 	delete(p.picked, number)
 	p.space.Take(number)
 	if !exists {
@@ -161,6 +176,7 @@ func (p *pool) forget(number space.Number, revision int64) {
 	if !exists || known.Revision > revision {
 		return
 	}
+	p.unreserve(number, known)
 	delete(p.claims, number)
 	p.forgetSharing(number, known)
 	p.count(number, -1)

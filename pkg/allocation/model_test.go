@@ -2,6 +2,8 @@ package allocation
 
 import (
 	"fmt"
+	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -12,10 +14,10 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// life is one claim on a value, from its creation to its deletion. died is 0 while it
-// exists.
+// life is one claim on a value, from its creation to its deletion, or to its next life: a
+// Service takes over a reservation, or leaves one. died is 0 while it exists.
 type life struct {
-	uid        types.UID
+	claim      Claim
 	born, died int64
 }
 
@@ -41,11 +43,21 @@ func makeHistory(random *rand.Rand, length int) history {
 		lives := h.lives[port]
 		if n := len(lives); n > 0 && lives[n-1].died == 0 {
 			lives[n-1].died = h.last
-			continue
+			if random.IntN(3) > 0 {
+				continue
+			}
 		}
-		h.lives[port] = append(lives, life{uid: types.UID(fmt.Sprintf("uid-%d", h.last)), born: h.last})
+		claim := heldBy(types.UID(fmt.Sprintf("uid-%d", h.last)), h.last)
+		if random.IntN(2) == 0 {
+			claim = reservedFor(modelService(random.IntN(2)), h.last, Terms{})
+		}
+		h.lives[port] = append(lives, life{claim: claim, born: h.last})
 	}
 	return h
+}
+
+func modelService(n int) types.NamespacedName {
+	return types.NamespacedName{Namespace: "default", Name: fmt.Sprint(n)}
 }
 
 // at returns the contents of a list at a revision.
@@ -54,21 +66,20 @@ func (h history) at(revision int64) map[Value]Claim {
 	for port, lives := range h.lives {
 		for _, l := range lives {
 			if l.born <= revision && (l.died == 0 || l.died > revision) {
-				claims[NodePort(port)] = heldBy(l.uid, l.born)
+				claims[NodePort(port)] = l.claim
 			}
 		}
 	}
 	return claims
 }
 
-func (h history) bornAt(revision int64) (Value, types.UID, bool) {
-	for port, lives := range h.lives {
-		for _, l := range lives {
-			if l.born == revision {
-				return NodePort(port), l.uid, true
-			}
-			if l.died == revision {
-				return NodePort(port), l.uid, false
+func (h history) bornAt(revision int64) (Value, Claim, bool) {
+	for _, born := range []bool{true, false} {
+		for port, lives := range h.lives {
+			for _, l := range lives {
+				if born && l.born == revision || !born && l.died == revision {
+					return NodePort(port), l.claim, born
+				}
 			}
 		}
 	}
@@ -79,11 +90,11 @@ func (h history) bornAt(revision int64) (Value, types.UID, bool) {
 func (h history) watched(after int64) []fact {
 	var facts []fact
 	for revision := after + 1; revision <= h.last; revision++ {
-		value, uid, born := h.bornAt(revision)
+		value, claim, born := h.bornAt(revision)
 		if born {
 			facts = append(facts, fact{fmt.Sprintf("watch: %s claimed at %d", value, revision),
 				func(x *Index) {
-					x.Observe(value, heldBy(uid, revision))
+					x.Observe(value, claim)
 					x.ObserveRevision(Port, revision)
 				}})
 		} else {
@@ -99,10 +110,10 @@ func (h history) watched(after int64) []fact {
 func (h history) hearsay(random *rand.Rand) fact {
 	revision := 1 + random.Int64N(h.last)
 	if random.IntN(2) == 0 {
-		value, uid, born := h.bornAt(revision)
+		value, claim, born := h.bornAt(revision)
 		if born {
 			return fact{fmt.Sprintf("own: %s claimed at %d", value, revision),
-				func(x *Index) { x.Observe(value, heldBy(uid, revision)) }}
+				func(x *Index) { x.Observe(value, claim) }}
 		}
 		return fact{fmt.Sprintf("own: %s released at %d", value, revision),
 			func(x *Index) { x.Released(value, revision) }}
@@ -156,7 +167,33 @@ func (x *Index) checkModel(h history) error {
 			return fmt.Errorf("%s: %v %v, want %v %v", value, held, claim, exists, wanted)
 		}
 	}
+	for n := range 2 {
+		if err := x.checkReserved(modelService(n), want); err != nil {
+			return err
+		}
+	}
 	return x.checkCounts()
+}
+
+// checkReserved compares the reservations of a Service with a search of all claims.
+func (x *Index) checkReserved(service types.NamespacedName, claims map[Value]Claim) error {
+	want := map[Value]int64{}
+	for value, claim := range claims {
+		if reserved, ok := claim.ReservedFor(); ok && reserved == service {
+			want[value] = claim.Revision
+		}
+	}
+	got, newest := map[Value]int64{}, int64(math.MaxInt64)
+	for _, r := range x.Reserved(Port, service) {
+		if r.Revision > newest {
+			return fmt.Errorf("%s comes after a reservation of revision %d", r.Value, newest)
+		}
+		got[r.Value], newest = r.Revision, r.Revision
+	}
+	if !maps.Equal(got, want) || x.HasReserved(service) != (len(want) > 0) {
+		return fmt.Errorf("reserved for %s: %v, want %v", service, got, want)
+	}
+	return nil
 }
 
 // checkCounts compares every counter with a recount, and the values that can't be picked

@@ -59,12 +59,19 @@ func (addresses) heldClaim(name string, _ holding, owner *v1.Service) runtime.Ob
 
 func (addresses) heldLabels(name string) map[string]string { return v1.HeldAddressLabels(name) }
 
+func (addresses) reserve(claim runtime.Object, _ *v1.Service, expires *metav1.Time) {
+	claim.(*v1.IPAddress).Spec.ExpirationTimestamp = expires
+}
+
 func (k addresses) claim(obj runtime.Object) (contents, bool) {
 	address, ok := obj.(*v1.IPAddress)
 	if !ok {
 		return contents{}, false
 	}
-	return contents{kind: k, meta: &address.ObjectMeta, parent: address.Spec.ParentRef, spec: &address.Spec}, true
+	return contents{
+		kind: k, meta: &address.ObjectMeta, parent: address.Spec.ParentRef, spec: &address.Spec,
+		terms: allocation.Terms{Expires: timeOf(address.Spec.ExpirationTimestamp)},
+	}, true
 }
 
 func (addresses) newRange() runtime.Object { return &v1.ServiceCIDR{} }

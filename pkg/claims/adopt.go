@@ -15,7 +15,8 @@ import (
 
 // findUnclaimed finds the values that a Service keeps without a claim, because it was
 // stored by something other than this server, or by a release that made no claims. Free
-// values are adopted: no other write would notice that the Service holds them.
+// values are adopted, and values that are reserved for the Service: no other write would
+// notice that the Service holds them.
 //
 // The index may lag, so a value without a claim in the index is looked up in etcd. A
 // value that another object holds is left alone; for a strict write it is planned like a
@@ -35,7 +36,8 @@ func (l *Ledger) findUnclaimed(ctx context.Context, a *attempt, c change) error 
 			klog.FromContext(ctx).Error(err, "A claim can't be read", "service", klog.KObj(c.owner), "value", value.String())
 			continue
 		}
-		if found.KV == nil || a.strict && !l.owns(c.holder, value) {
+		known, _ := l.Index.Lookup(value)
+		if found.KV == nil || l.mayTake(c.owner, known) || a.strict && !l.owns(c.holder, value) {
 			a.adopt = append(a.adopt, value)
 			a.rewrite = slices.DeleteFunc(a.rewrite, func(other allocation.Value) bool { return other == value })
 		}

@@ -28,7 +28,7 @@ func (l *Ledger) Check(ctx context.Context, who Requester, value allocation.Valu
 	if held && claim.HeldBy(who.svc.UID) {
 		return nil
 	}
-	if held {
+	if held && !l.mayTake(who.svc, claim) {
 		if objection := l.objection(who, value, claim); objection != nil {
 			return l.taken(ctx, who.svc, value, objection)
 		}
@@ -57,7 +57,7 @@ func (l *Ledger) taken(ctx context.Context, svc *v1.Service, value allocation.Va
 func (l *Ledger) checkAdopted(ctx context.Context, a *attempt) (allocation.Value, *field.Error) {
 	for _, value := range a.adopt {
 		claim, held := l.Index.Lookup(value)
-		if !a.strict || !held || claim.HeldBy(a.holder) {
+		if !a.strict || !held || claim.HeldBy(a.holder) || l.mayTake(a.owner, claim) {
 			continue
 		}
 		if objection := claim.Objection(holdingsOf(a.owner)[value].share, true); objection != nil {

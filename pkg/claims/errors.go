@@ -1,6 +1,7 @@
 package claims
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -60,6 +61,19 @@ func (w *write) reject(svc *v1.Service, value allocation.Value, cause *field.Err
 	return w.refusal(svc, cause)
 }
 
+// refuse returns the refusal, or a *retryError if there are reservations for the Service
+// that admission did not know.
+func (w *write) refuse(ctx context.Context, svc *v1.Service, cause *field.Error) error {
+	missed, err := w.ledger.missedListed(ctx, svc, w.picks)
+	switch {
+	case err != nil:
+		return err
+	case missed:
+		return &retryError{reserved: true}
+	}
+	return w.refusal(svc, cause)
+}
+
 // refusal returns the error for a Service that can't have a value: a 422 with the field
 // and the text of upstream's allocators. The error does not show picked values, which
 // the client did not write.
@@ -91,4 +105,10 @@ func interpret(err error, last *attempt) error {
 func errContended(svc *v1.Service) error {
 	return apierrors.NewTooManyRequests(fmt.Sprintf(
 		"what service %q claims was changed by others in each of %d attempts; try again", svc.Name, maxAttempts), 1)
+}
+
+// errReserved asks the client to retry, when there are reservations for the Service that
+// this replica did not know during admission, which gives it the reserved values.
+func errReserved(svc *v1.Service) error {
+	return apierrors.NewTooManyRequests(fmt.Sprintf("values were reserved for service %q a moment ago; try again", svc.Name), 1)
 }

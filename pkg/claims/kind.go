@@ -35,6 +35,9 @@ type kind interface {
 	heldClaim(name string, held holding, owner *v1.Service) runtime.Object
 	// heldLabels returns the labels that the server keeps on a held claim.
 	heldLabels(name string) map[string]string
+	// reserve, for kinds whose claims have one holder, sets in a claim of a Service what a reservation for the Service has of its own.
+	// A nil time means for ever.
+	reserve(claim runtime.Object, owner *v1.Service, expires *metav1.Time)
 	// claim returns the contents of a claim. It reports false for any other object.
 	claim(obj runtime.Object) (contents, bool)
 
@@ -102,6 +105,9 @@ type contents struct {
 	sharing *v1.LoadBalancerIPSpec
 	// spec points to the whole spec.
 	spec any
+	// terms are those of the claim if it is a reservation, and of a kind whose claims have
+	// one holder.
+	terms allocation.Terms
 }
 
 // contentsOf returns the contents of a claim. It reports false for an object that is
@@ -120,9 +126,17 @@ func (c contents) noun() string { return c.kind.names().noun }
 
 // at returns the claim as the index has it, at a revision.
 func (c contents) at(revision int64) allocation.Claim {
-	claim := claimOf(c.parent, revision)
+	claim := allocation.Claim{Revision: revision}
+	if c.parent != nil {
+		claim.Holder = *c.parent
+	}
 	if c.sharing != nil && len(c.sharing.Holders) > 0 {
 		claim.Holder, claim.Shared = *c.sharing.Holders[0].Reference(), c.sharing
+	}
+	if c.sharing == nil && claim.Holder.UID == "" {
+		terms := c.terms
+		terms.Deleting = c.meta.DeletionTimestamp != nil
+		claim.Terms = &terms
 	}
 	return claim
 }

@@ -78,11 +78,15 @@ func (l *Ledger) claimKey(value allocation.Value) string {
 
 // committed enters a transaction of this replica into the index, ahead of the watch.
 func (l *Ledger) committed(a *attempt, revision int64) {
-	claim := claimOf(v1.HolderOf(a.owner), revision)
+	claim := allocation.Claim{Holder: *v1.HolderOf(a.owner), Revision: revision}
 	for _, value := range slices.Concat(a.take, a.adopt, a.rewrite) {
 		if _, shared := a.shared[value]; !shared {
 			l.Index.Observe(value, claim)
 		}
+	}
+	for value, claim := range a.reserved {
+		claim.Revision = revision
+		l.Index.Observe(value, claim)
 	}
 	for _, value := range a.release {
 		if _, shared := a.shared[value]; shared {

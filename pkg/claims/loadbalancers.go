@@ -62,6 +62,9 @@ func (loadBalancers) heldClaim(name string, held holding, _ *v1.Service) runtime
 // heldLabels returns nil: the server sets no labels on LoadBalancerIPs.
 func (loadBalancers) heldLabels(string) map[string]string { return nil }
 
+// reserve does nothing: load-balancer addresses are not reserved for a Service.
+func (loadBalancers) reserve(runtime.Object, *v1.Service, *metav1.Time) {}
+
 func (k loadBalancers) claim(obj runtime.Object) (contents, bool) {
 	address, ok := obj.(*v1.LoadBalancerIP)
 	if !ok {

@@ -3,6 +3,7 @@ package claims
 import (
 	"fmt"
 	"strconv"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -79,18 +80,18 @@ func HoldersOf(obj runtime.Object) []v1.ParentReference {
 	return holders
 }
 
-func claimOf(parent *v1.ParentReference, revision int64) allocation.Claim {
-	claim := allocation.Claim{Revision: revision}
-	if parent != nil {
-		claim.Holder = *parent
-	}
-	return claim
-}
-
 func serviceOf(obj runtime.Object) (*v1.Service, error) {
 	svc, ok := obj.(*v1.Service)
 	if !ok {
 		return nil, apierrors.NewInternalError(fmt.Errorf("the store of Services was handed a %T", obj))
 	}
 	return svc, nil
+}
+
+// timeOf returns the zero time for nil.
+func timeOf(t *metav1.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.Time
 }

@@ -9,6 +9,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation"
+	"github.com/portolan-dev/portolan/pkg/requeststate"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
@@ -24,6 +25,15 @@ type attempt struct {
 	// shared has the claims that the attempt writes of values that several Services can
 	// hold. Their revision is that of the transaction.
 	shared map[allocation.Value]allocation.Claim
+	// taken are the values of take and adopt that were reserved, by the Service for which
+	// they were: another one if the reservation has expired.
+	taken map[types.NamespacedName][]allocation.Value
+	// listing is the key of the Service's listing, if the plan relies on it.
+	listing string
+	// retain are the values that stay reserved for the Service when it is deleted, and
+	// reserved are the reservations that the plan makes of them.
+	retain   []allocation.Value
+	reserved map[allocation.Value]allocation.Claim
 }
 
 type rangeGuard struct {
@@ -41,6 +51,12 @@ type change struct {
 	// strict reports whether the write is rejected if another object holds a value that
 	// the Service keeps. It is called only for an update that keeps an unclaimed value.
 	strict func() bool
+	// picks are those of the request.
+	picks *requeststate.Picks
+	// relist makes the plan read the listing of the Service.
+	relist bool
+	// retain is not nil if the Service is deleted and what it holds stays reserved for it.
+	retain *retention
 	// created has the creation revisions of the Service's claims, by key, as far as a
 	// rejected transaction has returned them. They guard the claims that the Service
 	// releases: other writers may go on changing a claim, which is no reason to keep it. A
@@ -58,6 +74,10 @@ func (l *Ledger) plan(ctx context.Context, plan *txn.Plan, c change) (*attempt, 
 	a := &attempt{
 		difference: diff(c.before, c.after), owner: c.owner, holder: c.holder,
 		values: map[string]allocation.Value{}, ranges: map[string]rangeGuard{},
+	}
+	if c.retain != nil {
+		a.keepReleased(c.before)
+		a.reserved = map[allocation.Value]allocation.Claim{}
 	}
 	if c.holder != c.owner.UID {
 		a.rewrite = kept(c.before, c.after)
@@ -80,7 +100,10 @@ func (l *Ledger) plan(ctx context.Context, plan *txn.Plan, c change) (*attempt, 
 			return nil, err
 		}
 	}
-	return a, l.planRewrites(ctx, plan, a, c)
+	if err := l.planRewrites(ctx, plan, a, c); err != nil {
+		return nil, err
+	}
+	return a, l.planListings(ctx, plan, a, c)
 }
 
 // planReleases deletes the claims on values that the Service gives up, or takes the Service
@@ -104,24 +127,29 @@ func (l *Ledger) planReleases(ctx context.Context, plan *txn.Plan, a *attempt, c
 }
 
 // planClaim claims a value for the Service. Where the index has a claim on a value that
-// several Services can hold, the Service joins it.
+// several Services can hold, the Service joins it. It takes over a reservation for it.
 func (l *Ledger) planClaim(ctx context.Context, plan *txn.Plan, a *attempt, c change, value allocation.Value) error {
 	held := c.after[value]
-	if _, known := l.Index.Lookup(value); known && held.share != nil {
+	known, exists := l.Index.Lookup(value)
+	if exists && held.share != nil {
 		return l.planShare(ctx, plan, a, c, value)
 	}
 	k, name := l.stored[value.Class], value.String()
 	claim := k.heldClaim(name, held, c.owner)
-	put, err := k.claims.Encode(ctx, name, claim)
-	if err != nil {
-		return err
+	guard := a.guard(plan, k.claims.Key(name), value, 0)
+	if exists && l.mayTake(c.owner, known) {
+		taken, err := l.takeOver(ctx, guard, a, c, value)
+		if err != nil {
+			return err
+		}
+		if taken != nil {
+			claim = taken
+		}
 	}
-	a.guard(plan, put.Key, value, 0)
-	plan.Puts = append(plan.Puts, put)
 	if held.share != nil {
 		a.writesShared(k, value, claim)
 	}
-	return nil
+	return l.putClaim(ctx, plan, value, claim)
 }
 
 func (a *attempt) guard(plan *txn.Plan, key string, value allocation.Value, revision int64) *txn.Guard {

@@ -47,6 +47,15 @@ func (ports) heldClaim(name string, held holding, owner *v1.Service) runtime.Obj
 // heldLabels returns nil: the server sets no labels on NodePorts.
 func (ports) heldLabels(string) map[string]string { return nil }
 
+// reserve records which port of the Service had the node port.
+func (k ports) reserve(claim runtime.Object, owner *v1.Service, expires *metav1.Time) {
+	port := claim.(*v1.NodePort)
+	port.Spec.ExpirationTimestamp = expires
+	if value, ok := k.parse(port.Name); ok {
+		port.Spec.ServicePorts, port.Spec.HealthCheck = service.PortsOn(owner, value.Number.Port())
+	}
+}
+
 func (k ports) claim(obj runtime.Object) (contents, bool) {
 	port, ok := obj.(*v1.NodePort)
 	if !ok {
@@ -54,6 +63,10 @@ func (k ports) claim(obj runtime.Object) (contents, bool) {
 	}
 	return contents{
 		kind: k, meta: &port.ObjectMeta, parent: port.Spec.ParentRef, protocols: &port.Spec.Protocols, spec: &port.Spec,
+		terms: allocation.Terms{
+			Expires: timeOf(port.Spec.ExpirationTimestamp), Protocols: port.Spec.Protocols,
+			ServicePorts: port.Spec.ServicePorts, HealthCheck: port.Spec.HealthCheck,
+		},
 	}, true
 }
 

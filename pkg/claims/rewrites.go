@@ -5,15 +5,14 @@ import (
 
 	"go.etcd.io/etcd/client/v3/kubernetes"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
-	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/allocation"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
-// planRewrites updates the protocols or ports, and the holder, of claims that the Service keeps. It reads
-// the claims, whose labels and annotations belong to users, and resets the fields that only
-// the server may set. It leaves a claim alone that does not exist or that another object
-// holds, and takes it off the list of rewrites.
+// planRewrites updates the protocols or ports, and the holder, of claims that the Service
+// keeps, and makes reservations of those that it retains.
 func (l *Ledger) planRewrites(ctx context.Context, plan *txn.Plan, a *attempt, c change) error {
 	wanted := a.rewrite
 	a.rewrite = nil
@@ -25,40 +24,73 @@ func (l *Ledger) planRewrites(ctx context.Context, plan *txn.Plan, a *attempt, c
 			a.rewrite = append(a.rewrite, value)
 			continue
 		}
-		k := l.stored[value.Class]
-		key := k.claims.Key(value.String())
-		found, err := l.client.Get(ctx, key, kubernetes.GetOptions{})
+		obj, err := l.readOwn(ctx, plan, a, c, value)
 		if err != nil {
 			return err
 		}
-		guard := a.guard(plan, key, value, 0)
-		if found.KV == nil {
+		if obj == nil {
 			continue
 		}
-		guard.Revision = found.KV.ModRevision
-		if c.force {
-			guard.Creation = found.KV.CreateRevision
-		}
-		obj := k.newClaim()
-		if err := k.claims.Decode(ctx, found.KV, obj); err != nil {
+		claim, _ := contentsOf(obj)
+		claim.giveTo(a.owner, c.after[value].protocols)
+		if err := l.putClaim(ctx, plan, value, obj); err != nil {
 			return err
 		}
-		claim, _ := k.claim(obj)
-		if claim.parent == nil || claim.parent.UID != a.holder {
-			continue
-		}
-		disown(claim.meta)
-		*claim.parent = *v1.HolderOf(a.owner)
-		if claim.protocols != nil {
-			*claim.protocols = c.after[value].protocols
-		}
-		put, err := k.claims.Encode(ctx, claim.meta.Name, obj)
-		if err != nil {
-			return err
-		}
-		plan.Puts = append(plan.Puts, put)
 		a.rewrite = append(a.rewrite, value)
 	}
+	for _, value := range a.retain {
+		obj, err := l.readOwn(ctx, plan, a, c, value)
+		if err != nil {
+			return err
+		}
+		if obj == nil {
+			continue
+		}
+		l.stored[value.Class].reserve(obj, a.owner, c.retain.expires)
+		claim, _ := contentsOf(obj)
+		claim.reserveFor(a.owner)
+		if err := l.putClaim(ctx, plan, value, obj); err != nil {
+			return err
+		}
+		a.reserved[value] = claim.at(0)
+	}
+	return nil
+}
+
+// readOwn reads and guards a claim of the Service. The labels and annotations of a claim
+// belong to users, and stay; the fields that only the server may set do not. It returns nil
+// for a claim that does not exist or that another object holds, which is left alone.
+func (l *Ledger) readOwn(ctx context.Context, plan *txn.Plan, a *attempt, c change, value allocation.Value) (runtime.Object, error) {
+	k := l.stored[value.Class]
+	key := k.claims.Key(value.String())
+	found, err := l.client.Get(ctx, key, kubernetes.GetOptions{})
+	if err != nil {
+		return nil, err
+	}
+	guard := a.guard(plan, key, value, 0)
+	if found.KV == nil {
+		return nil, nil
+	}
+	guard.Revision = found.KV.ModRevision
+	if c.force {
+		guard.Creation = found.KV.CreateRevision
+	}
+	obj := k.newClaim()
+	if err := k.claims.Decode(ctx, found.KV, obj); err != nil {
+		return nil, err
+	}
+	if claim, _ := k.claim(obj); claim.parent == nil || claim.parent.UID != a.holder {
+		return nil, nil
+	}
+	return obj, nil
+}
+
+func (l *Ledger) putClaim(ctx context.Context, plan *txn.Plan, value allocation.Value, obj runtime.Object) error {
+	put, err := l.stored[value.Class].claims.Encode(ctx, value.String(), obj)
+	if err != nil {
+		return err
+	}
+	plan.Puts = append(plan.Puts, put)
 	return nil
 }
 

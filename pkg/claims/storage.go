@@ -65,7 +65,7 @@ func (s *Storage) Create(ctx context.Context, key string, obj, out runtime.Objec
 	ctx, w := s.begin(ctx)
 	defer func() { w.end(err) }()
 	if cause := w.picks.Refusal(); cause != nil {
-		return s.unlessExists(ctx, key, w.refusal(svc, cause))
+		return s.unlessExists(ctx, key, created(svc, w.refuse(ctx, svc, cause)))
 	}
 	for w.mayTry() {
 		err := w.prepare(ctx, change{owner: svc, after: holdingsOf(svc), holder: svc.UID})
@@ -75,16 +75,25 @@ func (s *Storage) Create(ctx context.Context, key string, obj, out runtime.Objec
 		}
 		again, ok := errors.AsType[*retryError](err)
 		switch {
-		case ok:
+		case ok && !again.reserved:
 			err = w.pickAgain(ctx, svc, again.lost)
 		case planned:
 			return err
 		}
 		if err != nil {
-			return s.unlessExists(ctx, key, err)
+			return s.unlessExists(ctx, key, created(svc, err))
 		}
 	}
 	return errContended(svc)
+}
+
+// created returns the error of a create. Its admission can't run again here, so the client
+// must retry if there are reservations that admission did not know.
+func created(svc *v1.Service, err error) error {
+	if again, ok := errors.AsType[*retryError](err); ok && again.reserved {
+		return errReserved(svc)
+	}
+	return err
 }
 
 // unlessExists returns AlreadyExists if the object exists, and else the refusal.
@@ -119,7 +128,7 @@ func (s *Storage) GuaranteedUpdate(ctx context.Context, key string, destination 
 			return nil, nil, err
 		}
 		if cause := w.picks.Refusal(); cause != nil {
-			return nil, nil, w.refusal(owner, cause)
+			return nil, nil, w.refuse(ctx, owner, cause)
 		}
 		after := holdingsOf(owner)
 		err = w.prepare(ctx, change{
@@ -143,7 +152,8 @@ func (s *Storage) GuaranteedUpdate(ctx context.Context, key string, destination 
 	return errContended(owner)
 }
 
-// Delete deletes a Service, its claims and its dependents.
+// Delete deletes a Service, its claims and its dependents. Claims that the Service retains
+// become reservations for it.
 func (s *Storage) Delete(ctx context.Context, key string, out runtime.Object, preconditions *storage.Preconditions,
 	validateDeletion storage.ValidateObjectFunc, cached runtime.Object, opts storage.DeleteOptions) (err error) {
 	ctx, w := s.begin(ctx)
@@ -158,7 +168,10 @@ func (s *Storage) Delete(ctx context.Context, key string, out runtime.Object, pr
 		if owner, err = serviceOf(obj); err != nil {
 			return err
 		}
-		if err := w.prepare(ctx, change{owner: owner, before: holdingsOf(owner), holder: owner.UID}); err != nil {
+		err = w.prepare(ctx, change{
+			owner: owner, before: holdingsOf(owner), holder: owner.UID, retain: retentionOf(owner, time.Now()),
+		})
+		if err != nil {
 			return err
 		}
 		return dependents.Plan(ctx, w.plan, owner)
@@ -188,6 +201,8 @@ type write struct {
 	last *attempt
 	// created is change.created of the next attempt.
 	created map[string]int64
+	// relist is change.relist of the next attempt.
+	relist bool
 
 	observer Observer
 	began    time.Time
@@ -229,6 +244,8 @@ type retryError struct {
 	// lost are the picks of the attempt that another write has claimed, or whose range is
 	// gone. The next attempt needs others in their place.
 	lost []allocation.Value
+	// reserved is true if values are reserved for the Service that admission did not know.
+	reserved bool
 }
 
 func (e *retryError) Error() string { return "what the write relies on has changed" }
@@ -237,7 +254,7 @@ func (e *retryError) Error() string { return "what the write relies on has chang
 // usable range anymore.
 func (w *write) prepare(ctx context.Context, c change) error {
 	w.attempts++
-	c.created, c.force = w.created, w.attempts > maxAttempts/2
+	c.created, c.force, c.relist, c.picks = w.created, w.attempts > maxAttempts/2, w.relist, w.picks
 	if err := w.takeTurn(ctx, c); err != nil {
 		return err
 	}
@@ -307,6 +324,7 @@ func (w *write) resolve(ctx context.Context, conflict *txn.ConflictError) error 
 		return err
 	}
 	w.created = w.ledger.creations(w.last, conflict)
+	w.relist = w.last.listing != ""
 	if value, unavailable := w.ledger.checkAdopted(ctx, w.last); unavailable != nil {
 		return w.reject(w.last.owner, value, unavailable)
 	}
@@ -342,7 +360,7 @@ func (w *write) pickAgain(ctx context.Context, svc *v1.Service, lost []allocatio
 			continue
 		}
 		if err != nil {
-			return w.refusal(svc, FieldError(svc, value, err))
+			return w.refuse(ctx, svc, FieldError(svc, value, err))
 		}
 		k.substitute(svc, value, other)
 	}

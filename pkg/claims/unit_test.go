@@ -269,10 +269,10 @@ func TestC28UnknownErrorsAreWorded(t *testing.T) {
 
 func TestHoldersAreNamedToThoseWhoMayReadThem(t *testing.T) {
 	index := newIndex()
-	index.Observe(port(30001), claimOf(&v1.ParentReference{
+	index.Observe(port(30001), allocation.Claim{Revision: 1, Holder: v1.ParentReference{
 		Group: v1.GroupName, Resource: "services", Namespace: "prod", Name: "web", UID: "u",
-	}, 1))
-	index.Observe(port(30002), claimOf(&v1.ParentReference{Resource: "reservations", Name: "dns"}, 1))
+	}})
+	index.Observe(port(30002), allocation.Claim{Revision: 1, Holder: v1.ParentReference{Resource: "reservations", Name: "dns"}})
 	index.Observe(address("10.0.0.9"), allocation.Claim{Revision: 1})
 	for _, test := range []struct {
 		value allocation.Value

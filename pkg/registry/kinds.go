@@ -203,7 +203,7 @@ func allocatorKinds() []Kind {
 				{GroupVersion: portolan},
 				{GroupVersion: networkingv1.SchemeGroupVersion, Names: generic.Names{Short: []string{"ip"}}, Table: ipaddress.CoreTableConvertor},
 			},
-			Layer:   protectHeldLayer,
+			Layer:   reservationLayer,
 			Batched: true,
 		},
 		{
@@ -223,7 +223,7 @@ func allocatorKinds() []Kind {
 			},
 			Rules:   plain(nodeport.Rules),
 			Groups:  []generic.Group{{GroupVersion: portolan}},
-			Layer:   protectHeldLayer,
+			Layer:   reservationLayer,
 			Batched: true,
 		},
 	}
@@ -248,7 +248,7 @@ func loadBalancerKinds() []Kind {
 			},
 			Rules:   plain(loadbalancerip.Rules),
 			Groups:  []generic.Group{{GroupVersion: portolan, Names: generic.Names{Short: []string{"lbip"}}}},
-			Layer:   protectHeldLayer,
+			Layer:   reservationLayer,
 			Batched: true,
 		},
 	}

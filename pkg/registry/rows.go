@@ -72,7 +72,11 @@ func rangeConditions(s *Storage, in Inputs) generic.FillServed {
 	return in.RangeConditions.Filler(s.ClaimSource)
 }
 
-func protectHeldLayer(Backend, *Storage) (storage.Layer, error) { return claims.ProtectHeld, nil }
+func reservationLayer(b Backend, _ *Storage) (storage.Layer, error) {
+	return func(inner apistorage.Interface) apistorage.Interface {
+		return claims.NewReservationStorage(inner, b.Ledger)
+	}, nil
+}
 
 // inPortolanGroup reports whether portolan.dev serves the kind.
 func (k Kind) inPortolanGroup() bool { return k.Groups[0].Group == v1.GroupName }

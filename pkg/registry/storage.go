@@ -92,6 +92,11 @@ func (s *Storage) SlicesReader() endpointslice.Reader {
 // ClaimSource returns the store of a resource of portolan.dev.
 func (s *Storage) ClaimSource(resource string) claims.Source { return s.Store(v1.Resource(resource)) }
 
+// ClaimDeleter returns the same store, to delete objects.
+func (s *Storage) ClaimDeleter(resource string) rest.GracefulDeleter {
+	return s.Store(v1.Resource(resource))
+}
+
 // NamespacedResource is a namespaced resource.
 type NamespacedResource struct {
 	schema.GroupResource

@@ -3,6 +3,7 @@ package requeststate
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -26,6 +27,13 @@ type Picks struct {
 	named  sets.Set[allocation.Value]
 	// status is the one that admission has decided on; see SetStatus.
 	status *corev1.ServiceStatus
+	// reserved are the values in slots that are reserved for the object. The index has
+	// them as claims and not as picks.
+	reserved sets.Set[allocation.Value]
+	// known are the reservations for the object that admission knew, by class. sought has
+	// a bit for each class of which it wanted to know.
+	known  map[allocation.Class][]allocation.Reservation
+	sought uint8
 	// refusals are those of the plugins for the object of this attempt, in the order in
 	// which the plugins run.
 	refusals []refusal
@@ -56,7 +64,8 @@ var (
 
 func newPicks(index *allocation.Index) *Picks {
 	return &Picks{
-		index: index, slots: map[string]allocation.Value{}, slotOf: map[allocation.Value]string{}, failed: func(Failure) {},
+		index: index, slots: map[string]allocation.Value{}, slotOf: map[allocation.Value]string{}, reserved: sets.Set[allocation.Value]{},
+		failed: func(Failure) {},
 	}
 }
 
@@ -116,6 +125,51 @@ func (p *Picks) pick(slot string, class allocation.Class, who allocation.Request
 	}
 }
 
+// SetKnown records the reservations of a class for the object that this attempt can use.
+func (p *Picks) SetKnown(class allocation.Class, reservations []allocation.Reservation) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sought |= 1 << class
+	if p.known == nil {
+		if len(reservations) == 0 {
+			return
+		}
+		p.known = map[allocation.Class][]allocation.Reservation{}
+	}
+	p.known[class] = reservations
+}
+
+// Missed reports whether a reservation for the object is not one of those that were
+// recorded, although those of its class were.
+func (p *Picks) Missed(value allocation.Value) bool {
+	if p == nil {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.sought&(1<<value.Class) != 0 &&
+		!slices.ContainsFunc(p.known[value.Class], func(r allocation.Reservation) bool { return r.Value == value })
+}
+
+// UseReserved puts a value into a slot that is reserved for the object. From then on it is
+// like a picked value. It leaves the slot in which it was before.
+func (p *Picks) UseReserved(slot string, value allocation.Value) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ended {
+		return
+	}
+	if old, ok := p.slotOf[value]; ok {
+		p.forget(old, value)
+	}
+	if old, ok := p.slots[slot]; ok {
+		p.drop(slot, old)
+	}
+	p.slots[slot], p.slotOf[value] = value, slot
+	p.reserved.Insert(value)
+	delete(p.failures, slot)
+}
+
 // Picked reports whether the server chose a value, and not the client. The storage
 // replaces a picked value that is no longer in a range.
 func (p *Picks) Picked(value allocation.Value) bool {
@@ -129,13 +183,16 @@ func (p *Picks) Picked(value allocation.Value) bool {
 }
 
 func (p *Picks) drop(slot string, value allocation.Value) {
-	p.index.Drop(value)
+	if !p.reserved.Has(value) {
+		p.index.Drop(value)
+	}
 	p.forget(slot, value)
 }
 
 func (p *Picks) forget(slot string, value allocation.Value) {
 	delete(p.slots, slot)
 	delete(p.slotOf, value)
+	p.reserved.Delete(value)
 }
 
 // Lose forgets values that can't be claimed anymore, so that their slots get others.
@@ -221,9 +278,11 @@ func (p *Picks) End() {
 		p.failed(failure)
 	}
 	for slot, value := range p.slots {
-		if p.unanswered || p.writes > 0 {
+		switch {
+		case p.reserved.Has(value):
+		case p.unanswered || p.writes > 0:
 			p.index.DropLater(value)
-		} else {
+		default:
 			p.index.Drop(value)
 		}
 		p.forget(slot, value)

@@ -151,6 +151,9 @@ func (c CompletedConfig) New() (*Server, error) {
 		c.Extra.Feed.Run(hook, storage.ClaimSource)
 		return nil
 	})
+	runInBackground(generic, "portolan-expired-reservations", func(ctx context.Context) {
+		claims.RemoveExpired(ctx, c.Extra.Backend.Ledger, storage.ClaimDeleter)
+	})
 	generic.AddPostStartHookOrDie("portolan-seed-ranges", func(hook genericapiserver.PostStartHookContext) error {
 		if err := c.Extra.Seeds.EnsureDefaultRanges(hook, storage); hook.Err() == nil {
 			return err

@@ -57,15 +57,21 @@ func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.
 		if cause := p.Ledger.CheckNamedRange(who, stored, allocation.IPv4); cause != nil {
 			return cause, nil
 		}
-		return fill(svc, who, picks), nil
+		return p.fill(svc, who, picks), nil
 	})
 }
 
-// fill stops at the first address that can't be picked: the list must have no gaps.
-func fill(svc *v1.Service, who claims.Requester, picks *requeststate.Picks) *field.Error {
+// fill uses addresses that are reserved for the Service before it picks others. It stops at
+// the first address that can't be picked: the list must have no gaps.
+func (p *Plugin) fill(svc *v1.Service, who claims.Requester, picks *requeststate.Picks) *field.Error {
 	for _, open := range service.OpenClusterIPs(svc) {
-		class := claims.AddressClass(open.Family)
-		value, err := picks.Pick("address/"+string(open.Family), class, who.Of(class))
+		class, slot := claims.AddressClass(open.Family), "address/"+string(open.Family)
+		if reserved := p.Ledger.Reserved(who, class, picks); len(reserved) > 0 {
+			picks.UseReserved(slot, reserved[0].Value)
+			setClusterIP(&svc.Spec, open.Index, reserved[0].Value.String())
+			continue
+		}
+		value, err := picks.Pick(slot, class, who.Of(class))
 		if err != nil {
 			return claims.FieldError(svc, allocation.Value{Class: class}, err)
 		}

@@ -52,15 +52,16 @@ func (p *Plugin) Admit(ctx context.Context, a admission.Attributes, _ admission.
 		if cause := p.Ledger.CheckNamedRange(who, stored, allocation.Port); cause != nil {
 			return cause, nil
 		}
-		return fill(svc, who, picks), nil
+		return fill(svc, who, p.Ledger.Reserved(who, allocation.Port, picks), picks), nil
 	})
 }
 
-func fill(svc *v1.Service, who claims.Requester, picks *requeststate.Picks) *field.Error {
+func fill(svc *v1.Service, who claims.Requester, reserved []allocation.Reservation, picks *requeststate.Picks) *field.Error {
 	service.AdoptNodePorts(svc)
 	picks.SetNamed(named(svc))
+	useReserved(svc, reserved, picks)
 	for _, group := range service.OpenNodePorts(svc) {
-		value, err := picks.Pick(fmt.Sprintf("port/%d", group[0]), allocation.Port, who.Of(allocation.Port))
+		value, err := picks.Pick(slotOf(group[0]), allocation.Port, who.Of(allocation.Port))
 		if err != nil {
 			path := field.NewPath("spec", "ports").Index(group[0]).Child("nodePort")
 			return field.Invalid(path, 0, claims.PortText(err))
@@ -70,13 +71,33 @@ func fill(svc *v1.Service, who claims.Requester, picks *requeststate.Picks) *fie
 		}
 	}
 	if service.NeedsHealthCheckNodePort(svc) && svc.Spec.HealthCheckNodePort == 0 {
-		value, err := picks.Pick("healthCheck", allocation.Port, who.Of(allocation.Port))
+		value, err := picks.Pick(slotOf(service.HealthCheckIndex), allocation.Port, who.Of(allocation.Port))
 		if err != nil {
 			return field.Invalid(field.NewPath("spec", "healthCheckNodePort"), 0, claims.PortText(err))
 		}
 		svc.Spec.HealthCheckNodePort = value.Number.Port()
 	}
 	return nil
+}
+
+// useReserved fills in the ports that are reserved for the Service.
+func useReserved(svc *v1.Service, reserved []allocation.Reservation, picks *requeststate.Picks) {
+	ports := make([]service.ReservedPort, len(reserved))
+	for i, r := range reserved {
+		ports[i] = service.ReservedPort{
+			NodePort: r.Value.Number.Port(), Protocols: r.Protocols, ServicePorts: r.ServicePorts, HealthCheck: r.HealthCheck,
+		}
+	}
+	for _, assigned := range service.AssignReservedPorts(svc, ports) {
+		picks.UseReserved(slotOf(assigned.Index), allocation.NodePort(assigned.NodePort))
+	}
+}
+
+func slotOf(index int) string {
+	if index == service.HealthCheckIndex {
+		return "healthCheck"
+	}
+	return fmt.Sprintf("port/%d", index)
 }
 
 // named returns the ports that the Service names itself.
