@@ -61,6 +61,7 @@ func (r Reader) Read(ctx context.Context) (Contents, error) {
 		func() error { return readAll(ctx, p, "nodeportranges", &p.contents.NodePortRanges) },
 		func() error { return readAll(ctx, p, loadBalancerIPs, &p.contents.LoadBalancerIPs) },
 		func() error { return readAll(ctx, p, "loadbalancerpools", &p.contents.LoadBalancerPools) },
+		func() error { return p.readListings(ctx) },
 	} {
 		if err := read(); err != nil {
 			return Contents{}, err

@@ -24,6 +24,9 @@ type Contents struct {
 	// LoadBalancerIPs and LoadBalancerPools are empty in most stores.
 	LoadBalancerIPs   []v1.LoadBalancerIP
 	LoadBalancerPools []v1.LoadBalancerPool
+	// Listings are the keys of the claims that are listed as reserved for each Service, by
+	// its namespace and name. They are nil if they have not been read.
+	Listings map[string][]string
 	// Unreadable holds the stored objects that are in none of the lists.
 	Unreadable []Unreadable
 	Revision   int64
@@ -103,6 +106,7 @@ func Check(contents Contents) Report {
 		c.checkClaim(cl)
 	}
 	c.loadBalancers.check(c)
+	c.checkListings(contents.Listings)
 	c.report.Violations = tidy(c.report.Violations)
 	c.report.Warnings = tidy(c.report.Warnings)
 	return c.report
