@@ -39,7 +39,8 @@ func TestOrderNamesEveryPlugin(t *testing.T) {
 	if errs := o.Validate(); len(errs) > 0 {
 		t.Errorf("not valid: %v", errs)
 	}
-	own := sets.New(clusterip.PluginName, nodeport.PluginName, loadbalancer.PluginName, serviceports.PluginName, denyserviceexternalips.PluginName)
+	own := sets.New(clusterip.PluginName, nodeport.PluginName, loadbalancer.PluginName, serviceports.PluginName,
+		denyserviceexternalips.PluginName)
 	if got := sets.New(Order...).Difference(RequireCluster()).Difference(RequireCoreAPI()); !got.Equal(own) {
 		t.Errorf("without a cluster: %v", got)
 	}

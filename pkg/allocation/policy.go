@@ -120,7 +120,8 @@ func (p Policy) Selects(who Requester) bool {
 
 // SelectsLike reports whether two policies have the same selectors.
 func (p Policy) SelectsLike(other Policy) bool {
-	return p.LoadBalancerClass == other.LoadBalancerClass && sameSelector(p.Namespaces, other.Namespaces) && sameSelector(p.Services, other.Services)
+	return p.LoadBalancerClass == other.LoadBalancerClass &&
+		sameSelector(p.Namespaces, other.Namespaces) && sameSelector(p.Services, other.Services)
 }
 
 func sameSelector(a, b labels.Selector) bool {

@@ -290,7 +290,8 @@ func TestSelectionModel(t *testing.T) {
 		for port := int32(1); port <= worldPorts; port++ {
 			covering, err := x.Covering(NodePort(port), who)
 			givers := w.givers(who, port, false)
-			if len(givers) == 0 != (err != nil) || err == nil && !slices.ContainsFunc(givers, func(r Range) bool { return r.Name == covering.Name }) {
+			known := func(r Range) bool { return r.Name == covering.Name }
+			if len(givers) == 0 != (err != nil) || err == nil && !slices.ContainsFunc(givers, known) {
 				t.Fatalf("%+v: %d is covered by %q, %v; want %v\n%+v", who, port, covering.Name, err, givers, w)
 			}
 			if usable, _ := w.having(port); len(usable) == 0 != errors.Is(err, ErrOutside) {

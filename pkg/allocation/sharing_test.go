@@ -136,7 +136,8 @@ func (m poolModel) serves(pool Range, address int, who Requester) bool {
 	if !pool.covers(number) || pool.LoadBalancerClass != who.LoadBalancerClass || pool.Services != nil && !pool.Services.Matches(who.Service) {
 		return false
 	}
-	return pool.Services != nil || !slices.ContainsFunc(m.pools, func(other Range) bool { return other.Services != nil && other.covers(number) })
+	owned := func(other Range) bool { return other.Services != nil && other.covers(number) }
+	return pool.Services != nil || !slices.ContainsFunc(m.pools, owned)
 }
 
 // choices returns the addresses that the Service can share, and those that are free for it.

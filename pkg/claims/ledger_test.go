@@ -139,7 +139,8 @@ func TestReplace(t *testing.T) {
 			l.Index.Observe(port(30081), heldBy(test.holder, 6))
 			plan := &txn.Plan{}
 			a, err := l.plan(t.Context(), plan, change{
-				owner: newService(nil), before: holdings{port(30080): serving("TCP"), port(30081): serving("TCP")}, after: holdings{port(30080): serving("TCP")},
+				owner: newService(nil), before: holdings{port(30080): serving("TCP"), port(30081): serving("TCP")},
+				after:  holdings{port(30080): serving("TCP")},
 				holder: "former", strict: func() bool { return false },
 			})
 			if err != nil {

@@ -99,23 +99,30 @@ func TestShares(t *testing.T) {
 		service.WaitForLoadBalancer(&svc.Status, "Full", "", metav1.Now())
 		return svc
 	}
+	of := func(holders ...*v1.Service) []*v1.Service { return holders }
 	for name, test := range map[string]struct {
 		stored, indexed []*v1.Service
 		before, after   *v1.Service
 		want, wantErr   string
 		wantRevision    int64
 	}{
-		"first":                       {after: web, want: "k web[{TCP 80}]"},
-		"join":                        {stored: []*v1.Service{web}, indexed: []*v1.Service{web}, after: tls, want: "kyes web[{TCP 80}] tls[{TCP 443}]", wantRevision: 7},
-		"join more than are known":    {stored: []*v1.Service{web, dns}, indexed: []*v1.Service{web}, after: tls, want: "kyes web[{TCP 80}] dns[{TCP 53}] tls[{TCP 443}]", wantRevision: 7},
-		"the others are gone":         {indexed: []*v1.Service{web}, after: tls, want: "k tls[{TCP 443}]"},
-		"a port is taken":             {stored: []*v1.Service{tls}, indexed: []*v1.Service{tls}, after: webOnTLS, wantErr: "192.0.2.8 is held by services.portolan.dev/default/tls"},
-		"another port":                {stored: []*v1.Service{web, dns}, indexed: []*v1.Service{web, dns}, before: web, after: webOnTLS, want: "kyes web[{TCP 443}] dns[{TCP 53}]", wantRevision: 7},
-		"another port, taken":         {stored: []*v1.Service{web, tls}, indexed: []*v1.Service{web, tls}, before: web, after: webOnTLS, wantErr: "192.0.2.8 is held by services.portolan.dev/default/tls"},
-		"leave":                       {stored: []*v1.Service{web, tls}, indexed: []*v1.Service{web, tls}, before: web, after: without(web), want: "kyes tls[{TCP 443}]", wantRevision: 7},
-		"the last to leave":           {stored: []*v1.Service{web}, indexed: []*v1.Service{web}, before: web, after: without(web), want: "delete " + sharedKey, wantRevision: 7},
-		"the others have left before": {stored: []*v1.Service{web}, indexed: []*v1.Service{web, tls}, before: web, after: without(web), want: "delete " + sharedKey, wantRevision: 7},
-		"leave what is another's":     {stored: []*v1.Service{tls}, indexed: []*v1.Service{tls}, before: web, after: without(web), want: "", wantRevision: 7},
+		"first": {after: web, want: "k web[{TCP 80}]"},
+		"join":  {stored: of(web), indexed: of(web), after: tls, want: "kyes web[{TCP 80}] tls[{TCP 443}]", wantRevision: 7},
+		"join more than are known": {stored: of(web, dns), indexed: of(web), after: tls,
+			want: "kyes web[{TCP 80}] dns[{TCP 53}] tls[{TCP 443}]", wantRevision: 7},
+		"the others are gone": {indexed: of(web), after: tls, want: "k tls[{TCP 443}]"},
+		"a port is taken": {stored: of(tls), indexed: of(tls), after: webOnTLS,
+			wantErr: "192.0.2.8 is held by services.portolan.dev/default/tls"},
+		"another port": {stored: of(web, dns), indexed: of(web, dns), before: web, after: webOnTLS,
+			want: "kyes web[{TCP 443}] dns[{TCP 53}]", wantRevision: 7},
+		"another port, taken": {stored: of(web, tls), indexed: of(web, tls), before: web, after: webOnTLS,
+			wantErr: "192.0.2.8 is held by services.portolan.dev/default/tls"},
+		"leave": {stored: of(web, tls), indexed: of(web, tls), before: web, after: without(web), want: "kyes tls[{TCP 443}]", wantRevision: 7},
+		"the last to leave": {stored: of(web), indexed: of(web), before: web, after: without(web),
+			want: "delete " + sharedKey, wantRevision: 7},
+		"the others have left before": {stored: of(web), indexed: of(web, tls), before: web, after: without(web),
+			want: "delete " + sharedKey, wantRevision: 7},
+		"leave what is another's": {stored: of(tls), indexed: of(tls), before: web, after: without(web), want: "", wantRevision: 7},
 	} {
 		t.Run(name, func(t *testing.T) {
 			keys := map[string]*mvccpb.KeyValue{}
@@ -198,7 +205,8 @@ func TestOffersOfPool(t *testing.T) {
 	enterRange(index, loadBalancers{}, pool, 1)
 	l := &Ledger{Index: index}
 	usage := l.PoolUsage("public")
-	if len(usage) != 2 || usage[0] != (v1.FamilyUsage{Family: "IPv4", Capacity: 14, Free: 14}) || usage[1] != (v1.FamilyUsage{Family: "IPv6", Capacity: 3, Free: 3}) {
+	ipv4, ipv6 := v1.FamilyUsage{Family: "IPv4", Capacity: 14, Free: 14}, v1.FamilyUsage{Family: "IPv6", Capacity: 3, Free: 3}
+	if !slices.Equal(usage, []v1.FamilyUsage{ipv4, ipv6}) {
 		t.Errorf("usage %+v", usage)
 	}
 	for range 14 {
@@ -215,7 +223,8 @@ func TestOffersOfPool(t *testing.T) {
 	pool.Spec.CIDRs = []string{"2001:db8::/56"}
 	pool.Spec.Ranges, pool.Spec.Exclude = nil, nil
 	enterRange(index, loadBalancers{}, pool, 3)
-	if usage := l.PoolUsage("public"); len(usage) != 1 || usage[0].ExactCapacity != "4722366482869645213696" || usage[0].ExactFree != usage[0].ExactCapacity {
+	const exact = "4722366482869645213696"
+	if usage := l.PoolUsage("public"); len(usage) != 1 || usage[0].ExactCapacity != exact || usage[0].ExactFree != exact {
 		t.Errorf("usage %+v", usage)
 	}
 }

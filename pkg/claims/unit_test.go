@@ -104,6 +104,7 @@ func TestDiffer(t *testing.T) {
 	tcp, udp := []corev1.Protocol{"TCP"}, []corev1.Protocol{"UDP"}
 	both := []corev1.Protocol{"TCP", "UDP"}
 	values := func(values ...allocation.Value) []allocation.Value { return values }
+	on := func(protocols []corev1.Protocol) holdings { return holdings{port(80): {protocols: protocols}} }
 	for name, test := range map[string]struct {
 		before, after holdings
 		want          difference
@@ -122,9 +123,9 @@ func TestDiffer(t *testing.T) {
 			difference{take: values(address("10.0.0.6")), release: values(address("10.0.0.5"))}},
 		"second family": {holdings{address("10.0.0.5"): {}}, holdings{address("10.0.0.5"): {}, address("fd00::5"): {}},
 			difference{take: values(address("fd00::5"))}},
-		"protocol more":            {holdings{port(80): {protocols: tcp}}, holdings{port(80): {protocols: both}}, difference{rewrite: values(port(80))}},
-		"protocol other":           {holdings{port(80): {protocols: tcp}}, holdings{port(80): {protocols: udp}}, difference{rewrite: values(port(80))}},
-		"health check turned port": {holdings{port(80): {}}, holdings{port(80): {protocols: tcp}}, difference{rewrite: values(port(80))}},
+		"protocol more":            {on(tcp), on(both), difference{rewrite: values(port(80))}},
+		"protocol other":           {on(tcp), on(udp), difference{rewrite: values(port(80))}},
+		"health check turned port": {on(nil), on(tcp), difference{rewrite: values(port(80))}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := diff(test.before, test.after)

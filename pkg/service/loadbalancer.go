@@ -69,7 +69,8 @@ func SetLoadBalancerAddresses(status *corev1.ServiceStatus, addresses []netip.Ad
 			corev1.LoadBalancerIngress{IP: addr.String(), IPMode: ptr.To(corev1.LoadBalancerIPModeVIP)})
 	}
 	setLoadBalancerCondition(status, metav1.Condition{
-		Status: metav1.ConditionTrue, Reason: v1.ReasonAllocated, Message: "The Service has addresses of a LoadBalancerPool", LastTransitionTime: now,
+		Status: metav1.ConditionTrue, Reason: v1.ReasonAllocated, LastTransitionTime: now,
+		Message: "The Service has addresses of a LoadBalancerPool",
 	})
 }
 

@@ -74,7 +74,8 @@ func TestStatusIsReplaced(t *testing.T) {
 	if fmt.Sprint(*before) != fmt.Sprint(stored.Status) {
 		t.Errorf("the stored status became %+v", stored.Status)
 	}
-	if condition := meta.FindStatusCondition(status.Conditions, v1.ServiceConditionLoadBalancerAddress); condition.LastTransitionTime.Unix() != 1e9 {
+	condition := meta.FindStatusCondition(status.Conditions, v1.ServiceConditionLoadBalancerAddress)
+	if condition.LastTransitionTime.Unix() != 1e9 {
 		t.Errorf("another address changed the time of the condition: %+v", condition)
 	}
 }
@@ -102,7 +103,8 @@ func TestKeepLoadBalancer(t *testing.T) {
 			if condition := meta.FindStatusCondition(after.Status.Conditions, v1.ServiceConditionLoadBalancerAddress); condition != nil {
 				reason = condition.Reason
 			}
-			if after.Status.LoadBalancer.Ingress[0].IP != test.ingress || reason != test.condition || !meta.IsStatusConditionTrue(after.Status.Conditions, "Other") {
+			if after.Status.LoadBalancer.Ingress[0].IP != test.ingress || reason != test.condition ||
+				!meta.IsStatusConditionTrue(after.Status.Conditions, "Other") {
 				t.Errorf("the status is %+v", after.Status)
 			}
 		})

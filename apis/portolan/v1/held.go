@@ -44,7 +44,8 @@ func HeldAddressLabels(name string) map[string]string {
 // NewHeldLoadBalancerAddress returns the claim of a Service on a load-balancer address.
 // Name is the address in canonical form.
 func NewHeldLoadBalancerAddress(name, sharingKey string, holder LoadBalancerIPHolder) *LoadBalancerIP {
-	return &LoadBalancerIP{ObjectMeta: newClaimMeta(name), Spec: LoadBalancerIPSpec{SharingKey: sharingKey, Holders: []LoadBalancerIPHolder{holder}}}
+	spec := LoadBalancerIPSpec{SharingKey: sharingKey, Holders: []LoadBalancerIPHolder{holder}}
+	return &LoadBalancerIP{ObjectMeta: newClaimMeta(name), Spec: spec}
 }
 
 // Reference returns a reference to the Service that is the holder.

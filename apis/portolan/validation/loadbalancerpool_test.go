@@ -102,10 +102,10 @@ func TestLoadBalancerPool(t *testing.T) {
 				{Key: "a", Operator: metav1.LabelSelectorOpDoesNotExist}}},
 		}, []string{
 			`spec.serviceSelector: Invalid value: "a=b,!a": selects nothing: its requirements on a contradict each other`,
-			`spec.allocation: Unsupported value: "x": supported values: "Automatic", "Disabled", "OnRequest"`,
+			`spec.allocation: Unsupported value: "x": supported values: "Automatic", "OnRequest", "Disabled"`,
 			`spec.whenFull: Unsupported value: "": supported values: "Fail", "FallBack"`,
 			`spec.loadBalancerClass: Invalid value: "a b": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')`,
-			`spec.sharing: Unsupported value: "Always": supported values: "AcrossNamespaces", "SameNamespace"`,
+			`spec.sharing: Unsupported value: "Always": supported values: "SameNamespace", "AcrossNamespaces"`,
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {

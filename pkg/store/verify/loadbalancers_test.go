@@ -60,8 +60,11 @@ func TestLoadBalancers(t *testing.T) {
 	}{
 		"sound": {change: func(*Contents) {}},
 		"no claim": {change: func(c *Contents) { c.LoadBalancerIPs = c.LoadBalancerIPs[1:] },
-			violations: []string{tls + " holds 192.0.2.8, but " + claim + " does not exist", web + " holds 192.0.2.8, but " + claim + " does not exist"},
-			repairs:    []string{"create " + claim + ": services/default/web holds it"}},
+			violations: []string{
+				tls + " holds 192.0.2.8, but " + claim + " does not exist",
+				web + " holds 192.0.2.8, but " + claim + " does not exist",
+			},
+			repairs: []string{"create " + claim + ": services/default/web holds it"}},
 		"a holder is missing": {change: func(c *Contents) { *holders(c) = (*holders(c))[1:] },
 			violations: []string{web + " holds 192.0.2.8, but is no holder of " + claim},
 			repairs:    []string{"write the holders of " + claim + " as the Services have them"}, wantOrder: []string{"tls", "web"}},
@@ -91,12 +94,14 @@ func TestLoadBalancers(t *testing.T) {
 			repairs:    []string{"write the holders of " + claim + " as the Services have them"}},
 		"another key": {change: func(c *Contents) { c.LoadBalancerIPs[0].Spec.SharingKey = "l" },
 			violations: []string{
-				claim + ` has the sharing key "l", but services/default/tls has "k"`, claim + ` has the sharing key "l", but services/default/web has "k"`,
+				claim + ` has the sharing key "l", but services/default/tls has "k"`,
+				claim + ` has the sharing key "l", but services/default/web has "k"`,
 			},
 			repairs: []string{"write the holders of " + claim + " as the Services have them"}},
 		"one port twice": {change: func(c *Contents) { c.Services[1], (*holders(c))[1] = newBalancer("tls", 80), holderOf("tls", 80) },
 			violations: []string{"192.0.2.8 is held by both services/default/web and services/default/tls with TCP 80"},
-			manual:     []string{"192.0.2.8 is held by both services/default/web and services/default/tls with TCP 80: give another address to one of them"}},
+			manual: []string{"192.0.2.8 is held by both services/default/web and services/default/tls with TCP 80: " +
+				"give another address to one of them"}},
 		"no key in common": {change: func(c *Contents) { c.Services[1].Annotations = nil },
 			violations: []string{
 				"192.0.2.8 is held by both services/default/web and services/default/tls, which have no sharing key in common",
@@ -114,7 +119,8 @@ func TestLoadBalancers(t *testing.T) {
 			violations: []string{"loadbalancerips/192.0.02.9 is not the canonical name of the claim on 192.0.2.9"},
 			manual:     []string{"loadbalancerips/192.0.02.9 is not the canonical name of the claim on 192.0.2.9: delete it from etcd by hand"}},
 		"outside": {change: func(c *Contents) { c.LoadBalancerPools = nil },
-			warnings: []string{tls + " holds 192.0.2.8, which lies in no LoadBalancerPool", web + " holds 192.0.2.8, which lies in no LoadBalancerPool"}},
+			warnings: []string{tls + " holds 192.0.2.8, which lies in no LoadBalancerPool",
+				web + " holds 192.0.2.8, which lies in no LoadBalancerPool"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			contents := balanced()

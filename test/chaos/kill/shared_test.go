@@ -59,7 +59,8 @@ func TestKillShared(t *testing.T) {
 func createSharedPool(t *testing.T, client versioned.Interface) {
 	t.Helper()
 	pool := &v1.LoadBalancerPool{ObjectMeta: metav1.ObjectMeta{Name: "public"}, Spec: v1.LoadBalancerPoolSpec{CIDRs: []string{"192.0.2.8/32"}}}
-	if _, err := client.PortolanV1().LoadBalancerPools().Create(t.Context(), pool, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+	_, err := client.PortolanV1().LoadBalancerPools().Create(t.Context(), pool, metav1.CreateOptions{})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
 		t.Fatal(err)
 	}
 }

@@ -149,7 +149,8 @@ func TestNamedAddresses(t *testing.T) {
 	}
 	const pool = "metadata.annotations[portolan.dev/load-balancer-pool]: "
 	expectRefused(t, server, pool+`Not found: "missing"`, annotated(v1.LoadBalancerPoolAnnotation, "missing"))
-	expectRefused(t, server, pool+`Invalid value: "team": the range does not select the Service`, annotated(v1.LoadBalancerPoolAnnotation, "team"))
+	expectRefused(t, server, pool+`Invalid value: "team": the range does not select the Service`,
+		annotated(v1.LoadBalancerPoolAnnotation, "team"))
 }
 
 // expectRefused wants a 422, and the same of a dry run.
@@ -182,10 +183,12 @@ func TestSharing(t *testing.T) {
 	if got := holdersOf(t, server, "192.0.2.8"); strings.Join(got, " ") != "web tls dns" {
 		t.Errorf("the holders are %v", got)
 	}
-	const named, at = "metadata.annotations[portolan.dev/load-balancer-ips]: ", `Invalid value: "192.0.2.8": the address is already allocated by `
+	const named = "metadata.annotations[portolan.dev/load-balancer-ips]: "
+	const at = `Invalid value: "192.0.2.8": the address is already allocated by `
 	address := annotated(v1.LoadBalancerIPsAnnotation, "192.0.2.8")
 	expectRefused(t, server, named+at+"services.portolan.dev/default/web, which serves TCP port 80 there", sharing("k"), address)
-	expectRefused(t, server, named+at+"services.portolan.dev/default/web, which does not share it under the key of the Service", sharing("other"), onPort(8080), address)
+	expectRefused(t, server, named+at+"services.portolan.dev/default/web, which does not share it under the key of the Service",
+		sharing("other"), onPort(8080), address)
 	expectRefused(t, server, named+at+"services.portolan.dev/default/web", onPort(8080), address)
 	elsewhere := balancer("elsewhere", sharing("k"), onPort(8080))
 	svc, err := server.Client.PortolanV1().Services("other").Create(t.Context(), elsewhere, metav1.CreateOptions{})
@@ -197,8 +200,8 @@ func TestSharing(t *testing.T) {
 	// A port that another holder serves.
 	_, err = servicesOf(server).Patch(t.Context(), "tls", types.JSONPatchType,
 		[]byte(`[{"op":"replace","path":"/spec/ports/0/port","value":80}]`), metav1.PatchOptions{})
-	if want := "the Service can't keep 192.0.2.8, and there is no other: range is full: public (192.0.2.8/32) holds 1 of 1"; !apierrors.IsInvalid(err) ||
-		!strings.HasSuffix(err.Error(), want) {
+	want := "the Service can't keep 192.0.2.8, and there is no other: range is full: public (192.0.2.8/32) holds 1 of 1"
+	if !apierrors.IsInvalid(err) || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("got %v\nwant a 422 with %s", err, want)
 	}
 	one(t, etcd, "leave", func() {
@@ -215,7 +218,8 @@ func TestSharing(t *testing.T) {
 
 	// The pool allows others.
 	body := `{"spec":{"sharing":"AcrossNamespaces"}}`
-	if _, err := server.Client.PortolanV1().LoadBalancerPools().Patch(t.Context(), "public", types.MergePatchType, []byte(body), metav1.PatchOptions{}); err != nil {
+	pools := server.Client.PortolanV1().LoadBalancerPools()
+	if _, err := pools.Patch(t.Context(), "public", types.MergePatchType, []byte(body), metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if svc, err = server.Client.PortolanV1().Services("other").Update(t.Context(), svc, metav1.UpdateOptions{}); err != nil {
@@ -252,7 +256,9 @@ func TestOwnedStatus(t *testing.T) {
 		}
 		return written
 	}
-	forged := metav1.Condition{Type: v1.ServiceConditionLoadBalancerAddress, Status: metav1.ConditionTrue, Reason: "Forged", LastTransitionTime: metav1.Now()}
+	forged := metav1.Condition{
+		Type: v1.ServiceConditionLoadBalancerAddress, Status: metav1.ConditionTrue, Reason: "Forged", LastTransitionTime: metav1.Now(),
+	}
 	foreign = write(foreign, "192.0.2.99", forged)
 	if len(foreign.Status.Conditions) > 0 || addresses(foreign)[0] != "192.0.2.99" {
 		t.Errorf("another controller's: %+v", foreign.Status)
@@ -303,7 +309,8 @@ func TestPoolInUse(t *testing.T) {
 		refused(what, err, apierrors.IsInvalid)
 	}
 	// A pool that is disabled keeps what is held and gives nothing new.
-	if _, err := pools.Patch(ctx, "public", types.MergePatchType, []byte(`{"spec":{"allocation":"Disabled"}}`), metav1.PatchOptions{}); err != nil {
+	disabled := []byte(`{"spec":{"allocation":"Disabled"}}`)
+	if _, err := pools.Patch(ctx, "public", types.MergePatchType, disabled, metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	expectAddresses(t, patch(t, server, "web", types.MergePatchType, `{"metadata":{"labels":{"a":"b"}}}`), "192.0.2.9")

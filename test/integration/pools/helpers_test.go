@@ -100,7 +100,8 @@ func expectAddresses(t *testing.T, svc *v1.Service, want ...string) {
 func expectWaiting(t *testing.T, svc *v1.Service, message string) {
 	t.Helper()
 	condition := meta.FindStatusCondition(svc.Status.Conditions, v1.ServiceConditionLoadBalancerAddress)
-	if len(svc.Status.LoadBalancer.Ingress) > 0 || condition == nil || condition.Status != metav1.ConditionFalse || condition.Message != message {
+	if len(svc.Status.LoadBalancer.Ingress) > 0 || condition == nil || condition.Status != metav1.ConditionFalse ||
+		condition.Message != message {
 		t.Errorf("%s has the addresses %v and the conditions %+v; want it to wait: %s", svc.Name, addresses(svc), svc.Status.Conditions, message)
 	}
 }

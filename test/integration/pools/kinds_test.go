@@ -91,7 +91,7 @@ func TestInvalidPools(t *testing.T) {
 		`spec.cidrs[1]: Duplicate value: "192.0.2.0/24"`: {CIDRs: []string{"192.0.2.0/24", "192.0.2.0/24"}},
 		`spec.exclude[0]: Invalid value: "192.0.3.1": excludes no address of the pool`: {
 			CIDRs: []string{"192.0.2.0/24"}, Exclude: []string{"192.0.3.1"}},
-		`spec.sharing: Unsupported value: "x": supported values: "AcrossNamespaces", "SameNamespace"`: {
+		`spec.sharing: Unsupported value: "x": supported values: "SameNamespace", "AcrossNamespaces"`: {
 			CIDRs: []string{"192.0.2.0/24"}, Sharing: ptr.To[v1.PoolSharing]("x")},
 		"spec.namespaceSelector: Invalid value: \"a=b,!a\": selects nothing: its requirements on a contradict each other": {
 			CIDRs: []string{"192.0.2.0/24"}, NamespaceSelector: &metav1.LabelSelector{
