@@ -68,8 +68,8 @@ func addPool(index *allocation.Index, change func(*v1.LoadBalancerPoolSpec)) {
 	enterRange(index, loadBalancers{}, pool, 3)
 }
 
-// written describes the claim that a plan writes: its holders with their ports.
-func written(t *testing.T, l *Ledger, plan *txn.Plan) string {
+// writtenShares describes the claim that a plan writes: its holders with their ports.
+func writtenShares(t *testing.T, l *Ledger, plan *txn.Plan) string {
 	t.Helper()
 	var texts []string
 	for _, key := range plan.Deletes {
@@ -151,7 +151,7 @@ func TestShares(t *testing.T) {
 			if err != nil {
 				return
 			}
-			if got := written(t, l, plan); got != test.want {
+			if got := writtenShares(t, l, plan); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 			at := slices.IndexFunc(plan.Guards, func(g txn.Guard) bool { return g.Key == sharedKey })
@@ -191,7 +191,7 @@ func TestReleaseOfJoined(t *testing.T) {
 	if c.created = l.creations(a, conflict); len(c.created) > 0 {
 		t.Errorf("guarded by its creation: %v", c.created)
 	}
-	if _, err := l.plan(t.Context(), plan, c); err != nil || len(plan.Deletes) > 0 || written(t, l, plan) != "kyes tls[{TCP 443}]" ||
+	if _, err := l.plan(t.Context(), plan, c); err != nil || len(plan.Deletes) > 0 || writtenShares(t, l, plan) != "kyes tls[{TCP 443}]" ||
 		plan.Guards[0].Revision != 8 {
 		t.Errorf("plan %+v, %v", plan, err)
 	}
