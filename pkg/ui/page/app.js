@@ -18,14 +18,17 @@ const status = document.getElementById('status');
 let shownAddress = '';
 let shownText = '';
 let asked = 0;
+// followed is set when the user followed a link, until its view is shown: it is shown anew
+// even if the answer is the same.
+let followed = false;
 
 function route() {
   const [view, parameters] = location.hash.replace(/^#\/?/, '').split('?');
   return { view: views[view] ? view : 'ranges', parameters: new URLSearchParams(parameters) };
 }
 
-// refresh asks again. If the user followed a link, the same answer is shown anew.
-async function refresh(followed = false) {
+// refresh asks again, and shows the answer if it is another one.
+async function refresh() {
   const mine = ++asked;
   const { view, parameters } = route();
   const asking = new URLSearchParams(parameters);
@@ -43,7 +46,9 @@ async function refresh(followed = false) {
   if (mine !== asked || (!isNew && text === shownText)) return;
   shownAddress = wanted;
   shownText = text;
+  followed = false;
   show(view, parameters, response, text, isNew);
+  main.removeAttribute('aria-busy');
 }
 
 function show(view, parameters, response, text, isNew) {
@@ -145,7 +150,9 @@ document.querySelector('.skip').addEventListener('click', (event) => {
 window.addEventListener('hashchange', () => {
   const { view, parameters } = route();
   if (view === 'search' && document.activeElement !== query) query.value = parameters.get('q') ?? '';
-  refresh(true);
+  followed = true;
+  main.setAttribute('aria-busy', 'true');
+  refresh();
 });
 
 query.value = route().parameters.get('q') ?? '';

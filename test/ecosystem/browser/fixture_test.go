@@ -1,4 +1,4 @@
-//go:build e2e
+//go:build e2e && linux
 
 package browser
 
@@ -98,15 +98,15 @@ func tryServe(t *testing.T, flags []string) (string, error) {
 	reader, writer := io.Pipe()
 	args := append([]string{"serve", "--data-dir=" + data, "--secure-port=" + port}, flags...)
 	ended := start(t, writer, portolan(t), args...)
-	if line := waitLine(t, reader, ended, "Portolan is ready"); line == "" {
-		return "", fmt.Errorf("the server on port %s ended: %w", port, <-ended)
+	if _, err := waitLine(t, reader, ended, "Portolan is ready"); err != nil {
+		return "", fmt.Errorf("the server on port %s: %w", port, err)
 	}
 	return filepath.Join(data, "admin.kubeconfig"), nil
 }
 
-// waitLine waits for a line with a text. It returns nothing if the program ends before. What
+// waitLine waits for a line with a text. It returns an error if the program ends before. What
 // the program prints later is read, so that it is not held up.
-func waitLine(t *testing.T, output *io.PipeReader, ended <-chan error, text string) string {
+func waitLine(t *testing.T, output io.Reader, ended <-chan error, text string) (string, error) {
 	t.Helper()
 	found := make(chan string, 1)
 	go func() {
@@ -119,12 +119,12 @@ func waitLine(t *testing.T, output *io.PipeReader, ended <-chan error, text stri
 	}()
 	select {
 	case line := <-found:
-		return line
-	case <-ended:
-		return ""
+		return line, nil
+	case err := <-ended:
+		return "", fmt.Errorf("it ended before it printed %q: %w", text, err)
 	case <-time.After(patience):
 		t.Fatalf("no line with %q", text)
-		return ""
+		return "", nil
 	}
 }
 
@@ -152,9 +152,9 @@ func (c cluster) ui() string {
 	c.t.Helper()
 	reader, writer := io.Pipe()
 	ended := start(c.t, writer, portolan(c.t), "ui", "--kubeconfig="+c.kubeconfig)
-	line := waitLine(c.t, reader, ended, "http://127.0.0.1:")
-	if line == "" {
-		c.t.Fatal("portolan ui ended")
+	line, err := waitLine(c.t, reader, ended, "http://127.0.0.1:")
+	if err != nil {
+		c.t.Fatal(err)
 	}
 	return strings.TrimSpace(line)
 }

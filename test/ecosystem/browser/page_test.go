@@ -1,4 +1,4 @@
-//go:build e2e
+//go:build e2e && linux
 
 package browser
 
@@ -28,6 +28,8 @@ type page struct {
 	mu sync.Mutex
 	// requests are the addresses that it asked for, complaints the errors that it logged.
 	requests, complaints []string
+	// ignores is set when what follows is not the page's doing.
+	ignores bool
 }
 
 // browse starts a browser and opens an address.
@@ -38,7 +40,7 @@ func browse(t *testing.T, address string) *page {
 		t.Skipf("no browser can run here: %v (Debian's package is chromium)", err)
 	}
 	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
-		chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()),
+		chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.WSURLReadTimeout(patience))
 	allocator, end := chromedp.NewExecAllocator(t.Context(), options...)
 	t.Cleanup(end)
@@ -55,6 +57,9 @@ func browse(t *testing.T, address string) *page {
 func (p *page) note(event any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.ignores {
+		return
+	}
 	switch e := event.(type) {
 	case *network.EventRequestWillBeSent:
 		p.requests = append(p.requests, e.Request.URL)
@@ -63,7 +68,9 @@ func (p *page) note(event any) {
 	case *runtime.EventConsoleAPICalled:
 		p.complaints = append(p.complaints, fmt.Sprintf("console: %v", e.Args))
 	case *log.EventEntryAdded:
-		p.complaints = append(p.complaints, e.Entry.Text+" "+e.Entry.URL)
+		if e.Entry.Level == log.LevelError {
+			p.complaints = append(p.complaints, e.Entry.Text+" "+e.Entry.URL)
+		}
 	}
 }
 
@@ -81,10 +88,11 @@ func evaluate[T any](p *page, expression string) (value T) {
 	return value
 }
 
-// open shows a view.
+// open shows a view, another one than is shown.
 func (p *page) open(view string) {
 	p.t.Helper()
-	p.do(chromedp.Evaluate(fmt.Sprintf("location.hash = %q", "#/"+view), nil))
+	p.do(chromedp.Evaluate(fmt.Sprintf("document.querySelector('main').ariaBusy = 'true'; location.hash = %q", "#/"+view), nil))
+	p.becomes("String(document.querySelector('main').ariaBusy)", "null")
 }
 
 // press types keys, one after the other.
