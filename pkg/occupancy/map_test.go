@@ -183,7 +183,7 @@ func TestSearch(t *testing.T) {
 		"192.0.2.2":        "",
 		"30080":            "Port 30080 held in ports; claims 30080; ",
 		"3008":             "claims 30080; ",
-		"443":              "Port 443 free in ports; ",
+		"443":              "Port 443 free in ports; ranges ports; ",
 		"HOP/WE":           "holders shop/web 4; ",
 		"dns":              "holders /dns 1; ",
 		"small":            "ranges small; ",
