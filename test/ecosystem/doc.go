@@ -4,6 +4,7 @@
 //	browser      Chromium, with portolan ui
 //	certmanager  what cert-manager is given, against its own types
 //	dns          CoreDNS
+//	helm         Helm
 //	ingress      Traefik
 //	kubectl      kubectl, and the commands on the pages of the documentation
 //	kubeproxy    kube-proxy
