@@ -81,7 +81,7 @@ func ParseCerts(certs []byte) (Bundle, error) {
 func parseKeys(data []byte) ([]crypto.Signer, error) {
 	var keys []crypto.Signer
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
-		key, err := parseKey(pem.EncodeToMemory(block))
+		key, err := ParseKey(pem.EncodeToMemory(block))
 		if err != nil {
 			return nil, err
 		}

@@ -148,7 +148,7 @@ func Parse(cert, key []byte) (Pair, error) {
 	if err != nil {
 		return Pair{}, fmt.Errorf("certificate: %w", err)
 	}
-	signer, err := parseKey(key)
+	signer, err := ParseKey(key)
 	if err != nil {
 		return Pair{}, err
 	}
@@ -158,7 +158,8 @@ func Parse(cert, key []byte) (Pair, error) {
 	return Pair{certs[0], signer}, nil
 }
 
-func parseKey(data []byte) (crypto.Signer, error) {
+// ParseKey decodes a private key from PEM.
+func ParseKey(data []byte) (crypto.Signer, error) {
 	key, err := keyutil.ParsePrivateKeyPEM(data)
 	if err != nil {
 		return nil, fmt.Errorf("key: %w", err)

@@ -1,11 +1,12 @@
 // Package datadir stores the certificates that a server creates for itself: a
 // certificate authority, its serving certificate and, on a standalone server, the
-// administrator's client certificate and kubeconfig. The keys of other users are created
-// on demand and not stored, only their certificates are.
+// administrator's client certificate and kubeconfig, and the key that signs the tokens of
+// ServiceAccounts. The keys of other users are created on demand and not stored, only
+// their certificates are.
 //
 // Everything is in one directory and reused at the next start. Certificates that
 // have expired, expire soon or lack a host are renewed. The authority is not
-// renewed, because clients trust it.
+// renewed, because clients trust it. Nor is the key of tokens, which has no expiry.
 package datadir
 
 import (
@@ -40,6 +41,8 @@ const (
 type Files struct {
 	CACert                  string
 	ServingCert, ServingKey string
+	// AccountKey signs the tokens of ServiceAccounts. It is empty if there is none.
+	AccountKey string
 	// Kubeconfig is the administrator's. It is empty if there is none.
 	Kubeconfig string
 	// Moved lists the users' kubeconfigs that were updated because the server's URL
@@ -71,6 +74,9 @@ func Ensure(dir string, server Server, now time.Time) (Files, error) {
 	pkiDir := filepath.Dir(files.CACert)
 	cert, key := filepath.Join(pkiDir, "admin.crt"), filepath.Join(pkiDir, "admin.key")
 	if err := ensureSigned(ca, cert, key, client, now); err != nil {
+		return Files{}, err
+	}
+	if files.AccountKey, err = ensureAccountKey(pkiDir); err != nil {
 		return Files{}, err
 	}
 	files.Kubeconfig = filepath.Join(dir, adminKubeconfig)

@@ -35,7 +35,7 @@ func contents(t *testing.T, dir string) map[string][]byte {
 	t.Helper()
 	read := map[string][]byte{}
 	for _, name := range []string{"pki/ca.crt", "pki/ca.key", "pki/serving.crt", "pki/serving.key", "pki/admin.crt", "pki/admin.key",
-		"admin.kubeconfig"} {
+		"pki/service-accounts.key", "pki/service-accounts.pub", "admin.kubeconfig"} {
 		data, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)
@@ -140,7 +140,7 @@ func TestCertificatesOfAnotherAuthority(t *testing.T) {
 		}
 	}
 	ensure(t, dir, localhost, now)
-	checkChanged(t, before, contents(t, dir), "pki/", "admin.kubeconfig")
+	checkChanged(t, before, contents(t, dir), "pki/ca", "pki/serving.", "pki/admin", "admin.kubeconfig")
 }
 
 func TestEnsureErrors(t *testing.T) {
@@ -156,6 +156,10 @@ func TestEnsureErrors(t *testing.T) {
 		},
 		"an invalid key": {
 			func(dir string) error { return os.WriteFile(filepath.Join(dir, "pki/serving.key"), []byte("x"), 0o600) }, 0, "serving.key",
+		},
+		"an invalid key of tokens": {
+			func(dir string) error { return os.WriteFile(filepath.Join(dir, "pki/service-accounts.key"), []byte("x"), 0o600) }, 0,
+			"service-accounts.key",
 		},
 		"an authority without its key": {func(dir string) error { return os.Remove(filepath.Join(dir, "pki/ca.key")) }, 0, "ca.key"},
 	} {
@@ -181,6 +185,7 @@ func TestModes(t *testing.T) {
 	ensure(t, dir, localhost, time.Now())
 	for name, want := range map[string]os.FileMode{
 		"pki": 0o700, "pki/ca.key": 0o600, "pki/serving.key": 0o600, "pki/admin.key": 0o600, "admin.kubeconfig": 0o600,
+		"pki/service-accounts.key": 0o600,
 	} {
 		info, err := os.Stat(filepath.Join(dir, name))
 		if err != nil {
