@@ -3,6 +3,7 @@ package core
 import (
 	"maps"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -28,6 +29,9 @@ func addDefaults(scheme *runtime.Scheme) {
 		func(list *rbacv1.RoleBindingList) []rbacv1.RoleBinding { return list.Items })
 	addObjectDefaults(scheme, func(b *rbacv1.ClusterRoleBinding) { setBindingDefaults(&b.RoleRef, b.Subjects) },
 		func(list *rbacv1.ClusterRoleBindingList) []rbacv1.ClusterRoleBinding { return list.Items })
+	scheme.AddTypeDefaultingFunc(&authenticationv1.TokenRequest{}, func(obj any) {
+		setTokenRequestDefaults(obj.(*authenticationv1.TokenRequest))
+	})
 	scheme.AddTypeDefaultingFunc(&corev1.Service{}, func(obj any) { v1.SetDefaults_Service((*v1.Service)(obj.(*corev1.Service))) })
 	scheme.AddTypeDefaultingFunc(&corev1.ServiceList{}, func(obj any) {
 		items := obj.(*corev1.ServiceList).Items
@@ -131,5 +135,12 @@ func setSecretDefaults(secret *corev1.Secret) {
 func setConfigMapDefaults(config *corev1.ConfigMap) {
 	if config.Data == nil {
 		config.Data = map[string]string{}
+	}
+}
+
+// setTokenRequestDefaults makes tokens valid for an hour.
+func setTokenRequestDefaults(request *authenticationv1.TokenRequest) {
+	if request.Spec.ExpirationSeconds == nil {
+		request.Spec.ExpirationSeconds = ptr.To[int64](3600)
 	}
 }

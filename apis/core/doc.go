@@ -1,9 +1,9 @@
 // Package core registers the kinds of the core API groups. They are of two sorts.
 //
 // Some kinds exist only in the core API groups: Namespaces, Nodes, Pods, Secrets,
-// Events, Leases, Ingresses and IngressClasses. Their v1 and internal version are
-// upstream's own types. In events.k8s.io, the internal version of Events is the type of
-// core v1.
+// ConfigMaps, ServiceAccounts, Events, Leases, Ingresses and IngressClasses. Their v1 and
+// internal version are upstream's own types. In events.k8s.io, the internal version of
+// Events is the type of core v1.
 //
 // The other kinds are shared: core v1, discovery.k8s.io/v1 and networking.k8s.io/v1
 // serve them, and so does portolan.dev/v1. They are stored and processed as the types of

@@ -40,7 +40,7 @@ func AddToScheme(scheme *runtime.Scheme) error {
 			both: []runtime.Object{
 				&corev1.Namespace{}, &corev1.NamespaceList{}, &corev1.Node{}, &corev1.NodeList{}, &corev1.Pod{}, &corev1.PodList{},
 				&corev1.Event{}, &corev1.EventList{}, &corev1.Secret{}, &corev1.SecretList{},
-				&corev1.ConfigMap{}, &corev1.ConfigMapList{},
+				&corev1.ConfigMap{}, &corev1.ConfigMapList{}, &corev1.ServiceAccount{}, &corev1.ServiceAccountList{},
 			},
 		},
 		{
@@ -69,7 +69,9 @@ func AddToScheme(scheme *runtime.Scheme) error {
 		},
 		{
 			version: authenticationv1.SchemeGroupVersion,
-			both:    []runtime.Object{&authenticationv1.TokenReview{}, &authenticationv1.SelfSubjectReview{}},
+			both: []runtime.Object{
+				&authenticationv1.TokenReview{}, &authenticationv1.SelfSubjectReview{}, &authenticationv1.TokenRequest{},
+			},
 		},
 		{
 			version: authorizationv1.SchemeGroupVersion,

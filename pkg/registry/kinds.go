@@ -38,6 +38,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/registry/pod"
 	"github.com/portolan-dev/portolan/pkg/registry/secret"
 	"github.com/portolan-dev/portolan/pkg/registry/service"
+	"github.com/portolan-dev/portolan/pkg/registry/serviceaccount"
 	"github.com/portolan-dev/portolan/pkg/registry/servicecidr"
 	"github.com/portolan-dev/portolan/pkg/storage"
 )
@@ -91,6 +92,8 @@ type Inputs struct {
 	Mirror bool
 	// Rights has what is needed to check that users grant no rights that they do not have.
 	Rights Rights
+	// Issuer issues the tokens of ServiceAccounts.
+	Issuer serviceaccount.Issuer
 	// Proxy makes services/proxy, which reads Services and Endpoints.
 	Proxy func(services, endpoints rest.Getter) rest.Storage
 }
@@ -309,6 +312,17 @@ func coreV1Kinds() []Kind {
 			Rules:         plain(configmap.Rules),
 			Groups:        core("cm"),
 			DeletionOrder: 11,
+		},
+		{
+			Kind: generic.Kind{
+				Resource: corev1.Resource("serviceaccounts"), Singular: "serviceaccount",
+				New: object[corev1.ServiceAccount], NewList: object[corev1.ServiceAccountList],
+				Table: serviceaccount.TableConvertor, ReturnDeleted: true,
+			},
+			Rules:         plain(serviceaccount.Rules),
+			Groups:        core("sa"),
+			Subresources:  map[string]func(*Storage, Inputs) rest.Storage{"token": tokens},
+			DeletionOrder: 12,
 		},
 		{
 			Kind: generic.Kind{

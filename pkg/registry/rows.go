@@ -11,6 +11,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/claims"
 	"github.com/portolan-dev/portolan/pkg/registry/generic"
 	"github.com/portolan-dev/portolan/pkg/registry/namespace"
+	"github.com/portolan-dev/portolan/pkg/registry/serviceaccount"
 	"github.com/portolan-dev/portolan/pkg/storage"
 )
 
@@ -43,6 +44,13 @@ func proxy(s *Storage, in Inputs) rest.Storage {
 
 func finalize(s *Storage, in Inputs) rest.Storage {
 	return namespace.NewFinalize(s.Store(corev1.Resource("namespaces")), in.Typer)
+}
+
+func tokens(s *Storage, in Inputs) rest.Storage {
+	return &serviceaccount.Tokens{
+		Accounts: s.Store(corev1.Resource("serviceaccounts")), Pods: s.Store(corev1.Resource("pods")),
+		Secrets: s.Store(corev1.Resource("secrets")), Nodes: s.Store(corev1.Resource("nodes")), Issuer: in.Issuer,
+	}
 }
 
 func claimsLayer(b Backend, s *Storage) (storage.Layer, error) {

@@ -73,6 +73,9 @@ func NewConfig(ctx context.Context, o *options.Options, store *etcd.Store, files
 		return nil, err
 	}
 	config.warnOfPlaintext(ctx, o)
+	if err := config.applyAuthorities(o, files); err != nil {
+		return nil, err
+	}
 	if err := config.applyCluster(o, clients); err != nil {
 		return nil, err
 	}
@@ -116,14 +119,18 @@ func (c *Config) applyServing(ctx context.Context, o *options.Options, files dat
 	connections := callers.NewConnections(generic.SecureServing.Listener, o.Connections.MaxUnauthenticated,
 		o.Connections.UnauthenticatedTimeout)
 	generic.SecureServing.Listener, c.Extra.Connections = connections, connections
-	authenticators, err := auth.ApplyTo(ctx, generic, o, files.CACert)
+	authenticators, err := auth.ApplyTo(ctx, generic, o, files)
 	if err != nil {
 		return err
 	}
-	c.Extra.Policy, c.Extra.Removed = authenticators.Policy, authenticators.Removed
+	c.Extra.Policy, c.Extra.Removed, c.Extra.Issuer = authenticators.Policy, authenticators.Removed, authenticators.Issuer
 	if o.Core() && !o.InCluster() {
 		c.Extra.Reviews = &review.Config{
-			Tokens: authenticators.Tokens, Authorizer: generic.Authorization.Authorizer, Rules: generic.RuleResolver,
+			Tokens: authenticators.Tokens, Audiences: generic.Authentication.APIAudiences,
+			Authorizer: generic.Authorization.Authorizer, Rules: generic.RuleResolver,
+		}
+		c.Extra.Core = &CoreConfig{
+			EventTTL: o.EventTTL, Policy: authenticators.Policy, Removed: authenticators.Removed, ClientCA: authenticators.ClientCA,
 		}
 	}
 	if err := c.applyGateway(o, authenticators.Certificates); err != nil {
@@ -180,7 +187,7 @@ func (c *Config) applyCluster(o *options.Options, of clients) error {
 		}
 		o.Admission.Decorators = append(o.Admission.Decorators, admission.DecoratorFunc(auth.ObserveAdmission))
 	case o.Core():
-		c.Extra.Core = &CoreConfig{Client: client, Informers: informers, EventTTL: o.EventTTL, Policy: c.Extra.Policy, Removed: c.Extra.Removed}
+		c.Extra.Core.Client, c.Extra.Core.Informers = client, informers
 		if err := c.applyCustomResources(o); err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 	clientgoinformers "k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/klog/v2"
@@ -35,6 +36,11 @@ type CoreConfig struct {
 	Policy *rbac.Policy
 	// Removed are users without rights.
 	Removed *removed.Users
+	// ClientCA has the authorities of client certificates.
+	ClientCA dynamiccertificates.CAContentProvider
+	// Authorities are those of the server's certificate, as PEM. They are published in every
+	// namespace. Nil leaves the contents of namespaces alone.
+	Authorities []byte
 }
 
 // install adds the controllers of a standalone server's namespaces and roles.
@@ -46,6 +52,9 @@ func (c *CoreConfig) install(generic *genericapiserver.GenericAPIServer, storage
 		return err
 	}
 	if err := c.installRoles(generic); err != nil {
+		return err
+	}
+	if err := c.installAuthorities(generic); err != nil {
 		return err
 	}
 	store := storage.Store(corev1.Resource("namespaces"))

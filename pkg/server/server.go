@@ -35,6 +35,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/registry/review"
 	"github.com/portolan-dev/portolan/pkg/registry/serviceproxy"
 	"github.com/portolan-dev/portolan/pkg/server/apigroups"
+	"github.com/portolan-dev/portolan/pkg/serviceaccount"
 	"github.com/portolan-dev/portolan/pkg/standalone/kubernetesservice"
 	"github.com/portolan-dev/portolan/pkg/store/snapshot"
 	"github.com/portolan-dev/portolan/pkg/users/removed"
@@ -84,6 +85,8 @@ type ExtraConfig struct {
 	Policy *rbac.Policy
 	// Removed are users without rights. It is nil for a server without roles of its own.
 	Removed *removed.Users
+	// Issuer issues the tokens of ServiceAccounts. It is nil for a server without them.
+	Issuer *serviceaccount.Issuer
 	// Reviews answers reviews of users and their rights. It is nil for a server that serves
 	// none.
 	Reviews *review.Config
@@ -133,6 +136,11 @@ func (c CompletedConfig) New() (*Server, error) {
 	}
 	if core := c.Extra.Core; core != nil {
 		if err := core.install(generic, storage); err != nil {
+			return nil, err
+		}
+	}
+	if c.Extra.Issuer != nil {
+		if err := addDiscovery(generic, c.Extra.Issuer, c.Generic.ExternalAddress); err != nil {
 			return nil, err
 		}
 	}
@@ -212,7 +220,7 @@ func (c CompletedConfig) inputs() registry.Inputs {
 		},
 	}
 	if c.Extra.Core != nil {
-		in.EventTTL = c.Extra.Core.EventTTL
+		in.EventTTL, in.Issuer = c.Extra.Core.EventTTL, c.Extra.Issuer
 		in.Rights = registry.Rights{Authorizer: c.Extra.Reviews.Authorizer, Rules: c.Extra.Policy.Rules}
 	}
 	return in

@@ -41,6 +41,8 @@ type Authentication struct {
 
 	current atomic.Pointer[issuers]
 	id      string
+	// own is the issuer of the server itself, which no configuration can name.
+	own string
 }
 
 var _ authenticator.Token = (*Authentication)(nil)
@@ -55,17 +57,18 @@ type issuers struct {
 
 // NewAuthentication reads an AuthenticationConfiguration from a file and reloads it on
 // changes until ctx ends. Issuers needn't be reachable at first; their tokens are
-// rejected until they are. The id identifies the server in metrics.
-func NewAuthentication(ctx context.Context, file, id string) (*Authentication, error) {
+// rejected until they are. It must not name the server's own issuer, whose tokens are valid
+// only as long as what they name exists. The id identifies the server in metrics.
+func NewAuthentication(ctx context.Context, file, own, id string) (*Authentication, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
-	config, err := parseAuthentication(data)
+	config, err := parseAuthentication(data, own)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	a := &Authentication{Anonymous: config.Anonymous, id: id}
+	a := &Authentication{Anonymous: config.Anonymous, id: id, own: own}
 	first, err := newIssuers(ctx, config, id)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
@@ -89,7 +92,7 @@ func (a *Authentication) AuthenticateToken(ctx context.Context, token string) (*
 
 // apply replaces the issuers once the keys of all new ones are known.
 func (a *Authentication) apply(ctx context.Context, data []byte) error {
-	config, err := parseAuthentication(data)
+	config, err := parseAuthentication(data, a.own)
 	if err != nil {
 		return err
 	}
@@ -151,7 +154,7 @@ func newIssuer(ctx context.Context, jwt apiserver.JWTAuthenticator, id string) (
 	return oidc.New(ctx, options)
 }
 
-func parseAuthentication(data []byte) (*apiserver.AuthenticationConfiguration, error) {
+func parseAuthentication(data []byte, own string) (*apiserver.AuthenticationConfiguration, error) {
 	scheme := runtime.NewScheme()
 	install.Install(scheme)
 	decoder := serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDecoder()
@@ -163,5 +166,6 @@ func parseAuthentication(data []byte) (*apiserver.AuthenticationConfiguration, e
 	if !ok {
 		return nil, fmt.Errorf("expected AuthenticationConfiguration, got %T", decoded)
 	}
-	return config, validation.ValidateAuthenticationConfiguration(authenticationcel.NewDefaultCompiler(), config, nil).ToAggregate()
+	errs := validation.ValidateAuthenticationConfiguration(authenticationcel.NewDefaultCompiler(), config, []string{own})
+	return config, errs.ToAggregate()
 }

@@ -18,7 +18,7 @@ func TestInvalidFiles(t *testing.T) {
 			"subjectAccessReviewVersion: v1, failurePolicy: Deny, "
 	)
 	whoIs := func(ctx context.Context, file string) error {
-		_, err := NewAuthentication(ctx, file, "id")
+		_, err := NewAuthentication(ctx, file, "https://kubernetes.default.svc", "id")
 		return err
 	}
 	mayDo := func(ctx context.Context, file string) error {
@@ -36,6 +36,9 @@ func TestInvalidFiles(t *testing.T) {
 		"an issuer of http": {whoIs, authn +
 			"jwt: [{issuer: {url: 'http://x', audiences: [a]}, claimMappings: {username: {expression: claims.sub}}}]\n",
 			"jwt[0].issuer.url: Invalid value: \"http://x\": URL scheme must be https"},
+		"the server's own issuer": {whoIs, authn +
+			"jwt: [{issuer: {url: 'https://kubernetes.default.svc', audiences: [a]}, claimMappings: {username: {expression: claims.sub}}}]\n",
+			"jwt[0].issuer.url: Invalid value: \"https://kubernetes.default.svc\": URL must not overlap with disallowed issuers"},
 		"bad CEL": {whoIs, authn +
 			"jwt: [{issuer: {url: 'https://x', audiences: [a]}, claimMappings: {username: {expression: 'claims.'}}}]\n",
 			"jwt[0].claimMappings.username.expression: Invalid value"},

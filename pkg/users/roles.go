@@ -6,7 +6,10 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	apiserviceaccount "k8s.io/apiserver/pkg/authentication/serviceaccount"
 	"k8s.io/apiserver/pkg/authentication/user"
+
+	"github.com/portolan-dev/portolan/pkg/serviceaccount"
 )
 
 // The groups with rights on a standalone server. Whatever authenticates a user also says
@@ -42,6 +45,8 @@ const (
 	view         = "view"
 
 	extensions = "apiextensions.k8s.io"
+	authDelegator   = "system:auth-delegator"
+	issuerDiscovery = "system:service-account-issuer-discovery"
 
 	aggregateTo      = "system:aggregate-to-"
 	aggregateToLabel = rbacv1.GroupName + "/aggregate-to-"
@@ -56,6 +61,9 @@ var (
 	discoveryPaths = slices.Concat([]string{"/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*"}, infoPaths)
 	healthPaths    = []string{"/livez/*", "/readyz/*"}
 	metricsPaths   = []string{"/metrics", "/metrics/slis"}
+	issuerPaths    = []string{
+		serviceaccount.DiscoveryPath, serviceaccount.DiscoveryPath + "/", serviceaccount.KeysPath, serviceaccount.KeysPath + "/",
+	}
 )
 
 // Roles returns the ClusterRoles that a standalone server has from the start: those of
@@ -69,6 +77,9 @@ func Roles(served []schema.GroupResource) []rbacv1.ClusterRole {
 		role(basicUser, resources([]string{"create"}, []string{"authorization.k8s.io"}, "selfsubjectaccessreviews", "selfsubjectrulesreviews"),
 			resources([]string{"create"}, []string{"authentication.k8s.io"}, "selfsubjectreviews")),
 		role(publicInfo, paths([]string{"get"}, infoPaths...)),
+		role(issuerDiscovery, paths([]string{"get"}, issuerPaths...)),
+		role(authDelegator, resources([]string{"create"}, []string{"authentication.k8s.io"}, "tokenreviews"),
+			resources([]string{"create"}, []string{"authorization.k8s.io"}, "subjectaccessreviews")),
 		aggregated(admin, ""), aggregated(edit, admin), aggregated(view, edit),
 		part(admin,
 			resources([]string{"create"}, []string{"authorization.k8s.io"}, "localsubjectaccessreviews"),
@@ -76,14 +87,16 @@ func Roles(served []schema.GroupResource) []rbacv1.ClusterRole {
 		part(edit,
 			resources(read, []string{"", "portolan.dev"}, "services/proxy"),
 			resources(read, []string{""}, "pods/proxy", "secrets"),
-			resources(write, []string{""}, "pods", "pods/proxy", "services", "services/proxy", "secrets", "configmaps"),
+			resources([]string{"impersonate"}, []string{""}, "serviceaccounts"),
+			resources([]string{"create"}, []string{""}, "serviceaccounts/token"),
+			resources(write, []string{""}, "pods", "pods/proxy", "services", "services/proxy", "secrets", "configmaps", "serviceaccounts"),
 			resources(write, []string{"portolan.dev"}, "services", "services/proxy"),
 			resources(write, []string{"", "events.k8s.io"}, "events"),
 			resources(write, []string{"networking.k8s.io"}, "ingresses"),
 			resources(readWrite, []string{"coordination.k8s.io"}, "leases")),
 		part(view,
 			resources(read, []string{"", "portolan.dev"}, "services", "services/status", "endpoints"),
-			resources(read, []string{""}, "pods", "pods/status", "configmaps", "namespaces", "namespaces/status"),
+			resources(read, []string{""}, "pods", "pods/status", "configmaps", "serviceaccounts", "namespaces", "namespaces/status"),
 			resources(read, []string{"", "events.k8s.io"}, "events"),
 			resources(read, []string{"discovery.k8s.io", "portolan.dev"}, "endpointslices"),
 			resources(read, []string{"portolan.dev"}, "ipaddresses", "loadbalancerips", "loadbalancerpools", "loadbalancerpools/status",
@@ -104,6 +117,7 @@ func Bindings() []rbacv1.ClusterRoleBinding {
 		binding(discovery, user.AllAuthenticated),
 		binding(basicUser, user.AllAuthenticated),
 		binding(publicInfo, user.AllAuthenticated, user.AllUnauthenticated),
+		binding(issuerDiscovery, apiserviceaccount.AllServiceAccountsGroup),
 		binding(Readers, Readers), binding(Writers, Writers), binding(Scrapers, Scrapers),
 	}
 }

@@ -49,24 +49,27 @@ func NewTokenReviews(config Config) rest.Storage {
 			return nil
 		},
 		answer: func(ctx context.Context, review *authenticationv1.TokenReview) (runtime.Object, error) {
-			return review, answerToken(ctx, config.Tokens, review)
+			return review, answerToken(ctx, config, review)
 		},
 	}
 }
 
 // answerToken authenticates a request that has nothing but the token.
-func answerToken(ctx context.Context, tokens authenticator.Request, review *authenticationv1.TokenReview) error {
-	if tokens == nil {
+func answerToken(ctx context.Context, config Config, review *authenticationv1.TokenReview) error {
+	if config.Tokens == nil {
 		// kube-apiserver always knows some tokens.
 		review.Status.Error = "invalid bearer token"
 		return nil
 	}
 	audiences := authenticator.Audiences(review.Spec.Audiences)
+	if len(audiences) == 0 {
+		audiences = config.Audiences
+	}
 	if len(audiences) > 0 {
 		ctx = authenticator.WithAudiences(ctx, audiences)
 	}
 	request := (&http.Request{URL: &url.URL{}, Header: http.Header{"Authorization": {"Bearer " + review.Spec.Token}}}).WithContext(ctx)
-	response, ok, err := tokens.AuthenticateRequest(request)
+	response, ok, err := config.Tokens.AuthenticateRequest(request)
 	review.Status.Authenticated = ok
 	if err != nil {
 		review.Status.Error = err.Error()

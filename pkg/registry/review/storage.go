@@ -22,6 +22,8 @@ import (
 type Config struct {
 	// Tokens authenticates bearer tokens. It is nil for a server without tokens.
 	Tokens authenticator.Request
+	// Audiences are those of tokens for this server.
+	Audiences authenticator.Audiences
 	// Authorizer decides what a user may do, and Rules lists it.
 	Authorizer authorizer.UnconditionalAuthorizer
 	Rules      authorizer.RuleResolver

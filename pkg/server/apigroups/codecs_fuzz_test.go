@@ -118,6 +118,8 @@ var odd = []string{
 	`{"apiVersion":"events.k8s.io/v1","kind":"Event","eventTime":null,"note":"n","deprecatedCount":1,"deprecatedSource":{"host":"h"}}`,
 	`{"apiVersion":"v1","kind":"Secret","stringData":{"a":"b"},"data":{"a":"eA=="}}`,
 	`{"apiVersion":"v1","kind":"ConfigMap","data":{"a":"b"},"binaryData":{"c":"eA=="}}`,
+	`{"apiVersion":"v1","kind":"ServiceAccount","secrets":[{"name":"a","kind":"b"}],"automountServiceAccountToken":null}`,
+	`{"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","spec":{"audiences":[null],"expirationSeconds":-1}}`,
 	`{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","spec":{"renewTime":"2026-01-02T03:04:05.000006Z","leaseDurationSeconds":-1}}`,
 	`{"apiVersion":"networking.k8s.io/v1","kind":"Ingress","spec":{"rules":[{"http":{"paths":[{"backend":{"service":{"port":{}}}}]}}]}}`,
 	`{"apiVersion":"networking.k8s.io/v1","kind":"IngressClass","spec":{"parameters":{}}}`,

@@ -5,8 +5,9 @@
 // tokens and SubjectAccessReviews authorize requests (cluster.go). If the cluster cannot be
 // asked, the answer is a 503 instead of the framework's 401, 403 or 500 (unavailable.go).
 //
-// A standalone server knows the holders of client certificates of its own authority and
-// the tokens of the files that its flags name (package users).
+// A standalone server knows the holders of client certificates of its own authority, the
+// tokens of its ServiceAccounts (accounts.go) and the tokens of the files that its flags
+// name (package users).
 //
 // In either case members of system:masters may do everything, and the paths of
 // --authorization-always-allow-paths are open to all callers.
@@ -25,8 +26,10 @@ import (
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 	authenticationv1 "k8s.io/client-go/kubernetes/typed/authentication/v1"
 
+	"github.com/portolan-dev/portolan/pkg/certificates/datadir"
 	"github.com/portolan-dev/portolan/pkg/rbac"
 	"github.com/portolan-dev/portolan/pkg/server/options"
+	"github.com/portolan-dev/portolan/pkg/serviceaccount"
 	"github.com/portolan-dev/portolan/pkg/users"
 	"github.com/portolan-dev/portolan/pkg/users/removed"
 )
@@ -42,6 +45,8 @@ type userSources struct {
 	tokenReviews authenticationv1.AuthenticationV1Interface
 	// tokens authenticate bearer tokens locally.
 	tokens []authenticator.Token
+	// issuer issues the tokens of ServiceAccounts. It may be nil.
+	issuer *serviceaccount.Issuer
 	// anonymous configures anonymous requests. Nil allows them on the always allowed
 	// paths.
 	anonymous *apiserver.AnonymousAuthConfig
@@ -54,6 +59,10 @@ type Authenticators struct {
 	Certificates authenticator.Request
 	// Tokens goes by bearer tokens. It is nil for a server that knows none by itself.
 	Tokens authenticator.Request
+	// ClientCA has the authorities of client certificates. It may be nil.
+	ClientCA dynamiccertificates.CAContentProvider
+	// Issuer issues the tokens of ServiceAccounts. It is nil for a server without them.
+	Issuer *serviceaccount.Issuer
 	// Policy is what users may do by roles and bindings. It is nil for a server that has none
 	// of its own.
 	Policy *rbac.Policy
@@ -63,8 +72,9 @@ type Authenticators struct {
 }
 
 // ApplyTo sets up authentication and authorization, and describes them in the OpenAPI
-// documents. ownCA is the file of a standalone server's certificate authority.
-func ApplyTo(ctx context.Context, config *genericapiserver.Config, o *options.Options, ownCA string) (parts Authenticators, err error) {
+// documents. The files are those of a standalone server.
+func ApplyTo(ctx context.Context, config *genericapiserver.Config, o *options.Options,
+	files datadir.Files) (parts Authenticators, err error) {
 	alwaysAllowed, err := path.NewAuthorizer(o.Authorization.AlwaysAllowPaths)
 	if err != nil {
 		return parts, fmt.Errorf("--authorization-always-allow-paths: %w", err)
@@ -73,7 +83,7 @@ func ApplyTo(ctx context.Context, config *genericapiserver.Config, o *options.Op
 	if o.InCluster() {
 		sources, err = clusterSources(config, o)
 	} else {
-		sources, err = standaloneSources(ctx, config, o, ownCA)
+		sources, err = standaloneSources(ctx, config, o, files)
 	}
 	if err != nil {
 		return parts, err
@@ -92,6 +102,7 @@ func ApplyTo(ctx context.Context, config *genericapiserver.Config, o *options.Op
 	if parts, err = applyAuthentication(config, o, sources, alwaysAllowed); err != nil {
 		return parts, err
 	}
+	parts.Issuer = sources.issuer
 	describeAuthentication(config, sources.tokenReviews != nil || len(sources.tokens) > 0)
 	if o.Core() && !o.InCluster() {
 		parts.Removed = removed.New()
@@ -103,25 +114,30 @@ func ApplyTo(ctx context.Context, config *genericapiserver.Config, o *options.Op
 // standaloneSources returns the sources of a server without a cluster: its own
 // certificate authority and the files that the flags name.
 func standaloneSources(ctx context.Context, config *genericapiserver.Config, o *options.Options,
-	caFile string) (sources userSources, err error) {
-	authority, err := dynamiccertificates.NewDynamicCAContentFromFile("own-ca", caFile)
+	files datadir.Files) (sources userSources, err error) {
+	authority, err := dynamiccertificates.NewDynamicCAContentFromFile("own-ca", files.CACert)
 	if err != nil {
 		return sources, err
 	}
 	sources.clientCAs = append(sources.clientCAs, authority)
+	if o.Core() {
+		if err := sources.addAccounts(config, o, files.AccountKey); err != nil {
+			return sources, err
+		}
+	}
 	if file := o.Users.TokenAuthFile; file != "" {
 		tokens, err := tokenfile.NewCSV(file)
 		if err != nil {
 			return sources, fmt.Errorf("--token-auth-file: %w", err)
 		}
-		sources.tokens = append(sources.tokens, tokens)
+		sources.tokens = append(sources.tokens, authenticator.WrapAudienceAgnosticToken(config.Authentication.APIAudiences, tokens))
 	}
 	if file := o.Users.AuthenticationConfig; file != "" {
-		issued, err := users.NewAuthentication(ctx, file, config.APIServerID)
+		issued, err := users.NewAuthentication(ctx, file, o.Users.ServiceAccountIssuer, config.APIServerID)
 		if err != nil {
 			return sources, fmt.Errorf("--authentication-config: %w", err)
 		}
-		sources.tokens = append(sources.tokens, issued)
+		sources.tokens = append(sources.tokens, authenticator.WrapAudienceAgnosticToken(config.Authentication.APIAudiences, issued))
 		sources.anonymous = issued.Anonymous
 	}
 	return sources, nil

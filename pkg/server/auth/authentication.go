@@ -44,6 +44,7 @@ func applyAuthentication(config *genericapiserver.Config, o *options.Options, fr
 	}
 	if len(from.clientCAs) > 0 {
 		union := dynamiccertificates.NewUnionCAContentProvider(from.clientCAs...)
+		parts.ClientCA = union
 		users, _, err := authenticatorfactory.DelegatingAuthenticatorConfig{ClientCertificateCAContentProvider: union}.New()
 		sources = append(sources, cacheCertificates(users, clock.RealClock{}))
 		errs = append(errs, err, config.Authentication.ApplyClientCert(union, config.SecureServing))
@@ -60,7 +61,7 @@ func applyAuthentication(config *genericapiserver.Config, o *options.Options, fr
 		errs = append(errs, err)
 	}
 	if len(from.tokens) > 0 {
-		parts.Tokens = bearerTokens(from.tokens)
+		parts.Tokens = observeAccounts(bearerTokens(from.tokens))
 		sources = append(sources, parts.Tokens)
 	}
 	authenticators := []authenticator.Request{union.New(sources...)}

@@ -22,12 +22,14 @@ import (
 	"github.com/portolan-dev/portolan/pkg/admission/resourcequota"
 	"github.com/portolan-dev/portolan/pkg/rbac"
 	"github.com/portolan-dev/portolan/pkg/requeststate"
+	"github.com/portolan-dev/portolan/pkg/serviceaccount"
 )
 
 // A backend is what a request has to be checked with: the cluster, for its user, rights,
-// namespace and quota, or a standalone server's authorization webhook, or its roles and
-// bindings, which a server reads when it starts. If a backend is unavailable, the
-// framework answers 401 or 500, on which clients give up, or 403 for impersonation.
+// namespace and quota, or a standalone server's authorization webhook, its ServiceAccounts,
+// or its roles and bindings, which a server reads when it starts. If a backend is
+// unavailable, the framework answers 401 or 500, on which clients give up, or 403 for
+// impersonation.
 // WithServiceUnavailable answers 503 instead, so that clients retry. Nothing has been
 // written at that point, because the request is rejected before the storage. The audit log
 // keeps the framework's code.
@@ -37,6 +39,7 @@ const (
 	noCluster = "the cluster's API server could not be asked about this request, try again"
 	noWebhook = "the authorization webhook could not be asked about this request, try again"
 	noRoles   = "the server has not read its roles and bindings yet, try again"
+	noAccount = "the ServiceAccount of the token could not be read, try again"
 )
 
 // markUnavailable records that a backend could not be asked about a request, and the
@@ -59,6 +62,18 @@ func observeTokenReviews(inner authenticator.Request) authenticator.Request {
 		response, ok, err := inner.AuthenticateRequest(req)
 		if !ok && reviewFailed(err) {
 			markUnavailable(req.Context(), noCluster)
+		}
+		return response, ok, err
+	})
+}
+
+// observeAccounts marks requests with a token of a ServiceAccount that could not be read.
+func observeAccounts(inner authenticator.Request) authenticator.Request {
+	return authenticator.RequestFunc(func(req *http.Request) (*authenticator.Response, bool, error) {
+		response, ok, err := inner.AuthenticateRequest(req)
+		if !ok && errors.Is(err, serviceaccount.ErrNotRead) {
+			markUnavailable(req.Context(), noAccount)
+			klog.FromContext(req.Context()).Error(err, "A token could not be authenticated")
 		}
 		return response, ok, err
 	})

@@ -11,6 +11,7 @@ import (
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/client-go/tools/clientcmd"
 	certutil "k8s.io/client-go/util/cert"
+	"k8s.io/client-go/util/keyutil"
 )
 
 // namedFile is a file that a flag names.
@@ -23,7 +24,7 @@ type namedFile struct {
 // files returns all files that flags name and the server reads.
 func (o *Options) files() []namedFile {
 	transport := &o.Etcd.StorageConfig.Transport
-	return []namedFile{
+	files := []namedFile{
 		{"tls-cert-file", o.SecureServing.ServerCert.CertKey.CertFile, nil},
 		{"tls-private-key-file", o.SecureServing.ServerCert.CertKey.KeyFile, nil},
 		{"token-auth-file", o.Users.TokenAuthFile, nil},
@@ -45,6 +46,10 @@ func (o *Options) files() []namedFile {
 		{"audit-webhook-config-file", o.Audit.WebhookOptions.ConfigFile, checkKubeconfig},
 		{"tracing-config-file", o.Tracing.ConfigFile, nil},
 	}
+	for _, file := range o.Users.ServiceAccountKeys {
+		files = append(files, namedFile{serviceAccountKeyFlag, file, checkKeys})
+	}
+	return files
 }
 
 // CheckFiles returns all errors in the files and the directory that flags name.
@@ -134,6 +139,13 @@ func checkAuthority(path string) error {
 func checkKubeconfig(path string) error {
 	if _, err := clientcmd.LoadFromFile(path); err != nil {
 		return fmt.Errorf("%s is not a kubeconfig: %w", path, err)
+	}
+	return nil
+}
+
+func checkKeys(path string) error {
+	if _, err := keyutil.PublicKeysFromFile(path); err != nil {
+		return fmt.Errorf("%s has no keys in PEM: %w", path, err)
 	}
 	return nil
 }

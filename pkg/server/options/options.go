@@ -109,6 +109,7 @@ func New() *Options {
 		NodePortRanges:     []string{"30000-32767"},
 		WithControllers:    true,
 		EventTTL:           time.Hour,
+		Users:              UserOptions{ServiceAccountIssuer: defaultIssuer},
 		EmbeddedQuotaBytes: quota.DefaultBytes,
 		Connections:        newConnectionOptions(),
 		Run:                genericoptions.NewServerRunOptions(),
