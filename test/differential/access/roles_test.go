@@ -168,7 +168,9 @@ func TestRights(t *testing.T) {
 	servers := startWithAggregation(t)
 	prepare(t, servers)
 	resources := map[string][]string{
-		"":                          {"services", "endpoints", "pods", "secrets", "configmaps", "namespaces", "nodes", "events"},
+		"": {
+			"services", "endpoints", "pods", "secrets", "configmaps", "serviceaccounts", "namespaces", "nodes", "events",
+		},
 		"networking.k8s.io":         {"ingresses", "ingressclasses", "servicecidrs", "ipaddresses"},
 		"discovery.k8s.io":          {"endpointslices"},
 		"coordination.k8s.io":       {"leases"},

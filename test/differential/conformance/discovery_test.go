@@ -47,6 +47,8 @@ var served = map[string][]string{
 		"pods/status Pod - namespaced " + ofAStatus + " [] []",
 		"secrets Secret secret namespaced " + all + " [] []",
 		"configmaps ConfigMap configmap namespaced " + all + " [cm] []",
+		"serviceaccounts ServiceAccount serviceaccount namespaced " + all + " [sa] []",
+		"serviceaccounts/token TokenRequest - namespaced create [] []",
 		"services Service service namespaced " + all + " [svc] [all]",
 		"services/status Service - namespaced " + ofAStatus + " [] []",
 		"services/proxy ServiceProxyOptions - namespaced create delete get patch update [] []",

@@ -40,6 +40,7 @@ func kinds() []kind {
 		core("pods", "Pod", true, `{"spec":{"containers":[{"name":"c","image":"registry.example/i:1"}]}}`),
 		core("secrets", "Secret", true, `{"data":{"a":"eA=="}}`),
 		core("configmaps", "ConfigMap", true, `{"data":{"a":"x"},"binaryData":{"b":"eA=="}}`),
+		core("serviceaccounts", "ServiceAccount", true, `{"imagePullSecrets":[{"name":"pull"}]}`),
 		core("events", "Event", true, `{"involvedObject":{"kind":"Service","name":"web"},"reason":"Why","message":"What"}`),
 		of("discovery.k8s.io", "endpointslices", "EndpointSlice", true,
 			`{"addressType":"IPv4","endpoints":[{"addresses":["192.0.2.24"]}],"ports":[]}`),

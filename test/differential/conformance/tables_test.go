@@ -60,6 +60,7 @@ func tableColumns(f *fixture) {
 		"pods":                             "Name Ready Status Restarts Age (IP) (Node) (Nominated_Node) (Readiness_Gates)",
 		"secrets":                          "Name Type Data Age",
 		"configmaps":                       "Name Data Age",
+		"serviceaccounts":                  "Name Age",
 		"events":                           "Last_Seen Type Reason Object (Subobject) (Source) Message (First_Seen) (Count) (Name)",
 		"events.events.k8s.io":             "Last_Seen Type Reason Object (Subobject) (Source) Message (First_Seen) (Count) (Name)",
 		"endpointslices.discovery.k8s.io":  "Name AddressType Ports Endpoints Age",

@@ -232,6 +232,8 @@ func sameAnswers(t *testing.T, core bool) {
 				t.Fatal(err)
 			}
 			replayed(t, p, secrets)
+			replayed(t, p, configMapCorpus())
+			replayed(t, p, accountCorpus())
 		}
 		p.finish(t)
 	})

@@ -51,10 +51,12 @@ var (
 	generated = regexp.MustCompile(`\b(s\d+[-_]gen-)[a-z0-9]{5}\b`)
 	// storedVersions are resource versions in messages.
 	storedVersions = regexp.MustCompile(`(ResourceVersion in record \(|\\"resourceVersion\\":\\"|"resourceVersion":")(\d+)(\)|\\"|")`)
-	ages           = regexp.MustCompile(`^\d+s$`)
+	// tokens are JSON Web Tokens.
+	tokens = regexp.MustCompile(`\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+`)
+	ages   = regexp.MustCompile(`^\d+s$`)
 	// goTypes are types of the servers' source code, and keys are keys of their
 	// stores.
-	goTypes = regexp.MustCompile(`\b(?:core|networking|discovery)\.([A-Z][A-Za-z]+)`)
+	goTypes = regexp.MustCompile(`\b(?:core|networking|discovery|authentication)\.([A-Z][A-Za-z]+)`)
 	keys    = regexp.MustCompile(`Key: /registry/[^,]*`)
 	// versions and groups say where a resource is served, which differs on
 	// purpose, except in the core API groups.
@@ -204,6 +206,7 @@ func (m *masking) text(text string) string {
 		text = versions.ReplaceAllString(text, "v1")
 		text = groups.ReplaceAllString(text, "$1")
 	}
+	text = tokens.ReplaceAllString(text, "TOKEN")
 	text = times.ReplaceAllString(text, "TIME")
 	text = generated.ReplaceAllString(text, "${1}XXXXX")
 	text = uids.ReplaceAllStringFunc(text, func(uid string) string { return m.name("UID", uid) })

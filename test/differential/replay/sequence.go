@@ -62,6 +62,8 @@ var (
 	endpoints      = apiResource{"v1", "Endpoints", "/api/v1/namespaces/{ns}/endpoints"}
 	endpointSlices = apiResource{"discovery.k8s.io/v1", "EndpointSlice", "/apis/discovery.k8s.io/v1/namespaces/{ns}/endpointslices"}
 	secrets        = apiResource{"v1", "Secret", "/api/v1/namespaces/{ns}/secrets"}
+	configMaps     = apiResource{"v1", "ConfigMap", "/api/v1/namespaces/{ns}/configmaps"}
+	accounts       = apiResource{"v1", "ServiceAccount", "/api/v1/namespaces/{ns}/serviceaccounts"}
 	serviceCIDRs   = apiResource{"networking.k8s.io/v1", "ServiceCIDR", "/apis/networking.k8s.io/v1/servicecidrs"}
 	ipAddresses    = apiResource{"networking.k8s.io/v1", "IPAddress", "/apis/networking.k8s.io/v1/ipaddresses"}
 	ingresses      = apiResource{"networking.k8s.io/v1", "Ingress", "/apis/networking.k8s.io/v1/namespaces/{ns}/ingresses"}

@@ -143,7 +143,7 @@ func (d *session) remember(s Step, object map[string]any, masked any) {
 	d.written[path], _ = meta["resourceVersion"].(string)
 }
 
-var subresources = regexp.MustCompile(`^(.*/[a-z]+/[^/]+)/(status|proxy|scale)(/.*)?$`)
+var subresources = regexp.MustCompile(`^(.*/[a-z]+/[^/]+)/(status|proxy|scale|token)(/.*)?$`)
 
 // objectPath is the path without a subresource.
 func objectPath(path string) string {
@@ -153,7 +153,7 @@ func objectPath(path string) string {
 	return path
 }
 
-var collections = regexp.MustCompile(`^(.*/(?:services|endpoints|endpointslices|servicecidrs|ipaddresses|ingresses|ingressclasses|secrets))/[^/]+$`)
+var collections = regexp.MustCompile(`^(.*/(?:services|endpoints|endpointslices|servicecidrs|ipaddresses|ingresses|ingressclasses|secrets|configmaps|serviceaccounts))/[^/]+$`)
 
 // collectionOf cuts the name off the path of an object.
 func collectionOf(path string) (collection string, ok bool) {

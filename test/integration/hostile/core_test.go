@@ -22,6 +22,7 @@ var coreKinds = []coreKind{
 	{"Pod", "v1", "/api/v1/namespaces/default/pods", `"spec":{"containers":[{"name":"c","image":"i"}]}`, []string{"/status"}, ""},
 	{"Secret", "v1", "/api/v1/namespaces/default/secrets", `"data":{"a":"eA=="}`, nil, ""},
 	{"ConfigMap", "v1", "/api/v1/namespaces/default/configmaps", `"data":{"a":"x"}`, nil, ""},
+	{"ServiceAccount", "v1", "/api/v1/namespaces/default/serviceaccounts", `"imagePullSecrets":[{"name":"a"}]`, nil, ""},
 	{"Event", "v1", "/api/v1/namespaces/default/events", `"involvedObject":{"namespace":"default"}`, nil, ""},
 	{"Service", "v1", "/api/v1/namespaces/default/services", `"spec":{"ports":[{"port":80}]}`, []string{"/status"}, ""},
 	{"Endpoints", "v1", "/api/v1/namespaces/default/endpoints", `"subsets":[{"addresses":[{"ip":"192.0.2.1"}]}]`, nil, ""},
