@@ -44,7 +44,7 @@ const (
 	edit         = "edit"
 	view         = "view"
 
-	extensions = "apiextensions.k8s.io"
+	extensions      = "apiextensions.k8s.io"
 	authDelegator   = "system:auth-delegator"
 	issuerDiscovery = "system:service-account-issuer-discovery"
 
