@@ -4,6 +4,7 @@ import (
 	"math/rand"
 	"testing"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -72,6 +73,10 @@ func shown(serializer.CodecFactory) []any {
 		func(config *corev1.ConfigMap, c randfill.Continue) {
 			c.FillNoCustom(config)
 			newScheme().Default(config)
+		},
+		func(request *authenticationv1.TokenRequest, c randfill.Continue) {
+			c.FillNoCustom(request)
+			newScheme().Default(request)
 		},
 		func(class *networkingv1.IngressClass, c randfill.Continue) {
 			c.FillNoCustom(class)

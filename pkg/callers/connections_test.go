@@ -21,9 +21,14 @@ type pair struct{ client, server net.Conn }
 func (p pair) address() string { return p.client.LocalAddr().String() }
 
 // open reports whether the server has not closed its end.
-func (p pair) open(t *testing.T) bool {
+func (p pair) open(t *testing.T) bool { return p.openAfter(t, 20*time.Millisecond) }
+
+// closed reports whether the server closes its end.
+func (p pair) closed(t *testing.T) bool { return !p.openAfter(t, time.Minute) }
+
+func (p pair) openAfter(t *testing.T, wait time.Duration) bool {
 	t.Helper()
-	if err := p.client.SetReadDeadline(time.Now().Add(20 * time.Millisecond)); err != nil {
+	if err := p.client.SetReadDeadline(time.Now().Add(wait)); err != nil {
 		t.Fatal(err)
 	}
 	_, err := p.client.Read(make([]byte, 1))
@@ -60,15 +65,12 @@ func TestMostConnections(t *testing.T) {
 	first, second := dial(), dial()
 	connections.Authenticated(first.address())
 	third, fourth := dial(), dial()
-	for name, test := range map[string]struct {
-		pair
-		open bool
-	}{
-		"authenticated": {first, true}, "the oldest unauthenticated one": {second, false},
-		"the next": {third, true}, "the newest": {fourth, true},
-	} {
-		if open := test.pair.open(t); open != test.open {
-			t.Errorf("%s: open is %t", name, open)
+	if !second.closed(t) {
+		t.Error("the oldest unauthenticated connection is open")
+	}
+	for name, conn := range map[string]pair{"authenticated": first, "next": third, "newest": fourth} {
+		if !conn.open(t) {
+			t.Errorf("the %s connection is closed", name)
 		}
 	}
 	// A connection that is closed makes room.

@@ -123,8 +123,10 @@ func TestUIHasTheRightsOfItsUser(t *testing.T) {
 	p.has("api/search?q=30007", `"values":[]`)
 	p.has("api/holder?resource=services.portolan.dev&namespace=default&name=web", `"claims":[{"value":"10.200.0.99"`)
 	problem := firstEvent(t, p)
-	if len(problem.Problems) != 1 || problem.Problems[0].Kind != "NodePortRange" || !strings.Contains(problem.Problems[0].Message, "forbidden") {
-		t.Errorf("the problems are %v", problem.Problems)
+	for i, kind := range []string{"NodePortRange", "LoadBalancerPool"} {
+		if len(problem.Problems) != 2 || problem.Problems[i].Kind != kind || !strings.Contains(problem.Problems[i].Message, "forbidden") {
+			t.Fatalf("the problems are %v", problem.Problems)
+		}
 	}
 
 	if err := s.core.RbacV1().ClusterRoleBindings().Delete(t.Context(), "addresses", metav1.DeleteOptions{}); err != nil {
