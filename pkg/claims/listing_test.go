@@ -65,6 +65,8 @@ func TestPicksRelyOnListing(t *testing.T) {
 		t.Fatal(err)
 	}
 	owner := newService(nil)
+	// Admission looks for reservations before it picks.
+	l.Reserved(Requester{svc: owner}, allocation.Port, picks)
 	c := change{owner: owner, after: holdings{value: serving("TCP")}, picks: picks}
 	guarded := func(plan *txn.Plan) bool {
 		return slices.ContainsFunc(plan.Guards, func(g txn.Guard) bool { return g.Key == webListing })
