@@ -80,19 +80,20 @@ func (r Range) Overlaps(other Range) bool {
 // sorted and do not overlap each other.
 func (r Range) without(others []Range) []Range {
 	var parts []Range
+	next := r.First
 	for _, other := range others {
-		if !r.Overlaps(other) {
+		if !other.Overlaps(Range{First: next, Last: r.Last}) {
 			continue
 		}
-		if r.First.Less(other.First) {
-			parts = append(parts, Range{First: r.First, Last: other.First.Prev()})
+		if next.Less(other.First) {
+			parts = append(parts, Range{First: next, Last: other.First.Prev()})
 		}
 		if !other.Last.Less(r.Last) {
 			return parts
 		}
-		r.First = other.Last.Next()
+		next = other.Last.Next()
 	}
-	return append(parts, r)
+	return append(parts, Range{First: next, Last: r.Last})
 }
 
 // OfPool returns the addresses that Services can have from a pool, as ranges in

@@ -22,16 +22,30 @@ func many(format string, n int) []string {
 	return texts
 }
 
+// poolTest is a pool and the errors of its validation.
+type poolTest struct {
+	spec v1.LoadBalancerPoolSpec
+	want []string
+}
+
+func checkPools(t *testing.T, tests map[string]poolTest) {
+	t.Helper()
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			checkErrors(t, ValidateLoadBalancerPoolCreate(pool(test.spec)), test.want)
+			stored := pool(v1.LoadBalancerPoolSpec{CIDRs: []string{"198.51.100.0/24"}})
+			checkErrors(t, ValidateLoadBalancerPoolUpdate(pool(test.spec), stored), test.want)
+		})
+	}
+}
+
 func TestLoadBalancerPool(t *testing.T) {
 	const (
 		aCIDR      = `must be a CIDR in canonical form, such as "192.0.2.0/24" or "2001:db8::/64"`
 		aPair      = `must be two addresses, such as "192.0.2.10-192.0.2.99"`
 		anyAddress = `must be made of IP addresses in canonical form, such as "192.0.2.10-192.0.2.99" or "2001:db8::10"`
 	)
-	for name, test := range map[string]struct {
-		spec v1.LoadBalancerPoolSpec
-		want []string
-	}{
+	checkPools(t, map[string]poolTest{
 		"CIDR":  {spec: v1.LoadBalancerPoolSpec{CIDRs: []string{"192.0.2.0/24"}}},
 		"range": {spec: v1.LoadBalancerPoolSpec{Ranges: []string{"192.0.2.10-192.0.2.99"}}},
 		"one":   {spec: v1.LoadBalancerPoolSpec{CIDRs: []string{"192.0.2.7/32"}, Ranges: []string{"192.0.2.8-192.0.2.8"}}},
@@ -69,6 +83,11 @@ func TestLoadBalancerPool(t *testing.T) {
 			`spec.ranges[0]: Invalid value: "223.255.255.250-224.0.0.5": must not overlap the multicast range (224.0.0.0/4)`,
 			`spec.ranges[1]: Invalid value: "::2-::1:0:0:0": must not overlap the block of IPv4-mapped addresses (::ffff:0:0/96)`,
 		}},
+	})
+}
+
+func TestLoadBalancerPoolLimits(t *testing.T) {
+	checkPools(t, map[string]poolTest{
 		"exclusions": {v1.LoadBalancerPoolSpec{CIDRs: []string{"192.0.2.0/30"}, Exclude: []string{"192.0.2.4", "192.0.2.1", "192.0.2.0/31"}},
 			[]string{
 				`spec.exclude[1]: Invalid value: "192.0.2.1": must not overlap "192.0.2.0/31"`,
@@ -107,13 +126,7 @@ func TestLoadBalancerPool(t *testing.T) {
 			`spec.loadBalancerClass: Invalid value: "a b": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')`,
 			`spec.sharing: Unsupported value: "Always": supported values: "SameNamespace", "AcrossNamespaces"`,
 		}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			checkErrors(t, ValidateLoadBalancerPoolCreate(pool(test.spec)), test.want)
-			checkErrors(t, ValidateLoadBalancerPoolUpdate(pool(test.spec), pool(v1.LoadBalancerPoolSpec{CIDRs: []string{"198.51.100.0/24"}})),
-				test.want)
-		})
-	}
+	})
 }
 
 func TestLoadBalancerPoolStatusUpdate(t *testing.T) {

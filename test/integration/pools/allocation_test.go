@@ -274,7 +274,7 @@ func TestOwnedStatus(t *testing.T) {
 		t.Errorf("it has the status %+v", foreign.Status)
 	}
 	// An address of a pool becomes the pool's.
-	foreign = write(foreign, "198.51.100.2")
+	write(foreign, "198.51.100.2")
 	foreign = patch(t, server, "foreign", types.MergePatchType, `{"metadata":{"labels":{"a":"c"}}}`)
 	expectAddresses(t, foreign, "198.51.100.2")
 	expectClaims(t, server, "192.0.2.8", "198.51.100.2")
