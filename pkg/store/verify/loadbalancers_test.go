@@ -49,55 +49,93 @@ func balanced() Contents {
 
 func holders(c *Contents) *[]v1.LoadBalancerIPHolder { return &c.LoadBalancerIPs[0].Spec.Holders }
 
-// TestLoadBalancers breaks a sound store in one way at a time, checks it and applies the
-// plan.
-func TestLoadBalancers(t *testing.T) {
-	const claim, web, tls = "loadbalancerips/" + shared, "services/default/web", "services/default/tls"
-	for name, test := range map[string]struct {
-		change                     func(*Contents)
-		violations, warnings       []string
-		repairs, manual, wantOrder []string
-	}{
+// balancerTest breaks a sound store in one way.
+type balancerTest struct {
+	change                     func(*Contents)
+	violations, warnings       []string
+	repairs, manual, wantOrder []string
+}
+
+// run checks the broken store and applies the plan.
+func (test balancerTest) run(t *testing.T) {
+	contents := balanced()
+	test.change(&contents)
+	report := Check(contents)
+	if !slices.Equal(report.Violations, test.violations) && len(report.Violations)+len(test.violations) > 0 {
+		t.Errorf("violations:\n  %s\nwant:\n  %s", strings.Join(report.Violations, "\n  "), strings.Join(test.violations, "\n  "))
+	}
+	if len(test.warnings) > 0 && !slices.Equal(report.Warnings, test.warnings) {
+		t.Errorf("warnings: %q\nwant %q", report.Warnings, test.warnings)
+	}
+	plan := MakePlan(contents)
+	var repairs []string
+	for _, repair := range plan.Repairs {
+		repairs = append(repairs, repair.Text)
+		applyToBalancers(&contents, repair)
+	}
+	if !slices.Equal(repairs, test.repairs) || !slices.Equal(plan.Manual, test.manual) {
+		t.Errorf("planned %q, by hand %q\nwant %q and %q", repairs, plan.Manual, test.repairs, test.manual)
+	}
+	if report := Check(contents); (len(report.Violations) == 0) != (len(test.manual) == 0) {
+		t.Errorf("afterwards: %q", report.Violations)
+	}
+	if again := MakePlan(contents); len(again.Repairs) > 0 {
+		t.Errorf("planned again: %v", again)
+	}
+	checkOrder(t, contents, test.wantOrder)
+}
+
+const sharedClaim, web, tls = "loadbalancerips/" + shared, "services/default/web", "services/default/tls"
+
+func TestHoldersOfLoadBalancerIPs(t *testing.T) {
+	for name, test := range map[string]balancerTest{
 		"sound": {change: func(*Contents) {}},
 		"no claim": {change: func(c *Contents) { c.LoadBalancerIPs = c.LoadBalancerIPs[1:] },
 			violations: []string{
-				tls + " holds 192.0.2.8, but " + claim + " does not exist",
-				web + " holds 192.0.2.8, but " + claim + " does not exist",
+				tls + " holds 192.0.2.8, but " + sharedClaim + " does not exist",
+				web + " holds 192.0.2.8, but " + sharedClaim + " does not exist",
 			},
-			repairs: []string{"create " + claim + ": services/default/web holds it"}},
+			repairs: []string{"create " + sharedClaim + ": services/default/web holds it"}},
 		"a holder is missing": {change: func(c *Contents) { *holders(c) = (*holders(c))[1:] },
-			violations: []string{web + " holds 192.0.2.8, but is no holder of " + claim},
-			repairs:    []string{"write the holders of " + claim + " as the Services have them"}, wantOrder: []string{"tls", "web"}},
+			violations: []string{web + " holds 192.0.2.8, but is no holder of " + sharedClaim},
+			repairs:    []string{"write the holders of " + sharedClaim + " as the Services have them"}, wantOrder: []string{"tls", "web"}},
 		"a holder is gone": {change: func(c *Contents) { *holders(c) = append(*holders(c), holderOf("gone", 53)) },
-			violations: []string{claim + " is held by services/default/gone (uid uid-gone), which does not exist"},
-			repairs:    []string{"write the holders of " + claim + " as the Services have them"}},
+			violations: []string{sharedClaim + " is held by services/default/gone (uid uid-gone), which does not exist"},
+			repairs:    []string{"write the holders of " + sharedClaim + " as the Services have them"}},
 		"a holder of another uid": {change: func(c *Contents) { (*holders(c))[0].UID = "old" },
 			violations: []string{
-				claim + " is held by services/default/web (uid old), which does not exist: the uid of services/default/web is uid-web",
-				web + " holds 192.0.2.8, but is no holder of " + claim,
+				sharedClaim + " is held by services/default/web (uid old), which does not exist: the uid of services/default/web is uid-web",
+				web + " holds 192.0.2.8, but is no holder of " + sharedClaim,
 			},
-			repairs: []string{"write the holders of " + claim + " as the Services have them"}, wantOrder: []string{"tls", "web"}},
+			repairs: []string{"write the holders of " + sharedClaim + " as the Services have them"}, wantOrder: []string{"tls", "web"}},
 		"a holder twice": {change: func(c *Contents) { *holders(c) = append(*holders(c), holderOf("web", 80)) },
-			violations: []string{claim + " has the holder services/default/web (uid uid-web) twice"},
-			repairs:    []string{"write the holders of " + claim + " as the Services have them"}},
+			violations: []string{sharedClaim + " has the holder services/default/web (uid uid-web) twice"},
+			repairs:    []string{"write the holders of " + sharedClaim + " as the Services have them"}},
 		"a holder holds nothing": {change: func(c *Contents) { c.Services[1].Status = corev1.ServiceStatus{} },
-			violations: []string{claim + " is held by services/default/tls (uid uid-tls), which does not hold it"},
-			repairs:    []string{"write the holders of " + claim + " as the Services have them"}, wantOrder: []string{"web"}},
+			violations: []string{sharedClaim + " is held by services/default/tls (uid uid-tls), which does not hold it"},
+			repairs:    []string{"write the holders of " + sharedClaim + " as the Services have them"}, wantOrder: []string{"web"}},
 		"nobody holds it": {change: func(c *Contents) { c.Services = nil },
 			violations: []string{
-				claim + " is held by services/default/tls (uid uid-tls), which does not exist",
-				claim + " is held by services/default/web (uid uid-web), which does not exist",
+				sharedClaim + " is held by services/default/tls (uid uid-tls), which does not exist",
+				sharedClaim + " is held by services/default/web (uid uid-web), which does not exist",
 			},
-			repairs: []string{"delete " + claim + ": no Service holds it"}},
+			repairs: []string{"delete " + sharedClaim + ": no Service holds it"}},
+	} {
+		t.Run(name, test.run)
+	}
+}
+
+func TestSharingOfLoadBalancerIPs(t *testing.T) {
+	for name, test := range map[string]balancerTest{
 		"other ports": {change: func(c *Contents) { (*holders(c))[0].Ports[0].Port = 81 },
-			violations: []string{claim + " is claimed for TCP 81 of services/default/web, which serves TCP 80"},
-			repairs:    []string{"write the holders of " + claim + " as the Services have them"}},
+			violations: []string{sharedClaim + " is claimed for TCP 81 of services/default/web, which serves TCP 80"},
+			repairs:    []string{"write the holders of " + sharedClaim + " as the Services have them"}},
 		"another key": {change: func(c *Contents) { c.LoadBalancerIPs[0].Spec.SharingKey = "l" },
 			violations: []string{
-				claim + ` has the sharing key "l", but services/default/tls has "k"`,
-				claim + ` has the sharing key "l", but services/default/web has "k"`,
+				sharedClaim + ` has the sharing key "l", but services/default/tls has "k"`,
+				sharedClaim + ` has the sharing key "l", but services/default/web has "k"`,
 			},
-			repairs: []string{"write the holders of " + claim + " as the Services have them"}},
+			repairs: []string{"write the holders of " + sharedClaim + " as the Services have them"}},
 		"one port twice": {change: func(c *Contents) { c.Services[1], (*holders(c))[1] = newBalancer("tls", 80), holderOf("tls", 80) },
 			violations: []string{"192.0.2.8 is held by both services/default/web and services/default/tls with TCP 80"},
 			manual: []string{"192.0.2.8 is held by both services/default/web and services/default/tls with TCP 80: " +
@@ -105,15 +143,15 @@ func TestLoadBalancers(t *testing.T) {
 		"no key in common": {change: func(c *Contents) { c.Services[1].Annotations = nil },
 			violations: []string{
 				"192.0.2.8 is held by both services/default/web and services/default/tls, which have no sharing key in common",
-				claim + ` has the sharing key "k", but services/default/tls has ""`,
+				sharedClaim + ` has the sharing key "k", but services/default/tls has ""`,
 			},
 			manual: []string{"192.0.2.8 is held by both services/default/web and services/default/tls, which have no sharing key in common: " +
 				"give another address to one of them"}},
 		"reserved": {change: func(c *Contents) {
 			c.Services[1].Status, c.LoadBalancerIPs[0].Spec = corev1.ServiceStatus{}, c.LoadBalancerIPs[1].Spec
 		},
-			violations: []string{web + " holds 192.0.2.8, but " + claim + " is a reservation, held by no Service"},
-			manual: []string{web + " holds 192.0.2.8, but " + claim +
+			violations: []string{web + " holds 192.0.2.8, but " + sharedClaim + " is a reservation, held by no Service"},
+			manual: []string{web + " holds 192.0.2.8, but " + sharedClaim +
 				" is a reservation: delete the reservation and repair again, or give the Service another address"}},
 		"odd name": {change: func(c *Contents) { c.LoadBalancerIPs[1].Name = "192.0.02.9" },
 			violations: []string{"loadbalancerips/192.0.02.9 is not the canonical name of the claim on 192.0.2.9"},
@@ -122,33 +160,7 @@ func TestLoadBalancers(t *testing.T) {
 			warnings: []string{tls + " holds 192.0.2.8, which lies in no LoadBalancerPool",
 				web + " holds 192.0.2.8, which lies in no LoadBalancerPool"}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			contents := balanced()
-			test.change(&contents)
-			report := Check(contents)
-			if !slices.Equal(report.Violations, test.violations) && len(report.Violations)+len(test.violations) > 0 {
-				t.Errorf("violations:\n  %s\nwant:\n  %s", strings.Join(report.Violations, "\n  "), strings.Join(test.violations, "\n  "))
-			}
-			if len(test.warnings) > 0 && !slices.Equal(report.Warnings, test.warnings) {
-				t.Errorf("warnings: %q\nwant %q", report.Warnings, test.warnings)
-			}
-			plan := MakePlan(contents)
-			var repairs []string
-			for _, repair := range plan.Repairs {
-				repairs = append(repairs, repair.Text)
-				applyToBalancers(&contents, repair)
-			}
-			if !slices.Equal(repairs, test.repairs) || !slices.Equal(plan.Manual, test.manual) {
-				t.Errorf("planned %q, by hand %q\nwant %q and %q", repairs, plan.Manual, test.repairs, test.manual)
-			}
-			if report := Check(contents); (len(report.Violations) == 0) != (len(test.manual) == 0) {
-				t.Errorf("afterwards: %q", report.Violations)
-			}
-			if again := MakePlan(contents); len(again.Repairs) > 0 {
-				t.Errorf("planned again: %v", again)
-			}
-			checkOrder(t, contents, test.wantOrder)
-		})
+		t.Run(name, test.run)
 	}
 }
 
