@@ -4,6 +4,7 @@ package browser
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/accessibility"
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
@@ -19,6 +21,9 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
+
+// The size of the window, if a test does not change it.
+const width, height = 1280, 900
 
 // page is a tab of a browser.
 type page struct {
@@ -47,9 +52,14 @@ func browse(t *testing.T, address string) *page {
 	ctx, closeTab := chromedp.NewContext(allocator)
 	t.Cleanup(closeTab)
 	p := &page{t: t, ctx: ctx}
-	chromedp.ListenTarget(ctx, p.note)
-	const width, height = 1280, 900
-	p.do(network.Enable(), log.Enable(), chromedp.EmulateViewport(width, height), chromedp.Navigate(address))
+	// The tab is opened first, so that the listener sees what it asks for.
+	p.do()
+	_, networkErr := chromedp.Call(ctx, network.Enable, network.EnableParams{})
+	_, logErr := chromedp.Call(ctx, log.Enable, cdp.Empty{})
+	if err := errors.Join(chromedp.Listen(ctx, p.note), networkErr, logErr); err != nil {
+		t.Fatal(err)
+	}
+	p.do(chromedp.EmulateViewport(width, height), chromedp.Navigate(address))
 	return p
 }
 
@@ -64,34 +74,49 @@ func (p *page) note(event any) {
 	case *network.EventRequestWillBeSent:
 		p.requests = append(p.requests, e.Request.URL)
 	case *runtime.EventExceptionThrown:
-		p.complaints = append(p.complaints, e.ExceptionDetails.Error())
+		p.complaints = append(p.complaints, fmt.Sprintf("%s %+v", e.ExceptionDetails.Text, e.ExceptionDetails.Exception))
 	case *runtime.EventConsoleAPICalled:
 		p.complaints = append(p.complaints, fmt.Sprintf("console: %v", e.Args))
 	case *log.EventEntryAdded:
-		if e.Entry.Level == log.LevelError {
+		if e.Entry.Level == log.EntryLevelError {
 			p.complaints = append(p.complaints, e.Entry.Text+" "+e.Entry.URL)
 		}
 	}
 }
 
-func (p *page) do(actions ...chromedp.Action) {
+func (p *page) do(actions ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
-	if err := chromedp.Run(p.ctx, actions...); err != nil {
+	if err := chromedp.Do(p.ctx, actions...); err != nil {
 		p.t.Fatal(err)
 	}
 }
 
 // evaluate returns the value of an expression of JavaScript.
-func evaluate[T any](p *page, expression string) (value T) {
+func evaluate[T any](p *page, expression string) T {
 	p.t.Helper()
-	p.do(chromedp.Evaluate(expression, &value))
+	value, err := chromedp.Run(p.ctx, chromedp.Evaluate[T](expression))
+	if err != nil {
+		p.t.Fatalf("%s: %v", expression, err)
+	}
 	return value
+}
+
+// click clicks on the first element that a CSS selector selects.
+func (p *page) click(selector string) {
+	p.t.Helper()
+	p.do(chromedp.Click(chromedp.CSS(selector)))
+}
+
+// resize sets the size of the window.
+func (p *page) resize(width, height int64) {
+	p.t.Helper()
+	p.do(chromedp.EmulateViewport(width, height))
 }
 
 // open shows a view, another one than is shown.
 func (p *page) open(view string) {
 	p.t.Helper()
-	p.do(chromedp.Evaluate(fmt.Sprintf("document.querySelector('main').ariaBusy = 'true'; location.hash = %q", "#/"+view), nil))
+	evaluate[string](p, fmt.Sprintf("document.querySelector('main').ariaBusy = 'true'; location.hash = %q", "#/"+view))
 	p.becomes("String(document.querySelector('main').ariaBusy)", "null")
 }
 
@@ -153,21 +178,21 @@ func (p *page) tabTo(what string) {
 // unnamed returns what can have the focus and has no name for a screen reader.
 func (p *page) unnamed() (unnamed []string, focusable int) {
 	p.t.Helper()
-	p.do(chromedp.ActionFunc(func(ctx context.Context) error {
-		nodes, err := accessibility.GetFullAXTree().Do(ctx)
-		for _, node := range nodes {
-			canFocus := slices.ContainsFunc(node.Properties, func(property *accessibility.Property) bool {
-				return property.Name == accessibility.PropertyNameFocusable && string(property.Value.Value) == "true"
-			})
-			if role := text(node.Role); !canFocus || node.Ignored || role == "RootWebArea" || role == "main" {
-				continue
-			}
-			if focusable++; text(node.Name) == "" {
-				unnamed = append(unnamed, fmt.Sprintf("%s of node %d", text(node.Role), node.BackendDOMNodeID))
-			}
+	tree, err := chromedp.Call(p.ctx, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, node := range tree.Nodes {
+		canFocus := slices.ContainsFunc(node.Properties, func(property *accessibility.Property) bool {
+			return property.Name == accessibility.PropertyNameFocusable && string(property.Value.Value) == "true"
+		})
+		if role := text(node.Role); !canFocus || node.Ignored || role == "RootWebArea" || role == "main" {
+			continue
 		}
-		return err
-	}))
+		if focusable++; text(node.Name) == "" {
+			unnamed = append(unnamed, fmt.Sprintf("%s of node %d", text(node.Role), node.BackendDOMNodeID))
+		}
+	}
 	return unnamed, focusable
 }
 
@@ -181,7 +206,8 @@ func text(value *accessibility.Value) string {
 // in sets what the user prefers.
 func (p *page) in(scheme, motion string) {
 	p.t.Helper()
-	p.do(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{
-		{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: motion},
-	}))
+	features := []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: motion}}
+	if _, err := chromedp.Call(p.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features}); err != nil {
+		p.t.Fatal(err)
+	}
 }
