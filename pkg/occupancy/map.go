@@ -103,7 +103,7 @@ func (o *Occupancy) Overview(now time.Time) []RangeMaps {
 		shown := &all[len(all)-1]
 		shown.Usages = append(shown.Usages, o.usage(r, now))
 		for _, b := range r.Blocks {
-			shown.Maps = append(shown.Maps, o.newMap(r.class, []part{{b.Text, b.Span}}, b.Span.Cells(overviewCells), ""))
+			shown.Maps = append(shown.Maps, o.newMap(r.class, []part{r.whole(b)}, b.Span.Cells(overviewCells), ""))
 		}
 	}
 	return all
@@ -120,7 +120,7 @@ func (o *Occupancy) Range(kind, name, namespace string, now time.Time) (RangeMap
 	for _, r := range ranges {
 		shown.Usages = append(shown.Usages, o.usage(r, now))
 		for _, b := range r.Blocks {
-			shown.Maps = append(shown.Maps, o.mapOf(r.class, []part{{b.Text, b.Span}}, namespace))
+			shown.Maps = append(shown.Maps, o.mapOf(r.class, []part{r.whole(b)}, namespace))
 		}
 	}
 	return shown, nil
@@ -136,7 +136,7 @@ func (o *Occupancy) Part(kind, name string, options PartOptions, now time.Time) 
 	if err != nil {
 		return RangeMaps{}, err
 	}
-	path, span := []part{{b.Text, b.Span}}, b.Span
+	path, span := []part{r.whole(b)}, b.Span
 	for depth := 0; options.Depth < 0 || depth < options.Depth; depth++ {
 		cells := divide(span)
 		if cells.Bits == 0 {
@@ -152,6 +152,17 @@ func (o *Occupancy) Part(kind, name string, options PartOptions, now time.Time) 
 type part struct {
 	text string
 	span space.Span
+}
+
+// whole returns a block as a part. Blocks of a pool have its text in common, and are named by
+// their values.
+func (r classRange) whole(block allocation.Block) part {
+	for _, other := range r.Blocks {
+		if other.Text == block.Text && other.Span != block.Span {
+			return part{spanText(r.class, block.Span), block.Span}
+		}
+	}
+	return part{block.Text, block.Span}
 }
 
 func divide(span space.Span) space.Cells {

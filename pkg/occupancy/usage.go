@@ -129,7 +129,10 @@ func (u *Usage) add(r allocation.Range, sorted []claim, now time.Time) {
 	var capacity, static uint64
 	namespaces := map[string]int64{}
 	for _, block := range r.Blocks {
-		u.Blocks = append(u.Blocks, block.Text)
+		// The blocks of a pool have its text in common.
+		if !slices.Contains(u.Blocks, block.Text) {
+			u.Blocks = append(u.Blocks, block.Text)
+		}
 		capacity, static = plus(capacity, block.Span.Size()), plus(static, block.Span.StaticSize())
 		for _, c := range within(sorted, block.Span) {
 			u.Allocated++
