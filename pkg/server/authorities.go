@@ -72,11 +72,14 @@ func (c *CoreConfig) installAuthorities(generic *genericapiserver.GenericAPIServ
 		if err != nil {
 			return
 		}
+		tryUntilDone(ctx, "authorities", func(ctx context.Context) error {
+			defer tried.Store(true)
+			return publish(ctx)
+		})
 		wait.UntilWithContext(ctx, func(ctx context.Context) {
 			if err := publish(ctx); err != nil && ctx.Err() == nil {
 				klog.FromContext(ctx).Error(err, "Publishing the authorities of clients failed")
 			}
-			tried.Store(true)
 		}, publishPeriod)
 	})
 	if c.Authorities != nil {

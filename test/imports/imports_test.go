@@ -66,6 +66,11 @@ var rules = []struct {
 		why:      "what the variables of a Service are is pure: no client, no I/O",
 	},
 	{
+		packages: "/pkg/serviceaccount",
+		mayNot:   []string{"k8s.io/client-go", "go.etcd.io"},
+		why:      "what a token says and whether it is valid is pure: no client, no I/O",
+	},
+	{
 		packages: "/pkg/...",
 		mayNot:   []string{module + "/test"},
 		why:      "the product does not depend on its tests",

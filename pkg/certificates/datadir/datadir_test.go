@@ -158,7 +158,9 @@ func TestEnsureErrors(t *testing.T) {
 			func(dir string) error { return os.WriteFile(filepath.Join(dir, "pki/serving.key"), []byte("x"), 0o600) }, 0, "serving.key",
 		},
 		"an invalid key of tokens": {
-			func(dir string) error { return os.WriteFile(filepath.Join(dir, "pki/service-accounts.key"), []byte("x"), 0o600) }, 0,
+			func(dir string) error {
+				return os.WriteFile(filepath.Join(dir, "pki/service-accounts.key"), []byte("x"), 0o600)
+			}, 0,
 			"service-accounts.key",
 		},
 		"an authority without its key": {func(dir string) error { return os.Remove(filepath.Join(dir, "pki/ca.key")) }, 0, "ca.key"},

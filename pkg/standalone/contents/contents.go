@@ -99,10 +99,10 @@ func New(client kubernetes.Interface, namespaces corev1informers.NamespaceInform
 // enqueue looks again at a namespace, which a function returns for an object. The copies
 // follow the ConfigMap of kube-system.
 func (c *Controller) enqueue(of func(metav1.Object) string, obj any) {
-	if tombstone, ok := obj.(cache.DeletedFinalStateUnknown); ok {
-		obj = tombstone.Obj
-	}
 	object, ok := obj.(metav1.Object)
+	if tombstone, missed := obj.(cache.DeletedFinalStateUnknown); missed {
+		object, ok = tombstone.Obj.(metav1.Object)
+	}
 	if !ok {
 		return
 	}

@@ -1,9 +1,12 @@
 package kubectl
 
 import (
+	"context"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
 // TestServiceAccounts has kubectl make ServiceAccounts and tokens, and use these.
@@ -35,7 +38,10 @@ func TestServiceAccounts(t *testing.T) {
 	}
 	builder := as(k.Run("create", "token", "builder"))
 	builder.Expect(builder.Run("auth", "whoami"), "system:serviceaccount:default:builder", "system:serviceaccounts:default")
-	builder.Expect(builder.Run("get", "services"), "No resources found")
+	framework.Eventually(t, "the binding applies", func(context.Context) (bool, error) {
+		out, err := builder.Try("", "get", "services")
+		return strings.Contains(out, "No resources found"), err
+	})
 	builder.Expect(builder.Fail("get", "secrets"), `User "system:serviceaccount:default:builder" cannot list resource "secrets"`)
 	tied := as(k.Run("create", "token", "builder", "--duration=10m", "--bound-object-kind=Secret", "--bound-object-name=tie"))
 	tied.Expect(tied.Run("auth", "whoami"), "system:serviceaccount:default:builder")

@@ -3,7 +3,7 @@ package users
 import (
 	"context"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -292,9 +292,9 @@ func TestTokenRequests(t *testing.T) {
 	} {
 		err := a.admin.CoreV1().RESTClient().Post().Namespace("default").Resource("serviceaccounts").Name(test.account).SubResource("token").
 			SetHeader("Content-Type", "application/json").Body([]byte(test.body)).Do(t.Context()).Error()
-		status, ok := err.(apierrors.APIStatus) //nolint:errorlint // It is not wrapped.
-		if !ok || status.Status().Code != test.code || !strings.Contains(err.Error(), test.message) {
-			t.Errorf("%s: %v", name, fmt.Errorf("got %w, want %d %s", err, test.code, test.message))
+		var status apierrors.APIStatus
+		if !errors.As(err, &status) || status.Status().Code != test.code || !strings.Contains(err.Error(), test.message) {
+			t.Errorf("%s: got %v, want %d %s", name, err, test.code, test.message)
 		}
 	}
 }
