@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -71,7 +72,7 @@ func TestStatusIsReplaced(t *testing.T) {
 	service.LeaveLoadBalancer(&status)
 	status = stored.Status
 	service.SetLoadBalancerAddresses(&status, []netip.Addr{netip.MustParseAddr("192.0.2.2")}, metav1.Now())
-	if fmt.Sprint(*before) != fmt.Sprint(stored.Status) {
+	if !equality.Semantic.DeepEqual(*before, stored.Status) {
 		t.Errorf("the stored status became %+v", stored.Status)
 	}
 	condition := meta.FindStatusCondition(status.Conditions, v1.ServiceConditionLoadBalancerAddress)
