@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation"
@@ -52,7 +53,11 @@ func (k ports) reserve(claim runtime.Object, owner *v1.Service, expires *metav1.
 	port := claim.(*v1.NodePort)
 	port.Spec.ExpirationTimestamp = expires
 	if value, ok := k.parse(port.Name); ok {
-		port.Spec.ServicePorts, port.Spec.HealthCheck = service.PortsOn(owner, value.Number.Port())
+		servicePorts, healthCheck := service.PortsOn(owner, value.Number.Port())
+		port.Spec.ServicePorts, port.Spec.HealthCheck = servicePorts, nil
+		if healthCheck {
+			port.Spec.HealthCheck = &healthCheck
+		}
 	}
 }
 
@@ -65,7 +70,7 @@ func (k ports) claim(obj runtime.Object) (contents, bool) {
 		kind: k, meta: &port.ObjectMeta, parent: port.Spec.ParentRef, protocols: &port.Spec.Protocols, spec: &port.Spec,
 		terms: allocation.Terms{
 			Expires: timeOf(port.Spec.ExpirationTimestamp), Protocols: port.Spec.Protocols,
-			ServicePorts: port.Spec.ServicePorts, HealthCheck: port.Spec.HealthCheck,
+			ServicePorts: port.Spec.ServicePorts, HealthCheck: ptr.Deref(port.Spec.HealthCheck, false),
 		},
 	}, true
 }

@@ -1381,14 +1381,16 @@ func (m *NodePortSpec) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 		i--
 		dAtA[i] = 0x2a
 	}
-	i--
-	if m.HealthCheck {
-		dAtA[i] = 1
-	} else {
-		dAtA[i] = 0
+	if m.HealthCheck != nil {
+		i--
+		if *m.HealthCheck {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x20
 	}
-	i--
-	dAtA[i] = 0x20
 	if len(m.ServicePorts) > 0 {
 		for iNdEx := len(m.ServicePorts) - 1; iNdEx >= 0; iNdEx-- {
 			{
@@ -2343,7 +2345,9 @@ func (m *NodePortSpec) Size() (n int) {
 			n += 1 + l + sovGenerated(uint64(l))
 		}
 	}
-	n += 2
+	if m.HealthCheck != nil {
+		n += 2
+	}
 	if m.ExpirationTimestamp != nil {
 		l = m.ExpirationTimestamp.Size()
 		n += 1 + l + sovGenerated(uint64(l))
@@ -2893,7 +2897,7 @@ func (this *NodePortSpec) String() string {
 		`Protocols:` + fmt.Sprintf("%v", this.Protocols) + `,`,
 		`ParentRef:` + strings.Replace(this.ParentRef.String(), "ParentReference", "ParentReference", 1) + `,`,
 		`ServicePorts:` + repeatedStringForServicePorts + `,`,
-		`HealthCheck:` + fmt.Sprintf("%v", this.HealthCheck) + `,`,
+		`HealthCheck:` + valueToStringGenerated(this.HealthCheck) + `,`,
 		`ExpirationTimestamp:` + strings.Replace(fmt.Sprintf("%v", this.ExpirationTimestamp), "Time", "v1.Time", 1) + `,`,
 		`}`,
 	}, "")
@@ -6832,7 +6836,8 @@ func (m *NodePortSpec) Unmarshal(dAtA []byte) error {
 					break
 				}
 			}
-			m.HealthCheck = bool(v != 0)
+			b := bool(v != 0)
+			m.HealthCheck = &b
 		case 5:
 			if wireType != 2 {
 				return fmt.Errorf("proto: wrong wireType = %d for field ExpirationTimestamp", wireType)

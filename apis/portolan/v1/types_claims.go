@@ -120,7 +120,7 @@ type NodePortSpec struct {
 	// healthCheck reserves the node port as the Service's health check node port. It has no
 	// meaning while a Service holds the port.
 	// +optional
-	HealthCheck bool `json:"healthCheck,omitempty" protobuf:"varint,4,opt,name=healthCheck"`
+	HealthCheck *bool `json:"healthCheck,omitempty" protobuf:"varint,4,opt,name=healthCheck"`
 	// expirationTimestamp is when the reservation ends. Unset means never. It has no
 	// meaning while a Service holds the port.
 	// +optional

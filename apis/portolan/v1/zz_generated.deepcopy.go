@@ -774,6 +774,11 @@ func (in *NodePortSpec) DeepCopyInto(out *NodePortSpec) {
 		*out = make([]ServicePortReference, len(*in))
 		copy(*out, *in)
 	}
+	if in.HealthCheck != nil {
+		in, out := &in.HealthCheck, &out.HealthCheck
+		*out = new(bool)
+		**out = **in
+	}
 	if in.ExpirationTimestamp != nil {
 		in, out := &in.ExpirationTimestamp, &out.ExpirationTimestamp
 		*out = (*in).DeepCopy()

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
@@ -54,19 +55,20 @@ func validateNodePort(port *v1.NodePort) field.ErrorList {
 // validateServicePorts validates which port of a Service a node port is reserved for. One
 // node port serves at most one port of each protocol.
 func validateServicePorts(spec *v1.NodePortSpec) field.ErrorList {
-	if len(spec.ServicePorts) == 0 && !spec.HealthCheck {
+	healthCheck := ptr.Deref(spec.HealthCheck, false)
+	if len(spec.ServicePorts) == 0 && !healthCheck {
 		return nil
 	}
 	path := specPath.Child("servicePorts")
 	var errs field.ErrorList
 	if spec.ParentRef != nil && !spec.ParentRef.IsService() {
 		used := path
-		if spec.HealthCheck {
+		if healthCheck {
 			used = specPath.Child("healthCheck")
 		}
 		errs = append(errs, field.Forbidden(used, "may only be set if spec.parentRef names a Service"))
 	}
-	if spec.HealthCheck && len(spec.ServicePorts) > 0 {
+	if healthCheck && len(spec.ServicePorts) > 0 {
 		errs = append(errs, field.Forbidden(path, "may not be set when spec.healthCheck is true"))
 	}
 	seen := sets.New[corev1.Protocol]()

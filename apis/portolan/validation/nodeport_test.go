@@ -50,7 +50,7 @@ func TestNodePortCreate(t *testing.T) {
 			spec.ServicePorts = []v1.ServicePortReference{{Name: "dns", Port: 53, Protocol: "TCP"}, {Port: 53, Protocol: "UDP"}}
 			spec.ExpirationTimestamp = &metav1.Time{Time: time.Unix(1e9+1, 0)}
 		})},
-		"for a health check": {port: reserved(func(spec *v1.NodePortSpec) { spec.HealthCheck = true })},
+		"for a health check": {port: reserved(func(spec *v1.NodePortSpec) { spec.HealthCheck = new(true) })},
 		"for bad ports": {reserved(func(spec *v1.NodePortSpec) {
 			spec.ServicePorts = []v1.ServicePortReference{{Protocol: "TCP"}, {Name: "A", Port: 70000, Protocol: "TCP"}, {Name: "a", Protocol: "ICMP"}}
 		}), []string{
@@ -60,7 +60,7 @@ func TestNodePortCreate(t *testing.T) {
 			`spec.servicePorts[2].protocol: Unsupported value: "ICMP": supported values: "SCTP", "TCP", "UDP"`,
 		}},
 		"for both": {reserved(func(spec *v1.NodePortSpec) {
-			spec.HealthCheck, spec.ServicePorts = true, []v1.ServicePortReference{{Port: 80, Protocol: "TCP"}}
+			spec.HealthCheck, spec.ServicePorts = new(true), []v1.ServicePortReference{{Port: 80, Protocol: "TCP"}}
 		}), []string{`spec.servicePorts: Forbidden: may not be set when spec.healthCheck is true`}},
 		"for ports of no Service": {reserved(func(spec *v1.NodePortSpec) {
 			spec.ParentRef = &v1.ParentReference{Resource: "reservations", Name: "dns"}

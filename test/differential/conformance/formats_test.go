@@ -221,9 +221,9 @@ func writesAnswered(f *fixture) {
 		status := schema.GroupVersionKind{Version: "v1", Kind: "Status"}
 		own, list := k.GroupVersion().WithKind(k.name), k.GroupVersion().WithKind(k.name+"List")
 		patch := []byte(`{"metadata":{"labels":{"a":"b"}}}`)
-		// A delete of a Service or a Pod returns the object.
+		// A delete of a Service, a Pod or a ServiceAccount returns the object.
 		deleted := status
-		if k.Resource == "services" || k.Resource == "pods" {
+		if k.Resource == "services" || k.Resource == "pods" || k.Resource == "serviceaccounts" {
 			deleted = own
 		}
 		for _, step := range []struct {

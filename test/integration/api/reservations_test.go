@@ -53,7 +53,7 @@ func TestReservedForAService(t *testing.T) {
 	reserveAddress(t, server, "fd00:96::77", "web")
 	reservePort(t, server, "20080", "web", forPort(v1.ServicePortReference{Name: "http", Port: 80}))
 	reservePort(t, server, "20053", "web", forPort(v1.ServicePortReference{Port: 53, Protocol: "UDP"}, v1.ServicePortReference{Port: 53}))
-	reservePort(t, server, "20099", "web", func(spec *v1.NodePortSpec) { spec.HealthCheck = true })
+	reservePort(t, server, "20099", "web", func(spec *v1.NodePortSpec) { spec.HealthCheck = new(true) })
 
 	_, err := servicesOf(server).Create(ctx, serviceWith("thief", onAddresses("10.96.0.77")), metav1.CreateOptions{})
 	expectInvalid(t, "a thief of the address", err, "failed to allocate IP 10.96.0.77: provided IP is already allocated by services/default/web")
