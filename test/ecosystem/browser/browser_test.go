@@ -29,6 +29,9 @@ metadata: {name: "30053"}
 spec: {parentRef: {resource: reservations, name: dns}}
 `
 
+// viewOfWeb is the view of the Service web.
+const viewOfWeb = "holder?resource=services.portolan.dev&namespace=default&name=web"
+
 const late = `
 apiVersion: v1
 kind: Service
@@ -166,7 +169,8 @@ func testTable(_ *testing.T, p *page, _ cluster) {
 func testHighlight(_ *testing.T, p *page, _ cluster) {
 	p.tabTo("default1")
 	p.press(kb.Enter)
-	p.becomes("[...document.querySelectorAll('.grid .marked')].map((cell) => cell.ariaLabel).join()", "30080, held by default/web, in the static band")
+	p.becomes("[...document.querySelectorAll('.grid .marked')].map((cell) => cell.ariaLabel).join()",
+		"30080, held by default/web, in the static band")
 	p.becomes("document.activeElement.id", "namespace-default")
 	p.press(kb.Enter)
 	p.becomes("String(document.querySelectorAll('.grid .marked').length)", "0")
@@ -175,7 +179,7 @@ func testHighlight(_ *testing.T, p *page, _ cluster) {
 // testScreenReader wants names of all that can have the focus, and one stop of the Tab key
 // for a map.
 func testScreenReader(t *testing.T, p *page, _ cluster) {
-	for _, view := range []string{"ranges", "range?kind=NodePortRange&name=kubernetes&cell=30080", "search?q=web", "holder?resource=services.portolan.dev&namespace=default&name=web"} {
+	for _, view := range []string{"ranges", "range?kind=NodePortRange&name=kubernetes&cell=30080", "search?q=web", viewOfWeb} {
 		p.open(view)
 		unnamed, focusable := p.unnamed()
 		if len(unnamed) > 0 || focusable < 4 {
@@ -252,7 +256,7 @@ func testColors(_ *testing.T, p *page, _ cluster) {
 func testNarrow(_ *testing.T, p *page, _ cluster) {
 	const phoneWidth, phoneHeight = 360, 740
 	p.resize(phoneWidth, phoneHeight)
-	for _, view := range []string{"search?q=1", "range?kind=ServiceCIDR&name=kubernetes", "ranges", "holder?resource=services.portolan.dev&namespace=default&name=web"} {
+	for _, view := range []string{"search?q=1", "range?kind=ServiceCIDR&name=kubernetes", "ranges", viewOfWeb} {
 		p.open(view)
 		p.becomes("String(document.documentElement.scrollWidth <= innerWidth)", "true")
 	}
