@@ -217,7 +217,7 @@ func TestC21HoldersAreNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if columns, cells := len(table.ColumnDefinitions), len(table.Rows[0].Cells); columns != cells || columns != 3 {
+	if columns, cells := len(table.ColumnDefinitions), len(table.Rows[0].Cells); columns != cells || columns != 5 {
 		t.Errorf("%d columns, %d cells", columns, cells)
 	}
 }
