@@ -96,7 +96,7 @@ func TestC11RestartsRepairNothing(t *testing.T) {
 	if err := w.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	n := w.writes(func() { second(w) })
+	n := w.writes(func() { restart(w) })
 	if n != 0 {
 		t.Errorf("the next start wrote %d times", n)
 	}

@@ -167,12 +167,13 @@ func (w fixture) storeService(svc *v1.Service) {
 	}
 }
 
-// second starts another server on the store.
-func second(w fixture) *framework.Server {
+// restart starts a server that has been stopped. Another one would publish its own
+// certificate authority.
+func restart(w fixture) *framework.Server {
 	w.Helper()
 	return framework.Start(w.T, func(o *options.Options) {
+		w.Again(w.T)(o)
 		framework.On(w.store)(o)
-		o.ClusterIPRanges, o.NodePortRanges = w.Options.ClusterIPRanges, w.Options.NodePortRanges
 	})
 }
 

@@ -89,7 +89,7 @@ func TestTokenFile(t *testing.T) {
 	for token, want := range map[string]authenticationv1.TokenReviewStatus{
 		"ann-token": {Authenticated: true, User: authenticationv1.UserInfo{
 			Username: "ann", UID: "1", Groups: []string{"people", users.Readers, "system:authenticated"},
-		}},
+		}, Audiences: []string{issuerURL}},
 		"other": {Error: "invalid bearer token"},
 	} {
 		review, err := client.AuthenticationV1().TokenReviews().Create(t.Context(),
