@@ -123,7 +123,8 @@ func TestMapCounts(t *testing.T) {
 		t.Errorf("got %+v", m.Counts)
 	}
 	held, reserved := m.Cells[6], m.Cells[7]
-	if held.Text != "10.96.4.7" || held.Claim == nil || !held.Claim.Held || !slices.Equal(held.Claim.Holders, []Holder{{"services.portolan.dev", "shop", "web"}}) {
+	holders := []Holder{{"services.portolan.dev", "shop", "web"}}
+	if held.Text != "10.96.4.7" || held.Claim == nil || !held.Claim.Held || !slices.Equal(held.Claim.Holders, holders) {
 		t.Errorf("got %+v", held)
 	}
 	if reserved.Reserved != 1 || reserved.Claim == nil || reserved.Claim.Held {
@@ -204,9 +205,12 @@ func TestManyResults(t *testing.T) {
 	var objs Objects
 	for i := range count {
 		name := big.NewInt(int64(30000 + i)).String()
-		objs.Claims = append(objs.Claims, v1.NewHeldPort(name, nil, &v1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "n", Name: "web-" + name, UID: "u"}}))
+		holder := &v1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "n", Name: "web-" + name, UID: "u"}}
+		objs.Claims = append(objs.Claims, v1.NewHeldPort(name, nil, holder))
 	}
-	objs.Ranges = []runtime.Object{&v1.NodePortRange{ObjectMeta: metav1.ObjectMeta{Name: "r"}, Spec: v1.NodePortRangeSpec{Ports: []string{"30000-32767"}}}}
+	objs.Ranges = []runtime.Object{&v1.NodePortRange{
+		ObjectMeta: metav1.ObjectMeta{Name: "r"}, Spec: v1.NodePortRangeSpec{Ports: []string{"30000-32767"}},
+	}}
 	found := New(objs).Search("30")
 	if found.ClaimCount != count || len(found.Claims) != mostFound || found.HolderCount != count || len(found.Holders) != mostFound {
 		t.Errorf("got %d of %d claims and %d of %d holders", len(found.Claims), found.ClaimCount, len(found.Holders), found.HolderCount)

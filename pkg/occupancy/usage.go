@@ -103,7 +103,8 @@ func byClass(objs []runtime.Object) map[allocation.Class][]claim {
 		if !ok || err != nil {
 			continue
 		}
-		all[value.Class] = append(all[value.Class], claim{value.Number, value.String(), claims.HoldersOf(obj), object.GetCreationTimestamp().Time})
+		created := object.GetCreationTimestamp().Time
+		all[value.Class] = append(all[value.Class], claim{value.Number, value.String(), claims.HoldersOf(obj), created})
 	}
 	for _, of := range all {
 		slices.SortFunc(of, func(a, b claim) int { return a.number.Compare(b.number) })

@@ -3,7 +3,6 @@ package ui
 import (
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -21,27 +20,21 @@ const token = "SECRET"
 // filled returns a model with one range, in which the Service shop/web has an address.
 func filled() *Model {
 	model := NewModel(occupancy.Kinds()[0])
-	model.set(0, occupancy.Objects{
-		Ranges: []runtime.Object{&v1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: "r"}, Spec: v1.ServiceCIDRSpec{CIDRs: []string{"10.0.0.0/24"}}}},
-		Claims: []runtime.Object{v1.NewHeldAddress("10.0.0.7", &v1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web", UID: "u"}})},
-	})
+	objs := cidrs("r")
+	web := &v1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web", UID: "u"}}
+	objs.Claims = []runtime.Object{v1.NewHeldAddress("10.0.0.7", web)}
+	model.set(0, objs)
 	return model
 }
 
-// ask sends a request and returns the answer with its body.
-func ask(t *testing.T, method, host, path string) (*http.Response, string) {
+// ask sends a request and returns the answer.
+func ask(t *testing.T, method, host, path string) *httptest.ResponseRecorder {
 	t.Helper()
 	request := httptest.NewRequestWithContext(t.Context(), method, "http://127.0.0.1:8001"+path, nil)
 	request.Host = host
-	recorder := httptest.NewRecorder()
-	newHandler(filled(), token, "https://server").ServeHTTP(recorder, request)
-	response := recorder.Result()
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response, string(body)
+	response := httptest.NewRecorder()
+	newHandler(filled(), token, "https://server").ServeHTTP(response, request)
+	return response
 }
 
 // TestHandlerAnswersItsUserOnly sends what other users, other pages and mistakes send.
@@ -80,28 +73,29 @@ func TestHandlerAnswersItsUserOnly(t *testing.T) {
 		{"HEAD", "127.0.0.1", "/SECRET/", http.StatusMethodNotAllowed},
 		{"OPTIONS", "127.0.0.1", "/SECRET/api/ranges", http.StatusMethodNotAllowed},
 	} {
-		response, body := ask(t, test.method, test.host, test.path)
-		if response.StatusCode != test.want {
-			t.Errorf("%s %s of %q: got %s, want %d", test.method, test.path, test.host, response.Status, test.want)
+		response := ask(t, test.method, test.host, test.path)
+		body := response.Body.String()
+		if response.Code != test.want {
+			t.Errorf("%s %s of %q: got %d, want %d", test.method, test.path, test.host, response.Code, test.want)
 		}
-		if isOK := response.StatusCode == http.StatusOK; strings.Contains(body, "10.0.0.0/24") && !isOK {
+		if isOK := response.Code == http.StatusOK; strings.Contains(body, "10.0.0.0/24") && !isOK {
 			t.Errorf("%s %s of %q: the error has figures: %s", test.method, test.path, test.host, body)
 		}
-		if strings.Contains(body, token) && response.StatusCode != http.StatusFound {
+		if strings.Contains(body, token) && response.Code != http.StatusFound {
 			t.Errorf("%s %s of %q: the body has the secret", test.method, test.path, test.host)
 		}
-		if policy := response.Header.Get("Content-Security-Policy"); !strings.HasPrefix(policy, "default-src 'none'; script-src 'self';") ||
+		if policy := response.Header().Get("Content-Security-Policy"); !strings.HasPrefix(policy, "default-src 'none'; script-src 'self';") ||
 			strings.Contains(policy, "unsafe") || strings.Contains(policy, "http") {
 			t.Errorf("%s %s: the policy is %q", test.method, test.path, policy)
 		}
-		if caching := response.Header.Get("Cache-Control"); response.StatusCode == http.StatusOK && caching != "no-store" {
+		if caching := response.Header().Get("Cache-Control"); response.Code == http.StatusOK && caching != "no-store" {
 			t.Errorf("%s %s: Cache-Control is %q", test.method, test.path, caching)
 		}
 		for header, want := range map[string]string{
 			"Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY",
 			"Cross-Origin-Resource-Policy": "same-origin", "Access-Control-Allow-Origin": "",
 		} {
-			if got := response.Header.Get(header); got != want {
+			if got := response.Header().Get(header); got != want {
 				t.Errorf("%s %s: %s is %q, want %q", test.method, test.path, header, got, want)
 			}
 		}
@@ -152,9 +146,10 @@ func TestViews(t *testing.T) {
 		{"search?q=hop%2Fwe", http.StatusOK, []string{`"holders":[{"holder":{"resource":"services.portolan.dev","namespace":"shop","name":"web"},"claims":1}]`}},
 		{"search", http.StatusOK, []string{`"values":[]`, `"holderCount":0`}},
 	} {
-		response, body := ask(t, "GET", "localhost", "/"+token+"/api/"+test.path)
-		if response.StatusCode != test.code || !json.Valid([]byte(body)) {
-			t.Errorf("%s: got %s, want %d\n%s", test.path, response.Status, test.code, body)
+		response := ask(t, "GET", "localhost", "/"+token+"/api/"+test.path)
+		body := response.Body.String()
+		if response.Code != test.code || !json.Valid([]byte(body)) {
+			t.Errorf("%s: got %d, want %d\n%s", test.path, response.Code, test.code, body)
 		}
 		for _, want := range test.want {
 			if !strings.Contains(body, want) {
