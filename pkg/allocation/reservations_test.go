@@ -26,7 +26,9 @@ func TestMayTake(t *testing.T) {
 		claim            Claim
 		now, afterMinute bool
 	}{
-		"held":                    {Claim{Holder: v1.ParentReference{Resource: "services", Namespace: "default", Name: "web", UID: "u"}}, false, false},
+		"held": {
+			Claim{Holder: v1.ParentReference{Resource: "services", Namespace: "default", Name: "web", UID: "u"}}, false, false,
+		},
 		"for it":                  {reservedFor(web, 1, Terms{}), true, true},
 		"for another":             {reservedFor(other, 1, Terms{}), false, false},
 		"for another, for a time": {reservedFor(other, 1, Terms{Expires: soon}), false, true},

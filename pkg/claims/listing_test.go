@@ -23,9 +23,11 @@ func TestListingChange(t *testing.T) {
 		put     string
 		deleted bool
 	}{
-		"no listing":         {},
-		"the first":          {add: []allocation.Value{port(30080)}, put: "nodeports/30080\n"},
-		"another":            {stored: "nodeports/30080\n", add: []allocation.Value{address("10.0.0.5")}, put: "nodeports/30080\nipaddresses/10.0.0.5\n"},
+		"no listing": {},
+		"the first":  {add: []allocation.Value{port(30080)}, put: "nodeports/30080\n"},
+		"another": {
+			stored: "nodeports/30080\n", add: []allocation.Value{address("10.0.0.5")}, put: "nodeports/30080\nipaddresses/10.0.0.5\n",
+		},
 		"listed already":     {stored: "nodeports/30080\n", add: []allocation.Value{port(30080)}},
 		"one of two":         {stored: "nodeports/30080\nnodeports/30081\n", remove: []allocation.Value{port(30080)}, put: "nodeports/30081\n"},
 		"the last":           {stored: "nodeports/30080\n", remove: []allocation.Value{port(30080)}, deleted: true},

@@ -65,8 +65,10 @@ func TestTakeReserved(t *testing.T) {
 		// keeps is true if the reservation becomes the claim.
 		keeps bool
 	}{
-		"for it":                   {reservedPort("web", nil), 5, true},
-		"for it, being deleted":    {reservedPort("web", func(p *v1.NodePort) { p.DeletionTimestamp, p.Finalizers = past, []string{"f"} }), 0, false},
+		"for it": {reservedPort("web", nil), 5, true},
+		"for it, being deleted": {
+			reservedPort("web", func(p *v1.NodePort) { p.DeletionTimestamp, p.Finalizers = past, []string{"f"} }), 0, false,
+		},
 		"for another":              {reservedPort("other", nil), 0, false},
 		"for another, expired":     {reservedPort("other", func(p *v1.NodePort) { p.Spec.ExpirationTimestamp = past }), 5, false},
 		"deleted meanwhile":        {nil, 0, false},
@@ -107,7 +109,9 @@ func TestTakeReserved(t *testing.T) {
 func TestRetain(t *testing.T) {
 	svc := newService(func(s *corev1.ServiceSpec) {
 		s.Type, s.ClusterIPs = corev1.ServiceTypeNodePort, []string{"10.0.0.5"}
-		s.Ports = []corev1.ServicePort{{Name: "http", Port: 80, Protocol: "TCP", NodePort: 30080}, {Name: "b", Port: 81, Protocol: "TCP", NodePort: 30081}}
+		s.Ports = []corev1.ServicePort{
+			{Name: "http", Port: 80, Protocol: "TCP", NodePort: 30080}, {Name: "b", Port: 81, Protocol: "TCP", NodePort: 30081},
+		}
 	})
 	l := newLedger(t, map[string]*mvccpb.KeyValue{})
 	storeClaim(t, l, address("10.0.0.5"), v1.NewHeldAddress("10.0.0.5", svc), 5, false)
@@ -126,11 +130,13 @@ func TestRetain(t *testing.T) {
 	if len(plan.Deletes) != 0 || len(plan.Puts) != 3 || len(plan.Guards) != 4 {
 		t.Errorf("guards %v, deletes %v, %d puts", plan.Guards, plan.Deletes, len(plan.Puts))
 	}
-	if listing := string(plan.Puts[2].Value); listing != "ipaddresses/10.0.0.5\nnodeports/30080\n" && listing != "nodeports/30080\nipaddresses/10.0.0.5\n" {
+	listing := string(plan.Puts[2].Value)
+	if listing != "ipaddresses/10.0.0.5\nnodeports/30080\n" && listing != "nodeports/30080\nipaddresses/10.0.0.5\n" {
 		t.Errorf("listing %q", listing)
 	}
 	ip, _ := written(t, l, plan, address("10.0.0.5"), &v1.IPAddress{})
-	if ip.Spec.ParentRef.UID != "" || ip.Labels[v1.LabelManagedBy] != "" || ip.Labels[v1.LabelIPFamily] != "IPv4" || !ip.Spec.ExpirationTimestamp.Equal(expires) {
+	if ip.Spec.ParentRef.UID != "" || ip.Labels[v1.LabelManagedBy] != "" || ip.Labels[v1.LabelIPFamily] != "IPv4" ||
+		!ip.Spec.ExpirationTimestamp.Equal(expires) {
 		t.Errorf("address: %+v", ip)
 	}
 	p, _ := written(t, l, plan, port(30080), &v1.NodePort{})

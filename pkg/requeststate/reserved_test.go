@@ -15,7 +15,7 @@ func TestUseReserved(t *testing.T) {
 	picked := pick(t, picks, "port/0")
 	picks.UseReserved("port/0", allocation.NodePort(1))
 	if picks.Picked(picked) || !picks.Picked(allocation.NodePort(1)) {
-		t.Errorf("the slot has not changed")
+		t.Error("the slot has not changed")
 	}
 	picks.UseReserved("port/1", allocation.NodePort(1))
 	if got := pick(t, picks, "port/0"); got != picked {

@@ -90,7 +90,9 @@ func (a *assignment) assign(index int, nodePort int32) {
 
 // assignReferenced assigns node ports to the ports that reservations refer to, by one of
 // the keys of a reference.
-func (a *assignment) assignReferenced(reserved []ReservedPort, keyOf func(v1.ServicePortReference) any, keyOfPort func(*corev1.ServicePort) any) {
+func (a *assignment) assignReferenced(
+	reserved []ReservedPort, keyOf func(v1.ServicePortReference) any, keyOfPort func(*corev1.ServicePort) any,
+) {
 	nodePorts := map[any]int32{}
 	for _, r := range reserved {
 		for _, ref := range r.ServicePorts {

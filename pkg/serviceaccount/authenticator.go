@@ -52,7 +52,7 @@ func (a *Authenticator) AuthenticateToken(ctx context.Context, token string) (*a
 	}
 	parsed, err := jwt.ParseSigned(token)
 	if err != nil {
-		return nil, false, nil
+		return nil, false, err
 	}
 	verified, err := a.issuer.verify(parsed)
 	if err != nil {

@@ -52,10 +52,13 @@ func TestNodePortCreate(t *testing.T) {
 		})},
 		"for a health check": {port: reserved(func(spec *v1.NodePortSpec) { spec.HealthCheck = new(true) })},
 		"for bad ports": {reserved(func(spec *v1.NodePortSpec) {
-			spec.ServicePorts = []v1.ServicePortReference{{Protocol: "TCP"}, {Name: "A", Port: 70000, Protocol: "TCP"}, {Name: "a", Protocol: "ICMP"}}
+			spec.ServicePorts = []v1.ServicePortReference{
+				{Protocol: "TCP"}, {Name: "A", Port: 70000, Protocol: "TCP"}, {Name: "a", Protocol: "ICMP"},
+			}
 		}), []string{
 			`spec.servicePorts[0]: Required value: name or port must be set`,
-			`spec.servicePorts[1].name: Invalid value: "A": ` + utilvalidation.IsDNS1123Label("A")[0], `spec.servicePorts[1].port: Invalid value: 70000: ` + outOfRange,
+			`spec.servicePorts[1].name: Invalid value: "A": ` + utilvalidation.IsDNS1123Label("A")[0],
+			`spec.servicePorts[1].port: Invalid value: 70000: ` + outOfRange,
 			`spec.servicePorts[1].protocol: Duplicate value: "TCP"`,
 			`spec.servicePorts[2].protocol: Unsupported value: "ICMP": supported values: "SCTP", "TCP", "UDP"`,
 		}},

@@ -22,7 +22,9 @@ func TestCheckListings(t *testing.T) {
 		"not listed": {map[string][]string{}, []string{
 			"ipaddresses/10.0.0.5 is reserved for services/default/web and not listed in reservedfor",
 		}},
-		"of another, and gone": {map[string][]string{"default/web": {"ipaddresses/10.0.0.5", "nodeports/80"}, "default/api": {"ipaddresses/10.0.0.5"}}, []string{
+		"of another, and gone": {map[string][]string{
+			"default/web": {"ipaddresses/10.0.0.5", "nodeports/80"}, "default/api": {"ipaddresses/10.0.0.5"},
+		}, []string{
 			"reservedfor/default/api lists ipaddresses/10.0.0.5, which is not reserved for that Service",
 			"reservedfor/default/web lists nodeports/80, which is not reserved for that Service",
 		}},

@@ -151,7 +151,8 @@ func TestReservedOutsideRanges(t *testing.T) {
 	if err != nil || !strings.HasPrefix(svc.Spec.ClusterIP, "10.96.0.") {
 		t.Fatalf("got %v, error %v", svc, err)
 	}
-	if _, err := server.Client.PortolanV1().IPAddresses().Get(context.WithoutCancel(t.Context()), "10.97.0.77", metav1.GetOptions{}); err != nil {
+	_, err = server.Client.PortolanV1().IPAddresses().Get(context.WithoutCancel(t.Context()), "10.97.0.77", metav1.GetOptions{})
+	if err != nil {
 		t.Error(err)
 	}
 }

@@ -65,7 +65,8 @@ func TestRetain(t *testing.T) {
 	}
 	claims := server.Client.PortolanV1()
 	label := []byte(`{"metadata":{"labels":{"kept":"yes"}}}`)
-	if _, err := claims.IPAddresses().Patch(ctx, first.Spec.ClusterIP, "application/merge-patch+json", label, metav1.PatchOptions{}); err != nil {
+	_, err = claims.IPAddresses().Patch(ctx, first.Spec.ClusterIP, "application/merge-patch+json", label, metav1.PatchOptions{})
+	if err != nil {
 		t.Fatal(err)
 	}
 	for name, remove := range map[string]func() error{
@@ -100,7 +101,8 @@ func TestRetain(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if ref := *address.Spec.ParentRef; ref.UID != "" || ref.Name != "web" || address.Labels["kept"] != "yes" || address.Labels[v1.LabelManagedBy] != "" {
+		if ref := *address.Spec.ParentRef; ref.UID != "" || ref.Name != "web" || address.Labels["kept"] != "yes" ||
+			address.Labels[v1.LabelManagedBy] != "" {
 			t.Errorf("%s: the reservation is %+v", name, address)
 		}
 		verifyListings(t, store)

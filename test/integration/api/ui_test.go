@@ -92,8 +92,9 @@ func TestUIHasTheRightsOfItsUser(t *testing.T) {
 		APIGroups: []string{v1.GroupName}, Resources: []string{"servicecidrs", "ipaddresses"}, Verbs: []string{"list", "watch"},
 	}}}
 	binding := &rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: "addresses"}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "addresses"},
-		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: "ann"}},
+		ObjectMeta: metav1.ObjectMeta{Name: "addresses"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "addresses"},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: "ann"}},
 	}
 	if _, err := s.core.RbacV1().ClusterRoles().Create(t.Context(), role, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
@@ -134,7 +135,8 @@ func TestUIHasTheRightsOfItsUser(t *testing.T) {
 	}
 	p.has("api/ranges", `"outside":[],"outsideCount":0,"ranges":[]`)
 	p.has("api/search?q=10.200.0.99", `"values":[]`)
-	if _, err := runWith(t, "ui", "--kubeconfig="+kubeconfig).end(); err == nil || !strings.Contains(err.Error(), "servicecidrs.portolan.dev") {
+	_, err = runWith(t, "ui", "--kubeconfig="+kubeconfig).end()
+	if err == nil || !strings.Contains(err.Error(), "servicecidrs.portolan.dev") {
 		t.Errorf("a user without rights gets %v", err)
 	}
 }
