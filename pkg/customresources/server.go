@@ -7,8 +7,10 @@
 package customresources
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver"
@@ -80,11 +82,28 @@ func (s *Server) Publish(front *genericapiserver.GenericAPIServer) error {
 	if err := follow(s.definitions, front.DiscoveryGroupManager); err != nil {
 		return err
 	}
+	if err := front.AddPreShutdownHook("portolan-custom-resources", s.awaitStart); err != nil {
+		return err
+	}
 	return front.AddPostStartHook("portolan-custom-resources-openapi", func(hook genericapiserver.PostStartHookContext) error {
 		go openapicontroller.NewController(s.definitions).Run(front.StaticOpenAPISpec, front.OpenAPIVersionedService, hook.Done())
 		go openapiv3controller.NewController(s.definitions).Run(front.OpenAPIV3VersionedService, hook.Done())
 		return nil
 	})
+}
+
+// startTimeout is how long a stop waits for a start that is not finished.
+const startTimeout = 10 * time.Second
+
+// awaitStart delays a stop until the library's start hook has ended. The framework ends the
+// process if the hook is interrupted.
+func (s *Server) awaitStart() error {
+	select {
+	case <-s.generic.MuxAndDiscoveryCompleteSignals()["CRDInformerHasNotSynced"]:
+		return nil
+	case <-time.After(startTimeout):
+		return errors.New("custom resources have not started")
+	}
 }
 
 // isEstablished reports whether the kind of a definition is served.
