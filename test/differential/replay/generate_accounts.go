@@ -23,7 +23,7 @@ func accountVariants() []variant {
 	return variantsOf(
 		fields{}, fields{"/automountServiceAccountToken": false}, fields{"/automountServiceAccountToken": nil},
 		fields{"/automountServiceAccountToken": "no"}, fields{"/secrets": list(object("name", "a"))},
-		fields{"/secrets": list(object("name", "a", "namespace", "b", "kind", "Secret", "uid", "1"), object())}, fields{"/secrets": list()},
+		fields{"/secrets": list(object("name", "a", "namespace", "b", "kind", "Secret", "uid", "1"))}, fields{"/secrets": list()},
 		fields{"/secrets": list(object("name", "a"), object("name", "a"))}, fields{"/secrets": list("a")}, fields{"/secrets": nil},
 		fields{"/imagePullSecrets": list(object("name", "a"))}, fields{"/imagePullSecrets": list(object("name", "A b"), object())},
 		fields{"/imagePullSecrets": list(object("name", "a"), object("name", "a"))}, fields{"/imagePullSecrets": object()},

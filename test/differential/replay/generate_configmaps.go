@@ -33,7 +33,7 @@ func configMapVariants() []variant {
 		fields{"/data": object("a", "\u00e4\n")}, fields{"/data": nil, "/binaryData": nil},
 		fields{"/binaryData": nil}, fields{"/binaryData": object()}, fields{"/binaryData": object("b", "not base64!")},
 		fields{"/binaryData": object("b", "eA")}, fields{"/binaryData": object("b", nil)}, fields{"/binaryData": data("c", "\x00\xff")},
-		fields{"/data": object("a", "x", "b", "y", "c d", "z"), "/binaryData": data("a", "x", "b", "y", "c d", "z")},
+		fields{"/data": object("a", "x"), "/binaryData": data("a", "x")}, // upstream reports several in random order
 		fields{"/immutable": true}, fields{"/immutable": false}, fields{"/immutable": nil}, fields{"/immutable": "true"},
 		fields{"/immutable": true, "/data": object("a", "other")},
 		fields{"/other": "a"}, fields{"/spec": object()}, fields{"/metadata/labels": object("a", "b c")},
