@@ -86,28 +86,31 @@ func TestAssignReservedPorts(t *testing.T) {
 		"what is left for any": {local(port("a", 80, 0, tcp)), []ReservedPort{reserved(1), reserved(2)}, []int32{1, 2}},
 		"no health check":      {nodePort(port("a", 80, 0, tcp)), []ReservedPort{{NodePort: 1, HealthCheck: true}}, []int32{0, 0}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			assigned := AssignReservedPorts(test.svc, test.reserved)
-			var got []int32
-			for _, p := range test.svc.Spec.Ports {
-				got = append(got, p.NodePort)
-			}
-			got = append(got, test.svc.Spec.HealthCheckNodePort)
-			if !reflect.DeepEqual(got, test.want) {
-				t.Errorf("got %v, want %v", got, test.want)
-			}
-			for _, a := range assigned {
-				has := test.svc.Spec.HealthCheckNodePort
-				if a.Index != HealthCheckIndex {
-					has = test.svc.Spec.Ports[a.Index].NodePort
-				}
-				if has != a.NodePort {
-					t.Errorf("said to have assigned %s, but it is %d", fmt.Sprint(a), has)
-				}
-			}
-			if again := AssignReservedPorts(test.svc, test.reserved); len(again) > 0 {
-				t.Errorf("assigned again: %v", again)
-			}
-		})
+		t.Run(name, func(t *testing.T) { expectAssigned(t, test.svc, test.reserved, test.want) })
+	}
+}
+
+func expectAssigned(t *testing.T, svc *v1.Service, reserved []ReservedPort, want []int32) {
+	t.Helper()
+	assigned := AssignReservedPorts(svc, reserved)
+	var got []int32
+	for _, p := range svc.Spec.Ports {
+		got = append(got, p.NodePort)
+	}
+	got = append(got, svc.Spec.HealthCheckNodePort)
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	for _, a := range assigned {
+		has := svc.Spec.HealthCheckNodePort
+		if a.Index != HealthCheckIndex {
+			has = svc.Spec.Ports[a.Index].NodePort
+		}
+		if has != a.NodePort {
+			t.Errorf("said to have assigned %s, but it is %d", fmt.Sprint(a), has)
+		}
+	}
+	if again := AssignReservedPorts(svc, reserved); len(again) > 0 {
+		t.Errorf("assigned again: %v", again)
 	}
 }
