@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"k8s.io/apiextensions-apiserver/pkg/apihelpers"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apiextensions-apiserver/pkg/client/clientset/clientset"
 	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
@@ -38,7 +39,8 @@ func NewContents(config *rest.Config) (func(context.Context) ([]registry.Namespa
 		for i := range list.Items {
 			definition := &list.Items[i]
 			version, served := servedVersion(definition)
-			if definition.Spec.Scope != apiextensionsv1.NamespaceScoped || !served || !isEstablished(definition) {
+			if definition.Spec.Scope != apiextensionsv1.NamespaceScoped || !served ||
+				!apihelpers.IsCRDConditionTrue(definition, apiextensionsv1.Established) {
 				continue
 			}
 			resource := schema.GroupResource{Group: definition.Spec.Group, Resource: definition.Spec.Names.Plural}

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync"
 
+	"k8s.io/apiextensions-apiserver/pkg/apihelpers"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	informers "k8s.io/apiextensions-apiserver/pkg/client/informers/externalversions/apiextensions/v1"
 	listers "k8s.io/apiextensions-apiserver/pkg/client/listers/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -42,7 +44,7 @@ func (g *groups) update() {
 	}
 	versions := map[string]sets.Set[string]{}
 	for _, definition := range definitions {
-		if !isEstablished(definition) {
+		if !apihelpers.IsCRDConditionTrue(definition, apiextensionsv1.Established) {
 			continue
 		}
 		for _, v := range definition.Spec.Versions {

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"time"
 
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver"
 	informers "k8s.io/apiextensions-apiserver/pkg/client/informers/externalversions/apiextensions/v1"
 	openapicontroller "k8s.io/apiextensions-apiserver/pkg/controller/openapi"
@@ -104,14 +103,4 @@ func (s *Server) awaitStart() error {
 	case <-time.After(startTimeout):
 		return errors.New("custom resources have not started")
 	}
-}
-
-// isEstablished reports whether the kind of a definition is served.
-func isEstablished(definition *apiextensionsv1.CustomResourceDefinition) bool {
-	for _, condition := range definition.Status.Conditions {
-		if condition.Type == apiextensionsv1.Established {
-			return condition.Status == apiextensionsv1.ConditionTrue
-		}
-	}
-	return false
 }
