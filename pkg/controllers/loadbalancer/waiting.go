@@ -2,9 +2,9 @@ package loadbalancer
 
 import (
 	"cmp"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
@@ -26,8 +26,7 @@ func need(obj any) ([]string, error) {
 
 // waits reports whether a Service waits for an address of a pool.
 func waits(service *corev1.Service) bool {
-	condition := conditionOf(service)
-	return isLoadBalancer(service) && condition != nil && condition.Status == metav1.ConditionFalse
+	return isLoadBalancer(service) && meta.IsStatusConditionFalse(service.Status.Conditions, v1.ServiceConditionLoadBalancerAddress)
 }
 
 // isUnserved reports whether no pool has served a Service. It can have addresses of
@@ -42,11 +41,7 @@ func isLoadBalancer(service *corev1.Service) bool {
 }
 
 func conditionOf(service *corev1.Service) *metav1.Condition {
-	i := slices.IndexFunc(service.Status.Conditions, func(c metav1.Condition) bool { return c.Type == v1.ServiceConditionLoadBalancerAddress })
-	if i < 0 {
-		return nil
-	}
-	return &service.Status.Conditions[i]
+	return meta.FindStatusCondition(service.Status.Conditions, v1.ServiceConditionLoadBalancerAddress)
 }
 
 // message says why a Service waits. It is empty for a Service that does not.
