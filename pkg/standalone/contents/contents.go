@@ -27,9 +27,8 @@ import (
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/client-go/util/workqueue"
-	"k8s.io/klog/v2"
 
+	"github.com/portolan-dev/portolan/pkg/controllers/reconcile"
 	"github.com/portolan-dev/portolan/pkg/standalone/trust"
 )
 
@@ -52,7 +51,7 @@ type Controller struct {
 	// informers are those that only the controller has. synced has all that it needs.
 	informers []clientgoinformers.SharedInformerFactory
 	synced    []cache.InformerSynced
-	queue     workqueue.TypedRateLimitingInterface[string]
+	loop      *reconcile.Loop
 }
 
 // New returns a controller that publishes the server's own authorities, as PEM. The informer
@@ -70,9 +69,8 @@ func New(client kubernetes.Interface, namespaces corev1informers.NamespaceInform
 		client: client.CoreV1(), own: own,
 		namespaces: namespaces.Lister(), accounts: accounts.Lister(), configMaps: configMaps.Lister(),
 		informers: []clientgoinformers.SharedInformerFactory{accountInformers, configMapInformers},
-		queue: workqueue.NewTypedRateLimitingQueueWithConfig(workqueue.DefaultTypedControllerRateLimiter[string](),
-			workqueue.TypedRateLimitingQueueConfig[string]{Name: "namespace-contents"}),
 	}
+	c.loop = reconcile.New("namespace-contents", c.sync)
 	var errs []error
 	watch := func(informer cache.SharedIndexInformer, handler cache.ResourceEventHandler) {
 		registration, err := informer.AddEventHandler(handler)
@@ -106,7 +104,7 @@ func (c *Controller) enqueue(of func(metav1.Object) string, obj any) {
 	if !ok {
 		return
 	}
-	c.queue.Add(of(object))
+	c.loop.Add(of(object))
 	if object.GetNamespace() != metav1.NamespaceSystem || object.GetName() != rootCA {
 		return
 	}
@@ -115,7 +113,7 @@ func (c *Controller) enqueue(of func(metav1.Object) string, obj any) {
 		return
 	}
 	for _, namespace := range all {
-		c.queue.Add(namespace.Name)
+		c.loop.Add(namespace.Name)
 	}
 }
 
@@ -125,28 +123,10 @@ func (c *Controller) Run(ctx context.Context) {
 		informers.StartWithContext(ctx)
 		defer informers.Shutdown()
 	}
-	stop := context.AfterFunc(ctx, c.queue.ShutDown)
-	defer stop()
 	if !cache.WaitForCacheSync(ctx.Done(), c.synced...) {
 		return
 	}
-	for c.next(ctx) {
-	}
-}
-
-func (c *Controller) next(ctx context.Context) bool {
-	name, shutdown := c.queue.Get()
-	if shutdown {
-		return false
-	}
-	defer c.queue.Done(name)
-	if err := c.sync(ctx, name); err != nil && ctx.Err() == nil {
-		klog.FromContext(ctx).Error(err, "Filling a namespace failed, retrying", "namespace", name)
-		c.queue.AddRateLimited(name)
-		return true
-	}
-	c.queue.Forget(name)
-	return true
+	c.loop.Run(ctx, 1)
 }
 
 func (c *Controller) sync(ctx context.Context, name string) error {
