@@ -76,11 +76,13 @@ func (c *CoreConfig) installAuthorities(generic *genericapiserver.GenericAPIServ
 			defer tried.Store(true)
 			return publish(ctx)
 		})
-		wait.UntilWithContext(ctx, func(ctx context.Context) {
+		// It returns when the context ends.
+		_ = wait.PollUntilContextCancel(ctx, publishPeriod, false, func(ctx context.Context) (bool, error) {
 			if err := publish(ctx); err != nil && ctx.Err() == nil {
 				klog.FromContext(ctx).Error(err, "Publishing the authorities of clients failed")
 			}
-		}, publishPeriod)
+			return false, nil
+		})
 	})
 	if c.Authorities != nil {
 		keeper, err := contents.New(c.Client, namespaces, c.Authorities)

@@ -114,7 +114,7 @@ func (c *Config) applyServing(ctx context.Context, o *options.Options, files dat
 		return err
 	}
 	if err := applyLoopback(generic, time.Now); err != nil {
-		return err
+		return fmt.Errorf("loopback connections: %w", err)
 	}
 	connections := callers.NewConnections(generic.SecureServing.Listener, o.Connections.MaxUnauthenticated,
 		o.Connections.UnauthenticatedTimeout)

@@ -3,7 +3,6 @@ package server
 import (
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -27,21 +26,21 @@ func applyLoopback(config *genericapiserver.Config, now func() time.Time) error 
 	expires := now().Add(loopbackLifetime)
 	authority, err := certificates.NewAuthority(name+"-ca", now(), loopbackLifetime)
 	if err != nil {
-		return fmt.Errorf("certificate of loopback connections: %w", err)
+		return err
 	}
 	pair, err := authority.Issue(x509.Certificate{
 		Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}, now(), loopbackLifetime)
 	if err != nil {
-		return fmt.Errorf("certificate of loopback connections: %w", err)
+		return err
 	}
 	cert, key, err := pair.Encode()
 	if err != nil {
-		return fmt.Errorf("certificate of loopback connections: %w", err)
+		return err
 	}
 	provider, err := dynamiccertificates.NewStaticSNICertKeyContent("self-signed loopback", cert, key, name)
 	if err != nil {
-		return fmt.Errorf("certificate of loopback connections: %w", err)
+		return err
 	}
 	serving := config.SecureServing
 	// The first one wins.
