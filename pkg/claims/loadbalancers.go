@@ -159,11 +159,7 @@ func (loadBalancers) asks(svc *v1.Service) allocation.Requester {
 
 func shareOf(svc *v1.Service, request loadbalancer.Request) *allocation.Share {
 	return &allocation.Share{
-		LoadBalancerIPHolder: v1.LoadBalancerIPHolder{
-			Namespace: svc.Namespace, Name: svc.Name, UID: svc.UID, Ports: service.LoadBalancerPorts(svc),
-		},
-		Key:        request.SharingKey,
-		SharesWith: request.SharesWith,
+		LoadBalancerIPHolder: service.LoadBalancerHolder(svc), Key: request.SharingKey, SharesWith: request.SharesWith,
 	}
 }
 

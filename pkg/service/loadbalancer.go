@@ -47,6 +47,13 @@ func WaitsForLoadBalancer(service *v1.Service) bool {
 	return isLoadBalancer(service) && meta.IsStatusConditionFalse(service.Status.Conditions, v1.ServiceConditionLoadBalancerAddress)
 }
 
+// LoadBalancerHolder returns the Service as a holder of its load-balancer addresses.
+func LoadBalancerHolder(service *v1.Service) v1.LoadBalancerIPHolder {
+	return v1.LoadBalancerIPHolder{
+		Namespace: service.Namespace, Name: service.Name, UID: service.UID, Ports: LoadBalancerPorts(service),
+	}
+}
+
 // LoadBalancerPorts returns the ports that the Service serves on its load-balancer
 // addresses, in ascending order.
 func LoadBalancerPorts(service *v1.Service) []v1.LoadBalancerIPPort {

@@ -50,9 +50,7 @@ func newLoadBalancers(contents Contents) loadBalancers {
 			key := keyOf(loadBalancerIPs, "", address.String())
 			l.holders[key] = append(l.holders[key], lbHolder{
 				key: keyOf(services, svc.Namespace, svc.Name), service: svc, sharingKey: request.SharingKey,
-				holder: v1.LoadBalancerIPHolder{
-					Namespace: svc.Namespace, Name: svc.Name, UID: svc.UID, Ports: service.LoadBalancerPorts(svc),
-				},
+				holder: service.LoadBalancerHolder(svc),
 			})
 		}
 	}
