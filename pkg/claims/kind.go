@@ -35,8 +35,8 @@ type kind interface {
 	heldClaim(name string, held holding, owner *v1.Service) runtime.Object
 	// heldLabels returns the labels that the server keeps on a held claim.
 	heldLabels(name string) map[string]string
-	// reserve, for kinds whose claims have one holder, sets in a claim of a Service what a reservation for the Service has of its own.
-	// A nil time means for ever.
+	// reserve sets in a claim of a Service what a reservation for the Service has of its
+	// own. A nil time means for ever. It is for kinds whose claims have one holder.
 	reserve(claim runtime.Object, owner *v1.Service, expires *metav1.Time)
 	// claim returns the contents of a claim. It reports false for any other object.
 	claim(obj runtime.Object) (contents, bool)

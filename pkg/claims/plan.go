@@ -146,10 +146,7 @@ func (l *Ledger) planClaim(ctx context.Context, plan *txn.Plan, a *attempt, c ch
 			claim = taken
 		}
 	}
-	if held.share != nil {
-		a.writesShared(k, value, claim)
-	}
-	return l.putClaim(ctx, plan, value, claim)
+	return l.putClaim(ctx, plan, a, value, claim)
 }
 
 func (a *attempt) guard(plan *txn.Plan, key string, value allocation.Value, revision int64) *txn.Guard {

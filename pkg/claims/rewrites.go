@@ -33,7 +33,7 @@ func (l *Ledger) planRewrites(ctx context.Context, plan *txn.Plan, a *attempt, c
 		}
 		claim, _ := contentsOf(obj)
 		claim.giveTo(a.owner, c.after[value].protocols)
-		if err := l.putClaim(ctx, plan, value, obj); err != nil {
+		if err := l.putClaim(ctx, plan, a, value, obj); err != nil {
 			return err
 		}
 		a.rewrite = append(a.rewrite, value)
@@ -49,7 +49,7 @@ func (l *Ledger) planRewrites(ctx context.Context, plan *txn.Plan, a *attempt, c
 		l.stored[value.Class].reserve(obj, a.owner, c.retain.expires)
 		claim, _ := contentsOf(obj)
 		claim.reserveFor(a.owner)
-		if err := l.putClaim(ctx, plan, value, obj); err != nil {
+		if err := l.putClaim(ctx, plan, a, value, obj); err != nil {
 			return err
 		}
 		a.reserved[value] = claim.at(0)
@@ -85,12 +85,21 @@ func (l *Ledger) readOwn(ctx context.Context, plan *txn.Plan, a *attempt, c chan
 	return obj, nil
 }
 
-func (l *Ledger) putClaim(ctx context.Context, plan *txn.Plan, value allocation.Value, obj runtime.Object) error {
-	put, err := l.stored[value.Class].claims.Encode(ctx, value.String(), obj)
+// putClaim adds a claim to the plan, and to the shared claims of the attempt if several
+// Services can hold it.
+func (l *Ledger) putClaim(ctx context.Context, plan *txn.Plan, a *attempt, value allocation.Value, obj runtime.Object) error {
+	k := l.stored[value.Class]
+	put, err := k.claims.Encode(ctx, value.String(), obj)
 	if err != nil {
 		return err
 	}
 	plan.Puts = append(plan.Puts, put)
+	if claim, _ := k.claim(obj); claim.sharing != nil {
+		if a.shared == nil {
+			a.shared = map[allocation.Value]allocation.Claim{}
+		}
+		a.shared[value] = claim.at(0)
+	}
 	return nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"go.etcd.io/etcd/client/v3/kubernetes"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
@@ -42,7 +41,7 @@ func (l *Ledger) planShare(ctx context.Context, plan *txn.Plan, a *attempt, c ch
 		if share == nil {
 			return nil
 		}
-		return l.putShared(ctx, plan, a, value, k.heldClaim(name, c.after[value], c.owner))
+		return l.putClaim(ctx, plan, a, value, k.heldClaim(name, c.after[value], c.owner))
 	}
 	guard.Revision = found.KV.ModRevision
 	obj := k.newClaim()
@@ -66,7 +65,7 @@ func (l *Ledger) planShare(ctx context.Context, plan *txn.Plan, a *attempt, c ch
 		return nil
 	}
 	disown(claim.meta)
-	return l.putShared(ctx, plan, a, value, obj)
+	return l.putClaim(ctx, plan, a, value, obj)
 }
 
 // mayShare returns an *unsharedError if the other holders of a claim object to what the
@@ -86,26 +85,6 @@ func (l *Ledger) mayShare(ctx context.Context, c change, value allocation.Value,
 		return &unsharedError{value, objection}
 	}
 	return nil
-}
-
-func (l *Ledger) putShared(ctx context.Context, plan *txn.Plan, a *attempt, value allocation.Value, claim runtime.Object) error {
-	k := l.stored[value.Class]
-	put, err := k.claims.Encode(ctx, value.String(), claim)
-	if err != nil {
-		return err
-	}
-	plan.Puts = append(plan.Puts, put)
-	a.writesShared(k, value, claim)
-	return nil
-}
-
-// writesShared records a claim that the attempt writes.
-func (a *attempt) writesShared(k kind, value allocation.Value, obj runtime.Object) {
-	if a.shared == nil {
-		a.shared = map[allocation.Value]allocation.Claim{}
-	}
-	claim, _ := k.claim(obj)
-	a.shared[value] = claim.at(0)
 }
 
 // withHolder returns holders with a share in the place of a Service's, or without the
