@@ -182,6 +182,7 @@ func (s Step) isDry() bool {
 	return ok && s.Method == http.MethodDelete && options["dryRun"] != nil
 }
 
+// String describes the request.
 func (s Step) String() string {
 	text := s.Method + " " + s.Path
 	if s.Query != "" {
