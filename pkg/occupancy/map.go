@@ -248,7 +248,7 @@ func spanText(class allocation.Class, span space.Span) string {
 	if first == last {
 		return first
 	}
-	if !isPort(class) {
+	if class != allocation.Port {
 		from, to := span.First.Addr(), span.Last.Addr()
 		prefix := netip.PrefixFrom(from, sameBits(from.AsSlice(), to.AsSlice())).Masked()
 		if prefix.Addr() == from && span.Count().BitLen() > from.BitLen()-prefix.Bits() {

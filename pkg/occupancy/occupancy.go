@@ -179,12 +179,6 @@ func numberOf(text string) (space.Number, bool) {
 	return space.FromPort(int32(port)), err == nil
 }
 
-// isPort reports whether the values of a class are ports, and not addresses.
-func isPort(class allocation.Class) bool {
-	_, err := netip.ParseAddr(allocation.Value{Class: class}.String())
-	return err != nil
-}
-
 // blockOf returns the block of a range that has a value, and the value.
 func blockOf(ranges []classRange, text string) (classRange, allocation.Block, space.Number, error) {
 	number, ok := numberOf(text)

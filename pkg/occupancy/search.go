@@ -102,7 +102,7 @@ func (o *Occupancy) valuesOf(text string) []FoundValue {
 	}
 	_, notAddress := netip.ParseAddr(text)
 	for _, class := range allocation.Classes() {
-		if isPort(class) != (notAddress != nil) {
+		if (class == allocation.Port) != (notAddress != nil) {
 			continue
 		}
 		value := FoundValue{Value: valueText(class, number), Class: class.String(), Ranges: o.having(class, number)}
