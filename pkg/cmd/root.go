@@ -23,7 +23,8 @@ func NewCommand() *cobra.Command {
 		Use:   "portolan",
 		Short: "An API server for Kubernetes Services that allocates addresses and ports",
 		Long: `Portolan serves Services in the API group portolan.dev. It commits a Service and
-everything it claims, cluster IPs and node ports, in one etcd transaction.`,
+everything it claims (cluster IPs, node ports and load-balancer addresses) in one
+etcd transaction.`,
 		SilenceUsage: true,
 		Version:      version.Release(),
 	}
