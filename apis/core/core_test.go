@@ -4,10 +4,8 @@ import (
 	"math/rand"
 	"testing"
 
-	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/apitesting/fuzzer"
 	"k8s.io/apimachinery/pkg/api/apitesting/roundtrip"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -20,6 +18,7 @@ import (
 
 	"github.com/portolan-dev/portolan/apis/core"
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/test/framework/fuzzing"
 )
 
 func newScheme() *runtime.Scheme {
@@ -29,26 +28,10 @@ func newScheme() *runtime.Scheme {
 	return scheme
 }
 
-// shown applies defaults, as decoding does, and removes the fields that the core API
-// groups do not have.
+// shown removes the fields that the core API groups do not have. These functions replace
+// those of fuzzing.Defaulted, so kinds with defaults apply them here.
 func shown(serializer.CodecFactory) []any {
 	return []any{
-		func(service *v1.Service, c randfill.Continue) {
-			c.FillNoCustom(service)
-			v1.SetObjectDefaults_Service(service)
-		},
-		func(endpoints *v1.Endpoints, c randfill.Continue) {
-			c.FillNoCustom(endpoints)
-			v1.SetObjectDefaults_Endpoints(endpoints)
-		},
-		func(slice *v1.EndpointSlice, c randfill.Continue) {
-			c.FillNoCustom(slice)
-			v1.SetObjectDefaults_EndpointSlice(slice)
-		},
-		func(r *v1.NodePortRange, c randfill.Continue) {
-			c.FillNoCustom(r)
-			v1.SetObjectDefaults_NodePortRange(r)
-		},
 		func(namespace *corev1.Namespace, c randfill.Continue) {
 			c.FillNoCustom(namespace)
 			newScheme().Default(namespace)
@@ -61,34 +44,6 @@ func shown(serializer.CodecFactory) []any {
 				node.Status.Allocatable = nil
 			}
 			newScheme().Default(node)
-		},
-		func(pod *corev1.Pod, c randfill.Continue) {
-			c.FillNoCustom(pod)
-			newScheme().Default(pod)
-		},
-		func(secret *corev1.Secret, c randfill.Continue) {
-			c.FillNoCustom(secret)
-			newScheme().Default(secret)
-		},
-		func(config *corev1.ConfigMap, c randfill.Continue) {
-			c.FillNoCustom(config)
-			newScheme().Default(config)
-		},
-		func(request *authenticationv1.TokenRequest, c randfill.Continue) {
-			c.FillNoCustom(request)
-			newScheme().Default(request)
-		},
-		func(class *networkingv1.IngressClass, c randfill.Continue) {
-			c.FillNoCustom(class)
-			newScheme().Default(class)
-		},
-		func(binding *rbacv1.RoleBinding, c randfill.Continue) {
-			c.FillNoCustom(binding)
-			newScheme().Default(binding)
-		},
-		func(binding *rbacv1.ClusterRoleBinding, c randfill.Continue) {
-			c.FillNoCustom(binding)
-			newScheme().Default(binding)
 		},
 		func(cidr *v1.ServiceCIDR, c randfill.Continue) {
 			c.FillNoCustom(cidr)
@@ -106,7 +61,7 @@ func shown(serializer.CodecFactory) []any {
 func TestRoundTrip(t *testing.T) {
 	scheme := newScheme()
 	codecs := serializer.NewCodecFactory(scheme)
-	fuzz := fuzzer.FuzzerFor(fuzzer.MergeFuzzerFuncs(metafuzzer.Funcs, shown), rand.NewSource(rand.Int63()), codecs)
+	fuzz := fuzzer.FuzzerFor(fuzzer.MergeFuzzerFuncs(fuzzing.Defaulted(scheme), metafuzzer.Funcs, shown), rand.NewSource(rand.Int63()), codecs)
 	roundtrip.RoundTripTypes(t, scheme, codecs, fuzz, nil)
 }
 

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/randfill"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/test/framework/fuzzing"
 )
 
 func newScheme() *runtime.Scheme {
@@ -26,31 +27,8 @@ func newScheme() *runtime.Scheme {
 }
 
 func newFuzzer(scheme *runtime.Scheme) *randfill.Filler {
-	codecs := serializer.NewCodecFactory(scheme)
-	return fuzzer.FuzzerFor(fuzzer.MergeFuzzerFuncs(metafuzzer.Funcs, defaulted), rand.NewSource(rand.Int63()), codecs)
-}
-
-// defaulted applies defaults, because decoding does too and would otherwise return a
-// different object.
-func defaulted(serializer.CodecFactory) []any {
-	return []any{
-		func(service *v1.Service, c randfill.Continue) {
-			c.FillNoCustom(service)
-			v1.SetObjectDefaults_Service(service)
-		},
-		func(endpoints *v1.Endpoints, c randfill.Continue) {
-			c.FillNoCustom(endpoints)
-			v1.SetObjectDefaults_Endpoints(endpoints)
-		},
-		func(slice *v1.EndpointSlice, c randfill.Continue) {
-			c.FillNoCustom(slice)
-			v1.SetObjectDefaults_EndpointSlice(slice)
-		},
-		func(r *v1.NodePortRange, c randfill.Continue) {
-			c.FillNoCustom(r)
-			v1.SetObjectDefaults_NodePortRange(r)
-		},
-	}
+	return fuzzer.FuzzerFor(fuzzer.MergeFuzzerFuncs(fuzzing.Defaulted(scheme), metafuzzer.Funcs),
+		rand.NewSource(rand.Int63()), serializer.NewCodecFactory(scheme))
 }
 
 // TestRoundTrip encodes and decodes with JSON and protobuf: with conversion and defaults
