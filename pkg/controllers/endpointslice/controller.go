@@ -96,7 +96,7 @@ func New(c Config) (*Controller, error) {
 	if err != nil {
 		return nil, err
 	}
-	if controller.topology, err = newTopology(core.Nodes(), c.Selectors, controller.loop.Add); err != nil {
+	if controller.topology, err = newTopology(core, c.Selectors, controller.loop.Add); err != nil {
 		return nil, err
 	}
 	nodes := core.Nodes().Lister()

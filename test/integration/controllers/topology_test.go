@@ -107,6 +107,32 @@ func TestTopology(t *testing.T) {
 	f.eventually("hints where all is in one zone", func() string { return f.hints("auto") }, want["none"])
 }
 
+// TestTopologyLater creates a Service that asks for hints while a Node without a zone makes
+// them impossible. It gets its hints once that Node is gone.
+func TestTopologyLater(t *testing.T) {
+	f := start(t)
+	f.createNode("node-d", "")
+	for i, name := range []string{"node-b", "node-c"} {
+		f.createNode(name, fmt.Sprint("zone-", i))
+		if err := f.cluster.Tracker().Add(newPod("web", name, func(pod *corev1.Pod) {
+			ready(pod)
+			pod.Spec.NodeName = name
+		}, fmt.Sprintf("10.1.0.%d", i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.run("a", nil)
+	f.createService(framework.NewService(namespace, "auto", func(service *v1.Service) {
+		service.Spec.Selector = map[string]string{"app": "web"}
+		service.Annotations = map[string]string{corev1.AnnotationTopologyMode: "Auto"}
+	}))
+	f.eventually("endpoints without hints", func() string { return f.hints("auto") }, "10.1.0.0 10.1.0.1")
+	if err := f.cluster.CoreV1().Nodes().Delete(t.Context(), "node-d", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	f.eventually("endpoints with hints", func() string { return f.hints("auto") }, "10.1.0.0→zone-0 10.1.0.1→zone-1")
+}
+
 func distribute(how string) func(*v1.Service) {
 	return func(service *v1.Service) { service.Spec.TrafficDistribution = &how }
 }
