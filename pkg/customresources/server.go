@@ -48,7 +48,6 @@ func (c Config) New(front *genericapiserver.Config, getter *storage.Getter, next
 	generic.HealthzChecks, generic.LivezChecks, generic.ReadyzChecks = nil, nil, nil
 	generic.BuildHandlerChainFunc = func(handler http.Handler, _ *genericapiserver.Config) http.Handler { return handler }
 	generic.EnableIndex, generic.EnableProfiling, generic.EnableMetrics, generic.FlowControl = false, false, false, nil
-	generic.SkipOpenAPIInstallation = true
 	// The server in front serves the definitions.
 	generic.MergedResourceConfig = serverstorage.NewResourceConfig()
 

@@ -182,6 +182,7 @@ func (c CompletedConfig) New() (*Server, error) {
 	if err := generic.AddReadyzChecks(syncedCheck("allocation-index", c.Extra.Feed.HasSynced)); err != nil {
 		return nil, err
 	}
+	installOpenAPI(generic, c.Generic.OpenAPIConfig, c.Generic.OpenAPIV3Config)
 	return &Server{Generic: generic}, generic.AddHealthChecks(etcdCheck(c.Extra.Store, c.Extra.EtcdTimeout))
 }
 

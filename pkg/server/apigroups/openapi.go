@@ -20,10 +20,12 @@ type definitionNamer func(model string) (string, spec.Extensions)
 // kindsExtension is the extension that lists the kinds of a model.
 const kindsExtension = "x-kubernetes-group-version-kind"
 
-// SetOpenAPI sets a server's OpenAPI v2 and v3 configuration.
+// SetOpenAPI sets a server's OpenAPI v2 and v3 configuration. The server installs the
+// documents itself.
 func SetOpenAPI(config *genericapiserver.Config, scheme *runtime.Scheme) {
 	definitions := openapi.NewDefinitionNamer(scheme)
 	const title = "Portolan"
+	config.SkipOpenAPIInstallation = true
 	config.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(generatedopenapi.GetOpenAPIDefinitions, definitions)
 	config.OpenAPIConfig.Info.Title = title
 	config.OpenAPIConfig.GetDefinitionName = externalKinds(definitions.GetDefinitionName)
