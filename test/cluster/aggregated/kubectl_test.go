@@ -28,8 +28,8 @@ spec:
 // testKubectl goes through what is done with Services by hand.
 func testKubectl(t *testing.T, g *fixture) {
 	k := framework.NewKubectl(t, g.kubeconfig).With("-n", g.newNamespace(t, "kubectl"))
-	k.Expect(k.Run("api-resources", "--api-group=portolan.dev"), "services         psvc", "portolan.dev/v1   true         Service",
-		"nodeportranges")
+	resources := strings.Join(strings.Fields(k.Run("api-resources", "--api-group=portolan.dev")), " ")
+	k.Expect(resources, "services psvc portolan.dev/v1 true Service", "nodeportranges")
 	k.Expect(k.Feed(manifest("web"), "create", "-f", "-"), "service.portolan.dev/web created")
 	k.Expect(k.FailFed(manifest("web"), "create", "-f", "-"),
 		`Error from server (AlreadyExists): error when creating "STDIN": services.portolan.dev "web" already exists`)
