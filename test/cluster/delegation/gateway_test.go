@@ -88,7 +88,8 @@ func TestGatewayKubectl(t *testing.T) {
 	k.Expect(k.Run("describe", "svc", "web"), "Selector:                 app=web", "IP:                       "+ip)
 	k.Expect(k.Run("expose", "deployment", "web", "--name=exposed", "--port=80"), "service/exposed exposed")
 	for _, args := range []string{
-		"get ns", "get deployment web -o yaml", "explain service.spec.clusterIPs", "explain deployment.spec", "auth whoami",
+		"get ns -o name", "get clusterroles view", "get deployment web -o yaml", "explain service.spec.clusterIPs",
+		"explain deployment.spec", "auth whoami",
 		"auth can-i create services", "auth can-i --list", "api-resources", "api-versions", "version -o yaml", "get --raw /openapi/v3",
 		"get --raw /apis", "get --raw /api/v1", "get clusterroles view -o yaml", "get pods -A", "get --raw /healthzz",
 	} {
