@@ -101,11 +101,17 @@ func prefixes(v4, v6 string) [2]netip.Prefix {
 	return [2]netip.Prefix{netip.MustParsePrefix(v4), netip.MustParsePrefix(v6)}
 }
 
-// forward makes the node a router, which kube-proxy leaves to the network plugin.
+// forward makes the node a router, which kube-proxy leaves to the network plugin. It sends no
+// redirects: those that a host ignores stop the kernel from refusing connections too.
 func forward(t *testing.T) {
 	t.Helper()
-	for _, file := range []string{"/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding"} {
-		if err := os.WriteFile(file, []byte("1"), 0o600); err != nil {
+	for file, value := range map[string]string{
+		"ipv4/ip_forward":                  "1",
+		"ipv6/conf/all/forwarding":         "1",
+		"ipv4/conf/all/send_redirects":     "0",
+		"ipv4/conf/default/send_redirects": "0",
+	} {
+		if err := os.WriteFile(filepath.Join("/proc/sys/net", file), []byte(value), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
