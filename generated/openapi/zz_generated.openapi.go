@@ -56,6 +56,9 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1.NodePortRangeStatus{}.OpenAPIModelName():                            schema_portolan_apis_portolan_v1_NodePortRangeStatus(ref),
 		v1.NodePortSpec{}.OpenAPIModelName():                                   schema_portolan_apis_portolan_v1_NodePortSpec(ref),
 		v1.ParentReference{}.OpenAPIModelName():                                schema_portolan_apis_portolan_v1_ParentReference(ref),
+		v1.Renumbering{}.OpenAPIModelName():                                    schema_portolan_apis_portolan_v1_Renumbering(ref),
+		v1.RenumberingSpec{}.OpenAPIModelName():                                schema_portolan_apis_portolan_v1_RenumberingSpec(ref),
+		v1.RenumberingStatus{}.OpenAPIModelName():                              schema_portolan_apis_portolan_v1_RenumberingStatus(ref),
 		v1.Service{}.OpenAPIModelName():                                        schema_portolan_apis_portolan_v1_Service(ref),
 		v1.ServiceCIDR{}.OpenAPIModelName():                                    schema_portolan_apis_portolan_v1_ServiceCIDR(ref),
 		v1.ServiceCIDRList{}.OpenAPIModelName():                                schema_portolan_apis_portolan_v1_ServiceCIDRList(ref),
@@ -63,6 +66,7 @@ func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenA
 		v1.ServiceCIDRStatus{}.OpenAPIModelName():                              schema_portolan_apis_portolan_v1_ServiceCIDRStatus(ref),
 		v1.ServiceList{}.OpenAPIModelName():                                    schema_portolan_apis_portolan_v1_ServiceList(ref),
 		v1.ServicePortReference{}.OpenAPIModelName():                           schema_portolan_apis_portolan_v1_ServicePortReference(ref),
+		v1.ValueMove{}.OpenAPIModelName():                                      schema_portolan_apis_portolan_v1_ValueMove(ref),
 		authenticationv1.BoundObjectReference{}.OpenAPIModelName():             schema_k8sio_api_authentication_v1_BoundObjectReference(ref),
 		authenticationv1.SelfSubjectReview{}.OpenAPIModelName():                schema_k8sio_api_authentication_v1_SelfSubjectReview(ref),
 		authenticationv1.SelfSubjectReviewStatus{}.OpenAPIModelName():          schema_k8sio_api_authentication_v1_SelfSubjectReviewStatus(ref),
@@ -1918,6 +1922,135 @@ func schema_portolan_apis_portolan_v1_ParentReference(ref common.ReferenceCallba
 	}
 }
 
+func schema_portolan_apis_portolan_v1_Renumbering(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "Renumbering moves the values that a Service holds of one range to another range. It is created as the subresource renumber of the Service, and it is not stored. Its name is that of the Service.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Default: map[string]interface{}{},
+							Ref:     ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec says what is moved.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.RenumberingSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status is set by the server.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.RenumberingStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"spec"},
+			},
+		},
+		Dependencies: []string{
+			v1.RenumberingSpec{}.OpenAPIModelName(), v1.RenumberingStatus{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_portolan_apis_portolan_v1_RenumberingSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "RenumberingSpec names two ranges. Values that lie in both of them are not moved.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "kind of both ranges: ServiceCIDR, NodePortRange or LoadBalancerPool.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"from": {
+						SchemaProps: spec.SchemaProps{
+							Description: "from is the name of the range whose values the Service gives up.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"to": {
+						SchemaProps: spec.SchemaProps{
+							Description: "to is the name of the range that gives the Service a value for each of them. Values of an IP family that it does not have are not moved.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"preconditions": {
+						SchemaProps: spec.SchemaProps{
+							Description: "preconditions must hold for the Service.",
+							Ref:         ref(metav1.Preconditions{}.OpenAPIModelName()),
+						},
+					},
+				},
+				Required: []string{"kind", "from", "to"},
+			},
+		},
+		Dependencies: []string{
+			metav1.Preconditions{}.OpenAPIModelName()},
+	}
+}
+
+func schema_portolan_apis_portolan_v1_RenumberingStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "RenumberingStatus is what was moved.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"moves": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "moves has the values that the Service gave up, and those that it has instead. It is empty if the Service holds no value that is to be moved.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1.ValueMove{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1.ValueMove{}.OpenAPIModelName()},
+	}
+}
+
 func schema_portolan_apis_portolan_v1_Service(ref common.ReferenceCallback) common.OpenAPIDefinition {
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
@@ -2270,6 +2403,36 @@ func schema_portolan_apis_portolan_v1_ServicePortReference(ref common.ReferenceC
 						},
 					},
 				},
+			},
+		},
+	}
+}
+
+func schema_portolan_apis_portolan_v1_ValueMove(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ValueMove is the replacement of one address or port by another.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"from": {
+						SchemaProps: spec.SchemaProps{
+							Description: "from is the former address or port.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"to": {
+						SchemaProps: spec.SchemaProps{
+							Description: "to is the address or port that the Service has instead.",
+							Default:     "",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+				},
+				Required: []string{"from", "to"},
 			},
 		},
 	}

@@ -50,6 +50,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&NodePort{}, &NodePortList{},
 		&LoadBalancerPool{}, &LoadBalancerPoolList{},
 		&LoadBalancerIP{}, &LoadBalancerIPList{},
+		&Renumbering{},
 	}
 	scheme.AddKnownTypes(SchemeGroupVersion, kinds...)
 	scheme.AddKnownTypes(internalGroupVersion, kinds...)

@@ -7,6 +7,7 @@ import (
 )
 
 // +genclient
+// +genclient:method=Renumber,verb=create,subresource=renumber,input=Renumbering,result=Renumbering
 // +k8s:deepcopy-gen:interfaces=k8s.io/apimachinery/pkg/runtime.Object
 
 // Service is a named set of ports that clients reach at a stable address. Its

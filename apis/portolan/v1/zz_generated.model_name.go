@@ -139,6 +139,21 @@ func (in ParentReference) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in Renumbering) OpenAPIModelName() string {
+	return "dev.portolan.v1.Renumbering"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in RenumberingSpec) OpenAPIModelName() string {
+	return "dev.portolan.v1.RenumberingSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in RenumberingStatus) OpenAPIModelName() string {
+	return "dev.portolan.v1.RenumberingStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in Service) OpenAPIModelName() string {
 	return "dev.portolan.v1.Service"
 }
@@ -171,4 +186,9 @@ func (in ServiceList) OpenAPIModelName() string {
 // OpenAPIModelName returns the OpenAPI model name for this type.
 func (in ServicePortReference) OpenAPIModelName() string {
 	return "dev.portolan.v1.ServicePortReference"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ValueMove) OpenAPIModelName() string {
+	return "dev.portolan.v1.ValueMove"
 }

@@ -78,6 +78,12 @@ func ExtractService(service *portolanv1.Service, fieldManager string) (*ServiceA
 	return ExtractServiceFrom(service, fieldManager, "")
 }
 
+// ExtractServiceRenumber extracts the applied configuration owned by fieldManager from
+// service for the renumber subresource.
+func ExtractServiceRenumber(service *portolanv1.Service, fieldManager string) (*ServiceApplyConfiguration, error) {
+	return ExtractServiceFrom(service, fieldManager, "renumber")
+}
+
 // ExtractServiceStatus extracts the applied configuration owned by fieldManager from
 // service for the status subresource.
 func ExtractServiceStatus(service *portolanv1.Service, fieldManager string) (*ServiceApplyConfiguration, error) {

@@ -38,6 +38,8 @@ type ServiceInterface interface {
 	Apply(ctx context.Context, service *applyconfigurationportolanv1.ServiceApplyConfiguration, opts metav1.ApplyOptions) (result *portolanv1.Service, err error)
 	// Add a +genclient:noStatus comment above the type to avoid generating ApplyStatus().
 	ApplyStatus(ctx context.Context, service *applyconfigurationportolanv1.ServiceApplyConfiguration, opts metav1.ApplyOptions) (result *portolanv1.Service, err error)
+	Renumber(ctx context.Context, serviceName string, renumbering *portolanv1.Renumbering, opts metav1.CreateOptions) (*portolanv1.Renumbering, error)
+
 	ServiceExpansion
 }
 
@@ -59,4 +61,20 @@ func newServices(c *PortolanV1Client, namespace string) *services {
 			gentype.PrefersProtobuf[*portolanv1.Service](),
 		),
 	}
+}
+
+// Renumber takes the representation of a renumbering and creates it.  Returns the server's representation of the renumbering, and an error, if there is any.
+func (c *services) Renumber(ctx context.Context, serviceName string, renumbering *portolanv1.Renumbering, opts metav1.CreateOptions) (result *portolanv1.Renumbering, err error) {
+	result = &portolanv1.Renumbering{}
+	err = c.GetClient().Post().
+		UseProtobufAsDefault().
+		Namespace(c.GetNamespace()).
+		Resource("services").
+		Name(serviceName).
+		SubResource("renumber").
+		VersionedParams(&opts, scheme.ParameterCodec).
+		Body(renumbering).
+		Do(ctx).
+		Into(result)
+	return
 }

@@ -6,10 +6,14 @@
 package fake
 
 import (
+	context "context"
+
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	portolanv1 "github.com/portolan-dev/portolan/generated/applyconfiguration/portolan/v1"
 	typedportolanv1 "github.com/portolan-dev/portolan/generated/clientset/versioned/typed/portolan/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gentype "k8s.io/client-go/gentype"
+	testing "k8s.io/client-go/testing"
 )
 
 // fakeServices implements ServiceInterface
@@ -33,4 +37,16 @@ func newFakeServices(fake *FakePortolanV1, namespace string) typedportolanv1.Ser
 		),
 		fake,
 	}
+}
+
+// Renumber takes the representation of a renumbering and creates it.  Returns the server's representation of the renumbering, and an error, if there is any.
+func (c *fakeServices) Renumber(ctx context.Context, serviceName string, renumbering *v1.Renumbering, opts metav1.CreateOptions) (result *v1.Renumbering, err error) {
+	emptyResult := &v1.Renumbering{}
+	obj, err := c.Fake.
+		Invokes(testing.NewCreateSubresourceActionWithOptions(c.Resource(), serviceName, "renumber", c.Namespace(), renumbering, opts), emptyResult)
+
+	if obj == nil {
+		return emptyResult, err
+	}
+	return obj.(*v1.Renumbering), err
 }
