@@ -163,6 +163,9 @@ func (addresses) substitute(svc *v1.Service, old, replacement allocation.Value) 
 	}
 }
 
+// fixedBy returns nil: cluster IPs are part of the spec.
+func (addresses) fixedBy(*v1.Service, allocation.Value) *field.Path { return nil }
+
 // withdraw returns false: a Service is not created without its cluster IPs.
 func (addresses) withdraw(*v1.Service, allocation.Value, error) bool { return false }
 

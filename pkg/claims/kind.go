@@ -66,6 +66,10 @@ type kind interface {
 	addPositions(svc *v1.Service, to positions)
 	// substitute replaces a value in the Service.
 	substitute(svc *v1.Service, old, replacement allocation.Value)
+	// fixedBy returns the field with which a Service names a value that it has. An update
+	// would give the Service the value again. It returns nil for a value that no field names,
+	// or that is part of the spec.
+	fixedBy(svc *v1.Service, value allocation.Value) *field.Path
 	// withdraw takes a value from the Service for which there is no replacement. It reports
 	// false if the Service can't be without it.
 	withdraw(svc *v1.Service, value allocation.Value, cause error) bool

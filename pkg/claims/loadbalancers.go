@@ -194,6 +194,16 @@ func (loadBalancers) substitute(svc *v1.Service, old, replacement allocation.Val
 	}
 }
 
+func (loadBalancers) fixedBy(svc *v1.Service, value allocation.Value) *field.Path {
+	request, _ := loadbalancer.Parse(svc)
+	for _, named := range request.Addresses {
+		if allocation.LoadBalancerAddress(named.IP) == value {
+			return named.Path
+		}
+	}
+	return nil
+}
+
 // withdraw makes the Service wait, unless it has another address and can do with one.
 func (loadBalancers) withdraw(svc *v1.Service, value allocation.Value, cause error) bool {
 	full, ok := errors.AsType[*allocation.ExhaustedError](cause)
@@ -213,12 +223,9 @@ func (loadBalancers) withdraw(svc *v1.Service, value allocation.Value, cause err
 
 // fieldError is about the field that names the address or, for an address that the server
 // picks, about the type.
-func (loadBalancers) fieldError(svc *v1.Service, value allocation.Value, cause error) *field.Error {
-	request, _ := loadbalancer.Parse(svc)
-	for _, named := range request.Addresses {
-		if allocation.LoadBalancerAddress(named.IP) == value {
-			return field.Invalid(named.Path, named.IP.String(), loadBalancerText(cause))
-		}
+func (k loadBalancers) fieldError(svc *v1.Service, value allocation.Value, cause error) *field.Error {
+	if path := k.fixedBy(svc, value); path != nil {
+		return field.Invalid(path, value.String(), loadBalancerText(cause))
 	}
 	return field.Invalid(field.NewPath("spec", "type"), svc.Spec.Type, loadBalancerText(cause))
 }

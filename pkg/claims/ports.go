@@ -151,6 +151,9 @@ func (ports) substitute(svc *v1.Service, old, replacement allocation.Value) {
 	}
 }
 
+// fixedBy returns nil: node ports are part of the spec.
+func (ports) fixedBy(*v1.Service, allocation.Value) *field.Path { return nil }
+
 // withdraw returns false: a Service is not created without its ports.
 func (ports) withdraw(*v1.Service, allocation.Value, error) bool { return false }
 

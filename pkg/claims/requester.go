@@ -9,6 +9,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation"
+	"github.com/portolan-dev/portolan/pkg/requeststate"
 )
 
 // NamespaceLabels returns the labels of a namespace. It is called on the path of requests.
@@ -18,12 +19,14 @@ type NamespaceLabels func(ctx context.Context, namespace string) (labels.Set, er
 type Requester struct {
 	svc       *v1.Service
 	namespace labels.Set
+	// move is that of the request. New values come from its target.
+	move *requeststate.Move
 }
 
 // Requester returns a Service with the labels of its namespace. They are looked up only if
 // a range selects namespaces.
 func (l *Ledger) Requester(ctx context.Context, svc *v1.Service) (Requester, error) {
-	who := Requester{svc: svc}
+	who := Requester{svc: svc, move: requeststate.From(ctx).Move}
 	if !slices.ContainsFunc(allocation.Classes(), l.Index.SelectsByNamespace) {
 		return who, nil
 	}
@@ -34,8 +37,12 @@ func (l *Ledger) Requester(ctx context.Context, svc *v1.Service) (Requester, err
 
 // Of returns what the selection of ranges of a class depends on.
 func (r Requester) Of(class allocation.Class) allocation.Requester {
-	who := kindOf(class).asks(r.svc)
+	k := kindOf(class)
+	who := k.asks(r.svc)
 	who.Namespace, who.Service = r.namespace, r.svc.Labels
+	if r.move != nil && r.move.Ranges == k.names().ranges {
+		who.Range = r.move.To
+	}
 	return who
 }
 

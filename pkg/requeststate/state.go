@@ -44,6 +44,15 @@ type State struct {
 	// WritesCopies is true if the request may write copies of a cluster's objects, which are
 	// read-only otherwise; see package registry/mirrored.
 	WritesCopies bool
+	// Move is what the request moves, if it renumbers a Service.
+	Move *Move
+}
+
+// Move is the move of what a Service holds from one range to another.
+type Move struct {
+	// Ranges is the resource of both ranges.
+	Ranges   string
+	From, To string
 }
 
 type stateKey struct{}
