@@ -16,6 +16,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
@@ -57,6 +58,8 @@ type Kind struct {
 	Served func(*Storage, Inputs) generic.FillServed
 	// Subresources are the subresources other than status, by name.
 	Subresources map[string]func(*Storage, Inputs) rest.Storage
+	// OwnSubresources are further ones, which only the kind's own group serves.
+	OwnSubresources map[string]func(*Storage, Inputs) rest.Storage
 	// MirrorSubresources are the subresources that the mirror of a cluster uses. Only the
 	// kind's own group serves them, and only with Inputs.Mirror.
 	MirrorSubresources map[string]func(*Storage, Inputs) rest.Storage
@@ -90,7 +93,12 @@ type Inputs struct {
 	// Mirror serves the subresources with which a cluster's Services are mirrored and
 	// adopted.
 	Mirror bool
-	// Rights has what is needed to check that users grant no rights that they do not have.
+	// Ledger gives Services other values, once Synced reports that its index is complete.
+	Ledger *claims.Ledger
+	Synced func() bool
+	// Authorizer decides what a user may do.
+	Authorizer authorizer.UnconditionalAuthorizer
+	// Rights are compared with the rights that a user grants.
 	Rights Rights
 	// Issuer issues the tokens of ServiceAccounts.
 	Issuer serviceaccount.Issuer
@@ -174,6 +182,7 @@ func serviceKinds() []Kind {
 				{GroupVersion: corev1.SchemeGroupVersion, Names: generic.Names{Short: []string{"svc"}, Sets: []string{"all"}}},
 			},
 			Subresources:       map[string]func(*Storage, Inputs) rest.Storage{"proxy": proxy},
+			OwnSubresources:    map[string]func(*Storage, Inputs) rest.Storage{"renumber": renumber},
 			MirrorSubresources: mirrorServices(),
 			Layer:              withCopies(mirroredServices, claimsLayer),
 			DeletionOrder:      2,

@@ -7,7 +7,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apiserver/pkg/authentication/user"
-	"k8s.io/apiserver/pkg/authorization/authorizer"
 	apirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 
@@ -15,12 +14,8 @@ import (
 	"github.com/portolan-dev/portolan/pkg/registry/role"
 )
 
-// Rights decides what a user may do, and returns the rules that a user has in a namespace
-// or, without one, in the cluster.
-type Rights struct {
-	Authorizer authorizer.UnconditionalAuthorizer
-	Rules      func(who user.Info, namespace string) ([]rbacv1.PolicyRule, error)
-}
+// Rights returns the rules that a user has in a namespace or, without one, in the cluster.
+type Rights func(who user.Info, namespace string) ([]rbacv1.PolicyRule, error)
 
 // roleKinds returns the kinds of rbac.authorization.k8s.io.
 func roleKinds() []Kind {
@@ -60,7 +55,7 @@ func roleKinds() []Kind {
 // guardRights keeps users from granting rights that they do not have. The rules of the role of
 // a binding are read from the store, because the policy may not have them yet.
 func guardRights(store generic.Store, s *Storage, in Inputs) rest.Storage {
-	guard := &role.Guard{Authorizer: in.Rights.Authorizer, Rules: in.Rights.Rules}
+	guard := &role.Guard{Authorizer: in.Authorizer, Rules: in.Rights}
 	guard.Referred = func(ctx context.Context, namespace string, ref rbacv1.RoleRef) ([]rbacv1.PolicyRule, error) {
 		roles := s.Store(rbacv1.Resource("clusterroles"))
 		if ref.Kind == "Role" {

@@ -11,6 +11,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/claims"
 	"github.com/portolan-dev/portolan/pkg/registry/generic"
 	"github.com/portolan-dev/portolan/pkg/registry/namespace"
+	"github.com/portolan-dev/portolan/pkg/registry/service"
 	"github.com/portolan-dev/portolan/pkg/registry/serviceaccount"
 	"github.com/portolan-dev/portolan/pkg/storage"
 )
@@ -40,6 +41,10 @@ func serve(wrap func(generic.Store) rest.Storage) func(generic.Store, *Storage, 
 
 func proxy(s *Storage, in Inputs) rest.Storage {
 	return in.Proxy(s.Store(v1.Resource("services")), s.Store(v1.Resource("endpoints")))
+}
+
+func renumber(s *Storage, in Inputs) rest.Storage {
+	return service.NewRenumber(s.Store(v1.Resource("services")), in.Ledger, in.Synced, in.Authorizer)
 }
 
 func finalize(s *Storage, in Inputs) rest.Storage {

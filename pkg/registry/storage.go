@@ -37,8 +37,8 @@ type row struct {
 	store  generic.Store
 	status *generic.Status
 	more   map[string]rest.Storage
-	// mirror are the subresources that the mirror of a cluster uses.
-	mirror map[string]rest.Storage
+	// own are the subresources that only the kind's own group serves.
+	own map[string]rest.Storage
 }
 
 // NewStorage makes the stores of kinds.
@@ -57,7 +57,7 @@ func NewStorage(in Inputs, backend Backend, kinds []Kind) (*Storage, error) {
 		if err != nil {
 			return nil, err
 		}
-		r := row{Kind: kind, store: store, more: map[string]rest.Storage{}, mirror: map[string]rest.Storage{}}
+		r := row{Kind: kind, store: store, more: map[string]rest.Storage{}, own: map[string]rest.Storage{}}
 		s.stores[kind.Resource] = store
 		if kind.Served != nil {
 			r.store = store.Served(kind.Served(s, in))
@@ -71,9 +71,12 @@ func NewStorage(in Inputs, backend Backend, kinds []Kind) (*Storage, error) {
 		for name, subresource := range r.Subresources {
 			r.more[name] = subresource(s, in)
 		}
+		for name, subresource := range r.OwnSubresources {
+			r.own[name] = subresource(s, in)
+		}
 		for name, subresource := range r.MirrorSubresources {
 			if in.Mirror {
-				r.mirror[name] = subresource(s, in)
+				r.own[name] = subresource(s, in)
 			}
 		}
 	}
@@ -203,7 +206,7 @@ func (r row) serve(s *Storage, group generic.Group, own bool, resources map[stri
 		resources[name+"/"+subresource] = served
 	}
 	if own {
-		for subresource, served := range r.mirror {
+		for subresource, served := range r.own {
 			resources[name+"/"+subresource] = served
 		}
 	}

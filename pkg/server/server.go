@@ -213,6 +213,9 @@ func (c CompletedConfig) inputs() registry.Inputs {
 		PortUsage:       c.Extra.Backend.Ledger,
 		PoolUsage:       c.Extra.Backend.Ledger,
 		RangeConditions: claims.NewRangeConditions(c.Extra.Backend.Ledger),
+		Ledger:          c.Extra.Backend.Ledger,
+		Synced:          c.Extra.Feed.HasSynced,
+		Authorizer:      c.Generic.Authorization.Authorizer,
 		Loopback:        c.Extra.ServiceProxy.Loopback(),
 		Decoder:         c.Extra.Codecs.UniversalDecoder(v1.SchemeGroupVersion),
 		Mirror:          c.Extra.HasCluster,
@@ -222,7 +225,7 @@ func (c CompletedConfig) inputs() registry.Inputs {
 	}
 	if c.Extra.Core != nil {
 		in.EventTTL, in.Issuer = c.Extra.Core.EventTTL, c.Extra.Issuer
-		in.Rights = registry.Rights{Authorizer: c.Extra.Reviews.Authorizer, Rules: c.Extra.Policy.Rules}
+		in.Rights = c.Extra.Policy.Rules
 	}
 	return in
 }

@@ -103,7 +103,8 @@ func Roles(served []schema.GroupResource) []rbacv1.ClusterRole {
 				"nodeportranges", "nodeportranges/status", "nodeports", "servicecidrs", "servicecidrs/status"),
 			resources(read, []string{"networking.k8s.io"}, "ingresses", "ingresses/status")),
 		role(Readers, append(everything(served, read, isSecret), discover())...),
-		role(Writers, append(everything(served, readWrite, isExtension), resources(read, []string{extensions}, "*"), discover())...),
+		role(Writers, append(everything(served, readWrite, isExtension), resources(read, []string{extensions}, "*"),
+			resources([]string{"create"}, []string{"portolan.dev"}, "services/renumber"), discover())...),
 		role(Scrapers, paths([]string{"get"}, metricsPaths...)),
 		role(Removed),
 	}
