@@ -74,7 +74,7 @@ func TestHelpFits(t *testing.T) {
 			}
 		}
 	}
-	for _, command := range []*cobra.Command{newDrainCommand(), newAdoptCommand()} {
+	for _, command := range []*cobra.Command{newDrainCommand(), newRenumberCommand(), newAdoptCommand()} {
 		var out bytes.Buffer
 		(&help{}).write(&out, command, 60)
 		long, _, _ := strings.Cut(out.String(), "\n\n")

@@ -84,6 +84,8 @@ func portolanClient(kubeconfig string) (versioned.Interface, error) {
 		return nil, err
 	}
 	config.WarningHandlerWithContext = rest.NoWarnings{}
+	// A command that sends many requests limits their rate itself.
+	config.QPS = -1
 	return versioned.NewForConfig(config)
 }
 

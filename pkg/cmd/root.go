@@ -31,7 +31,7 @@ etcd transaction.`,
 	cmd.SetHelpFunc(helpOf(cmd.HelpFunc()))
 	cmd.AddCommand(
 		newServeCommand(), newControllersCommand(), newAdoptCommand(), newReleaseCommand(), newEnvCommand(),
-		newRangesCommand(), newUICommand(), newDrainCommand(),
+		newRangesCommand(), newUICommand(), newDrainCommand(), newRenumberCommand(),
 		newVerifyCommand(), newMigrateCommand(), newSnapshotCommand(), newRestoreCommand(), newImportCommand(),
 		newUserCommand(), newCertificatesCommand(), newVersionCommand(),
 	)

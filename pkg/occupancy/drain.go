@@ -63,7 +63,7 @@ func (d Drain) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	obj, err := d.find(objs)
+	obj, err := find(objs, d.Kind, d.Name)
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (d Drain) Run(ctx context.Context) error {
 	var left holdings
 	total, shown := 0, -1
 	err = Follow(ctx, d.Client, func(objs Objects) error {
-		obj, err := d.find(objs)
+		obj, err := find(objs, d.Kind, d.Name)
 		if err != nil {
 			return fmt.Errorf("%s was deleted while the command waited: %w", d.Name, err)
 		}
@@ -105,13 +105,14 @@ func (d Drain) Run(ctx context.Context) error {
 	return err
 }
 
-func (d Drain) find(objs Objects) (runtime.Object, error) {
+// find returns the range of a name.
+func find(objs Objects, kind Kind, name string) (runtime.Object, error) {
 	i := slices.IndexFunc(objs.Ranges, func(obj runtime.Object) bool {
 		object, err := meta.Accessor(obj)
-		return err == nil && object.GetName() == d.Name
+		return err == nil && object.GetName() == name
 	})
 	if i < 0 {
-		return nil, fmt.Errorf("%w; there are: %s", apierrors.NewNotFound(v1.Resource(d.Kind.Ranges), d.Name),
+		return nil, fmt.Errorf("%w; there are: %s", apierrors.NewNotFound(v1.Resource(kind.Ranges), name),
 			cmp.Or(some(namesOf(objs.Ranges), maxRanges), "none"))
 	}
 	return objs.Ranges[i], nil
