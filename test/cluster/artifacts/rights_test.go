@@ -132,8 +132,8 @@ func TestUserRights(t *testing.T) {
 		group+"loadbalancerpools/status", group+"nodeportranges", group+"nodeportranges/status", group+"nodeports", group+"servicecidrs",
 		group+"servicecidrs/status", group+"services", group+"services/status")
 	edit := slices.Concat(flat(write, group+"services"), flat(slices.Concat(read, write), group+"services/proxy"))
-	ranges := flat(slices.Concat(read, write), group+"ipaddresses", group+"loadbalancerips", group+"loadbalancerpools", group+"nodeportranges",
-		group+"nodeports", group+"servicecidrs")
+	ranges := append(flat(slices.Concat(read, write), group+"ipaddresses", group+"loadbalancerips", group+"loadbalancerpools",
+		group+"nodeportranges", group+"nodeports", group+"servicecidrs"), "create "+group+"services/renumber")
 	manifests := Kustomize(t, "cluster")
 	for role, want := range map[string]struct {
 		rights    []string

@@ -18,7 +18,7 @@ var masks = []struct {
 	with    string
 }{
 	{regexp.MustCompile(`\b192\.0\.2\.1\d\b`), "ADDRESS"},
-	{regexp.MustCompile(`\b10\.(9[6-9]|10\d|11[01])\.\d+\.\d+\b`), "ADDRESS"},
+	{regexp.MustCompile(`\b10\.(9[6-9]|10\d|11[0-2])\.\d+\.\d+\b`), "ADDRESS"},
 	{regexp.MustCompile(`\b3(00[89]\d|0[1-9]\d\d|1\d\d\d|2\d\d\d)\b`), "PORT"},
 	{regexp.MustCompile(`\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`), "TIME"},
 	// A slice's suffix can look like an age.
