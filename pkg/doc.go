@@ -40,6 +40,8 @@
 //   - plan: what one write adds to its transaction: guards, puts and deletes (package
 //     txn).
 //   - guard: a key and the revision that the transaction compares it with.
+//   - move: the replacement of what a Service holds of one range by values of another
+//     (claims.Ledger.Renumber).
 //   - dependents: the Endpoints and EndpointSlices that are deleted with a Service
 //     (package cascade).
 //   - batch: several objects of one kind that one transaction writes.

@@ -81,7 +81,7 @@ func mustRenumber(t *testing.T, server *framework.Server, name string, spec v1.R
 	return moves
 }
 
-func get(t *testing.T, server *framework.Server, name string) *v1.Service {
+func readService(t *testing.T, server *framework.Server, name string) *v1.Service {
 	t.Helper()
 	svc, err := servicesOf(server).Get(t.Context(), name, metav1.GetOptions{})
 	if err != nil {
@@ -134,7 +134,7 @@ func TestRenumber(t *testing.T) {
 	defer events.Stop()
 
 	moves := mustRenumber(t, server, "web", movingCIDR("new"))
-	moved := get(t, server, "web")
+	moved := readService(t, server, "web")
 	if len(moves) != 1 || moves[0].From != before.Spec.ClusterIP || moves[0].To != moved.Spec.ClusterIP || !isIn(newCIDR, moves[0].To) {
 		t.Errorf("moved %v; the Service has %v", moves, moved.Spec.ClusterIPs)
 	}
@@ -149,7 +149,7 @@ func TestRenumber(t *testing.T) {
 		t.Errorf("the move took %d writes, and the Service has the version %s", got-revision, moved.ResourceVersion)
 	}
 	ports := mustRenumber(t, server, "web", movingPorts("new"))
-	moved = get(t, server, "web")
+	moved = readService(t, server, "web")
 	if len(ports) != 2 || moved.Spec.Ports[0].NodePort < 31000 || moved.Spec.HealthCheckNodePort < 31000 {
 		t.Errorf("moved %v; the Service has %d and %d", ports, moved.Spec.Ports[0].NodePort, moved.Spec.HealthCheckNodePort)
 	}
@@ -180,7 +180,7 @@ func TestRenumber(t *testing.T) {
 	// And back.
 	mustRenumber(t, server, "web", back(movingCIDR("new")))
 	mustRenumber(t, server, "web", back(movingPorts("new")))
-	undone := get(t, server, "web")
+	undone := readService(t, server, "web")
 	if !isIn(oldCIDR, undone.Spec.ClusterIP) || undone.Spec.ClusterIPs[1] != before.Spec.ClusterIPs[1] ||
 		undone.Spec.Ports[0].NodePort >= 31000 {
 		t.Errorf("after undoing it: %+v", undone.Spec)
@@ -224,7 +224,7 @@ func TestRenumberTakesReservations(t *testing.T) {
 	// The other replica may not have heard of them.
 	mustRenumber(t, replicas[1], "web", movingCIDR("new"))
 	mustRenumber(t, replicas[1], "web", movingPorts("new"))
-	moved := get(t, server, "web")
+	moved := readService(t, server, "web")
 	if moved.Spec.ClusterIP != "10.97.0.77" || moved.Spec.HealthCheckNodePort != 31007 || moved.Spec.Ports[0].NodePort != 31003 {
 		t.Errorf("the Service has %+v", moved.Spec)
 	}
@@ -257,7 +257,7 @@ func TestRenumberRefusals(t *testing.T) {
 	if _, err := servicesOf(server).Create(t.Context(), named, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	web := get(t, server, "web")
+	web := readService(t, server, "web")
 	spec := func(change func(*v1.RenumberingSpec)) v1.RenumberingSpec {
 		s := movingCIDR("new")
 		change(&s)
@@ -385,7 +385,7 @@ func TestRenumberRights(t *testing.T) {
 			}
 			return apierrors.IsForbidden(err) && strings.Contains(err.Error(), denied[i]), err
 		})
-		if got := get(t, server, user).Spec.ClusterIP; !isIn(oldCIDR, got) {
+		if got := readService(t, server, user).Spec.ClusterIP; !isIn(oldCIDR, got) {
 			t.Errorf("%s moved a Service to %s", user, got)
 		}
 	}
@@ -394,7 +394,7 @@ func TestRenumberRights(t *testing.T) {
 		_, err := all.Renumber(ctx, "lacks-0", renumbering, metav1.CreateOptions{})
 		return err == nil, err
 	})
-	if got := get(t, server, "lacks-0").Spec.ClusterIP; !isIn(newCIDR, got) {
+	if got := readService(t, server, "lacks-0").Spec.ClusterIP; !isIn(newCIDR, got) {
 		t.Errorf("the Service has %s", got)
 	}
 }

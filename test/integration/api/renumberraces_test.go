@@ -198,7 +198,7 @@ func TestResizeWhileClientsWrite(t *testing.T) {
 		return client.NodePortRanges().Delete(ctx, "half-b", metav1.DeleteOptions{})
 	})
 	stop()
-	expectLike(t, get(t, replicas[1], "kept"), kept)
+	expectLike(t, readService(t, replicas[1], "kept"), kept)
 	if err := client.ServiceCIDRs().Delete(ctx, "whole", metav1.DeleteOptions{}); !apierrors.IsConflict(err) {
 		t.Errorf("the only range that has a Service's address was deleted: %v", err)
 	}
