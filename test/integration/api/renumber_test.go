@@ -42,9 +42,14 @@ func createCIDR(t *testing.T, server *framework.Server, name string, change func
 	}
 }
 
-func createPorts(t *testing.T, server *framework.Server, name string, ports ...string) {
+// onRequest makes a range a target that gives Services no values by itself.
+func onRequest(spec *v1.ServiceCIDRSpec) { spec.Allocation = ptr.To(v1.AllocationOnRequest) }
+
+func createPorts(t *testing.T, server *framework.Server, name string, allocation v1.RangeAllocation, ports ...string) {
 	t.Helper()
-	r := &v1.NodePortRange{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1.NodePortRangeSpec{Ports: ports}}
+	r := &v1.NodePortRange{
+		ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1.NodePortRangeSpec{Ports: ports, Allocation: &allocation},
+	}
 	if _, err := server.Client.PortolanV1().NodePortRanges().Create(t.Context(), r, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -110,8 +115,8 @@ func TestRenumber(t *testing.T) {
 	t.Parallel()
 	store, replicas := framework.Replicas(t, 1, withRanges(oldPorts, oldCIDR, "fd00:96::/112"))
 	server, ctx := replicas[0], t.Context()
-	createCIDR(t, server, "new", nil, newCIDR)
-	createPorts(t, server, "new", newPorts)
+	createCIDR(t, server, "new", onRequest, newCIDR)
+	createPorts(t, server, "new", v1.AllocationOnRequest, newPorts)
 	before, err := servicesOf(server).Create(ctx, serviceWith("web", dual, balanced), metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -202,8 +207,8 @@ func TestRenumberTakesReservations(t *testing.T) {
 	t.Parallel()
 	store, replicas := framework.Replicas(t, 2, withRanges(oldPorts, oldCIDR))
 	server, ctx := replicas[0], t.Context()
-	createCIDR(t, server, "new", nil, newCIDR)
-	createPorts(t, server, "new", newPorts)
+	createCIDR(t, server, "new", onRequest, newCIDR)
+	createPorts(t, server, "new", v1.AllocationOnRequest, newPorts)
 	if _, err := servicesOf(server).Create(ctx, serviceWith("web", balanced), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -221,9 +226,25 @@ func TestRenumberTakesReservations(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// The other replica may not have heard of them.
-	mustRenumber(t, replicas[1], "web", movingCIDR("new"))
-	mustRenumber(t, replicas[1], "web", movingPorts("new"))
+	for _, test := range []struct {
+		spec v1.RenumberingSpec
+		want []string
+	}{{movingCIDR("new"), []string{"10.97.0.77"}}, {movingPorts("new"), []string{"31003", "31007"}}} {
+		// The other replica learns of the reservations from a watch.
+		framework.Eventually(t, "a dry run has the reserved values", func(ctx context.Context) (bool, error) {
+			dryRun := metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}
+			result, err := servicesOf(replicas[1]).Renumber(ctx, "web", &v1.Renumbering{Spec: test.spec}, dryRun)
+			if err != nil {
+				return false, err
+			}
+			var got []string
+			for _, move := range result.Status.Moves {
+				got = append(got, move.To)
+			}
+			return slices.Equal(got, test.want), fmt.Errorf("got %v, want %v", got, test.want)
+		})
+		mustRenumber(t, replicas[1], "web", test.spec)
+	}
 	moved := readService(t, server, "web")
 	if moved.Spec.ClusterIP != "10.97.0.77" || moved.Spec.HealthCheckNodePort != 31007 || moved.Spec.Ports[0].NodePort != 31003 {
 		t.Errorf("the Service has %+v", moved.Spec)
@@ -236,9 +257,9 @@ func TestRenumberRefusals(t *testing.T) {
 	t.Parallel()
 	store, replicas := framework.Replicas(t, 1, withRanges(oldPorts, oldCIDR))
 	server := replicas[0]
-	createCIDR(t, server, "new", nil, newCIDR)
-	createCIDR(t, server, "v6", nil, "fd00:97::/112")
-	createCIDR(t, server, "tiny", nil, "10.98.0.0/30")
+	createCIDR(t, server, "new", onRequest, newCIDR)
+	createCIDR(t, server, "v6", onRequest, "fd00:97::/112")
+	createCIDR(t, server, "tiny", onRequest, "10.98.0.0/30")
 	createCIDR(t, server, "team", func(spec *v1.ServiceCIDRSpec) { spec.NamespaceSelector = ofTeamA }, "10.99.0.0/24")
 	createCIDR(t, server, "off", func(spec *v1.ServiceCIDRSpec) { spec.Allocation = ptr.To(v1.AllocationDisabled) }, "10.100.0.0/24")
 	for _, svc := range []*v1.Service{
@@ -320,11 +341,12 @@ func TestRenumberRefusals(t *testing.T) {
 func TestRenumberLeavesCopies(t *testing.T) {
 	t.Parallel()
 	store, replicas := framework.Replicas(t, 1, withRanges(oldPorts, oldCIDR))
-	createCIDR(t, replicas[0], "new", nil, newCIDR)
+	createCIDR(t, replicas[0], "new", onRequest, newCIDR)
 	putService(t, store, "copy", "10.96.1.1", 30001, `,"annotations":{"portolan.dev/mirrored-from":"https://cluster.example"}`)
 	revision := revisionOf(t, store)
 	_, err := renumber(t.Context(), replicas[0], "copy", movingCIDR("new"))
-	if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "it is mirrored from the cluster at https://cluster.example and read-only here") {
+	const readOnly = "it is mirrored from the cluster at https://cluster.example and read-only here"
+	if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), readOnly) {
 		t.Errorf("got %v", err)
 	}
 	if got := revisionOf(t, store); got != revision {
@@ -336,7 +358,7 @@ func TestRenumberLeavesCopies(t *testing.T) {
 func TestRenumberRights(t *testing.T) {
 	t.Parallel()
 	server := framework.Start(t, withRanges(oldPorts, oldCIDR))
-	createCIDR(t, server, "new", nil, newCIDR)
+	createCIDR(t, server, "new", onRequest, newCIDR)
 	core, err := kubernetes.NewForConfig(server.Config)
 	if err != nil {
 		t.Fatal(err)

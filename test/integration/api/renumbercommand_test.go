@@ -29,9 +29,8 @@ func (s tenants) expectRun(wantErr string, args []string, want ...string) {
 func TestRenumberCommand(t *testing.T) {
 	t.Parallel()
 	s := startTenants(t)
-	everyone := func(spec *v1.ServiceCIDRSpec) { spec.NamespaceSelector = nil }
-	s.createCIDR("new", "10.201.0.0/28", everyone)
-	s.createCIDR("tiny", "10.202.0.0/30", everyone)
+	createCIDR(t, s.Server, "new", onRequest, "10.201.0.0/28")
+	createCIDR(t, s.Server, "tiny", onRequest, "10.202.0.0/30")
 	for _, name := range []string{"a", "b"} {
 		s.expectIn("10.200.0.0/24", "team-a", name, "", on(map[string]string{"a": "10.200.0.5", "b": "10.200.0.200"}[name]))
 	}
@@ -118,6 +117,7 @@ func TestRenumberIsResumed(t *testing.T) {
 	server := serve()
 	clients := server.Client(t).PortolanV1()
 	cidr := &v1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: "new"}, Spec: v1.ServiceCIDRSpec{CIDRs: []string{newCIDR}}}
+	onRequest(&cidr.Spec)
 	if _, err := clients.ServiceCIDRs().Create(t.Context(), cidr, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}

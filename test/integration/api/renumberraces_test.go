@@ -18,14 +18,14 @@ import (
 // writers is how many clients write while ranges change.
 const writers = 32
 
-// TestRenumberAgainstWriters moves Services between two ranges on one replica, and back on the other,
-// while clients change, delete and create them again.
+// TestRenumberAgainstWriters moves Services to another range and back on one replica, while
+// clients of the other one change, delete and create them.
 func TestRenumberAgainstWriters(t *testing.T) {
 	t.Parallel()
 	const rounds = 4
 	store, replicas := framework.Replicas(t, 2, withRanges("30000-30199", oldCIDR))
-	createCIDR(t, replicas[0], "new", nil, newCIDR)
-	createPorts(t, replicas[0], "new", "31000-31199")
+	createCIDR(t, replicas[0], "new", onRequest, newCIDR)
+	createPorts(t, replicas[0], "new", v1.AllocationOnRequest, "31000-31199")
 	var moved, gone atomic.Int32
 	var all sync.WaitGroup
 	for i := range writers {
@@ -84,7 +84,7 @@ func moveThereAndBack(t *testing.T, server *framework.Server, name string, moved
 func TestMovesHaveOneWinner(t *testing.T) {
 	t.Parallel()
 	store, replicas := framework.Replicas(t, 2, withRanges(oldPorts, oldCIDR))
-	createCIDR(t, replicas[0], "new", nil, newCIDR)
+	createCIDR(t, replicas[0], "new", onRequest, newCIDR)
 	for round := range 10 {
 		name := fmt.Sprint("web-", round)
 		if _, err := servicesOf(replicas[0]).Create(t.Context(), serviceWith(name), metav1.CreateOptions{}); err != nil {
@@ -187,7 +187,7 @@ func TestResizeWhileClientsWrite(t *testing.T) {
 	createCIDR(t, replicas[1], "half-a", nil, "10.96.0.0/24")
 	createCIDR(t, replicas[1], "half-b", nil, "10.96.1.0/24")
 	remove("grown")
-	createPorts(t, replicas[1], "half-b", "30100-30199")
+	createPorts(t, replicas[1], "half-b", v1.AllocationAutomatic, "30100-30199")
 	setPorts(v1.DefaultRangeName, "30000-30099")
 	// Merge: the whole, then without the halves.
 	createCIDR(t, replicas[0], "whole", nil, "10.96.0.0/23")
