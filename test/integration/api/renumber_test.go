@@ -284,7 +284,7 @@ func TestRenumberRefusals(t *testing.T) {
 		change(&s)
 		return s
 	}
-	cannot := `Service "web" is invalid: spec.clusterIPs: Invalid value: ["` + web.Spec.ClusterIP + `"]: failed to allocate a serviceIP: `
+	cannot := `Service.portolan.dev "web" is invalid: spec.clusterIPs: Invalid value: ["` + web.Spec.ClusterIP + `"]: failed to allocate a serviceIP: `
 	revision := revisionOf(t, store)
 	for name, test := range map[string]struct {
 		service string
@@ -293,7 +293,7 @@ func TestRenumberRefusals(t *testing.T) {
 		text    string
 	}{
 		"another kind": {"web", spec(func(s *v1.RenumberingSpec) { s.Kind = "Service" }), apierrors.IsInvalid,
-			`spec.kind: Unsupported value: "Service": supported values: "LoadBalancerPool", "NodePortRange", "ServiceCIDR"`},
+			`spec.kind: Unsupported value: "Service": supported values: "ServiceCIDR", "NodePortRange", "LoadBalancerPool"`},
 		"no name of a range": {"web", movingCIDR("../nodeportranges/kubernetes"), apierrors.IsInvalid,
 			`spec.to: Invalid value: "../nodeportranges/kubernetes": a lowercase RFC 1123 subdomain must consist of`},
 		"no range":       {"web", v1.RenumberingSpec{Kind: "ServiceCIDR"}, apierrors.IsInvalid, "spec.from: Required value"},
