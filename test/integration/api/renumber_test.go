@@ -284,7 +284,7 @@ func TestRenumberRefusals(t *testing.T) {
 		change(&s)
 		return s
 	}
-	cannot := `Service.portolan.dev "web" is invalid: spec.clusterIPs: Invalid value: ["` + web.Spec.ClusterIP + `"]: failed to allocate a serviceIP: `
+	cannot := fmt.Sprintf(`"web" is invalid: spec.clusterIPs: Invalid value: [%q]: failed to allocate a serviceIP: `, web.Spec.ClusterIP)
 	revision := revisionOf(t, store)
 	for name, test := range map[string]struct {
 		service string
