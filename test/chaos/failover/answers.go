@@ -184,7 +184,8 @@ func nameOf(err error) string {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return connectionRefused
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
-		strings.Contains(err.Error(), "connection lost"), strings.Contains(err.Error(), "GOAWAY"):
+		strings.Contains(err.Error(), "connection lost"), strings.Contains(err.Error(), "connection force closed"),
+		strings.Contains(err.Error(), "GOAWAY"):
 		return lost
 	}
 	return "no answer: " + err.Error()
