@@ -196,10 +196,15 @@ var allExceptions = []better{
 		holds: func(e *exchange) bool {
 			return strings.HasPrefix(e.step.Path, ipAddresses.collection) && e.onlyDiffers(isOfClaim)
 		}},
-	{line: "C21", what: "the table of IPAddresses has a column for each cell", same: true, holds: func(e *exchange) bool {
+	{line: "C21", what: "the table of IPAddresses has a column for each cell", same: true, core: true, holds: func(e *exchange) bool {
 		return e.step.Accept == asTable && strings.HasPrefix(e.step.Path, ipAddresses.collection) && e.onlyDiffers(func(d difference) bool {
 			columns, ok := d.ours.([]any)
 			return d.path == "/body/columnDefinitions" && ok && len(columns) == 3 || isOfClaim(d)
+		})
+	}},
+	{line: "C21", what: "the table of IPAddresses shows reservations", same: true, own: true, holds: func(e *exchange) bool {
+		return e.step.Accept == asTable && strings.HasPrefix(e.step.Path, ipAddresses.collection) && e.onlyDiffers(func(d difference) bool {
+			return d.path == "/body/columnDefinitions" || tableCells.MatchString(d.path) || isOfClaim(d)
 		})
 	}},
 	{line: "C23", what: "the status of a range shows its usage", same: true, own: true, holds: func(e *exchange) bool {
@@ -218,7 +223,7 @@ var allExceptions = []better{
 		}},
 	{line: "C23", what: "the table of ServiceCIDRs shows their usage", same: true, own: true, holds: func(e *exchange) bool {
 		return e.step.Accept == asTable && strings.HasPrefix(e.step.Path, serviceCIDRs.collection) && e.onlyDiffers(func(d difference) bool {
-			return d.path == "/body/columnDefinitions" || cidrCells.MatchString(d.path) || cidrUsage.MatchString(d.path)
+			return d.path == "/body/columnDefinitions" || tableCells.MatchString(d.path) || cidrUsage.MatchString(d.path)
 		})
 	}},
 	{line: "1.37", what: "the description of the CIDRs column is that of the release", same: true, core: true,
@@ -254,7 +259,7 @@ var (
 	holders      = regexp.MustCompile(`already allocated by [a-z.]+/[a-zA-Z0-9./:-]+`)
 	cidrUsage    = regexp.MustCompile(`^/body/(items/\d+/|rows/\d+/object/)?status/cidrs$`)
 	cidrReady    = regexp.MustCompile(`^/body/(items/\d+/|rows/\d+/object/)?status/conditions$`)
-	cidrCells    = regexp.MustCompile(`^/body/rows/\d+/cells$`)
+	tableCells   = regexp.MustCompile(`^/body/rows/\d+/cells$`)
 	heldBy       = regexp.MustCompile(`the address is held by services/[a-z0-9-]+/[a-z0-9-]+: `)
 	twoAddresses = regexp.MustCompile(`^Invalid value: \["[^"]*","[^"]*"\]: failed to allocate IP `)
 	// The messages about a malformed patch, of 1.37 and of 1.36.
