@@ -18,10 +18,10 @@ func TestRenumberPool(t *testing.T) {
 	store, replicas := framework.Replicas(t, 1, dualStack)
 	server := replicas[0]
 	newPool(t, server, "old", cidrs("192.0.2.0/29"))
+	create(t, server, balancer("fixed", annotated(v1.LoadBalancerIPsAnnotation, "192.0.2.7")))
 	create(t, server, balancer("web", sharing("k")))
 	create(t, server, balancer("tls", sharing("k"), onPort(443)))
 	create(t, server, balancer("own"))
-	create(t, server, balancer("fixed", annotated(v1.LoadBalancerIPsAnnotation, "192.0.2.7")))
 	newPool(t, server, "new", cidrs("198.51.100.8/31"))
 	move := func(name, from, to string) error {
 		_, err := servicesOf(server).Renumber(t.Context(), name, &v1.Renumbering{
