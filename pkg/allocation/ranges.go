@@ -245,7 +245,8 @@ func (r Range) Overlaps(other Range) bool {
 	})
 }
 
-func (r Range) covers(number space.Number) bool {
+// Covers reports whether a number is a value of the range, which is of the number's class.
+func (r Range) Covers(number space.Number) bool {
 	return slices.ContainsFunc(r.Blocks, func(b Block) bool { return b.Span.Contains(number) })
 }
 

@@ -180,7 +180,7 @@ func (s *selection) covering(number space.Number, who Requester) (*candidate, er
 	owned := false
 	for _, c := range s.ranges {
 		// Ranges with owners come first.
-		if !c.covers(number) || owned && !c.IsOwned() {
+		if !c.Covers(number) || owned && !c.IsOwned() {
 			continue
 		}
 		owned = owned || c.IsOwned()

@@ -197,7 +197,7 @@ func makeRequester(random *rand.Rand) Requester {
 
 func (w world) having(port int32) (usable, owned []Range) {
 	for _, r := range w.ranges {
-		if r.Usable && r.covers(NodePort(port).Number) {
+		if r.Usable && r.Covers(NodePort(port).Number) {
 			usable = append(usable, r)
 			if r.Namespaces != nil || r.Services != nil {
 				owned = append(owned, r)

@@ -133,10 +133,10 @@ func makeSharer(random *rand.Rand, uid string) v1.LoadBalancerIPHolder {
 // serves reports whether a pool gives an address to a Service that does not name it.
 func (m poolModel) serves(pool Range, address int, who Requester) bool {
 	number := modelAddress(address).Number
-	if !pool.covers(number) || pool.LoadBalancerClass != who.LoadBalancerClass || pool.Services != nil && !pool.Services.Matches(who.Service) {
+	if !pool.Covers(number) || pool.LoadBalancerClass != who.LoadBalancerClass || pool.Services != nil && !pool.Services.Matches(who.Service) {
 		return false
 	}
-	owned := func(other Range) bool { return other.Services != nil && other.covers(number) }
+	owned := func(other Range) bool { return other.Services != nil && other.Covers(number) }
 	return pool.Services != nil || !slices.ContainsFunc(m.pools, owned)
 }
 

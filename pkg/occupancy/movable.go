@@ -31,7 +31,7 @@ func movable(from, to runtime.Object, claimed []runtime.Object) movableValues {
 		}
 		for _, block := range r.Blocks {
 			for _, c := range within(all[class], block.Span) {
-				if !slices.ContainsFunc(target.Blocks, func(b allocation.Block) bool { return b.Span.Contains(c.number) }) {
+				if !target.Covers(c.number) {
 					m.add(c, class, block.Span.IsStatic(c.number))
 				}
 			}

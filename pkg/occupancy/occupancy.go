@@ -136,7 +136,7 @@ func (o *Occupancy) withRanges(c claim, class allocation.Class) Claim {
 func (o *Occupancy) having(class allocation.Class, number space.Number) []RangeName {
 	names := []RangeName{}
 	for _, r := range o.ranges {
-		if r.class == class && slices.ContainsFunc(r.Blocks, func(b allocation.Block) bool { return b.Span.Contains(number) }) {
+		if r.class == class && r.Covers(number) {
 			names = append(names, RangeName{r.kind, r.Name})
 		}
 	}
