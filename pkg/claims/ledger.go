@@ -66,6 +66,16 @@ func (l *Ledger) store(k *storedKind) {
 	}
 }
 
+// kindOfRanges returns the kind of values of a resource of ranges, such as servicecidrs.
+func (l *Ledger) kindOfRanges(resource string) *storedKind {
+	for _, k := range l.stored {
+		if k.names().ranges == resource {
+			return k
+		}
+	}
+	return nil
+}
+
 // WithPicks is the filter requeststate.WithPicks, for the ledger's index and observer.
 func (l *Ledger) WithPicks(handler http.Handler) http.Handler {
 	return requeststate.WithPicks(l.Index, l.observe().Failed, handler)

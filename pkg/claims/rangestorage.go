@@ -44,13 +44,7 @@ var _ storage.Interface = &RangeStorage{}
 // NewRangeStorage wraps the store of a resource of ranges, which must write through
 // txn.Decorate's client.
 func NewRangeStorage(inner storage.Interface, ledger *Ledger, resource string, kv clientv3.KV) *RangeStorage {
-	s := &RangeStorage{Interface: inner, ledger: ledger, kv: kv}
-	for _, k := range ledger.stored {
-		if k.names().ranges == resource {
-			s.kind = k
-		}
-	}
-	return s
+	return &RangeStorage{Interface: inner, ledger: ledger, kind: ledger.kindOfRanges(resource), kv: kv}
 }
 
 // Create writes a range. Requests can use it from then on.

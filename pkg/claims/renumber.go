@@ -81,21 +81,16 @@ func (l *Ledger) Renumber(ctx context.Context, svc *v1.Service) ([]v1.ValueMove,
 // movedClasses returns the classes that both ranges of a move have. It reads the ranges from
 // etcd, as another replica may have just created them.
 func (l *Ledger) movedClasses(ctx context.Context, move requeststate.Move) ([]allocation.Class, error) {
-	var k *storedKind
-	for _, stored := range l.stored {
-		if stored.names().ranges == move.Ranges {
-			k = stored
-		}
-	}
-	for field, name := range map[string]string{"spec.from": move.From, "spec.to": move.To} {
-		found, err := l.client.Get(ctx, k.ranges.Key(name), kubernetes.GetOptions{})
+	k := l.kindOfRanges(move.Ranges)
+	for _, named := range []struct{ field, name string }{{"spec.from", move.From}, {"spec.to", move.To}} {
+		found, err := l.client.Get(ctx, k.ranges.Key(named.name), kubernetes.GetOptions{})
 		if err != nil {
 			return nil, err
 		}
 		if found.KV == nil {
-			return nil, apierrors.NewBadRequest(fmt.Sprintf("%s: there is no %s %q", field, k.names().rangeKind, name))
+			return nil, apierrors.NewBadRequest(fmt.Sprintf("%s: there is no %s %q", named.field, k.names().rangeKind, named.name))
 		}
-		if err := l.learnRange(ctx, k, name, found.KV, found.Revision); err != nil {
+		if err := l.learnRange(ctx, k, named.name, found.KV, found.Revision); err != nil {
 			return nil, err
 		}
 	}
