@@ -91,7 +91,7 @@ func (p *Plan) add(service *v1.Service, source *corev1.Service, selection Select
 		// Portolan's own, and done with.
 	case !same:
 		p.skip(service, "the mirror has not caught up with the cluster yet: try again")
-	case service.Namespace == metav1.NamespaceDefault && service.Name == "kubernetes":
+	case v1.KeptByAPIServers(service):
 		p.skip(service, "the cluster's API server keeps it")
 	case !selection.Managed && managedBy(source) != "":
 		p.skip(service, managedBy(source))

@@ -82,7 +82,7 @@ func (p *ReleasePlan) add(ctx context.Context, sides Sides, service *v1.Service,
 		begun = true
 	case service.DeletionTimestamp != nil:
 		return skip("it is being deleted")
-	case service.Namespace == metav1.NamespaceDefault && service.Name == "kubernetes":
+	case v1.KeptByAPIServers(service):
 		return skip("the API servers keep it")
 	case service.Annotations[v1.AnnotationAdoptedFrom] == "" && len(selection.Names) == 0:
 		p.native++

@@ -259,7 +259,7 @@ func (r Renumber) staysBecause(svc *v1.Service) string {
 	case mirrored:
 		return fmt.Sprintf("it is a copy of a Service of the cluster at %s, which keeps its cluster IP. "+
 			"\"portolan adopt\" makes it Portolan's own", cluster)
-	case svc.Namespace == metav1.NamespaceDefault && svc.Name == "kubernetes":
+	case v1.KeptByAPIServers(svc):
 		return "the API servers keep its address, which Pods and certificates have"
 	case svc.Labels[dnsLabel] == dnsApp && !r.DNS:
 		return "nodes and Pods have its address in their configuration. Change that, and move it with --dns"

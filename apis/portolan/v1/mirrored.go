@@ -28,6 +28,12 @@ func ReleasedTo(obj metav1.Object, uid types.UID) bool {
 	return uid != "" && obj.GetAnnotations()[AnnotationReleasedTo] == string(uid)
 }
 
+// KeptByAPIServers reports whether an object is the Service default/kubernetes. API servers
+// keep its address, which Pods and certificates have.
+func KeptByAPIServers(service metav1.Object) bool {
+	return service.GetNamespace() == metav1.NamespaceDefault && service.GetName() == "kubernetes"
+}
+
 // MirroredFrom returns the address of the cluster of which an object is a copy. It
 // reports false for an object that is not a copy.
 func MirroredFrom(obj metav1.Object) (cluster string, mirrored bool) {

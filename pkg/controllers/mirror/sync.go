@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/cache"
 
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/controllers/reconcile"
 )
 
@@ -102,8 +103,7 @@ func (m *Mirror) isCopied(name key, source object) (bool, error) {
 
 // isSkipped reports whether a Service of the cluster is not copied.
 func (m *Mirror) isSkipped(service metav1.Object) bool {
-	kubernetes := service.GetNamespace() == metav1.NamespaceDefault && service.GetName() == "kubernetes"
-	return ignored(service) || kubernetes && m.OwnKubernetes
+	return ignored(service) || m.OwnKubernetes && v1.KeptByAPIServers(service)
 }
 
 func asService(obj object) *corev1.Service {

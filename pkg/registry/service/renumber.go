@@ -67,7 +67,7 @@ func (r *Renumber) Create(ctx context.Context, name string, obj runtime.Object, 
 	if err := validate(ctx, renumbering); err != nil {
 		return nil, err
 	}
-	if renumbering.Namespace == metav1.NamespaceDefault && name == "kubernetes" {
+	if v1.KeptByAPIServers(renumbering) {
 		return nil, apierrors.NewForbidden(v1.Resource("services"), name,
 			errors.New("the API servers keep its address, which Pods and certificates have"))
 	}

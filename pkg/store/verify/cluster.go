@@ -6,7 +6,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
@@ -62,7 +61,7 @@ func (s sides) checkOurs(c *checker, key string, ours *v1.Service) {
 			!equality.Semantic.DeepEqual(ours.Labels, theirs.Labels) {
 			c.violation("%s is a copy that differs from the cluster's Service", key)
 		}
-	case ours.Namespace == metav1.NamespaceDefault && ours.Name == "kubernetes":
+	case v1.KeptByAPIServers(ours):
 		// Each API server keeps its own.
 	case ours.UID == theirs.UID:
 		c.warning("%s has been adopted, but the cluster still has it: run portolan adopt again", key)
