@@ -30,30 +30,32 @@ func newScheme() *runtime.Scheme {
 
 // shown removes the fields that the core API groups do not have. These functions replace
 // those of fuzzing.Defaulted, so kinds with defaults apply them here.
-func shown(serializer.CodecFactory) []any {
-	return []any{
-		func(namespace *corev1.Namespace, c randfill.Continue) {
-			c.FillNoCustom(namespace)
-			newScheme().Default(namespace)
-			core.LabelNamespace(namespace)
-		},
-		func(node *corev1.Node, c randfill.Continue) {
-			c.FillNoCustom(node)
-			// An empty value decodes as nil, which gets a default.
-			if len(node.Status.Allocatable) == 0 {
-				node.Status.Allocatable = nil
-			}
-			newScheme().Default(node)
-		},
-		func(cidr *v1.ServiceCIDR, c randfill.Continue) {
-			c.FillNoCustom(cidr)
-			cidr.Spec = v1.ServiceCIDRSpec{CIDRs: cidr.Spec.CIDRs}
-			cidr.Status.CIDRs = nil
-		},
-		func(ref *v1.ParentReference, c randfill.Continue) {
-			c.FillNoCustom(ref)
-			ref.UID = ""
-		},
+func shown(scheme *runtime.Scheme) fuzzer.FuzzerFuncs {
+	return func(serializer.CodecFactory) []any {
+		return []any{
+			func(namespace *corev1.Namespace, c randfill.Continue) {
+				c.FillNoCustom(namespace)
+				scheme.Default(namespace)
+				core.LabelNamespace(namespace)
+			},
+			func(node *corev1.Node, c randfill.Continue) {
+				c.FillNoCustom(node)
+				// An empty value decodes as nil, which gets a default.
+				if len(node.Status.Allocatable) == 0 {
+					node.Status.Allocatable = nil
+				}
+				scheme.Default(node)
+			},
+			func(cidr *v1.ServiceCIDR, c randfill.Continue) {
+				c.FillNoCustom(cidr)
+				cidr.Spec = v1.ServiceCIDRSpec{CIDRs: cidr.Spec.CIDRs}
+				cidr.Status.CIDRs = nil
+			},
+			func(ref *v1.ParentReference, c randfill.Continue) {
+				c.FillNoCustom(ref)
+				ref.UID = ""
+			},
+		}
 	}
 }
 
@@ -61,7 +63,8 @@ func shown(serializer.CodecFactory) []any {
 func TestRoundTrip(t *testing.T) {
 	scheme := newScheme()
 	codecs := serializer.NewCodecFactory(scheme)
-	fuzz := fuzzer.FuzzerFor(fuzzer.MergeFuzzerFuncs(fuzzing.Defaulted(scheme), metafuzzer.Funcs, shown), rand.NewSource(rand.Int63()), codecs)
+	fuzz := fuzzer.FuzzerFor(fuzzer.MergeFuzzerFuncs(fuzzing.Defaulted(scheme), metafuzzer.Funcs, shown(scheme)),
+		rand.NewSource(rand.Int63()), codecs)
 	roundtrip.RoundTripTypes(t, scheme, codecs, fuzz, nil)
 }
 
