@@ -262,8 +262,10 @@ func TestRenumberRefusals(t *testing.T) {
 	createCIDR(t, server, "tiny", onRequest, "10.98.0.0/30")
 	createCIDR(t, server, "team", func(spec *v1.ServiceCIDRSpec) { spec.NamespaceSelector = ofTeamA }, "10.99.0.0/24")
 	createCIDR(t, server, "off", func(spec *v1.ServiceCIDRSpec) { spec.Allocation = ptr.To(v1.AllocationDisabled) }, "10.100.0.0/24")
+	named := serviceWith("named")
+	named.Annotations = map[string]string{v1.ServiceCIDRAnnotation: v1.DefaultRangeName}
 	for _, svc := range []*v1.Service{
-		serviceWith("web"), serviceWith("one", onAddresses("10.98.0.1")), serviceWith("two", onAddresses("10.98.0.2")),
+		serviceWith("web"), named, serviceWith("one", onAddresses("10.98.0.1")), serviceWith("two", onAddresses("10.98.0.2")),
 		serviceWith("headless", func(spec *corev1.ServiceSpec) { spec.ClusterIP = corev1.ClusterIPNone }),
 		serviceWith("external", func(spec *corev1.ServiceSpec) {
 			spec.Type, spec.ExternalName = corev1.ServiceTypeExternalName, "a.example"
@@ -272,11 +274,6 @@ func TestRenumberRefusals(t *testing.T) {
 		if _, err := servicesOf(server).Create(t.Context(), svc, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
-	}
-	named := serviceWith("named")
-	named.Annotations = map[string]string{v1.ServiceCIDRAnnotation: v1.DefaultRangeName}
-	if _, err := servicesOf(server).Create(t.Context(), named, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
 	}
 	web := readService(t, server, "web")
 	spec := func(change func(*v1.RenumberingSpec)) v1.RenumberingSpec {
