@@ -4,18 +4,24 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apiextensions-apiserver/pkg/client/clientset/clientset"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
 
+	"github.com/portolan-dev/portolan/pkg/server/options"
 	"github.com/portolan-dev/portolan/test/framework"
 )
 
@@ -109,6 +115,78 @@ func awaitServed(t *testing.T, s *framework.Server, name string) {
 		_, err := definitionsOf(t, s).Discovery().ServerResourcesForGroupVersion(boats.GroupVersion().String())
 		return err == nil, err
 	})
+}
+
+// TestCustomResources follows objects of a kind that a user defines.
+func TestCustomResources(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	s := framework.Start(t, nil)
+	define(t, s, boatDefinition())
+	client := dynamicOf(t, s).Resource(boats).Namespace("default")
+
+	made, err := client.Create(ctx, boat("argo", map[string]any{"unknown": true}), metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if spec, _, _ := unstructured.NestedMap(made.Object, "spec"); len(spec) != 1 || spec["masts"] != int64(1) {
+		t.Errorf("made with the spec %v", spec)
+	}
+	w, err := client.Watch(ctx, metav1.ListOptions{ResourceVersion: made.GetResourceVersion()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Stop()
+	_, err = client.Create(ctx, boat("ark", map[string]any{"sails": int64(4)}), metav1.CreateOptions{})
+	if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "a mast has three sails") {
+		t.Errorf("four sails: %v", err)
+	}
+
+	status := []byte(`{"spec":{"masts":9},"status":{"crew":50}}`)
+	manned, err := client.Patch(ctx, "argo", types.MergePatchType, status, metav1.PatchOptions{}, "status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if crew, _, _ := unstructured.NestedInt64(manned.Object, "status", "crew"); crew != 50 {
+		t.Errorf("after a patch of the status: %v", manned.Object)
+	}
+	if masts, _, _ := unstructured.NestedInt64(manned.Object, "spec", "masts"); masts != 1 {
+		t.Errorf("a patch of the status changed the spec: %v", manned.Object)
+	}
+	scaled, err := client.Patch(ctx, "argo", types.MergePatchType, []byte(`{"spec":{"replicas":2}}`), metav1.PatchOptions{}, "scale")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var scale autoscalingv1.Scale
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(scaled.Object, &scale); err != nil || scale.Spec.Replicas != 2 ||
+		scale.Status.Replicas != 50 {
+		t.Errorf("scaled to %+v, error %v", scale, err)
+	}
+	applied := boat("argo", map[string]any{"masts": int64(2)})
+	if _, err := client.Apply(ctx, "argo", applied, metav1.ApplyOptions{FieldManager: "one"}); !apierrors.IsConflict(err) {
+		t.Errorf("an apply over another manager's field: %v", err)
+	}
+	if _, err := client.Apply(ctx, "argo", applied, metav1.ApplyOptions{FieldManager: "one", Force: true}); err != nil {
+		t.Error(err)
+	}
+	for range 3 {
+		if event := <-w.ResultChan(); event.Type != watch.Modified {
+			t.Errorf("watched %v", event)
+		}
+	}
+	list, err := client.List(ctx, metav1.ListOptions{})
+	if err != nil || len(list.Items) != 1 || list.Items[0].GetKind() != "Boat" {
+		t.Errorf("listed %v, error %v", list, err)
+	}
+	if err := client.Delete(ctx, "argo", metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}}); err != nil {
+		t.Error(err)
+	}
+	if err := client.Delete(ctx, "argo", metav1.DeleteOptions{}); err != nil {
+		t.Error(err)
+	}
+	if event := <-w.ResultChan(); event.Type != watch.Deleted {
+		t.Errorf("watched %v", event)
+	}
 }
 
 // TestCustomResourcesAreDiscovered finds a kind that a user defines where clients look for
@@ -221,6 +299,36 @@ func TestCustomResourcesSurvive(t *testing.T) {
 	found, err := dynamicOf(t, again).Resource(boats).Namespace("default").Get(t.Context(), "argo", metav1.GetOptions{})
 	if err != nil || found.GetUID() != made.GetUID() || found.GetResourceVersion() != made.GetResourceVersion() {
 		t.Errorf("found %v, error %v", found, err)
+	}
+}
+
+// TestCustomResourcesAreEncrypted stores an object in plain text, and has the command migrate
+// encrypt it. The servers of an external etcd may be several, so the kind is served a few
+// seconds after it was defined.
+func TestCustomResourcesAreEncrypted(t *testing.T) {
+	t.Parallel()
+	etcd := framework.StartEtcd(t)
+	s := framework.Start(t, framework.On(etcd))
+	define(t, s, boatDefinition())
+	if _, err := dynamicOf(t, s).Resource(boats).Namespace("default").Create(t.Context(), boat("argo", map[string]any{}),
+		metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	config := encryptionFile(t, "  - identity: {}\n")
+	out, stderr, err := framework.Command(t, "migrate", "--etcd-servers="+etcd.URL, "--encryption-provider-config="+config)
+	if found := regexp.MustCompile(`(?m)^boats\.harbor\.example\.com +1 +1 +0 +0$`).MatchString(out); !found || err != nil {
+		t.Errorf("migrate: %v\n%s%s", err, out, stderr)
+	}
+	expectEncrypted(t, etcd, "/registry/portolan.dev/customresources/harbor.example.com/boats/default/")
+	again := framework.Start(t, func(o *options.Options) {
+		framework.On(etcd)(o)
+		o.Etcd.EncryptionProviderConfigFilepath = config
+	})
+	if _, err := dynamicOf(t, again).Resource(boats).Namespace("default").Get(t.Context(), "argo", metav1.GetOptions{}); err != nil {
+		t.Error(err)
 	}
 }
 

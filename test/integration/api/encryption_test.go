@@ -19,7 +19,13 @@ import (
 const encryption = `apiVersion: apiserver.config.k8s.io/v1
 kind: EncryptionConfiguration
 resources:
-- resources: [ipaddresses.portolan.dev, nodeports.portolan.dev, endpoints.portolan.dev, endpointslices.portolan.dev, secrets]
+- resources:
+  - ipaddresses.portolan.dev
+  - nodeports.portolan.dev
+  - endpoints.portolan.dev
+  - endpointslices.portolan.dev
+  - secrets
+  - boats.harbor.example.com
   providers:
   - aescbc:
       keys:
@@ -27,13 +33,20 @@ resources:
         secret: cG9ydG9sYW4tcG9ydG9sYW4tcG9ydG9sYW4tMTIzNDU=
 `
 
-// startEncrypted starts a server that encrypts claims, dependents and Secrets.
-func startEncrypted(t *testing.T) (*framework.Etcd, *framework.Server) {
+// encryptionFile returns a file with the configuration, and more of it.
+func encryptionFile(t *testing.T, more string) string {
 	t.Helper()
 	config := filepath.Join(t.TempDir(), "encryption.yaml")
-	if err := os.WriteFile(config, []byte(encryption), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte(encryption+more), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return config
+}
+
+// startEncrypted starts a server that encrypts claims, dependents, Secrets and boats.
+func startEncrypted(t *testing.T) (*framework.Etcd, *framework.Server) {
+	t.Helper()
+	config := encryptionFile(t, "")
 	etcd := framework.StartEtcd(t)
 	return etcd, framework.Start(t, func(o *options.Options) {
 		framework.On(etcd)(o)
