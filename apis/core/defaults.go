@@ -32,6 +32,7 @@ func addDefaults(scheme *runtime.Scheme) {
 	scheme.AddTypeDefaultingFunc(&authenticationv1.TokenRequest{}, func(obj any) {
 		setTokenRequestDefaults(obj.(*authenticationv1.TokenRequest))
 	})
+	addAdmissionDefaults(scheme)
 	scheme.AddTypeDefaultingFunc(&corev1.Service{}, func(obj any) { v1.SetDefaults_Service((*v1.Service)(obj.(*corev1.Service))) })
 	scheme.AddTypeDefaultingFunc(&corev1.ServiceList{}, func(obj any) {
 		items := obj.(*corev1.ServiceList).Items

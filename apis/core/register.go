@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -87,6 +88,7 @@ func AddToScheme(scheme *runtime.Scheme) error {
 				&rbacv1.RoleBinding{}, &rbacv1.RoleBindingList{}, &rbacv1.ClusterRoleBinding{}, &rbacv1.ClusterRoleBindingList{},
 			},
 		},
+		{version: admissionregistrationv1.SchemeGroupVersion, both: admissionTypes()},
 	} {
 		internal := schema.GroupVersion{Group: group.version.Group, Version: runtime.APIVersionInternal}
 		scheme.AddKnownTypes(group.version, slices.Concat(group.external, group.both)...)

@@ -119,7 +119,7 @@ var portolan = v1.SchemeGroupVersion
 // Kinds returns the table of kinds, in the order in which their stores are built: a kind
 // comes after the kinds whose stores its layer uses.
 func Kinds() []Kind {
-	return slices.Concat(PortolanKinds(), coreV1Kinds(), otherKinds(), roleKinds(), extensionKinds())
+	return slices.Concat(PortolanKinds(), coreV1Kinds(), otherKinds(), roleKinds(), extensionKinds(), admissionKinds())
 }
 
 // Resources returns the resources of all kinds, in every API group that serves them.
@@ -131,6 +131,19 @@ func Resources() []schema.GroupResource {
 		}
 	}
 	return resources
+}
+
+// StoredAs returns the name of the store of a resource. Resources of different API groups with
+// the same store are the same objects. The name is empty for resources of other servers.
+func StoredAs(resource schema.GroupResource) string {
+	for _, kind := range Kinds() {
+		for _, group := range kind.Groups {
+			if group.Group == resource.Group && kind.Resource.Resource == resource.Resource {
+				return kind.Resource.String()
+			}
+		}
+	}
+	return ""
 }
 
 // PortolanKinds returns the kinds of portolan.dev. Most of them are also in a core API

@@ -30,3 +30,12 @@ func Reviews() []Review {
 		{authorization, "selfsubjectrulesreviews", review.NewSelfSubjectRulesReviews},
 	}
 }
+
+// ReviewResources returns the resources of all reviews.
+func ReviewResources() []schema.GroupResource {
+	var resources []schema.GroupResource
+	for _, review := range Reviews() {
+		resources = append(resources, review.GroupVersion.WithResource(review.Resource).GroupResource())
+	}
+	return resources
+}

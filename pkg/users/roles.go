@@ -44,7 +44,6 @@ const (
 	edit         = "edit"
 	view         = "view"
 
-	extensions      = "apiextensions.k8s.io"
 	authDelegator   = "system:auth-delegator"
 	issuerDiscovery = "system:service-account-issuer-discovery"
 
@@ -56,6 +55,9 @@ var (
 	read      = []string{"get", "list", "watch"}
 	write     = []string{"create", "update", "patch", "delete", "deletecollection"}
 	readWrite = slices.Concat(read, write)
+
+	// extensions are the API groups of objects that extend the API.
+	extensions = []string{"apiextensions.k8s.io", "admissionregistration.k8s.io"}
 
 	infoPaths      = []string{"/healthz", "/livez", "/readyz", "/version", "/version/"}
 	discoveryPaths = slices.Concat([]string{"/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*"}, infoPaths)
@@ -103,7 +105,7 @@ func Roles(served []schema.GroupResource) []rbacv1.ClusterRole {
 				"nodeportranges", "nodeportranges/status", "nodeports", "servicecidrs", "servicecidrs/status"),
 			resources(read, []string{"networking.k8s.io"}, "ingresses", "ingresses/status")),
 		role(Readers, append(everything(served, read, isSecret), discover())...),
-		role(Writers, append(everything(served, readWrite, isExtension), resources(read, []string{extensions}, "*"),
+		role(Writers, append(everything(served, readWrite, isExtension), resources(read, extensions, "*"),
 			resources([]string{"create"}, []string{"portolan.dev"}, "services/renumber"), discover())...),
 		role(Scrapers, paths([]string{"get"}, metricsPaths...)),
 		role(Removed),
@@ -155,7 +157,9 @@ func isSecret(resource schema.GroupResource) bool {
 
 // isExtension reports whether a resource extends the API. An object of it concerns all users,
 // and can make the server send requests, so only an administrator may write it.
-func isExtension(resource schema.GroupResource) bool { return resource.Group == extensions }
+func isExtension(resource schema.GroupResource) bool {
+	return slices.Contains(extensions, resource.Group)
+}
 
 func discover() rbacv1.PolicyRule {
 	return paths([]string{"get", "head"}, slices.Concat(discoveryPaths, healthPaths)...)

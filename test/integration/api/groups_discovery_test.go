@@ -54,7 +54,14 @@ func TestDiscoveryOfTwoGroups(t *testing.T) {
 			t.Errorf("%s is short for %q, want %s", short, names[short], want)
 		}
 	}
-	if got := fmt.Sprint(categories); got != "map[all:[pods in v1 services in v1] api-extensions:[customresourcedefinitions in apiextensions.k8s.io/v1]]" {
+	for _, resources := range categories {
+		slices.Sort(resources)
+	}
+	if got := fmt.Sprint(categories); got != "map[all:[pods in v1 services in v1] "+
+		"api-extensions:[customresourcedefinitions in apiextensions.k8s.io/v1 mutatingadmissionpolicies in admissionregistration.k8s.io/v1 "+
+		"mutatingadmissionpolicybindings in admissionregistration.k8s.io/v1 mutatingwebhookconfigurations in admissionregistration.k8s.io/v1 "+
+		"validatingadmissionpolicies in admissionregistration.k8s.io/v1 validatingadmissionpolicybindings in admissionregistration.k8s.io/v1 "+
+		"validatingwebhookconfigurations in admissionregistration.k8s.io/v1]]" {
 		t.Errorf("the categories are %s", got)
 	}
 	expectOwnKinds(t, client)

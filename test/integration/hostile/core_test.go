@@ -42,7 +42,15 @@ var coreKinds = []coreKind{
 		[]string{"/status"}, ""},
 	{"IPAddress", "networking.k8s.io/v1", "/apis/networking.k8s.io/v1/ipaddresses", `"spec":{"parentRef":{"resource":"nodes","name":"n"}}`,
 		nil, "192.0.2.77"},
+	{"ValidatingAdmissionPolicy", "admissionregistration.k8s.io/v1", "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies",
+		`"spec":{"validations":[{"expression":"true"}],"matchConstraints":{"resourceRules":[` + things + `]}}`, []string{"/status"}, ""},
+	{"MutatingWebhookConfiguration", "admissionregistration.k8s.io/v1", "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
+		`"webhooks":[{"name":"a.example.com","clientConfig":{"url":"https://127.0.0.1/a"},"sideEffects":"None",` +
+			`"admissionReviewVersions":["v1"],"rules":[` + things + `]}]`, nil, ""},
 }
+
+// things is a rule for a kind that is not served.
+const things = `{"apiGroups":["example.com"],"apiVersions":["v1"],"operations":["CREATE"],"resources":["things"]}`
 
 func (k coreKind) name() string {
 	if k.base != "" {
@@ -121,7 +129,7 @@ func (k coreKind) checked() []attack {
 		with("an owner without anything", `,"ownerReferences":[{}]`, "metadata.ownerReferences"),
 		with("labels without end", `,"labels":{`+many(20_000, `"-#":"a b"`)+`}`, "there are more errors"),
 	}
-	if k.kind == "Lease" {
+	if k.kind == "Lease" || strings.HasPrefix(k.version, "admissionregistration.") {
 		return attacks
 	}
 	return append(attacks, with("nobody's finalizer", `,"finalizers":["nobody"]`,
