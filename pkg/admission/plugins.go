@@ -52,19 +52,18 @@ func NewOptions() *options.AdmissionOptions {
 	return o
 }
 
-// RequireCluster returns the plugins that read from a cluster's API server: its
-// namespaces, quotas, policies and webhook configurations.
+// RequireCluster returns the plugins that read objects of core API groups from the cluster's
+// API server or, on a standalone server, from the server itself: namespaces, policies, webhook
+// configurations and quotas.
 func RequireCluster() sets.Set[string] {
-	return RequireClusterBeyondNamespaces().Insert(lifecycle.PluginName)
+	return RequireQuotas().Insert(lifecycle.PluginName, mutatingadmissionpolicy.PluginName, mutatingwebhook.PluginName,
+		validatingadmissionpolicy.PluginName, validatingwebhook.PluginName)
 }
 
 // RequireCoreAPI returns the plugins that read objects of core API groups from the server
 // itself, which only a standalone server has.
 func RequireCoreAPI() sets.Set[string] { return sets.New(defaultingressclass.PluginName) }
 
-// RequireClusterBeyondNamespaces returns the plugins of RequireCluster that read more than
-// namespaces, which a standalone server can have too.
-func RequireClusterBeyondNamespaces() sets.Set[string] {
-	return sets.New(mutatingadmissionpolicy.PluginName, mutatingwebhook.PluginName,
-		validatingadmissionpolicy.PluginName, validatingwebhook.PluginName, resourcequota.PluginName)
-}
+// RequireQuotas returns the plugins of RequireCluster that read quotas, which a standalone
+// server does not have.
+func RequireQuotas() sets.Set[string] { return sets.New(resourcequota.PluginName) }

@@ -138,7 +138,7 @@ func TestLedgerIsWanted(t *testing.T) {
 		if err := plugin.ValidateInitialization(); err == nil {
 			t.Errorf("%s does without a ledger", name)
 		}
-		initializer.New(ledger, func() bool { return true }).Initialize(plugin)
+		initializer.New(ledger, func() bool { return true }, nil).Initialize(plugin)
 		if err := plugin.ValidateInitialization(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

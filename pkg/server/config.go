@@ -8,6 +8,7 @@ import (
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/admission"
 	validating "k8s.io/apiserver/pkg/admission/plugin/policy/validating"
 	genericapiserver "k8s.io/apiserver/pkg/server"
@@ -20,6 +21,7 @@ import (
 	"k8s.io/utils/clock"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	portolanadmission "github.com/portolan-dev/portolan/pkg/admission"
 	"github.com/portolan-dev/portolan/pkg/admission/initializer"
 	"github.com/portolan-dev/portolan/pkg/allocation"
 	"github.com/portolan-dev/portolan/pkg/callers"
@@ -188,6 +190,8 @@ func (c *Config) applyCluster(o *options.Options, of clients) error {
 		o.Admission.Decorators = append(o.Admission.Decorators, admission.DecoratorFunc(auth.ObserveAdmission))
 	case o.Core():
 		c.Extra.Core.Client, c.Extra.Core.Informers = client, informers
+		// A policy for one of the groups that serve a kind sees the requests to all of them.
+		generic.EquivalentResourceRegistry = runtime.NewEquivalentResourceRegistryWithIdentity(registry.StoredAs)
 		if err := c.applyCustomResources(o); err != nil {
 			return err
 		}
@@ -195,8 +199,9 @@ func (c *Config) applyCluster(o *options.Options, of clients) error {
 	if err := c.applyFeatures(o, client, informers); err != nil {
 		return err
 	}
-	plugins := initializer.New(c.Extra.Backend.Ledger, c.Extra.Feed.HasSynced)
-	if err := o.Admission.ApplyTo(&generic.Config, informers, client, of.dynamic, utilfeature.DefaultFeatureGate,
+	o.Admission.Decorators = append(o.Admission.Decorators, admission.DecoratorFunc(portolanadmission.ConvertEquivalent))
+	plugins := initializer.New(c.Extra.Backend.Ledger, c.Extra.Feed.HasSynced, registry.ReviewResources())
+	if err := o.Admission.ApplyTo(&generic.Config, portolanadmission.Informers(informers), client, of.dynamic, utilfeature.DefaultFeatureGate,
 		generic.EffectiveVersion, []admission.PluginInitializer{plugins}...); err != nil {
 		if o.Admission.ConfigFile != "" {
 			return fmt.Errorf("--admission-control-config-file: %w", err)

@@ -51,7 +51,7 @@ func newPlugin(t *testing.T, resources ...corev1.ResourceName) (*Plugin, func(co
 	var plugins admission.Plugins
 	Register(&plugins)
 	initialize := admission.PluginInitializers{framework{client, factory, t.Context().Done()},
-		initializer.New(&claims.Ledger{Index: allocation.New(time.Now)}, func() bool { return true })}
+		initializer.New(&claims.Ledger{Index: allocation.New(time.Now)}, func() bool { return true }, nil)}
 	made, err := plugins.InitPlugin(PluginName, nil, initialize)
 	if err != nil {
 		t.Fatal(err)

@@ -286,7 +286,7 @@ func (o *Options) unusablePlugins() sets.Set[string] {
 	case o.InCluster():
 		return admission.RequireCoreAPI()
 	case o.Core():
-		return admission.RequireClusterBeyondNamespaces()
+		return admission.RequireQuotas()
 	default:
 		return admission.RequireCluster().Union(admission.RequireCoreAPI())
 	}

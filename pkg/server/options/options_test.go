@@ -32,7 +32,7 @@ func TestDefaults(t *testing.T) {
 	if o.Etcd.StorageConfig.Prefix != "/registry" || o.Etcd.DefaultStorageMediaType != "application/vnd.kubernetes.protobuf" {
 		t.Errorf("etcd: %q, %q", o.Etcd.StorageConfig.Prefix, o.Etcd.DefaultStorageMediaType)
 	}
-	if off := o.Admission.DefaultOffPlugins; !off.Equal(admission.RequireClusterBeyondNamespaces()) {
+	if off := o.Admission.DefaultOffPlugins; !off.Equal(admission.RequireQuotas()) {
 		t.Errorf("off without a cluster: %v", off)
 	}
 }
