@@ -176,8 +176,12 @@ func TestRights(t *testing.T) {
 		"coordination.k8s.io":       {"leases"},
 		"events.k8s.io":             {"events"},
 		"rbac.authorization.k8s.io": {"roles", "rolebindings", "clusterroles", "clusterrolebindings"},
-		"authorization.k8s.io":      {"selfsubjectaccessreviews", "localsubjectaccessreviews", "subjectaccessreviews"},
-		"unknown.example.com":       {"things"},
+		"admissionregistration.k8s.io": {
+			"validatingadmissionpolicies", "validatingadmissionpolicybindings", "validatingwebhookconfigurations",
+			"mutatingadmissionpolicies", "mutatingadmissionpolicybindings", "mutatingwebhookconfigurations",
+		},
+		"authorization.k8s.io": {"selfsubjectaccessreviews", "localsubjectaccessreviews", "subjectaccessreviews"},
+		"unknown.example.com":  {"things"},
 	}
 	for _, who := range people {
 		header := http.Header{"Content-Type": {"application/json"}, "Impersonate-User": {who}, "Any-Binding": {"true"}}

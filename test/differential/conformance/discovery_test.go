@@ -66,6 +66,16 @@ var served = map[string][]string{
 	},
 	"events.k8s.io/v1":       {"events Event event namespaced " + all + " [ev] []"},
 	"coordination.k8s.io/v1": {"leases Lease lease namespaced " + all + " [] []"},
+	admission + "/v1": {
+		"validatingadmissionpolicies ValidatingAdmissionPolicy validatingadmissionpolicy cluster " + all + " [] [api-extensions]",
+		"validatingadmissionpolicies/status ValidatingAdmissionPolicy - cluster " + ofAStatus + " [] []",
+		"validatingadmissionpolicybindings ValidatingAdmissionPolicyBinding validatingadmissionpolicybinding cluster " + all +
+			" [] [api-extensions]",
+		"validatingwebhookconfigurations ValidatingWebhookConfiguration validatingwebhookconfiguration cluster " + all + " [] [api-extensions]",
+		"mutatingadmissionpolicies MutatingAdmissionPolicy mutatingadmissionpolicy cluster " + all + " [] [api-extensions]",
+		"mutatingadmissionpolicybindings MutatingAdmissionPolicyBinding mutatingadmissionpolicybinding cluster " + all + " [] [api-extensions]",
+		"mutatingwebhookconfigurations MutatingWebhookConfiguration mutatingwebhookconfiguration cluster " + all + " [] [api-extensions]",
+	},
 }
 
 // resourcesServed: "should locate the groupVersion and a resource within each

@@ -22,6 +22,14 @@ type kind struct {
 	named  func(behavior string, n int) string
 }
 
+const (
+	admission = "admissionregistration.k8s.io"
+	// things is a rule for what neither server has, and hook a webhook for it.
+	things = `{"apiGroups":["example.com"],"apiVersions":["v1"],"operations":["CREATE"],"resources":["things"]}`
+	hook   = `{"name":"a.example.com","clientConfig":{"url":"https://webhook.example"},"sideEffects":"None",` +
+		`"admissionReviewVersions":["v1"],"rules":[` + things + `]}`
+)
+
 // kinds lists the kinds whose objects belong to their creators alone.
 func kinds() []kind {
 	core := func(resource, name string, namespaced bool, object string) kind {
@@ -56,6 +64,15 @@ func kinds() []kind {
 			`{"roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"Role","name":"a"},"subjects":[]}`),
 		of("rbac.authorization.k8s.io", "clusterrolebindings", "ClusterRoleBinding", false,
 			`{"roleRef":{"apiGroup":"rbac.authorization.k8s.io","kind":"ClusterRole","name":"a"},"subjects":[]}`),
+		of(admission, "validatingadmissionpolicies", "ValidatingAdmissionPolicy", false,
+			`{"spec":{"validations":[{"expression":"true"}],"matchConstraints":{"resourceRules":[`+things+`]}}}`),
+		of(admission, "validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding", false,
+			`{"spec":{"policyName":"a","validationActions":["Deny"]}}`),
+		of(admission, "validatingwebhookconfigurations", "ValidatingWebhookConfiguration", false, `{"webhooks":[`+hook+`]}`),
+		of(admission, "mutatingadmissionpolicies", "MutatingAdmissionPolicy", false, `{"spec":{"reinvocationPolicy":"Never",`+
+			`"mutations":[{"patchType":"JSONPatch","jsonPatch":{"expression":"[]"}}],"matchConstraints":{"resourceRules":[`+things+`]}}}`),
+		of(admission, "mutatingadmissionpolicybindings", "MutatingAdmissionPolicyBinding", false, `{"spec":{"policyName":"a"}}`),
+		of(admission, "mutatingwebhookconfigurations", "MutatingWebhookConfiguration", false, `{"webhooks":[`+hook+`]}`),
 	}
 }
 

@@ -72,6 +72,13 @@ func tableColumns(f *fixture) {
 		"clusterroles.rbac.authorization.k8s.io":        "Name Created_At",
 		"rolebindings.rbac.authorization.k8s.io":        bindings,
 		"clusterrolebindings.rbac.authorization.k8s.io": bindings,
+
+		"validatingadmissionpolicies.admissionregistration.k8s.io":       "Name Validations ParamKind Age",
+		"validatingadmissionpolicybindings.admissionregistration.k8s.io": "Name PolicyName ParamRef Age",
+		"validatingwebhookconfigurations.admissionregistration.k8s.io":   "Name Webhooks Age",
+		"mutatingadmissionpolicies.admissionregistration.k8s.io":         "Name Mutations ParamKind Age",
+		"mutatingadmissionpolicybindings.admissionregistration.k8s.io":   "Name PolicyName ParamRef Age",
+		"mutatingwebhookconfigurations.admissionregistration.k8s.io":     "Name Webhooks Age",
 	}
 	for _, k := range kinds() {
 		name := f.createOne(k)

@@ -234,6 +234,7 @@ func sameAnswers(t *testing.T, core bool) {
 			replayed(t, p, secrets)
 			replayed(t, p, configMapCorpus())
 			replayed(t, p, accountCorpus())
+			replayed(t, p, admissionCorpus())
 		}
 		p.finish(t)
 	})

@@ -68,7 +68,19 @@ var (
 	ipAddresses    = apiResource{"networking.k8s.io/v1", "IPAddress", "/apis/networking.k8s.io/v1/ipaddresses"}
 	ingresses      = apiResource{"networking.k8s.io/v1", "Ingress", "/apis/networking.k8s.io/v1/namespaces/{ns}/ingresses"}
 	ingressClasses = apiResource{"networking.k8s.io/v1", "IngressClass", "/apis/networking.k8s.io/v1/ingressclasses"}
+
+	validatingPolicies = ofAdmission("ValidatingAdmissionPolicy", "validatingadmissionpolicies")
+	validatingBindings = ofAdmission("ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings")
+	validatingWebhooks = ofAdmission("ValidatingWebhookConfiguration", "validatingwebhookconfigurations")
+	mutatingPolicies   = ofAdmission("MutatingAdmissionPolicy", "mutatingadmissionpolicies")
+	mutatingBindings   = ofAdmission("MutatingAdmissionPolicyBinding", "mutatingadmissionpolicybindings")
+	mutatingWebhooks   = ofAdmission("MutatingWebhookConfiguration", "mutatingwebhookconfigurations")
 )
+
+func ofAdmission(kind, plural string) apiResource {
+	const version = "admissionregistration.k8s.io/v1"
+	return apiResource{version, kind, "/apis/" + version + "/" + plural}
+}
 
 // object returns an object of the resource. It has the sequence's name unless
 // the fields set another.

@@ -153,7 +153,7 @@ func objectPath(path string) string {
 	return path
 }
 
-var collections = regexp.MustCompile(`^(.*/(?:services|endpoints|endpointslices|servicecidrs|ipaddresses|ingresses|ingressclasses|secrets|configmaps|serviceaccounts))/[^/]+$`)
+var collections = regexp.MustCompile(`^(.*/(?:services|endpoints|endpointslices|servicecidrs|ipaddresses|ingresses|ingressclasses|secrets|configmaps|serviceaccounts|(?:validating|mutating)[a-z]+))/[^/]+$`)
 
 // collectionOf cuts the name off the path of an object.
 func collectionOf(path string) (collection string, ok bool) {
