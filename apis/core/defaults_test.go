@@ -4,6 +4,9 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 )
 
 // TestPodDefaults checks the defaults that depend on other fields.
@@ -36,6 +39,32 @@ func TestPodDefaults(t *testing.T) {
 		if pod.Status.PodIP != test.want || len(pod.Status.PodIPs) != 1 || pod.Status.PodIPs[0].IP != test.want {
 			t.Errorf("%s: %s, %v", name, pod.Status.PodIP, pod.Status.PodIPs)
 		}
+	}
+}
+
+// TestPodChanges checks the defaults that no schema announces.
+func TestPodChanges(t *testing.T) {
+	t.Parallel()
+	one, two := resource.MustParse("1"), resource.MustParse("2")
+	annotations := map[string]string{"pod.beta.kubernetes.io/init-containers": "[]", "a": "b"}
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Annotations: annotations},
+		Spec: corev1.PodSpec{
+			TerminationGracePeriodSeconds: ptr.To[int64](-5), Volumes: []corev1.Volume{{}},
+			Containers: []corev1.Container{{Resources: corev1.ResourceRequirements{
+				Limits:   corev1.ResourceList{corev1.ResourceCPU: two, corev1.ResourceMemory: two},
+				Requests: corev1.ResourceList{corev1.ResourceCPU: one},
+			}}},
+		},
+	}
+	newScheme().Default(pod)
+	requests := pod.Spec.Containers[0].Resources.Requests
+	if *pod.Spec.TerminationGracePeriodSeconds != 1 || pod.Spec.Volumes[0].EmptyDir == nil || len(pod.Annotations) != 1 ||
+		!requests.Cpu().Equal(one) || !requests.Memory().Equal(two) {
+		t.Errorf("got %+v", pod)
+	}
+	if len(annotations) != 2 {
+		t.Errorf("the given annotations became %v", annotations)
 	}
 }
 

@@ -12,7 +12,8 @@ const maxQuantityExponent = 18
 
 // capQuantities caps all quantities in a value at 2^63-1, as the documentation of
 // resource.Quantity promises. Its parser caps only some forms, and comparing
-// 1e999999999 with 1 would expand a billion digits.
+// 1e999999999 with 1 would expand a billion digits. It also rounds the quantities of
+// resource lists up to thousandths, as upstream's defaults do.
 func capQuantities(value reflect.Value) {
 	switch value.Kind() {
 	case reflect.Struct:
@@ -42,8 +43,9 @@ func capQuantities(value reflect.Value) {
 			return
 		}
 		for _, key := range value.MapKeys() {
-			quantity := value.MapIndex(key).Interface().(resource.Quantity)
-			value.SetMapIndex(key, reflect.ValueOf(capped(quantity)))
+			quantity := capped(value.MapIndex(key).Interface().(resource.Quantity))
+			quantity.RoundUp(resource.Milli)
+			value.SetMapIndex(key, reflect.ValueOf(quantity))
 		}
 	}
 }

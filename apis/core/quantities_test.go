@@ -13,8 +13,12 @@ func TestQuantitiesAreCapped(t *testing.T) {
 	const most = "9223372036854775807"
 	for text, want := range map[string]string{
 		"1e999999999": most, "-1e99999": "-" + most, "0e999999999": "0", "1e19": most,
-		"1": "1", "250m": "250m", "1Gi": "1Gi", "12e6": "12e6", "100E": "100E", "1n": "1n",
+		"1": "1", "250m": "250m", "1Gi": "1Gi", "12e6": "12e6", "100E": "100E", "1n": "1n", "2000001n": "2000001n",
 	} {
+		listed := want
+		if rounded, ok := map[string]string{"1n": "1m", "2000001n": "3m"}[text]; ok {
+			listed = rounded
+		}
 		quantity := resource.MustParse(text)
 		node := corev1.Node{Status: corev1.NodeStatus{Capacity: corev1.ResourceList{"cpu": quantity.DeepCopy()}}}
 		setNodeDefaults(&node)
@@ -31,16 +35,19 @@ func TestQuantitiesAreCapped(t *testing.T) {
 		}}
 		setPodDefaults(&pod)
 		container := pod.Spec.Containers[0]
-		for where, got := range map[string]resource.Quantity{
-			"capacity": node.Status.Capacity["cpu"], "allocatable": node.Status.Allocatable["cpu"],
-			"overhead": pod.Spec.Overhead["cpu"], "limit": container.Resources.Limits["cpu"],
-			"size": *pod.Spec.Volumes[0].EmptyDir.SizeLimit, "divisor": container.Env[0].ValueFrom.ResourceFieldRef.Divisor,
+		for where, test := range map[string]struct {
+			got  resource.Quantity
+			want string
+		}{
+			"capacity": {node.Status.Capacity["cpu"], listed}, "allocatable": {node.Status.Allocatable["cpu"], listed},
+			"overhead": {pod.Spec.Overhead["cpu"], listed}, "limit": {container.Resources.Limits["cpu"], listed},
+			"size": {*pod.Spec.Volumes[0].EmptyDir.SizeLimit, want}, "divisor": {container.Env[0].ValueFrom.ResourceFieldRef.Divisor, want},
 		} {
-			if got.String() != want {
-				t.Errorf("%s %s becomes %s, want %s", where, text, got.String(), want)
+			if test.got.String() != test.want {
+				t.Errorf("%s %s becomes %s, want %s", where, text, test.got.String(), test.want)
 			}
 			// With an uncapped quantity this would not terminate.
-			equality.Semantic.DeepEqual(got, resource.MustParse("3"))
+			equality.Semantic.DeepEqual(test.got, resource.MustParse("3"))
 		}
 	}
 }
