@@ -10,10 +10,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
-	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	apigeneric "k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/rest"
@@ -53,7 +53,13 @@ func (strategy) GetResetFields() map[fieldpath.APIVersion]*fieldpath.Set {
 func (strategy) PrepareForCreate(_ context.Context, obj runtime.Object) {
 	pod := obj.(*corev1.Pod)
 	pod.Generation = 1
-	pod.Status = corev1.PodStatus{Phase: corev1.PodPending}
+	pod.Status = corev1.PodStatus{Phase: corev1.PodPending, QOSClass: classOf(&pod.Spec)}
+	if len(pod.Spec.SchedulingGates) > 0 {
+		pod.Status.Conditions = []corev1.PodCondition{{
+			Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonSchedulingGated,
+			Message: "Scheduling is blocked due to non-empty scheduling gates", LastTransitionTime: metav1.Now(),
+		}}
+	}
 }
 
 func (strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
@@ -74,11 +80,7 @@ func (strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field
 }
 
 func (strategy) WarningsOnCreate(_ context.Context, obj runtime.Object) []string {
-	messages := utilvalidation.IsDNS1123Label(obj.(*corev1.Pod).Name)
-	if len(messages) == 0 {
-		return nil
-	}
-	return []string{fmt.Sprintf("metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: %v", messages)}
+	return validation.PodWarnings(obj.(*corev1.Pod))
 }
 
 // statusStrategy follows upstream's podStatusStrategy.
@@ -96,6 +98,33 @@ func (statusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Objec
 	pod.Spec = oldPod.Spec
 	pod.DeletionTimestamp = nil
 	pod.OwnerReferences = oldPod.OwnerReferences
+	if pod.Status.QOSClass == "" {
+		pod.Status.QOSClass = oldPod.Status.QOSClass
+	}
+	keepObservedGenerations(&pod.Status, &oldPod.Status)
+}
+
+// keepObservedGenerations keeps generations that a client does not know. A status can have
+// several conditions of one type, which correspond by their order.
+func keepObservedGenerations(status, old *corev1.PodStatus) {
+	if status.ObservedGeneration == 0 {
+		status.ObservedGeneration = old.ObservedGeneration
+	}
+	stored := map[corev1.PodConditionType][]int64{}
+	for _, condition := range old.Conditions {
+		stored[condition.Type] = append(stored[condition.Type], condition.ObservedGeneration)
+	}
+	for i := range status.Conditions {
+		condition := &status.Conditions[i]
+		generations := stored[condition.Type]
+		if len(generations) == 0 {
+			continue
+		}
+		stored[condition.Type] = generations[1:]
+		if condition.ObservedGeneration == 0 {
+			condition.ObservedGeneration = generations[0]
+		}
+	}
 }
 
 func (statusStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {
@@ -103,11 +132,7 @@ func (statusStrategy) ValidateUpdate(_ context.Context, obj, old runtime.Object)
 }
 
 func (statusStrategy) WarningsOnUpdate(_ context.Context, obj, _ runtime.Object) []string {
-	var warnings []string
-	for i, ip := range obj.(*corev1.Pod).Status.PodIPs {
-		warnings = append(warnings, utilvalidation.GetWarningsForIP(field.NewPath("status", "podIPs").Index(i).Child("ip"), ip.IP)...)
-	}
-	return warnings
+	return validation.PodStatusWarnings(&obj.(*corev1.Pod).Status)
 }
 
 // Attributes returns the labels and fields that select Pods.
