@@ -313,6 +313,7 @@ func coreV1Kinds() []Kind {
 			Groups: []generic.Group{
 				{GroupVersion: corev1.SchemeGroupVersion, Names: generic.Names{Short: []string{"po"}, Sets: []string{"all"}}},
 			},
+			Subresources:  podSubresources(),
 			DeletionOrder: 1,
 		},
 		{

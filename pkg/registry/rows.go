@@ -11,6 +11,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/claims"
 	"github.com/portolan-dev/portolan/pkg/registry/generic"
 	"github.com/portolan-dev/portolan/pkg/registry/namespace"
+	"github.com/portolan-dev/portolan/pkg/registry/pod"
 	"github.com/portolan-dev/portolan/pkg/registry/service"
 	"github.com/portolan-dev/portolan/pkg/registry/serviceaccount"
 	"github.com/portolan-dev/portolan/pkg/storage"
@@ -55,6 +56,20 @@ func tokens(s *Storage, in Inputs) rest.Storage {
 	return &serviceaccount.Tokens{
 		Accounts: s.Store(corev1.Resource("serviceaccounts")), Pods: s.Store(corev1.Resource("pods")),
 		Secrets: s.Store(corev1.Resource("secrets")), Nodes: s.Store(corev1.Resource("nodes")), Issuer: in.Issuer,
+	}
+}
+
+func podSubresources() map[string]func(*Storage, Inputs) rest.Storage {
+	stream := func(options func() runtime.Object) func(*Storage, Inputs) rest.Storage {
+		return func(s *Storage, _ Inputs) rest.Storage {
+			return &pod.Stream{Pods: s.Store(corev1.Resource("pods")), NewOptions: options}
+		}
+	}
+	return map[string]func(*Storage, Inputs) rest.Storage{
+		"log":         func(s *Storage, _ Inputs) rest.Storage { return &pod.Log{Pods: s.Store(corev1.Resource("pods"))} },
+		"exec":        stream(object[corev1.PodExecOptions]),
+		"attach":      stream(object[corev1.PodAttachOptions]),
+		"portforward": stream(object[corev1.PodPortForwardOptions]),
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/portolan-dev/portolan/apis/core"
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/registry/pod"
 	"github.com/portolan-dev/portolan/pkg/registry/serviceproxy"
 )
 
@@ -20,6 +21,7 @@ func NewScheme() *runtime.Scheme {
 	utilruntime.Must(v1.AddToScheme(scheme))
 	utilruntime.Must(core.AddToScheme(scheme))
 	utilruntime.Must(serviceproxy.AddToScheme(scheme))
+	utilruntime.Must(pod.AddToScheme(scheme))
 	utilruntime.Must(apiextensions.AddToScheme(scheme))
 	utilruntime.Must(apiextensionsv1.AddToScheme(scheme))
 	utilruntime.Must(scheme.SetVersionPriority(apiextensionsv1.SchemeGroupVersion))

@@ -195,6 +195,12 @@ func TestRights(t *testing.T) {
 				}
 			}
 		}
+		for _, subresource := range []string{"log", "exec", "attach", "portforward"} {
+			for _, verb := range []string{"get", "create", "update"} {
+				compare(t, servers, http.MethodPost, authorization+"selfsubjectaccessreviews", fmt.Sprintf(
+					`{"spec":{"resourceAttributes":{"verb":%q,"resource":"pods","subresource":%q,"namespace":"team"}}}`, verb, subresource), header)
+			}
+		}
 		for _, path := range []string{"/metrics", "/healthz/etcd", "/openapi/v2", "/logs"} {
 			compare(t, servers, http.MethodPost, authorization+"selfsubjectaccessreviews",
 				fmt.Sprintf(`{"spec":{"nonResourceAttributes":{"verb":"get","path":%q}}}`, path), header)

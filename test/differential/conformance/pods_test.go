@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"net/http"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -20,6 +21,7 @@ func pods() behaviors {
 		"deadline":                 podDeadline,
 		"fields to select by":      podFields,
 		"deletion of a collection": podCollection,
+		"logs and connections":     podConnections,
 	}
 }
 
@@ -194,4 +196,21 @@ func podCollection(f *fixture) {
 		list, err := client.List(ctx, metav1.ListOptions{})
 		return err == nil && len(list.Items) == 0, err
 	})
+}
+
+// podConnections are the answers about a Pod without a node: it has no log, and nothing to
+// connect to.
+func podConnections(f *fixture) {
+	_, err := f.client.CoreV1().Pods(f.namespace).Create(f.Context(), newPod("web"), metav1.CreateOptions{})
+	f.ok("create", err)
+	path := "/api/v1/namespaces/" + f.namespace + "/pods/web/"
+	if log := f.ask(http.MethodGet, path+"log?follow=true", nil); log.code != http.StatusNoContent || len(log.body) > 0 {
+		f.Errorf("the log: %d %s", log.code, log.body)
+	}
+	for _, subresource := range []string{"exec?command=ls", "attach", "portforward?ports=80"} {
+		f.expectStatus(subresource, f.ask(http.MethodPost, path+subresource, nil), http.StatusBadRequest, metav1.StatusReasonBadRequest,
+			"pod web does not have a host assigned")
+	}
+	f.expectStatus("another container", f.ask(http.MethodGet, path+"log?container=x", nil), http.StatusBadRequest,
+		metav1.StatusReasonBadRequest, "container x is not valid for pod web")
 }

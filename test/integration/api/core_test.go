@@ -92,6 +92,10 @@ func TestPods(t *testing.T) {
 	}
 
 	expectPodsRejected(t, pods)
+	_, err = pods.GetLogs("a", &corev1.PodLogOptions{}).DoRaw(ctx)
+	if want := "pod a is on host n, and Portolan does not connect to hosts"; !apierrors.IsBadRequest(err) || err.Error() != want {
+		t.Errorf("the log of a Pod with a node: %v", err)
+	}
 	for patch, want := range map[string]string{
 		`{"status":{"podIP":"192.0.2.300"}}`:                                         "status.podIPs[0]: Invalid value: \"192.0.2.300\": must be a valid IP address",
 		`{"status":{"podIP":null,"podIPs":[{"ip":"192.0.2.1"},{"ip":"192.0.2.2"}]}}`: "may specify no more than one IP for each IP family",
