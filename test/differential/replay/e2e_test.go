@@ -75,6 +75,8 @@ func start(t *testing.T, g *plan, found *report, core, deny bool) *pair {
 		// No garbage collector runs beside either server, which Portolan finds
 		// out.
 		"--enable-garbage-collector=false",
+		// The plugins that change Pods, and nothing else here.
+		"--disable-admission-plugins=ServiceAccount,Priority,DefaultTolerationSeconds,RuntimeClass",
 	}
 	if deny {
 		flags = append(flags, "--enable-admission-plugins="+denyExternalIPs)
@@ -235,6 +237,7 @@ func sameAnswers(t *testing.T, core bool) {
 			replayed(t, p, configMapCorpus())
 			replayed(t, p, accountCorpus())
 			replayed(t, p, admissionCorpus())
+			replayed(t, p, podCorpus())
 		}
 		p.finish(t)
 	})

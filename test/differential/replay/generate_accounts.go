@@ -25,6 +25,7 @@ func accountVariants() []variant {
 		fields{"/automountServiceAccountToken": "no"}, fields{"/secrets": list(object("name", "a"))},
 		fields{"/secrets": list(object("name", "a", "namespace", "b", "kind", "Secret", "uid", "1"))}, fields{"/secrets": list()},
 		fields{"/secrets": list(object("name", "a"), object("name", "a"))}, fields{"/secrets": list("a")}, fields{"/secrets": nil},
+		fields{"/secrets": list(object(), object("name", "b"))},
 		fields{"/imagePullSecrets": list(object("name", "a"))}, fields{"/imagePullSecrets": list(object("name", "A b"), object())},
 		fields{"/imagePullSecrets": list(object("name", "a"), object("name", "a"))}, fields{"/imagePullSecrets": object()},
 		fields{"/metadata/annotations": object(enforced, "true")}, fields{"/metadata/annotations": object(enforced, "")},

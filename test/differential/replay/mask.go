@@ -57,7 +57,9 @@ var (
 	// goTypes are types of the servers' source code, and keys are keys of their
 	// stores.
 	goTypes = regexp.MustCompile(`\b(?:core|networking|discovery|authentication)\.([A-Z][A-Za-z]+)`)
-	keys    = regexp.MustCompile(`Key: /registry/[^,]*`)
+	// podChanges shows the fields of a Pod, by their names in the source code or in the API.
+	podChanges = regexp.MustCompile(`(?s)(pod updates may not change fields other than [^\n]*\n).*`)
+	keys       = regexp.MustCompile(`Key: /registry/[^,]*`)
 	// versions and groups say where a resource is served, which differs on
 	// purpose, except in the core API groups.
 	versions = regexp.MustCompile(`\b(portolan\.dev|networking\.k8s\.io|discovery\.k8s\.io)/v1\b`)
@@ -199,6 +201,7 @@ func (m *masking) text(text string) string {
 		return parts[1] + m.name("RV", parts[2]) + parts[3]
 	})
 	text = goTypes.ReplaceAllString(text, "v1.$1")
+	text = podChanges.ReplaceAllString(text, "${1}CHANGES")
 	text = keys.ReplaceAllString(text, "Key: KEY")
 	if !m.core {
 		text = strings.ReplaceAll(text, " /v1, Kind=", " v1, Kind=")

@@ -61,6 +61,7 @@ var (
 	services       = apiResource{"v1", "Service", "/api/v1/namespaces/{ns}/services"}
 	endpoints      = apiResource{"v1", "Endpoints", "/api/v1/namespaces/{ns}/endpoints"}
 	endpointSlices = apiResource{"discovery.k8s.io/v1", "EndpointSlice", "/apis/discovery.k8s.io/v1/namespaces/{ns}/endpointslices"}
+	pods           = apiResource{"v1", "Pod", "/api/v1/namespaces/{ns}/pods"}
 	secrets        = apiResource{"v1", "Secret", "/api/v1/namespaces/{ns}/secrets"}
 	configMaps     = apiResource{"v1", "ConfigMap", "/api/v1/namespaces/{ns}/configmaps"}
 	accounts       = apiResource{"v1", "ServiceAccount", "/api/v1/namespaces/{ns}/serviceaccounts"}

@@ -143,7 +143,7 @@ func (d *session) remember(s Step, object map[string]any, masked any) {
 	d.written[path], _ = meta["resourceVersion"].(string)
 }
 
-var subresources = regexp.MustCompile(`^(.*/[a-z]+/[^/]+)/(status|proxy|scale|token)(/.*)?$`)
+var subresources = regexp.MustCompile(`^(.*/[a-z]+/[^/]+)/(status|proxy|scale|token|log|exec|attach|portforward)(/.*)?$`)
 
 // objectPath is the path without a subresource.
 func objectPath(path string) string {
@@ -153,7 +153,7 @@ func objectPath(path string) string {
 	return path
 }
 
-var collections = regexp.MustCompile(`^(.*/(?:services|endpoints|endpointslices|servicecidrs|ipaddresses|ingresses|ingressclasses|secrets|configmaps|serviceaccounts|(?:validating|mutating)[a-z]+))/[^/]+$`)
+var collections = regexp.MustCompile(`^(.*/(?:services|endpoints|endpointslices|servicecidrs|ipaddresses|ingresses|ingressclasses|secrets|configmaps|serviceaccounts|pods|(?:validating|mutating)[a-z]+))/[^/]+$`)
 
 // collectionOf cuts the name off the path of an object.
 func collectionOf(path string) (collection string, ok bool) {
