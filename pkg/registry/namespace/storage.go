@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -61,8 +62,7 @@ func DeleteDuringUpdate(ctx context.Context, key string, obj, existing runtime.O
 
 // Delete implements rest.GracefulDeleter. It marks the Namespace for deletion; removing
 // the last finalizer removes the object. Another DELETE of a marked Namespace without
-// finalizers removes it too. Portolan has no garbage collector, so the propagation
-// policy has no effect.
+// finalizers removes it too.
 func (r *REST) Delete(ctx context.Context, name string, validate rest.ValidateObjectFunc, options *metav1.DeleteOptions) (runtime.Object,
 	bool, error) {
 	found, err := r.Get(ctx, name, &metav1.GetOptions{})
@@ -81,7 +81,7 @@ func (r *REST) Delete(ctx context.Context, name string, validate rest.ValidateOb
 		if dryrun.IsDryRun(options.DryRun) {
 			ctx = requeststate.WithDryRun(ctx)
 		}
-		marked, err := r.mark(ctx, name, validate, preconditions)
+		marked, err := r.mark(ctx, name, validate, preconditions, options)
 		return marked, false, err
 	}
 	if len(namespace.Spec.Finalizers) != 0 {
@@ -116,7 +116,7 @@ func preconditionsOf(namespace *corev1.Namespace, options *metav1.DeleteOptions)
 
 // mark marks a Namespace for deletion.
 func (r *REST) mark(ctx context.Context, name string, validate rest.ValidateObjectFunc,
-	preconditions storage.Preconditions) (runtime.Object, error) {
+	preconditions storage.Preconditions, options *metav1.DeleteOptions) (runtime.Object, error) {
 	key, err := r.generic.KeyFunc(ctx, name)
 	if err != nil {
 		return nil, err
@@ -133,6 +133,9 @@ func (r *REST) mark(ctx context.Context, name string, validate rest.ValidateObje
 				namespace.DeletionTimestamp = &now
 			}
 			namespace.Status.Phase = corev1.NamespaceTerminating
+			if r.generic.EnableGarbageCollection {
+				namespace.Finalizers = withPolicy(namespace.Finalizers, options)
+			}
 			return namespace, nil
 		}), false, nil)
 	if err == nil {
@@ -144,6 +147,28 @@ func (r *REST) mark(ctx context.Context, name string, validate rest.ValidateObje
 		err = apierrors.NewInternalError(err)
 	}
 	return nil, err
+}
+
+// withPolicy returns finalizers with that of the garbage collector that the options ask for, if
+// they do. As in upstream, orphanDependents=false means Foreground.
+func withPolicy(finalizers []string, options *metav1.DeleteOptions) []string {
+	var wanted string
+	policy := options.PropagationPolicy
+	switch orphan := options.OrphanDependents; { //nolint:staticcheck // Clients still set it.
+	case orphan == nil && policy == nil:
+		return finalizers
+	case orphan != nil && *orphan, orphan == nil && *policy == metav1.DeletePropagationOrphan:
+		wanted = metav1.FinalizerOrphanDependents
+	case orphan != nil, *policy == metav1.DeletePropagationForeground:
+		wanted = metav1.FinalizerDeleteDependents
+	}
+	kept := slices.DeleteFunc(slices.Clone(finalizers), func(finalizer string) bool {
+		return finalizer == metav1.FinalizerOrphanDependents || finalizer == metav1.FinalizerDeleteDependents
+	})
+	if wanted == "" {
+		return kept
+	}
+	return append(kept, wanted)
 }
 
 // FinalizeREST serves namespaces/finalize, which changes spec.finalizers only.
