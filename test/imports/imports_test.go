@@ -61,6 +61,11 @@ var rules = []struct {
 		why:      "the way from Pods to endpoints is pure: no client, no I/O",
 	},
 	{
+		packages: "/pkg/controllers/garbagecollector/graph/...",
+		mayNot:   []string{"k8s.io/apiserver", "k8s.io/client-go", "go.etcd.io"},
+		why:      "who owns what is pure: no client, no I/O",
+	},
+	{
 		packages: "/pkg/envvars/...",
 		mayNot:   []string{"k8s.io/apiserver", "k8s.io/client-go", "go.etcd.io"},
 		why:      "what the variables of a Service are is pure: no client, no I/O",
