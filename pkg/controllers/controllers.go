@@ -14,11 +14,12 @@
 //	cluster    Services, Endpoints,
 //	           EndpointSlices   ──→ mirror         ─→ copies of them in Portolan
 //
-// On request, writeback copies Services to the cluster.
+// On request, writeback copies Services to the cluster. On a standalone server, garbagecollector
+// does what owner references ask for.
 //
 // The packages below it:
-//   - endpoint, endpointslice, mirroring, loadbalancer, mirror and writeback are the
-//     controllers;
+//   - endpoint, endpointslice, mirroring, loadbalancer, mirror, writeback and
+//     garbagecollector are the controllers;
 //   - rules computes Endpoints, without I/O (k8s.io/endpointslice does so for slices);
 //   - portolanclient joins the two sources in one clientset;
 //   - reconcile runs workers on a queue;
@@ -54,6 +55,7 @@ import (
 	"github.com/portolan-dev/portolan/generated/clientset/versioned"
 	"github.com/portolan-dev/portolan/pkg/controllers/endpoint"
 	"github.com/portolan-dev/portolan/pkg/controllers/endpointslice"
+	"github.com/portolan-dev/portolan/pkg/controllers/garbagecollector"
 	"github.com/portolan-dev/portolan/pkg/controllers/loadbalancer"
 	"github.com/portolan-dev/portolan/pkg/controllers/mirror"
 	"github.com/portolan-dev/portolan/pkg/controllers/mirroring"
@@ -81,6 +83,8 @@ type Config struct {
 	Lock func(identity string) resourcelock.Interface
 	// Leadership records the leader. It is optional.
 	Leadership *Leadership
+	// GarbageCollector configures the garbage collector, without the recorder. Nil runs none.
+	GarbageCollector *garbagecollector.Config
 	// Mirrored records what the mirror does. It is optional.
 	Mirrored *mirror.Status
 	// OwnKubernetes is true if the Service kubernetes is Portolan's own and the cluster's is
@@ -106,7 +110,7 @@ func Run(ctx context.Context, c Config) error {
 	broadcaster.StartStructuredLogging(3)
 	broadcaster.StartRecordingToSink(&corev1client.EventSinkImpl{Interface: c.Cluster.CoreV1().Events("")})
 	r := runner{client: client, ranges: c.Ranges, options: c.Options, unscheduled: c.Unscheduled, loopback: c.Loopback,
-		broadcaster: broadcaster, scheme: scheme}
+		broadcaster: broadcaster, scheme: scheme, garbageCollector: c.GarbageCollector}
 	if c.Options.MirrorClusterServices {
 		if r.mirror, err = c.mirror(broadcaster); err != nil {
 			return err
@@ -191,6 +195,8 @@ type runner struct {
 	writeBack *writeback.Config
 	// mirror is nil if the cluster's Services are not mirrored.
 	mirror *mirror.Config
+	// garbageCollector is nil if no garbage is collected.
+	garbageCollector *garbagecollector.Config
 	// ranges is nil if Services that wait for an address are not served.
 	ranges      versioned.Interface
 	client      kubernetes.Interface
@@ -237,6 +243,11 @@ func (r *runner) lead(ctx context.Context) error {
 			return err
 		}
 		controllers = append(controllers, writer)
+	}
+	if r.garbageCollector != nil {
+		config := *r.garbageCollector
+		config.Recorder = r.recorder(garbagecollector.Component)
+		controllers = append(controllers, garbagecollector.New(config))
 	}
 	started := time.Now()
 	factory.StartWithContext(ctx)

@@ -71,6 +71,9 @@ func (c Config) New(front *genericapiserver.Config, getter *storage.Getter, next
 	return &Server{custom.GenericAPIServer, custom.Informers.Apiextensions().V1().CustomResourceDefinitions()}, nil
 }
 
+// Definitions returns the informer of the definitions, as the server knows them.
+func (s *Server) Definitions() informers.CustomResourceDefinitionInformer { return s.definitions }
+
 // Delegate returns what the server in front passes requests on to.
 func (s *Server) Delegate() genericapiserver.DelegationTarget { return s.generic }
 

@@ -3,6 +3,7 @@ package registry
 import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/registry/rest"
 	apistorage "k8s.io/apiserver/pkg/storage"
 
@@ -104,6 +105,14 @@ func reservationLayer(b Backend, _ *Storage) (storage.Layer, error) {
 	return func(inner apistorage.Interface) apistorage.Interface {
 		return claims.NewReservationStorage(inner, b.Ledger)
 	}, nil
+}
+
+// CoreGroup returns the core API group of the kind or, if it is in none, its own group.
+func (k Kind) CoreGroup() schema.GroupVersion {
+	if k.inPortolanGroup() && len(k.Groups) > 1 {
+		return k.Groups[1].GroupVersion
+	}
+	return k.Groups[0].GroupVersion
 }
 
 // inPortolanGroup reports whether portolan.dev serves the kind.

@@ -121,11 +121,8 @@ func (s *Storage) NamespacedResources() []NamespacedResource {
 	slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.DeletionOrder, b.DeletionOrder) })
 	var resources []NamespacedResource
 	for _, r := range rows {
-		group := r.Groups[0]
-		if r.inPortolanGroup() && len(r.Groups) > 1 {
-			group = r.Groups[1]
-		}
-		resources = append(resources, NamespacedResource{schema.GroupResource{Group: group.Group, Resource: r.Resource.Resource}, r.store})
+		resource := schema.GroupResource{Group: r.CoreGroup().Group, Resource: r.Resource.Resource}
+		resources = append(resources, NamespacedResource{resource, r.store})
 	}
 	return resources
 }

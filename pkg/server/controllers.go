@@ -18,6 +18,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/controllers"
 	"github.com/portolan-dev/portolan/pkg/controllers/mirror"
 	"github.com/portolan-dev/portolan/pkg/controllers/writeback"
+	"github.com/portolan-dev/portolan/pkg/customresources"
 	"github.com/portolan-dev/portolan/pkg/etcdlock"
 	"github.com/portolan-dev/portolan/pkg/metrics"
 	"github.com/portolan-dev/portolan/pkg/server/options"
@@ -42,6 +43,7 @@ func (c *Config) applyControllers(o *options.Options) error {
 			Loopback: c.Extra.ServiceProxy.Loopback(),
 			Lock:     func(identity string) resourcelock.Interface { return etcdlock.New(etcd, key, identity) },
 		}
+		c.Extra.CollectsGarbage = o.Etcd.EnableGarbageCollection
 		return nil
 	}
 	config, err := o.ClusterConfig()
@@ -96,13 +98,25 @@ func leaderDetail(current func() controllers.Leader) detail {
 	}}
 }
 
-// addControllers runs the controllers beside the server.
-func addControllers(generic *genericapiserver.GenericAPIServer, config controllers.Config) {
+// addControllers runs the controllers beside the server, if they run in this process.
+func (c CompletedConfig) addControllers(generic *genericapiserver.GenericAPIServer, custom *customresources.Server) error {
+	if c.Extra.Controllers == nil {
+		return nil
+	}
+	config := *c.Extra.Controllers
+	if c.Extra.CollectsGarbage {
+		collector, err := c.garbageCollector(custom.Definitions())
+		if err != nil {
+			return err
+		}
+		config.GarbageCollector = collector
+	}
 	runInBackground(generic, "portolan-controllers", func(ctx context.Context) {
 		if err := controllers.Run(ctx, config); err != nil {
 			klog.FromContext(ctx).Error(err, "The controllers can't run")
 		}
 	})
+	return nil
 }
 
 // runInBackground calls run when the server serves, and cancels its context before the

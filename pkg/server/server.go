@@ -73,6 +73,9 @@ type ExtraConfig struct {
 	ServiceProxy serviceproxy.AddressPolicy
 	// Controllers is nil for a server that runs no controllers.
 	Controllers *controllers.Config
+	// CollectsGarbage runs the garbage collector among the controllers. It is for a standalone
+	// server: a cluster has its own.
+	CollectsGarbage bool
 	// Core is nil for a server that is not standalone, and for one without the core API
 	// groups.
 	Core *CoreConfig
@@ -124,7 +127,7 @@ type Server struct {
 func (c CompletedConfig) New() (*Server, error) {
 	// As in kube-apiserver. By default the framework answers requests for unknown paths with a list of all paths.
 	notFound := notfoundhandler.New(c.Generic.Serializer, genericfilters.NoMuxAndDiscoveryIncompleteKey)
-	generic, err := c.newGeneric(genericapiserver.NewEmptyDelegateWithCustomHandler(notFound))
+	generic, custom, err := c.newGeneric(genericapiserver.NewEmptyDelegateWithCustomHandler(notFound))
 	if err != nil {
 		return nil, err
 	}
@@ -176,8 +179,8 @@ func (c CompletedConfig) New() (*Server, error) {
 	if err := addSnapshots(generic, c.Extra.Codecs, source); err != nil {
 		return nil, err
 	}
-	if c.Extra.Controllers != nil {
-		addControllers(generic, *c.Extra.Controllers)
+	if err := c.addControllers(generic, custom); err != nil {
+		return nil, err
 	}
 	if err := generic.AddReadyzChecks(syncedCheck("allocation-index", c.Extra.Feed.HasSynced)); err != nil {
 		return nil, err
@@ -188,20 +191,22 @@ func (c CompletedConfig) New() (*Server, error) {
 
 // newGeneric makes the generic server, with the server of custom resources behind it if they
 // are served. The last one in the chain answers requests that no other knows.
-func (c CompletedConfig) newGeneric(last genericapiserver.DelegationTarget) (*genericapiserver.GenericAPIServer, error) {
+func (c CompletedConfig) newGeneric(last genericapiserver.DelegationTarget) (*genericapiserver.GenericAPIServer,
+	*customresources.Server, error) {
 	if c.Extra.CustomResources == nil {
-		return c.Generic.New("portolan", last)
+		generic, err := c.Generic.New("portolan", last)
+		return generic, nil, err
 	}
 	c.Generic.AggregatedDiscoveryGroupManager = aggregated.NewResourceManager("apis")
 	custom, err := c.Extra.CustomResources.New(c.Generic.Config, c.Extra.Backend.Getter, last)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	generic, err := c.Generic.New("portolan", custom.Delegate())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return generic, custom.Publish(generic)
+	return generic, custom, custom.Publish(generic)
 }
 
 // inputs returns the inputs of the rules of kinds.

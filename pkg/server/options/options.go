@@ -176,8 +176,9 @@ func (o *Options) AddFlags(sets *cliflag.NamedFlagSets) {
 	describe(sets.FlagSet("etcd"), "etcd-servers",
 		"List of etcd servers to connect to (scheme://ip:port), comma separated. By default the server embeds an etcd in --data-dir.")
 	describe(sets.FlagSet("etcd"), "enable-garbage-collector",
-		"Leave foreground and orphaning deletions to the garbage collector of the cluster's kube-controller-manager, whose flag must be "+
-			"the same. If false, and on a standalone server, such deletions delete only the object itself.")
+		"Leave foreground and orphaning deletions to a garbage collector. In a cluster it is that of kube-controller-manager, whose flag "+
+			"must be the same. On a standalone server it is one of the controllers, and the flag must be the same on all replicas. If false, or "+
+			"without the controllers of a standalone server, such deletions delete only the object itself.")
 	o.addQuotaFlag(sets.FlagSet("etcd"))
 	o.Admission.AddFlags(sets.FlagSet("admission"))
 	o.addClusterFlags(sets.FlagSet("cluster"))
@@ -223,7 +224,7 @@ func (o *Options) Embedded() bool { return len(o.Etcd.StorageConfig.Transport.Se
 // Complete sets the options that follow from others.
 func (o *Options) Complete() error {
 	o.Admission.DefaultOffPlugins = o.unusablePlugins()
-	if !o.InCluster() {
+	if !o.InCluster() && !o.HasControllers() {
 		// Nothing would remove the finalizers of a foreground or orphaning deletion.
 		o.Etcd.EnableGarbageCollection = false
 	}
