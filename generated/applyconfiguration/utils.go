@@ -21,6 +21,12 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 	// Group=portolan.dev, Version=v1
 	case v1.SchemeGroupVersion.WithKind("CIDRUsage"):
 		return &portolanv1.CIDRUsageApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("ClaimQuota"):
+		return &portolanv1.ClaimQuotaApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("ClaimQuotaSpec"):
+		return &portolanv1.ClaimQuotaSpecApplyConfiguration{}
+	case v1.SchemeGroupVersion.WithKind("ClaimQuotaStatus"):
+		return &portolanv1.ClaimQuotaStatusApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("Endpoints"):
 		return &portolanv1.EndpointsApplyConfiguration{}
 	case v1.SchemeGroupVersion.WithKind("EndpointSlice"):

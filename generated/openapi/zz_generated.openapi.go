@@ -31,6 +31,10 @@ import (
 func GetOpenAPIDefinitions(ref common.ReferenceCallback) map[string]common.OpenAPIDefinition {
 	return map[string]common.OpenAPIDefinition{
 		v1.CIDRUsage{}.OpenAPIModelName():                                      schema_portolan_apis_portolan_v1_CIDRUsage(ref),
+		v1.ClaimQuota{}.OpenAPIModelName():                                     schema_portolan_apis_portolan_v1_ClaimQuota(ref),
+		v1.ClaimQuotaList{}.OpenAPIModelName():                                 schema_portolan_apis_portolan_v1_ClaimQuotaList(ref),
+		v1.ClaimQuotaSpec{}.OpenAPIModelName():                                 schema_portolan_apis_portolan_v1_ClaimQuotaSpec(ref),
+		v1.ClaimQuotaStatus{}.OpenAPIModelName():                               schema_portolan_apis_portolan_v1_ClaimQuotaStatus(ref),
 		v1.EndpointSlice{}.OpenAPIModelName():                                  schema_portolan_apis_portolan_v1_EndpointSlice(ref),
 		v1.EndpointSliceList{}.OpenAPIModelName():                              schema_portolan_apis_portolan_v1_EndpointSliceList(ref),
 		v1.Endpoints{}.OpenAPIModelName():                                      schema_portolan_apis_portolan_v1_Endpoints(ref),
@@ -540,6 +544,161 @@ func schema_portolan_apis_portolan_v1_CIDRUsage(ref common.ReferenceCallback) co
 					},
 				},
 				Required: []string{"cidr", "capacity", "allocated", "free"},
+			},
+		},
+	}
+}
+
+func schema_portolan_apis_portolan_v1_ClaimQuota(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ClaimQuota limits the cluster IPs, node ports and load-balancer addresses that the Services of its namespace hold together. The transaction that writes a Service enforces it. A Service that would exceed it is rejected; nothing is taken away from a namespace that holds more than a quota allows.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Default: map[string]interface{}{},
+							Ref:     ref(metav1.ObjectMeta{}.OpenAPIModelName()),
+						},
+					},
+					"spec": {
+						SchemaProps: spec.SchemaProps{
+							Description: "spec has the limits.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.ClaimQuotaSpec{}.OpenAPIModelName()),
+						},
+					},
+					"status": {
+						SchemaProps: spec.SchemaProps{
+							Description: "status has what is held.",
+							Default:     map[string]interface{}{},
+							Ref:         ref(v1.ClaimQuotaStatus{}.OpenAPIModelName()),
+						},
+					},
+				},
+			},
+		},
+		Dependencies: []string{
+			v1.ClaimQuotaSpec{}.OpenAPIModelName(), v1.ClaimQuotaStatus{}.OpenAPIModelName(), metav1.ObjectMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_portolan_apis_portolan_v1_ClaimQuotaList(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ClaimQuotaList is a list of ClaimQuotas.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"kind": {
+						SchemaProps: spec.SchemaProps{
+							Description: "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"apiVersion": {
+						SchemaProps: spec.SchemaProps{
+							Description: "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources",
+							Type:        []string{"string"},
+							Format:      "",
+						},
+					},
+					"metadata": {
+						SchemaProps: spec.SchemaProps{
+							Default: map[string]interface{}{},
+							Ref:     ref(metav1.ListMeta{}.OpenAPIModelName()),
+						},
+					},
+					"items": {
+						SchemaProps: spec.SchemaProps{
+							Description: "items are the ClaimQuotas.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Ref: ref(v1.ClaimQuota{}.OpenAPIModelName()),
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"items"},
+			},
+		},
+		Dependencies: []string{
+			v1.ClaimQuota{}.OpenAPIModelName(), metav1.ListMeta{}.OpenAPIModelName()},
+	}
+}
+
+func schema_portolan_apis_portolan_v1_ClaimQuotaSpec(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ClaimQuotaSpec has the limits of a ClaimQuota.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"hard": {
+						SchemaProps: spec.SchemaProps{
+							Description: "hard has the most that the Services of the namespace may hold of each kind of values: clusterips.ipv4, clusterips.ipv6, nodeports (health check node ports included) and loadbalancerips. A key with the name of a ServiceCIDR, NodePortRange or LoadBalancerPool, for example \"nodeports/public\", limits what they hold of that range. What has no key is not limited.",
+							Type:        []string{"object"},
+							AdditionalProperties: &spec.SchemaOrBool{
+								Allows: true,
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"integer"},
+										Format: "int64",
+									},
+								},
+							},
+						},
+					},
+				},
+				Required: []string{"hard"},
+			},
+		},
+	}
+}
+
+func schema_portolan_apis_portolan_v1_ClaimQuotaStatus(ref common.ReferenceCallback) common.OpenAPIDefinition {
+	return common.OpenAPIDefinition{
+		Schema: spec.Schema{
+			SchemaProps: spec.SchemaProps{
+				Description: "ClaimQuotaStatus has what the Services of the namespace hold. The server computes it for every read, and stores nothing of it.",
+				Type:        []string{"object"},
+				Properties: map[string]spec.Schema{
+					"used": {
+						SchemaProps: spec.SchemaProps{
+							Description: "used has what the Services of the namespace hold, under the keys of spec.hard. It is more than the limit if the quota was made, or lowered, when they held more.",
+							Type:        []string{"object"},
+							AdditionalProperties: &spec.SchemaOrBool{
+								Allows: true,
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"integer"},
+										Format: "int64",
+									},
+								},
+							},
+						},
+					},
+				},
 			},
 		},
 	}

@@ -20,7 +20,7 @@ func FuzzDefaults(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, obj := range []runtime.Object{
 			&v1.Service{}, &v1.Endpoints{}, &v1.EndpointSlice{}, &v1.ServiceCIDR{}, &v1.IPAddress{}, &v1.NodePortRange{}, &v1.NodePort{},
-			&v1.LoadBalancerPool{}, &v1.LoadBalancerIP{},
+			&v1.LoadBalancerPool{}, &v1.LoadBalancerIP{}, &v1.ClaimQuota{},
 			&v1.ServiceList{}, &v1.EndpointsList{}, &v1.EndpointSliceList{}, &v1.NodePortRangeList{},
 		} {
 			randfill.NewFromGoFuzz(data).NilChance(0.3).NumElements(0, 4).MaxDepth(20).Fill(obj)

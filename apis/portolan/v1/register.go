@@ -51,6 +51,7 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&LoadBalancerPool{}, &LoadBalancerPoolList{},
 		&LoadBalancerIP{}, &LoadBalancerIPList{},
 		&Renumbering{},
+		&ClaimQuota{}, &ClaimQuotaList{},
 	}
 	scheme.AddKnownTypes(SchemeGroupVersion, kinds...)
 	scheme.AddKnownTypes(internalGroupVersion, kinds...)

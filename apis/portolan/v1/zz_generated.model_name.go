@@ -14,6 +14,26 @@ func (in CIDRUsage) OpenAPIModelName() string {
 }
 
 // OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ClaimQuota) OpenAPIModelName() string {
+	return "dev.portolan.v1.ClaimQuota"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ClaimQuotaList) OpenAPIModelName() string {
+	return "dev.portolan.v1.ClaimQuotaList"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ClaimQuotaSpec) OpenAPIModelName() string {
+	return "dev.portolan.v1.ClaimQuotaSpec"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
+func (in ClaimQuotaStatus) OpenAPIModelName() string {
+	return "dev.portolan.v1.ClaimQuotaStatus"
+}
+
+// OpenAPIModelName returns the OpenAPI model name for this type.
 func (in EndpointSlice) OpenAPIModelName() string {
 	return "dev.portolan.v1.EndpointSlice"
 }

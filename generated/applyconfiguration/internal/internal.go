@@ -51,6 +51,43 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: numeric
       default: 0
+- name: dev.portolan.v1.ClaimQuota
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+      default: {}
+    - name: spec
+      type:
+        namedType: dev.portolan.v1.ClaimQuotaSpec
+      default: {}
+    - name: status
+      type:
+        namedType: dev.portolan.v1.ClaimQuotaStatus
+      default: {}
+- name: dev.portolan.v1.ClaimQuotaSpec
+  map:
+    fields:
+    - name: hard
+      type:
+        map:
+          elementType:
+            scalar: numeric
+- name: dev.portolan.v1.ClaimQuotaStatus
+  map:
+    fields:
+    - name: used
+      type:
+        map:
+          elementType:
+            scalar: numeric
 - name: dev.portolan.v1.EndpointSlice
   map:
     fields:

@@ -40,6 +40,8 @@ func (f *genericInformer) Lister() cache.GenericLister {
 func (f *sharedInformerFactory) ForResource(resource schema.GroupVersionResource) (GenericInformer, error) {
 	switch resource {
 	// Group=portolan.dev, Version=v1
+	case v1.SchemeGroupVersion.WithResource("claimquotas"):
+		return &genericInformer{resource: resource.GroupResource(), informer: f.Portolan().V1().ClaimQuotas().Informer()}, nil
 	case v1.SchemeGroupVersion.WithResource("endpointslices"):
 		return &genericInformer{resource: resource.GroupResource(), informer: f.Portolan().V1().EndpointSlices().Informer()}, nil
 	case v1.SchemeGroupVersion.WithResource("endpoints"):

@@ -5,6 +5,14 @@
 
 package v1
 
+// ClaimQuotaListerExpansion allows custom methods to be added to
+// ClaimQuotaLister.
+type ClaimQuotaListerExpansion interface{}
+
+// ClaimQuotaNamespaceListerExpansion allows custom methods to be added to
+// ClaimQuotaNamespaceLister.
+type ClaimQuotaNamespaceListerExpansion interface{}
+
 // EndpointSliceListerExpansion allows custom methods to be added to
 // EndpointSliceLister.
 type EndpointSliceListerExpansion interface{}

@@ -11,6 +11,8 @@ import (
 
 // Interface provides access to all the informers in this group version.
 type Interface interface {
+	// ClaimQuotas returns a ClaimQuotaInformer.
+	ClaimQuotas() TypedClaimQuotaInformer
 	// EndpointSlices returns a EndpointSliceInformer.
 	EndpointSlices() TypedEndpointSliceInformer
 	// Endpoints returns a EndpointsInformer.
@@ -40,6 +42,11 @@ type version struct {
 // New returns a new Interface.
 func New(f internalinterfaces.SharedInformerFactory, namespace string, tweakListOptions internalinterfaces.TweakListOptionsFunc) Interface {
 	return &version{factory: f, namespace: namespace, tweakListOptions: tweakListOptions}
+}
+
+// ClaimQuotas returns a TypedClaimQuotaInformer.
+func (v *version) ClaimQuotas() TypedClaimQuotaInformer {
+	return &claimQuotaInformer{factory: v.factory, namespace: v.namespace, tweakListOptions: v.tweakListOptions}
 }
 
 // EndpointSlices returns a TypedEndpointSliceInformer.

@@ -5,6 +5,8 @@
 
 package v1
 
+type ClaimQuotaExpansion interface{}
+
 type EndpointSliceExpansion interface{}
 
 type EndpointsExpansion interface{}

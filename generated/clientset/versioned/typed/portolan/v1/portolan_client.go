@@ -15,6 +15,7 @@ import (
 
 type PortolanV1Interface interface {
 	RESTClient() rest.Interface
+	ClaimQuotasGetter
 	EndpointSlicesGetter
 	EndpointsGetter
 	IPAddressesGetter
@@ -29,6 +30,10 @@ type PortolanV1Interface interface {
 // PortolanV1Client is used to interact with features provided by the portolan.dev group.
 type PortolanV1Client struct {
 	restClient rest.Interface
+}
+
+func (c *PortolanV1Client) ClaimQuotas(namespace string) ClaimQuotaInterface {
+	return newClaimQuotas(c, namespace)
 }
 
 func (c *PortolanV1Client) EndpointSlices(namespace string) EndpointSliceInterface {

@@ -15,6 +15,10 @@ type FakePortolanV1 struct {
 	*testing.Fake
 }
 
+func (c *FakePortolanV1) ClaimQuotas(namespace string) v1.ClaimQuotaInterface {
+	return newFakeClaimQuotas(c, namespace)
+}
+
 func (c *FakePortolanV1) EndpointSlices(namespace string) v1.EndpointSliceInterface {
 	return newFakeEndpointSlices(c, namespace)
 }
