@@ -123,6 +123,8 @@ func FuzzValidation(f *testing.F) {
 			validation.ValidateLoadBalancerPoolUpdate, validation.ValidateLoadBalancerPoolStatusUpdate)
 		checkNoOp(t, data, other, func() *v1.LoadBalancerIP { return &v1.LoadBalancerIP{} }, validation.ValidateLoadBalancerIPCreate,
 			validation.ValidateLoadBalancerIPUpdate)
+		checkNoOp(t, data, other, func() *v1.ClaimQuota { return &v1.ClaimQuota{} }, validation.ValidateClaimQuotaCreate,
+			validation.ValidateClaimQuotaUpdate)
 
 		service, slice := &v1.Service{}, &v1.EndpointSlice{}
 		fill(data, service)
