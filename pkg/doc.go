@@ -42,6 +42,10 @@
 //   - guard: a key and the revision that the transaction compares it with.
 //   - move: the replacement of what a Service holds of one range by values of another
 //     (claims.Ledger.Renumber).
+//   - limit: the most that the Services of a namespace may hold of a kind of values, from a
+//     ClaimQuota.
+//   - permit: one of the N that a limit of N has. A claim under the limit takes one
+//     (package permits).
 //   - dependents: the Endpoints and EndpointSlices that are deleted with a Service
 //     (package cascade).
 //   - batch: several objects of one kind that one transaction writes.

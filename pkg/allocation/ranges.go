@@ -102,6 +102,15 @@ func (x *Index) First(class Class) (Range, bool) {
 	return Range{}, false
 }
 
+// Range returns a range by its name. The caller must not change its blocks.
+func (x *Index) Range(class Class, name string) (Range, bool) {
+	c, exists := x.pools[class].selection.Load().known[name]
+	if !exists {
+		return Range{}, false
+	}
+	return c.Range, true
+}
+
 // HasRange reports whether a range exists.
 func (x *Index) HasRange(class Class, name string) bool {
 	_, exists := x.pools[class].selection.Load().known[name]

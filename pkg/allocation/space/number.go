@@ -41,6 +41,14 @@ func FromPort(port int32) Number { return Number{lo: uint64(uint32(port))} }
 // the lowest 32 bits.
 func (n Number) Port() int32 { return int32(uint32(n.lo)) }
 
+// FromUint returns a plain value as a number. Like ports, plain values need a Space of their
+// own.
+func FromUint(n uint64) Number { return Number{lo: n} }
+
+// Uint returns the plain value of n; it is the inverse of FromUint. For other numbers it
+// returns the lowest 64 bits.
+func (n Number) Uint() uint64 { return n.lo }
+
 // Compare returns -1, 0 or +1 if n is below, equal to or above m.
 func (n Number) Compare(m Number) int {
 	if n.hi != m.hi {

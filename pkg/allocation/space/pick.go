@@ -50,18 +50,18 @@ func (s *Space) pickFrom(spans []Span, part func(Span) Span, random *rand.Rand) 
 		} else {
 			start = start.plus(randomBelow(candidate.weight(), random))
 		}
-		if n, ok := s.nextFree(start, candidate.Last); ok {
+		if n, ok := s.NextFree(start, candidate.Last); ok {
 			return n, true
 		}
-		if n, ok := s.nextFree(candidate.First, candidate.Last); ok {
+		if n, ok := s.NextFree(candidate.First, candidate.Last); ok {
 			return n, true
 		}
 	}
 	return Number{}, false
 }
 
-// nextFree returns the lowest free number from first to last.
-func (s *Space) nextFree(first, last Number) (Number, bool) {
+// NextFree returns the lowest free number from first to last, which must not be below first.
+func (s *Space) NextFree(first, last Number) (Number, bool) {
 	in, ok := s.runUpTo(first)
 	if !ok || in.last.less(first) {
 		return first, true
