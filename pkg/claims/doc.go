@@ -29,6 +29,10 @@
 // A Service is deleted together with its Endpoints and its own EndpointSlices, in
 // the same transaction; package cascade finds them.
 //
+// A claim in a namespace with a ClaimQuota also takes a permit of each limit that counts it
+// (limits.go, charges.go). QuotaStorage writes the limits in the transaction of the
+// ClaimQuota.
+//
 // Admission picks the values that a client left open. The storage finds the picks in the
 // state of the request (package requeststate).
 package claims

@@ -3,6 +3,7 @@ package claims
 import (
 	"context"
 	"net/http"
+	"path"
 	"slices"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -29,6 +30,9 @@ type Ledger struct {
 	// stored has the kind of each class.
 	stored map[allocation.Class]*storedKind
 	turns  *turns
+	// services are read to count what is held without a permit.
+	services portolanstorage.Resource
+	limits   *limitBook
 }
 
 // NewLedger makes a ledger that writes claims where the stores of their resources do.
@@ -57,6 +61,11 @@ func NewLedger(index *allocation.Index, client kubernetes.Interface, getter gene
 		}
 		ledger.store(&storedKind{kind: k, claims: claims, ranges: ranges})
 	}
+	services, err := resource("services", &v1.Service{})
+	if err != nil {
+		return nil, err
+	}
+	ledger.services, ledger.limits = services, newLimitBook(path.Dir(path.Clean(services.Prefix)))
 	return ledger, nil
 }
 
@@ -109,6 +118,9 @@ func (l *Ledger) committed(a *attempt, revision int64) {
 	for value, shared := range a.shared {
 		shared.Revision = revision
 		l.Index.Observe(value, shared)
+	}
+	for _, freed := range a.freed {
+		freed.permits.Released(freed.number)
 	}
 }
 

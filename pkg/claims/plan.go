@@ -34,6 +34,13 @@ type attempt struct {
 	// reserved are the reservations that the plan makes of them.
 	retain   []allocation.Value
 	reserved map[allocation.Value]allocation.Claim
+	// limits are those that the plan relies on, nil if it changes nothing that counts.
+	limits *limits
+	// permits and permitted have the keys of the permits and values that the plan adds, and
+	// freed are the permits that it releases.
+	permits   map[string]*limit
+	permitted map[string]bool
+	freed     []freedPermit
 }
 
 type rangeGuard struct {
@@ -51,8 +58,15 @@ type change struct {
 	// strict reports whether the write is rejected if another object holds a value that
 	// the Service keeps. It is called only for an update that keeps an unclaimed value.
 	strict func() bool
+	// copied reports whether the values of before are those of a copy of a cluster's Service.
+	copied bool
+	// waits is true if the stored Service waits for a load-balancer address. It goes on
+	// waiting if a ClaimQuota does not let it have one.
+	waits bool
 	// picks are those of the request.
 	picks *requeststate.Picks
+	// charges are those of the write.
+	charges *charges
 	// relist makes the plan read the listing of the Service.
 	relist bool
 	// retain is not nil if the Service is deleted and what it holds stays reserved for it.
@@ -74,6 +88,7 @@ func (l *Ledger) plan(ctx context.Context, plan *txn.Plan, c change) (*attempt, 
 	a := &attempt{
 		difference: diff(c.before, c.after), owner: c.owner, holder: c.holder,
 		values: map[string]allocation.Value{}, ranges: map[string]rangeGuard{},
+		permits: map[string]*limit{}, permitted: map[string]bool{},
 	}
 	if c.retain != nil {
 		a.keepReleased(c.before)
@@ -103,7 +118,10 @@ func (l *Ledger) plan(ctx context.Context, plan *txn.Plan, c change) (*attempt, 
 	if err := l.planRewrites(ctx, plan, a, c); err != nil {
 		return nil, err
 	}
-	return a, l.planListings(ctx, plan, a, c)
+	if err := l.planListings(ctx, plan, a, c); err != nil {
+		return nil, err
+	}
+	return a, l.planCharges(ctx, plan, a, c)
 }
 
 // planReleases deletes the claims on values that the Service gives up, or takes the Service

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/storage"
@@ -16,6 +17,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/apigroup"
 	"github.com/portolan-dev/portolan/pkg/cascade"
 	"github.com/portolan-dev/portolan/pkg/requeststate"
+	"github.com/portolan-dev/portolan/pkg/service"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
@@ -26,7 +28,8 @@ import (
 const maxAttempts = 8
 
 // maxSharedAttempts is the bound for a write that joins or leaves other holders of a value.
-// Each of them may do so in between. Those of this replica take turns.
+// Each of them may do so in between. Those of this replica take turns. It is also the bound
+// for a write that takes permits: other replicas may take the same ones when few are left.
 const maxSharedAttempts = 64
 
 // Storage is the store of Services with their claims. Reads pass through unchanged.
@@ -47,7 +50,7 @@ func NewStorage(inner storage.Interface, ledger *Ledger, dependents *cascade.Cas
 func (s *Storage) begin(ctx context.Context) (context.Context, *write) {
 	w := &write{
 		ledger: s.ledger, groupKind: apigroup.Kind(ctx, "services", "Service"), picks: requeststate.From(ctx).Picks, plan: &txn.Plan{},
-		observer: s.ledger.observe(), began: time.Now(),
+		charges: newCharges(), observer: s.ledger.observe(), began: time.Now(),
 	}
 	if requeststate.IsDryRun(ctx) {
 		w.observer = silent{}
@@ -132,7 +135,8 @@ func (s *Storage) GuaranteedUpdate(ctx context.Context, key string, destination 
 		}
 		after := holdingsOf(owner)
 		err = w.prepare(ctx, change{
-			owner: owner, before: before, after: after, holder: stored.UID, strict: func() bool { return isStrict(stored, owner) },
+			owner: owner, before: before, after: after, holder: stored.UID, copied: isCopy(stored), waits: waits(stored),
+			strict: func() bool { return isStrict(stored, owner) },
 		})
 		if again, ok := errors.AsType[*retryError](err); ok {
 			// The store runs this again by itself if input was outdated.
@@ -169,7 +173,7 @@ func (s *Storage) Delete(ctx context.Context, key string, out runtime.Object, pr
 			return err
 		}
 		err = w.prepare(ctx, change{
-			owner: owner, before: holdingsOf(owner), holder: owner.UID, retain: retentionOf(owner, time.Now()),
+			owner: owner, before: holdingsOf(owner), holder: owner.UID, copied: isCopy(owner), retain: retentionOf(owner, time.Now()),
 		})
 		if err != nil {
 			return err
@@ -196,6 +200,7 @@ type write struct {
 	// groupKind is the kind of a Service in the API group of the request.
 	groupKind schema.GroupKind
 	picks     *requeststate.Picks
+	charges   *charges
 	plan      *txn.Plan
 	// last is the attempt that was planned last.
 	last *attempt
@@ -218,7 +223,7 @@ type write struct {
 // mayTry reports whether the write may call the store once more.
 func (w *write) mayTry() bool {
 	limit := maxAttempts
-	if w.leave != nil {
+	if w.leave != nil || w.last != nil && len(w.last.permits) > 0 {
 		limit = maxSharedAttempts
 	}
 	w.calls++
@@ -228,6 +233,7 @@ func (w *write) mayTry() bool {
 // end must be called with the error that the storage call returns.
 func (w *write) end(err error) {
 	w.done()
+	w.charges.drop()
 	if w.leave != nil {
 		w.leave()
 	}
@@ -254,11 +260,18 @@ func (e *retryError) Error() string { return "what the write relies on has chang
 // usable range anymore.
 func (w *write) prepare(ctx context.Context, c change) error {
 	w.attempts++
-	c.created, c.force, c.relist, c.picks = w.created, w.attempts > maxAttempts/2, w.relist, w.picks
+	c.created, c.force, c.relist, c.picks, c.charges = w.created, w.attempts > maxAttempts/2, w.relist, w.picks, w.charges
+	w.charges.drop()
 	if err := w.takeTurn(ctx, c); err != nil {
 		return err
 	}
 	attempt, err := w.ledger.plan(ctx, w.plan, c)
+	if exceeded, ok := errors.AsType[*exceededError](err); ok && c.waits && exceeded.mayCover(allocation.LoadBalancerIPv4) {
+		service.WaitForLoadBalancer(&c.owner.Status, v1.ReasonQuotaExceeded, exceeded.Error(), metav1.Now())
+		c.after, c.waits = holdingsOf(c.owner), false
+		w.charges.drop()
+		attempt, err = w.ledger.plan(ctx, w.plan, c)
+	}
 	if outside, ok := errors.AsType[*outOfRangeError](err); ok {
 		if w.picks.Picked(outside.value) {
 			return w.retryOutside(ctx, c)
@@ -271,6 +284,9 @@ func (w *write) prepare(ctx context.Context, c change) error {
 			return &retryError{lost: []allocation.Value{unshared.value}}
 		}
 		return w.reject(c.owner, unshared.value, w.ledger.taken(ctx, c.owner, unshared.value, unshared.objection))
+	}
+	if exceeded, ok := errors.AsType[*exceededError](err); ok {
+		return apierrors.NewForbidden(apigroup.Resource(ctx, "services"), c.owner.Name, exceeded)
 	}
 	if err != nil {
 		return err
@@ -302,10 +318,12 @@ func (w *write) settle(ctx context.Context, err error) error {
 	switch outcome, revision := w.plan.Outcome(); outcome {
 	case txn.Committed:
 		w.ledger.committed(w.last, revision)
+		w.charges.claimed()
 		w.allocated(w.picks.Claimed(w.last.take), revision)
 		return err
 	case txn.Unknown:
 		w.picks.RecordUnanswered()
+		w.charges.claimed()
 		return err
 	case txn.Tried:
 		return err
@@ -321,6 +339,9 @@ func (w *write) settle(ctx context.Context, err error) error {
 // returns a *retryError with the picks that another write has claimed.
 func (w *write) resolve(ctx context.Context, conflict *txn.ConflictError) error {
 	if err := w.ledger.learn(ctx, w.last, conflict); err != nil {
+		return err
+	}
+	if err := w.ledger.learnPermits(w.last, w.charges, conflict); err != nil {
 		return err
 	}
 	w.created = w.ledger.creations(w.last, conflict)

@@ -67,6 +67,8 @@ type Plan struct {
 	Guards  []Guard
 	Puts    []Put
 	Deletes []string
+	// DeletePrefixes are the prefixes of keys that are all deleted.
+	DeletePrefixes []string
 	// NoneSince is the prefix of keys of which none may have been created after its
 	// revision.
 	NoneSince *Guard
@@ -278,6 +280,9 @@ func (i *Interface) commit(ctx context.Context, plan *Plan, key string, expected
 	}
 	for _, doomed := range plan.Deletes {
 		writes = append(writes, clientv3.OpDelete(doomed))
+	}
+	for _, doomed := range plan.DeletePrefixes {
+		writes = append(writes, clientv3.OpDelete(doomed, clientv3.WithPrefix()))
 	}
 	size, observe := max(len(compares), len(writes)), i.observe
 	if requeststate.IsDryRun(ctx) {

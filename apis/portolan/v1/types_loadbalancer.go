@@ -29,6 +29,9 @@ const (
 	// ReasonAddressUnavailable is the reason of the condition if another Service has an
 	// address that the Service names, or no pool has it.
 	ReasonAddressUnavailable = "AddressUnavailable"
+	// ReasonQuotaExceeded is the reason of the condition if a ClaimQuota does not let the
+	// Service, which waited for an address, have one.
+	ReasonQuotaExceeded = "QuotaExceeded"
 )
 
 // PoolSharing says which Services can share an address of a pool.
