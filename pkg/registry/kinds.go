@@ -21,6 +21,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/claims"
+	"github.com/portolan-dev/portolan/pkg/registry/claimquota"
 	"github.com/portolan-dev/portolan/pkg/registry/configmap"
 	"github.com/portolan-dev/portolan/pkg/registry/endpoints"
 	"github.com/portolan-dev/portolan/pkg/registry/endpointslice"
@@ -84,6 +85,8 @@ type Inputs struct {
 	PoolUsage loadbalancerpool.Usage
 	// RangeConditions computes conditions of ranges. It may be nil.
 	RangeConditions *claims.RangeConditions
+	// QuotaUsage sets the status of ClaimQuotas. It may be nil.
+	QuotaUsage generic.FillServed
 	// Loopback are the loopback networks that endpoints may use.
 	Loopback []netip.Prefix
 	// EventTTL is how long Events are kept.
@@ -149,7 +152,7 @@ func StoredAs(resource schema.GroupResource) string {
 // PortolanKinds returns the kinds of portolan.dev. Most of them are also in a core API
 // group.
 func PortolanKinds() []Kind {
-	return slices.Concat(serviceKinds(), allocatorKinds(), loadBalancerKinds())
+	return slices.Concat(serviceKinds(), allocatorKinds(), loadBalancerKinds(), quotaKinds())
 }
 
 func serviceKinds() []Kind {
@@ -275,6 +278,22 @@ func loadBalancerKinds() []Kind {
 			Groups:  []generic.Group{{GroupVersion: portolan, Names: generic.Names{Short: []string{"lbip"}}}},
 			Layer:   reservationLayer,
 			Batched: true,
+		},
+	}
+}
+
+func quotaKinds() []Kind {
+	return []Kind{
+		{
+			Kind: generic.Kind{
+				Resource: v1.Resource("claimquotas"), Singular: "claimquota",
+				New: object[v1.ClaimQuota], NewList: object[v1.ClaimQuotaList], Table: claimquota.TableConvertor,
+			},
+			Rules:         plain(claimquota.Rules),
+			Groups:        []generic.Group{{GroupVersion: portolan, Names: generic.Names{Short: []string{"cquota"}}}},
+			Served:        func(_ *Storage, in Inputs) generic.FillServed { return in.QuotaUsage },
+			Layer:         quotaLayer,
+			DeletionOrder: 13,
 		},
 	}
 }

@@ -107,6 +107,10 @@ func reservationLayer(b Backend, _ *Storage) (storage.Layer, error) {
 	}, nil
 }
 
+func quotaLayer(b Backend, _ *Storage) (storage.Layer, error) {
+	return func(inner apistorage.Interface) apistorage.Interface { return claims.NewQuotaStorage(inner, b.Ledger) }, nil
+}
+
 // CoreGroup returns the core API group of the kind or, if it is in none, its own group.
 func (k Kind) CoreGroup() schema.GroupVersion {
 	if k.inPortolanGroup() && len(k.Groups) > 1 {

@@ -221,6 +221,7 @@ func (c CompletedConfig) inputs() registry.Inputs {
 		Ledger:          c.Extra.Backend.Ledger,
 		Synced:          c.Extra.Feed.HasSynced,
 		Authorizer:      c.Generic.Authorization.Authorizer,
+		QuotaUsage:      c.Extra.Backend.Ledger.FillQuotas,
 		Loopback:        c.Extra.ServiceProxy.Loopback(),
 		Decoder:         c.Extra.Codecs.UniversalDecoder(v1.SchemeGroupVersion),
 		Mirror:          c.Extra.HasCluster,

@@ -53,7 +53,7 @@ func testDiscovery(t *testing.T, g *fixture) {
 	}
 	for _, want := range []string{
 		"services", "endpoints", "endpointslices", "servicecidrs", "ipaddresses", "nodeportranges", "nodeports", "loadbalancerpools",
-		"loadbalancerips",
+		"loadbalancerips", "claimquotas",
 	} {
 		if !slices.Contains(found, want) {
 			t.Errorf("no %s among %v", want, found)

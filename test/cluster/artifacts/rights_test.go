@@ -128,12 +128,12 @@ func TestBindings(t *testing.T) {
 func TestUserRights(t *testing.T) {
 	t.Parallel()
 	const group = "portolan.dev/"
-	view := flat(read, group+"endpoints", group+"endpointslices", group+"ipaddresses", group+"loadbalancerips", group+"loadbalancerpools",
-		group+"loadbalancerpools/status", group+"nodeportranges", group+"nodeportranges/status", group+"nodeports", group+"servicecidrs",
-		group+"servicecidrs/status", group+"services", group+"services/status")
+	view := flat(read, group+"claimquotas", group+"endpoints", group+"endpointslices", group+"ipaddresses", group+"loadbalancerips",
+		group+"loadbalancerpools", group+"loadbalancerpools/status", group+"nodeportranges", group+"nodeportranges/status",
+		group+"nodeports", group+"servicecidrs", group+"servicecidrs/status", group+"services", group+"services/status")
 	edit := slices.Concat(flat(write, group+"services"), flat(slices.Concat(read, write), group+"services/proxy"))
-	ranges := append(flat(slices.Concat(read, write), group+"ipaddresses", group+"loadbalancerips", group+"loadbalancerpools",
-		group+"nodeportranges", group+"nodeports", group+"servicecidrs"), "create "+group+"services/renumber")
+	ranges := append(flat(slices.Concat(read, write), group+"claimquotas", group+"ipaddresses", group+"loadbalancerips",
+		group+"loadbalancerpools", group+"nodeportranges", group+"nodeports", group+"servicecidrs"), "create "+group+"services/renumber")
 	manifests := Kustomize(t, "cluster")
 	for role, want := range map[string]struct {
 		rights    []string

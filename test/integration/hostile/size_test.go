@@ -30,6 +30,7 @@ var kinds = []struct {
 	{"NodePort", api + "/nodeports", "80", "81", `"spec":{"parentRef":{"resource":"nodes","name":"n"}}`, false},
 	{"LoadBalancerPool", api + "/loadbalancerpools", "a", "b", `"spec":{"cidrs":["192.0.2.0/24"]}`, true},
 	{"LoadBalancerIP", api + "/loadbalancerips", "192.0.2.1", "192.0.2.2", `"spec":{"parentRef":{"resource":"nodes","name":"n"}}`, false},
+	{"ClaimQuota", api + "/namespaces/default/claimquotas", "a", "b", `"spec":{"hard":{"nodeports":10}}`, false},
 }
 
 // owners take the given number of bytes, and every kind has them.
