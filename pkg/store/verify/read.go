@@ -62,6 +62,8 @@ func (r Reader) Read(ctx context.Context) (Contents, error) {
 		func() error { return readAll(ctx, p, loadBalancerIPs, &p.contents.LoadBalancerIPs) },
 		func() error { return readAll(ctx, p, "loadbalancerpools", &p.contents.LoadBalancerPools) },
 		func() error { return p.readListings(ctx) },
+		func() error { return readAll(ctx, p, "claimquotas", &p.contents.ClaimQuotas) },
+		func() error { return p.readPermits(ctx) },
 	} {
 		if err := read(); err != nil {
 			return Contents{}, err

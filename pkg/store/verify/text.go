@@ -20,6 +20,9 @@ func (r Report) String() string {
 			count(r.ReservedLoadBalancerAddresses, "reservation"), count(r.LoadBalancerPools, "LoadBalancerPool"),
 			count(r.LoadBalancerAddressesHeld, "load-balancer address"))
 	}
+	if r.ClaimQuotas > 0 {
+		fmt.Fprintf(&b, "  %s\n", count(r.ClaimQuotas, "ClaimQuota"))
+	}
 	if r.Unreadable > 0 {
 		fmt.Fprintf(&b, "  %s that can't be read\n", count(r.Unreadable, "object"))
 	}

@@ -27,6 +27,11 @@ type Contents struct {
 	// Listings are the keys of the claims that are listed as reserved for each Service, by
 	// its namespace and name. They are nil if they have not been read.
 	Listings map[string][]string
+	// ClaimQuotas are empty in most stores, as are Limits, the limits that are enforced in each
+	// namespace, by its name and that of the ClaimQuota, and Permits, by their keys.
+	ClaimQuotas []v1.ClaimQuota
+	Limits      map[string]map[string]map[string]int64
+	Permits     map[string]Permit
 	// Unreadable holds the stored objects that are in none of the lists.
 	Unreadable []Unreadable
 	Revision   int64
@@ -54,7 +59,9 @@ type Report struct {
 	// LoadBalancerIPs and LoadBalancerPools are left out if there are none.
 	LoadBalancerIPs   int `json:"loadBalancerIPs,omitempty"`
 	LoadBalancerPools int `json:"loadBalancerPools,omitempty"`
-	Unreadable        int `json:"unreadable"`
+	// ClaimQuotas is left out if there are none.
+	ClaimQuotas int `json:"claimQuotas,omitempty"`
+	Unreadable  int `json:"unreadable"`
 
 	// AddressesHeld and PortsHeld count the values in the Services themselves.
 	AddressesHeld int `json:"addressesHeld"`
@@ -107,6 +114,8 @@ func Check(contents Contents) Report {
 	}
 	c.loadBalancers.check(c)
 	c.checkListings(contents.Listings)
+	c.checkLimits(contents)
+	c.checkPermits(contents)
 	c.report.Violations = tidy(c.report.Violations)
 	c.report.Warnings = tidy(c.report.Warnings)
 	return c.report
@@ -165,7 +174,8 @@ func newChecker(contents Contents) *checker {
 			ServiceCIDRs:    len(contents.ServiceCIDRs),
 			NodePortRanges:  len(contents.NodePortRanges),
 			LoadBalancerIPs: len(contents.LoadBalancerIPs), LoadBalancerPools: len(contents.LoadBalancerPools),
-			Unreadable: len(contents.Unreadable),
+			ClaimQuotas: len(contents.ClaimQuotas),
+			Unreadable:  len(contents.Unreadable),
 		},
 		owners:     make(map[string]owner, len(contents.Services)),
 		claims:     make(map[string]claim, len(contents.IPAddresses)+len(contents.NodePorts)),
