@@ -192,7 +192,7 @@ func TestRelease(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(plan.Puts) != 0 || len(plan.Guards) != 1 || plan.Guards[0].Revision != test.guard || (len(plan.Deletes) == 1) != test.gone {
+			if len(plan.Puts) != 0 || len(plan.Guards) != 2 || plan.Guards[0].Revision != test.guard || (len(plan.Deletes) == 1) != test.gone {
 				t.Errorf("plan %+v", plan)
 			}
 			l.committed(a, 9)
@@ -254,7 +254,7 @@ func TestTakeReliesOnRangeOnce(t *testing.T) {
 	for _, guard := range plan.Guards {
 		guards[guard.Key] = guard.Revision
 	}
-	if len(plan.Guards) != 3 || len(guards) != 3 || guards["/pr/r"] != 7 || len(plan.Puts) != 2 {
+	if len(plan.Guards) != 4 || len(guards) != 4 || guards["/pr/r"] != 7 || len(plan.Puts) != 2 {
 		t.Errorf("plan %+v", plan)
 	}
 	if _, err := l.plan(t.Context(), plan, change{owner: newService(nil), after: holdings{port(99): {}}}); err == nil {

@@ -127,7 +127,7 @@ func TestRetain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(plan.Deletes) != 0 || len(plan.Puts) != 3 || len(plan.Guards) != 4 {
+	if len(plan.Deletes) != 0 || len(plan.Puts) != 3 || len(plan.Guards) != 5 {
 		t.Errorf("guards %v, deletes %v, %d puts", plan.Guards, plan.Deletes, len(plan.Puts))
 	}
 	listing := string(plan.Puts[2].Value)
