@@ -37,7 +37,8 @@ func ValidatePodStatusUpdate(pod, old *corev1.Pod) field.ErrorList {
 	if ips := pod.Status.HostIPs; len(ips) > 0 && ips[0].IP != pod.Status.HostIP {
 		errs = append(errs, field.Invalid(hostIPsPath.Index(0).Child("ip"), ips[0].IP, "must be equal to `hostIP`"))
 	}
-	errs = append(errs, validateAddresses(hostIPsPath, pod.Status.HostIPs, old.Status.HostIPs, func(ip corev1.HostIP) string { return ip.IP })...)
+	errs = append(errs, validateAddresses(hostIPsPath, pod.Status.HostIPs, old.Status.HostIPs,
+		func(ip corev1.HostIP) string { return ip.IP })...)
 	return portolanvalidation.Bounded(errs)
 }
 

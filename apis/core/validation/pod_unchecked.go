@@ -12,7 +12,7 @@ import (
 // The page artifacts/docs/compatibility.md lists them too.
 func UncheckedFields(spec *corev1.PodSpec) []string {
 	containers := containersOf(spec)
-	any := func(set func(*corev1.Container) bool) bool {
+	some := func(set func(*corev1.Container) bool) bool {
 		return slices.ContainsFunc(containers, func(container located) bool { return set(container.Container) })
 	}
 	var names []string
@@ -21,14 +21,14 @@ func UncheckedFields(spec *corev1.PodSpec) []string {
 		set  bool
 	}{
 		{"affinity", spec.Affinity != nil},
-		{"containers.env.valueFrom", any(hasReference)},
-		{"containers.envFrom", any(func(c *corev1.Container) bool { return len(c.EnvFrom) > 0 })},
-		{"containers.lifecycle.stopSignal", any(func(c *corev1.Container) bool { return c.Lifecycle != nil && c.Lifecycle.StopSignal != nil })},
-		{"containers.resizePolicy", any(func(c *corev1.Container) bool { return len(c.ResizePolicy) > 0 })},
-		{"containers.resources.claims", any(func(c *corev1.Container) bool { return len(c.Resources.Claims) > 0 })},
-		{"containers.restartPolicyRules", any(func(c *corev1.Container) bool { return len(c.RestartPolicyRules) > 0 })},
-		{"containers.securityContext", any(func(c *corev1.Container) bool { return isSet(c.SecurityContext) })},
-		{"containers.volumeDevices", any(func(c *corev1.Container) bool { return len(c.VolumeDevices) > 0 })},
+		{"containers.env.valueFrom", some(hasReference)},
+		{"containers.envFrom", some(func(c *corev1.Container) bool { return len(c.EnvFrom) > 0 })},
+		{"containers.lifecycle.stopSignal", some(func(c *corev1.Container) bool { return c.Lifecycle != nil && c.Lifecycle.StopSignal != nil })},
+		{"containers.resizePolicy", some(func(c *corev1.Container) bool { return len(c.ResizePolicy) > 0 })},
+		{"containers.resources.claims", some(func(c *corev1.Container) bool { return len(c.Resources.Claims) > 0 })},
+		{"containers.restartPolicyRules", some(func(c *corev1.Container) bool { return len(c.RestartPolicyRules) > 0 })},
+		{"containers.securityContext", some(func(c *corev1.Container) bool { return isSet(c.SecurityContext) })},
+		{"containers.volumeDevices", some(func(c *corev1.Container) bool { return len(c.VolumeDevices) > 0 })},
 		{"resourceClaims", len(spec.ResourceClaims) > 0},
 		{"resources", isSet(spec.Resources)},
 		{"schedulingGroup", spec.SchedulingGroup != nil},

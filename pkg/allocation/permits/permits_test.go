@@ -1,6 +1,7 @@
 package permits
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -81,7 +82,7 @@ func step(s *store, replicas []*Set, random *rand.Rand) error {
 		picked, pending := set.Pick(wanted)
 		switch {
 		case pending != nil:
-			return fmt.Errorf("permits are pending although no request has any")
+			return errors.New("permits are pending although no request has any")
 		case picked == nil && !loaded:
 			s.load(set)
 			loaded = true

@@ -46,8 +46,8 @@ func fill(value reflect.Value) {
 	}
 	switch value.Kind() {
 	case reflect.Struct:
-		for i := range value.NumField() {
-			fill(value.Field(i))
+		for _, field := range value.Fields() {
+			fill(field)
 		}
 	case reflect.Pointer:
 		if value.Type().Elem().Kind() == reflect.Struct {
@@ -64,7 +64,8 @@ func fill(value reflect.Value) {
 
 // compareDefaults compares an object with the defaults of its model, and returns how many
 // are more than an empty value.
-func compareDefaults(t *testing.T, models map[string]common.OpenAPIDefinition, model string, object map[string]any, path string) (compared int) {
+func compareDefaults(t *testing.T, models map[string]common.OpenAPIDefinition, model string, object map[string]any,
+	path string) (compared int) {
 	t.Helper()
 	for name, property := range models[model].Schema.Properties {
 		path, value := path+"."+name, object[name]

@@ -60,7 +60,8 @@ func MakePlan(contents Contents) Plan {
 	p.loadBalancers.repair(p)
 	p.repairPermits(contents)
 	for i := range contents.ClaimQuotas {
-		if quota := &contents.ClaimQuotas[i]; contents.Limits != nil && !maps.Equal(contents.Limits[quota.Namespace][quota.Name], quota.Spec.Hard) {
+		quota := &contents.ClaimQuotas[i]
+		if contents.Limits != nil && !maps.Equal(contents.Limits[quota.Namespace][quota.Name], quota.Spec.Hard) {
 			p.manual("claimquotas/%s/%s is not enforced: delete it and create it again", quota.Namespace, quota.Name)
 		}
 	}

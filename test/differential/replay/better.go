@@ -250,21 +250,23 @@ var allExceptions = []better{
 				return strings.HasSuffix(d.path, "/metadata/managedFields") && d.theirs == absent{}
 			})
 		}},
-	{line: "Pods", core: true, same: true, what: "deleting a Pod is one write: upstream writes that it is about to be deleted first", holds: func(e *exchange) bool {
-		return e.step.Method == http.MethodDelete && strings.HasPrefix(e.step.Path, pods.collection) && e.theirs.successful() &&
-			e.ours.successful() &&
-			e.onlyDiffers(func(d difference) bool {
-				return d.ours == absent{} && strings.HasSuffix(d.path, "/metadata/deletionTimestamp") ||
-					d.ours == absent{} && strings.HasSuffix(d.path, "/metadata/deletionGracePeriodSeconds") ||
-					strings.HasSuffix(d.path, "/metadata/generation")
-			})
-	}},
-	{line: "Pods", core: true, same: true, what: "a warning lists the fields that are stored without validation", holds: func(e *exchange) bool {
-		own := func(text string) bool { return strings.HasPrefix(text, "stored without validation") }
-		rest := slices.DeleteFunc(slices.Clone(e.ours.warnings), own)
-		return strings.HasPrefix(e.step.Path, pods.collection) && len(rest) < len(e.ours.warnings) && slices.Equal(rest, e.theirs.warnings) &&
-			e.onlyDiffers(func(d difference) bool { return strings.HasPrefix(d.path, "/warnings") })
-	}},
+	{line: "Pods", core: true, same: true, what: "deleting a Pod is one write: upstream writes that it is about to be deleted first",
+		holds: func(e *exchange) bool {
+			return e.step.Method == http.MethodDelete && strings.HasPrefix(e.step.Path, pods.collection) && e.theirs.successful() &&
+				e.ours.successful() &&
+				e.onlyDiffers(func(d difference) bool {
+					return d.ours == absent{} && strings.HasSuffix(d.path, "/metadata/deletionTimestamp") ||
+						d.ours == absent{} && strings.HasSuffix(d.path, "/metadata/deletionGracePeriodSeconds") ||
+						strings.HasSuffix(d.path, "/metadata/generation")
+				})
+		}},
+	{line: "Pods", core: true, same: true, what: "a warning lists the fields that are stored without validation",
+		holds: func(e *exchange) bool {
+			own := func(text string) bool { return strings.HasPrefix(text, "stored without validation") }
+			rest := slices.DeleteFunc(slices.Clone(e.ours.warnings), own)
+			return strings.HasPrefix(e.step.Path, pods.collection) && len(rest) < len(e.ours.warnings) && slices.Equal(rest, e.theirs.warnings) &&
+				e.onlyDiffers(func(d difference) bool { return strings.HasPrefix(d.path, "/warnings") })
+		}},
 	{line: "Secrets", core: true, what: "the error about a patch that yields an invalid Secret hides the Secret's data: upstream shows all of it", holds: func(e *exchange) bool {
 		return strings.HasPrefix(e.step.Path, secrets.collection) && e.step.Method == http.MethodPatch && e.theirs.invalid() &&
 			e.ours.invalid() &&

@@ -66,7 +66,8 @@ func podNameVariants() []variant {
 		fields{"/spec/priorityClassName": "A"}, fields{"/spec/priorityClassName": "high"}, fields{"/spec/runtimeClassName": "A"},
 		fields{"/spec/preemptionPolicy": "Never"}, fields{"/spec/preemptionPolicy": "Always"}, fields{"/spec/os": object()},
 		fields{"/spec/os": object("name", "linux")}, fields{"/spec/os": object("name", "plan9")},
-		fields{"/spec/hostUsers": false}, fields{"/spec/hostUsers": false, "/spec/hostNetwork": true, "/spec/hostPID": true, "/spec/hostIPC": true},
+		fields{"/spec/hostUsers": false}, fields{"/spec/hostUsers": false, "/spec/hostNetwork": true, "/spec/hostPID": true,
+			"/spec/hostIPC": true},
 		fields{"/spec/shareProcessNamespace": true, "/spec/hostPID": true}, fields{"/spec/imagePullSecrets": list(object("name", "a"))},
 	)
 	for _, cost := range []string{"1", "-1", "0", "+1", "01", "-01", "", "a", "2147483647", "2147483648", "-2147483648"} {
@@ -91,33 +92,41 @@ func podNameVariants() []variant {
 func podContainerVariants() []variant {
 	sidecar := fields{"/restartPolicy": "Always"}
 	variants := variantsOf(
-		fields{"/spec/containers": list(container(), container())}, fields{"/spec/containers": list(container(), container(fields{"/name": "d"}))},
+		fields{"/spec/containers": list(container(), container())}, fields{"/spec/containers": list(container(),
+			container(fields{"/name": "d"}))},
 		fields{"/spec/initContainers": list(container())}, fields{"/spec/initContainers": list(container(fields{"/name": "i"}))},
 		fields{"/spec/initContainers": list(container(fields{"/name": "i"}), container(fields{"/name": "i"}))},
 		fields{"/spec/initContainers": list(object(), object())}, fields{"/spec/containers": list(object(), object())},
 		fields{"/spec/initContainers": list(container(fields{"/name": "i"}, sidecar))},
 		fields{"/spec/ephemeralContainers": list(container(fields{"/name": "e"}))},
 		inContainer(fields{"/restartPolicy": "Always"}), inContainer(fields{"/restartPolicy": "Sometimes"}),
-		inContainer(fields{"/env": list(object("name", "A", "value", "b"), object("name", "A", "value", "c"), object("name", "A", "value", "$(A)d"))}),
+		inContainer(fields{"/env": list(object("name", "A", "value", "b"), object("name", "A", "value", "c"),
+			object("name", "A", "value", "$(A)d"))}),
 		inContainer(fields{"/env": list(object("name", ""), object("name", "a b"), object("name", "a=b"), object("name", "1"))}),
-		fields{"/spec/overhead": object("cpu", "1")}, fields{"/spec/overhead": object("cpu", "-1")}, fields{"/spec/overhead": object("pods", "1")},
+		fields{"/spec/overhead": object("cpu", "1")}, fields{"/spec/overhead": object("cpu", "-1")}, fields{"/spec/overhead": object("pods",
+			"1")},
 	)
 	for _, name := range []string{"", "A", "a.b", "a_b", strings.Repeat("a", 63), strings.Repeat("a", 64)} {
 		variants = append(variants, variantsOf(inContainer(fields{"/name": name}))...)
 	}
-	for _, image := range []string{"", " ", " a", "a ", "web", "web:latest", "registry.example:5000/web", "web@sha256:" + strings.Repeat("0", 64)} {
+	for _, image := range []string{"", " ", " a", "a ", "web", "web:latest", "registry.example:5000/web",
+		"web@sha256:" + strings.Repeat("0", 64)} {
 		variants = append(variants, variantsOf(inContainer(fields{"/image": image}))...)
 	}
 	for _, value := range []string{"", "Always", "Never", "File", "FallbackToLogsOnError", "Other"} {
-		variants = append(variants, variantsOf(inContainer(fields{"/imagePullPolicy": value}), inContainer(fields{"/terminationMessagePolicy": value}))...)
+		variants = append(variants, variantsOf(inContainer(fields{"/imagePullPolicy": value}),
+			inContainer(fields{"/terminationMessagePolicy": value}))...)
 	}
 	for _, resources := range []map[string]any{
 		object("limits", object("cpu", "100m")), object("requests", object("cpu", "100m")),
 		object("limits", object("cpu", "1"), "requests", object("cpu", "2")), object("limits", object("cpu", "0.1m", "memory", "1.5")),
-		object("limits", object("cpu", "1", "memory", "1Gi")), object("limits", object("cpu", "1", "memory", "1Gi"), "requests", object("cpu", "0.5")),
+		object("limits", object("cpu", "1", "memory", "1Gi")), object("limits", object("cpu", "1", "memory", "1Gi"), "requests",
+			object("cpu", "0.5")),
 		object("limits", object("cpu", "-1")), object("limits", object("other", "1")), object("limits", object("pods", "1")),
-		object("limits", object("a b", "1")), object("limits", object("example.com/gpu", "1")), object("limits", object("example.com/gpu", "1.5")),
-		object("requests", object("example.com/gpu", "1")), object("limits", object("example.com/gpu", "2"), "requests", object("example.com/gpu", "1")),
+		object("limits", object("a b", "1")), object("limits", object("example.com/gpu", "1")), object("limits",
+			object("example.com/gpu", "1.5")),
+		object("requests", object("example.com/gpu", "1")), object("limits", object("example.com/gpu", "2"), "requests",
+			object("example.com/gpu", "1")),
 		object("limits", object("requests.example.com/a", "1")), object("limits", object("kubernetes.io/a", "1")),
 		object("limits", object("cpu", "a")), object("limits", object("cpu", "0")),
 	} {
@@ -133,10 +142,13 @@ func podPortVariants() []variant {
 	for _, port := range []map[string]any{
 		object("containerPort", 80), object("containerPort", 0), object("containerPort", 65535), object("containerPort", 65536),
 		object("containerPort", -1), object("containerPort", "80"), object(), object("containerPort", 80, "name", "web"),
-		object("containerPort", 80, "name", "Web"), object("containerPort", 80, "name", "0123456789abcdef"), object("containerPort", 80, "name", "80"),
+		object("containerPort", 80, "name", "Web"), object("containerPort", 80, "name", "0123456789abcdef"), object("containerPort", 80, "name",
+			"80"),
 		object("containerPort", 80, "name", "a--b"), object("containerPort", 80, "name", "-a"), object("containerPort", 80, "protocol", "UDP"),
-		object("containerPort", 80, "protocol", "SCTP"), object("containerPort", 80, "protocol", "tcp"), object("containerPort", 80, "protocol", ""),
-		object("containerPort", 80, "hostPort", 80), object("containerPort", 80, "hostPort", 8080), object("containerPort", 80, "hostPort", 65536),
+		object("containerPort", 80, "protocol", "SCTP"), object("containerPort", 80, "protocol", "tcp"), object("containerPort", 80, "protocol",
+			""),
+		object("containerPort", 80, "hostPort", 80), object("containerPort", 80, "hostPort", 8080), object("containerPort", 80, "hostPort",
+			65536),
 		object("containerPort", 80, "hostPort", -1), object("containerPort", 80, "hostIP", "192.0.2.1"),
 		object("containerPort", 80, "hostIP", "a", "hostPort", 80),
 	} {
@@ -145,7 +157,8 @@ func podPortVariants() []variant {
 			fields{"/spec/initContainers": list(init)}, fields{"/spec/initContainers": list(init), "/spec/hostNetwork": true},
 		)...)
 	}
-	http, dns := object("containerPort", 80, "name", "p", "hostPort", 80), object("containerPort", 53, "name", "p", "protocol", "UDP", "hostPort", 80)
+	http, dns := object("containerPort", 80, "name", "p", "hostPort", 80), object("containerPort", 53, "name", "p", "protocol", "UDP",
+		"hostPort", 80)
 	at := object("containerPort", 80, "hostPort", 80, "hostIP", "192.0.2.1")
 	for _, two := range [][]any{
 		{http, http}, {http, dns}, {http, at}, {at, at}, {object("containerPort", 80), object("containerPort", 80)},
@@ -154,7 +167,8 @@ func podPortVariants() []variant {
 		variants = append(variants, variantsOf(inContainer(ports(two...)),
 			fields{"/spec/containers": list(container(ports(two[0])), container(ports(two[1]), fields{"/name": "d"}))},
 			inContainer(ports(two[0])).with(fields{"/spec/initContainers": list(container(ports(two[1]), fields{"/name": "i"}))}),
-			inContainer(ports(two[0])).with(fields{"/spec/initContainers": list(container(ports(two[1]), fields{"/name": "i", "/restartPolicy": "Always"}))}),
+			inContainer(ports(two[0])).with(fields{"/spec/initContainers": list(container(ports(two[1]),
+				fields{"/name": "i", "/restartPolicy": "Always"}))}),
 		)...)
 	}
 	return variants
@@ -170,7 +184,8 @@ func podProbeVariants() []variant {
 		return probe
 	}
 	for _, probe := range []map[string]any{
-		tcp(), object(), object("tcpSocket", object("port", 0)), object("tcpSocket", object("port", "web")), object("tcpSocket", object("port", "Web")),
+		tcp(), object(), object("tcpSocket", object("port", 0)), object("tcpSocket", object("port", "web")), object("tcpSocket",
+			object("port", "Web")),
 		object("httpGet", object("port", 80)), object("httpGet", object("port", 80, "scheme", "FTP", "path", "/a")), object("httpGet", object()),
 		object("httpGet", object("port", 70000, "httpHeaders", list(object("name", "a b", "value", "c")))), object("grpc", object("port", 1)),
 		object("grpc", object("port", 0, "service", "a")), object("exec", object()), object("exec", object("command", list("a"))),
@@ -209,7 +224,8 @@ func podVolumeVariants() []variant {
 		{object("name", "v", "mountPath", "/v")}, {object("name", "nope", "mountPath", "/v")}, {object()}, {object("name", "v")},
 		{object("name", "v", "mountPath", "/v"), object("name", "w", "mountPath", "/v")},
 		{object("name", "v", "mountPath", "/v", "subPath", "a/b")}, {object("name", "v", "mountPath", "/v", "subPath", "/a/../b")},
-		{object("name", "v", "mountPath", "/v", "subPathExpr", "$(A)/..")}, {object("name", "v", "mountPath", "/v", "subPathExpr", "a", "subPath", "b")},
+		{object("name", "v", "mountPath", "/v", "subPathExpr", "$(A)/..")}, {object("name", "v", "mountPath", "/v", "subPathExpr", "a",
+			"subPath", "b")},
 	} {
 		variants = append(variants, variantsOf(volumes.with(inContainer(fields{"/volumeMounts": mounts})),
 			volumes.with(fields{"/spec/initContainers": list(container(fields{"/name": "i", "/volumeMounts": mounts}))}))...)
@@ -221,7 +237,8 @@ func podSchedulingVariants() []variant {
 	var variants []variant
 	for _, toleration := range []map[string]any{
 		object(), object("operator", "Exists"), object("key", "a"), object("key", "a b"), object("key", "a", "operator", "Equal", "value", "b c"),
-		object("key", "a", "operator", "Exists", "value", "b"), object("key", "a", "operator", "Gt", "value", "1"), object("key", "a", "operator", "Like"),
+		object("key", "a", "operator", "Exists", "value", "b"), object("key", "a", "operator", "Gt", "value", "1"), object("key", "a",
+			"operator", "Like"),
 		object("key", "a", "effect", "Other"), object("key", "a", "effect", "NoSchedule", "tolerationSeconds", 1),
 		object("key", "a", "effect", "NoExecute", "tolerationSeconds", 1),
 	} {
@@ -230,7 +247,8 @@ func podSchedulingVariants() []variant {
 	return append(variants, variantsOf(
 		fields{"/spec/nodeSelector": object("a", "b")}, fields{"/spec/nodeSelector": object("a b", "c")},
 		fields{"/spec/nodeSelector": object("a", "b c")}, fields{"/spec/schedulingGates": list(object("name", "b/c"))},
-		fields{"/spec/schedulingGates": list(object("name", "a"), object("name", "a"))}, fields{"/spec/schedulingGates": list(object("name", "a b"))},
+		fields{"/spec/schedulingGates": list(object("name", "a"), object("name", "a"))}, fields{"/spec/schedulingGates": list(object("name",
+			"a b"))},
 		fields{"/spec/readinessGates": list(object("conditionType", "example.com/a"))}, fields{"/spec/readinessGates": list(object())},
 		fields{"/spec/readinessGates": list(object("conditionType", "a b"), object("conditionType", "A/b"), object("conditionType", "Ready"))},
 	)...)
@@ -249,12 +267,17 @@ func podUncheckedVariants() []variant {
 	)
 	for _, volume := range []map[string]any{
 		object("secret", object("secretName", "x")), object("hostPath", object("path", "/x")), object("configMap", object("name", "x")),
-		object("emptyDir", object("sizeLimit", "1Gi")), object("downwardAPI", object("items", list(object("path", "n", "fieldRef", object("fieldPath", "metadata.name"))))),
-		object("projected", object("sources", list(object("configMap", object("name", "x"))))), object("persistentVolumeClaim", object("claimName", "x")),
-		object("projected", object("sources", list(object("downwardAPI", object("items", list(object("path", "n", "fieldRef", object("fieldPath", "metadata.name")))))))),
-		object("iscsi", object("targetPortal", "192.0.2.1", "iqn", "iqn.2001-04.com.example:d1", "lun", 0)), object("image", object("reference", "a")),
+		object("emptyDir", object("sizeLimit", "1Gi")), object("downwardAPI",
+			object("items", list(object("path", "n", "fieldRef", object("fieldPath", "metadata.name"))))),
+		object("projected", object("sources", list(object("configMap", object("name", "x"))))), object("persistentVolumeClaim",
+			object("claimName", "x")),
+		object("projected", object("sources", list(object("downwardAPI",
+			object("items", list(object("path", "n", "fieldRef", object("fieldPath", "metadata.name")))))))),
+		object("iscsi", object("targetPortal", "192.0.2.1", "iqn", "iqn.2001-04.com.example:d1", "lun", 0)), object("image",
+			object("reference", "a")),
 		object("azureDisk", object("diskName", "a", "diskURI", "https://blob/a")),
-		object("ephemeral", object("volumeClaimTemplate", object("spec", object("accessModes", list("ReadWriteOnce"), "resources", object("requests", object("storage", "1Gi")))))),
+		object("ephemeral", object("volumeClaimTemplate", object("spec",
+			object("accessModes", list("ReadWriteOnce"), "resources", object("requests", object("storage", "1Gi")))))),
 	} {
 		volume["name"] = "v"
 		variants = append(variants, variantsOf(fields{"/spec/volumes": list(volume)})...)
@@ -270,7 +293,8 @@ func (g *generator) pods() {
 			pods.get(), pods.edit(fields{}), pods.delete().dry(), pods.delete(), pods.get())
 		g.add(fmt.Sprintf("Pod %d: put, %s", i, v.name), pods.create(pods.object(podBase)), pods.put(body).dry(), pods.put(body), pods.get())
 		if i%5 == 0 {
-			g.add(fmt.Sprintf("Pod %d: applied, %s", i, v.name), pods.apply("one", body), pods.get(), pods.apply("one", pods.object(podBase)), pods.get())
+			g.add(fmt.Sprintf("Pod %d: applied, %s", i, v.name), pods.apply("one", body), pods.get(), pods.apply("one", pods.object(podBase)),
+				pods.get())
 		}
 	}
 }
@@ -278,7 +302,8 @@ func (g *generator) pods() {
 // podUpdates changes a Pod that has a bit of everything.
 func (g *generator) podUpdates() {
 	base := fields{
-		"/spec/containers":            list(container(fields{"/ports": list(object("name", "web", "containerPort", 80))}), container(fields{"/name": "d"})),
+		"/spec/containers": list(container(fields{"/ports": list(object("name", "web", "containerPort", 80))}),
+			container(fields{"/name": "d"})),
 		"/spec/initContainers":        list(container(fields{"/name": "i"})),
 		"/spec/tolerations":           list(object("key", "a", "operator", "Exists", "effect", "NoExecute")),
 		"/spec/schedulingGates":       list(object("name", "a"), object("name", "b")),
@@ -293,8 +318,10 @@ func (g *generator) podUpdates() {
 		fields{"/spec/activeDeadlineSeconds": 0}, fields{"/spec/activeDeadlineSeconds": -1}, fields{"/spec/tolerations": nil},
 		fields{"/spec/tolerations/0/tolerationSeconds": 5}, fields{"/spec/tolerations/0/key": "b"},
 		fields{"/spec/tolerations/1": nil}, fields{"/spec/schedulingGates": list(object("name", "b"))}, fields{"/spec/schedulingGates": nil},
-		fields{"/spec/schedulingGates": list(object("name", "a"), object("name", "c"))}, fields{"/spec/hostname": "h"}, fields{"/spec/hostname": "H"},
-		fields{"/spec/hostNetwork": true}, fields{"/spec/restartPolicy": "Never"}, fields{"/spec/dnsPolicy": "Default"}, fields{"/spec/nodeName": "n"},
+		fields{"/spec/schedulingGates": list(object("name", "a"), object("name",
+			"c"))}, fields{"/spec/hostname": "h"}, fields{"/spec/hostname": "H"},
+		fields{"/spec/hostNetwork": true}, fields{"/spec/restartPolicy": "Never"}, fields{"/spec/dnsPolicy": "Default"},
+		fields{"/spec/nodeName": "n"},
 		fields{"/spec/readinessGates": list(object("conditionType", "a"))}, fields{"/spec/terminationGracePeriodSeconds": 5},
 		fields{"/spec/volumes": list(object("name", "v"))}, fields{"/status/phase": "Running"}, fields{"/metadata/generation": 9},
 		fields{"/metadata/annotations": object("kubernetes.io/config.mirror", "x")}, fields{"/spec/serviceAccountName": "sa"},
@@ -326,8 +353,10 @@ func (g *generator) podStatuses() {
 		fields{"/metadata/ownerReferences": list(object("apiVersion", "v1", "kind", "Service", "name", "a", "uid", "u"))},
 		fields{"/metadata/annotations": object("kubernetes.io/config.mirror", "x")},
 		fields{"/status/conditions": list(object("type", "Ready", "status", "True"))},
-		fields{"/status/conditions": list(object("type", "Ready", "status", "True", "observedGeneration", 1), object("type", "example.com/gate", "status", "False"))},
-		fields{"/status/conditions": list(object("type", "a b", "status", "True"), object("status", "True"), object("type", "Initialized", "observedGeneration", -1))},
+		fields{"/status/conditions": list(object("type", "Ready", "status", "True", "observedGeneration", 1),
+			object("type", "example.com/gate", "status", "False"))},
+		fields{"/status/conditions": list(object("type", "a b", "status", "True"), object("status", "True"),
+			object("type", "Initialized", "observedGeneration", -1))},
 		fields{"/status/hostIP": "192.0.2.9"}, fields{"/status/hostIP": "192.0.2.9", "/status/hostIPs": list(object("ip", "192.0.2.9"))},
 		fields{"/status/hostIP": "192.0.2.9", "/status/hostIPs": list(object("ip", "192.0.2.8"))},
 		fields{"/status/hostIP": "a", "/status/hostIPs": list(object("ip", "a"), object("ip", "b"))},
@@ -337,7 +366,8 @@ func (g *generator) podStatuses() {
 		fields{"/status/other": "a"},
 	)
 	for _, ips := range [][]string{
-		{"192.0.2.1"}, {"192.0.2.1", "2001:db8::1"}, {"2001:db8::1", "192.0.2.1"}, {"192.0.2.1", "192.0.2.2"}, {"192.0.2.1", "2001:db8::1", "192.0.2.2"},
+		{"192.0.2.1"}, {"192.0.2.1", "2001:db8::1"}, {"2001:db8::1", "192.0.2.1"}, {"192.0.2.1", "192.0.2.2"}, {"192.0.2.1", "2001:db8::1",
+			"192.0.2.2"},
 		{"a"}, {"192.0.2.1", "a"}, {""}, {"2001:DB8::1"}, {"192.0.2.01"}, {"::ffff:192.0.2.1"}, {"192.0.2.1/24"},
 	} {
 		var all []any
@@ -350,26 +380,31 @@ func (g *generator) podStatuses() {
 	for _, v := range variants {
 		status := pods.edit(v.fields).on("{name}/status")
 		g.add("Pod status: "+v.name, pods.create(pods.object(podBase)), status.dry(), status, pods.get(), pods.get().accept(asTable),
-			pods.edit(fields{"/status": nil, "/metadata/labels": object("x", "y")}), pods.edit(fields{"/status/message": "m"}).on("{name}/status"), pods.get())
+			pods.edit(fields{"/status": nil, "/metadata/labels": object("x",
+				"y")}), pods.edit(fields{"/status/message": "m"}).on("{name}/status"), pods.get())
 		g.add("Pod status: merge, "+v.name, pods.create(pods.object(podBase)),
-			pods.patch(merge, v.fields.mergePatch()).on("{name}/status"), pods.patch(merge, object("status", object("podIPs", nil))).on("{name}/status"), pods.get())
+			pods.patch(merge, v.fields.mergePatch()).on("{name}/status"), pods.patch(merge,
+				object("status", object("podIPs", nil))).on("{name}/status"), pods.get())
 	}
 	g.add("Pod status: of no Pod", pods.put(pods.object(podBase)).on("{name}/status"), pods.get().on("{name}/status"))
 	g.add("Pod status: applied", pods.create(pods.object(podBase)),
-		pods.apply("kubelet", pods.object(fields{"/status/podIP": "192.0.2.1", "/status/podIPs": list(object("ip", "192.0.2.1"))})).on("{name}/status"), pods.get())
+		pods.apply("kubelet", pods.object(fields{"/status/podIP": "192.0.2.1",
+			"/status/podIPs": list(object("ip", "192.0.2.1"))})).on("{name}/status"), pods.get())
 }
 
 // podStreams asks for the logs of Pods, and for connections to them.
 func (g *generator) podStreams() {
 	for name, base := range map[string]fields{
 		"one": podBase,
-		"two": {"/spec/containers": list(container(), container(fields{"/name": "d"})), "/spec/initContainers": list(container(fields{"/name": "i"}))},
+		"two": {"/spec/containers": list(container(), container(fields{"/name": "d"})),
+			"/spec/initContainers": list(container(fields{"/name": "i"}))},
 	} {
 		for _, subresource := range []string{"log", "exec", "attach", "portforward"} {
 			path := pods.named("{name}/" + subresource)
 			steps := []Step{{Method: http.MethodGet, Path: path}, pods.create(pods.object(base))}
 			for _, query := range []string{
-				"", "container=c", "container=i", "container=x", "command=a&command=b", "stdin=true&tty=1", "stdin=x", "ports=80", "ports=a", "follow=true",
+				"", "container=c", "container=i", "container=x", "command=a&command=b", "stdin=true&tty=1", "stdin=x", "ports=80", "ports=a",
+				"follow=true",
 				"previous=true", "tailLines=1", "tailLines=-1", "tailLines=a", "limitBytes=0", "sinceSeconds=0", "sinceSeconds=1", "sinceTime=a",
 				"sinceTime=2020-01-02T03:04:05Z", "sinceSeconds=1&sinceTime=2020-01-02T03:04:05Z", "stream=Stdout", "timestamps=true", "other=a",
 			} {
@@ -378,7 +413,8 @@ func (g *generator) podStreams() {
 			for _, method := range []string{http.MethodPut, http.MethodPatch, http.MethodDelete} {
 				steps = append(steps, Step{Method: method, Path: path, ContentType: merge, Body: object()})
 			}
-			steps = append(steps, Step{Method: http.MethodGet, Path: path, Accept: "text/plain"}, Step{Method: http.MethodGet, Path: path, Accept: asTable},
+			steps = append(steps, Step{Method: http.MethodGet, Path: path, Accept: "text/plain"},
+				Step{Method: http.MethodGet, Path: path, Accept: asTable},
 				Step{Method: http.MethodGet, Path: path, Accept: "application/yaml"}, Step{Method: http.MethodGet, Path: path + "/more"})
 			g.add(fmt.Sprintf("Pod: %s of %s", subresource, name), steps...)
 		}
@@ -394,7 +430,8 @@ func (g *generator) podRequests() {
 	g.add("Pod: finalizer", pods.create(pods.object(podBase, fields{"/metadata/finalizers": list("example.com/keep")})), pods.delete(),
 		pods.create(pods.object(podBase)), pods.merge(fields{"/metadata/finalizers": nil}), pods.get())
 	g.add("Pod: lists", pods.create(pods.object(podBase, labels)), pods.list("labelSelector=of%3D{name}"),
-		pods.list("fieldSelector=metadata.name%3D{name},spec.restartPolicy%3DAlways,status.phase%3DPending"), pods.list("fieldSelector=spec.image%3Da"),
+		pods.list("fieldSelector=metadata.name%3D{name},spec.restartPolicy%3DAlways,status.phase%3DPending"),
+		pods.list("fieldSelector=spec.image%3Da"),
 		pods.list("labelSelector=of%3D{name}").accept(asTable), pods.get().accept(asMetadata), pods.get().accept("application/yaml"),
 		pods.deleteCollection("labelSelector=of%3D{name}"), pods.get())
 	for _, validation := range []string{"Strict", "Warn", "Ignore"} {

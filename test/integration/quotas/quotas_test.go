@@ -52,7 +52,8 @@ func TestTotals(t *testing.T) {
 	another := service("c", corev1.ServiceTypeClusterIP, 1)
 	another.Spec.IPFamilies = []corev1.IPFamily{corev1.IPv6Protocol}
 	refused("an address", another, "team, requested: clusterips.ipv6=1, used: clusterips.ipv6=1, limited: clusterips.ipv6=1")
-	if _, err := servicesOf(server).Create(t.Context(), service("a", corev1.ServiceTypeNodePort, 1), metav1.CreateOptions{}); !apierrors.IsAlreadyExists(err) {
+	if _, err := servicesOf(server).Create(t.Context(), service("a", corev1.ServiceTypeNodePort, 1),
+		metav1.CreateOptions{}); !apierrors.IsAlreadyExists(err) {
 		t.Errorf("a Service that exists: %v", err)
 	}
 	framework.CreateNamespace(t, server.Config, "other")

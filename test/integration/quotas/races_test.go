@@ -110,7 +110,10 @@ func TestChurnAtLimit(t *testing.T) {
 					continue
 				}
 				now := held.Add(1)
-				for was := most.Load(); now > was && !most.CompareAndSwap(was, now); was = most.Load() {
+				for was := most.Load(); now > was; was = most.Load() {
+					if most.CompareAndSwap(was, now) {
+						break
+					}
 				}
 				held.Add(-1)
 				if err := services.Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
