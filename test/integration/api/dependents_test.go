@@ -441,8 +441,9 @@ func TestMoreSlicesThanATransactionTakes(t *testing.T) {
 		server *framework.Server
 		takes  int
 	}{
-		// 128 operations are on the Service, its address, its Endpoints and 125 slices.
-		"external": {replicas[0], 125},
+		// 128 comparisons are of the Service, its address, the limits of its namespace, its
+		// Endpoints and 124 slices.
+		"external": {replicas[0], 124},
 		"embedded": {framework.Start(t, nil), many},
 	} {
 		c := creator{t, tc.server}

@@ -13,8 +13,8 @@ import (
 )
 
 // flowMapping is a mapping of YAML in flow style, which kubectl before 1.33 can't
-// read where a document begins with it.
-var flowMapping = regexp.MustCompile(`\{ *[A-Za-z][A-Za-z0-9_-]*: +\S`)
+// read where a document begins with it. An object of CEL follows the name of its type.
+var flowMapping = regexp.MustCompile(`(^|[^A-Za-z0-9])\{ *[A-Za-z][A-Za-z0-9_-]*: +\S`)
 
 // TestNoFlowStyle has no page, example or manifest show a mapping in flow style.
 func TestNoFlowStyle(t *testing.T) {
