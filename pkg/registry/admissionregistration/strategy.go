@@ -15,6 +15,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
+	"github.com/portolan-dev/portolan/apis/portolan/validation"
 	"github.com/portolan-dev/portolan/pkg/registry/generic"
 )
 
@@ -134,7 +135,7 @@ func (s strategy[T]) ValidateUpdate(ctx context.Context, obj, old runtime.Object
 // checkReading checks what a valid object reads, unless it read the same before.
 func (s strategy[T]) checkReading(ctx context.Context, errs field.ErrorList, obj T, before reading) field.ErrorList {
 	if len(errs) > 0 || s.reads == nil {
-		return errs
+		return validation.Bounded(errs)
 	}
 	now := s.reads(obj)
 	if now == (reading{}) || now == before {
@@ -183,7 +184,7 @@ func (statusStrategy) PrepareForUpdate(_ context.Context, obj, old runtime.Objec
 }
 
 func (statusStrategy) ValidateUpdate(_ context.Context, obj, _ runtime.Object) field.ErrorList {
-	return validatePolicyStatus(obj.(*admissionregistrationv1.ValidatingAdmissionPolicy))
+	return validation.Bounded(validatePolicyStatus(obj.(*admissionregistrationv1.ValidatingAdmissionPolicy)))
 }
 
 // GetResetFields implements rest.ResetFieldsStrategy.
