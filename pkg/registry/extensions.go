@@ -7,6 +7,8 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
 	"github.com/portolan-dev/portolan/pkg/registry/admissionregistration"
@@ -99,9 +101,21 @@ func admissionKinds() []Kind {
 	}
 }
 
+// GroupVersions returns the API groups of the built-in kinds and reviews, with their versions.
+func GroupVersions() []schema.GroupVersion {
+	served := sets.New[schema.GroupVersion]()
+	for _, kind := range Kinds() {
+		for _, group := range kind.Groups {
+			served.Insert(group.GroupVersion)
+		}
+	}
+	for _, review := range Reviews() {
+		served.Insert(review.GroupVersion)
+	}
+	return served.UnsortedList()
+}
+
 // isOwnGroup reports whether a server has kinds or reviews in an API group.
 func isOwnGroup(group string) bool {
-	return slices.ContainsFunc(Kinds(), func(kind Kind) bool {
-		return slices.ContainsFunc(kind.Groups, func(g generic.Group) bool { return g.Group == group })
-	}) || slices.ContainsFunc(Reviews(), func(review Review) bool { return review.GroupVersion.Group == group })
+	return slices.ContainsFunc(GroupVersions(), func(served schema.GroupVersion) bool { return served.Group == group })
 }

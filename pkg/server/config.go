@@ -192,6 +192,7 @@ func (c *Config) applyCluster(o *options.Options, of clients) error {
 		c.Extra.Core.Client, c.Extra.Core.Informers = client, informers
 		// A policy for one of the groups that serve a kind sees the requests to all of them.
 		generic.EquivalentResourceRegistry = runtime.NewEquivalentResourceRegistryWithIdentity(registry.StoredAs)
+		client = portolanadmission.WithSchemas(client, registry.GroupVersions())
 		if err := c.applyCustomResources(o); err != nil {
 			return err
 		}

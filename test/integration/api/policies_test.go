@@ -266,6 +266,48 @@ func TestMutationIsOneWrite(t *testing.T) {
 	expectAllocated(t, []*framework.Server{s}, []int64{2}, 2)
 }
 
+// TestMutationOfCustomResources changes custom resources before and after the server had any:
+// the plugin needs their schemas.
+func TestMutationOfCustomResources(t *testing.T) {
+	t.Parallel()
+	s := framework.Start(t, nil)
+	client := coreClient(t, s).AdmissionregistrationV1()
+	const label = `Object{metadata: Object.metadata{labels: {"changed": "yes"}}}`
+	mustCreate(t, client.MutatingAdmissionPolicies().Create, &admissionregistrationv1.MutatingAdmissionPolicy{
+		ObjectMeta: metav1.ObjectMeta{Name: "labels"},
+		Spec: admissionregistrationv1.MutatingAdmissionPolicySpec{
+			MatchConstraints: ruleOf(onServices(), admissionregistrationv1.RuleWithOperations{
+				Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create},
+				Rule: admissionregistrationv1.Rule{
+					APIGroups: []string{boats.Group}, APIVersions: []string{boats.Version}, Resources: []string{boats.Resource},
+				},
+			}),
+			ReinvocationPolicy: admissionregistrationv1.NeverReinvocationPolicy,
+			Mutations: []admissionregistrationv1.Mutation{{
+				PatchType:          admissionregistrationv1.PatchTypeApplyConfiguration,
+				ApplyConfiguration: &admissionregistrationv1.ApplyConfiguration{Expression: label},
+			}},
+		},
+	})
+	mustCreate(t, client.MutatingAdmissionPolicyBindings().Create, &admissionregistrationv1.MutatingAdmissionPolicyBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "labels"}, Spec: admissionregistrationv1.MutatingAdmissionPolicyBindingSpec{PolicyName: "labels"},
+	})
+	labeled := func(what string, create func(context.Context) (metav1.Object, error)) {
+		t.Helper()
+		framework.Eventually(t, what+" are labeled", func(ctx context.Context) (bool, error) {
+			obj, err := create(ctx)
+			return err == nil && obj.GetLabels()["changed"] == "yes", err
+		})
+	}
+	services := func(ctx context.Context) (metav1.Object, error) { return servicesOf(s).Create(ctx, serviceWith("try"), dryRun) }
+	labeled("Services", services)
+	define(t, s, boatDefinition())
+	labeled("boats", func(ctx context.Context) (metav1.Object, error) {
+		return dynamicOf(t, s).Resource(boats).Namespace("default").Create(ctx, boat("try", map[string]any{}), dryRun)
+	})
+	labeled("Services beside boats", services)
+}
+
 // TestRightsOfPolicies has users that are not administrators write policies.
 func TestRightsOfPolicies(t *testing.T) {
 	t.Parallel()
