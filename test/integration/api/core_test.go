@@ -92,7 +92,7 @@ func TestPods(t *testing.T) {
 	}
 
 	expectPodsRejected(t, pods)
-	_, err = pods.GetLogs("a", &corev1.PodLogOptions{}).Do(ctx).Raw()
+	err = pods.GetLogs("a", &corev1.PodLogOptions{}).Do(ctx).Error()
 	if want := "pod a is on host n, and Portolan does not connect to hosts"; !apierrors.IsBadRequest(err) || err.Error() != want {
 		t.Errorf("the log of a Pod with a node: %v", err)
 	}

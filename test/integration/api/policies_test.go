@@ -299,7 +299,9 @@ func TestMutationOfCustomResources(t *testing.T) {
 			return err == nil && obj.GetLabels()["changed"] == "yes", err
 		})
 	}
-	services := func(ctx context.Context) (metav1.Object, error) { return servicesOf(s).Create(ctx, serviceWith("try"), dryRun) }
+	services := func(ctx context.Context) (metav1.Object, error) {
+		return servicesOf(s).Create(ctx, serviceWith("try"), dryRun)
+	}
 	labeled("Services", services)
 	define(t, s, boatDefinition())
 	labeled("boats", func(ctx context.Context) (metav1.Object, error) {
