@@ -1,10 +1,11 @@
 // Package loadbalancer serves the Services that wait for a load-balancer address.
 //
 // The transaction that creates or changes a Service gives it its addresses. If the pools
-// are full, the Service is stored without one and waits. When a claim ends, or a pool
-// appears or changes, this controller updates the Services that wait, oldest first, without
-// a change of its own: each update is a request like any other, and its transaction gives
-// the Service what is free. The controller never writes an address itself.
+// are full, or a ClaimQuota allows no more, the Service is stored without one and waits. When
+// a claim ends, or a pool or a quota changes, this controller updates the Services
+// that wait, oldest first, without a change of its own: each update is a request like any
+// other, and its transaction gives the Service what is free. The controller never writes an
+// address itself.
 //
 // When a pool appears or changes, it also updates the load balancers that no pool has served
 // so far. Those that another controller has given addresses of the pool then claim them.
@@ -48,7 +49,7 @@ const (
 type Config struct {
 	// Client updates Services.
 	Client kubernetes.Interface
-	// Ranges reads pools and claims.
+	// Ranges reads pools, claims and quotas.
 	Ranges versioned.Interface
 	// Informers has the Services.
 	Informers informers.SharedInformerFactory
@@ -59,7 +60,7 @@ type Config struct {
 type Controller struct {
 	client   kubernetes.Interface
 	services cache.Indexer
-	// ranges are the informers of pools and claims. The controller starts them itself, so
+	// ranges are the informers of pools, claims and quotas. The controller starts them itself, so
 	// that a server that does not let it read them keeps no other controller waiting.
 	ranges   externalversions.SharedInformerFactory
 	pools    listers.LoadBalancerPoolLister
@@ -87,6 +88,7 @@ func New(c Config) (*Controller, error) {
 		services:                                controller.serviceHandler(),
 		portolan.LoadBalancerPools().Informer(): controller.poolHandler(),
 		portolan.LoadBalancerIPs().Informer():   controller.claimHandler(),
+		portolan.ClaimQuotas().Informer():       controller.quotaHandler(),
 	} {
 		if _, err := informer.AddEventHandler(handler); err != nil {
 			return nil, err
@@ -174,6 +176,17 @@ func (c *Controller) poolHandler() cache.ResourceEventHandler {
 func (c *Controller) claimHandler() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
 		UpdateFunc: func(any, any) { c.look(waiting) },
+		DeleteFunc: func(any) { c.look(waiting) },
+	}
+}
+
+func (c *Controller) quotaHandler() cache.ResourceEventHandler {
+	return cache.ResourceEventHandlerFuncs{
+		UpdateFunc: func(before, after any) {
+			if !equality.Semantic.DeepEqual(before.(*v1.ClaimQuota).Spec, after.(*v1.ClaimQuota).Spec) {
+				c.look(waiting)
+			}
+		},
 		DeleteFunc: func(any) { c.look(waiting) },
 	}
 }

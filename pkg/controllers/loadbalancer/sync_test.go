@@ -107,6 +107,31 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// TestQuotas asks for a Service of each namespace whose quota allows no more.
+func TestQuotas(t *testing.T) {
+	in := func(namespace string) func(*corev1.Service) {
+		return func(svc *corev1.Service) {
+			svc.Namespace, svc.Status.Conditions[0].Reason = namespace, v1.ReasonQuotaExceeded
+		}
+	}
+	const exceeded = "exceeded quota: team"
+	services := []*corev1.Service{
+		balancer("first", 3, waitsFor(exceeded), in("a")), balancer("second", 2, waitsFor(exceeded), in("a")),
+		balancer("other", 1, waitsFor(exceeded), in("b")),
+	}
+	var asked []string
+	c := newController(t, services, func(svc *corev1.Service) error {
+		asked = append(asked, svc.Name)
+		return nil
+	})
+	if err := c.sync(t.Context(), waiting); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"first", "other"}; !slices.Equal(asked, want) {
+		t.Errorf("asked for %v, want %v", asked, want)
+	}
+}
+
 // TestErrors retries what can succeed later, and nothing else.
 func TestErrors(t *testing.T) {
 	gone := apierrors.NewNotFound(corev1.Resource("services"), "x")

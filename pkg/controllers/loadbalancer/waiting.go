@@ -64,6 +64,8 @@ type demand struct {
 	// message names the pools that have nothing.
 	message  string
 	families string
+	// namespace is set if a ClaimQuota of it allows no more.
+	namespace string
 }
 
 // demandOf reports false for a Service whose demand is its own: it names an address or
@@ -77,5 +79,9 @@ func demandOf(service *corev1.Service) (demand, bool) {
 	for _, family := range service.Spec.IPFamilies {
 		families += string(family)
 	}
-	return demand{message(service), families + string(ptr.Deref(service.Spec.IPFamilyPolicy, ""))}, true
+	wants := demand{message: message(service), families: families + string(ptr.Deref(service.Spec.IPFamilyPolicy, ""))}
+	if conditionOf(service).Reason == v1.ReasonQuotaExceeded {
+		wants.namespace = service.Namespace
+	}
+	return wants, true
 }

@@ -1,6 +1,7 @@
 package quotas
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -261,7 +262,7 @@ func TestObject(t *testing.T) {
 }
 
 // TestWaiting has a Service that waits for a load-balancer address go on waiting because of a
-// quota, which does not keep it from being updated.
+// quota, which does not keep it from being updated. It gets one when the quota is raised.
 func TestWaiting(t *testing.T) {
 	t.Parallel()
 	server := framework.Start(t, dualStack)
@@ -285,9 +286,9 @@ func TestWaiting(t *testing.T) {
 		t.Errorf("the status is %+v", svc.Status)
 	}
 	setQuota(t, server, "team", map[string]int64{"loadbalancerips": 1})
-	svc = patchService(t, server, "late", `[{"op":"add","path":"/metadata/labels","value":{"a":"c"}}]`)
-	if len(svc.Status.LoadBalancer.Ingress) != 1 {
-		t.Errorf("the status is %+v", svc.Status)
-	}
+	framework.Await(t, "the Service has an address", func(ctx context.Context) (bool, error) {
+		svc, err := server.Client.PortolanV1().Services("default").Get(ctx, "late", metav1.GetOptions{})
+		return err == nil && len(svc.Status.LoadBalancer.Ingress) == 1, err
+	})
 	expectUsed(t, "team", map[string]int64{"loadbalancerips": 1}, server)
 }
