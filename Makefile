@@ -46,7 +46,7 @@ update: ## Generate code and API descriptions from the types in apis/
 verify: verify-lint verify-modules verify-codegen ## Fail on what is stale, unformatted or suspicious
 
 # Modules of Go code that golangci-lint loads in seconds.
-LINTED := . hack/image test/ecosystem/browser test/ecosystem/certmanager
+LINTED := . hack/image test/ecosystem/browser test/ecosystem/certmanager test/ecosystem/gatewayapi
 
 .PHONY: verify-lint
 verify-lint: $(BIN)/golangci-lint
@@ -94,7 +94,7 @@ E2E := $(FAMILIES:%=e2e-%)
 E2E_PROGRAMS := kube-apiserver kube-controller-manager kube-proxy nft etcd etcdctl etcdutl kubectl coredns traefik
 
 .PHONY: e2e
-e2e: $(E2E) e2e-image e2e-browser ## Test beside a real kube-apiserver; make e2e-chaos runs only that folder of test/
+e2e: $(E2E) e2e-image e2e-browser e2e-gatewayapi ## Test beside a real kube-apiserver; make e2e-chaos runs only that folder of test/
 
 .PHONY: $(E2E)
 $(E2E): e2e-%: $(E2E_PROGRAMS:%=$(BIN)/%)
@@ -111,6 +111,10 @@ e2e-image:
 .PHONY: e2e-browser
 e2e-browser: $(BIN)/kubectl build
 	go test -C test/ecosystem/browser -tags=e2e -count=1 -timeout=30m -v ./...
+
+.PHONY: e2e-gatewayapi
+e2e-gatewayapi: $(BIN)/kubectl
+	go test -C test/ecosystem/gatewayapi -count=1 -timeout=30m ./...
 
 SOAK_TIME := 30m
 SOAK_KILLS := 10000

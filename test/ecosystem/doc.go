@@ -4,11 +4,12 @@
 //	browser      Chromium, with portolan ui
 //	certmanager  what cert-manager is given, against its own types
 //	dns          CoreDNS
+//	gatewayapi   a controller of Gateway API, made with controller-runtime
 //	helm         Helm
 //	ingress      Traefik
 //	kubectl      kubectl, and the commands on the pages of the documentation
 //	kubeproxy    kube-proxy
 //
 // The tests of browser, dns, ingress and kubeproxy are tagged e2e. Modules of their own
-// keep the dependencies of browser and certmanager out of the server's.
+// keep the dependencies of browser, certmanager and gatewayapi out of the server's.
 package ecosystem
