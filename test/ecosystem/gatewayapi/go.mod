@@ -140,3 +140,6 @@ require (
 )
 
 replace github.com/portolan-dev/portolan => ../../..
+
+// The server's version. With another one, the server's dependencies would be compiled again.
+replace github.com/google/gnostic-models => github.com/google/gnostic-models v0.7.0
