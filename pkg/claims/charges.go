@@ -18,7 +18,7 @@ import (
 )
 
 // charges are the permits that the attempts of one write have picked, and what its rejected
-// transactions have told of them.
+// transactions have found.
 type charges struct {
 	picked map[*limit][]permits.Number
 	// known are the values that turned out to have a permit already, by the key that says so,

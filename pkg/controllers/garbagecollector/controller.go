@@ -90,7 +90,7 @@ func (c *Controller) run(ctx context.Context, workers int) error {
 	}
 	defer func() {
 		if err := c.definitions.RemoveEventHandler(registration); err != nil {
-			klog.FromContext(ctx).Error(err, "The garbage collector still hears of CustomResourceDefinitions")
+			klog.FromContext(ctx).Error(err, "The garbage collector can't remove its handler of CustomResourceDefinitions")
 		}
 	}()
 	if !cache.WaitForCacheSync(ctx.Done(), registration.HasSynced) {
