@@ -244,6 +244,14 @@ var allExceptions = []better{
 		}
 		return e.theirs.invalid() && e.ours.invalid() && all(e.theirs.causes(), ownersOrFinalizers) && all(e.ours.causes(), ownersOrFinalizers)
 	}},
+	{line: "1.37", core: true, what: "an empty status of a condition is missing: upstream calls it unsupported", holds: func(e *exchange) bool {
+		others := func(causes []cause) []cause {
+			return slices.DeleteFunc(slices.Clone(causes), func(c cause) bool { return statusOfCondition.MatchString(c.field) })
+		}
+		theirs, ours := e.theirs.causes(), e.ours.causes()
+		return e.theirs.invalid() && e.ours.invalid() && len(theirs) == len(ours) && len(others(ours)) < len(ours) &&
+			slices.Equal(others(theirs), others(ours))
+	}},
 	{line: "1.37", core: true, same: true, what: "a write whose fields have no unique keys keeps the managers of the others: upstream forgets all of them",
 		holds: func(e *exchange) bool {
 			return e.theirs.successful() && e.onlyDiffers(func(d difference) bool {
@@ -286,10 +294,11 @@ var (
 	heldBy       = regexp.MustCompile(`the address is held by services/[a-z0-9-]+/[a-z0-9-]+: `)
 	twoAddresses = regexp.MustCompile(`^Invalid value: \["[^"]*","[^"]*"\]: failed to allocate IP `)
 	// The messages about a malformed patch, of 1.37 and of 1.36.
-	malformedPatch  = regexp.MustCompile(`^(invalid JSON patch|error decoding patch: error (converting YAML to JSON|unmarshaling JSON): .*|error encoding patch: yaml: .*)$`)
-	malformedBefore = regexp.MustCompile(`^(error decoding patch: |error decoding YAML: error (converting YAML to JSON|unmarshaling JSON): .*)?(unexpected end of JSON input)?$`)
-	slicePort       = regexp.MustCompile(`^ports\[\d+\]\.port$`)
-	ingressPort     = regexp.MustCompile(`^status\.loadBalancer\.ingress\[\d+\]\.ports\[\d+\]`)
+	malformedPatch    = regexp.MustCompile(`^(invalid JSON patch|error decoding patch: error (converting YAML to JSON|unmarshaling JSON): .*|error encoding patch: yaml: .*)$`)
+	malformedBefore   = regexp.MustCompile(`^(error decoding patch: |error decoding YAML: error (converting YAML to JSON|unmarshaling JSON): .*)?(unexpected end of JSON input)?$`)
+	statusOfCondition = regexp.MustCompile(`^status\.conditions\[\d+\]\.status$`)
+	slicePort         = regexp.MustCompile(`^ports\[\d+\]\.port$`)
+	ingressPort       = regexp.MustCompile(`^status\.loadBalancer\.ingress\[\d+\]\.ports\[\d+\]`)
 )
 
 func nodePortOfExternalName(c cause) bool {
