@@ -80,6 +80,13 @@ func HoldersOf(obj runtime.Object) []v1.ParentReference {
 	return holders
 }
 
+// ExpiryOf returns when the reservation that a claim is, or would be without a holder, ends. It
+// is zero for one that never ends, and for any other object.
+func ExpiryOf(obj runtime.Object) time.Time {
+	claim, _ := contentsOf(obj)
+	return claim.terms.Expires
+}
+
 func serviceOf(obj runtime.Object) (*v1.Service, error) {
 	svc, ok := obj.(*v1.Service)
 	if !ok {

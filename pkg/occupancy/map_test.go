@@ -13,7 +13,11 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
-var shopWeb = &v1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web", UID: "u"}}
+var (
+	shopWeb = &v1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web", UID: "u"}}
+	// expiry is when the reservation ends.
+	expiry = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+)
 
 // filled has ranges of every size, in which shop/web holds a value, and a reservation.
 func filled(t *testing.T) *Occupancy {
@@ -21,15 +25,17 @@ func filled(t *testing.T) *Occupancy {
 	cidr := func(name string, cidrs ...string) *v1.ServiceCIDR {
 		return &v1.ServiceCIDR{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1.ServiceCIDRSpec{CIDRs: cidrs}}
 	}
+	held := v1.NewHeldAddress("10.96.4.7", shopWeb)
+	held.Spec.ExpirationTimestamp = &metav1.Time{Time: expiry}
 	return New(Objects{
 		Ranges: []runtime.Object{
 			cidr("small", "10.0.0.0/28"), cidr("large", "10.96.0.0/12", "fd00:96::/48"), cidr("inner", "10.96.4.0/24"),
 			&v1.NodePortRange{ObjectMeta: metav1.ObjectMeta{Name: "ports"}, Spec: v1.NodePortRangeSpec{Ports: []string{"443", "30000-32767"}}},
 		},
 		Claims: []runtime.Object{
-			v1.NewHeldAddress("10.96.4.7", shopWeb), v1.NewHeldAddress("fd00:96::7:9", shopWeb), v1.NewHeldPort("30080", nil, shopWeb),
+			held, v1.NewHeldAddress("fd00:96::7:9", shopWeb), v1.NewHeldPort("30080", nil, shopWeb),
 			&v1.IPAddress{ObjectMeta: metav1.ObjectMeta{Name: "10.96.4.8"}, Spec: v1.IPAddressSpec{
-				ParentRef: &v1.ParentReference{Resource: "reservations", Name: "dns"},
+				ParentRef: &v1.ParentReference{Resource: "reservations", Name: "dns"}, ExpirationTimestamp: &metav1.Time{Time: expiry},
 			}},
 			v1.NewHeldAddress("192.0.2.1", shopWeb),
 		},
@@ -126,6 +132,9 @@ func TestMapCounts(t *testing.T) {
 	holders := []Holder{{"services.portolan.dev", "shop", "web"}}
 	if held.Text != "10.96.4.7" || held.Claim == nil || !held.Claim.Held || !slices.Equal(held.Claim.Holders, holders) {
 		t.Errorf("got %+v", held)
+	}
+	if !held.Claim.Expires.IsZero() || !reserved.Claim.Expires.Equal(expiry) {
+		t.Errorf("a reservation ends at %v, what is held at %v", reserved.Claim.Expires, held.Claim.Expires)
 	}
 	if reserved.Reserved != 1 || reserved.Claim == nil || reserved.Claim.Held {
 		t.Errorf("got %+v", reserved)

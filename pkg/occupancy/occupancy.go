@@ -85,6 +85,8 @@ type Claim struct {
 	// Held is false for a reservation.
 	Held    bool      `json:"held"`
 	Created time.Time `json:"created"`
+	// Expires is when a reservation ends. It is zero for one that never ends.
+	Expires time.Time `json:"expires,omitzero"`
 	// Ranges are those that have the value. They are set only in answers that are not about
 	// one range.
 	Ranges []RangeName `json:"ranges,omitempty"`
@@ -119,6 +121,9 @@ func holderOf(ref v1.ParentReference) Holder {
 
 func (c claim) shown(class allocation.Class) Claim {
 	shown := Claim{Value: c.text, Class: class.String(), Holders: []Holder{}, Held: c.held(), Created: c.created}
+	if !shown.Held {
+		shown.Expires = c.expires
+	}
 	for _, holder := range c.holders {
 		shown.Holders = append(shown.Holders, holderOf(holder))
 	}

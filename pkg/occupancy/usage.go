@@ -77,6 +77,8 @@ type claim struct {
 	text    string
 	holders []v1.ParentReference
 	created time.Time
+	// expires is when a reservation ends. It is zero for one that never ends.
+	expires time.Time
 }
 
 // held reports whether a Service holds the claim. A reservation names for whom it is.
@@ -103,8 +105,9 @@ func byClass(objs []runtime.Object) map[allocation.Class][]claim {
 		if !ok || err != nil {
 			continue
 		}
-		created := object.GetCreationTimestamp().Time
-		all[value.Class] = append(all[value.Class], claim{value.Number, value.String(), claims.HoldersOf(obj), created})
+		all[value.Class] = append(all[value.Class], claim{
+			value.Number, value.String(), claims.HoldersOf(obj), object.GetCreationTimestamp().Time, claims.ExpiryOf(obj),
+		})
 	}
 	for _, of := range all {
 		slices.SortFunc(of, func(a, b claim) int { return a.number.Compare(b.number) })

@@ -1,7 +1,7 @@
 // A holder, and everything that it holds.
 
 import { element, link, replace, table } from './dom.js';
-import { age, counted, holderName, isService } from './words.js';
+import { age, counted, holderName, isService, state } from './words.js';
 
 export function showHolder(main, { holder, claims }) {
   replace(main,
@@ -20,7 +20,7 @@ export function showHolder(main, { holder, claims }) {
 export function claimsTable(caption, claims) {
   return table(caption, ['Value', 'State', 'Ranges', 'Created'], claims.map((claim) => [
     valueLink(claim, claim.ranges[0]),
-    claim.held ? 'held' : 'reserved',
+    state(claim),
     claim.ranges.length === 0 ? 'in no range' : claim.ranges.flatMap((range, i) => [
       i > 0 && ', ', link('range', { kind: range.kind, name: range.name, at: claim.value, cell: claim.value }, `${range.kind}/${range.name}`)]),
     element('time', { datetime: claim.created, title: claim.created }, age(claim.created)),

@@ -3,7 +3,7 @@
 import { element, address, link } from './dom.js';
 import { capacityOf, firstOf, isValue } from './cells.js';
 import { holderLinks } from './holder.js';
-import { age, count, counted, isService, noun, percent } from './words.js';
+import { age, count, counted, isService, noun, percent, until } from './words.js';
 
 // cellPanel shows a cell. Claims are those in it; they come later for a cell of many values.
 export function cellPanel(range, map, cell, claims) {
@@ -20,6 +20,8 @@ function valueFacts(cell) {
   return element('div', {},
     element('p', {}, claim.held ? 'Held by ' : 'Reserved for ', ...holderLinks(claim), '.', band),
     element('p', { class: 'muted' }, 'Claimed ', element('time', { datetime: claim.created, title: claim.created }, age(claim.created)), '.'),
+    claim.expires && element('p', { class: 'muted' }, 'The reservation ends ',
+      element('time', { datetime: claim.expires, title: claim.expires }, until(claim.expires)), '.'),
     claim.held && claim.holders.filter(isService).map((holder) => element('code', { class: 'command' },
       `kubectl describe ${holder.resource} ${holder.name} -n ${holder.namespace}`)));
 }

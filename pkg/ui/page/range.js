@@ -6,7 +6,7 @@ import { capacityOf, firstOf, isValue, scale } from './cells.js';
 import { Grid } from './grid.js';
 import { holderLinks } from './holder.js';
 import { cellPanel, namespacePanel } from './inspector.js';
-import { age, count, counted, noun, percent } from './words.js';
+import { age, count, counted, noun, percent, state } from './words.js';
 
 // view is the range that is shown, with the parts of the page that live on while its
 // figures change.
@@ -185,7 +185,7 @@ function cellTable(range, map) {
   if (taken.length === 0) return element('p', { class: 'muted' }, 'Nothing is allocated.');
   if (map.cellSize === '1') {
     return table(caption, ['Value', 'State', 'Holder', 'Created'], taken.map((cell) => [
-      cell.text + (cell.static ? ' (static band)' : ''), cell.claim.held ? 'held' : 'reserved', holderLinks(cell.claim),
+      cell.text + (cell.static ? ' (static band)' : ''), state(cell.claim), holderLinks(cell.claim),
       element('time', { datetime: cell.claim.created, title: cell.claim.created }, age(cell.claim.created)),
     ]));
   }

@@ -50,6 +50,19 @@ export function age(time) {
   return unit ? relative.format(-Math.floor(seconds / unit[1]), unit[0]) : 'just now';
 }
 
+// until says how long it is until a time.
+export function until(time) {
+  const seconds = (new Date(time).getTime() - Date.now()) / 1000;
+  const unit = units.find(([, length]) => seconds >= length);
+  return unit ? relative.format(Math.floor(seconds / unit[1]), unit[0]) : 'within a minute';
+}
+
+// state says whether a Service holds the value of a claim.
+export function state(claim) {
+  if (claim.held) return 'held';
+  return claim.expires ? `reserved, ends ${until(claim.expires)}` : 'reserved';
+}
+
 // holderName is the holder as kubectl shows it in columns. A Service needs no resource.
 export function holderName(holder) {
   const name = holder.namespace ? `${holder.namespace}/${holder.name}` : holder.name;

@@ -26,7 +26,7 @@ spec: {ipFamilies: [IPv6], ports: [{port: 80}]}
 apiVersion: portolan.dev/v1
 kind: NodePort
 metadata: {name: "30053"}
-spec: {parentRef: {resource: reservations, name: dns}}
+spec: {parentRef: {resource: reservations, name: dns}, expirationTimestamp: "2999-01-01T00:00:00Z"}
 `
 
 // viewOfWeb is the view of the Service web.
@@ -113,6 +113,7 @@ func testKeyboard(_ *testing.T, p *page, _ cluster) {
 	p.press(kb.ArrowDown, kb.ArrowUp, kb.Enter)
 	p.becomes(focused, "30053")
 	p.shows("Reserved for reservations/dns.")
+	p.shows("The reservation ends in ")
 	p.press(kb.Escape)
 	p.becomes(focused, "30053, reserved for reservations/dns, in the static band")
 	p.press(kb.Enter)
@@ -159,8 +160,8 @@ func testTable(_ *testing.T, p *page, _ cluster) {
 	p.shows("A cell is one port.")
 	p.tabTo("Table")
 	p.press(kb.Enter)
-	p.becomes("[...document.querySelectorAll('tbody tr')].map((row) => [...row.children].slice(0, 3).map((cell) => cell.textContent).join(' ')).join()",
-		"30053 (static band) reserved reservations/dns,30080 (static band) held default/web")
+	p.becomes("[...document.querySelectorAll('tbody tr')].map((row) => [...row.children].slice(0, 3).map((cell) => cell.textContent.replace(/in [0-9,]+ days/, 'in days')).join(' ')).join(';')",
+		"30053 (static band) reserved, ends in days reservations/dns;30080 (static band) held default/web")
 	p.becomes(focused, "Table")
 	p.click("#as-Map")
 	p.becomes("String(document.querySelectorAll('.grid .cell').length)", "2768")
