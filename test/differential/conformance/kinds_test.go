@@ -70,7 +70,8 @@ func kinds() []kind {
 			`{"spec":{"policyName":"a","validationActions":["Deny"]}}`),
 		of(admission, "validatingwebhookconfigurations", "ValidatingWebhookConfiguration", false, `{"webhooks":[`+hook+`]}`),
 		of(admission, "mutatingadmissionpolicies", "MutatingAdmissionPolicy", false, `{"spec":{"reinvocationPolicy":"Never",`+
-			`"mutations":[{"patchType":"JSONPatch","jsonPatch":{"expression":"[]"}}],"matchConstraints":{"resourceRules":[`+things+`]}}}`),
+			`"mutations":[{"patchType":"JSONPatch","jsonPatch":{"expression":"[JSONPatch{op: \"remove\", path: \"/x\"}]"}}],`+
+			`"matchConstraints":{"resourceRules":[`+things+`]}}}`),
 		of(admission, "mutatingadmissionpolicybindings", "MutatingAdmissionPolicyBinding", false, `{"spec":{"policyName":"a"}}`),
 		of(admission, "mutatingwebhookconfigurations", "MutatingWebhookConfiguration", false, `{"webhooks":[`+hook+`]}`),
 	}
