@@ -3,6 +3,7 @@ package quotas
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -262,7 +263,7 @@ func TestObject(t *testing.T) {
 }
 
 // TestWaiting has a Service that waits for a load-balancer address go on waiting because of a
-// quota, which does not keep it from being updated. It gets one when the quota is raised.
+// quota, which does not keep it from being updated.
 func TestWaiting(t *testing.T) {
 	t.Parallel()
 	server := framework.Start(t, dualStack)
@@ -286,9 +287,44 @@ func TestWaiting(t *testing.T) {
 		t.Errorf("the status is %+v", svc.Status)
 	}
 	setQuota(t, server, "team", map[string]int64{"loadbalancerips": 1})
-	framework.Await(t, "the Service has an address", func(ctx context.Context) (bool, error) {
-		svc, err := server.Client.PortolanV1().Services("default").Get(ctx, "late", metav1.GetOptions{})
-		return err == nil && len(svc.Status.LoadBalancer.Ingress) == 1, err
-	})
+	svc = patchService(t, server, "late", `[{"op":"add","path":"/metadata/labels","value":{"a":"c"}}]`)
+	if len(svc.Status.LoadBalancer.Ingress) != 1 {
+		t.Errorf("the status is %+v", svc.Status)
+	}
 	expectUsed(t, "team", map[string]int64{"loadbalancerips": 1}, server)
+}
+
+// TestServedWhenRaised has the controllers serve a Service that waited for a full pool, then
+// because of a quota, when the quota is raised.
+func TestServedWhenRaised(t *testing.T) {
+	t.Parallel()
+	server := framework.StartAll(t, dualStack)
+	framework.CreateNamespace(t, server.Config, "other")
+	pool := &v1.LoadBalancerPool{ObjectMeta: metav1.ObjectMeta{Name: "public"}, Spec: v1.LoadBalancerPoolSpec{CIDRs: []string{"192.0.2.8/32"}}}
+	if _, err := server.Client.PortolanV1().LoadBalancerPools().Create(t.Context(), pool, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	others := server.Client.PortolanV1().Services("other")
+	if _, err := others.Create(t.Context(), service("a", corev1.ServiceTypeLoadBalancer, 1), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	awaitReason := func(reason string) {
+		t.Helper()
+		framework.Eventually(t, reason, func(ctx context.Context) (bool, error) {
+			svc, err := servicesOf(server).Get(ctx, "late", metav1.GetOptions{})
+			if err != nil {
+				return false, err
+			}
+			conditions := svc.Status.Conditions
+			return len(conditions) == 1 && conditions[0].Reason == reason, fmt.Errorf("the status is %+v", svc.Status)
+		})
+	}
+	create(t, server, service("late", corev1.ServiceTypeLoadBalancer, 1))
+	newQuota(t, server, "team", map[string]int64{"loadbalancerips": 0})
+	if err := others.Delete(t.Context(), "a", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	awaitReason(v1.ReasonQuotaExceeded)
+	setQuota(t, server, "team", map[string]int64{"loadbalancerips": 1})
+	awaitReason(v1.ReasonAllocated)
 }
