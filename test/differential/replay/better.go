@@ -244,7 +244,7 @@ var allExceptions = []better{
 		}
 		return e.theirs.invalid() && e.ours.invalid() && all(e.theirs.causes(), ownersOrFinalizers) && all(e.ours.causes(), ownersOrFinalizers)
 	}},
-	{line: "1.37", core: true, what: "an empty status of a condition is missing: upstream calls it unsupported", holds: func(e *exchange) bool {
+	{line: "1.37", core: true, what: "a condition without a status lacks it: upstream calls it unsupported", holds: func(e *exchange) bool {
 		others := func(causes []cause) []cause {
 			return slices.DeleteFunc(slices.Clone(causes), func(c cause) bool { return statusOfCondition.MatchString(c.field) })
 		}

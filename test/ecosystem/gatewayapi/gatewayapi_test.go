@@ -181,7 +181,7 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		service.Spec.Ports = nil
 		for _, listener := range gateway.Spec.Listeners {
 			service.Spec.Ports = append(service.Spec.Ports, corev1.ServicePort{
-				Name: string(listener.Name), Port: int32(listener.Port), Protocol: corev1.ProtocolTCP,
+				Name: string(listener.Name), Port: listener.Port, Protocol: corev1.ProtocolTCP,
 			})
 		}
 		return controllerutil.SetControllerReference(&gateway, service, r.scheme)
