@@ -107,6 +107,22 @@ func (p *page) click(selector string) {
 	p.do(chromedp.Click(chromedp.CSS(selector)))
 }
 
+// choose clicks on a cell of a map until its details are shown. A click is lost if the page is
+// updated between the press and the release of the button.
+func (p *page) choose(selector string) {
+	p.t.Helper()
+	err := eventually(p.t.Context(), func() error {
+		if evaluate[bool](p, "document.getElementById('cell-title') !== null") {
+			return nil
+		}
+		p.click(selector)
+		return fmt.Errorf("%s has no details", selector)
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+}
+
 // resize sets the size of the window.
 func (p *page) resize(width, height int64) {
 	p.t.Helper()
