@@ -18,6 +18,8 @@ import (
 
 const namespace = "default"
 
+func TestMain(m *testing.M) { framework.Main(m) }
+
 // dualStack gives a server ranges of both families.
 func dualStack(o *options.Options) {
 	o.ClusterIPRanges, o.NodePortRanges = []string{"10.96.0.0/16", "fd00:96::/112"}, []string{"30000-32767"}
