@@ -13,6 +13,7 @@ import (
 
 	"github.com/portolan-dev/portolan/pkg/allocation"
 	"github.com/portolan-dev/portolan/pkg/allocation/space"
+	"github.com/portolan-dev/portolan/pkg/storage/source"
 )
 
 // census has who held which values at one time, and the ranges with selectors.
@@ -30,11 +31,11 @@ type holder struct {
 
 // takeCensus reads all Services and ranges. The lists have everything that was written
 // before they began, as they name no resource version.
-func takeCensus(ctx context.Context, ledger *Ledger, source func(resource string) Source) (*census, error) {
+func takeCensus(ctx context.Context, ledger *Ledger, of func(resource string) source.Source) (*census, error) {
 	s := &census{holders: map[allocation.Class][]holder{}, owned: map[allocation.Class][]offer{}}
 	ctx = request.WithNamespace(ctx, "")
 	list := func(resource string, each func(runtime.Object) error) error {
-		objs, err := source(resource).List(ctx, &metainternalversion.ListOptions{})
+		objs, err := of(resource).List(ctx, &metainternalversion.ListOptions{})
 		if err != nil {
 			return err
 		}

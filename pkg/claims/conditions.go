@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/storage/source"
 )
 
 // RangeConditions computes conditions of ranges with selectors: whether the range shares
@@ -36,8 +37,8 @@ func NewRangeConditions(ledger *Ledger) *RangeConditions {
 // Filler returns a function that sets the conditions of a range, or of each one in a list.
 // It replaces slices instead of modifying them. An event of a watch can have the conditions
 // of a second ago.
-func (c *RangeConditions) Filler(source func(resource string) Source) func(ctx context.Context, obj runtime.Object, watched bool) {
-	take := func(ctx context.Context) (*census, error) { return takeCensus(ctx, c.ledger, source) }
+func (c *RangeConditions) Filler(of func(resource string) source.Source) func(ctx context.Context, obj runtime.Object, watched bool) {
+	take := func(ctx context.Context) (*census, error) { return takeCensus(ctx, c.ledger, of) }
 	return func(ctx context.Context, obj runtime.Object, watched bool) {
 		var taken *census
 		var failed error

@@ -6,21 +6,12 @@ import (
 	"strconv"
 	"sync/atomic"
 
-	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/portolan-dev/portolan/pkg/allocation"
+	"github.com/portolan-dev/portolan/pkg/storage/source"
 )
-
-// Source is a resource's own storage in this process.
-type Source interface {
-	rest.Lister
-	rest.Watcher
-}
 
 // Feed keeps an index up to date from the stores of claims and ranges.
 type Feed struct {
@@ -39,11 +30,11 @@ func NewFeed(ledger *Ledger) *Feed {
 	return feed
 }
 
-// Run feeds the index from the sources of the resources of claims and ranges until the
-// context ends.
-func (f *Feed) Run(ctx context.Context, source func(resource string) Source) {
+// Run feeds the index from the sources of the resources of claims and ranges, which of
+// returns, until the context ends.
+func (f *Feed) Run(ctx context.Context, of func(resource string) source.Source) {
 	for _, store := range f.stores {
-		reflector := cache.NewReflectorWithOptions(listWatch(source(store.resource)), store.example, store,
+		reflector := cache.NewReflectorWithOptions(source.ListWatch(of(store.resource)), store.example, store,
 			cache.ReflectorOptions{Name: fmt.Sprintf("allocation index (%T)", store.example)})
 		go reflector.RunWithContext(ctx)
 	}
@@ -57,40 +48,6 @@ func (f *Feed) HasSynced() bool {
 		}
 	}
 	return true
-}
-
-func listWatch(source Source) *cache.ListWatch {
-	convert := func(options metav1.ListOptions) *metainternalversion.ListOptions {
-		return &metainternalversion.ListOptions{
-			ResourceVersion:      options.ResourceVersion,
-			ResourceVersionMatch: options.ResourceVersionMatch,
-			AllowWatchBookmarks:  options.AllowWatchBookmarks,
-			SendInitialEvents:    options.SendInitialEvents,
-			TimeoutSeconds:       options.TimeoutSeconds,
-		}
-	}
-	return &cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-			return source.List(ctx, convert(options))
-		},
-		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			events, err := source.Watch(ctx, convert(options))
-			if err != nil {
-				return nil, err
-			}
-			return watch.Filter(events, unwrapped), nil
-		},
-		DisableChunking: true,
-	}
-}
-
-// unwrapped takes the object of an event out of the wrapper that the watch cache shares
-// among its watchers. A reflector drops wrapped objects.
-func unwrapped(event watch.Event) (watch.Event, bool) {
-	if shared, ok := event.Object.(runtime.CacheableObject); ok {
-		event.Object = shared.GetObject()
-	}
-	return event, true
 }
 
 // indexStore is the store of a reflector. It enters objects into the index.

@@ -15,11 +15,11 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/cascade"
-	"github.com/portolan-dev/portolan/pkg/claims"
 	"github.com/portolan-dev/portolan/pkg/registry/endpointslice"
 	"github.com/portolan-dev/portolan/pkg/registry/generic"
 	"github.com/portolan-dev/portolan/pkg/registry/review"
 	"github.com/portolan-dev/portolan/pkg/storage"
+	"github.com/portolan-dev/portolan/pkg/storage/source"
 )
 
 // Storage has the stores of a server's kinds.
@@ -93,7 +93,7 @@ func (s *Storage) SlicesReader() endpointslice.Reader {
 }
 
 // ClaimSource returns the store of a resource of portolan.dev.
-func (s *Storage) ClaimSource(resource string) claims.Source { return s.Store(v1.Resource(resource)) }
+func (s *Storage) ClaimSource(resource string) source.Source { return s.Store(v1.Resource(resource)) }
 
 // ClaimDeleter returns the same store, to delete objects.
 func (s *Storage) ClaimDeleter(resource string) rest.GracefulDeleter {

@@ -21,6 +21,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/customresources"
 	"github.com/portolan-dev/portolan/pkg/etcdlock"
 	"github.com/portolan-dev/portolan/pkg/metrics"
+	"github.com/portolan-dev/portolan/pkg/registry"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 )
 
@@ -99,13 +100,14 @@ func leaderDetail(current func() controllers.Leader) detail {
 }
 
 // addControllers runs the controllers beside the server, if they run in this process.
-func (c CompletedConfig) addControllers(generic *genericapiserver.GenericAPIServer, custom *customresources.Server) error {
+func (c CompletedConfig) addControllers(generic *genericapiserver.GenericAPIServer, custom *customresources.Server,
+	storage *registry.Storage) error {
 	if c.Extra.Controllers == nil {
 		return nil
 	}
 	config := *c.Extra.Controllers
 	if c.Extra.CollectsGarbage {
-		collector, err := c.garbageCollector(custom.Definitions())
+		collector, err := c.garbageCollector(storage, custom.Definitions())
 		if err != nil {
 			return err
 		}

@@ -14,7 +14,8 @@ import (
 )
 
 // garbageCollector returns the configuration of the garbage collector.
-func (c CompletedConfig) garbageCollector(definitions informers.CustomResourceDefinitionInformer) (*garbagecollector.Config, error) {
+func (c CompletedConfig) garbageCollector(storage *registry.Storage, definitions informers.CustomResourceDefinitionInformer) (
+	*garbagecollector.Config, error) {
 	config := unlimited(c.Generic.LoopbackClientConfig)
 	// Every answer about Endpoints has a warning that they are deprecated.
 	config.WarningHandlerWithContext = rest.NoWarnings{}
@@ -22,12 +23,12 @@ func (c CompletedConfig) garbageCollector(definitions informers.CustomResourceDe
 	if err != nil {
 		return nil, fmt.Errorf("client of the server itself: %w", err)
 	}
-	kinds, err := collectedKinds(c.Extra.Scheme)
+	kinds, err := collectedKinds(storage, c.Extra.Scheme)
 	return &garbagecollector.Config{Client: client, Kinds: kinds, Definitions: definitions}, err
 }
 
 // collectedKinds returns all kinds of the table, each one once.
-func collectedKinds(typer runtime.ObjectTyper) ([]garbagecollector.Kind, error) {
+func collectedKinds(storage *registry.Storage, typer runtime.ObjectTyper) ([]garbagecollector.Kind, error) {
 	var kinds []garbagecollector.Kind
 	for _, kind := range registry.Kinds() {
 		names, _, err := typer.ObjectKinds(kind.New())
@@ -37,6 +38,7 @@ func collectedKinds(typer runtime.ObjectTyper) ([]garbagecollector.Kind, error) 
 		collected := garbagecollector.Kind{
 			Resource:   kind.CoreGroup().WithResource(kind.Resource.Resource),
 			Namespaced: kind.DeletionOrder > 0,
+			Source:     storage.Store(kind.Resource),
 			Ignored:    kind.Resource == corev1.Resource("events"),
 		}
 		collected.Names = append(collected.Names, kind.CoreGroup().WithKind(names[0].Kind))

@@ -179,7 +179,7 @@ func (c CompletedConfig) New() (*Server, error) {
 	if err := addSnapshots(generic, c.Extra.Codecs, source); err != nil {
 		return nil, err
 	}
-	if err := c.addControllers(generic, custom); err != nil {
+	if err := c.addControllers(generic, custom, storage); err != nil {
 		return nil, err
 	}
 	if err := generic.AddReadyzChecks(syncedCheck("allocation-index", c.Extra.Feed.HasSynced)); err != nil {

@@ -18,6 +18,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/portolan-dev/portolan/pkg/controllers/garbagecollector/graph"
+	"github.com/portolan-dev/portolan/pkg/storage/source"
 )
 
 // follower keeps the graph in line with the objects of all kinds, which come and go.
@@ -114,18 +115,14 @@ func (f *follower) stopOthers(ctx context.Context, served map[schema.GroupVersio
 
 // follow puts the objects of a kind into the graph until stop is called.
 func (f *follower) follow(ctx context.Context, kind Kind) (stop func()) {
-	client := f.client.Resource(kind.Resource)
-	source := cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-			return client.List(ctx, options)
-		},
-		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			return client.Watch(ctx, options)
-		},
-	}, f.client)
-	reflector := cache.NewReflectorWithOptions(source, &metav1.PartialObjectMetadata{}, objects{f.graph, kind.name()}, cache.ReflectorOptions{
-		Name: "garbagecollector", TypeDescription: kind.Resource.String(),
-	})
+	options := cache.ReflectorOptions{Name: "garbagecollector", TypeDescription: kind.Resource.String()}
+	into := objects{f.graph, kind.name()}
+	var reflector *cache.Reflector
+	if kind.Source != nil {
+		reflector = cache.NewReflectorWithOptions(source.ListWatch(kind.Source), nil, into, options)
+	} else {
+		reflector = cache.NewReflectorWithOptions(f.listWatch(kind), &metav1.PartialObjectMetadata{}, trimmed{into}, options)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() { reflector.RunWithContext(ctx) })
@@ -133,6 +130,19 @@ func (f *follower) follow(ctx context.Context, kind Kind) (stop func()) {
 		cancel()
 		running.Wait()
 	}
+}
+
+// listWatch reads the metadata of a kind with the client.
+func (f *follower) listWatch(kind Kind) cache.ListerWatcher {
+	client := f.client.Resource(kind.Resource)
+	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+			return client.List(ctx, options)
+		},
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			return client.Watch(ctx, options)
+		},
+	}, f.client)
 }
 
 // awaitAll waits until the graph has all objects, or for a time. A kind that can't be read
@@ -162,7 +172,7 @@ type objects struct {
 	resource string
 }
 
-var _ cache.TransformingStore = objects{}
+var _ cache.ReflectorStore = objects{}
 
 // Add implements cache.ReflectorStore.
 func (o objects) Add(obj any) error { return o.Update(obj) }
@@ -204,9 +214,14 @@ func (o objects) Replace(list []any, _ string) error {
 // Resync implements cache.ReflectorStore.
 func (objects) Resync() error { return nil }
 
+// trimmed is for objects that no one else uses.
+type trimmed struct{ objects }
+
+var _ cache.TransformingStore = trimmed{}
+
 // Transformer implements cache.TransformingStore. A first list is kept without what the
 // graph does not need.
-func (objects) Transformer() cache.TransformFunc {
+func (trimmed) Transformer() cache.TransformFunc {
 	return func(obj any) (any, error) {
 		if object, ok := obj.(metav1.Object); ok {
 			object.SetManagedFields(nil)

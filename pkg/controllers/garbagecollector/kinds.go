@@ -8,6 +8,8 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/portolan-dev/portolan/pkg/storage/source"
 )
 
 // Kind is a kind of objects.
@@ -18,6 +20,9 @@ type Kind struct {
 	// Names are the names of the kind, in all versions and API groups that serve it. The first
 	// one is that of Resource.
 	Names []schema.GroupVersionKind
+	// Source has the objects in this process. It is nil for a kind that is watched with the
+	// client.
+	Source source.Source
 	// Ignored leaves the objects alone. They can still be owners.
 	Ignored bool
 }

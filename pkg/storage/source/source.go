@@ -1,0 +1,56 @@
+// Package source reads and watches the objects of a store in the process of the server,
+// without a request.
+package source
+
+import (
+	"context"
+
+	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/client-go/tools/cache"
+)
+
+// Source is a resource's own store in this process.
+type Source interface {
+	rest.Lister
+	rest.Watcher
+}
+
+// ListWatch returns what a reflector reads a source with. The watch cache shares the objects:
+// they must not be modified.
+func ListWatch(source Source) *cache.ListWatch {
+	convert := func(options metav1.ListOptions) *metainternalversion.ListOptions {
+		return &metainternalversion.ListOptions{
+			ResourceVersion:      options.ResourceVersion,
+			ResourceVersionMatch: options.ResourceVersionMatch,
+			AllowWatchBookmarks:  options.AllowWatchBookmarks,
+			SendInitialEvents:    options.SendInitialEvents,
+			TimeoutSeconds:       options.TimeoutSeconds,
+		}
+	}
+	return &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
+			return source.List(ctx, convert(options))
+		},
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			events, err := source.Watch(ctx, convert(options))
+			if err != nil {
+				return nil, err
+			}
+			return watch.Filter(events, unwrapped), nil
+		},
+		DisableChunking: true,
+	}
+}
+
+// unwrapped takes the object of an event out of the wrapper that the watch cache shares
+// among its watchers. A reflector drops wrapped objects.
+func unwrapped(event watch.Event) (watch.Event, bool) {
+	if shared, ok := event.Object.(runtime.CacheableObject); ok {
+		event.Object = shared.GetObject()
+	}
+	return event, true
+}
