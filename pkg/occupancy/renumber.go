@@ -192,6 +192,7 @@ func (r Renumber) selection() string {
 
 // renumberPlan is what a run does.
 type renumberPlan struct {
+	held  movableValues
 	steps []renumberStep
 	// skipped has the Services that hold values and stay, with the reason.
 	skipped []string
@@ -215,16 +216,10 @@ func (r Renumber) plan(ctx context.Context) (renumberPlan, error) {
 	if err != nil {
 		return renumberPlan{}, err
 	}
-	from, err := find(objs, r.Kind, r.From)
+	plan, err := r.newPlan(objs)
 	if err != nil {
 		return renumberPlan{}, err
 	}
-	to, err := find(objs, r.Kind, r.To)
-	if err != nil {
-		return renumberPlan{}, err
-	}
-	held := movable(from, to, objs.Claims)
-	plan := renumberPlan{overlap: overlap(from, to)}
 	list := pager.New(pager.SimplePageFunc(func(options metav1.ListOptions) (runtime.Object, error) {
 		return r.Client.PortolanV1().Services(r.Namespace).List(ctx, options)
 	}))
@@ -233,19 +228,37 @@ func (r Renumber) plan(ctx context.Context) (renumberPlan, error) {
 		if !ok {
 			return errors.New("the server lists Services that are none")
 		}
-		step, holds := held.of[svc.UID]
-		reason := r.staysBecause(svc)
-		switch {
-		case !holds:
-		case reason != "":
-			plan.skipped = append(plan.skipped, step.String()+": "+reason)
-		default:
-			plan.steps = append(plan.steps, step)
-		}
+		plan.add(r, svc)
 		return nil
 	})
-	plan.warning = held.shortage(objs, r, plan.steps)
+	plan.warning = plan.held.shortage(objs, r, plan.steps)
 	return plan, err
+}
+
+// newPlan returns a plan without Services.
+func (r Renumber) newPlan(objs Objects) (renumberPlan, error) {
+	from, err := find(objs, r.Kind, r.From)
+	if err != nil {
+		return renumberPlan{}, err
+	}
+	to, err := find(objs, r.Kind, r.To)
+	if err != nil {
+		return renumberPlan{}, err
+	}
+	return renumberPlan{held: movable(from, to, objs.Claims), overlap: overlap(from, to)}, nil
+}
+
+// add adds a Service, if it holds values that can move.
+func (p *renumberPlan) add(r Renumber, svc *v1.Service) {
+	step, holds := p.held.of[svc.UID]
+	reason := r.staysBecause(svc)
+	switch {
+	case !holds:
+	case reason != "":
+		p.skipped = append(p.skipped, step.String()+": "+reason)
+	default:
+		p.steps = append(p.steps, step)
+	}
 }
 
 // dnsLabel is the label of the Service of a cluster's DNS, which has the value kube-dns
