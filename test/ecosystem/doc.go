@@ -9,7 +9,8 @@
 //	ingress      Traefik
 //	kubectl      kubectl, and the commands on the pages of the documentation
 //	kubeproxy    kube-proxy
+//	python       the Python client of Kubernetes
 //
-// The tests of browser, dns, ingress and kubeproxy are tagged e2e. Modules of their own
+// The tests of browser, dns, ingress, kubeproxy and python are tagged e2e. Modules of their own
 // keep the dependencies of browser, certmanager and gatewayapi out of the server's.
 package ecosystem
