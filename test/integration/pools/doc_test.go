@@ -1,3 +1,3 @@
-// Package pools tests LoadBalancerPools through the front door: which addresses Services
+// Package pools tests LoadBalancerPools through the API: which addresses Services
 // get, how they share them, and what happens when a pool is full.
 package pools

@@ -15,8 +15,8 @@ import (
 )
 
 // BenchmarkCreate creates Services in one namespace with 32 clients, without a ClaimQuota and
-// with one. Compare the server's CPU time of a whole request: the wall clock of a machine that
-// is busy with other things tells nothing.
+// with one. Compare the server's CPU time per request. Wall-clock times of a busy machine mean
+// nothing.
 func BenchmarkCreate(b *testing.B) {
 	for _, limits := range []int{0, 1} {
 		b.Run(fmt.Sprintf("limits=%d", limits), func(b *testing.B) {

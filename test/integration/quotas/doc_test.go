@@ -1,3 +1,3 @@
-// Package quotas tests ClaimQuotas through the front door: what they count, that they are
+// Package quotas tests ClaimQuotas through the API: what they count, that they are
 // enforced exactly, and that they cost no further writes.
 package quotas

@@ -67,8 +67,8 @@ func TestExactly(t *testing.T) {
 	}
 }
 
-// TestQuotaAmongCreates makes a quota while clients of two replicas create Services. Not one
-// create that begins later slips past it.
+// TestQuotaAmongCreates makes a quota while clients of two replicas create Services. It holds
+// for every create that begins later.
 func TestQuotaAmongCreates(t *testing.T) {
 	t.Parallel()
 	store, servers := framework.Replicas(t, 2, dualStack)

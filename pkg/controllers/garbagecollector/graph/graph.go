@@ -1,6 +1,6 @@
 // Package graph remembers which objects own which, as far as owner references say, and
 // notices when that may leave an object to be deleted or an owner to be finished. It does
-// no I/O: whoever acts on what it notices reads the objects again first.
+// no I/O: its caller reads the objects again before it acts.
 //
 //	watched objects ─→ Put, Delete, Replace ─→ the graph ─→ keys of objects to look at
 //
