@@ -1,9 +1,9 @@
-// Package permits keeps one replica's picture of the permits of a limit.
+// Package permits keeps what one replica knows of the permits of a limit.
 //
-// A limit of N has the permits 0 to N-1. Whoever claims a value under the limit also takes
-// a free permit, in the same transaction, which compares that the permit is free. So any
-// number of replicas can claim at the same time, no two of them write the same key unless
-// few permits are left, and there are never more than N claims.
+// A limit of N has the permits 0 to N-1. A claim on a value under the limit also takes a free
+// permit, in the same transaction, which compares that the permit is free. So any number of
+// replicas can claim at the same time, no two of them write the same key unless few permits
+// are left, and there are never more than N claims.
 //
 // A limit can be below what is in use: values may have been claimed before there was a
 // limit and have no permit, and the limit may have been lowered below the number of a
@@ -12,9 +12,9 @@
 //
 //	B + (taken permits from B on) + (claimed values without a permit) <= N
 //
-// As long as the limit stays the same, nobody takes a permit from B on, and nobody claims a
-// value without a permit, except in the place of one. So the two latter figures never grow
-// in sum, and B never falls. A replica that knows an old state, and so a B that is too low,
+// As long as the limit stays the same, no claim takes a permit from B on, and no value is
+// claimed without a permit, except in the place of one. So the sum of the two latter figures
+// never grows, and B never falls. A replica that knows an old state, and so a B that is too low,
 // takes no more than it may. The transaction compares the revision of the limit. And if less
 // than N is in use, a permit below B is free: B is the highest, so the left side is N, and
 // more than what is in use.
