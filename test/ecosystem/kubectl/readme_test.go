@@ -24,6 +24,8 @@ var masks = []struct {
 	// A slice's suffix can look like an age.
 	{regexp.MustCompile(`\btoad-svc-[a-z0-9]{5}\b`), "SLICE"},
 	{regexp.MustCompile(`\b\d+s\b`), "AGE"},
+	// What is left of 72 hours at once, and a moment later.
+	{regexp.MustCompile(`\b(3d|2d23h)\b`), "3 DAYS"},
 	{regexp.MustCompile(`(?m)[ ]+`), " "},
 	{regexp.MustCompile(`(?m) $`), ""},
 }

@@ -30,8 +30,10 @@ func TestClient(t *testing.T) {
 	python, version := interpreter(t)
 	t.Logf("the client's version is %s", version)
 	s := framework.StartAll(t, nil)
-	out, err := exec.CommandContext(t.Context(), python, "testdata/client.py", s.Kubeconfig).CombinedOutput()
-	if err != nil || !strings.HasSuffix(string(out), "done\n") {
-		t.Errorf("%v\n%s", err, out)
+	var stderr strings.Builder
+	program := exec.CommandContext(t.Context(), python, "testdata/client.py", s.Kubeconfig)
+	program.Stderr = &stderr
+	if out, err := program.Output(); err != nil || string(out) != "done\n" {
+		t.Errorf("%v\n%s%s", err, out, stderr.String())
 	}
 }
