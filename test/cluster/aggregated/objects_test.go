@@ -3,6 +3,7 @@
 package aggregated
 
 import (
+	"context"
 	"strconv"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/generated/clientset/versioned"
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
 // newNamespace makes a namespace for a test.
@@ -44,13 +46,19 @@ func nodePort(port int32) func(*v1.Service) {
 	}
 }
 
-// createService makes a Service through the cluster's address.
+// createService makes a Service through the cluster's address. For a moment after a restart,
+// kube-apiserver still believes that Portolan is away, and answers 503.
 func (g *fixture) createService(t *testing.T, namespace string, svc *v1.Service) *v1.Service {
 	t.Helper()
-	made, err := g.portolan.PortolanV1().Services(namespace).Create(t.Context(), svc, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	var made *v1.Service
+	framework.Eventually(t, "Service "+svc.Name+" is created", func(ctx context.Context) (bool, error) {
+		var err error
+		made, err = g.portolan.PortolanV1().Services(namespace).Create(ctx, svc, metav1.CreateOptions{})
+		if err != nil && !apierrors.IsServiceUnavailable(err) {
+			t.Fatal(err)
+		}
+		return err == nil, err
+	})
 	return made
 }
 
