@@ -3,6 +3,7 @@
 package browser
 
 import (
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -182,9 +183,15 @@ func testHighlight(_ *testing.T, p *page, _ cluster) {
 func testScreenReader(t *testing.T, p *page, _ cluster) {
 	for _, view := range []string{"ranges", "range?kind=NodePortRange&name=kubernetes&cell=30080", "search?q=web", viewOfWeb} {
 		p.open(view)
-		unnamed, focusable := p.unnamed()
-		if len(unnamed) > 0 || focusable < 4 {
-			t.Errorf("%s: of %d that can have the focus, there is no name of %v", view, focusable, unnamed)
+		// The browser updates what a screen reader gets a moment after the page.
+		if err := eventually(t.Context(), func() error {
+			unnamed, focusable := p.unnamed()
+			if len(unnamed) > 0 || focusable < 4 {
+				return fmt.Errorf("%s: of %d that can have the focus, there is no name of %v", view, focusable, unnamed)
+			}
+			return nil
+		}); err != nil {
+			t.Error(err)
 		}
 		for problem, expression := range map[string]string{
 			"stops of the Tab key in a map":  "String([...document.querySelectorAll('[role=grid]')].every((grid) => grid.querySelectorAll('[tabindex=\"0\"]').length === 1))",
