@@ -3,8 +3,6 @@
 package aggregated
 
 import (
-	"context"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -30,12 +28,7 @@ spec:
 // testKubectl goes through what is done with Services by hand.
 func testKubectl(t *testing.T, g *fixture) {
 	k := framework.NewKubectl(t, g.kubeconfig).With("-n", g.newNamespace(t, "kubectl"))
-	// kube-apiserver reads the group's discovery document a moment after the APIService is available.
-	var resources string
-	framework.Eventually(t, "kube-apiserver lists the resources", func(context.Context) (bool, error) {
-		resources = strings.Join(strings.Fields(k.Run("api-resources", "--api-group=portolan.dev")), " ")
-		return strings.Contains(resources, "portolan.dev/v1"), fmt.Errorf("it lists %q", resources)
-	})
+	resources := strings.Join(strings.Fields(k.Run("api-resources", "--api-group=portolan.dev")), " ")
 	k.Expect(resources, "services psvc portolan.dev/v1 true Service", "nodeportranges")
 	k.Expect(k.Feed(manifest("web"), "create", "-f", "-"), "service.portolan.dev/web created")
 	k.Expect(k.FailFed(manifest("web"), "create", "-f", "-"),
