@@ -78,6 +78,7 @@ func start(t *testing.T) *fixture {
 	g.startCluster(t)
 	g.startStore(t)
 	g.install(t)
+	g.awaitDiscovered(t)
 	return g
 }
 

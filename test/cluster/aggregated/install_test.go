@@ -14,7 +14,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
 
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/test/framework"
 )
 
@@ -185,6 +187,25 @@ func (g *fixture) awaitAvailable(t *testing.T, want string) {
 			}
 		}
 		return false, fmt.Errorf("the conditions are %v; the replicas: %v", conditions, g.kubelet.troubles())
+	})
+}
+
+// awaitDiscovered waits until kube-apiserver's aggregated discovery has the API group. It has
+// read the group's document some time after the APIService is available.
+func (g *fixture) awaitDiscovered(t *testing.T) {
+	t.Helper()
+	framework.Eventually(t, "the group is discovered", func(context.Context) (bool, error) {
+		// Clients keep what they have discovered.
+		discover, err := discovery.NewDiscoveryClientForConfig(g.admin)
+		if err != nil {
+			return false, err
+		}
+		groups, resources, _, err := discover.GroupsAndMaybeResources()
+		if err != nil {
+			return false, err
+		}
+		list := resources[v1.SchemeGroupVersion]
+		return list != nil && len(list.APIResources) > 0, fmt.Errorf("of %d groups it has the resources %v", len(groups.Groups), list)
 	})
 }
 
