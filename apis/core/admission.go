@@ -4,7 +4,6 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/utils/ptr"
 )
 
 const (
@@ -29,13 +28,13 @@ func admissionTypes() []runtime.Object {
 // are upstream's (pkg/apis/admissionregistration/v1).
 func addAdmissionDefaults(scheme *runtime.Scheme) {
 	addObjectDefaults(scheme, func(policy *admissionregistrationv1.ValidatingAdmissionPolicy) {
-		setPointer(&policy.Spec.FailurePolicy, admissionregistrationv1.Fail)
+		setMissing(&policy.Spec.FailurePolicy, admissionregistrationv1.Fail)
 		setMatchDefaults(policy.Spec.MatchConstraints)
 	}, func(list *admissionregistrationv1.ValidatingAdmissionPolicyList) []admissionregistrationv1.ValidatingAdmissionPolicy {
 		return list.Items
 	})
 	addObjectDefaults(scheme, func(policy *admissionregistrationv1.MutatingAdmissionPolicy) {
-		setPointer(&policy.Spec.FailurePolicy, admissionregistrationv1.Fail)
+		setMissing(&policy.Spec.FailurePolicy, admissionregistrationv1.Fail)
 		setMatchDefaults(policy.Spec.MatchConstraints)
 	}, func(list *admissionregistrationv1.MutatingAdmissionPolicyList) []admissionregistrationv1.MutatingAdmissionPolicy {
 		return list.Items
@@ -60,23 +59,16 @@ func addAdmissionDefaults(scheme *runtime.Scheme) {
 		})
 }
 
-// setPointer sets a pointer that is nil.
-func setPointer[T any](target **T, value T) {
-	if *target == nil {
-		*target = ptr.To(value)
-	}
-}
-
 func setMatchDefaults(match *admissionregistrationv1.MatchResources) {
 	if match == nil {
 		return
 	}
-	setPointer(&match.MatchPolicy, admissionregistrationv1.Equivalent)
-	setPointer(&match.NamespaceSelector, metav1.LabelSelector{})
-	setPointer(&match.ObjectSelector, metav1.LabelSelector{})
+	setMissing(&match.MatchPolicy, admissionregistrationv1.Equivalent)
+	setMissing(&match.NamespaceSelector, metav1.LabelSelector{})
+	setMissing(&match.ObjectSelector, metav1.LabelSelector{})
 	for _, rules := range [][]admissionregistrationv1.NamedRuleWithOperations{match.ResourceRules, match.ExcludeResourceRules} {
 		for i := range rules {
-			setPointer(&rules[i].Scope, admissionregistrationv1.AllScopes)
+			setMissing(&rules[i].Scope, admissionregistrationv1.AllScopes)
 		}
 	}
 }
@@ -84,11 +76,7 @@ func setMatchDefaults(match *admissionregistrationv1.MatchResources) {
 func setValidatingWebhookDefaults(config *admissionregistrationv1.ValidatingWebhookConfiguration) {
 	for i := range config.Webhooks {
 		hook := &config.Webhooks[i]
-		setPointer(&hook.FailurePolicy, admissionregistrationv1.Fail)
-		setPointer(&hook.MatchPolicy, admissionregistrationv1.Equivalent)
-		setPointer(&hook.NamespaceSelector, metav1.LabelSelector{})
-		setPointer(&hook.ObjectSelector, metav1.LabelSelector{})
-		setPointer(&hook.TimeoutSeconds, webhookTimeout)
+		setHookDefaults(&hook.FailurePolicy, &hook.MatchPolicy, &hook.TimeoutSeconds, &hook.NamespaceSelector, &hook.ObjectSelector)
 		setClientDefaults(&hook.ClientConfig, hook.Rules)
 	}
 }
@@ -96,21 +84,28 @@ func setValidatingWebhookDefaults(config *admissionregistrationv1.ValidatingWebh
 func setMutatingWebhookDefaults(config *admissionregistrationv1.MutatingWebhookConfiguration) {
 	for i := range config.Webhooks {
 		hook := &config.Webhooks[i]
-		setPointer(&hook.FailurePolicy, admissionregistrationv1.Fail)
-		setPointer(&hook.MatchPolicy, admissionregistrationv1.Equivalent)
-		setPointer(&hook.NamespaceSelector, metav1.LabelSelector{})
-		setPointer(&hook.ObjectSelector, metav1.LabelSelector{})
-		setPointer(&hook.TimeoutSeconds, webhookTimeout)
-		setPointer(&hook.ReinvocationPolicy, admissionregistrationv1.NeverReinvocationPolicy)
+		setHookDefaults(&hook.FailurePolicy, &hook.MatchPolicy, &hook.TimeoutSeconds, &hook.NamespaceSelector, &hook.ObjectSelector)
+		setMissing(&hook.ReinvocationPolicy, admissionregistrationv1.NeverReinvocationPolicy)
 		setClientDefaults(&hook.ClientConfig, hook.Rules)
+	}
+}
+
+// setHookDefaults sets the defaults of the fields that webhooks of both types have.
+func setHookDefaults(failure **admissionregistrationv1.FailurePolicyType, match **admissionregistrationv1.MatchPolicyType, timeout **int32,
+	selectors ...**metav1.LabelSelector) {
+	setMissing(failure, admissionregistrationv1.Fail)
+	setMissing(match, admissionregistrationv1.Equivalent)
+	setMissing(timeout, webhookTimeout)
+	for _, selector := range selectors {
+		setMissing(selector, metav1.LabelSelector{})
 	}
 }
 
 func setClientDefaults(config *admissionregistrationv1.WebhookClientConfig, rules []admissionregistrationv1.RuleWithOperations) {
 	if config.Service != nil {
-		setPointer(&config.Service.Port, webhookPort)
+		setMissing(&config.Service.Port, webhookPort)
 	}
 	for i := range rules {
-		setPointer(&rules[i].Scope, admissionregistrationv1.AllScopes)
+		setMissing(&rules[i].Scope, admissionregistrationv1.AllScopes)
 	}
 }
