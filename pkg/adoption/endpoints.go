@@ -56,7 +56,7 @@ func (r releasing) ownEndpoints(ctx context.Context) (*v1.Endpoints, []v1.Endpoi
 	case err != nil:
 		return nil, nil, err
 	default:
-		if _, mirrored := v1.MirroredFrom(endpoints); mirrored {
+		if v1.IsMirrored(endpoints) {
 			endpoints = nil
 		}
 	}
@@ -66,7 +66,7 @@ func (r releasing) ownEndpoints(ctx context.Context) (*v1.Endpoints, []v1.Endpoi
 	}
 	var own []v1.EndpointSlice
 	for i := range list.Items {
-		if _, mirrored := v1.MirroredFrom(&list.Items[i]); !mirrored {
+		if !v1.IsMirrored(&list.Items[i]) {
 			own = append(own, list.Items[i])
 		}
 	}

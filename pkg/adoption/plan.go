@@ -84,7 +84,7 @@ func MakePlan(ctx context.Context, sides Sides, selection Selection) (Plan, erro
 
 // add adds a Service of Portolan. source is the cluster's of the same name, or nil.
 func (p *Plan) add(service *v1.Service, source *corev1.Service, selection Selection) {
-	_, mirrored := v1.MirroredFrom(service)
+	mirrored := v1.IsMirrored(service)
 	same := source != nil && source.UID == service.UID
 	switch {
 	case !mirrored && !same:
@@ -142,7 +142,7 @@ func ClusterServices(ctx context.Context, client kubernetes.Interface, namespace
 	}))
 	err := list.EachListItem(ctx, metav1.ListOptions{}, func(obj runtime.Object) error {
 		service := obj.(*corev1.Service)
-		if _, mirrored := v1.MirroredFrom(service); mirrored {
+		if v1.IsMirrored(service) {
 			return errNotACluster
 		}
 		found[types.NamespacedName{Namespace: service.Namespace, Name: service.Name}] = service

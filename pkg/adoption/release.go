@@ -64,7 +64,7 @@ func (r releasing) run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("creating it at the cluster: %w", err)
 	}
-	if _, mirrored := v1.MirroredFrom(ours); !mirrored {
+	if !v1.IsMirrored(ours) {
 		if err := r.moveEndpoints(ctx, ours, source); err != nil {
 			return fmt.Errorf("its endpoints: %w", err)
 		}
@@ -102,7 +102,7 @@ func (r releasing) create(ctx context.Context, ours *v1.Service) (*corev1.Servic
 		if err != nil || source.UID == ours.UID {
 			return source, err
 		}
-		if _, mirrored := v1.MirroredFrom(ours); mirrored || source.Annotations[v1.AnnotationReleasedFrom] != string(ours.UID) {
+		if v1.IsMirrored(ours) || source.Annotations[v1.AnnotationReleasedFrom] != string(ours.UID) {
 			return nil, errAgain
 		}
 		// An earlier run has created it. Portolan's may have changed since.
@@ -197,7 +197,7 @@ func (r releasing) isCopied(ctx context.Context, uid types.UID) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if _, mirrored := v1.MirroredFrom(ours); !mirrored || ours.UID != uid {
+	if !v1.IsMirrored(ours) || ours.UID != uid {
 		return false, nil
 	}
 	return r.endpointsCopied(ctx)

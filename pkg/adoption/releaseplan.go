@@ -68,7 +68,7 @@ func MakeReleasePlan(ctx context.Context, sides Sides, selection Selection) (Rel
 // add adds a Service of Portolan. source is the cluster's of the same name, or nil.
 func (p *ReleasePlan) add(ctx context.Context, sides Sides, service *v1.Service, source *corev1.Service, taken occupied,
 	selection Selection) error {
-	_, mirrored := v1.MirroredFrom(service)
+	mirrored := v1.IsMirrored(service)
 	begun := source != nil && (source.UID == service.UID || source.Annotations[v1.AnnotationReleasedFrom] == string(service.UID))
 	skip := func(format string, args ...any) error {
 		p.skipped = append(p.skipped, fmt.Sprintf("%s/%s: %s", service.Namespace, service.Name, fmt.Sprintf(format, args...)))

@@ -24,7 +24,7 @@ func LoadBalancerAddresses(service *v1.Service) []netip.Addr {
 		return nil
 	}
 	// The status of a copy is that of the cluster's Service.
-	if _, mirrored := v1.MirroredFrom(service); mirrored {
+	if v1.IsMirrored(service) {
 		return nil
 	}
 	return IngressAddresses(&service.Status)

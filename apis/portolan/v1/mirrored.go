@@ -34,6 +34,12 @@ func KeptByAPIServers(service metav1.Object) bool {
 	return service.GetNamespace() == metav1.NamespaceDefault && service.GetName() == "kubernetes"
 }
 
+// IsMirrored reports whether an object is a copy of a cluster's.
+func IsMirrored(obj metav1.Object) bool {
+	_, mirrored := MirroredFrom(obj)
+	return mirrored
+}
+
 // MirroredFrom returns the address of the cluster of which an object is a copy. It
 // reports false for an object that is not a copy.
 func MirroredFrom(obj metav1.Object) (cluster string, mirrored bool) {

@@ -90,7 +90,7 @@ func (p *Plugin) mayServe(svc *v1.Service) bool {
 	if svc.Spec.Type != corev1.ServiceTypeLoadBalancer || svc.DeletionTimestamp != nil {
 		return false
 	}
-	if _, mirrored := v1.MirroredFrom(svc); mirrored {
+	if v1.IsMirrored(svc) {
 		return false
 	}
 	class := ptr.Deref(svc.Spec.LoadBalancerClass, "")

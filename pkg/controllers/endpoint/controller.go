@@ -114,8 +114,7 @@ func (c *Controller) Run(ctx context.Context, workers int) { c.loop.Run(ctx, wor
 
 // ours returns false for the copy of a cluster's Endpoints, which the mirror writes.
 func ours(e *corev1.Endpoints) bool {
-	_, mirrored := v1.MirroredFrom(e)
-	return e.Labels[rules.LabelManagedBy] == rules.ManagedBy && !mirrored
+	return e.Labels[rules.LabelManagedBy] == rules.ManagedBy && !v1.IsMirrored(e)
 }
 
 // requeueForeignWrite requeues Endpoints, after a delay, if another writer changed

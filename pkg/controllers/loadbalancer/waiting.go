@@ -36,8 +36,7 @@ func isUnserved(service *corev1.Service) bool {
 }
 
 func isLoadBalancer(service *corev1.Service) bool {
-	_, mirrored := v1.MirroredFrom(service)
-	return service.Spec.Type == corev1.ServiceTypeLoadBalancer && service.DeletionTimestamp == nil && !mirrored
+	return service.Spec.Type == corev1.ServiceTypeLoadBalancer && service.DeletionTimestamp == nil && !v1.IsMirrored(service)
 }
 
 func conditionOf(service *corev1.Service) *metav1.Condition {

@@ -34,7 +34,7 @@ const (
 // decide compares an object of the cluster with Portolan's of the same name. Both may be
 // nil. The object that it returns is to be written.
 func decide(source, ours object, cluster string) (action, object) {
-	own := ours != nil && !mirrored(ours)
+	own := ours != nil && !v1.IsMirrored(ours)
 	switch {
 	case source == nil && (ours == nil || own):
 		return nothing, nil
@@ -86,11 +86,6 @@ func isReleasing(source, ours metav1.Object) bool {
 	return source.GetAnnotations()[v1.AnnotationReleasedFrom] == string(ours.GetUID())
 }
 
-func mirrored(obj metav1.Object) bool {
-	_, yes := v1.MirroredFrom(obj)
-	return yes
-}
-
 // ignored reports whether an object of the cluster is never copied: it was written there
 // from Portolan, or it elects a leader, which would be a write every few seconds.
 func ignored(source metav1.Object) bool {
@@ -108,5 +103,5 @@ func follows(source, ours *corev1.Service, skipped bool) bool {
 	case skipped || ours == nil:
 		return false
 	}
-	return mirrored(ours) && ours.UID == source.UID
+	return v1.IsMirrored(ours) && ours.UID == source.UID
 }

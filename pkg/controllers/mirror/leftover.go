@@ -7,6 +7,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/client-go/tools/cache"
 
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/controllers/endpointslice"
 	"github.com/portolan-dev/portolan/pkg/controllers/reconcile"
 	"github.com/portolan-dev/portolan/pkg/controllers/rules"
@@ -15,7 +16,7 @@ import (
 // isLeftover reports whether Portolan's controllers have written an object for a Service that
 // is a copy by now. They leave the endpoints of copies alone.
 func (m *Mirror) isLeftover(name key, ours object) (bool, error) {
-	if ours == nil || mirrored(ours) {
+	if ours == nil || v1.IsMirrored(ours) {
 		return false, nil
 	}
 	labels := ours.GetLabels()
@@ -32,7 +33,7 @@ func (m *Mirror) isLeftover(name key, ours object) (bool, error) {
 		return false, nil
 	}
 	service, err := get(m.kinds[services].ours, m.owner(name, ours))
-	return err == nil && service != nil && mirrored(service), err
+	return err == nil && service != nil && v1.IsMirrored(service), err
 }
 
 // owner returns the name of the Service that an object belongs to.
@@ -66,7 +67,7 @@ func (m *Mirror) slicesCopied(service cache.ObjectName) (bool, error) {
 	for _, obj := range found {
 		slice := obj.(*discoveryv1.EndpointSlice)
 		ours, err := get(k.ours, cache.MetaObjectToName(slice))
-		if err != nil || ours == nil || !mirrored(ours) || ours.GetUID() != slice.UID {
+		if err != nil || ours == nil || !v1.IsMirrored(ours) || ours.GetUID() != slice.UID {
 			return false, err
 		}
 	}

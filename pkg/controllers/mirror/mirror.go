@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/controllers/reconcile"
 )
 
@@ -143,7 +144,7 @@ func (m *Mirror) handle(resource string, informer cache.SharedIndexInformer) err
 		AddFunc: func(obj any) { enqueue(obj, true) },
 		UpdateFunc: func(before, after any) {
 			old, current := before.(metav1.Object), after.(metav1.Object)
-			another := old.GetUID() != current.GetUID() || mirrored(old) != mirrored(current) || ignored(old) != ignored(current)
+			another := old.GetUID() != current.GetUID() || v1.IsMirrored(old) != v1.IsMirrored(current) || ignored(old) != ignored(current)
 			enqueue(after, another)
 		},
 		DeleteFunc: func(obj any) { enqueue(obj, true) },

@@ -9,6 +9,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/klog/v2"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
 // rightsRetry is how long the mirror waits before it asks the cluster again.
@@ -52,7 +54,7 @@ func (m *Mirror) read(ctx context.Context) error {
 // would copy.
 func (m *Mirror) isCluster(ctx context.Context) bool {
 	for _, obj := range m.kinds[services].source.GetStore().List() {
-		if mirrored(obj.(metav1.Object)) {
+		if v1.IsMirrored(obj.(metav1.Object)) {
 			klog.FromContext(ctx).Error(nil, "The cluster's Services can't be mirrored: the address is that of a Portolan. "+
 				"Use a kubeconfig of the cluster's own API server", "cluster", m.address)
 			<-ctx.Done()

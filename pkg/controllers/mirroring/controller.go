@@ -124,13 +124,6 @@ func mirrored(e *corev1.Endpoints) bool {
 	return !election && e.Labels[discoveryv1.LabelSkipMirror] != "true"
 }
 
-// isCopy reports whether a Service is the copy of a cluster's. Its slices are copies too. The
-// mirror deletes those that this controller has left.
-func isCopy(service *corev1.Service) bool {
-	_, copied := v1.MirroredFrom(service)
-	return copied
-}
-
 func (c *Controller) sync(ctx context.Context, key string) error {
 	name, err := cache.ParseObjectName(key)
 	if err != nil {
@@ -140,7 +133,8 @@ func (c *Controller) sync(ctx context.Context, key string) error {
 	if err != nil {
 		return err
 	}
-	if service != nil && isCopy(service) {
+	// The slices of a copy are copies too. The mirror deletes those that this controller has left.
+	if service != nil && v1.IsMirrored(service) {
 		c.slices.Forget(types.NamespacedName(name))
 		return nil
 	}
@@ -243,7 +237,7 @@ func (c *Controller) isNeeded(ctx context.Context, name types.NamespacedName) (b
 	if err != nil {
 		return false, ignoreNotFound(err)
 	}
-	return mirrored(source) && !isCopy(service), nil
+	return mirrored(source) && !v1.IsMirrored(service), nil
 }
 
 func ignoreNotFound(err error) error {

@@ -12,8 +12,7 @@ import (
 // SelectsPods reports whether a Service gets its endpoints from Pods. The endpoints of a copy
 // are copies too.
 func SelectsPods(service *corev1.Service) bool {
-	_, mirrored := v1.MirroredFrom(service)
-	return service.Spec.Type != corev1.ServiceTypeExternalName && service.Spec.Selector != nil && !mirrored
+	return service.Spec.Type != corev1.ServiceTypeExternalName && service.Spec.Selector != nil && !v1.IsMirrored(service)
 }
 
 // Subsets returns the subsets of a Service's Endpoints in canonical form. Pods are those

@@ -120,8 +120,7 @@ func (s *Slices) serviceOf(obj any) ([]string, error) {
 
 // manages returns false for the copy of a cluster's slice, which the mirror writes.
 func (s *Slices) manages(slice *discoveryv1.EndpointSlice) bool {
-	_, mirrored := v1.MirroredFrom(slice)
-	return slice.Labels[discoveryv1.LabelManagedBy] == s.managedBy && !mirrored
+	return slice.Labels[discoveryv1.LabelManagedBy] == s.managedBy && !v1.IsMirrored(slice)
 }
 
 // Of returns the slices of a Service in the cache, except those being deleted.

@@ -53,7 +53,7 @@ func (c *Controller) wanted(name types.NamespacedName) *corev1.Service {
 	if err != nil || service.DeletionTimestamp != nil {
 		return nil
 	}
-	if _, mirrored := v1.MirroredFrom(service); mirrored {
+	if v1.IsMirrored(service) {
 		return nil
 	}
 	return service

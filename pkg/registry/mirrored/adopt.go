@@ -86,7 +86,7 @@ func (r *AdoptREST) adoptDependents(ctx context.Context, name string) error {
 	}
 	err = meta.EachListItem(found, func(item runtime.Object) error {
 		slice := item.(*v1.EndpointSlice)
-		if _, mirrored := v1.MirroredFrom(slice); !mirrored {
+		if !v1.IsMirrored(slice) {
 			return nil
 		}
 		_, err := disown(ctx, r.slices, "endpointslices", slice.Name, "")

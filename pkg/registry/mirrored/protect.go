@@ -110,7 +110,7 @@ func (p *protected) checkMark(ctx context.Context, written runtime.Object) error
 	if !ok {
 		return nil
 	}
-	if _, mirrored := v1.MirroredFrom(obj); !mirrored {
+	if !v1.IsMirrored(obj) {
 		return nil
 	}
 	path := field.NewPath("metadata", "annotations").Key(v1.AnnotationMirroredFrom)

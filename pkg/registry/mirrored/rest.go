@@ -160,7 +160,7 @@ func checkObject(obj metav1.Object, namespace, name string) field.ErrorList {
 // Portolan's own has been released to the copy's UID.
 func checkReplaced(ctx context.Context, kind Kind, stored runtime.Object, uid types.UID) error {
 	obj := stored.(metav1.Object)
-	if _, mirrored := v1.MirroredFrom(obj); !mirrored && v1.ReleasedTo(obj, uid) {
+	if !v1.IsMirrored(obj) && v1.ReleasedTo(obj, uid) {
 		return nil
 	}
 	if err := checkStored(ctx, kind, stored); err != nil || obj.GetUID() == uid {
@@ -172,7 +172,7 @@ func checkReplaced(ctx context.Context, kind Kind, stored runtime.Object, uid ty
 // checkStored rejects the write of an object that is Portolan's own.
 func checkStored(ctx context.Context, kind Kind, stored runtime.Object) error {
 	obj := stored.(metav1.Object)
-	if _, mirrored := v1.MirroredFrom(obj); mirrored {
+	if v1.IsMirrored(obj) {
 		return nil
 	}
 	return apierrors.NewConflict(apigroup.Resource(ctx, kind.Resource), obj.GetName(), errOwn)

@@ -49,7 +49,7 @@ type sides struct {
 // checkOurs compares a Service of the store with the cluster's of the same name.
 func (s sides) checkOurs(c *checker, key string, ours *v1.Service) {
 	theirs := s.theirs[key]
-	_, mirrored := v1.MirroredFrom(ours)
+	mirrored := v1.IsMirrored(ours)
 	switch {
 	case theirs == nil && mirrored:
 		c.violation("%s is a copy, but the cluster has no such Service", key)

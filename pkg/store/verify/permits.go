@@ -136,7 +136,7 @@ func (c *checker) heldByNamespace(contents Contents) map[string]bool {
 		return held
 	}
 	for _, owner := range c.owners {
-		if _, mirrored := v1.MirroredFrom(owner.service); mirrored {
+		if v1.IsMirrored(owner.service) {
 			continue
 		}
 		for claimKey := range owner.held {

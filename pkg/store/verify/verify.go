@@ -268,7 +268,7 @@ func (c *checker) checkOwner(key string, o owner, in ranges) {
 		c.warning("%s needs a cluster IP and has none", key)
 	}
 	// The values of a copy lie in the ranges of its cluster.
-	_, mirrored := v1.MirroredFrom(o.service)
+	mirrored := v1.IsMirrored(o.service)
 	for claimKey, value := range o.held {
 		if !mirrored && !in.contain(value) {
 			c.warning("%s holds %s, which lies in no %s", key, value.text, value.rangeKind())
