@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/client/v3/kubernetes"
 	corev1 "k8s.io/api/core/v1"
 
@@ -73,11 +72,12 @@ func (l *Ledger) planCharges(ctx context.Context, plan *txn.Plan, a *attempt, c 
 	if c.copied {
 		before = nil
 	}
-	if isCopy(c.owner) {
+	if v1.IsMirrored(c.owner) {
 		after = nil
 	}
 	counts := func(value allocation.Value) bool { return !l.holdsToo(a, c, value) }
-	charge, release := filter(diff(before, after).take, counts), filter(diff(before, after).release, counts)
+	changed := diff(before, after)
+	charge, release := filter(changed.take, counts), filter(changed.release, counts)
 	if len(charge)+len(release) == 0 {
 		return nil
 	}
@@ -139,7 +139,10 @@ func (l *Ledger) planLimit(ctx context.Context, plan *txn.Plan, a *attempt, c ch
 	}
 	picked, err := l.pickPermits(ctx, c, t, len(charge)-len(numbers))
 	if exceeded, ok := errors.AsType[*exceededError](err); ok {
-		if err := l.refreshLimits(ctx, c.owner.Namespace, exceeded.limit); err != nil {
+		if err := l.refreshLimits(ctx, c.owner.Namespace); err != nil {
+			return err
+		}
+		if err := l.refreshRange(ctx, exceeded.limit); err != nil {
 			return err
 		}
 		if !l.limits.has(c.owner.Namespace, l.Index, exceeded.limit) {
@@ -225,13 +228,9 @@ func (l *Ledger) pickPermits(ctx context.Context, c change, t *limit, wanted int
 		case loaded:
 			return nil, &exceededError{limit: t, requested: int64(wanted), used: used}
 		default:
-			var full bool
 			var err error
-			if used, full, err = l.refresh(ctx, c.owner.Namespace, t, wanted); err != nil {
+			if used, err = l.refresh(ctx, c.owner.Namespace, t, wanted); err != nil {
 				return nil, err
-			}
-			if full {
-				return nil, &exceededError{limit: t, requested: int64(wanted), used: used}
 			}
 			loaded = true
 		}
@@ -240,28 +239,32 @@ func (l *Ledger) pickPermits(ctx context.Context, c change, t *limit, wanted int
 
 // refresh loads the state of a limit's permits and returns what is used. If every permit is
 // one that can be taken, a count shows whether there are too few, and nothing is loaded then.
-func (l *Ledger) refresh(ctx context.Context, namespace string, t *limit, wanted int) (used int64, full bool, err error) {
+func (l *Ledger) refresh(ctx context.Context, namespace string, t *limit, wanted int) (used int64, err error) {
 	if t.permits.Whole() {
 		used, err = l.client.Count(ctx, t.prefix+permitsFolder, kubernetes.CountOptions{})
 		if err != nil || used+int64(wanted) > t.max {
-			return used, true, err
+			return used, err
 		}
 	}
-	used, err = l.load(ctx, namespace, t)
-	return used, false, err
+	return l.load(ctx, namespace, t)
 }
 
-// refreshLimits reads the limits of a namespace, and the range of one of them if it has one.
-func (l *Ledger) refreshLimits(ctx context.Context, namespace string, t *limit) error {
+// refreshLimits reads the limits of a namespace.
+func (l *Ledger) refreshLimits(ctx context.Context, namespace string) error {
 	found, err := l.client.Get(ctx, l.limits.key(namespace), kubernetes.GetOptions{})
 	if err != nil {
 		return err
 	}
-	if err := l.limits.learn(namespace, found.KV, found.Revision); err != nil || !t.ranged || len(t.classes) == 0 {
-		return err
+	return l.limits.learn(namespace, found.KV, found.Revision)
+}
+
+// refreshRange reads the range of a limit, if it has one.
+func (l *Ledger) refreshRange(ctx context.Context, t *limit) error {
+	if !t.ranged || len(t.classes) == 0 {
+		return nil
 	}
 	k := l.stored[t.classes[0]]
-	found, err = l.client.Get(ctx, k.ranges.Key(t.rangeName), kubernetes.GetOptions{})
+	found, err := l.client.Get(ctx, k.ranges.Key(t.rangeName), kubernetes.GetOptions{})
 	if err != nil {
 		return err
 	}
@@ -276,7 +279,7 @@ func (l *Ledger) learnPermits(a *attempt, known *charges, conflict *txn.Conflict
 	for key, kv := range conflict.Found {
 		_, permitted := known.known[key]
 		switch t := a.permits[key]; {
-		case key == a.limits.key && revisionAt(kv) != a.limits.revision:
+		case key == a.limits.key && txn.ModRevision(kv) != a.limits.revision:
 			if err := l.limits.learn(a.owner.Namespace, kv, conflict.Revision); err != nil {
 				return err
 			}
@@ -294,13 +297,6 @@ func (l *Ledger) learnPermits(a *attempt, known *charges, conflict *txn.Conflict
 // waits reports whether a stored Service waits for a load-balancer address.
 func waits(svc *v1.Service) bool {
 	return svc.Spec.Type == corev1.ServiceTypeLoadBalancer && len(service.LoadBalancerAddresses(svc)) == 0
-}
-
-func revisionAt(kv *mvccpb.KeyValue) int64 {
-	if kv == nil {
-		return 0
-	}
-	return kv.ModRevision
 }
 
 // filter returns the values of a slice that are kept.

@@ -51,7 +51,7 @@ func (m *memory) commit(plan *txn.Plan) *txn.ConflictError {
 	held := true
 	for _, guard := range plan.Guards {
 		conflict.Found[guard.Key] = m.keys[guard.Key]
-		held = held && revisionAt(m.keys[guard.Key]) == guard.Revision
+		held = held && txn.ModRevision(m.keys[guard.Key]) == guard.Revision
 	}
 	if !held {
 		return conflict

@@ -124,21 +124,6 @@ func (t *limit) valueKey(value allocation.Value) string {
 	return t.prefix + valuesFolder + claimName(value)
 }
 
-// claimName names a claim with its resource, for example nodeports/30080.
-func claimName(value allocation.Value) string {
-	return kindOf(value.Class).names().claims + "/" + value.String()
-}
-
-// parseClaimName parses what claimName returns.
-func parseClaimName(text string) (allocation.Value, bool) {
-	resource, name, _ := strings.Cut(strings.TrimSpace(text), "/")
-	at := slices.IndexFunc(kinds(), func(k kind) bool { return k.names().claims == resource })
-	if at < 0 {
-		return allocation.Value{}, false
-	}
-	return kinds()[at].parse(name)
-}
-
 // limitBook has the limits of the namespaces that have any, as one replica knows them.
 type limitBook struct {
 	// root is the prefix of the keys of all kinds of objects.
@@ -318,13 +303,8 @@ const unpermittedPage = 500
 // countedOf returns the values of a Service that count. A copy of a cluster's Service holds
 // values of the cluster's ranges, which do not.
 func countedOf(svc *v1.Service) holdings {
-	if isCopy(svc) {
+	if v1.IsMirrored(svc) {
 		return nil
 	}
 	return holdingsOf(svc)
-}
-
-func isCopy(svc *v1.Service) bool {
-	_, mirrored := v1.MirroredFrom(svc)
-	return mirrored
 }

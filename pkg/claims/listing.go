@@ -56,13 +56,12 @@ func parseListing(key string, kv *mvccpb.KeyValue) listing {
 	}
 	listed.revision = kv.ModRevision
 	for line := range strings.Lines(string(kv.Value)) {
-		resource, name, _ := strings.Cut(strings.TrimSpace(line), "/")
-		at := slices.IndexFunc(kinds(), func(k kind) bool { return k.names().claims == resource })
-		if at < 0 {
+		k, name := splitClaimName(line)
+		if k == nil {
 			listed.others += line
 			continue
 		}
-		if value, ok := kinds()[at].parse(name); ok {
+		if value, ok := k.parse(name); ok {
 			listed.values = append(listed.values, value)
 		}
 	}
@@ -79,7 +78,7 @@ func (s listing) change(plan *txn.Plan, remove func(allocation.Value) bool, add 
 	count := 0
 	for _, value := range slices.Concat(s.values, add) {
 		if remove == nil || !remove(value) {
-			text.WriteString(kindOf(value.Class).names().claims + "/" + value.String() + "\n")
+			text.WriteString(claimName(value) + "\n")
 			count++
 		}
 	}

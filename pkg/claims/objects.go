@@ -2,7 +2,9 @@ package claims
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -85,6 +87,31 @@ func HoldersOf(obj runtime.Object) []v1.ParentReference {
 func ExpiryOf(obj runtime.Object) time.Time {
 	claim, _ := contentsOf(obj)
 	return claim.terms.Expires
+}
+
+// claimName names a claim with its resource, for example nodeports/30080.
+func claimName(value allocation.Value) string {
+	return kindOf(value.Class).names().claims + "/" + value.String()
+}
+
+// parseClaimName parses what claimName returns.
+func parseClaimName(text string) (allocation.Value, bool) {
+	k, name := splitClaimName(text)
+	if k == nil {
+		return allocation.Value{}, false
+	}
+	return k.parse(name)
+}
+
+// splitClaimName returns the kind of a claim and its name without the resource. The kind is
+// nil for a resource that only a later release knows.
+func splitClaimName(text string) (kind, string) {
+	resource, name, _ := strings.Cut(strings.TrimSpace(text), "/")
+	at := slices.IndexFunc(kinds(), func(k kind) bool { return k.names().claims == resource })
+	if at < 0 {
+		return nil, name
+	}
+	return kinds()[at], name
 }
 
 func serviceOf(obj runtime.Object) (*v1.Service, error) {

@@ -105,7 +105,7 @@ func (l *Ledger) plan(ctx context.Context, plan *txn.Plan, c change) (*attempt, 
 		return nil, err
 	}
 	// A copy of a cluster's Service holds values of the cluster's ranges.
-	if _, mirrored := v1.MirroredFrom(c.owner); !mirrored {
+	if !v1.IsMirrored(c.owner) {
 		if err := l.guardRanges(ctx, plan, a); err != nil {
 			return nil, err
 		}

@@ -3,7 +3,6 @@ package claims
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 
@@ -15,6 +14,8 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
+
+const quotasBusy = "other ClaimQuotas of the namespace were written in each attempt; try again"
 
 // QuotaStorage is the store of ClaimQuotas. The transaction that writes a ClaimQuota writes
 // the limits of its namespace too, and deletes the permits of limits that are gone. From then
@@ -39,7 +40,7 @@ func (s *QuotaStorage) Create(ctx context.Context, key string, obj, out runtime.
 		return err
 	}
 	plan := &txn.Plan{}
-	return retryLimits(ctx, plan, func(ctx context.Context) error {
+	return retryWith(ctx, plan, maxSharedAttempts, quotasBusy, func(ctx context.Context) error {
 		if err := s.planLimits(ctx, plan, quota, quota.Spec.Hard); err != nil {
 			return err
 		}
@@ -62,7 +63,7 @@ func (s *QuotaStorage) GuaranteedUpdate(ctx context.Context, key string, destina
 		}
 		return output, ttl, s.planLimits(ctx, plan, quota, quota.Spec.Hard)
 	}
-	return retryLimits(ctx, plan, func(ctx context.Context) error {
+	return retryWith(ctx, plan, maxSharedAttempts, quotasBusy, func(ctx context.Context) error {
 		return s.Interface.GuaranteedUpdate(ctx, key, destination, ignoreNotFound, preconditions, update, cached)
 	})
 }
@@ -81,7 +82,7 @@ func (s *QuotaStorage) Delete(ctx context.Context, key string, out runtime.Objec
 		}
 		return s.planLimits(ctx, plan, quota, nil)
 	}
-	return retryLimits(ctx, plan, func(ctx context.Context) error {
+	return retryWith(ctx, plan, maxSharedAttempts, quotasBusy, func(ctx context.Context) error {
 		return s.Interface.Delete(ctx, key, out, preconditions, validate, cached, opts)
 	})
 }
@@ -104,7 +105,7 @@ func (s *QuotaStorage) planLimits(ctx context.Context, plan *txn.Plan, quota *v1
 	if before != nil && maps.Equal(before, hard) {
 		return nil
 	}
-	plan.Guards = append(plan.Guards, txn.Guard{Key: key, Revision: revisionAt(found.KV)})
+	plan.Guards = append(plan.Guards, txn.Guard{Key: key, Revision: txn.ModRevision(found.KV)})
 	if hard == nil {
 		delete(stored, quota.Name)
 		plan.DeletePrefixes = append(plan.DeletePrefixes, book.quotaPrefix(quota.Namespace, quota.Name))
@@ -126,18 +127,6 @@ func (s *QuotaStorage) planLimits(ctx context.Context, plan *txn.Plan, quota *v1
 	}
 	plan.Puts = append(plan.Puts, txn.Put{Key: key, Value: value})
 	return nil
-}
-
-// retryLimits repeats a call while other ClaimQuotas of the namespace are written.
-func retryLimits(ctx context.Context, plan *txn.Plan, call func(context.Context) error) error {
-	ctx = txn.WithPlan(ctx, plan)
-	for range maxSharedAttempts {
-		err := call(ctx)
-		if _, conflict := errors.AsType[*txn.ConflictError](err); !conflict {
-			return err
-		}
-	}
-	return apierrors.NewTooManyRequests("other ClaimQuotas of the namespace were written in each attempt; try again", 1)
 }
 
 func quotaOf(obj runtime.Object) (*v1.ClaimQuota, error) {

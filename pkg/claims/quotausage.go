@@ -35,7 +35,7 @@ func (l *Ledger) fillQuota(ctx context.Context, quota *v1.ClaimQuota) {
 // usageOf returns what is used under each limit of a ClaimQuota. It has no figure for a limit
 // that the stored ClaimQuota does not have anymore.
 func (l *Ledger) usageOf(ctx context.Context, quota *v1.ClaimQuota) (map[string]int64, error) {
-	if err := l.refreshLimits(ctx, quota.Namespace, &limit{}); err != nil {
+	if err := l.refreshLimits(ctx, quota.Namespace); err != nil {
 		return nil, err
 	}
 	own := func(t *limit) bool {
@@ -43,10 +43,11 @@ func (l *Ledger) usageOf(ctx context.Context, quota *v1.ClaimQuota) (map[string]
 		return shown && t.quota == quota.Name
 	}
 	for _, t := range l.limits.of(quota.Namespace, l.Index).all {
-		if own(t) && t.ranged {
-			if err := l.refreshLimits(ctx, quota.Namespace, t); err != nil {
-				return nil, err
-			}
+		if !own(t) {
+			continue
+		}
+		if err := l.refreshRange(ctx, t); err != nil {
+			return nil, err
 		}
 	}
 	used := map[string]int64{}

@@ -53,7 +53,7 @@ func (r Requester) Of(class allocation.Class) allocation.Requester {
 func (l *Ledger) CheckNamedRange(who Requester, stored *v1.Service, class allocation.Class) *field.Error {
 	k := kindOf(class)
 	name := k.asks(who.svc).Range
-	if _, mirrored := v1.MirroredFrom(who.svc); mirrored || name == "" || stored != nil && k.asks(stored).Range == name {
+	if v1.IsMirrored(who.svc) || name == "" || stored != nil && k.asks(stored).Range == name {
 		return nil
 	}
 	path := k.rangePath(who.svc)

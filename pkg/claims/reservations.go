@@ -131,7 +131,7 @@ type retention struct {
 // copy of a cluster's Service has none: what it holds is the cluster's to give away.
 func retentionOf(svc *v1.Service, now time.Time) *retention {
 	duration, retained := v1.Retention(svc)
-	if _, mirrored := v1.MirroredFrom(svc); mirrored || !retained {
+	if v1.IsMirrored(svc) || !retained {
 		return nil
 	}
 	if duration == 0 {

@@ -13,6 +13,8 @@ import (
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
+const listingBusy = "the reservations of the Service were changed by others in each attempt; try again"
+
 // ReservationStorage is the store of IPAddresses or of NodePorts for users, who make
 // reservations there. It keeps the listings of Services. It enters reservations into the
 // index ahead of the watch, so that the next request knows them.
@@ -32,7 +34,7 @@ func NewReservationStorage(inner storage.Interface, ledger *Ledger) *Reservation
 // Create writes a reservation.
 func (s *ReservationStorage) Create(ctx context.Context, key string, obj, out runtime.Object, ttl uint64) error {
 	plan := &txn.Plan{}
-	err := retryListing(ctx, plan, func(ctx context.Context) error {
+	err := retryWith(ctx, plan, maxAttempts, listingBusy, func(ctx context.Context) error {
 		plan.Reset()
 		value, listed, err := s.listingOf(ctx, obj)
 		if err != nil {
@@ -75,7 +77,7 @@ func (s *ReservationStorage) Delete(ctx context.Context, key string, out runtime
 		listed.change(plan, func(other allocation.Value) bool { return other == value })
 		return nil
 	}
-	return retryListing(ctx, plan, func(ctx context.Context) error {
+	return retryWith(ctx, plan, maxAttempts, listingBusy, func(ctx context.Context) error {
 		return s.Interface.Delete(ctx, key, out, preconditions, validate, cached, opts)
 	})
 }
@@ -98,17 +100,18 @@ func (s *ReservationStorage) listingOf(ctx context.Context, obj runtime.Object) 
 	return allocation.Value{}, nil, nil
 }
 
-// retryListing repeats a call while other writes change the listing on which its
-// transaction relies.
-func retryListing(ctx context.Context, plan *txn.Plan, call func(context.Context) error) error {
+// retryWith calls a store with a plan until its transaction is not rejected anymore because
+// others have changed what the plan relies on. After the last attempt, the error has the
+// status 429 and the text busy.
+func retryWith(ctx context.Context, plan *txn.Plan, attempts int, busy string, call func(context.Context) error) error {
 	ctx = txn.WithPlan(ctx, plan)
-	for range maxAttempts {
+	for range attempts {
 		err := call(ctx)
 		if _, conflict := errors.AsType[*txn.ConflictError](err); !conflict {
 			return err
 		}
 	}
-	return apierrors.NewTooManyRequests("the reservations of the Service were changed by others in each attempt; try again", 1)
+	return apierrors.NewTooManyRequests(busy, 1)
 }
 
 func (s *ReservationStorage) enter(ctx context.Context, obj runtime.Object) {

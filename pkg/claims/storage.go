@@ -135,7 +135,7 @@ func (s *Storage) GuaranteedUpdate(ctx context.Context, key string, destination 
 		}
 		after := holdingsOf(owner)
 		err = w.prepare(ctx, change{
-			owner: owner, before: before, after: after, holder: stored.UID, copied: isCopy(stored), waits: waits(stored),
+			owner: owner, before: before, after: after, holder: stored.UID, copied: v1.IsMirrored(stored), waits: waits(stored),
 			strict: func() bool { return isStrict(stored, owner) },
 		})
 		if again, ok := errors.AsType[*retryError](err); ok {
@@ -173,7 +173,7 @@ func (s *Storage) Delete(ctx context.Context, key string, out runtime.Object, pr
 			return err
 		}
 		err = w.prepare(ctx, change{
-			owner: owner, before: holdingsOf(owner), holder: owner.UID, copied: isCopy(owner), retain: retentionOf(owner, time.Now()),
+			owner: owner, before: holdingsOf(owner), holder: owner.UID, copied: v1.IsMirrored(owner), retain: retentionOf(owner, time.Now()),
 		})
 		if err != nil {
 			return err

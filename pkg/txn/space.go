@@ -86,7 +86,7 @@ func (i *Interface) admit(ctx context.Context, key string, expectedRevision int6
 	if err != nil {
 		return unanswered(ctx, err, false)
 	}
-	if modRevision(found) != expectedRevision {
+	if ModRevision(found) != expectedRevision {
 		return nil
 	}
 	if found != nil && objectBytes+planBytes <= putBytes(key, found.Value)+slackBytes {
@@ -124,7 +124,7 @@ func planBytes(plan *Plan) (total int64) {
 // before or after it has carried a write out. Either way it has finished with the write, so
 // the write was not carried out if the key is at the expected revision.
 func (i *Interface) noSpace(ctx context.Context, key string, expectedRevision int64, cause error) (Result, error) {
-	if found, err := i.read(ctx, key); err == nil && modRevision(found) == expectedRevision {
+	if found, err := i.read(ctx, key); err == nil && ModRevision(found) == expectedRevision {
 		return ResultFull, &NoSpaceError{Cause: cause}
 	}
 	return ResultUnknown, &UnansweredError{Write: true, Cause: cause}

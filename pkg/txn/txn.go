@@ -314,7 +314,7 @@ func (i *Interface) commit(ctx context.Context, plan *Plan, key string, expected
 
 	plan.outcome = NotSent
 	object := firstOf(response.Responses[0])
-	if modRevision(object) != expectedRevision {
+	if ModRevision(object) != expectedRevision {
 		observe(ResultObjectConflict, size)
 		return object, false, revision, nil
 	}
@@ -360,7 +360,8 @@ func firstOf(response *etcdserverpb.ResponseOp) *mvccpb.KeyValue {
 	return nil
 }
 
-func modRevision(kv *mvccpb.KeyValue) int64 {
+// ModRevision returns the revision at which a key was last written, 0 for a missing one.
+func ModRevision(kv *mvccpb.KeyValue) int64 {
 	if kv == nil {
 		return 0
 	}
