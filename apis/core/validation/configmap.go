@@ -22,14 +22,14 @@ func ValidateConfigMap(config *corev1.ConfigMap) field.ErrorList {
 	errs := portolanvalidation.ValidateObjectMeta(&config.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, metadataPath)
 	size := 0
 	for _, key := range slices.Sorted(maps.Keys(config.Data)) {
-		errs = append(errs, invalid(dataPath.Key(key), key, utilvalidation.IsConfigMapKey(key))...)
+		errs = append(errs, portolanvalidation.Invalid(dataPath.Key(key), key, utilvalidation.IsConfigMapKey(key))...)
 		if _, found := config.BinaryData[key]; found {
 			errs = append(errs, field.Invalid(dataPath.Key(key), key, "duplicate of key present in binaryData"))
 		}
 		size += len(config.Data[key])
 	}
 	for _, key := range slices.Sorted(maps.Keys(config.BinaryData)) {
-		errs = append(errs, invalid(binaryDataPath.Key(key), key, utilvalidation.IsConfigMapKey(key))...)
+		errs = append(errs, portolanvalidation.Invalid(binaryDataPath.Key(key), key, utilvalidation.IsConfigMapKey(key))...)
 		size += len(config.BinaryData[key])
 	}
 	if size > corev1.MaxSecretSize {

@@ -116,7 +116,7 @@ func validateEvent(event *corev1.Event, strict bool) field.ErrorList {
 		}
 		errs = append(errs, validateReport(event, strict)...)
 	}
-	return append(errs, invalid(field.NewPath("namespace"), own, utilvalidation.IsDNS1123Subdomain(own))...)
+	return append(errs, portolanvalidation.Invalid(field.NewPath("namespace"), own, utilvalidation.IsDNS1123Subdomain(own))...)
 }
 
 func validateReport(event *corev1.Event, strict bool) field.ErrorList {
@@ -128,7 +128,8 @@ func validateReport(event *corev1.Event, strict bool) field.ErrorList {
 	if event.ReportingController == "" {
 		errs = append(errs, field.Required(controller, ""))
 	}
-	errs = append(errs, invalid(controller, event.ReportingController, utilvalidation.IsQualifiedName(event.ReportingController))...)
+	errs = append(errs, portolanvalidation.Invalid(controller, event.ReportingController,
+		utilvalidation.IsQualifiedName(event.ReportingController))...)
 	for _, word := range []struct {
 		name, value string
 		required    bool

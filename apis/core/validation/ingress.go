@@ -65,7 +65,8 @@ func ValidateIngressStatusUpdate(ingress, old *networkingv1.Ingress) field.Error
 		if point.Hostname == "" {
 			continue
 		}
-		errs = append(errs, invalid(path.Child("hostname"), point.Hostname, utilvalidation.IsDNS1123Subdomain(point.Hostname))...)
+		errs = append(errs, portolanvalidation.Invalid(path.Child("hostname"), point.Hostname,
+			utilvalidation.IsDNS1123Subdomain(point.Hostname))...)
 		errs = append(errs, validateNoIP(point.Hostname, path.Child("hostname"))...)
 	}
 	return portolanvalidation.Bounded(errs)
@@ -87,7 +88,8 @@ func validateIngress(ingress *networkingv1.Ingress) field.ErrorList {
 		errs = append(errs, validateTLS(&spec.TLS[i], specPath.Child("tls").Index(i))...)
 	}
 	if name := spec.IngressClassName; name != nil {
-		errs = append(errs, invalid(specPath.Child("ingressClassName"), *name, apivalidation.NameIsDNSSubdomain(*name, false))...)
+		errs = append(errs, portolanvalidation.Invalid(specPath.Child("ingressClassName"), *name,
+			apivalidation.NameIsDNSSubdomain(*name, false))...)
 	}
 	return errs
 }
@@ -114,9 +116,9 @@ func validateRule(rule *networkingv1.IngressRule, path *field.Path) field.ErrorL
 // validateHost accepts a DNS name, also with a wildcard as its first label.
 func validateHost(host string, path *field.Path) field.ErrorList {
 	if strings.Contains(host, "*") {
-		return invalid(path, host, utilvalidation.IsWildcardDNS1123Subdomain(host))
+		return portolanvalidation.Invalid(path, host, utilvalidation.IsWildcardDNS1123Subdomain(host))
 	}
-	return invalid(path, host, utilvalidation.IsDNS1123Subdomain(host))
+	return portolanvalidation.Invalid(path, host, utilvalidation.IsDNS1123Subdomain(host))
 }
 
 func validateNoIP(host string, path *field.Path) field.ErrorList {
@@ -132,7 +134,8 @@ func validateTLS(tls *networkingv1.IngressTLS, path *field.Path) field.ErrorList
 		errs = append(errs, validateHost(host, path.Child("hosts").Index(i))...)
 	}
 	if tls.SecretName != "" {
-		errs = append(errs, invalid(path.Child("secretName"), tls.SecretName, apivalidation.NameIsDNSSubdomain(tls.SecretName, false))...)
+		errs = append(errs, portolanvalidation.Invalid(path.Child("secretName"), tls.SecretName,
+			apivalidation.NameIsDNSSubdomain(tls.SecretName, false))...)
 	}
 	return errs
 }
@@ -193,15 +196,16 @@ func validateServiceBackend(service *networkingv1.IngressServiceBackend, path *f
 	if service.Name == "" {
 		errs = append(errs, field.Required(name, ""))
 	} else {
-		errs = append(errs, invalid(name, service.Name, apivalidation.NameIsDNSLabel(service.Name, false))...)
+		errs = append(errs, portolanvalidation.Invalid(name, service.Name, apivalidation.NameIsDNSLabel(service.Name, false))...)
 	}
 	switch port := path.Child("service", "port"); {
 	case service.Port.Name != "" && number != 0:
 		errs = append(errs, field.Invalid(path, "", "cannot set both port name & port number"))
 	case service.Port.Name != "":
-		errs = append(errs, invalid(port.Child("name"), service.Port.Name, utilvalidation.IsValidPortName(service.Port.Name))...)
+		errs = append(errs, portolanvalidation.Invalid(port.Child("name"), service.Port.Name,
+			utilvalidation.IsValidPortName(service.Port.Name))...)
 	case number != 0:
-		errs = append(errs, invalid(port.Child("number"), number, utilvalidation.IsValidPortNum(int(number)))...)
+		errs = append(errs, portolanvalidation.Invalid(port.Child("number"), number, utilvalidation.IsValidPortNum(int(number)))...)
 	default:
 		errs = append(errs, field.Required(path, "port name or number is required"))
 	}
@@ -217,13 +221,13 @@ func validateResource(resource *corev1.TypedLocalObjectReference, path *field.Pa
 func validateReference(group *string, kind, name string, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if group != nil {
-		errs = append(errs, invalid(path.Child("apiGroup"), *group, utilvalidation.IsDNS1123Subdomain(*group))...)
+		errs = append(errs, portolanvalidation.Invalid(path.Child("apiGroup"), *group, utilvalidation.IsDNS1123Subdomain(*group))...)
 	}
 	for _, segment := range []struct{ path, value string }{{"kind", kind}, {"name", name}} {
 		if segment.value == "" {
 			errs = append(errs, field.Required(path.Child(segment.path), ""))
 		} else {
-			errs = append(errs, invalid(path.Child(segment.path), segment.value, content.IsPathSegmentName(segment.value))...)
+			errs = append(errs, portolanvalidation.Invalid(path.Child(segment.path), segment.value, content.IsPathSegmentName(segment.value))...)
 		}
 	}
 	return errs

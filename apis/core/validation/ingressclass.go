@@ -53,7 +53,8 @@ func validateParameters(parameters *networkingv1.IngressClassParametersReference
 	case scope == networkingv1.IngressClassParametersReferenceScopeNamespace && parameters.Namespace == nil:
 		errs = append(errs, field.Required(namespace, "`parameters.scope` is set to 'Namespace'"))
 	case scope == networkingv1.IngressClassParametersReferenceScopeNamespace:
-		errs = append(errs, invalid(namespace, *parameters.Namespace, apivalidation.ValidateNamespaceName(*parameters.Namespace, false))...)
+		errs = append(errs, portolanvalidation.Invalid(namespace, *parameters.Namespace,
+			apivalidation.ValidateNamespaceName(*parameters.Namespace, false))...)
 	}
 	return errs
 }

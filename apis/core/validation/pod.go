@@ -75,8 +75,8 @@ func validatePodSpec(spec *corev1.PodSpec) field.ErrorList {
 	}
 	errs = append(errs, validateDNSConfig(spec)...)
 	for i, gate := range spec.ReadinessGates {
-		errs = append(errs, invalid(specPath.Child("readinessGates").Index(i).Child("conditionType"), string(gate.ConditionType),
-			utilvalidation.IsQualifiedName(string(gate.ConditionType)))...)
+		path, name := specPath.Child("readinessGates").Index(i).Child("conditionType"), string(gate.ConditionType)
+		errs = append(errs, portolanvalidation.Invalid(path, name, utilvalidation.IsQualifiedName(name))...)
 	}
 	errs = append(errs, validateSchedulingGates(spec.SchedulingGates)...)
 	errs = append(errs, validateHostUsers(spec)...)
@@ -105,10 +105,11 @@ func validatePodSpec(spec *corev1.PodSpec) field.ErrorList {
 func validateReferences(spec *corev1.PodSpec) field.ErrorList {
 	var errs field.ErrorList
 	if name := spec.ServiceAccountName; name != "" {
-		errs = append(errs, invalid(specPath.Child("serviceAccountName"), name, apivalidation.ValidateServiceAccountName(name, false))...)
+		errs = append(errs, portolanvalidation.Invalid(specPath.Child("serviceAccountName"), name,
+			apivalidation.ValidateServiceAccountName(name, false))...)
 	}
 	if name := spec.NodeName; name != "" {
-		errs = append(errs, invalid(specPath.Child("nodeName"), name, apivalidation.NameIsDNSSubdomain(name, false))...)
+		errs = append(errs, portolanvalidation.Invalid(specPath.Child("nodeName"), name, apivalidation.NameIsDNSSubdomain(name, false))...)
 	}
 	return errs
 }
@@ -137,10 +138,12 @@ func validateHostUsers(spec *corev1.PodSpec) field.ErrorList {
 func validateClasses(spec *corev1.PodSpec) field.ErrorList {
 	var errs field.ErrorList
 	if name := spec.PriorityClassName; name != "" {
-		errs = append(errs, invalid(specPath.Child("priorityClassName"), name, apivalidation.NameIsDNSSubdomain(name, false))...)
+		errs = append(errs, portolanvalidation.Invalid(specPath.Child("priorityClassName"), name,
+			apivalidation.NameIsDNSSubdomain(name, false))...)
 	}
 	if name := spec.RuntimeClassName; name != nil {
-		errs = append(errs, invalid(specPath.Child("runtimeClassName"), *name, apivalidation.NameIsDNSSubdomain(*name, false))...)
+		errs = append(errs, portolanvalidation.Invalid(specPath.Child("runtimeClassName"), *name,
+			apivalidation.NameIsDNSSubdomain(*name, false))...)
 	}
 	if policy := spec.PreemptionPolicy; policy != nil {
 		errs = append(errs, supported(*policy, preemptionPolicies, specPath.Child("preemptionPolicy"))...)

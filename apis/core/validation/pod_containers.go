@@ -10,6 +10,8 @@ import (
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
+
+	portolanvalidation "github.com/portolan-dev/portolan/apis/portolan/validation"
 )
 
 var (
@@ -90,7 +92,7 @@ func validateContainer(container *corev1.Container, volumes sets.Set[string], pa
 	if container.Name == "" {
 		errs = append(errs, field.Required(path.Child("name"), ""))
 	} else {
-		errs = append(errs, invalid(path.Child("name"), container.Name, utilvalidation.IsDNS1123Label(container.Name))...)
+		errs = append(errs, portolanvalidation.Invalid(path.Child("name"), container.Name, utilvalidation.IsDNS1123Label(container.Name))...)
 	}
 	if container.Image == "" {
 		errs = append(errs, field.Required(path.Child("image"), ""))
@@ -102,7 +104,7 @@ func validateContainer(container *corev1.Container, volumes sets.Set[string], pa
 		if variable.Name == "" {
 			errs = append(errs, field.Required(path, ""))
 		} else {
-			errs = append(errs, invalid(path, variable.Name, utilvalidation.IsRelaxedEnvVarName(variable.Name))...)
+			errs = append(errs, portolanvalidation.Invalid(path, variable.Name, utilvalidation.IsRelaxedEnvVarName(variable.Name))...)
 		}
 	}
 	errs = append(errs, validateVolumeMounts(container, volumes, path.Child("volumeMounts"))...)
@@ -117,7 +119,7 @@ func validateContainerPorts(ports []corev1.ContainerPort, path *field.Path) fiel
 		path := path.Index(i)
 		if port.Name != "" {
 			messages := utilvalidation.IsValidPortName(port.Name)
-			errs = append(errs, invalid(path.Child("name"), port.Name, messages)...)
+			errs = append(errs, portolanvalidation.Invalid(path.Child("name"), port.Name, messages)...)
 			if len(messages) == 0 && names.Has(port.Name) {
 				errs = append(errs, field.Duplicate(path.Child("name"), port.Name))
 			}
@@ -126,10 +128,12 @@ func validateContainerPorts(ports []corev1.ContainerPort, path *field.Path) fiel
 		if port.ContainerPort == 0 {
 			errs = append(errs, field.Required(path.Child("containerPort"), ""))
 		} else {
-			errs = append(errs, invalid(path.Child("containerPort"), port.ContainerPort, utilvalidation.IsValidPortNum(int(port.ContainerPort)))...)
+			errs = append(errs, portolanvalidation.Invalid(path.Child("containerPort"), port.ContainerPort,
+				utilvalidation.IsValidPortNum(int(port.ContainerPort)))...)
 		}
 		if port.HostPort != 0 {
-			errs = append(errs, invalid(path.Child("hostPort"), port.HostPort, utilvalidation.IsValidPortNum(int(port.HostPort)))...)
+			errs = append(errs, portolanvalidation.Invalid(path.Child("hostPort"), port.HostPort,
+				utilvalidation.IsValidPortNum(int(port.HostPort)))...)
 		}
 		errs = append(errs, supported(port.Protocol, portProtocols, path.Child("protocol"))...)
 	}
@@ -210,13 +214,4 @@ func supported[T ~string](value T, values []T, path *field.Path) field.ErrorList
 	default:
 		return field.ErrorList{field.NotSupported(path, value, values)}
 	}
-}
-
-// invalid makes an error of each message of one of apimachinery's checks.
-func invalid(path *field.Path, value any, messages []string) field.ErrorList {
-	var errs field.ErrorList
-	for _, message := range messages {
-		errs = append(errs, field.Invalid(path, value, message))
-	}
-	return errs
 }

@@ -8,16 +8,20 @@ import (
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
+
+	portolanvalidation "github.com/portolan-dev/portolan/apis/portolan/validation"
 )
 
 // validateHostname validates the names that a Pod has in DNS and in its own network.
 func validateHostname(spec *corev1.PodSpec) field.ErrorList {
 	var errs field.ErrorList
 	if spec.Hostname != "" {
-		errs = append(errs, invalid(specPath.Child("hostname"), spec.Hostname, utilvalidation.IsDNS1123Label(spec.Hostname))...)
+		errs = append(errs, portolanvalidation.Invalid(specPath.Child("hostname"), spec.Hostname,
+			utilvalidation.IsDNS1123Label(spec.Hostname))...)
 	}
 	if spec.Subdomain != "" {
-		errs = append(errs, invalid(specPath.Child("subdomain"), spec.Subdomain, utilvalidation.IsDNS1123Label(spec.Subdomain))...)
+		errs = append(errs, portolanvalidation.Invalid(specPath.Child("subdomain"), spec.Subdomain,
+			utilvalidation.IsDNS1123Label(spec.Subdomain))...)
 	}
 	return errs
 }
@@ -39,7 +43,7 @@ func validateHostnameOverride(spec *corev1.PodSpec) field.ErrorList {
 	if len(name) > most {
 		errs = append(errs, field.TooLong(path, "", most))
 	}
-	return append(errs, invalid(path, name, utilvalidation.IsDNS1123Subdomain(name))...)
+	return append(errs, portolanvalidation.Invalid(path, name, utilvalidation.IsDNS1123Subdomain(name))...)
 }
 
 // The limits of a resolver's configuration (upstream's pkg/apis/core/validation).
@@ -78,7 +82,7 @@ func validateDNSConfig(spec *corev1.PodSpec) field.ErrorList {
 	for i, search := range config.Searches {
 		if search != "." {
 			search = strings.TrimSuffix(search, ".")
-			errs = append(errs, invalid(searches.Index(i), search, utilvalidation.IsDNS1123SubdomainWithUnderscore(search))...)
+			errs = append(errs, portolanvalidation.Invalid(searches.Index(i), search, utilvalidation.IsDNS1123SubdomainWithUnderscore(search))...)
 		}
 	}
 	for i, option := range config.Options {
@@ -95,7 +99,7 @@ func validateHostAliases(aliases []corev1.HostAlias) field.ErrorList {
 		path := specPath.Child("hostAliases").Index(i)
 		errs = append(errs, utilvalidation.IsValidIPForLegacyField(path.Child("ip"), alias.IP, true, nil)...)
 		for j, name := range alias.Hostnames {
-			errs = append(errs, invalid(path.Child("hostnames").Index(j), name, utilvalidation.IsDNS1123Subdomain(name))...)
+			errs = append(errs, portolanvalidation.Invalid(path.Child("hostnames").Index(j), name, utilvalidation.IsDNS1123Subdomain(name))...)
 		}
 	}
 	return errs

@@ -9,6 +9,8 @@ import (
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
+
+	portolanvalidation "github.com/portolan-dev/portolan/apis/portolan/validation"
 )
 
 var urlSchemes = []corev1.URIScheme{corev1.URISchemeHTTP, corev1.URISchemeHTTPS}
@@ -125,7 +127,7 @@ func validateHTTPGet(get *corev1.HTTPGetAction, path *field.Path) field.ErrorLis
 	errs = append(errs, validateTargetPort(get.Port, path.Child("port"))...)
 	errs = append(errs, supported(get.Scheme, urlSchemes, path.Child("scheme"))...)
 	for _, header := range get.HTTPHeaders {
-		errs = append(errs, invalid(path.Child("httpHeaders"), header.Name, utilvalidation.IsHTTPHeaderName(header.Name))...)
+		errs = append(errs, portolanvalidation.Invalid(path.Child("httpHeaders"), header.Name, utilvalidation.IsHTTPHeaderName(header.Name))...)
 	}
 	return errs
 }
@@ -133,7 +135,7 @@ func validateHTTPGet(get *corev1.HTTPGetAction, path *field.Path) field.ErrorLis
 // validateTargetPort validates the number or name of a container's port.
 func validateTargetPort(port intstr.IntOrString, path *field.Path) field.ErrorList {
 	if port.Type == intstr.String {
-		return invalid(path, port.StrVal, utilvalidation.IsValidPortName(port.StrVal))
+		return portolanvalidation.Invalid(path, port.StrVal, utilvalidation.IsValidPortName(port.StrVal))
 	}
-	return invalid(path, port.IntValue(), utilvalidation.IsValidPortNum(port.IntValue()))
+	return portolanvalidation.Invalid(path, port.IntValue(), utilvalidation.IsValidPortNum(port.IntValue()))
 }

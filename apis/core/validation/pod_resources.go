@@ -11,6 +11,8 @@ import (
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	portolanvalidation "github.com/portolan-dev/portolan/apis/portolan/validation"
 )
 
 // standardResources are the resources whose names are not qualified (upstream's
@@ -66,7 +68,7 @@ func validateQuantity(name corev1.ResourceName, quantity resource.Quantity, path
 }
 
 func validateResourceName(name corev1.ResourceName, path *field.Path) field.ErrorList {
-	errs := invalid(path, name, utilvalidation.IsQualifiedName(string(name)))
+	errs := portolanvalidation.Invalid(path, name, utilvalidation.IsQualifiedName(string(name)))
 	qualified := strings.Contains(string(name), "/")
 	if len(errs) == 0 && !qualified && !slices.Contains(standardResources, name) && !isHugePage(name) {
 		errs = append(errs, field.Invalid(path, name, "must be a standard resource type or fully qualified"))

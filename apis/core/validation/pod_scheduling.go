@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	portolanvalidation "github.com/portolan-dev/portolan/apis/portolan/validation"
 )
 
 var (
@@ -27,7 +29,7 @@ func validateSchedulingGates(gates []corev1.PodSchedulingGate) field.ErrorList {
 	var errs field.ErrorList
 	names := sets.New[string]()
 	for i, gate := range gates {
-		errs = append(errs, invalid(gatesPath.Index(i), gate.Name, utilvalidation.IsQualifiedName(gate.Name))...)
+		errs = append(errs, portolanvalidation.Invalid(gatesPath.Index(i), gate.Name, utilvalidation.IsQualifiedName(gate.Name))...)
 		if names.Has(gate.Name) {
 			errs = append(errs, field.Duplicate(gatesPath.Index(i), gate.Name))
 		}

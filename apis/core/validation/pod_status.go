@@ -53,7 +53,8 @@ func validatePodConditions(conditions []corev1.PodCondition) field.ErrorList {
 		case corev1.PodScheduled, corev1.PodReady, corev1.PodInitialized:
 		default:
 			// The capital letter is upstream's.
-			errs = append(errs, invalid(path.Child("Type"), string(condition.Type), utilvalidation.IsQualifiedName(string(condition.Type)))...)
+			errs = append(errs, portolanvalidation.Invalid(path.Child("Type"), string(condition.Type),
+				utilvalidation.IsQualifiedName(string(condition.Type)))...)
 		}
 	}
 	return errs
@@ -66,7 +67,7 @@ func validateNominatedNode(pod, old *corev1.Pod) field.ErrorList {
 	if name == "" || name == old.Status.NominatedNodeName {
 		return nil
 	}
-	errs := invalid(path, name, apivalidation.NameIsDNSSubdomain(name, false))
+	errs := portolanvalidation.Invalid(path, name, apivalidation.NameIsDNSSubdomain(name, false))
 	if old.Spec.NodeName != "" {
 		errs = append(errs, field.Forbidden(path, "may not be set on pods that are already bound to a node"))
 	}

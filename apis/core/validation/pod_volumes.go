@@ -9,6 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	portolanvalidation "github.com/portolan-dev/portolan/apis/portolan/validation"
 )
 
 // validateVolumes validates the names of volumes, and returns those that are valid. It does
@@ -22,7 +24,7 @@ func validateVolumes(volumes []corev1.Volume) (names sets.Set[string], errs fiel
 		case volume.Name == "":
 			errs = append(errs, field.Required(path, ""))
 		case len(messages) > 0:
-			errs = append(errs, invalid(path, volume.Name, messages)...)
+			errs = append(errs, portolanvalidation.Invalid(path, volume.Name, messages)...)
 		case names.Has(volume.Name):
 			errs = append(errs, field.Duplicate(path, volume.Name))
 		default:

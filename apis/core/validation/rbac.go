@@ -140,7 +140,7 @@ func validateRoleRef(ref rbacv1.RoleRef, kinds ...string) (errs field.ErrorList)
 	if ref.Name == "" {
 		return append(errs, field.Required(roleRefPath.Child("name"), ""))
 	}
-	return append(errs, invalid(roleRefPath.Child("name"), ref.Name, rbacName(ref.Name, false))...)
+	return append(errs, portolanvalidation.Invalid(roleRefPath.Child("name"), ref.Name, rbacName(ref.Name, false))...)
 }
 
 // validateSameRole rejects a change of the role. The error shows the role in
@@ -161,7 +161,8 @@ func validateSubjects(subjects []rbacv1.Subject, namespaced bool) (errs field.Er
 		switch subject.Kind {
 		case rbacv1.ServiceAccountKind:
 			if subject.Name != "" {
-				errs = append(errs, invalid(path.Child("name"), subject.Name, apivalidation.ValidateServiceAccountName(subject.Name, false))...)
+				errs = append(errs, portolanvalidation.Invalid(path.Child("name"), subject.Name,
+					apivalidation.ValidateServiceAccountName(subject.Name, false))...)
 			}
 			if subject.APIGroup != "" {
 				errs = append(errs, field.NotSupported(path.Child("apiGroup"), subject.APIGroup, []string{""}))

@@ -26,7 +26,7 @@ func ValidateSecret(secret *corev1.Secret) field.ErrorList {
 	errs := portolanvalidation.ValidateObjectMeta(&secret.ObjectMeta, true, apivalidation.NameIsDNSSubdomain, metadataPath)
 	size := 0
 	for _, key := range slices.Sorted(maps.Keys(secret.Data)) {
-		errs = append(errs, invalid(dataPath.Key(key), key, utilvalidation.IsConfigMapKey(key))...)
+		errs = append(errs, portolanvalidation.Invalid(dataPath.Key(key), key, utilvalidation.IsConfigMapKey(key))...)
 		size += len(secret.Data[key])
 	}
 	if size > corev1.MaxSecretSize {

@@ -51,8 +51,8 @@ func Bounded(errs field.ErrorList) field.ErrorList {
 	return append(errs[:maxErrors-1:maxErrors-1], &last)
 }
 
-// invalid makes an error of each message of one of apimachinery's checks.
-func invalid(path *field.Path, value any, messages []string) field.ErrorList {
+// Invalid makes an error of each message of one of apimachinery's checks.
+func Invalid(path *field.Path, value any, messages []string) field.ErrorList {
 	var errs field.ErrorList
 	for _, message := range messages {
 		errs = append(errs, field.Invalid(path, value, message))
@@ -61,19 +61,19 @@ func invalid(path *field.Path, value any, messages []string) field.ErrorList {
 }
 
 func validateDNS1123Label(value string, path *field.Path) field.ErrorList {
-	return invalid(path, value, utilvalidation.IsDNS1123Label(value))
+	return Invalid(path, value, utilvalidation.IsDNS1123Label(value))
 }
 
 func validateDNS1123Subdomain(value string, path *field.Path) field.ErrorList {
-	return invalid(path, value, utilvalidation.IsDNS1123Subdomain(value))
+	return Invalid(path, value, utilvalidation.IsDNS1123Subdomain(value))
 }
 
 func validateQualifiedName(value string, path *field.Path) field.ErrorList {
-	return invalid(path, value, utilvalidation.IsQualifiedName(value))
+	return Invalid(path, value, utilvalidation.IsQualifiedName(value))
 }
 
 func validatePortNumber(value int32, path *field.Path) field.ErrorList {
-	return invalid(path, value, utilvalidation.IsValidPortNum(int(value)))
+	return Invalid(path, value, utilvalidation.IsValidPortNum(int(value)))
 }
 
 // validateLegacyIP validates an address, unless it is stored: older releases had laxer

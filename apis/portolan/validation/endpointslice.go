@@ -236,5 +236,5 @@ func validateHint(name string, seen map[string]bool, check func(string) []string
 		errs = append(errs, field.Duplicate(path, name))
 	}
 	seen[name] = true
-	return append(errs, invalid(path, name, check(name))...)
+	return append(errs, Invalid(path, name, check(name))...)
 }

@@ -63,7 +63,7 @@ func validatePathSegment(path *field.Path, value string, required bool) field.Er
 		}
 		return nil
 	}
-	return invalid(path, value, content.IsPathSegmentName(value))
+	return Invalid(path, value, content.IsPathSegmentName(value))
 }
 
 func validateNoHolderUID(ref *v1.ParentReference) field.ErrorList {

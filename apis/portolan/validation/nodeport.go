@@ -81,7 +81,7 @@ func validateServicePorts(spec *v1.NodePortSpec) field.ErrorList {
 		case ref.Name == "" && ref.Port == 0:
 			errs = append(errs, field.Required(at, "name or port must be set"))
 		case ref.Port != 0:
-			errs = append(errs, invalid(at.Child("port"), ref.Port, utilvalidation.IsValidPortNum(int(ref.Port)))...)
+			errs = append(errs, Invalid(at.Child("port"), ref.Port, utilvalidation.IsValidPortNum(int(ref.Port)))...)
 		}
 		switch {
 		case !slices.Contains(portProtocols, ref.Protocol):

@@ -86,7 +86,7 @@ func validateTargetPort(port intstr.IntOrString, path *field.Path) field.ErrorLi
 	case intstr.Int:
 		return validatePortNumber(port.IntVal, path)
 	case intstr.String:
-		return invalid(path, port.StrVal, utilvalidation.IsValidPortName(port.StrVal))
+		return Invalid(path, port.StrVal, utilvalidation.IsValidPortName(port.StrVal))
 	}
 	return field.ErrorList{field.InternalError(path, fmt.Errorf("unknown type: %v", port.Type))}
 }

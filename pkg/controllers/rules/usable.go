@@ -86,20 +86,15 @@ func validateName(name string, check func(string) []string, path *field.Path) fi
 	if name == "" {
 		return nil
 	}
-	var errs field.ErrorList
-	for _, problem := range check(name) {
-		errs = append(errs, field.Invalid(path, name, problem))
-	}
-	return errs
+	return validation.Invalid(path, name, check(name))
 }
 
 func validatePorts(containers []corev1.Container, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for i := range containers {
 		for j, port := range containers[i].Ports {
-			for _, problem := range utilvalidation.IsValidPortNum(int(port.ContainerPort)) {
-				errs = append(errs, field.Invalid(path.Index(i).Child("ports").Index(j).Child("containerPort"), port.ContainerPort, problem))
-			}
+			errs = append(errs, validation.Invalid(path.Index(i).Child("ports").Index(j).Child("containerPort"), port.ContainerPort,
+				utilvalidation.IsValidPortNum(int(port.ContainerPort)))...)
 		}
 	}
 	return errs

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/apis/portolan/validation"
 	"github.com/portolan-dev/portolan/pkg/claims"
 	"github.com/portolan-dev/portolan/pkg/registry/generic"
 	"github.com/portolan-dev/portolan/pkg/requeststate"
@@ -110,14 +111,11 @@ func validateRenumbering(renumbering *v1.Renumbering, name string) field.ErrorLi
 	return errs
 }
 
-func validateRangeName(path *field.Path, name string) (errs field.ErrorList) {
+func validateRangeName(path *field.Path, name string) field.ErrorList {
 	if name == "" {
 		return field.ErrorList{field.Required(path, "the name of a range")}
 	}
-	for _, problem := range apivalidation.NameIsDNSSubdomain(name, false) {
-		errs = append(errs, field.Invalid(path, name, problem))
-	}
-	return errs
+	return validation.Invalid(path, name, apivalidation.NameIsDNSSubdomain(name, false))
 }
 
 // authorize returns an error unless the caller may update the Service and both ranges.
