@@ -4,34 +4,35 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apimachinery/pkg/api/validate/content"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/portolan-dev/portolan/apis/portolan/validation"
 )
 
 func validateValidatingBinding(binding, _ *admissionregistrationv1.ValidatingAdmissionPolicyBinding) field.ErrorList {
 	spec := binding.Spec
-	errs := apivalidation.ValidateObjectMeta(&binding.ObjectMeta, false, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
-	errs = append(errs, validateBinding(spec.PolicyName, spec.ParamRef, spec.MatchResources)...)
+	errs := validateBinding(&binding.ObjectMeta, spec.PolicyName, spec.ParamRef, spec.MatchResources)
 	return append(errs, validateActions(spec.ValidationActions, field.NewPath("spec", "validationActions"))...)
 }
 
 func validateMutatingBinding(binding, _ *admissionregistrationv1.MutatingAdmissionPolicyBinding) field.ErrorList {
 	spec := binding.Spec
-	errs := apivalidation.ValidateObjectMeta(&binding.ObjectMeta, false, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
-	errs = append(errs, validateBinding(spec.PolicyName, spec.ParamRef, spec.MatchResources)...)
+	errs := validateBinding(&binding.ObjectMeta, spec.PolicyName, spec.ParamRef, spec.MatchResources)
 	return append(errs, validateMutatingOperations(spec.MatchResources, field.NewPath("spec", "matchResources"))...)
 }
 
-func validateBinding(policy string, ref *admissionregistrationv1.ParamRef, match *admissionregistrationv1.MatchResources,
-) (errs field.ErrorList) {
+// validateBinding validates what bindings of both types have.
+func validateBinding(meta *metav1.ObjectMeta, policy string, ref *admissionregistrationv1.ParamRef,
+	match *admissionregistrationv1.MatchResources) field.ErrorList {
 	path := field.NewPath("spec")
+	errs := apivalidation.ValidateObjectMeta(meta, false, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
 	if policy == "" {
 		errs = append(errs, field.Required(path.Child("policyName"), ""))
 	} else {
-		for _, problem := range apivalidation.NameIsDNSSubdomain(policy, false) {
-			errs = append(errs, field.Invalid(path.Child("policyName"), policy, problem))
-		}
+		errs = append(errs, validation.Invalid(path.Child("policyName"), policy, apivalidation.NameIsDNSSubdomain(policy, false))...)
 	}
 	if ref != nil {
 		errs = append(errs, validateParamRef(ref, path.Child("paramRef"))...)
@@ -45,9 +46,7 @@ func validateBinding(policy string, ref *admissionregistrationv1.ParamRef, match
 func validateParamRef(ref *admissionregistrationv1.ParamRef, path *field.Path) (errs field.ErrorList) {
 	const exclusive = "name and selector are mutually exclusive"
 	if ref.Name != "" {
-		for _, problem := range content.IsPathSegmentName(ref.Name) {
-			errs = append(errs, field.Invalid(path.Child("name"), ref.Name, problem))
-		}
+		errs = append(errs, validation.Invalid(path.Child("name"), ref.Name, content.IsPathSegmentName(ref.Name))...)
 	}
 	if ref.Selector != nil {
 		errs = append(errs, metav1validation.ValidateLabelSelector(ref.Selector, metav1validation.LabelSelectorValidationOptions{},

@@ -7,7 +7,7 @@ import (
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
-	"k8s.io/apimachinery/pkg/util/validation"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	plugincel "k8s.io/apiserver/pkg/admission/plugin/cel"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/mutating/patch"
@@ -15,6 +15,8 @@ import (
 	"k8s.io/apiserver/pkg/admission/plugin/webhook/matchconditions"
 	"k8s.io/apiserver/pkg/cel"
 	"k8s.io/apiserver/pkg/cel/environment"
+
+	"github.com/portolan-dev/portolan/apis/portolan/validation"
 )
 
 const (
@@ -225,9 +227,6 @@ func isIdentifier(name string) bool {
 	return identifier.MatchString(name) && !slices.Contains(reserved, name)
 }
 
-func qualifiedName(name string, path *field.Path) (errs field.ErrorList) {
-	for _, problem := range validation.IsQualifiedName(name) {
-		errs = append(errs, field.Invalid(path, name, problem))
-	}
-	return errs
+func qualifiedName(name string, path *field.Path) field.ErrorList {
+	return validation.Invalid(path, name, utilvalidation.IsQualifiedName(name))
 }

@@ -11,6 +11,8 @@ import (
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/portolan-dev/portolan/apis/portolan/validation"
 )
 
 const all = "*"
@@ -74,9 +76,7 @@ func validateNamedRule(rule admissionregistrationv1.NamedRuleWithOperations, pat
 	seen := sets.New[string]()
 	for i, name := range rule.ResourceNames {
 		path := path.Child("resourceNames").Index(i)
-		for _, problem := range content.IsPathSegmentName(name) {
-			errs = append(errs, field.Invalid(path, name, problem))
-		}
+		errs = append(errs, validation.Invalid(path, name, content.IsPathSegmentName(name))...)
 		if seen.Has(name) {
 			errs = append(errs, field.Duplicate(path, name))
 		}

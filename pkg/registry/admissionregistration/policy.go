@@ -6,10 +6,11 @@ import (
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/sets"
-	"k8s.io/apimachinery/pkg/util/validation"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/client-go/util/jsonpath"
 )
@@ -19,10 +20,7 @@ const maxAuditAnnotations = 20
 // validateValidatingPolicy validates a policy, which updates old if that is not nil.
 func validateValidatingPolicy(policy, old *admissionregistrationv1.ValidatingAdmissionPolicy) field.ErrorList {
 	spec, path := policy.Spec, field.NewPath("spec")
-	errs := apivalidation.ValidateObjectMeta(&policy.ObjectMeta, false, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
-	errs = append(errs, validateParamKind(spec.ParamKind, path.Child("paramKind"))...)
-	errs = append(errs, required(path.Child("failurePolicy"), spec.FailurePolicy, failurePolicies)...)
-	errs = append(errs, validateConstraints(spec.MatchConstraints, path.Child("matchConstraints"))...)
+	errs := validatePolicy(&policy.ObjectMeta, spec.ParamKind, spec.FailurePolicy, spec.MatchConstraints)
 	compiler := newExpressions(spec.ParamKind != nil, validatingExpressions(old))
 	errs = append(errs, compiler.validateMatchConditions(spec.MatchConditions, path.Child("matchConditions"))...)
 	if len(spec.Variables) > 0 {
@@ -105,10 +103,7 @@ func validateFieldRef(ref string, path *field.Path) field.ErrorList {
 // validateMutatingPolicy validates a policy, which updates old if that is not nil.
 func validateMutatingPolicy(policy, old *admissionregistrationv1.MutatingAdmissionPolicy) field.ErrorList {
 	spec, path := policy.Spec, field.NewPath("spec")
-	errs := apivalidation.ValidateObjectMeta(&policy.ObjectMeta, false, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
-	errs = append(errs, validateParamKind(spec.ParamKind, path.Child("paramKind"))...)
-	errs = append(errs, required(path.Child("failurePolicy"), spec.FailurePolicy, failurePolicies)...)
-	errs = append(errs, validateConstraints(spec.MatchConstraints, path.Child("matchConstraints"))...)
+	errs := validatePolicy(&policy.ObjectMeta, spec.ParamKind, spec.FailurePolicy, spec.MatchConstraints)
 	errs = append(errs, validateMutatingOperations(spec.MatchConstraints, path.Child("matchConstraints"))...)
 	compiler := newExpressions(spec.ParamKind != nil, mutatingExpressions(old))
 	errs = append(errs, compiler.validateMatchConditions(spec.MatchConditions, path.Child("matchConditions"))...)
@@ -144,6 +139,16 @@ func mutatingExpressions(policy *admissionregistrationv1.MutatingAdmissionPolicy
 		}
 	}
 	return expressions
+}
+
+// validatePolicy validates what policies of both types have, except for their expressions.
+func validatePolicy(meta *metav1.ObjectMeta, params *admissionregistrationv1.ParamKind,
+	failure *admissionregistrationv1.FailurePolicyType, constraints *admissionregistrationv1.MatchResources) field.ErrorList {
+	path := field.NewPath("spec")
+	errs := apivalidation.ValidateObjectMeta(meta, false, apivalidation.NameIsDNSSubdomain, field.NewPath("metadata"))
+	errs = append(errs, validateParamKind(params, path.Child("paramKind"))...)
+	errs = append(errs, required(path.Child("failurePolicy"), failure, failurePolicies)...)
+	return append(errs, validateConstraints(constraints, path.Child("matchConstraints"))...)
 }
 
 // validateConstraints validates which objects a policy is for. It must have a rule, which
@@ -182,18 +187,18 @@ func validateParamKind(kind *admissionregistrationv1.ParamKind, path *field.Path
 	} else if gv, err := schema.ParseGroupVersion(kind.APIVersion); err != nil {
 		errs = append(errs, field.Invalid(version, kind.APIVersion, err.Error()))
 	} else {
-		if problems := validation.IsDNS1123Subdomain(gv.Group); gv.Group != "" && len(problems) > 0 {
+		if problems := utilvalidation.IsDNS1123Subdomain(gv.Group); gv.Group != "" && len(problems) > 0 {
 			errs = append(errs, field.Invalid(version, gv.Group, strings.Join(problems, ",")))
 		}
 		if gv.Version == "" {
 			errs = append(errs, field.Invalid(version, kind.APIVersion, "version must be specified"))
-		} else if problems := validation.IsDNS1035Label(gv.Version); len(problems) > 0 {
+		} else if problems := utilvalidation.IsDNS1035Label(gv.Version); len(problems) > 0 {
 			errs = append(errs, field.Invalid(version, gv.Version, strings.Join(problems, ",")))
 		}
 	}
 	if kind.Kind == "" {
 		errs = append(errs, field.Required(path.Child("kind"), ""))
-	} else if problems := validation.IsDNS1035Label(strings.ToLower(kind.Kind)); len(problems) > 0 {
+	} else if problems := utilvalidation.IsDNS1035Label(strings.ToLower(kind.Kind)); len(problems) > 0 {
 		errs = append(errs, field.Invalid(path.Child("kind"), kind.Kind,
 			"may have mixed case, but should otherwise match: "+strings.Join(problems, ",")))
 	}

@@ -10,9 +10,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/sets"
-	"k8s.io/apimachinery/pkg/util/validation"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	webhookutil "k8s.io/apiserver/pkg/util/webhook"
+
+	"github.com/portolan-dev/portolan/apis/portolan/validation"
 )
 
 // reviewVersions are the versions of AdmissionReview that the server sends.
@@ -69,7 +71,7 @@ func validateWebhooks(meta *metav1.ObjectMeta, hooks, stored []admissionregistra
 }
 
 func validateWebhook(hook admissionregistrationv1.MutatingWebhook, path *field.Path) field.ErrorList {
-	errs := validation.IsFullyQualifiedName(path.Child("name"), hook.Name)
+	errs := utilvalidation.IsFullyQualifiedName(path.Child("name"), hook.Name)
 	for i, rule := range hook.Rules {
 		errs = append(errs, validateRule(rule, path.Child("rules").Index(i))...)
 	}
@@ -120,9 +122,7 @@ func validateReviewVersions(versions []string, path *field.Path) (errs field.Err
 			errs = append(errs, field.Invalid(path.Index(i), version, "duplicate version"))
 			continue
 		}
-		for _, problem := range validation.IsDNS1035Label(version) {
-			errs = append(errs, field.Invalid(path.Index(i), version, problem))
-		}
+		errs = append(errs, validation.Invalid(path.Index(i), version, utilvalidation.IsDNS1035Label(version))...)
 	}
 	if !slices.ContainsFunc(versions, func(version string) bool { return slices.Contains(reviewVersions, version) }) {
 		errs = append(errs, field.Invalid(path, versions, "must include at least one of "+strings.Join(reviewVersions, ", ")))
