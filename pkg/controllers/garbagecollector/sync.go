@@ -118,7 +118,7 @@ func (c *Controller) collect(ctx context.Context, key string, o object, live *me
 // foreground. If a dependent waits too, the two may wait for each other in a circle. The
 // object then stops blocking its owners.
 func (c *Controller) deleteInForeground(ctx context.Context, o object, live *metav1.PartialObjectMetadata) error {
-	if c.graph.HasWaitingDependents(live.UID) && slices.ContainsFunc(live.OwnerReferences, blocks) {
+	if c.graph.HasWaitingDependents(live.UID) && slices.ContainsFunc(live.OwnerReferences, graph.Blocks) {
 		references := slices.Clone(live.OwnerReferences)
 		for i := range references {
 			references[i].BlockOwnerDeletion = nil
@@ -129,10 +129,6 @@ func (c *Controller) deleteInForeground(ctx context.Context, o object, live *met
 		}
 	}
 	return o.delete(ctx, live, metav1.DeletePropagationForeground)
-}
-
-func blocks(reference metav1.OwnerReference) bool {
-	return reference.BlockOwnerDeletion != nil && *reference.BlockOwnerDeletion
 }
 
 // policyOf returns the policy that a former request has asked for, or Background.

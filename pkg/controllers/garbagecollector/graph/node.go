@@ -5,6 +5,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 )
 
 // node is an object with owners, or one whose deletion waits for its dependents. It does
@@ -70,7 +71,7 @@ func (g *Graph) newNode(key string, uid uint64, obj metav1.Object) *node {
 func (g *Graph) references(namespace string, all []metav1.OwnerReference) (owners []reference, unresolved []metav1.OwnerReference) {
 	for _, r := range all {
 		name, namespaced, served := g.resolve(r)
-		owner := reference{owner: g.hash(string(r.UID)), blocks: r.BlockOwnerDeletion != nil && *r.BlockOwnerDeletion}
+		owner := reference{owner: g.hash(string(r.UID)), blocks: Blocks(r)}
 		switch {
 		case !served:
 			unresolved = append(unresolved, r)
@@ -82,6 +83,11 @@ func (g *Graph) references(namespace string, all []metav1.OwnerReference) (owner
 		owners = append(owners, owner)
 	}
 	return owners, unresolved
+}
+
+// Blocks reports whether the deletion of an owner in the foreground waits for the dependent.
+func Blocks(reference metav1.OwnerReference) bool {
+	return ptr.Deref(reference.BlockOwnerDeletion, false)
 }
 
 // exists reports whether the owner exists where the reference says.
