@@ -1,11 +1,10 @@
 // Package loadbalancer serves the Services that wait for a load-balancer address.
 //
 // The transaction that creates or changes a Service gives it its addresses. If the pools
-// are full, or a ClaimQuota allows no more, the Service is stored without one and waits. When
-// a claim ends, or a pool or a quota changes, this controller updates the Services
-// that wait, oldest first, without a change of its own: each update is a request like any
-// other, and its transaction gives the Service what is free. The controller never writes an
-// address itself.
+// are full, or a ClaimQuota allows no more, the Service is stored without one and waits. When a
+// claim ends, or a pool or a quota changes, this controller updates the Services that wait,
+// oldest first, without a change of its own: each update is a request like any other, and its
+// transaction gives the Service what is free. The controller never writes an address itself.
 //
 // When a pool appears or changes, it also updates the load balancers that no pool has served
 // so far. Those that another controller has given addresses of the pool then claim them.
@@ -159,16 +158,28 @@ func (c *Controller) serviceHandler() cache.ResourceEventHandler {
 	}
 }
 
+// poolHandler serves Services when a pool appears or changes. When one is deleted, an address
+// that other pools have too can be free for them.
 func (c *Controller) poolHandler() cache.ResourceEventHandler {
+	handler := c.specHandler(unserved, func(obj any) any { return obj.(*v1.LoadBalancerPool).Spec })
+	handler.AddFunc = func(any) { c.look(unserved) }
+	return handler
+}
+
+// quotaHandler serves Services when a ClaimQuota changes or is deleted.
+func (c *Controller) quotaHandler() cache.ResourceEventHandler {
+	return c.specHandler(waiting, func(obj any) any { return obj.(*v1.ClaimQuota).Spec })
+}
+
+// specHandler serves the Services of a key when an object is deleted or its spec changes.
+func (c *Controller) specHandler(key string, spec func(obj any) any) cache.ResourceEventHandlerFuncs {
 	return cache.ResourceEventHandlerFuncs{
-		AddFunc: func(any) { c.look(unserved) },
 		UpdateFunc: func(before, after any) {
-			if !equality.Semantic.DeepEqual(before.(*v1.LoadBalancerPool).Spec, after.(*v1.LoadBalancerPool).Spec) {
-				c.look(unserved)
+			if !equality.Semantic.DeepEqual(spec(before), spec(after)) {
+				c.look(key)
 			}
 		},
-		// An address of a pool that other pools have too can be free for them now.
-		DeleteFunc: func(any) { c.look(unserved) },
+		DeleteFunc: func(any) { c.look(key) },
 	}
 }
 
@@ -176,17 +187,6 @@ func (c *Controller) poolHandler() cache.ResourceEventHandler {
 func (c *Controller) claimHandler() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
 		UpdateFunc: func(any, any) { c.look(waiting) },
-		DeleteFunc: func(any) { c.look(waiting) },
-	}
-}
-
-func (c *Controller) quotaHandler() cache.ResourceEventHandler {
-	return cache.ResourceEventHandlerFuncs{
-		UpdateFunc: func(before, after any) {
-			if !equality.Semantic.DeepEqual(before.(*v1.ClaimQuota).Spec, after.(*v1.ClaimQuota).Spec) {
-				c.look(waiting)
-			}
-		},
 		DeleteFunc: func(any) { c.look(waiting) },
 	}
 }
