@@ -85,6 +85,31 @@ func create(t *testing.T, server *framework.Server, svc *v1.Service) *v1.Service
 	return created
 }
 
+func createPool(t *testing.T, server *framework.Server, cidr string) {
+	t.Helper()
+	pool := &v1.LoadBalancerPool{ObjectMeta: metav1.ObjectMeta{Name: "public"}, Spec: v1.LoadBalancerPoolSpec{CIDRs: []string{cidr}}}
+	if _, err := server.Client.PortolanV1().LoadBalancerPools().Create(t.Context(), pool, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// createWaiting creates a Service that waits for a load-balancer address of a full pool. Then
+// an address comes free, and a ClaimQuota does not let the Service have it.
+func createWaiting(t *testing.T, server *framework.Server, name string) {
+	t.Helper()
+	framework.CreateNamespace(t, server.Config, "other")
+	createPool(t, server, "192.0.2.8/32")
+	others := server.Client.PortolanV1().Services("other")
+	if _, err := others.Create(t.Context(), service("holder", corev1.ServiceTypeLoadBalancer, 1), metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	create(t, server, service(name, corev1.ServiceTypeLoadBalancer, 1))
+	newQuota(t, server, "team", map[string]int64{"loadbalancerips": 0})
+	if err := others.Delete(t.Context(), "holder", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func deleteService(t *testing.T, server *framework.Server, name string) {
 	t.Helper()
 	if err := servicesOf(server).Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {

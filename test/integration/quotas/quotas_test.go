@@ -208,10 +208,7 @@ func TestSeveral(t *testing.T) {
 func TestSharedAddress(t *testing.T) {
 	t.Parallel()
 	etcd, server := start(t)
-	pool := &v1.LoadBalancerPool{ObjectMeta: metav1.ObjectMeta{Name: "public"}, Spec: v1.LoadBalancerPoolSpec{CIDRs: []string{"192.0.2.8/29"}}}
-	if _, err := server.Client.PortolanV1().LoadBalancerPools().Create(t.Context(), pool, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	createPool(t, server, "192.0.2.8/29")
 	newQuota(t, server, "team", map[string]int64{"loadbalancerips": 1, "loadbalancerips/public": 5})
 	balancer := func(name string, port int32) *v1.Service {
 		svc := service(name, corev1.ServiceTypeLoadBalancer, 1)
@@ -267,20 +264,7 @@ func TestObject(t *testing.T) {
 func TestWaiting(t *testing.T) {
 	t.Parallel()
 	server := framework.Start(t, dualStack)
-	framework.CreateNamespace(t, server.Config, "other")
-	pool := &v1.LoadBalancerPool{ObjectMeta: metav1.ObjectMeta{Name: "public"}, Spec: v1.LoadBalancerPoolSpec{CIDRs: []string{"192.0.2.8/32"}}}
-	if _, err := server.Client.PortolanV1().LoadBalancerPools().Create(t.Context(), pool, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	others := server.Client.PortolanV1().Services("other")
-	if _, err := others.Create(t.Context(), service("a", corev1.ServiceTypeLoadBalancer, 1), metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	create(t, server, service("late", corev1.ServiceTypeLoadBalancer, 1))
-	newQuota(t, server, "team", map[string]int64{"loadbalancerips": 0})
-	if err := others.Delete(t.Context(), "a", metav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	createWaiting(t, server, "late")
 	svc := patchService(t, server, "late", `[{"op":"add","path":"/metadata/labels","value":{"a":"b"}}]`)
 	if conditions := svc.Status.Conditions; len(conditions) != 1 || conditions[0].Reason != v1.ReasonQuotaExceeded ||
 		!strings.Contains(conditions[0].Message, "limited: loadbalancerips=0") || len(svc.Status.LoadBalancer.Ingress) > 0 {
@@ -299,15 +283,6 @@ func TestWaiting(t *testing.T) {
 func TestServedWhenRaised(t *testing.T) {
 	t.Parallel()
 	server := framework.StartAll(t, dualStack)
-	framework.CreateNamespace(t, server.Config, "other")
-	pool := &v1.LoadBalancerPool{ObjectMeta: metav1.ObjectMeta{Name: "public"}, Spec: v1.LoadBalancerPoolSpec{CIDRs: []string{"192.0.2.8/32"}}}
-	if _, err := server.Client.PortolanV1().LoadBalancerPools().Create(t.Context(), pool, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	others := server.Client.PortolanV1().Services("other")
-	if _, err := others.Create(t.Context(), service("a", corev1.ServiceTypeLoadBalancer, 1), metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
 	awaitReason := func(reason string) {
 		t.Helper()
 		framework.Eventually(t, reason, func(ctx context.Context) (bool, error) {
@@ -319,11 +294,7 @@ func TestServedWhenRaised(t *testing.T) {
 			return len(conditions) == 1 && conditions[0].Reason == reason, fmt.Errorf("the status is %+v", svc.Status)
 		})
 	}
-	create(t, server, service("late", corev1.ServiceTypeLoadBalancer, 1))
-	newQuota(t, server, "team", map[string]int64{"loadbalancerips": 0})
-	if err := others.Delete(t.Context(), "a", metav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	createWaiting(t, server, "late")
 	awaitReason(v1.ReasonQuotaExceeded)
 	setQuota(t, server, "team", map[string]int64{"loadbalancerips": 1})
 	awaitReason(v1.ReasonAllocated)
