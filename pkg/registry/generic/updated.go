@@ -11,6 +11,7 @@ import (
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	apirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
@@ -30,10 +31,21 @@ func (c checked) UpdatedObject(ctx context.Context, old runtime.Object) (runtime
 	if err != nil {
 		return obj, patchError(ctx, err)
 	}
+	clearKinds(old, obj)
 	if err := checkVersion(c.typer, obj, false); err != nil {
 		return obj, err
 	}
 	return obj, c.checkMetadata(obj)
+}
+
+// clearKinds clears apiVersion and kind, which a store's objects do not have. The field
+// manager converts the old object to its own version, for which the scheme only sets them.
+// The generic registry would see a change in an object that was applied again, and write it
+// for the new time in its managed fields.
+func clearKinds(objects ...runtime.Object) {
+	for _, obj := range objects {
+		obj.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
+	}
 }
 
 // checkVersion rejects a malformed resourceVersion, and one of an object to be created.
