@@ -44,7 +44,7 @@ go-to-protobuf --go-header-file "${header}" --output-dir "${protos}" \
 echo "OpenAPI"
 # openapi-gen writes model names into every package that isn't listed as read-only,
 # even in the module cache.
-described=(k8s.io/api/{admissionregistration,authentication,authorization,coordination,core,discovery,events,networking,rbac}/v1 k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1 "${machinery}"/{apis/meta/v1,api/resource,runtime,util/intstr,version})
+described=(k8s.io/api/{admissionregistration,apps,authentication,authorization,batch,coordination,core,discovery,events,networking,rbac}/v1 k8s.io/api/scheduling/v1alpha3 k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1 "${machinery}"/{apis/meta/v1,api/resource,runtime,util/intstr,version})
 openapi-gen --go-header-file "${header}" \
   --output-dir generated/openapi --output-pkg "${module}/generated/openapi" \
   --output-file zz_generated.openapi.go --output-model-name-file zz_generated.model_name.go \

@@ -5,8 +5,10 @@ import (
 	"slices"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -20,6 +22,15 @@ import (
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
+// group has the types of an API group.
+type group struct {
+	version  schema.GroupVersion
+	external []runtime.Object
+	internal []runtime.Object
+	// both lists upstream's types that are v1 and internal version at once.
+	both []runtime.Object
+}
+
 // AddToScheme registers the kinds, their defaults, conversions and field labels. Call it
 // after portolan/v1.AddToScheme: a type is stored in the group that is registered first,
 // and errors name that group by default.
@@ -27,13 +38,25 @@ func AddToScheme(scheme *runtime.Scheme) error {
 	if !scheme.IsGroupRegistered(v1.GroupName) {
 		return fmt.Errorf("the kinds of %s must be registered first", v1.SchemeGroupVersion)
 	}
-	for _, group := range []struct {
-		version  schema.GroupVersion
-		external []runtime.Object
-		internal []runtime.Object
-		// both lists upstream's types that are v1 and internal version at once.
-		both []runtime.Object
-	}{
+	for _, group := range groups() {
+		internal := schema.GroupVersion{Group: group.version.Group, Version: runtime.APIVersionInternal}
+		scheme.AddKnownTypes(group.version, slices.Concat(group.external, group.both)...)
+		scheme.AddKnownTypes(internal, slices.Concat(group.internal, group.both)...)
+		metav1.AddToGroupVersion(scheme, group.version)
+		if err := scheme.SetVersionPriority(group.version); err != nil {
+			return err
+		}
+	}
+	addDefaults(scheme)
+	if err := addConversions(scheme); err != nil {
+		return err
+	}
+	return addFieldLabels(scheme)
+}
+
+// groups returns the types by API group.
+func groups() []group {
+	return []group{
 		{
 			version:  corev1.SchemeGroupVersion,
 			external: []runtime.Object{&corev1.Service{}, &corev1.ServiceList{}, &corev1.Endpoints{}, &corev1.EndpointsList{}},
@@ -42,6 +65,8 @@ func AddToScheme(scheme *runtime.Scheme) error {
 				&corev1.Namespace{}, &corev1.NamespaceList{}, &corev1.Node{}, &corev1.NodeList{}, &corev1.Pod{}, &corev1.PodList{},
 				&corev1.Event{}, &corev1.EventList{}, &corev1.Secret{}, &corev1.SecretList{},
 				&corev1.ConfigMap{}, &corev1.ConfigMapList{}, &corev1.ServiceAccount{}, &corev1.ServiceAccountList{},
+				&corev1.PersistentVolume{}, &corev1.PersistentVolumeList{}, &corev1.PersistentVolumeClaim{}, &corev1.PersistentVolumeClaimList{},
+				&corev1.ReplicationController{}, &corev1.ReplicationControllerList{},
 			},
 		},
 		{
@@ -89,18 +114,16 @@ func AddToScheme(scheme *runtime.Scheme) error {
 			},
 		},
 		{version: admissionregistrationv1.SchemeGroupVersion, both: admissionTypes()},
-	} {
-		internal := schema.GroupVersion{Group: group.version.Group, Version: runtime.APIVersionInternal}
-		scheme.AddKnownTypes(group.version, slices.Concat(group.external, group.both)...)
-		scheme.AddKnownTypes(internal, slices.Concat(group.internal, group.both)...)
-		metav1.AddToGroupVersion(scheme, group.version)
-		if err := scheme.SetVersionPriority(group.version); err != nil {
-			return err
-		}
+		{
+			version: appsv1.SchemeGroupVersion,
+			both: []runtime.Object{
+				&appsv1.DaemonSet{}, &appsv1.DaemonSetList{}, &appsv1.Deployment{}, &appsv1.DeploymentList{},
+				&appsv1.ReplicaSet{}, &appsv1.ReplicaSetList{}, &appsv1.StatefulSet{}, &appsv1.StatefulSetList{},
+			},
+		},
+		{
+			version: batchv1.SchemeGroupVersion,
+			both:    []runtime.Object{&batchv1.CronJob{}, &batchv1.CronJobList{}, &batchv1.Job{}, &batchv1.JobList{}},
+		},
 	}
-	addDefaults(scheme)
-	if err := addConversions(scheme); err != nil {
-		return err
-	}
-	return addFieldLabels(scheme)
 }

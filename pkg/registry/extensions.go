@@ -101,7 +101,7 @@ func admissionKinds() []Kind {
 	}
 }
 
-// GroupVersions returns the API groups of the built-in kinds and reviews, with their versions.
+// GroupVersions returns the API groups of the built-in kinds, reviews and absent kinds, with their versions.
 func GroupVersions() []schema.GroupVersion {
 	served := sets.New[schema.GroupVersion]()
 	for _, kind := range Kinds() {
@@ -112,10 +112,13 @@ func GroupVersions() []schema.GroupVersion {
 	for _, review := range Reviews() {
 		served.Insert(review.GroupVersion)
 	}
+	for _, kind := range AbsentKinds() {
+		served.Insert(kind.Resource.GroupVersion())
+	}
 	return served.UnsortedList()
 }
 
-// isOwnGroup reports whether a server has kinds or reviews in an API group.
+// isOwnGroup reports whether a server has resources of its own in an API group.
 func isOwnGroup(group string) bool {
 	return slices.ContainsFunc(GroupVersions(), func(served schema.GroupVersion) bool { return served.Group == group })
 }

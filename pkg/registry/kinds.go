@@ -125,13 +125,17 @@ func Kinds() []Kind {
 	return slices.Concat(PortolanKinds(), coreV1Kinds(), otherKinds(), roleKinds(), extensionKinds(), admissionKinds())
 }
 
-// Resources returns the resources of all kinds, in every API group that serves them.
+// Resources returns the resources of all kinds, in every API group that serves them, and of
+// the absent kinds.
 func Resources() []schema.GroupResource {
 	var resources []schema.GroupResource
 	for _, kind := range Kinds() {
 		for _, group := range kind.Groups {
 			resources = append(resources, schema.GroupResource{Group: group.Group, Resource: kind.Resource.Resource})
 		}
+	}
+	for _, kind := range AbsentKinds() {
+		resources = append(resources, kind.Resource.GroupResource())
 	}
 	return resources
 }

@@ -15,6 +15,7 @@ import (
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/cascade"
+	"github.com/portolan-dev/portolan/pkg/registry/absent"
 	"github.com/portolan-dev/portolan/pkg/registry/endpointslice"
 	"github.com/portolan-dev/portolan/pkg/registry/generic"
 	"github.com/portolan-dev/portolan/pkg/registry/review"
@@ -137,7 +138,8 @@ type Groups struct {
 }
 
 // Groups returns the API groups that serve the stores: portolan.dev and, with core, the
-// core API groups of their kinds. Reviews are served if their configuration is not nil.
+// core API groups of their kinds. Reviews and absent kinds are served if the configuration
+// of reviews is not nil.
 func (s *Storage) Groups(scheme *runtime.Scheme, codecs serializer.CodecFactory, core bool, reviews *review.Config) (groups Groups) {
 	resources := map[schema.GroupVersion]map[string]rest.Storage{}
 	var order []schema.GroupVersion
@@ -163,6 +165,9 @@ func (s *Storage) Groups(scheme *runtime.Scheme, codecs serializer.CodecFactory,
 	if reviews != nil {
 		for _, r := range Reviews() {
 			in(r.GroupVersion)[r.Resource] = r.Storage(*reviews)
+		}
+		for _, kind := range AbsentKinds() {
+			in(kind.Resource.GroupVersion())[kind.Resource.Resource] = absent.NewStorage(kind)
 		}
 	}
 	for _, version := range order {

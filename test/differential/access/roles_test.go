@@ -170,7 +170,10 @@ func TestRights(t *testing.T) {
 	resources := map[string][]string{
 		"": {
 			"services", "endpoints", "pods", "secrets", "configmaps", "serviceaccounts", "namespaces", "nodes", "events",
+			"persistentvolumes", "persistentvolumeclaims", "replicationcontrollers",
 		},
+		"apps":                      {"daemonsets", "deployments", "replicasets", "statefulsets"},
+		"batch":                     {"cronjobs", "jobs"},
 		"networking.k8s.io":         {"ingresses", "ingressclasses", "servicecidrs", "ipaddresses"},
 		"discovery.k8s.io":          {"endpointslices"},
 		"coordination.k8s.io":       {"leases"},

@@ -13,9 +13,9 @@ metadata: {name: first}
 spec: {ports: [{port: 80}]}
 ---
 apiVersion: v1
-kind: PersistentVolumeClaim
-metadata: {name: volume}
-spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+kind: LimitRange
+metadata: {name: limits}
+spec: {limits: [{type: Pod, max: {cpu: 1}}]}
 ---
 apiVersion: v1
 kind: Service
@@ -33,6 +33,31 @@ func TestUnknownKinds(t *testing.T) {
 		t.Fatal(err)
 	}
 	k.Expect(k.Fail("apply", "-f", file), "service/first created", "service/last created",
-		`no matches for kind "PersistentVolumeClaim" in version "v1"`)
+		`no matches for kind "LimitRange" in version "v1"`)
 	k.Expect(k.Run("get", "crds"), "No resources found")
+}
+
+// deployment has a kind that can only be read, before a Service.
+const deployment = `apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template: {metadata: {labels: {app: web}}, spec: {containers: [{name: web, image: web}]}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {ports: [{port: 80}]}
+`
+
+// TestAbsentKinds has kubectl find no Deployments, and go on after one that it cannot create.
+func TestAbsentKinds(t *testing.T) {
+	t.Parallel()
+	k := start(t)
+	k.Expect(k.FailFed(deployment, "apply", "-f", "-"), "service/web created",
+		"Error from server (MethodNotAllowed)", "the server does not allow this method on the requested resource")
+	k.Expect(k.Run("get", "deploy,rs,sts,ds,cj,jobs,pvc,pv,rc", "--all-namespaces"), "No resources found")
+	k.Expect(k.Fail("get", "deployment", "web"), `deployments.apps "web" not found`)
+	k.Expect(k.Run("explain", "deployment.spec.replicas"), "FIELD: replicas <integer>")
 }

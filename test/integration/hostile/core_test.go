@@ -86,6 +86,8 @@ func (k coreKind) posts() []attack {
 		post("metadata that are null", jsonType, "", `{"metadata":null}`, unprocessable, "metadata.name: Required value"),
 		post("metadata that are a list", jsonType, "", `{"metadata":[]}`, badRequest, "of type v1.ObjectMeta"),
 		post("a kind of another group", jsonType, "", `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"x"}}`, badRequest,
+			"unknown conversion"),
+		post("a kind that no group has", jsonType, "", `{"apiVersion":"example.com/v1","kind":"Thing","metadata":{"name":"x"}}`, badRequest,
 			"cannot be handled as a "+k.kind),
 		post("a list", jsonType, "", fmt.Sprintf(`{"apiVersion":%q,"kind":"%sList","items":[]}`, k.version, k.kind), badRequest,
 			"unknown conversion"),
