@@ -1255,7 +1255,7 @@ func schema_portolan_apis_portolan_v1_LoadBalancerIP(ref common.ReferenceCallbac
 	return common.OpenAPIDefinition{
 		Schema: spec.Schema{
 			SchemaProps: spec.SchemaProps{
-				Description: "LoadBalancerIP is the claim on one load-balancer address. Its name is the address in canonical form (RFC 5952 for IPv6). A Service's claims are written in the same transaction as the Service. A claim made by a client is a reservation: no other Service can get its address.",
+				Description: "LoadBalancerIP is the claim on one load-balancer address. Its name is the address in canonical form (RFC 5952 for IPv6). A Service's claims are written in the same transaction as the Service. A claim made by a client is a reservation: no Service can get its address, except the one that it is for.",
 				Type:        []string{"object"},
 				Properties: map[string]spec.Schema{
 					"kind": {
@@ -1440,13 +1440,13 @@ func schema_portolan_apis_portolan_v1_LoadBalancerIPSpec(ref common.ReferenceCal
 				Properties: map[string]spec.Schema{
 					"parentRef": {
 						SchemaProps: spec.SchemaProps{
-							Description: "parentRef is the object that a client reserves the address for. It is immutable. A claim that Services hold has holders instead.",
+							Description: "parentRef is the object that the address is reserved for. It is immutable. If it names a Service, the Service of that namespace and name gets the address when it needs one. It has no meaning while there are holders.",
 							Ref:         ref(v1.ParentReference{}.OpenAPIModelName()),
 						},
 					},
 					"sharingKey": {
 						SchemaProps: spec.SchemaProps{
-							Description: "sharingKey is the key that the holders have in common. It is empty if the holder does not share the address. Only the server sets it.",
+							Description: "sharingKey is the key that the holders have in common. It is empty if the holder does not share the address. Services that could share the address with the Service for which it is reserved can take it under this key. Only the server sets it.",
 							Type:        []string{"string"},
 							Format:      "",
 						},
@@ -1472,11 +1472,17 @@ func schema_portolan_apis_portolan_v1_LoadBalancerIPSpec(ref common.ReferenceCal
 							},
 						},
 					},
+					"expirationTimestamp": {
+						SchemaProps: spec.SchemaProps{
+							Description: "expirationTimestamp is when the reservation ends. Unset means never. It has no meaning while there are holders.",
+							Ref:         ref(metav1.Time{}.OpenAPIModelName()),
+						},
+					},
 				},
 			},
 		},
 		Dependencies: []string{
-			v1.LoadBalancerIPHolder{}.OpenAPIModelName(), v1.ParentReference{}.OpenAPIModelName()},
+			v1.LoadBalancerIPHolder{}.OpenAPIModelName(), v1.ParentReference{}.OpenAPIModelName(), metav1.Time{}.OpenAPIModelName()},
 	}
 }
 

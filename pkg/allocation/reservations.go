@@ -23,6 +23,10 @@ type Terms struct {
 	Protocols    []corev1.Protocol
 	ServicePorts []v1.ServicePortReference
 	HealthCheck  bool
+	// SharingKey is the key under which other Services can take a value that several
+	// Services can hold, if they could share it with the Service that it is reserved for. It
+	// is empty if there is none.
+	SharingKey string
 }
 
 // Reservation is a value that is reserved for a Service.

@@ -69,8 +69,15 @@ func (c Claim) Without(service types.UID) Claim {
 // Objection returns why a Service can't share the value with its other holders, or nil.
 // acrossNamespaces allows holders in different namespaces.
 func (c Claim) Objection(share *Share, acrossNamespaces bool) *Objection {
-	if c.Shared == nil || share == nil {
+	if share == nil || c.Shared == nil && c.sharingKey() == "" {
 		return &Objection{Holder: c.Holder}
+	}
+	if c.Shared == nil {
+		first := &v1.LoadBalancerIPHolder{Namespace: c.Holder.Namespace, Name: c.Holder.Name}
+		if reason, ok := objects(first, c.sharingKey(), share, acrossNamespaces); ok {
+			return &Objection{Holder: c.Holder, Reason: reason}
+		}
+		return nil
 	}
 	for i := range c.Shared.Holders {
 		holder := &c.Shared.Holders[i]
@@ -101,11 +108,23 @@ func objects(holder *v1.LoadBalancerIPHolder, key string, share *Share, acrossNa
 	return "", false
 }
 
+// sharingKey returns the key under which a value is shared, or can be taken although it is
+// reserved. It is empty if there is none.
+func (c Claim) sharingKey() string {
+	if c.Shared != nil {
+		return c.Shared.SharingKey
+	}
+	if _, reserved := c.ReservedFor(); reserved && !c.Terms.Deleting {
+		return c.Terms.SharingKey
+	}
+	return ""
+}
+
 func (p *pool) recordSharing(number space.Number, claim Claim) {
-	if claim.Shared == nil || claim.Shared.SharingKey == "" {
+	key := claim.sharingKey()
+	if key == "" {
 		return
 	}
-	key := claim.Shared.SharingKey
 	if p.sharing[key] == nil {
 		p.sharing[key] = map[space.Number]bool{}
 	}
@@ -113,10 +132,7 @@ func (p *pool) recordSharing(number space.Number, claim Claim) {
 }
 
 func (p *pool) forgetSharing(number space.Number, claim Claim) {
-	if claim.Shared == nil {
-		return
-	}
-	key := claim.Shared.SharingKey
+	key := claim.sharingKey()
 	delete(p.sharing[key], number)
 	if len(p.sharing[key]) == 0 {
 		delete(p.sharing, key)

@@ -39,9 +39,6 @@ func (l *Ledger) Check(ctx context.Context, who Requester, value allocation.Valu
 // objection returns why the Service can't join the holders of a value, or nil. Values other
 // than load-balancer addresses have one holder.
 func (l *Ledger) objection(who Requester, value allocation.Value, claim allocation.Claim) *allocation.Objection {
-	if claim.Shared == nil {
-		return &allocation.Objection{Holder: claim.Holder}
-	}
 	asks := who.Of(value.Class)
 	covering, err := l.Index.Covering(value, asks)
 	return claim.Objection(asks.Share, err == nil && covering.AcrossNamespaces)

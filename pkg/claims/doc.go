@@ -20,7 +20,7 @@
 // no port in common. They are the holders of its claim. A Service that joins or leaves the
 // others writes the claim again, at the revision that it has read (sharing.go), so that two
 // Services that join at once can't both get the same port. The last one to leave deletes
-// the claim. A Service without a load-balancer address waits for one. Its condition says
+// the claim, or retains it. A Service without a load-balancer address waits for one. Its condition says
 // so, and any update of it tries again.
 //
 // Cluster IPs, ports and load-balancer addresses differ in what a kind says (kind.go); all

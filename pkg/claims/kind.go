@@ -36,7 +36,7 @@ type kind interface {
 	// heldLabels returns the labels that the server keeps on a held claim.
 	heldLabels(name string) map[string]string
 	// reserve sets in a claim of a Service what a reservation for the Service has of its
-	// own. A nil time means for ever. It is for kinds whose claims have one holder.
+	// own. A nil time means for ever.
 	reserve(claim runtime.Object, owner *v1.Service, expires *metav1.Time)
 	// claim returns the contents of a claim. It reports false for any other object.
 	claim(obj runtime.Object) (contents, bool)
@@ -109,8 +109,7 @@ type contents struct {
 	sharing *v1.LoadBalancerIPSpec
 	// spec points to the whole spec.
 	spec any
-	// terms are those of the claim if it is a reservation, and of a kind whose claims have
-	// one holder.
+	// terms are those of the claim if it is a reservation.
 	terms allocation.Terms
 }
 
@@ -137,7 +136,7 @@ func (c contents) at(revision int64) allocation.Claim {
 	if c.sharing != nil && len(c.sharing.Holders) > 0 {
 		claim.Holder, claim.Shared = *c.sharing.Holders[0].Reference(), c.sharing
 	}
-	if c.sharing == nil && claim.Holder.UID == "" {
+	if claim.Holder.UID == "" {
 		terms := c.terms
 		terms.Deleting = c.meta.DeletionTimestamp != nil
 		claim.Terms = &terms

@@ -62,8 +62,12 @@ func (loadBalancers) heldClaim(name string, held holding, _ *v1.Service) runtime
 // heldLabels returns nil: the server sets no labels on LoadBalancerIPs.
 func (loadBalancers) heldLabels(string) map[string]string { return nil }
 
-// reserve does nothing: load-balancer addresses are not reserved for a Service.
-func (loadBalancers) reserve(runtime.Object, *v1.Service, *metav1.Time) {}
+// reserve keeps the sharing key, so that any of the Services that have shared the address can
+// be the first to come back.
+func (loadBalancers) reserve(claim runtime.Object, owner *v1.Service, expires *metav1.Time) {
+	spec := &claim.(*v1.LoadBalancerIP).Spec
+	spec.ParentRef, spec.Holders, spec.ExpirationTimestamp = v1.HolderOf(owner), nil, expires
+}
 
 func (k loadBalancers) claim(obj runtime.Object) (contents, bool) {
 	address, ok := obj.(*v1.LoadBalancerIP)
@@ -72,6 +76,7 @@ func (k loadBalancers) claim(obj runtime.Object) (contents, bool) {
 	}
 	return contents{
 		kind: k, meta: &address.ObjectMeta, parent: address.Spec.ParentRef, sharing: &address.Spec, spec: &address.Spec,
+		terms: allocation.Terms{Expires: timeOf(address.Spec.ExpirationTimestamp), SharingKey: address.Spec.SharingKey},
 	}, true
 }
 

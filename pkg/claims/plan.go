@@ -129,7 +129,7 @@ func (l *Ledger) plan(ctx context.Context, plan *txn.Plan, c change) (*attempt, 
 func (l *Ledger) planReleases(ctx context.Context, plan *txn.Plan, a *attempt, c change) error {
 	for _, value := range a.release {
 		claim, known := l.Index.Lookup(value)
-		if claim.HeldByOthers(c.holder) {
+		if claim.HeldByOthers(c.holder) || c.retain != nil {
 			if err := l.planShare(ctx, plan, a, c, value); err != nil {
 				return err
 			}

@@ -73,14 +73,7 @@ func (l *Ledger) takeOver(ctx context.Context, guard *txn.Guard, a *attempt, c c
 	if c.force {
 		guard.Creation = found.KV.CreateRevision
 	}
-	service, reserved := reservation.ReservedFor()
-	if reserved {
-		if a.taken == nil {
-			a.taken = map[types.NamespacedName][]allocation.Value{}
-		}
-		a.taken[service] = append(a.taken[service], value)
-	}
-	if service != nameOfService(c.owner) {
+	if service := a.recordTaken(value, reservation); service != nameOfService(c.owner) {
 		return nil, nil
 	}
 	claim.giveTo(c.owner, c.after[value].protocols)
@@ -88,6 +81,19 @@ func (l *Ledger) takeOver(ctx context.Context, guard *txn.Guard, a *attempt, c c
 		metav1.SetMetaDataLabel(claim.meta, label, text)
 	}
 	return obj, nil
+}
+
+// recordTaken records that the attempt takes a value that may be reserved, and returns the
+// Service that it is reserved for, zero for none.
+func (a *attempt) recordTaken(value allocation.Value, claim allocation.Claim) types.NamespacedName {
+	service, reserved := claim.ReservedFor()
+	if reserved {
+		if a.taken == nil {
+			a.taken = map[types.NamespacedName][]allocation.Value{}
+		}
+		a.taken[service] = append(a.taken[service], value)
+	}
+	return service
 }
 
 // giveTo makes a claim that of a Service, which serves the protocols there.
@@ -99,6 +105,16 @@ func (c contents) giveTo(owner *v1.Service, protocols []corev1.Protocol) {
 	}
 }
 
+// putReservation plans to make a claim of the Service a reservation for it.
+func (l *Ledger) putReservation(ctx context.Context, plan *txn.Plan, a *attempt, c change, value allocation.Value,
+	obj runtime.Object) error {
+	l.stored[value.Class].reserve(obj, a.owner, c.retain.expires)
+	claim, _ := contentsOf(obj)
+	claim.reserveFor(a.owner)
+	a.reserved[value] = claim.at(0)
+	return l.putClaim(ctx, plan, a, value, obj)
+}
+
 // reserveFor makes a claim of a Service a reservation for it.
 func (c contents) reserveFor(owner *v1.Service) {
 	disown(c.meta)
@@ -107,8 +123,8 @@ func (c contents) reserveFor(owner *v1.Service) {
 	delete(c.meta.Labels, v1.LabelManagedBy)
 }
 
-// keepReleased makes the values that a deleted Service would release those that it retains,
-// except values that several Services can hold.
+// keepReleased makes the values that a deleted Service would release those that it retains.
+// Those that several Services can hold are released: the last holder retains them.
 func (a *attempt) keepReleased(before holdings) {
 	released := a.release
 	a.release = nil

@@ -46,13 +46,9 @@ func (l *Ledger) planRewrites(ctx context.Context, plan *txn.Plan, a *attempt, c
 		if obj == nil {
 			continue
 		}
-		l.stored[value.Class].reserve(obj, a.owner, c.retain.expires)
-		claim, _ := contentsOf(obj)
-		claim.reserveFor(a.owner)
-		if err := l.putClaim(ctx, plan, a, value, obj); err != nil {
+		if err := l.putReservation(ctx, plan, a, c, value, obj); err != nil {
 			return err
 		}
-		a.reserved[value] = claim.at(0)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"go.etcd.io/etcd/client/v3/kubernetes"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
@@ -25,7 +26,8 @@ func (e *unsharedError) Error() string {
 
 // planShare plans what the Service holds from now on of a value that several Services can
 // hold, or that it holds no part of it. It reads the claim, and guards the revision that it
-// has read: the other holders, and labels of users, stay as they are. The error is an
+// has read: the other holders, and labels of users, stay as they are. The Service takes over
+// a reservation for it, or for one with which it could share the value. The error is an
 // *unsharedError if the other holders object.
 func (l *Ledger) planShare(ctx context.Context, plan *txn.Plan, a *attempt, c change, value allocation.Value) error {
 	k, name := l.stored[value.Class], value.String()
@@ -49,23 +51,44 @@ func (l *Ledger) planShare(ctx context.Context, plan *txn.Plan, a *attempt, c ch
 		return err
 	}
 	claim, _ := k.claim(obj)
-	joins := !claim.at(0).HeldBy(c.holder)
-	if joins && share == nil {
+	current := claim.at(found.KV.ModRevision)
+	joins := !current.HeldBy(c.holder)
+	switch {
+	case joins && share == nil:
 		return nil
+	case share == nil:
+		return l.planLeave(ctx, plan, a, c, value, obj)
 	}
-	if share != nil {
-		if err := l.mayShare(ctx, c, value, claim.at(0), joins); err != nil {
+	mayTake := l.mayTake(c.owner, current)
+	if !mayTake {
+		if err := l.mayShare(ctx, c, value, current, joins); err != nil {
 			return err
 		}
-		claim.sharing.SharingKey = share.Key
 	}
+	if reservedFor := a.recordTaken(value, current); mayTake && reservedFor != nameOfService(c.owner) {
+		// The labels of an expired reservation are another's.
+		return l.putClaim(ctx, plan, a, value, k.heldClaim(name, c.after[value], c.owner))
+	}
+	claim.sharing.SharingKey = share.Key
 	claim.sharing.Holders = withHolder(claim.sharing.Holders, c.holder, share)
-	if len(claim.sharing.Holders) == 0 {
-		plan.Deletes = append(plan.Deletes, k.claims.Key(name))
-		return nil
-	}
 	disown(claim.meta)
 	return l.putClaim(ctx, plan, a, value, obj)
+}
+
+// planLeave takes the Service out of the holders of a claim. Without other holders, the
+// claim becomes a reservation if the Service retains it, or is deleted.
+func (l *Ledger) planLeave(ctx context.Context, plan *txn.Plan, a *attempt, c change, value allocation.Value, obj runtime.Object) error {
+	claim, _ := contentsOf(obj)
+	claim.sharing.Holders = withHolder(claim.sharing.Holders, c.holder, nil)
+	switch {
+	case len(claim.sharing.Holders) > 0:
+		disown(claim.meta)
+		return l.putClaim(ctx, plan, a, value, obj)
+	case c.retain != nil:
+		return l.putReservation(ctx, plan, a, c, value, obj)
+	}
+	plan.Deletes = append(plan.Deletes, l.claimKey(value))
+	return nil
 }
 
 // mayShare returns an *unsharedError if the other holders of a claim object to what the

@@ -192,8 +192,8 @@ type LoadBalancerPoolList struct {
 
 // LoadBalancerIP is the claim on one load-balancer address. Its name is the address in
 // canonical form (RFC 5952 for IPv6). A Service's claims are written in the same
-// transaction as the Service. A claim made by a client is a reservation: no other Service
-// can get its address.
+// transaction as the Service. A claim made by a client is a reservation: no Service can get
+// its address, except the one that it is for.
 type LoadBalancerIP struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional
@@ -206,13 +206,15 @@ type LoadBalancerIP struct {
 
 // LoadBalancerIPSpec names the holders of a load-balancer address.
 type LoadBalancerIPSpec struct {
-	// parentRef is the object that a client reserves the address for. It is immutable. A
-	// claim that Services hold has holders instead.
+	// parentRef is the object that the address is reserved for. It is immutable. If it names
+	// a Service, the Service of that namespace and name gets the address when it needs one.
+	// It has no meaning while there are holders.
 	// +optional
 	ParentRef *ParentReference `json:"parentRef,omitempty" protobuf:"bytes,1,opt,name=parentRef"`
 
 	// sharingKey is the key that the holders have in common. It is empty if the holder
-	// does not share the address. Only the server sets it.
+	// does not share the address. Services that could share the address with the Service for
+	// which it is reserved can take it under this key. Only the server sets it.
 	// +optional
 	SharingKey string `json:"sharingKey,omitempty" protobuf:"bytes,2,opt,name=sharingKey"`
 
@@ -222,6 +224,11 @@ type LoadBalancerIPSpec struct {
 	// +listType=map
 	// +listMapKey=uid
 	Holders []LoadBalancerIPHolder `json:"holders,omitempty" protobuf:"bytes,3,rep,name=holders"`
+
+	// expirationTimestamp is when the reservation ends. Unset means never. It has no
+	// meaning while there are holders.
+	// +optional
+	ExpirationTimestamp *metav1.Time `json:"expirationTimestamp,omitempty" protobuf:"bytes,4,opt,name=expirationTimestamp"`
 }
 
 // LoadBalancerIPHolder is a Service that holds a load-balancer address.

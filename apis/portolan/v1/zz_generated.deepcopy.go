@@ -490,6 +490,10 @@ func (in *LoadBalancerIPSpec) DeepCopyInto(out *LoadBalancerIPSpec) {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
 	}
+	if in.ExpirationTimestamp != nil {
+		in, out := &in.ExpirationTimestamp, &out.ExpirationTimestamp
+		*out = (*in).DeepCopy()
+	}
 	return
 }
 

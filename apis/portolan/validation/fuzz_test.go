@@ -121,7 +121,10 @@ func FuzzValidation(f *testing.F) {
 			validation.ValidateNodePortUpdate)
 		checkNoOp(t, data, other, func() *v1.LoadBalancerPool { return &v1.LoadBalancerPool{} }, validation.ValidateLoadBalancerPoolCreate,
 			validation.ValidateLoadBalancerPoolUpdate, validation.ValidateLoadBalancerPoolStatusUpdate)
-		checkNoOp(t, data, other, func() *v1.LoadBalancerIP { return &v1.LoadBalancerIP{} }, validation.ValidateLoadBalancerIPCreate,
+		checkNoOp(t, data, other, func() *v1.LoadBalancerIP { return &v1.LoadBalancerIP{} },
+			func(a *v1.LoadBalancerIP) field.ErrorList {
+				return validation.ValidateLoadBalancerIPCreate(a, time.Time{})
+			},
 			validation.ValidateLoadBalancerIPUpdate)
 		checkNoOp(t, data, other, func() *v1.ClaimQuota { return &v1.ClaimQuota{} }, validation.ValidateClaimQuotaCreate,
 			validation.ValidateClaimQuotaUpdate)

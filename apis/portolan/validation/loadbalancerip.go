@@ -2,6 +2,7 @@ package validation
 
 import (
 	"slices"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -14,15 +15,16 @@ const setForHolders = "is set by the server for the Services that hold the claim
 // ValidateLoadBalancerIPCreate validates a LoadBalancerIP that a client creates, which is
 // a reservation. Upstream has no such kind. The rules of the name and of the parent are
 // those of IPAddresses.
-func ValidateLoadBalancerIPCreate(claim *v1.LoadBalancerIP) field.ErrorList {
+func ValidateLoadBalancerIPCreate(claim *v1.LoadBalancerIP, now time.Time) field.ErrorList {
 	errs := ValidateObjectMeta(&claim.ObjectMeta, false, validateIPAddressName, metadataPath)
 	errs = append(errs, validateParentRef(claim.Spec.ParentRef)...)
 	errs = append(errs, validateNoHolderUID(claim.Spec.ParentRef)...)
+	errs = append(errs, validateExpiration(claim.Spec.ExpirationTimestamp, now)...)
 	return Bounded(append(errs, validateSetByServer(&claim.Spec, &v1.LoadBalancerIPSpec{})...))
 }
 
-// ValidateLoadBalancerIPUpdate validates an update of a LoadBalancerIP. Clients cannot
-// change its spec.
+// ValidateLoadBalancerIPUpdate validates an update of a LoadBalancerIP. Clients can change
+// when a reservation ends, and nothing else of the spec.
 func ValidateLoadBalancerIPUpdate(claim, old *v1.LoadBalancerIP) field.ErrorList {
 	errs := ValidateObjectMetaUpdate(&claim.ObjectMeta, &old.ObjectMeta, metadataPath)
 	errs = append(errs, validateParentRefUnchanged(claim.Spec.ParentRef, old.Spec.ParentRef)...)

@@ -2,6 +2,7 @@ package validation
 
 import (
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -27,14 +28,19 @@ func heldIP(name string, holders ...string) *v1.LoadBalancerIP {
 func TestLoadBalancerIPCreate(t *testing.T) {
 	withUID := reservedIP("192.0.2.1")
 	withUID.Spec.ParentRef.UID = "u"
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	ending, ended := reservedIP("192.0.2.1"), reservedIP("192.0.2.1")
+	ending.Spec.ExpirationTimestamp, ended.Spec.ExpirationTimestamp = &metav1.Time{Time: now.Add(time.Hour)}, &metav1.Time{Time: now}
 	held := heldIP("192.0.2.1", "web")
 	held.Spec.ParentRef = reservedIP("192.0.2.1").Spec.ParentRef
 	for name, test := range map[string]struct {
 		claim *v1.LoadBalancerIP
 		want  []string
 	}{
-		"IPv4": {claim: reservedIP("192.0.2.1")},
-		"IPv6": {claim: reservedIP("2001:db8::1")},
+		"IPv4":  {claim: reservedIP("192.0.2.1")},
+		"IPv6":  {claim: reservedIP("2001:db8::1")},
+		"ends":  {claim: ending},
+		"ended": {ended, []string{`spec.expirationTimestamp: Invalid value: "2026-01-01T00:00:00Z": must be in the future`}},
 		"not canonical": {reservedIP("2001:DB8::1"), []string{
 			`metadata.name: Invalid value: "2001:DB8::1": must be in canonical form ("2001:db8::1")`}},
 		"no parentRef": {&v1.LoadBalancerIP{ObjectMeta: metav1.ObjectMeta{Name: "192.0.2.1"}}, []string{`spec.parentRef: Required value`}},
@@ -43,7 +49,7 @@ func TestLoadBalancerIPCreate(t *testing.T) {
 			`spec.sharingKey: Forbidden: is set by the server for the Services that hold the claim`,
 			`spec.holders: Forbidden: is set by the server for the Services that hold the claim`}},
 	} {
-		t.Run(name, func(t *testing.T) { checkErrors(t, ValidateLoadBalancerIPCreate(test.claim), test.want) })
+		t.Run(name, func(t *testing.T) { checkErrors(t, ValidateLoadBalancerIPCreate(test.claim, now), test.want) })
 	}
 }
 

@@ -239,6 +239,9 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: dev.portolan.v1.LoadBalancerIPSpec
   map:
     fields:
+    - name: expirationTimestamp
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
     - name: holders
       type:
         list:

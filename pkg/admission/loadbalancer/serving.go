@@ -166,7 +166,12 @@ func (s *serving) address(ctx context.Context, family corev1.IPFamily) (netip.Ad
 	if s.request.Pool != "" && len(s.ledger.Index.BlocksOf(class, s.request.Pool)) == 0 {
 		return netip.Addr{}, nil, nil
 	}
-	value, err := s.picks.Pick("loadBalancer/"+string(family), class, who)
+	slot := "loadBalancer/" + string(family)
+	if reserved := s.ledger.Reserved(s.who, class, s.picks); len(reserved) > 0 {
+		s.picks.UseReserved(slot, reserved[0].Value)
+		return reserved[0].Value.Number.Addr(), nil, nil
+	}
+	value, err := s.picks.Pick(slot, class, who)
 	if err == nil {
 		return value.Number.Addr(), nil, nil
 	}

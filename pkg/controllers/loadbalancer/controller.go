@@ -38,7 +38,8 @@ const (
 	// addresses is rejected.
 	ReasonRejected = "LoadBalancerAddressRejected"
 
-	byNeed = "loadbalancer/need"
+	byNeed    = "loadbalancer/need"
+	byService = "loadbalancer/service"
 	// The keys of the queue and of the index: the Services that wait, and all that a pool
 	// could serve.
 	waiting, unserved = "waiting", "unserved"
@@ -63,6 +64,7 @@ type Controller struct {
 	// that a server that does not let it read them keeps no other controller waiting.
 	ranges   externalversions.SharedInformerFactory
 	pools    listers.LoadBalancerPoolLister
+	claims   cache.Indexer
 	recorder record.EventRecorder
 	loop     *reconcile.Loop
 	// again has how often the controller looks once more if Services still wait, by key.
@@ -83,10 +85,15 @@ func New(c Config) (*Controller, error) {
 	if err := services.AddIndexers(cache.Indexers{byNeed: need}); err != nil {
 		return nil, err
 	}
+	claims := portolan.LoadBalancerIPs().Informer()
+	if err := claims.AddIndexers(cache.Indexers{byService: reservedFor}); err != nil {
+		return nil, err
+	}
+	controller.claims = claims.GetIndexer()
 	for informer, handler := range map[cache.SharedIndexInformer]cache.ResourceEventHandler{
 		services:                                controller.serviceHandler(),
 		portolan.LoadBalancerPools().Informer(): controller.poolHandler(),
-		portolan.LoadBalancerIPs().Informer():   controller.claimHandler(),
+		claims:                                  controller.claimHandler(),
 		portolan.ClaimQuotas().Informer():       controller.quotaHandler(),
 	} {
 		if _, err := informer.AddEventHandler(handler); err != nil {
@@ -130,10 +137,15 @@ func (c *Controller) lookAgain(key string) {
 	}
 }
 
-// trim removes what the controller does not read of claims, of which there can be many.
+// trim removes what the controller does not read of claims, of which there can be many. It
+// keeps for whom an address is reserved.
 func trim(obj any) (any, error) {
 	if claim, ok := obj.(*v1.LoadBalancerIP); ok {
-		claim.ManagedFields, claim.Labels, claim.Annotations, claim.Spec = nil, nil, nil, v1.LoadBalancerIPSpec{}
+		var reserved v1.LoadBalancerIPSpec
+		if len(claim.Spec.Holders) == 0 {
+			reserved.ParentRef = claim.Spec.ParentRef
+		}
+		claim.ManagedFields, claim.Labels, claim.Annotations, claim.Spec = nil, nil, nil, reserved
 	}
 	return obj, nil
 }
@@ -183,9 +195,15 @@ func (c *Controller) specHandler(key string, spec func(obj any) any) cache.Resou
 	}
 }
 
-// claimHandler notices claims that end, and holders that leave a shared address.
+// claimHandler notices claims that end, holders that leave a shared address, and addresses
+// that are reserved for a Service.
 func (c *Controller) claimHandler() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
+		AddFunc: func(obj any) {
+			if services, _ := reservedFor(obj); len(services) > 0 {
+				c.look(waiting)
+			}
+		},
 		UpdateFunc: func(any, any) { c.look(waiting) },
 		DeleteFunc: func(any) { c.look(waiting) },
 	}

@@ -19,7 +19,7 @@ import (
 )
 
 // sync serves the Services of a key, oldest first. Of those that ask for the same, it asks
-// for no more after the first that gets nothing.
+// for no more after the first that gets nothing, except for those that have a reservation.
 func (c *Controller) sync(ctx context.Context, key string) error {
 	services, err := c.needy(key)
 	if err != nil {
@@ -30,7 +30,7 @@ func (c *Controller) sync(ctx context.Context, key string) error {
 	var errs []error
 	for _, service := range services {
 		wants, common := demandOf(service)
-		if common && unmet.Has(wants) {
+		if common && unmet.Has(wants) && !c.hasReservation(service) {
 			continue
 		}
 		after, err := c.ask(ctx, service)

@@ -132,6 +132,31 @@ func TestQuotas(t *testing.T) {
 	}
 }
 
+// TestReserved asks for a Service that an address is reserved for, although an older one of
+// the same demand gets nothing.
+func TestReserved(t *testing.T) {
+	services := []*corev1.Service{
+		balancer("old", 3, waitsFor("full")), balancer("reserved", 2, waitsFor("full")), balancer("young", 1, waitsFor("full")),
+	}
+	var asked []string
+	c := newController(t, services, func(svc *corev1.Service) error {
+		asked = append(asked, svc.Name)
+		return nil
+	})
+	reservation := &v1.LoadBalancerIP{ObjectMeta: metav1.ObjectMeta{Name: "192.0.2.1"}, Spec: v1.LoadBalancerIPSpec{
+		ParentRef: &v1.ParentReference{Group: v1.GroupName, Resource: "services", Namespace: "default", Name: "reserved"},
+	}}
+	if err := c.claims.Add(reservation); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.sync(t.Context(), waiting); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"old", "reserved"}; !slices.Equal(asked, want) {
+		t.Errorf("asked for %v, want %v", asked, want)
+	}
+}
+
 // TestErrors retries what can succeed later, and nothing else.
 func TestErrors(t *testing.T) {
 	gone := apierrors.NewNotFound(corev1.Resource("services"), "x")

@@ -6,6 +6,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/ptr"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
@@ -22,6 +23,21 @@ func need(obj any) ([]string, error) {
 		return []string{unserved}, nil
 	}
 	return nil, nil
+}
+
+// reservedFor indexes claims by the Services that they are reserved for.
+func reservedFor(obj any) ([]string, error) {
+	claim, ok := obj.(*v1.LoadBalancerIP)
+	if !ok || claim.Spec.ParentRef == nil || !claim.Spec.ParentRef.IsService() {
+		return nil, nil
+	}
+	return []string{cache.NewObjectName(claim.Spec.ParentRef.Namespace, claim.Spec.ParentRef.Name).String()}, nil
+}
+
+// hasReservation reports whether an address is reserved for a Service.
+func (c *Controller) hasReservation(service *corev1.Service) bool {
+	names, err := c.claims.IndexKeys(byService, cache.MetaObjectToName(service).String())
+	return err == nil && len(names) > 0
 }
 
 // waits reports whether a Service waits for an address of a pool.

@@ -21,15 +21,23 @@ func ReservationColumns() []metav1.TableColumnDefinition {
 
 // ReservationCells are the cells of ReservationColumns.
 func ReservationCells(ref *v1.ParentReference, expires *metav1.Time) []any {
-	service, ends := generic.None, generic.None
-	if ref != nil && ref.UID == "" && ref.IsService() {
+	if ref != nil && ref.UID != "" {
+		return []any{generic.None, generic.None}
+	}
+	service := generic.None
+	if ref != nil && ref.IsService() {
 		service = ref.Namespace + "/" + ref.Name
 	}
-	if expires != nil && (ref == nil || ref.UID == "") {
-		ends = "expired"
-		if left := time.Until(expires.Time); left > 0 {
-			ends = duration.HumanDuration(left)
-		}
+	return []any{service, ExpiresCell(expires)}
+}
+
+// ExpiresCell is the time until a reservation ends.
+func ExpiresCell(expires *metav1.Time) string {
+	if expires == nil {
+		return generic.None
 	}
-	return []any{service, ends}
+	if left := time.Until(expires.Time); left > 0 {
+		return duration.HumanDuration(left)
+	}
+	return "expired"
 }

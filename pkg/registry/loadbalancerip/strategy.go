@@ -5,6 +5,8 @@ package loadbalancerip
 
 import (
 	"context"
+	"slices"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -36,10 +38,21 @@ func (strategy) NamespaceScoped() bool { return false }
 
 func (strategy) PrepareForCreate(context.Context, runtime.Object) {}
 
-func (strategy) PrepareForUpdate(context.Context, runtime.Object, runtime.Object) {}
+// PrepareForUpdate keeps the parent of a claim that a Service holds and that was not
+// reserved, if an update names the Service: the file with the reservation can be applied
+// although the Service came first.
+func (strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
+	claim, stored := &obj.(*v1.LoadBalancerIP).Spec, &old.(*v1.LoadBalancerIP).Spec
+	if parent := claim.ParentRef; stored.ParentRef == nil && parent != nil && parent.IsService() {
+		names := func(h v1.LoadBalancerIPHolder) bool { return h.Namespace == parent.Namespace && h.Name == parent.Name }
+		if slices.ContainsFunc(stored.Holders, names) {
+			claim.ParentRef = nil
+		}
+	}
+}
 
 func (strategy) Validate(_ context.Context, obj runtime.Object) field.ErrorList {
-	return validation.ValidateLoadBalancerIPCreate(obj.(*v1.LoadBalancerIP))
+	return validation.ValidateLoadBalancerIPCreate(obj.(*v1.LoadBalancerIP), time.Now())
 }
 
 func (strategy) ValidateUpdate(_ context.Context, obj, old runtime.Object) field.ErrorList {

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
+	"github.com/portolan-dev/portolan/pkg/registry/claim"
 	"github.com/portolan-dev/portolan/pkg/registry/generic"
 )
 
@@ -17,11 +18,12 @@ var TableConvertor = generic.NewTable(v1.Resource("loadbalancerips"), []metav1.T
 	{Name: "Holders", Type: "string", Description: "The Services that hold the address, or the object that it is reserved for."},
 	{Name: "Ports", Type: "string", Description: "The ports that the holders serve on the address."},
 	{Name: "Sharing-Key", Type: "string", Description: "The key that the holders have in common."},
+	{Name: "Expires", Type: "string", Description: "The time until the reservation ends."},
 	generic.AgeColumn(),
-}, func(claim *v1.LoadBalancerIP) []any {
+}, func(address *v1.LoadBalancerIP) []any {
 	return []any{
-		claim.Name, holdersCell(&claim.Spec), portsCell(claim.Spec.Holders), cmp.Or(claim.Spec.SharingKey, generic.None),
-		generic.Age(claim.CreationTimestamp),
+		address.Name, holdersCell(&address.Spec), portsCell(address.Spec.Holders), cmp.Or(address.Spec.SharingKey, generic.None),
+		expiresCell(&address.Spec), generic.Age(address.CreationTimestamp),
 	}
 })
 
@@ -30,10 +32,17 @@ func holdersCell(spec *v1.LoadBalancerIPSpec) string {
 	for _, holder := range spec.Holders {
 		cells = append(cells, holder.Namespace+"/"+holder.Name)
 	}
-	if spec.ParentRef != nil {
+	if len(cells) == 0 && spec.ParentRef != nil {
 		cells = append(cells, spec.ParentRef.Holder())
 	}
 	return cmp.Or(strings.Join(cells, ","), generic.None)
+}
+
+func expiresCell(spec *v1.LoadBalancerIPSpec) any {
+	if len(spec.Holders) > 0 {
+		return generic.None
+	}
+	return claim.ExpiresCell(spec.ExpirationTimestamp)
 }
 
 // portsCell shows ports as the table of Services does.

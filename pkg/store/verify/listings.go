@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
 // listings is where the values that are reserved for each Service are listed; see package
@@ -28,25 +30,36 @@ func (c *checker) checkListings(listed map[string][]string) {
 	if listed == nil {
 		return
 	}
+	reserved := map[string]string{}
+	for key, cl := range c.claims {
+		if cl.isReservation() {
+			reserved[key] = reservedFor(cl.parent)
+		}
+	}
+	for key, claim := range c.loadBalancers.claims {
+		if len(claim.Spec.Holders) == 0 {
+			reserved[key] = reservedFor(claim.Spec.ParentRef)
+		}
+	}
 	for service, keys := range listed {
 		for _, key := range keys {
-			if cl, exists := c.claims[key]; !c.unreadable[key] && (!exists || cl.reservedFor() != service) {
+			if !c.unreadable[key] && reserved[key] != service {
 				c.warning("%s/%s lists %s, which is not reserved for that Service", listings, service, key)
 			}
 		}
 	}
-	for key, cl := range c.claims {
-		if service := cl.reservedFor(); service != "" && !slices.Contains(listed[service], key) {
+	for key, service := range reserved {
+		if service != "" && !slices.Contains(listed[service], key) {
 			c.warning("%s is reserved for %s/%s and not listed in %s", key, services, service, listings)
 		}
 	}
 }
 
-// reservedFor returns the namespace and name of the Service that a claim is reserved for, or
-// an empty text.
-func (c claim) reservedFor() string {
-	if c.parent == nil || !c.isReservation() || !c.parent.IsService() {
+// reservedFor returns the namespace and name of the Service that the parent of a reservation
+// is, or an empty text.
+func reservedFor(parent *v1.ParentReference) string {
+	if parent == nil || !parent.IsService() {
 		return ""
 	}
-	return c.parent.Namespace + "/" + c.parent.Name
+	return parent.Namespace + "/" + parent.Name
 }

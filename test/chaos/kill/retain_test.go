@@ -23,7 +23,8 @@ import (
 const retainedServices = 6
 
 // TestKillBetweenDeleteAndRecreate kills a server while clients delete and create retained
-// Services. A Service has its values, or they are reserved for it, at any time.
+// Services. A Service has its values, or they are reserved for it, at any time. Its
+// load-balancer addresses are among them.
 func TestKillBetweenDeleteAndRecreate(t *testing.T) {
 	t.Parallel()
 	n := 12
@@ -32,11 +33,18 @@ func TestKillBetweenDeleteAndRecreate(t *testing.T) {
 	}
 	s := newStore(t, framework.Seed(t), 0)
 	held := &heldValues{byName: map[string][]string{}}
+	pool := &v1.LoadBalancerPool{ObjectMeta: metav1.ObjectMeta{Name: "public"}, Spec: v1.LoadBalancerPoolSpec{
+		CIDRs: []string{"192.0.2.0/24", "2001:db8::/120"},
+	}}
 	writes := 0
 	for range n {
 		server := s.serve(t)
 		server.WaitReady(t)
 		services := server.Client(t).PortolanV1().Services(namespace)
+		_, err := server.Client(t).PortolanV1().LoadBalancerPools().Create(t.Context(), pool, metav1.CreateOptions{})
+		if err != nil && !apierrors.IsAlreadyExists(err) {
+			t.Fatal(err)
+		}
 		ctx, stop := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		counts := make([]int, retainedServices)
@@ -68,6 +76,12 @@ type heldValues struct {
 // check records the first values of a Service, and compares all others with them.
 func (h *heldValues) check(t *testing.T, svc *v1.Service) {
 	got := append(slices.Clone(svc.Spec.ClusterIPs), fmt.Sprint(svc.Spec.Ports[0].NodePort), fmt.Sprint(svc.Spec.HealthCheckNodePort))
+	for _, ingress := range svc.Status.LoadBalancer.Ingress {
+		got = append(got, ingress.IP)
+	}
+	if len(svc.Status.LoadBalancer.Ingress) != 2 {
+		t.Errorf("%s has the load-balancer addresses %v", svc.Name, svc.Status.LoadBalancer.Ingress)
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if first, known := h.byName[svc.Name]; !known {
@@ -129,6 +143,15 @@ func checkNothingLost(t *testing.T, s *store, held *heldValues) {
 	}
 	for _, port := range contents.NodePorts {
 		holders[port.Name] = port.Spec.ParentRef.Name
+	}
+	for i := range contents.LoadBalancerIPs {
+		address := &contents.LoadBalancerIPs[i]
+		for _, holder := range address.Spec.Holders {
+			holders[address.Name] = holder.Name
+		}
+		if len(address.Spec.Holders) == 0 {
+			holders[address.Name] = address.Spec.ParentRef.Name
+		}
 	}
 	for name, values := range maps.All(held.byName) {
 		for _, value := range values {

@@ -72,10 +72,10 @@ func TestTables(t *testing.T) {
 		"dual | 2001:db8::/64,192.0.2.10-192.0.2.19 | <none> | 9,18446744073709551616 | 2,1 | 7,18446744073709551615 | age | "+
 			"Automatic | 0 | <all> | <all> | SameNamespace",
 		"team | 198.51.100.0/24 | example.com/lb | 254 | 0 | 254 | age | OnRequest | 7 | <all> | a=b | AcrossNamespaces")
-	expectTable(t, server, "loadbalancerips", "Name | Holders | Ports | Sharing-Key | Age",
-		"192.0.2.11 | default/web,default/tls | 80/TCP,443/TCP | k | age",
-		"192.0.2.12 | things/x | <none> | <none> | age",
-		"2001:db8::b | default/web,default/tls | 80/TCP,443/TCP | k | age")
+	expectTable(t, server, "loadbalancerips", "Name | Holders | Ports | Sharing-Key | Expires | Age",
+		"192.0.2.11 | default/web,default/tls | 80/TCP,443/TCP | k | <none> | age",
+		"192.0.2.12 | things/x | <none> | <none> | <none> | age",
+		"2001:db8::b | default/web,default/tls | 80/TCP,443/TCP | k | <none> | age")
 }
 
 // TestInvalidPools wants errors with field paths, on create and on update.

@@ -19,8 +19,8 @@ import (
 //
 // LoadBalancerIP is the claim on one load-balancer address. Its name is the address in
 // canonical form (RFC 5952 for IPv6). A Service's claims are written in the same
-// transaction as the Service. A claim made by a client is a reservation: no other Service
-// can get its address.
+// transaction as the Service. A claim made by a client is a reservation: no Service can get
+// its address, except the one that it is for.
 type LoadBalancerIPApplyConfiguration struct {
 	metav1.TypeMetaApplyConfiguration    `json:""`
 	*metav1.ObjectMetaApplyConfiguration `json:"metadata,omitempty"`

@@ -5,20 +5,29 @@
 
 package v1
 
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
 // LoadBalancerIPSpecApplyConfiguration represents a declarative configuration of the LoadBalancerIPSpec type for use
 // with apply.
 //
 // LoadBalancerIPSpec names the holders of a load-balancer address.
 type LoadBalancerIPSpecApplyConfiguration struct {
-	// parentRef is the object that a client reserves the address for. It is immutable. A
-	// claim that Services hold has holders instead.
+	// parentRef is the object that the address is reserved for. It is immutable. If it names
+	// a Service, the Service of that namespace and name gets the address when it needs one.
+	// It has no meaning while there are holders.
 	ParentRef *ParentReferenceApplyConfiguration `json:"parentRef,omitempty"`
 	// sharingKey is the key that the holders have in common. It is empty if the holder
-	// does not share the address. Only the server sets it.
+	// does not share the address. Services that could share the address with the Service for
+	// which it is reserved can take it under this key. Only the server sets it.
 	SharingKey *string `json:"sharingKey,omitempty"`
 	// holders are the Services that hold the address, in the order in which they got it.
 	// Only the server sets them.
 	Holders []LoadBalancerIPHolderApplyConfiguration `json:"holders,omitempty"`
+	// expirationTimestamp is when the reservation ends. Unset means never. It has no
+	// meaning while there are holders.
+	ExpirationTimestamp *metav1.Time `json:"expirationTimestamp,omitempty"`
 }
 
 // LoadBalancerIPSpecApplyConfiguration constructs a declarative configuration of the LoadBalancerIPSpec type for use with
@@ -53,5 +62,13 @@ func (b *LoadBalancerIPSpecApplyConfiguration) WithHolders(values ...*LoadBalanc
 		}
 		b.Holders = append(b.Holders, *values[i])
 	}
+	return b
+}
+
+// WithExpirationTimestamp sets the ExpirationTimestamp field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ExpirationTimestamp field is set to the value of the last call.
+func (b *LoadBalancerIPSpecApplyConfiguration) WithExpirationTimestamp(value metav1.Time) *LoadBalancerIPSpecApplyConfiguration {
+	b.ExpirationTimestamp = &value
 	return b
 }
