@@ -42,11 +42,6 @@ func IngressAddresses(status *corev1.ServiceStatus) []netip.Addr {
 	return addresses
 }
 
-// WaitsForLoadBalancer reports whether a pool serves the Service and has no address for it.
-func WaitsForLoadBalancer(service *v1.Service) bool {
-	return isLoadBalancer(service) && meta.IsStatusConditionFalse(service.Status.Conditions, v1.ServiceConditionLoadBalancerAddress)
-}
-
 // LoadBalancerHolder returns the Service as a holder of its load-balancer addresses.
 func LoadBalancerHolder(service *v1.Service) v1.LoadBalancerIPHolder {
 	return v1.LoadBalancerIPHolder{
