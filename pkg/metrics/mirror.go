@@ -1,6 +1,8 @@
 package metrics
 
 import (
+	"time"
+
 	"k8s.io/component-base/metrics"
 
 	"github.com/portolan-dev/portolan/pkg/controllers/mirror"
@@ -11,8 +13,8 @@ const mirrorSystem = "mirror"
 // mirrorCollector exports what the mirror of a cluster's Services does.
 type mirrorCollector struct {
 	metrics.BaseStableCollector
-	status                     *mirror.Status
-	running, conflicts, writes *metrics.Desc
+	status                          *mirror.Status
+	running, lag, conflicts, writes *metrics.Desc
 }
 
 // NewMirrorCollector makes the collector of a process's mirror. The process that runs the
@@ -24,6 +26,7 @@ func NewMirrorCollector(status *mirror.Status) metrics.StableCollector {
 	return &mirrorCollector{
 		status:  status,
 		running: desc("running", "1 if this process mirrors the cluster's Services, 0 if another leads or the cluster's can't be read"),
+		lag:     desc("lag_seconds", "How long the oldest change that the mirror has seen and not dealt with has waited; 0 if none waits"),
 		conflicts: desc("conflicts", "Objects of the cluster that are not mirrored because Portolan's own object has the name (reason name), "+
 			"or another Service holds an address or a port (reason value)", "resource", "reason"),
 		writes: desc("writes_total", "Copies of the cluster's objects that this process wrote (put) or deleted (delete)", "resource", "verb"),
@@ -33,6 +36,7 @@ func NewMirrorCollector(status *mirror.Status) metrics.StableCollector {
 // DescribeWithStability implements metrics.StableCollector.
 func (c *mirrorCollector) DescribeWithStability(ch chan<- *metrics.Desc) {
 	ch <- c.running
+	ch <- c.lag
 	ch <- c.conflicts
 	ch <- c.writes
 }
@@ -44,6 +48,7 @@ func (c *mirrorCollector) CollectWithStability(ch chan<- metrics.Metric) {
 		running = 1
 	}
 	ch <- metrics.NewLazyConstMetric(c.running, metrics.GaugeValue, running)
+	ch <- metrics.NewLazyConstMetric(c.lag, metrics.GaugeValue, c.status.Lag(time.Now()).Seconds())
 	for count, n := range c.status.Conflicts() {
 		ch <- metrics.NewLazyConstMetric(c.conflicts, metrics.GaugeValue, float64(n), count.Resource, count.What)
 	}

@@ -99,7 +99,7 @@ func New(c Config) (*Mirror, error) {
 		endpoints:      {source.Core().V1().Endpoints().Informer(), c.Informers.Core().V1().Endpoints().Informer(), ofName},
 		endpointSlices: {source.Discovery().V1().EndpointSlices().Informer(), c.Informers.Discovery().V1().EndpointSlices().Informer(), ofLabel},
 	}
-	m.loop = reconcile.New("mirror", m.sync)
+	m.loop = reconcile.New("mirror", m.measured)
 	index := cache.Indexers{byService: func(obj any) ([]string, error) {
 		slice := obj.(*discoveryv1.EndpointSlice)
 		return []string{types.NamespacedName{Namespace: slice.Namespace, Name: ofLabel(slice)}.String()}, nil
@@ -135,7 +135,7 @@ func (m *Mirror) handle(resource string, informer cache.SharedIndexInformer) err
 		if err != nil {
 			return
 		}
-		m.loop.Add(key{resource, name}.String())
+		m.add(key{resource, name}.String())
 		if withEndpoints && resource == services {
 			m.addEndpoints(name)
 		}
@@ -154,16 +154,30 @@ func (m *Mirror) handle(resource string, informer cache.SharedIndexInformer) err
 
 // addEndpoints enqueues the Endpoints and slices of a Service.
 func (m *Mirror) addEndpoints(service cache.ObjectName) {
-	m.loop.Add(key{endpoints, service}.String())
+	m.add(key{endpoints, service}.String())
 	for _, informer := range []cache.SharedIndexInformer{m.kinds[endpointSlices].source, m.kinds[endpointSlices].ours} {
 		found, err := informer.GetIndexer().IndexKeys(byService, service.String())
 		if err != nil {
 			continue
 		}
 		for _, name := range found {
-			m.loop.Add(endpointSlices + "/" + name)
+			m.add(endpointSlices + "/" + name)
 		}
 	}
+}
+
+// add enqueues an object that has changed.
+func (m *Mirror) add(key string) {
+	m.Status.changed(key, time.Now())
+	m.loop.Add(key)
+}
+
+// measured is sync, and records which changes wait.
+func (m *Mirror) measured(ctx context.Context, key string) error {
+	done := m.Status.begin(key)
+	err := m.sync(ctx, key)
+	done(err == nil)
+	return err
 }
 
 // retryConflicts enqueues what could not be copied.

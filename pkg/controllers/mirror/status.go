@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Reasons for which an object of the cluster is not copied.
@@ -21,6 +22,9 @@ type Status struct {
 	running   bool
 	conflicts map[string]conflict
 	writes    map[Count]int64
+	// waiting has the time of the first change of each object that is not dealt with yet,
+	// and begun the same of those that a worker deals with.
+	waiting, begun map[string]time.Time
 }
 
 // Count is what is counted of a resource: writes by verb, or conflicts by reason.
@@ -34,7 +38,9 @@ type conflict struct {
 
 // NewStatus returns the status of a process that mirrors nothing yet.
 func NewStatus() *Status {
-	return &Status{conflicts: map[string]conflict{}, writes: map[Count]int64{}}
+	return &Status{
+		conflicts: map[string]conflict{}, writes: map[Count]int64{}, waiting: map[string]time.Time{}, begun: map[string]time.Time{},
+	}
 }
 
 // Running reports whether this process mirrors: it leads, and reads the cluster's objects.
@@ -113,13 +119,61 @@ func (s *Status) resolved(key string) {
 	delete(s.conflicts, key)
 }
 
-// reset records the end of a term. It forgets the conflicts, because another process finds
-// them from now on.
+// changed records that an object has changed, in the cluster or here.
+func (s *Status) changed(key string, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, waits := s.waiting[key]; !waits {
+		s.waiting[key] = now
+	}
+}
+
+// begin records that a worker begins to deal with the changes of an object. The worker must
+// call done when it has ended, with whether it has succeeded. Changes of the meantime wait on.
+func (s *Status) begin(key string) (done func(succeeded bool)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	since, waits := s.waiting[key]
+	if !waits {
+		return func(bool) {}
+	}
+	delete(s.waiting, key)
+	s.begun[key] = since
+	return func(succeeded bool) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.begun, key)
+		if !succeeded {
+			s.waiting[key] = since
+		}
+	}
+}
+
+// Lag returns how long the oldest change has waited. It is 0 if no change waits, or if this
+// process does not mirror. An object that can't be copied because of a conflict does not wait.
+func (s *Status) Lag(now time.Time) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var lag time.Duration
+	if !s.running {
+		return lag
+	}
+	for _, changes := range []map[string]time.Time{s.waiting, s.begun} {
+		for _, since := range changes {
+			lag = max(lag, now.Sub(since))
+		}
+	}
+	return lag
+}
+
+// reset records the end of a term. It forgets the conflicts and what waits, because another
+// process finds them from now on.
 func (s *Status) reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.running = false
 	clear(s.conflicts)
+	clear(s.waiting)
 }
 
 // unresolved returns the keys of the objects that are not copied.

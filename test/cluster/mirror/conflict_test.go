@@ -77,6 +77,7 @@ func TestConflicts(t *testing.T) {
 		})
 	}
 	f.expectConsistent()
+	g.awaitMetric(t, "portolan_mirror_lag_seconds", "0")
 }
 
 func withNodePort(s *corev1.Service) {
