@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"go.etcd.io/etcd/client/v3/kubernetes"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
@@ -98,11 +97,7 @@ func (l *Ledger) WillReject(ctx context.Context, svc *v1.Service) (bool, error) 
 		if picks.Picked(value) || l.Check(ctx, who, value) == nil {
 			continue
 		}
-		found, err := l.client.Get(ctx, l.claimKey(value), kubernetes.GetOptions{})
-		if err != nil {
-			return false, err
-		}
-		if err := l.learnClaim(ctx, value, found.KV, found.Revision); err != nil {
+		if _, err := l.readClaim(ctx, value); err != nil {
 			return false, err
 		}
 		if l.Check(ctx, who, value) != nil {

@@ -167,6 +167,16 @@ func (l *Ledger) learnClaim(ctx context.Context, value allocation.Value, kv *mvc
 	return nil
 }
 
+// readClaim reads the claim on a value, and enters what it finds into the index. It returns nil
+// if there is none.
+func (l *Ledger) readClaim(ctx context.Context, value allocation.Value) (*mvccpb.KeyValue, error) {
+	found, err := l.client.Get(ctx, l.claimKey(value), kubernetes.GetOptions{})
+	if err != nil {
+		return nil, err
+	}
+	return found.KV, l.learnClaim(ctx, value, found.KV, found.Revision)
+}
+
 func (l *Ledger) learnRange(ctx context.Context, k *storedKind, name string, kv *mvccpb.KeyValue, revision int64) error {
 	if kv == nil {
 		removeRange(l.Index, k, name, revision)

@@ -97,11 +97,7 @@ func (l *Ledger) learnListed(ctx context.Context, service types.NamespacedName, 
 		if l.isReserved(value, service) {
 			continue
 		}
-		found, err := l.client.Get(ctx, l.claimKey(value), kubernetes.GetOptions{})
-		if err != nil {
-			return err
-		}
-		if err := l.learnClaim(ctx, value, found.KV, found.Revision); err != nil {
+		if _, err := l.readClaim(ctx, value); err != nil {
 			return err
 		}
 	}

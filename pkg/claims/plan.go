@@ -125,7 +125,8 @@ func (l *Ledger) plan(ctx context.Context, plan *txn.Plan, c change) (*attempt, 
 }
 
 // planReleases deletes the claims on values that the Service gives up, or takes the Service
-// out of their holders.
+// out of their holders. If the Service retains what it holds, only values that several
+// Services can hold are released: see keepReleased.
 func (l *Ledger) planReleases(ctx context.Context, plan *txn.Plan, a *attempt, c change) error {
 	for _, value := range a.release {
 		claim, known := l.Index.Lookup(value)

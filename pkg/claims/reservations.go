@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"go.etcd.io/etcd/client/v3/kubernetes"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -50,28 +49,22 @@ func (l *Ledger) mayHaveReservations(svc *v1.Service) bool {
 // is no reservation for the Service anymore, or if an expired one is for another Service.
 func (l *Ledger) takeOver(ctx context.Context, guard *txn.Guard, a *attempt, c change, value allocation.Value) (runtime.Object, error) {
 	k := l.stored[value.Class]
-	found, err := l.client.Get(ctx, guard.Key, kubernetes.GetOptions{})
-	if err != nil {
+	kv, err := l.readClaim(ctx, value)
+	if err != nil || kv == nil {
 		return nil, err
-	}
-	if err := l.learnClaim(ctx, value, found.KV, found.Revision); err != nil {
-		return nil, err
-	}
-	if found.KV == nil {
-		return nil, nil
 	}
 	obj := k.newClaim()
-	if err := k.claims.Decode(ctx, found.KV, obj); err != nil {
+	if err := k.claims.Decode(ctx, kv, obj); err != nil {
 		return nil, err
 	}
 	claim, _ := k.claim(obj)
-	reservation := claim.at(found.KV.ModRevision)
+	reservation := claim.at(kv.ModRevision)
 	if !l.mayTake(c.owner, reservation) {
 		return nil, nil
 	}
-	guard.Revision = found.KV.ModRevision
+	guard.Revision = kv.ModRevision
 	if c.force {
-		guard.Creation = found.KV.CreateRevision
+		guard.Creation = kv.CreateRevision
 	}
 	if service := a.recordTaken(value, reservation); service != nameOfService(c.owner) {
 		return nil, nil

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"go.etcd.io/etcd/client/v3/kubernetes"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -31,27 +30,24 @@ func (e *unsharedError) Error() string {
 // *unsharedError if the other holders object.
 func (l *Ledger) planShare(ctx context.Context, plan *txn.Plan, a *attempt, c change, value allocation.Value) error {
 	k, name := l.stored[value.Class], value.String()
-	found, err := l.client.Get(ctx, k.claims.Key(name), kubernetes.GetOptions{})
+	kv, err := l.readClaim(ctx, value)
 	if err != nil {
 		return err
 	}
-	if err := l.learnClaim(ctx, value, found.KV, found.Revision); err != nil {
-		return err
-	}
 	guard, share := a.guard(plan, k.claims.Key(name), value, 0), c.after[value].share
-	if found.KV == nil {
+	if kv == nil {
 		if share == nil {
 			return nil
 		}
 		return l.putClaim(ctx, plan, a, value, k.heldClaim(name, c.after[value], c.owner))
 	}
-	guard.Revision = found.KV.ModRevision
+	guard.Revision = kv.ModRevision
 	obj := k.newClaim()
-	if err := k.claims.Decode(ctx, found.KV, obj); err != nil {
+	if err := k.claims.Decode(ctx, kv, obj); err != nil {
 		return err
 	}
 	claim, _ := k.claim(obj)
-	current := claim.at(found.KV.ModRevision)
+	current := claim.at(kv.ModRevision)
 	joins := !current.HeldBy(c.holder)
 	switch {
 	case joins && share == nil:
