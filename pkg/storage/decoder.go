@@ -18,7 +18,7 @@ type typeMetaStripper struct {
 // Decode implements etcd3.Decoder.
 func (d typeMetaStripper) Decode(value []byte, obj runtime.Object, revision int64) error {
 	err := d.Decoder.Decode(value, obj, revision)
-	clearTypeMeta(obj)
+	ClearTypeMeta(obj)
 	return err
 }
 
@@ -26,12 +26,13 @@ func (d typeMetaStripper) Decode(value []byte, obj runtime.Object, revision int6
 func (d typeMetaStripper) DecodeListItem(ctx context.Context, data []byte, revision uint64,
 	newItem func() runtime.Object) (runtime.Object, error) {
 	obj, err := d.Decoder.DecodeListItem(ctx, data, revision, newItem)
-	clearTypeMeta(obj)
+	ClearTypeMeta(obj)
 	return obj, err
 }
 
-// clearTypeMeta leaves custom objects alone, whose kind is nowhere else.
-func clearTypeMeta(obj runtime.Object) {
+// ClearTypeMeta clears apiVersion and kind of an object. It leaves custom objects alone, whose
+// kind is nowhere else.
+func ClearTypeMeta(obj runtime.Object) {
 	if _, custom := obj.(runtime.Unstructured); obj != nil && !custom {
 		obj.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
 	}

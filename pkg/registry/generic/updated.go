@@ -11,12 +11,12 @@ import (
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	apirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	"github.com/portolan-dev/portolan/apis/portolan/validation"
+	"github.com/portolan-dev/portolan/pkg/storage"
 )
 
 // checked checks the updated object before the generic registry does.
@@ -31,21 +31,15 @@ func (c checked) UpdatedObject(ctx context.Context, old runtime.Object) (runtime
 	if err != nil {
 		return obj, patchError(ctx, err)
 	}
-	clearKinds(old, obj)
+	// The field manager sets apiVersion and kind of the old object, and not always of the new
+	// one. The generic registry would take that for a change: an object that is applied again
+	// would be written for the new time in its managed fields.
+	storage.ClearTypeMeta(old)
+	storage.ClearTypeMeta(obj)
 	if err := checkVersion(c.typer, obj, false); err != nil {
 		return obj, err
 	}
 	return obj, c.checkMetadata(obj)
-}
-
-// clearKinds clears apiVersion and kind, which a store's objects do not have. The field
-// manager converts the old object to its own version, for which the scheme only sets them.
-// The generic registry would see a change in an object that was applied again, and write it
-// for the new time in its managed fields.
-func clearKinds(objects ...runtime.Object) {
-	for _, obj := range objects {
-		obj.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
-	}
 }
 
 // checkVersion rejects a malformed resourceVersion, and one of an object to be created.
