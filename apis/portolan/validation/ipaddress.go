@@ -15,8 +15,7 @@ import (
 // ValidateIPAddressCreate validates an IPAddress that a client creates. Rules and texts
 // are those of upstream's ValidateIPAddress (pkg/apis/networking/validation).
 func ValidateIPAddressCreate(address *v1.IPAddress, now time.Time) field.ErrorList {
-	errs := append(validateIPAddress(address), validateNoHolderUID(address.Spec.ParentRef)...)
-	return Bounded(append(errs, validateExpiration(address.Spec.ExpirationTimestamp, now)...))
+	return Bounded(append(validateIPAddress(address), validateReservation(address.Spec.ParentRef, address.Spec.ExpirationTimestamp, now)...))
 }
 
 // ValidateIPAddressUpdate validates an update of an IPAddress. Rules and texts are those
@@ -66,18 +65,16 @@ func validatePathSegment(path *field.Path, value string, required bool) field.Er
 	return Invalid(path, value, content.IsPathSegmentName(value))
 }
 
-func validateNoHolderUID(ref *v1.ParentReference) field.ErrorList {
-	if ref == nil || ref.UID == "" {
-		return nil
+// validateReservation validates what a claim that a client creates says as a reservation.
+func validateReservation(ref *v1.ParentReference, expires *metav1.Time, now time.Time) field.ErrorList {
+	var errs field.ErrorList
+	if ref != nil && ref.UID != "" {
+		errs = append(errs, field.Forbidden(parentRefPath.Child("uid"), "is set by the server for the Service that holds the claim"))
 	}
-	return field.ErrorList{field.Forbidden(parentRefPath.Child("uid"), "is set by the server for the Service that holds the claim")}
-}
-
-func validateExpiration(expires *metav1.Time, now time.Time) field.ErrorList {
-	if expires == nil || expires.After(now) {
-		return nil
+	if expires != nil && !expires.After(now) {
+		errs = append(errs, field.Invalid(specPath.Child("expirationTimestamp"), expires.UTC().Format(time.RFC3339), "must be in the future"))
 	}
-	return field.ErrorList{field.Invalid(specPath.Child("expirationTimestamp"), expires.UTC().Format(time.RFC3339), "must be in the future")}
+	return errs
 }
 
 func validateParentRefUnchanged(ref, old *v1.ParentReference) field.ErrorList {

@@ -18,8 +18,7 @@ const setForHolders = "is set by the server for the Services that hold the claim
 func ValidateLoadBalancerIPCreate(claim *v1.LoadBalancerIP, now time.Time) field.ErrorList {
 	errs := ValidateObjectMeta(&claim.ObjectMeta, false, validateIPAddressName, metadataPath)
 	errs = append(errs, validateParentRef(claim.Spec.ParentRef)...)
-	errs = append(errs, validateNoHolderUID(claim.Spec.ParentRef)...)
-	errs = append(errs, validateExpiration(claim.Spec.ExpirationTimestamp, now)...)
+	errs = append(errs, validateReservation(claim.Spec.ParentRef, claim.Spec.ExpirationTimestamp, now)...)
 	return Bounded(append(errs, validateSetByServer(&claim.Spec, &v1.LoadBalancerIPSpec{})...))
 }
 

@@ -18,8 +18,7 @@ import (
 // ValidateNodePortCreate validates a NodePort that a client creates. Upstream has no such
 // kind. The rules of the holder are those of IPAddresses.
 func ValidateNodePortCreate(port *v1.NodePort, now time.Time) field.ErrorList {
-	errs := append(validateNodePort(port), validateNoHolderUID(port.Spec.ParentRef)...)
-	return Bounded(append(errs, validateExpiration(port.Spec.ExpirationTimestamp, now)...))
+	return Bounded(append(validateNodePort(port), validateReservation(port.Spec.ParentRef, port.Spec.ExpirationTimestamp, now)...))
 }
 
 // ValidateNodePortUpdate validates an update of a NodePort. The holder is immutable. The
