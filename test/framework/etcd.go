@@ -3,6 +3,7 @@ package framework
 import (
 	"context"
 	"net/url"
+	"slices"
 	"sync"
 	"testing"
 
@@ -83,6 +84,14 @@ func Verify(t testing.TB, client *clientv3.Client) {
 func Check(t testing.TB, client *clientv3.Client) verify.Report {
 	t.Helper()
 	return verify.Check(Read(t, client))
+}
+
+// ExpectQuiet wants a report of verify to find nothing, not even a warning.
+func ExpectQuiet(t testing.TB, report verify.Report) {
+	t.Helper()
+	for _, sentence := range slices.Concat(report.Violations, report.Warnings) {
+		t.Errorf("verify: %s", sentence)
+	}
 }
 
 // Read is what a store holds.

@@ -111,10 +111,7 @@ func expectCopy(t *testing.T, g gateway, source *corev1.Service) {
 // Portolan's ranges, and that is fine.
 func (f *fixture) expectConsistent() {
 	f.t.Helper()
-	report := framework.Check(f.t, f.store.Client)
-	for _, problem := range slices.Concat(report.Violations, report.Warnings) {
-		f.t.Errorf("verify: %s", problem)
-	}
+	framework.ExpectQuiet(f.t, framework.Check(f.t, f.store.Client))
 }
 
 // TestEndpointsFollow wants the cluster's Endpoints and EndpointSlices copied, those that

@@ -33,10 +33,7 @@ func expectConflict(t *testing.T, what string, err error, parts ...string) {
 // expectQuiet wants verify to find nothing, not even a warning.
 func expectQuiet(t *testing.T, store *framework.Etcd) {
 	t.Helper()
-	report := framework.Check(t, store.Client)
-	for _, sentence := range slices.Concat(report.Violations, report.Warnings) {
-		t.Errorf("verify: %s", sentence)
-	}
+	framework.ExpectQuiet(t, framework.Check(t, store.Client))
 }
 
 var dryRunOnly = metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}}

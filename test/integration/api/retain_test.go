@@ -40,15 +40,6 @@ func values(svc *v1.Service) map[string]string {
 	return held
 }
 
-// verifyListings verifies a store, and that reservations are listed.
-func verifyListings(t *testing.T, store *framework.Etcd) {
-	t.Helper()
-	report := framework.Check(t, store.Client)
-	for _, problem := range append(report.Violations, report.Warnings...) {
-		t.Errorf("verify: %s", problem)
-	}
-}
-
 // A retained Service that is deleted and created again has all its values again, on any
 // replica. Each request is one write.
 func TestRetain(t *testing.T) {
@@ -105,7 +96,7 @@ func TestRetain(t *testing.T) {
 			address.Labels[v1.LabelManagedBy] != "" {
 			t.Errorf("%s: the reservation is %+v", name, address)
 		}
-		verifyListings(t, store)
+		expectQuiet(t, store)
 		before = revision(t, store)
 		again, err := servicesOf(server).Create(ctx, retained("web", local, dualStack), metav1.CreateOptions{})
 		if err != nil {
@@ -117,7 +108,7 @@ func TestRetain(t *testing.T) {
 		if got, want := values(again), values(first); !reflect.DeepEqual(got, want) {
 			t.Errorf("after %s: %v, want %v", name, got, want)
 		}
-		verifyListings(t, store)
+		expectQuiet(t, store)
 	}
 }
 
@@ -151,7 +142,7 @@ func TestRetainedForATime(t *testing.T) {
 		_, err := server.Client.PortolanV1().IPAddresses().Get(ctx, web.Spec.ClusterIP, metav1.GetOptions{})
 		return apierrors.IsNotFound(err), err
 	})
-	verifyListings(t, store)
+	expectQuiet(t, store)
 }
 
 // What a Service holds stays reserved for it when its namespace is deleted, so that the
@@ -244,7 +235,7 @@ func TestRetainUnderContention(t *testing.T) {
 	all.Wait()
 	close(done)
 	thieves.Wait()
-	verifyListings(t, store)
+	expectQuiet(t, store)
 }
 
 // useUp creates Services until the ranges are full, deletes them and begins again.

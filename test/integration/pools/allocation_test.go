@@ -321,9 +321,7 @@ func TestPoolInUse(t *testing.T) {
 	if err := server.Client.PortolanV1().LoadBalancerIPs().Delete(ctx, "192.0.2.9", metav1.DeleteOptions{}); !apierrors.IsConflict(err) {
 		t.Errorf("deletion of a held claim: %v", err)
 	}
-	if err := servicesOf(server).Delete(ctx, "web", metav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	remove(t, server, "web")
 	if err := pools.Delete(ctx, "public", metav1.DeleteOptions{}); err != nil {
 		t.Error(err)
 	}

@@ -79,9 +79,7 @@ func TestCommands(t *testing.T) {
 		return err == nil && pool.Spec.Allocation != nil && *pool.Spec.Allocation == v1.AllocationDisabled, err
 	})
 	for _, name := range []string{"web", "tls"} {
-		if err := servicesOf(server).Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
-			t.Fatal(err)
-		}
+		remove(t, server, name)
 	}
 	if err := <-ended; err != nil {
 		t.Error(err)

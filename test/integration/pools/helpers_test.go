@@ -106,15 +106,34 @@ func expectWaiting(t *testing.T, svc *v1.Service, message string) {
 	}
 }
 
-// holdersOf returns the names of the Services that a claim records.
-func holdersOf(t *testing.T, server *framework.Server, address string) []string {
+func remove(t *testing.T, server *framework.Server, name string) {
+	t.Helper()
+	if err := servicesOf(server).Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func reserve(t *testing.T, server *framework.Server, claim *v1.LoadBalancerIP) {
+	t.Helper()
+	if _, err := server.Client.PortolanV1().LoadBalancerIPs().Create(t.Context(), claim, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func claimOf(t *testing.T, server *framework.Server, address string) *v1.LoadBalancerIP {
 	t.Helper()
 	claim, err := server.Client.PortolanV1().LoadBalancerIPs().Get(t.Context(), address, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return claim
+}
+
+// holdersOf returns the names of the Services that a claim records.
+func holdersOf(t *testing.T, server *framework.Server, address string) []string {
+	t.Helper()
 	var names []string
-	for _, holder := range claim.Spec.Holders {
+	for _, holder := range claimOf(t, server, address).Spec.Holders {
 		names = append(names, holder.Name)
 	}
 	return names

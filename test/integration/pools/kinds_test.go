@@ -61,12 +61,9 @@ func TestTables(t *testing.T) {
 	dual := withFamilies(corev1.IPFamilyPolicyRequireDualStack)
 	create(t, server, balancer("web", at, sharing("k"), dual))
 	create(t, server, balancer("tls", at, sharing("k"), dual, onPort(443)))
-	reservation := &v1.LoadBalancerIP{ObjectMeta: metav1.ObjectMeta{Name: "192.0.2.12"}, Spec: v1.LoadBalancerIPSpec{
+	reserve(t, server, &v1.LoadBalancerIP{ObjectMeta: metav1.ObjectMeta{Name: "192.0.2.12"}, Spec: v1.LoadBalancerIPSpec{
 		ParentRef: &v1.ParentReference{Resource: "things", Name: "x"},
-	}}
-	if _, err := server.Client.PortolanV1().LoadBalancerIPs().Create(t.Context(), reservation, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	}})
 	expectTable(t, server, "loadbalancerpools",
 		"Name | Addresses | Class | Capacity | Allocated | Free | Age | Allocation | Priority | Namespaces | Services | Sharing",
 		"dual | 2001:db8::/64,192.0.2.10-192.0.2.19 | <none> | 9,18446744073709551616 | 2,1 | 7,18446744073709551615 | age | "+

@@ -23,39 +23,13 @@ func reservationFor(address, service string) *v1.LoadBalancerIP {
 	}
 }
 
-func reserve(t *testing.T, server *framework.Server, claim *v1.LoadBalancerIP) {
-	t.Helper()
-	if _, err := server.Client.PortolanV1().LoadBalancerIPs().Create(t.Context(), claim, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func claimOf(t *testing.T, server *framework.Server, address string) *v1.LoadBalancerIP {
-	t.Helper()
-	claim, err := server.Client.PortolanV1().LoadBalancerIPs().Get(t.Context(), address, metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return claim
-}
-
-func remove(t *testing.T, server *framework.Server, name string) {
-	t.Helper()
-	if err := servicesOf(server).Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // retaining keeps the addresses of a Service reserved for it when it is deleted.
 func retaining(svc *v1.Service) { svc.Annotations[v1.RetainAnnotation] = "true" }
 
 // expectSound wants the store to be without violations and warnings.
 func expectSound(t *testing.T, store *framework.Etcd) {
 	t.Helper()
-	report := framework.Check(t, store.Client)
-	for _, problem := range append(report.Violations, report.Warnings...) {
-		t.Errorf("verify: %s", problem)
-	}
+	framework.ExpectQuiet(t, framework.Check(t, store.Client))
 }
 
 // TestReservedAddress gives a Service the address that is reserved for it, and no other

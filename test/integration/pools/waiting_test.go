@@ -93,9 +93,7 @@ func TestWaitingServices(t *testing.T) {
 	}
 	awaitEvent(t, server, "wait-1", v1.ReasonPoolFull, "public")
 
-	if err := servicesOf(server).Delete(t.Context(), "first", metav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	remove(t, server, "first")
 	await(t, server, "wait-1", "192.0.2.1")
 	stillWaits(t, server, "wait-2", "wait-3", "wait-4")
 	awaitEvent(t, server, "wait-1", v1.ReasonAllocated, "192.0.2.1")
@@ -158,9 +156,7 @@ func TestWaitingForOneOfSeveralPools(t *testing.T) {
 	create(t, server, balancer("holds-b", from("b")))
 	create(t, server, balancer("old-a", from("a")))
 	create(t, server, balancer("waits-b", from("b")))
-	if err := servicesOf(server).Delete(t.Context(), "holds-b", metav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	remove(t, server, "holds-b")
 	await(t, server, "waits-b", "192.0.2.2")
 	stillWaits(t, server, "old-a")
 }
@@ -175,8 +171,6 @@ func TestWaitingToShare(t *testing.T) {
 	if got := addresses(create(t, server, balancer("other-web", sharing("k")))); len(got) > 0 {
 		t.Fatalf("two Services have port 80 of %v", got)
 	}
-	if err := servicesOf(server).Delete(t.Context(), "web", metav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	remove(t, server, "web")
 	await(t, server, "other-web", "192.0.2.1")
 }
