@@ -1,7 +1,6 @@
 // Package absent serves kinds that a standalone server never has objects of: those that
-// need a cluster, such as Deployments. They can be read, and there are none. Some clients
-// read every kind that they know and fail when one is missing, such as kubectl apply
-// --prune.
+// need a cluster, such as Deployments. Clients can read them, and there are none. kubectl
+// apply --prune and other clients read every kind that they know, and fail if one is missing.
 package absent
 
 import (
