@@ -193,13 +193,20 @@ func ordered(values []any) []any {
 	return slices.CompactFunc(values, func(a, b any) bool { return asJSON(a) == asJSON(b) })
 }
 
-// text masks values inside a text.
+// text masks values inside a text. Most texts are words, which nothing here matches.
 func (m *masking) text(text string) string {
-	text = strings.ReplaceAll(text, m.plan.portRange(), "ALL-PORTS")
-	text = storedVersions.ReplaceAllStringFunc(text, func(quoted string) string {
-		parts := storedVersions.FindStringSubmatch(quoted)
-		return parts[1] + m.name("RV", parts[2]) + parts[3]
-	})
+	const digits = "0123456789"
+	if strings.ContainsAny(text, " .") {
+		text = m.words(text)
+	}
+	if strings.ContainsAny(text, digits) {
+		text = m.numbers(text)
+	}
+	return text
+}
+
+// words masks what is written differently on purpose.
+func (m *masking) words(text string) string {
 	text = goTypes.ReplaceAllString(text, "v1.$1")
 	text = podChanges.ReplaceAllString(text, "${1}CHANGES")
 	text = keys.ReplaceAllString(text, "Key: KEY")
@@ -209,7 +216,16 @@ func (m *masking) text(text string) string {
 		text = versions.ReplaceAllString(text, "v1")
 		text = groups.ReplaceAllString(text, "$1")
 	}
-	text = tokens.ReplaceAllString(text, "TOKEN")
+	return tokens.ReplaceAllString(text, "TOKEN")
+}
+
+// numbers masks values that a server chooses.
+func (m *masking) numbers(text string) string {
+	text = strings.ReplaceAll(text, m.plan.portRange(), "ALL-PORTS")
+	text = storedVersions.ReplaceAllStringFunc(text, func(quoted string) string {
+		parts := storedVersions.FindStringSubmatch(quoted)
+		return parts[1] + m.name("RV", parts[2]) + parts[3]
+	})
 	text = times.ReplaceAllString(text, "TIME")
 	text = generated.ReplaceAllString(text, "${1}XXXXX")
 	text = uids.ReplaceAllStringFunc(text, func(uid string) string { return m.name("UID", uid) })

@@ -134,18 +134,24 @@ var numeric = regexp.MustCompile(`(?i)port|health`)
 // fill replaces names in braces with values. Names of numbers are replaced
 // together with the quotes around them.
 func fill(text string, values map[string]string) string {
-	if !strings.Contains(text, "{") {
-		return text
-	}
-	var pairs []string
-	// A name in quotes must be replaced before the name.
-	for name, value := range values {
-		if numeric.MatchString(name) {
-			pairs = append(pairs, `"{`+name+`}"`, value)
+	var filled strings.Builder
+	for {
+		before, after, found := strings.Cut(text, "{")
+		if !found {
+			filled.WriteString(text)
+			return filled.String()
 		}
+		name, rest, _ := strings.Cut(after, "}")
+		value, known := values[name]
+		if !known {
+			filled.WriteString(before + "{")
+			text = after
+			continue
+		}
+		if numeric.MatchString(name) && strings.HasSuffix(before, `"`) && strings.HasPrefix(rest, `"`) {
+			before, rest = strings.TrimSuffix(before, `"`), strings.TrimPrefix(rest, `"`)
+		}
+		filled.WriteString(before + value)
+		text = rest
 	}
-	for name, value := range values {
-		pairs = append(pairs, "{"+name+"}", value)
-	}
-	return strings.NewReplacer(pairs...).Replace(text)
 }
