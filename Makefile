@@ -66,7 +66,8 @@ verify-codegen:
 
 # Many tests wait for a server, so twice as many packages run at once as there are cores.
 # The longest ones come first, so that none of them runs alone at the end. Modules of their
-# own run beside them. make verify vets all packages.
+# own run beside them. make verify vets all packages. Servers have memory to spare, and
+# collect garbage seldom.
 PACKAGES := $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 LONGEST := ./test/integration/api ./test/integration/operation ./test/chaos/kill ./test/integration/hostile ./test/ecosystem/kubectl ./pkg/storage
 
@@ -75,7 +76,7 @@ test: $(BIN)/kubectl $(BIN)/kubectl-oldest $(BIN)/helm build ## Test everything 
 	@go test -C hack/image -vet=off ./... & image=$$!; \
 	go test -C test/ecosystem/certmanager -vet=off -count=1 ./... & certmanager=$$!; \
 	failed=0; \
-	go test -p $(PACKAGES) -vet=off $(LONGEST) ./... || failed=1; \
+	GOGC=$${GOGC:-400} go test -p $(PACKAGES) -vet=off $(LONGEST) ./... || failed=1; \
 	wait $$image || failed=1; \
 	wait $$certmanager || failed=1; \
 	exit $$failed

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the tests of a family that have the tag e2e: hack/e2e.sh FAMILY [FLAGS OF go test].
-# make test has run the others. Packages run one after the other, as each starts
-# several servers. Those of a module of its own have a target of their own.
+# make test has run the others. Two packages run at once, as some tests only wait. Those of a
+# module of its own have a target of their own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,4 +10,7 @@ shift
 files=$(grep -rlE --include='*_test.go' --exclude-dir=browser '^//go:build (.* )?e2e( .*)?$' "test/$family")
 names=$(grep -hoE '^func Test[A-Z][A-Za-z0-9_]*' $files | sed 's/^func //' | grep -vx TestMain | paste -sd '|')
 packages=$(dirname $files | sort -u | sed 's,^,./,')
-go test -tags=e2e -count=1 -p=1 -timeout=30m "$@" -run="^($names)\$" $packages
+
+# Servers have memory to spare here, and less CPU.
+export GOGC=${GOGC:-400}
+go test -tags=e2e -count=1 -p=2 -timeout=30m "$@" -run="^($names)\$" $packages

@@ -51,9 +51,6 @@ func (d *Disk) Serve(t testing.TB, dataDir, port string, flags ...string) *Proce
 	if err != nil {
 		t.Fatal(err)
 	}
-	if command.Env == nil {
-		command.Env = os.Environ()
-	}
 	command.Env = append(command.Env, diskProgram+"="+command.Path)
 	command.Path, command.ExtraFiles = self, []*os.File{theirs}
 	p := launch(t, dataDir, command, flags)

@@ -29,6 +29,7 @@ import (
 
 	"github.com/portolan-dev/portolan/generated/clientset/versioned"
 	"github.com/portolan-dev/portolan/pkg/cmd"
+	"github.com/portolan-dev/portolan/pkg/memory"
 	"github.com/portolan-dev/portolan/pkg/server"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 	"github.com/portolan-dev/portolan/test/framework/upstream"
@@ -89,12 +90,19 @@ func Portolan(t testing.TB, args ...string) *exec.Cmd {
 	t.Helper()
 	if built := os.Getenv(program); built != "" {
 		command := exec.Command(built, args...)
+		command.Env = environment()
 		upstream.EndWithParent(command)
 		return command
 	}
 	command := again(t, args...)
-	command.Env = append(os.Environ(), runCommand+"=")
+	command.Env = append(environment(), runCommand+"=")
 	return command
+}
+
+// environment is that of a server in a process of its own, which sets the pace of its
+// garbage collector by itself, as a user's does.
+func environment() []string {
+	return slices.DeleteFunc(os.Environ(), func(variable string) bool { return strings.HasPrefix(variable, "GOGC=") })
 }
 
 // again is this test binary as another process.
@@ -118,7 +126,7 @@ func ProgramDir(t testing.TB) string {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	script := fmt.Sprintf("#!/bin/sh\nexport %s=\nexec '%s' \"$@\"\n", runCommand, self)
+	script := fmt.Sprintf("#!/bin/sh\nunset GOGC\nexport %s=\nexec '%s' \"$@\"\n", runCommand, self)
 	if err := os.WriteFile(filepath.Join(dir, "portolan"), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +160,9 @@ func serve(encoded string) error {
 	}
 	o.SecureServing.Listener = listener
 	o.SecureServing.BindPort = listener.Addr().(*net.TCPAddr).Port
-	return server.Run(context.Background(), o, os.Stdout)
+	ctx := context.Background()
+	go memory.Keep(ctx, true)
+	return server.Run(ctx, o, os.Stdout)
 }
 
 // Process is a server in a process of its own, which can be killed.
@@ -180,7 +190,7 @@ func Spawn(t testing.TB, dataDir string, flags ...string) *Process {
 		t.Fatal(err)
 	}
 	command := again(t)
-	command.Env = append(os.Environ(), serveFlags+"="+string(args))
+	command.Env = append(environment(), serveFlags+"="+string(args))
 	return launch(t, dataDir, command, flags)
 }
 
