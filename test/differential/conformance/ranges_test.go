@@ -54,6 +54,16 @@ func (f *fixture) awaitReady(name string) {
 	})
 }
 
+// awaitNoRanges waits until the behavior's ServiceCIDRs are gone. Upstream rejects some
+// Services while it forgets one.
+func (f *fixture) awaitNoRanges() {
+	f.Helper()
+	f.eventually("its ranges are gone", func(ctx context.Context) (bool, error) {
+		list, err := f.client.NetworkingV1().ServiceCIDRs().List(ctx, metav1.ListOptions{LabelSelector: f.label()})
+		return err == nil && len(list.Items) == 0, err
+	})
+}
+
 // defaultRange: "should support ServiceCIDR API operations".
 func defaultRange(f *fixture) {
 	ctx, client := f.Context(), f.client.NetworkingV1().ServiceCIDRs()
@@ -97,10 +107,7 @@ func rangeLifecycle(f *fixture) {
 	f.createRange(f.namespace+"-2", "172.22.0.0/28")
 	f.ok("delete", client.Delete(ctx, f.namespace, metav1.DeleteOptions{}))
 	f.ok("delete all", client.DeleteCollection(ctx, metav1.DeleteOptions{}, mine))
-	f.eventually("all are gone", func(ctx context.Context) (bool, error) {
-		list, err := client.List(ctx, mine)
-		return err == nil && len(list.Items) == 0, err
-	})
+	f.awaitNoRanges()
 }
 
 // rangeStatus can be written by controllers.
@@ -114,6 +121,7 @@ func rangeStatus(f *fixture) {
 	for _, condition := range patched.Status.Conditions {
 		if condition.Type == "Example" && condition.Message == "from a test" {
 			f.ok("delete", client.Delete(ctx, f.namespace, metav1.DeleteOptions{}))
+			f.awaitNoRanges()
 			return
 		}
 	}
@@ -150,10 +158,7 @@ func serviceInAnotherRange(f *fixture) {
 		return err == nil && len(list.Items) == 0, err
 	})
 	f.ok("delete", client.Delete(ctx, f.namespace, metav1.DeleteOptions{}))
-	f.eventually("the range is gone", func(ctx context.Context) (bool, error) {
-		list, err := client.List(ctx, metav1.ListOptions{LabelSelector: f.label()})
-		return err == nil && len(list.Items) == 0, err
-	})
+	f.awaitNoRanges()
 }
 
 // rangeRules: names and networks must be valid and canonical.
