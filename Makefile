@@ -135,11 +135,15 @@ bench-layers: ## Compare the Go benchmarks of the layers with the last release; 
 
 .PHONY: bench-controllers
 bench-controllers: $(BIN)/kube-apiserver $(BIN)/kube-controller-manager $(BIN)/etcd ## Measure how soon a Pod that turns ready is in a slice, of 5,000 Pods
-	go test -tags=e2e -run='^$$' -bench=. -benchtime=50x -timeout=60m ./test/differential/controllers
+	go test -tags=e2e -run='^$$' -bench=Readiness -benchtime=50x -timeout=60m ./test/differential/controllers
 
 .PHONY: bench-gateway
 bench-gateway: $(BIN)/kube-apiserver $(BIN)/etcd ## Measure what a gateway adds to gets, lists of 5,000 Pods and 500 watches
 	go test -tags=e2e -run='^$$' -bench=Gateway -benchtime=1x -timeout=30m -v ./test/cluster/delegation
+
+.PHONY: bench-pools
+bench-pools: $(BIN)/kube-apiserver $(BIN)/etcd $(BIN)/kubectl $(BIN)/metallb-controller ## Measure load-balancer pools beside MetalLB on kube-apiserver
+	go test -tags=e2e -run='^$$' -bench=Pools -benchtime=1x -timeout=30m -v ./test/differential/controllers
 
 # The programs of a Kubernetes release, from its module.
 
@@ -189,6 +193,11 @@ $(BIN)/traefik: hack/traefik/go.mod
 	@mkdir -p $(BIN)
 	@echo "building traefik from its module; this takes five minutes the first time"
 	go build -C hack/traefik -ldflags '-s -w' -o $(abspath $@) github.com/traefik/traefik/v3/cmd/traefik
+
+$(BIN)/metallb-controller: hack/metallb/go.mod
+	@mkdir -p $(BIN)
+	@echo "building MetalLB's controller from its module; this takes minutes the first time"
+	go build -C hack/metallb -o $(abspath $@) go.universe.tf/metallb/controller
 
 $(BIN)/golangci-lint: hack/golangci/go.mod
 	@mkdir -p $(BIN)
