@@ -48,6 +48,7 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/klog/v2"
@@ -62,6 +63,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/controllers/portolanclient"
 	"github.com/portolan-dev/portolan/pkg/controllers/selectors"
 	"github.com/portolan-dev/portolan/pkg/controllers/writeback"
+	"github.com/portolan-dev/portolan/pkg/storage/source"
 )
 
 // Config configures the controllers.
@@ -74,6 +76,9 @@ type Config struct {
 	// Ranges is the client of load-balancer pools and the claims on their addresses, on the
 	// server of Services. Without it, Services that wait for an address are not served.
 	Ranges versioned.Interface
+	// Sources has the objects that are stored in this process. The others are read with the
+	// clients.
+	Sources []Stored
 	// Unscheduled includes Pods without a node, for servers that have no scheduler.
 	Unscheduled bool
 	// Loopback lists the loopback networks that the server accepts in endpoints.
@@ -97,6 +102,13 @@ type Config struct {
 	Options     *Options
 }
 
+// Stored is a resource whose objects are stored in this process.
+type Stored struct {
+	// Example is an object of the type that clients have.
+	Example runtime.Object
+	Source  source.Source
+}
+
 // Run runs the controllers while this process holds the lock, or always if leader
 // election is off. When the context ends, it waits for the workers, releases the lock
 // and returns.
@@ -110,7 +122,7 @@ func Run(ctx context.Context, c Config) error {
 	broadcaster.StartStructuredLogging(3)
 	broadcaster.StartRecordingToSink(&corev1client.EventSinkImpl{Interface: c.Cluster.CoreV1().Events("")})
 	r := runner{client: client, ranges: c.Ranges, options: c.Options, unscheduled: c.Unscheduled, loopback: c.Loopback,
-		broadcaster: broadcaster, scheme: scheme, garbageCollector: c.GarbageCollector}
+		broadcaster: broadcaster, scheme: scheme, garbageCollector: c.GarbageCollector, sources: c.Sources}
 	if c.Options.MirrorClusterServices {
 		if r.mirror, err = c.mirror(broadcaster); err != nil {
 			return err
@@ -197,6 +209,7 @@ type runner struct {
 	mirror *mirror.Config
 	// garbageCollector is nil if no garbage is collected.
 	garbageCollector *garbagecollector.Config
+	sources          []Stored
 	// ranges is nil if Services that wait for an address are not served.
 	ranges      versioned.Interface
 	client      kubernetes.Interface
@@ -231,6 +244,9 @@ func (r *runner) lead(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	factory := informers.NewSharedInformerFactoryWithOptions(r.client, 0, informers.WithTransform(trim))
+	for _, stored := range r.sources {
+		factory.InformerFor(stored.Example, stored.newInformer)
+	}
 	controllers, err := r.controllers(factory)
 	if err != nil {
 		return err
@@ -266,6 +282,12 @@ func (r *runner) lead(ctx context.Context) error {
 	}
 	running.Wait()
 	return nil
+}
+
+// newInformer makes an informer that reads the store, without requests.
+func (s Stored) newInformer(_ kubernetes.Interface, resync time.Duration) cache.SharedIndexInformer {
+	return cache.NewSharedIndexInformer(source.ListWatch(s.Source), s.Example, resync,
+		cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
 }
 
 func (r *runner) controllers(factory informers.SharedInformerFactory) ([]controller, error) {
@@ -314,27 +336,31 @@ func (r *runner) controllers(factory informers.SharedInformerFactory) ([]control
 	return append(controllers, cluster), err
 }
 
-// trim removes the fields of Pods and Nodes that no controller reads. The cache holds
-// every Pod and Node of the cluster, and most of each object is unused.
+// trim returns Pods and Nodes without the fields that no controller reads. The cache holds
+// every Pod and Node of the cluster, and most of each object is unused. An object may be
+// shared with the watch cache of this process, so it is not changed.
 func trim(obj any) (any, error) {
 	switch o := obj.(type) {
 	case *corev1.Pod:
-		o.ManagedFields, o.Annotations, o.OwnerReferences = nil, nil, nil
-		o.Spec = corev1.PodSpec{
+		pod := &corev1.Pod{ObjectMeta: o.ObjectMeta}
+		pod.ManagedFields, pod.Annotations, pod.OwnerReferences = nil, nil, nil
+		pod.Spec = corev1.PodSpec{
 			NodeName:       o.Spec.NodeName,
 			Hostname:       o.Spec.Hostname,
 			Subdomain:      o.Spec.Subdomain,
 			Containers:     onlyPorts(o.Spec.Containers),
 			InitContainers: onlyPorts(o.Spec.InitContainers),
 		}
-		o.Status = corev1.PodStatus{
+		pod.Status = corev1.PodStatus{
 			Phase: o.Status.Phase, Conditions: o.Status.Conditions,
 			PodIP: o.Status.PodIP, PodIPs: o.Status.PodIPs,
 		}
+		return pod, nil
 	case *corev1.Node:
-		o.ManagedFields, o.Annotations = nil, nil
-		o.Spec = corev1.NodeSpec{}
-		o.Status = corev1.NodeStatus{Allocatable: o.Status.Allocatable, Conditions: o.Status.Conditions}
+		node := &corev1.Node{ObjectMeta: o.ObjectMeta}
+		node.ManagedFields, node.Annotations = nil, nil
+		node.Status = corev1.NodeStatus{Allocatable: o.Status.Allocatable, Conditions: o.Status.Conditions}
+		return node, nil
 	}
 	return obj, nil
 }

@@ -7,7 +7,11 @@ import (
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
@@ -23,6 +27,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/metrics"
 	"github.com/portolan-dev/portolan/pkg/registry"
 	"github.com/portolan-dev/portolan/pkg/server/options"
+	"github.com/portolan-dev/portolan/pkg/storage/source"
 )
 
 // applyControllers sets up the controllers, if they run in this process.
@@ -106,6 +111,9 @@ func (c CompletedConfig) addControllers(generic *genericapiserver.GenericAPIServ
 		return nil
 	}
 	config := *c.Extra.Controllers
+	if c.Extra.Core != nil {
+		config.Sources = controllerSources(storage, c.Extra.Scheme)
+	}
 	if c.Extra.CollectsGarbage {
 		collector, err := c.garbageCollector(storage, custom.Definitions())
 		if err != nil {
@@ -119,6 +127,22 @@ func (c CompletedConfig) addControllers(generic *genericapiserver.GenericAPIServ
 		}
 	})
 	return nil
+}
+
+// controllerSources returns the stores of what the controllers watch on a standalone server.
+// Without them, each change of a Service would be encoded and decoded once more.
+func controllerSources(storage *registry.Storage, scheme *runtime.Scheme) []controllers.Stored {
+	convertor := runtime.UnsafeObjectConvertor(scheme)
+	own := func(resource string, version schema.GroupVersion) source.Source {
+		return source.In(version, convertor, storage.Store(v1.Resource(resource)))
+	}
+	return []controllers.Stored{
+		{Example: &corev1.Service{}, Source: own("services", corev1.SchemeGroupVersion)},
+		{Example: &corev1.Endpoints{}, Source: own("endpoints", corev1.SchemeGroupVersion)},
+		{Example: &discoveryv1.EndpointSlice{}, Source: own("endpointslices", discoveryv1.SchemeGroupVersion)},
+		{Example: &corev1.Pod{}, Source: storage.Store(corev1.Resource("pods"))},
+		{Example: &corev1.Node{}, Source: storage.Store(corev1.Resource("nodes"))},
+	}
 }
 
 // runInBackground calls run when the server serves, and cancels its context before the
