@@ -93,9 +93,10 @@ func agreed(service *v1.Service, annotations ...string) (said, field.ErrorList) 
 	var errs field.ErrorList
 	for _, annotation := range annotations {
 		value := strings.TrimSpace(service.Annotations[annotation])
-		path := annotationPath(annotation)
-		switch {
-		case value == "":
+		if value == "" {
+			continue
+		}
+		switch path := annotationPath(annotation); {
 		case first.value == "":
 			first = said{annotation, value, path}
 		case first.value != value:
@@ -128,7 +129,11 @@ func addresses(service *v1.Service) ([]Address, field.ErrorList) {
 		v1.LoadBalancerIPsAnnotation, "metallb.io/loadBalancerIPs", "metallb.universe.tf/loadBalancerIPs", "lbipam.cilium.io/ips",
 		"io.cilium/lb-ipam-ips",
 	} {
-		text, path := service.Annotations[annotation], annotationPath(annotation)
+		text := service.Annotations[annotation]
+		if text == "" {
+			continue
+		}
+		path := annotationPath(annotation)
 		these, malformed := parseList(text, path)
 		errs = append(errs, malformed...)
 		switch {
