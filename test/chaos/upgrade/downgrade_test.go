@@ -36,7 +36,9 @@ func TestDowngradeOfEtcd(t *testing.T) {
 	if etcd, _, err := upstream.StartEtcd(ctx, programs, older); err == nil {
 		etcd.Stop()
 		t.Error("etcd 3.6 starts on what an etcd 3.7 has written")
-	} else if !strings.Contains(err.Error(), `version \"3.7.0\" is not supported`) {
+	} else if !strings.Contains(err.Error(), `version \"3.7.0\" is not supported`) && !strings.Contains(err.Error(), "MustDetectDowngrade") {
+		// A store that is a few seconds old may have the version of the cluster and not yet
+		// that of its own format. Then etcd panics in that function.
 		t.Error(err)
 	}
 
