@@ -104,6 +104,9 @@ $(E2E): e2e-%: $(E2E_PROGRAMS:%=$(BIN)/%)
 # Tests of kube-proxy are skipped where there is no nftables, and say so.
 e2e-ecosystem: E2E_FLAGS := -v
 
+# Faults are timed: nothing runs beside them, which would save little.
+e2e-chaos: E2E_FLAGS := -p=1
+
 .PHONY: e2e-image
 e2e-image:
 	go test -C hack/image -tags=e2e -count=1 -timeout=30m -run='^TestPortolan$$' ./...
