@@ -40,17 +40,20 @@ func ListWatch(source Source) *cache.ListWatch {
 			if err != nil {
 				return nil, err
 			}
-			return watch.Filter(events, unwrapped), nil
+			return watch.Filter(events, func(event watch.Event) (watch.Event, bool) {
+				event.Object = unwrap(event.Object)
+				return event, true
+			}), nil
 		},
 		DisableChunking: true,
 	}
 }
 
-// unwrapped takes the object of an event out of the wrapper that the watch cache shares
-// among its watchers. A reflector drops wrapped objects.
-func unwrapped(event watch.Event) (watch.Event, bool) {
-	if shared, ok := event.Object.(runtime.CacheableObject); ok {
-		event.Object = shared.GetObject()
+// unwrap takes the object of an event out of the wrapper that the watch cache shares among
+// its watchers. A reflector drops wrapped objects.
+func unwrap(obj runtime.Object) runtime.Object {
+	if shared, ok := obj.(runtime.CacheableObject); ok {
+		return shared.GetObject()
 	}
-	return event, true
+	return obj
 }

@@ -52,11 +52,10 @@ func (v inVersion) Watch(ctx context.Context, options *metainternalversion.ListO
 		return nil, err
 	}
 	return watch.Filter(events, func(event watch.Event) (watch.Event, bool) {
-		event, _ = unwrapped(event)
 		if event.Type == watch.Error {
 			return event, true
 		}
-		converted, err := v.convertor.ConvertToVersion(event.Object, v.version)
+		converted, err := v.convertor.ConvertToVersion(unwrap(event.Object), v.version)
 		if err != nil {
 			status := metav1.Status{Status: metav1.StatusFailure, Message: fmt.Sprintf("event of a watch: %v", err)}
 			return watch.Event{Type: watch.Error, Object: &status}, true

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 
@@ -86,16 +87,16 @@ func TestIn(t *testing.T) {
 	t.Cleanup(func() { <-running })
 	want := map[string]string{"default/a": "10.96.0.9", "default/c": "10.96.0.3"}
 	var got map[string]string
-	for deadline := time.Now().Add(time.Minute); !reflect.DeepEqual(got, want); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("got %v, want %v", got, want)
-		}
+	if err := wait.PollUntilContextTimeout(t.Context(), 10*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
 		got = map[string]string{}
 		for _, key := range informer.GetStore().ListKeys() {
 			if object, found, err := informer.GetStore().GetByKey(key); err == nil && found {
 				got[key] = object.(*corev1.Service).Spec.ClusterIP
 			}
 		}
+		return reflect.DeepEqual(got, want), nil
+	}); err != nil {
+		t.Fatalf("got %v, want %v: %v", got, want, err)
 	}
 	if !reflect.DeepEqual(stored.list, before) || added.Kind != "" {
 		t.Errorf("the store's objects have changed: %+v, %+v", stored.list, added)
