@@ -105,7 +105,7 @@ func holding(addresses ...string) func(*v1.Service) {
 	}
 }
 
-// outcome is what the plugin decides.
+// outcome is the plugin's decision.
 type outcome struct {
 	// decided is true if there is a status. It has these addresses, and the reason of the
 	// condition, which is empty if another controller serves the Service.
@@ -162,10 +162,11 @@ func decide(t *testing.T, svc, stored *v1.Service) outcome {
 	return o
 }
 
-// decision is a case: a Service that is created or, if stored is set, updated.
+// decision is a case: a Service that is created or, if updated is set, stored already. Both
+// functions change the Service of newService.
 type decision struct {
-	svc, stored func(*v1.Service)
 	updated     bool
+	svc, stored func(*v1.Service)
 	want        outcome
 }
 
