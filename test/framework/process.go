@@ -89,20 +89,11 @@ func Command(t testing.TB, args ...string) (stdout, stderr string, err error) {
 func Portolan(t testing.TB, args ...string) *exec.Cmd {
 	t.Helper()
 	if built := os.Getenv(program); built != "" {
-		command := exec.Command(built, args...)
-		command.Env = environment()
-		upstream.EndWithParent(command)
-		return command
+		return ownPace(built, args...)
 	}
 	command := again(t, args...)
-	command.Env = append(environment(), runCommand+"=")
+	command.Env = append(command.Env, runCommand+"=")
 	return command
-}
-
-// environment is that of a server in a process of its own, which sets the pace of its
-// garbage collector by itself, as a user's does.
-func environment() []string {
-	return slices.DeleteFunc(os.Environ(), func(variable string) bool { return strings.HasPrefix(variable, "GOGC=") })
 }
 
 // again is this test binary as another process.
@@ -112,7 +103,14 @@ func again(t testing.TB, args ...string) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	command := exec.Command(self, args...)
+	return ownPace(self, args...)
+}
+
+// ownPace returns a command without GOGC: a server in a process of its own sets the pace of
+// its garbage collector by itself, as a user's does.
+func ownPace(program string, args ...string) *exec.Cmd {
+	command := exec.Command(program, args...)
+	command.Env = slices.DeleteFunc(os.Environ(), func(variable string) bool { return strings.HasPrefix(variable, "GOGC=") })
 	upstream.EndWithParent(command)
 	return command
 }
@@ -190,7 +188,7 @@ func Spawn(t testing.TB, dataDir string, flags ...string) *Process {
 		t.Fatal(err)
 	}
 	command := again(t)
-	command.Env = append(environment(), serveFlags+"="+string(args))
+	command.Env = append(command.Env, serveFlags+"="+string(args))
 	return launch(t, dataDir, command, flags)
 }
 
