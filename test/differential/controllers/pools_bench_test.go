@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -30,14 +29,15 @@ const pool = "198.18.0.0/16"
 // balancer is a server that gives Services load-balancer addresses.
 type balancer struct {
 	client kubernetes.Interface
-	// cpu is what it has used so far, with all that it needs.
+	// cpu returns the CPU time of the server so far, and that of the etcd and the
+	// controllers that it needs.
 	cpu func() time.Duration
 }
 
 // BenchmarkPools measures the time from the creation of a Service of type LoadBalancer until
-// the answer or an informer shows its address, with one client and with 32. Each waits for an address before it
-// creates the next Service. MetalLB's controller, with its defaults, is measured on
-// kube-apiserver as well: its CPU time is that of the controller, kube-apiserver and etcd.
+// the answer or an informer shows its address, with one client and with 32. Each waits for
+// an address before it creates the next Service. MetalLB's controller, with its defaults, is
+// measured on kube-apiserver as well.
 func BenchmarkPools(b *testing.B) {
 	for _, load := range []struct {
 		name             string
@@ -83,13 +83,8 @@ func startMetalLB(b *testing.B) balancer {
 	const namespace = "metallb-system"
 	kube := framework.StartKube(b)
 	kubectl := framework.NewKubectl(b, kube.Kubeconfig)
-	list := exec.CommandContext(b.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "go.universe.tf/metallb")
-	list.Dir = framework.Path("hack", "metallb")
-	module, err := list.Output()
-	if err != nil {
-		b.Fatal(err)
-	}
-	kubectl.Run("apply", "--server-side", "-f", filepath.Join(strings.TrimSpace(string(module)), "config", "crd", "bases"))
+	module := framework.Module(b, "go.universe.tf/metallb", "hack", "metallb")
+	kubectl.Run("apply", "--server-side", "-f", filepath.Join(module, "config", "crd", "bases"))
 	kubectl.Run("wait", "--for=condition=Established", "--timeout=180s", "crd", "--all")
 	kubectl.Run("create", "namespace", namespace)
 	kubectl.Feed(`{"apiVersion": "metallb.io/v1beta1", "kind": "IPAddressPool", "metadata": {"name": "bench"}, "spec": {"addresses": ["`+pool+`"]}}`,

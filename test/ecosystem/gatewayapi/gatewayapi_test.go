@@ -6,9 +6,7 @@ package gatewayapi
 import (
 	"context"
 	"fmt"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 
@@ -36,11 +34,7 @@ const finalizer = "example.com/service"
 // definitions is the folder of the module with the CustomResourceDefinitions.
 func definitions(t *testing.T) string {
 	t.Helper()
-	dir, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return filepath.Join(strings.TrimSpace(string(dir)), "config", "crd", "standard")
+	return filepath.Join(framework.Module(t, "sigs.k8s.io/gateway-api", "test", "ecosystem", "gatewayapi"), "config", "crd", "standard")
 }
 
 // TestController has the controller make a Service for a Gateway and report it. The next
