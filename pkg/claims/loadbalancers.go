@@ -219,7 +219,7 @@ func (loadBalancers) withdraw(svc *v1.Service, value allocation.Value, cause err
 		return allocation.LoadBalancerAddress(addr) == value
 	})
 	if len(others) > 0 && ptr.Deref(svc.Spec.IPFamilyPolicy, "") != corev1.IPFamilyPolicyRequireDualStack {
-		service.SetLoadBalancerAddresses(&svc.Status, others, metav1.Now())
+		service.SetLoadBalancerAddresses(&svc.Status, others, full.Error(), metav1.Now())
 	} else {
 		service.WaitForLoadBalancer(&svc.Status, v1.ReasonPoolFull, full.Error(), metav1.Now())
 	}

@@ -60,8 +60,8 @@ type change struct {
 	strict func() bool
 	// copied reports whether the values of before are those of a copy of a cluster's Service.
 	copied bool
-	// waits is true if the stored Service waits for a load-balancer address. It goes on
-	// waiting if a ClaimQuota does not let it have one.
+	// waits is true if the stored Service has no load-balancer address and waits for one. It
+	// goes on waiting if a ClaimQuota does not let it have one.
 	waits bool
 	// picks are those of the request.
 	picks *requeststate.Picks

@@ -40,7 +40,7 @@ func newBalancer(name, key string, ports ...int32) *v1.Service {
 	})
 	svc.Name, svc.UID = name, types.UID("uid-"+name)
 	svc.Annotations = map[string]string{v1.LoadBalancerSharingKeyAnnotation: key}
-	service.SetLoadBalancerAddresses(&svc.Status, []netip.Addr{netip.MustParseAddr(sharedAddress)}, metav1.Now())
+	service.SetLoadBalancerAddresses(&svc.Status, []netip.Addr{netip.MustParseAddr(sharedAddress)}, "", metav1.Now())
 	return svc
 }
 

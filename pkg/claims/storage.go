@@ -3,6 +3,7 @@ package claims
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -266,9 +267,7 @@ func (w *write) prepare(ctx context.Context, c change) error {
 		return err
 	}
 	attempt, err := w.ledger.plan(ctx, w.plan, c)
-	if exceeded, ok := errors.AsType[*exceededError](err); ok && c.waits && exceeded.mayCover(allocation.LoadBalancerIPv4) {
-		service.WaitForLoadBalancer(&c.owner.Status, v1.ReasonQuotaExceeded, exceeded.Error(), metav1.Now())
-		c.after, c.waits = holdingsOf(c.owner), false
+	if exceeded, ok := errors.AsType[*exceededError](err); ok && w.withhold(&c, exceeded) {
 		w.charges.drop()
 		attempt, err = w.ledger.plan(ctx, w.plan, c)
 	}
@@ -293,6 +292,32 @@ func (w *write) prepare(ctx context.Context, c change) error {
 	}
 	w.last = attempt
 	return nil
+}
+
+// withhold keeps load-balancer addresses that a quota does not allow from a stored Service that
+// waits for them: it goes on waiting. It reports false for other Services, whose write the quota
+// rejects.
+func (w *write) withhold(c *change, exceeded *exceededError) bool {
+	if !exceeded.mayCover(allocation.LoadBalancerIPv4) {
+		return false
+	}
+	held := service.LoadBalancerAddresses(c.owner)
+	others := slices.DeleteFunc(slices.Clone(held), func(addr netip.Addr) bool {
+		value := allocation.LoadBalancerAddress(addr)
+		_, has := c.before[value]
+		return !has && w.picks.Picked(value)
+	})
+	switch status := &c.owner.Status; {
+	case c.waits:
+		service.WaitForLoadBalancer(status, v1.ReasonQuotaExceeded, exceeded.Error(), metav1.Now())
+		c.waits = false
+	case len(others) > 0 && len(others) < len(held):
+		service.SetLoadBalancerAddresses(status, others, exceeded.Error(), metav1.Now())
+	default:
+		return false
+	}
+	c.after = holdingsOf(c.owner)
+	return true
 }
 
 // retryOutside returns a *retryError with the picks of an attempt that lie in no usable

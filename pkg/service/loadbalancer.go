@@ -62,18 +62,24 @@ func LoadBalancerPorts(service *v1.Service) []v1.LoadBalancerIPPort {
 	return slices.Compact(ports)
 }
 
-// SetLoadBalancerAddresses makes addresses those of the load balancer. It replaces slices
-// instead of modifying them, and keeps the time of a condition that is True already.
-func SetLoadBalancerAddresses(status *corev1.ServiceStatus, addresses []netip.Addr, now metav1.Time) {
+// SetLoadBalancerAddresses makes addresses those of the load balancer. If the Service waits
+// for one of another IP family, lack says why. The function replaces slices instead of
+// modifying them, and keeps the time of a condition that is True already.
+func SetLoadBalancerAddresses(status *corev1.ServiceStatus, addresses []netip.Addr, lack string, now metav1.Time) {
 	status.LoadBalancer.Ingress = nil
 	for _, addr := range addresses {
 		status.LoadBalancer.Ingress = append(status.LoadBalancer.Ingress,
 			corev1.LoadBalancerIngress{IP: addr.String(), IPMode: ptr.To(corev1.LoadBalancerIPModeVIP)})
 	}
-	setLoadBalancerCondition(status, metav1.Condition{
+	condition := metav1.Condition{
 		Status: metav1.ConditionTrue, Reason: v1.ReasonAllocated, LastTransitionTime: now,
 		Message: "The Service has addresses of a LoadBalancerPool",
-	})
+	}
+	if lack != "" {
+		condition.Reason = v1.ReasonPartlyAllocated
+		condition.Message = "The Service has an address of one IP family and waits for one of the other: " + lack
+	}
+	setLoadBalancerCondition(status, condition)
 }
 
 // WaitForLoadBalancer makes the Service wait for an address. It removes addresses that the

@@ -23,7 +23,7 @@ func served(addresses ...string) *v1.Service {
 	for _, text := range addresses {
 		parsed = append(parsed, netip.MustParseAddr(text))
 	}
-	service.SetLoadBalancerAddresses(&svc.Status, parsed, metav1.NewTime(time.Unix(1e9, 0)))
+	service.SetLoadBalancerAddresses(&svc.Status, parsed, "", metav1.NewTime(time.Unix(1e9, 0)))
 	return svc
 }
 
@@ -70,7 +70,7 @@ func TestStatusIsReplaced(t *testing.T) {
 	status = stored.Status
 	service.LeaveLoadBalancer(&status)
 	status = stored.Status
-	service.SetLoadBalancerAddresses(&status, []netip.Addr{netip.MustParseAddr("192.0.2.2")}, metav1.Now())
+	service.SetLoadBalancerAddresses(&status, []netip.Addr{netip.MustParseAddr("192.0.2.2")}, "", metav1.Now())
 	if !equality.Semantic.DeepEqual(*before, stored.Status) {
 		t.Errorf("the stored status became %+v", stored.Status)
 	}

@@ -23,6 +23,9 @@ const (
 	ServiceConditionLoadBalancerAddress = "portolan.dev/LoadBalancerAddress"
 	// ReasonAllocated is the reason of the condition if the Service has its addresses.
 	ReasonAllocated = "Allocated"
+	// ReasonPartlyAllocated is the reason of the condition if the Service has an address of
+	// one of its two IP families and waits for one of the other. The condition is True.
+	ReasonPartlyAllocated = "PartlyAllocated"
 	// ReasonPoolFull is the reason of the condition if the pools that select the Service
 	// have no free address.
 	ReasonPoolFull = "PoolFull"

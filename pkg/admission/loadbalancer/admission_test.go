@@ -27,11 +27,13 @@ const (
 	public4, public6 = "192.0.2.1", "2001:db8::1"
 	other4           = "198.51.100.1"
 	internal4        = "203.0.113.1"
-	taken4           = "192.0.2.9"
+	half4            = "198.51.100.2"
+	taken4, taken6   = "192.0.2.9", "2001:db8::9"
 )
 
 // newIndex has the pool "public", which serves all Services without a class, "other", for
-// Services that name it, "full", whose address another Service has, and "internal" for the
+// Services that name it, "full" and "half", of whose addresses another Service has all and the
+// IPv6 address, and "internal" for the
 // class internal and the label team=a.
 func newIndex(t *testing.T) *allocation.Index {
 	t.Helper()
@@ -47,9 +49,13 @@ func newIndex(t *testing.T) *allocation.Index {
 	set("public", public6, allocation.Policy{})
 	set("other", other4, allocation.Policy{Mode: allocation.OnRequest})
 	set("full", taken4, allocation.Policy{Mode: allocation.OnRequest})
+	set("half", half4, allocation.Policy{Mode: allocation.OnRequest})
+	set("half", taken6, allocation.Policy{Mode: allocation.OnRequest})
 	set("internal", internal4, allocation.Policy{LoadBalancerClass: "internal", Services: labels.SelectorFromSet(labels.Set{"team": "a"})})
 	holder := v1.ParentReference{Resource: "services", Namespace: "default", Name: "holder", UID: "holder"}
-	index.Observe(allocation.LoadBalancerAddress(netip.MustParseAddr(taken4)), allocation.Claim{Holder: holder, Revision: 2})
+	for _, taken := range []string{taken4, taken6} {
+		index.Observe(allocation.LoadBalancerAddress(netip.MustParseAddr(taken)), allocation.Claim{Holder: holder, Revision: 2})
+	}
 	return index
 }
 
@@ -248,12 +254,21 @@ func TestCreate(t *testing.T) {
 			svc:  with(inFamilies(corev1.IPFamilyPolicyPreferDualStack, four, six), annotated(inPool, "other")),
 			want: allocated(other4),
 		},
+		"two families, and a pool that is full of one": {
+			svc:  with(inFamilies(corev1.IPFamilyPolicyRequireDualStack, four, six), annotated(inPool, "half")),
+			want: outcome{decided: true, reason: v1.ReasonPoolFull},
+		},
+		"two families if possible, and a pool that is full of one": {
+			svc:  with(inFamilies(corev1.IPFamilyPolicyPreferDualStack, four, six), annotated(inPool, "half")),
+			want: outcome{decided: true, addresses: half4, reason: v1.ReasonPartlyAllocated},
+		},
 	})
 }
 
 // TestUpdate decides about Services that are stored already.
 func TestUpdate(t *testing.T) {
 	t.Parallel()
+	four, six := corev1.IPv4Protocol, corev1.IPv6Protocol
 	notLoadBalancer := func(svc *v1.Service) { svc.Spec.Type = corev1.ServiceTypeClusterIP }
 	runDecisions(t, map[string]decision{
 		"keeps its address":                  {updated: true, stored: holding(public4), want: allocated(public4)},
@@ -268,6 +283,15 @@ func TestUpdate(t *testing.T) {
 		"names a full pool": {
 			updated: true, stored: holding(public4), svc: annotated(inPool, "full"),
 			want: outcome{refusal: "the Service can't keep 192.0.2.1, and there is no other"},
+		},
+		"waits for its second family": {
+			updated: true, stored: holding(half4),
+			svc:  with(inFamilies(corev1.IPFamilyPolicyRequireDualStack, four, six), annotated(inPool, "half")),
+			want: outcome{decided: true, addresses: half4, reason: v1.ReasonPartlyAllocated},
+		},
+		"gets its second family": {
+			updated: true, stored: holding(public4), svc: inFamilies(corev1.IPFamilyPolicyPreferDualStack, four, six),
+			want: allocated(public4, public6),
 		},
 		"becomes one of another type": {updated: true, stored: holding(public4), svc: notLoadBalancer},
 		"is served by another controller": {

@@ -84,7 +84,11 @@ func (s *serving) set(status *corev1.ServiceStatus, addresses []netip.Addr, wait
 	}
 	switch {
 	case len(addresses) > 0:
-		service.SetLoadBalancerAddresses(status, addresses, metav1.Now())
+		lack := ""
+		if wait != nil {
+			lack = wait.message
+		}
+		service.SetLoadBalancerAddresses(status, addresses, lack, metav1.Now())
 	case wait != nil:
 		service.WaitForLoadBalancer(status, wait.reason, wait.message, metav1.Now())
 	default:

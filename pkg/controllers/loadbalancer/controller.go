@@ -1,13 +1,15 @@
 // Package loadbalancer serves the Services that wait for a load-balancer address.
 //
 // The transaction that creates or changes a Service gives it its addresses. If the pools
-// are full, or a ClaimQuota allows no more, the Service is stored without one and waits. When a
+// are full, or a ClaimQuota allows no more, the Service is stored without one and waits. So does
+// a dual-stack Service that has got an address of one IP family and none of the other. When a
 // claim ends, or a pool or a quota changes, this controller updates the Services that wait,
 // oldest first, without a change of its own: each update is a request like any other, and its
 // transaction gives the Service what is free. The controller never writes an address itself.
 //
 // When a pool appears or changes, it also updates the load balancers that no pool has served
-// so far. Those that another controller has given addresses of the pool then claim them.
+// so far, or with an address of one IP family only. Those that another controller has given
+// addresses of the pool then claim them.
 //
 // It polls nothing and costs nothing while no Service waits.
 package loadbalancer
@@ -155,14 +157,14 @@ func trim(obj any) (any, error) {
 func (c *Controller) serviceHandler() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerDetailedFuncs{
 		AddFunc: func(obj any, initial bool) {
-			if service := obj.(*corev1.Service); !initial && waits(service) {
+			if service := obj.(*corev1.Service); !initial && message(service) != "" {
 				c.recordWaiting(service)
 				c.look(waiting)
 			}
 		},
 		UpdateFunc: func(before, after any) {
 			service := after.(*corev1.Service)
-			if waits(service) && message(service) != message(before.(*corev1.Service)) {
+			if message(service) != "" && message(service) != message(before.(*corev1.Service)) {
 				c.recordWaiting(service)
 				c.look(waiting)
 			}

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/utils/ptr"
 
+	"github.com/portolan-dev/portolan/apis/portolan/addressrange"
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
@@ -38,7 +39,7 @@ func (c *Controller) sync(ctx context.Context, key string) error {
 			errs = append(errs, err)
 			continue
 		}
-		if after == nil || !waits(after) && !isUnserved(after) {
+		if after == nil || !isNeedy(after) {
 			continue
 		}
 		stillWaits = true
@@ -62,18 +63,43 @@ func (c *Controller) needy(key string) ([]*corev1.Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	classes := sets.New[string]()
-	for _, pool := range pools {
-		classes.Insert(ptr.Deref(pool.Spec.LoadBalancerClass, ""))
-	}
+	offers := offersOf(pools)
 	var services []*corev1.Service
 	for _, obj := range objs {
-		if service := obj.(*corev1.Service); waits(service) || classes.Has(ptr.Deref(service.Spec.LoadBalancerClass, "")) {
+		if service := obj.(*corev1.Service); waits(service) || offers.mayServe(service) {
 			services = append(services, service)
 		}
 	}
 	slices.SortFunc(services, oldestFirst)
 	return services, nil
+}
+
+// offers are the IP families of which there are pools, by load-balancer class.
+type offers map[string]sets.Set[corev1.IPFamily]
+
+func offersOf(pools []*v1.LoadBalancerPool) offers {
+	all := offers{}
+	for _, pool := range pools {
+		class := ptr.Deref(pool.Spec.LoadBalancerClass, "")
+		if all[class] == nil {
+			all[class] = sets.New[corev1.IPFamily]()
+		}
+		for _, addresses := range addressrange.OfPool(&pool.Spec) {
+			if addresses.First.Is4() {
+				all[class].Insert(corev1.IPv4Protocol)
+			} else {
+				all[class].Insert(corev1.IPv6Protocol)
+			}
+		}
+	}
+	return all
+}
+
+// mayServe reports whether there are pools of a Service's class and, if it has addresses of
+// pools, of the IP families that it lacks.
+func (o offers) mayServe(service *corev1.Service) bool {
+	families, ok := o[ptr.Deref(service.Spec.LoadBalancerClass, "")]
+	return ok && (isUnserved(service) || families.HasAny(missing(service)...))
 }
 
 // ask updates a Service without a change and returns the answer. It returns nil if the
@@ -90,7 +116,8 @@ func (c *Controller) ask(ctx context.Context, service *corev1.Service) (*corev1.
 	case err != nil:
 		return nil, fmt.Errorf("serving %s/%s: %w", service.Namespace, service.Name, err)
 	}
-	if condition := conditionOf(after); condition != nil && condition.Status == metav1.ConditionTrue {
+	condition := conditionOf(after)
+	if condition != nil && condition.Status == metav1.ConditionTrue && addresses(after) != addresses(service) {
 		c.recorder.Eventf(after, corev1.EventTypeNormal, v1.ReasonAllocated, "Allocated %s", addresses(after))
 	}
 	return after, nil

@@ -107,6 +107,46 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// TestSecondFamily asks for Services that have an address of one IP family only.
+func TestSecondFamily(t *testing.T) {
+	dual := func(reason, message string) func(*corev1.Service) {
+		return func(svc *corev1.Service) {
+			withIngress(svc)
+			svc.Spec.IPFamilies = []corev1.IPFamily{corev1.IPv4Protocol, corev1.IPv6Protocol}
+			svc.Status.Conditions = []metav1.Condition{{
+				Type: v1.ServiceConditionLoadBalancerAddress, Status: metav1.ConditionTrue, Reason: reason, Message: message,
+			}}
+		}
+	}
+	services := []*corev1.Service{
+		balancer("older", 9, dual(v1.ReasonPartlyAllocated, "full: a")), balancer("old", 8, dual(v1.ReasonPartlyAllocated, "full: a")),
+		balancer("other", 7, dual(v1.ReasonPartlyAllocated, "full: b")), balancer("no-pool", 6, dual(v1.ReasonAllocated, "served")),
+		balancer("single", 5, served),
+	}
+	for name, test := range map[string]struct {
+		key, cidr string
+		want      []string
+	}{
+		"a claim ends":              {waiting, "2001:db8::/64", []string{"older", "other"}},
+		"a pool appears":            {unserved, "2001:db8::/64", []string{"older", "other", "no-pool"}},
+		"a pool of the family held": {unserved, "192.0.2.0/24", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var asked []string
+			c := newController(t, services, func(svc *corev1.Service) error {
+				asked = append(asked, svc.Name)
+				return nil
+			}, test.cidr)
+			if err := c.sync(t.Context(), test.key); err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(asked, test.want) {
+				t.Errorf("asked for %v, want %v", asked, test.want)
+			}
+		})
+	}
+}
+
 // TestQuotas asks for a Service of each namespace whose quota allows no more.
 func TestQuotas(t *testing.T) {
 	in := func(namespace string) func(*corev1.Service) {
@@ -190,7 +230,7 @@ func TestErrors(t *testing.T) {
 
 // newController makes a controller with one pool and synced informers. answer changes the
 // Service that an update returns.
-func newController(t *testing.T, services []*corev1.Service, answer func(*corev1.Service) error) *Controller {
+func newController(t *testing.T, services []*corev1.Service, answer func(*corev1.Service) error, cidrs ...string) *Controller {
 	t.Helper()
 	objects := make([]runtime.Object, len(services))
 	for i, svc := range services {
@@ -206,7 +246,7 @@ func newController(t *testing.T, services []*corev1.Service, answer func(*corev1
 		err := answer(svc)
 		return true, svc, err
 	})
-	pool := &v1.LoadBalancerPool{ObjectMeta: metav1.ObjectMeta{Name: "a"}}
+	pool := &v1.LoadBalancerPool{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Spec: v1.LoadBalancerPoolSpec{CIDRs: cidrs}}
 	factory := informers.NewSharedInformerFactory(client, 0)
 	c, err := New(Config{
 		Client: client, Ranges: portolanfake.NewClientset(pool), Informers: factory, Recorder: record.NewFakeRecorder(100),

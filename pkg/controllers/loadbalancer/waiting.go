@@ -2,11 +2,13 @@ package loadbalancer
 
 import (
 	"cmp"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
+	netutils "k8s.io/utils/net"
 	"k8s.io/utils/ptr"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
@@ -17,12 +19,18 @@ import (
 func need(obj any) ([]string, error) {
 	service, ok := obj.(*corev1.Service)
 	switch {
-	case ok && waits(service):
+	case ok && (waits(service) || waitsForOther(service)):
 		return []string{waiting, unserved}, nil
-	case ok && isUnserved(service):
+	case ok && (isUnserved(service) || len(missing(service)) > 0):
 		return []string{unserved}, nil
 	}
 	return nil, nil
+}
+
+// isNeedy reports whether another look at a Service may be due.
+func isNeedy(service *corev1.Service) bool {
+	keys, _ := need(service)
+	return len(keys) > 0
 }
 
 // reservedFor indexes claims by the Services that they are reserved for.
@@ -40,9 +48,28 @@ func (c *Controller) hasReservation(service *corev1.Service) bool {
 	return err == nil && len(names) > 0
 }
 
-// waits reports whether a Service waits for an address of a pool.
+// waits reports whether a Service has no address and waits for one of a pool.
 func waits(service *corev1.Service) bool {
 	return isLoadBalancer(service) && meta.IsStatusConditionFalse(service.Status.Conditions, v1.ServiceConditionLoadBalancerAddress)
+}
+
+// waitsForOther reports whether a Service has an address of one IP family and waits for one of
+// the other.
+func waitsForOther(service *corev1.Service) bool {
+	condition := conditionOf(service)
+	return isLoadBalancer(service) && condition != nil && condition.Reason == v1.ReasonPartlyAllocated
+}
+
+// missing returns the IP families of which a Service that pools serve has no address.
+func missing(service *corev1.Service) []corev1.IPFamily {
+	if !isLoadBalancer(service) || !meta.IsStatusConditionTrue(service.Status.Conditions, v1.ServiceConditionLoadBalancerAddress) {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(service.Spec.IPFamilies), func(family corev1.IPFamily) bool {
+		return slices.ContainsFunc(service.Status.LoadBalancer.Ingress, func(ingress corev1.LoadBalancerIngress) bool {
+			return netutils.IsIPv6String(ingress.IP) == (family == corev1.IPv6Protocol)
+		})
+	})
 }
 
 // isUnserved reports whether no pool has served a Service. It can have addresses of
@@ -61,7 +88,7 @@ func conditionOf(service *corev1.Service) *metav1.Condition {
 
 // message says why a Service waits. It is empty for a Service that does not.
 func message(service *corev1.Service) string {
-	if !waits(service) {
+	if !waits(service) && !waitsForOther(service) {
 		return ""
 	}
 	return conditionOf(service).Message
@@ -79,7 +106,7 @@ type demand struct {
 	// message names the pools that have nothing.
 	message  string
 	families string
-	// namespace is set if a ClaimQuota of it allows no more.
+	// namespace is set if a ClaimQuota of it may allow no more.
 	namespace string
 }
 
@@ -87,7 +114,7 @@ type demand struct {
 // shares one, or no pool has been asked yet.
 func demandOf(service *corev1.Service) (demand, bool) {
 	request, errs := loadbalancer.Parse(&v1.Service{ObjectMeta: service.ObjectMeta, Spec: service.Spec})
-	if len(errs) > 0 || len(request.Addresses) > 0 || request.SharingKey != "" || !waits(service) {
+	if len(errs) > 0 || len(request.Addresses) > 0 || request.SharingKey != "" || message(service) == "" {
 		return demand{}, false
 	}
 	families := ""
@@ -95,7 +122,7 @@ func demandOf(service *corev1.Service) (demand, bool) {
 		families += string(family)
 	}
 	wants := demand{message: message(service), families: families + string(ptr.Deref(service.Spec.IPFamilyPolicy, ""))}
-	if conditionOf(service).Reason == v1.ReasonQuotaExceeded {
+	if waitsForOther(service) || conditionOf(service).Reason == v1.ReasonQuotaExceeded {
 		wants.namespace = service.Namespace
 	}
 	return wants, true

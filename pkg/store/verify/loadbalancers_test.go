@@ -21,7 +21,7 @@ func newBalancer(name string, port int32) v1.Service {
 	svc.Spec.Type, svc.Spec.ClusterIP = corev1.ServiceTypeLoadBalancer, corev1.ClusterIPNone
 	svc.Spec.Ports = []corev1.ServicePort{{Port: port, Protocol: corev1.ProtocolTCP}}
 	svc.Annotations = map[string]string{v1.LoadBalancerSharingKeyAnnotation: "k"}
-	service.SetLoadBalancerAddresses(&svc.Status, []netip.Addr{netip.MustParseAddr(shared)}, metav1.Now())
+	service.SetLoadBalancerAddresses(&svc.Status, []netip.Addr{netip.MustParseAddr(shared)}, "", metav1.Now())
 	return svc
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
@@ -173,4 +174,30 @@ func TestWaitingToShare(t *testing.T) {
 	}
 	remove(t, server, "web")
 	await(t, server, "other-web", "192.0.2.1")
+}
+
+// TestSecondFamily gives dual-stack Services an address of each family as soon as there is one.
+func TestSecondFamily(t *testing.T) {
+	t.Parallel()
+	server := startServing(t)
+	newPool(t, server, "four", cidrs("192.0.2.0/30"))
+	preferred := withFamilies(corev1.IPFamilyPolicyPreferDualStack)
+	before := addresses(create(t, server, balancer("before", preferred)))
+	if len(before) != 1 {
+		t.Fatalf("the Service has %v of a pool of one family", before)
+	}
+	newPool(t, server, "six", cidrs("2001:db8::1/128"))
+	await(t, server, "before", before[0], "2001:db8::1")
+
+	after := create(t, server, balancer("after", preferred))
+	condition := meta.FindStatusCondition(after.Status.Conditions, v1.ServiceConditionLoadBalancerAddress)
+	const lack = "waits for one of the other: range is full: six (2001:db8::1/128) holds 1 of 1"
+	if condition == nil || condition.Status != metav1.ConditionTrue || condition.Reason != v1.ReasonPartlyAllocated ||
+		!strings.HasSuffix(condition.Message, lack) {
+		t.Errorf("the condition is %+v", condition)
+	}
+	awaitEvent(t, server, "after", v1.ReasonPartlyAllocated, lack)
+	remove(t, server, "before")
+	await(t, server, "after", addresses(after)[0], "2001:db8::1")
+	awaitEvent(t, server, "after", v1.ReasonAllocated, "2001:db8::1")
 }

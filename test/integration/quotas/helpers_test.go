@@ -85,9 +85,9 @@ func create(t *testing.T, server *framework.Server, svc *v1.Service) *v1.Service
 	return created
 }
 
-func createPool(t *testing.T, server *framework.Server, cidr string) {
+func createPool(t *testing.T, server *framework.Server, name, cidr string) {
 	t.Helper()
-	pool := &v1.LoadBalancerPool{ObjectMeta: metav1.ObjectMeta{Name: "public"}, Spec: v1.LoadBalancerPoolSpec{CIDRs: []string{cidr}}}
+	pool := &v1.LoadBalancerPool{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: v1.LoadBalancerPoolSpec{CIDRs: []string{cidr}}}
 	if _, err := server.Client.PortolanV1().LoadBalancerPools().Create(t.Context(), pool, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func createPool(t *testing.T, server *framework.Server, cidr string) {
 func createWaiting(t *testing.T, server *framework.Server, name string) {
 	t.Helper()
 	framework.CreateNamespace(t, server.Config, "other")
-	createPool(t, server, "192.0.2.8/32")
+	createPool(t, server, "public", "192.0.2.8/32")
 	others := server.Client.PortolanV1().Services("other")
 	if _, err := others.Create(t.Context(), service("holder", corev1.ServiceTypeLoadBalancer, 1), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)

@@ -208,7 +208,7 @@ func TestSeveral(t *testing.T) {
 func TestSharedAddress(t *testing.T) {
 	t.Parallel()
 	etcd, server := start(t)
-	createPool(t, server, "192.0.2.8/29")
+	createPool(t, server, "public", "192.0.2.8/29")
 	newQuota(t, server, "team", map[string]int64{"loadbalancerips": 1, "loadbalancerips/public": 5})
 	balancer := func(name string, port int32) *v1.Service {
 		svc := service(name, corev1.ServiceTypeLoadBalancer, 1)
@@ -276,6 +276,31 @@ func TestWaiting(t *testing.T) {
 		t.Errorf("the status is %+v", svc.Status)
 	}
 	expectUsed(t, "team", map[string]int64{"loadbalancerips": 1}, server)
+}
+
+// TestWaitingForSecondFamily has a quota keep the second address from a Service that holds one,
+// which does not keep the Service from being updated.
+func TestWaitingForSecondFamily(t *testing.T) {
+	t.Parallel()
+	server := framework.StartAll(t, dualStack)
+	newQuota(t, server, "team", map[string]int64{"loadbalancerips": 1})
+	createPool(t, server, "four", "192.0.2.1/32")
+	dual := service("dual", corev1.ServiceTypeLoadBalancer, 1)
+	dual.Spec.IPFamilyPolicy = ptr.To(corev1.IPFamilyPolicyPreferDualStack)
+	create(t, server, dual)
+	createPool(t, server, "six", "2001:db8::1/128")
+	svc := patchService(t, server, "dual", `[{"op":"add","path":"/metadata/labels","value":{"a":"b"}}]`)
+	if conditions := svc.Status.Conditions; len(conditions) != 1 || conditions[0].Reason != v1.ReasonPartlyAllocated ||
+		!strings.Contains(conditions[0].Message, "limited: loadbalancerips=1") || len(svc.Status.LoadBalancer.Ingress) != 1 {
+		t.Errorf("the status is %+v", svc.Status)
+	}
+	expectUsed(t, "team", map[string]int64{"loadbalancerips": 1}, server)
+	setQuota(t, server, "team", map[string]int64{"loadbalancerips": 2})
+	framework.Eventually(t, "the Service has both addresses", func(ctx context.Context) (bool, error) {
+		svc, err := servicesOf(server).Get(ctx, "dual", metav1.GetOptions{})
+		return err == nil && len(svc.Status.LoadBalancer.Ingress) == 2, err
+	})
+	expectUsed(t, "team", map[string]int64{"loadbalancerips": 2}, server)
 }
 
 // TestServedWhenRaised has the controllers serve a Service that waited for a full pool, then
