@@ -16,11 +16,14 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/utils/ptr"
+
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 )
 
 const (
@@ -32,6 +35,7 @@ const (
 	names           = 24
 	staticAddresses = 12
 	staticPorts     = 12
+	staticBalancers = 12
 	// clientTimeout is the timeout of one request.
 	clientTimeout = 20 * time.Second
 	// Clients retry after retryPeriod, and give up after patience.
@@ -232,8 +236,11 @@ func (c *client) list(r *replica) error {
 // claimReader reads the holder of a value.
 func (c *client) claimReader() func(*replica) error {
 	value, resource := staticAddress(c.random.IntN(staticAddresses)), "ipaddresses"
-	if c.random.IntN(2) == 0 {
+	switch c.random.IntN(3) {
+	case 0:
 		value, resource = strconv.Itoa(int(staticPort(c.random.IntN(staticPorts)))), "nodeports"
+	case 1:
+		value, resource = balancerAddress(c.random.IntN(staticBalancers)), "loadbalancerips"
 	}
 	return func(r *replica) error {
 		claims := r.client.Resource(r.kind.services.GroupVersion().WithResource(resource))
@@ -245,17 +252,32 @@ func (c *client) claimReader() func(*replica) error {
 		req := request{client: c.id, call: call, answer: answer, value: value}
 		switch {
 		case err == nil:
-			uid, found, err := unstructured.NestedString(obj.Object, "spec", "parentRef", "uid")
-			if err != nil || !found {
-				c.cluster.unexpected(fmt.Errorf("the claim of %s names no holder, error %w", value, err))
+			if req.holder, err = holderOf(obj); err != nil {
+				c.cluster.unexpected(fmt.Errorf("the claim of %s: %w", value, err))
 			}
-			req.holder = uid
 		case !apierrors.IsNotFound(err):
 			return err
 		}
 		c.cluster.history.add(req)
 		return err
 	}
+}
+
+// holderOf returns the UID of the only Service that holds a value.
+func holderOf(claim *unstructured.Unstructured) (string, error) {
+	holders, shared, err := unstructured.NestedSlice(claim.Object, "spec", "holders")
+	if err != nil {
+		return "", err
+	}
+	holder, _, err := unstructured.NestedMap(claim.Object, "spec", "parentRef")
+	if shared && len(holders) == 1 {
+		holder, _ = holders[0].(map[string]any)
+	}
+	uid, found := holder["uid"].(string)
+	if err != nil || !found {
+		return "", fmt.Errorf("it does not name one holder, error %w", err)
+	}
+	return uid, nil
 }
 
 func (c *client) nextVersion() version {
@@ -321,17 +343,26 @@ func (c *client) after(result result, name string) {
 	}
 }
 
-// change changes the ports of a Service, to named or picked ones.
+// change changes the type and the ports of a Service, and its load-balancer address, to named
+// or picked ones.
 func (c *client) change(svc *corev1.Service) {
-	svc.Spec.Type = corev1.ServiceTypeNodePort
-	if c.random.IntN(4) == 0 {
+	svc.Annotations = nil
+	switch n := c.random.IntN(8); {
+	case n < 2:
 		svc.Spec.Type = corev1.ServiceTypeClusterIP
+	case n < 5 && c.cluster.kind.claims:
+		svc.Spec.Type = corev1.ServiceTypeLoadBalancer
+		if c.random.IntN(2) == 0 {
+			nameBalancerAddress(svc, c.random.IntN(staticBalancers))
+		}
+	default:
+		svc.Spec.Type = corev1.ServiceTypeNodePort
 	}
 	svc.Spec.Ports = []corev1.ServicePort{{Name: "a", Port: 80}}
 	if c.random.IntN(3) == 0 {
 		svc.Spec.Ports = append(svc.Spec.Ports, corev1.ServicePort{Name: "b", Port: 443})
 	}
-	if svc.Spec.Type == corev1.ServiceTypeNodePort && c.random.IntN(2) == 0 {
+	if svc.Spec.Type != corev1.ServiceTypeClusterIP && c.random.IntN(2) == 0 {
 		svc.Spec.Ports[0].NodePort = staticPort(c.random.IntN(staticPorts))
 	}
 }
@@ -363,6 +394,12 @@ func valuesOf(svc *corev1.Service) []string {
 			values = append(values, strconv.Itoa(int(port.NodePort)))
 		}
 	}
+	// Others than these are not claimed.
+	if meta.IsStatusConditionTrue(svc.Status.Conditions, v1.ServiceConditionLoadBalancerAddress) {
+		for _, ingress := range svc.Status.LoadBalancer.Ingress {
+			values = append(values, ingress.IP)
+		}
+	}
 	return values
 }
 
@@ -373,3 +410,9 @@ func serviceName(n int) string { return fmt.Sprintf("s%d", n) }
 func staticAddress(n int) string { return fmt.Sprintf("10.96.0.%d", n+2) }
 
 func staticPort(n int) int32 { return int32(30000 + n) }
+
+func balancerAddress(n int) string { return fmt.Sprintf("192.0.2.%d", n+1) }
+
+func nameBalancerAddress(svc *corev1.Service, n int) {
+	svc.Annotations = map[string]string{v1.LoadBalancerIPsAnnotation: balancerAddress(n)}
+}

@@ -4,6 +4,7 @@ package failover
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"sync"
@@ -13,6 +14,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/portolan-dev/portolan/test/framework"
@@ -52,7 +54,40 @@ func startCluster(t testing.TB, k *kind, replicas int) *cluster {
 	for i := range replicas {
 		c.replicas = append(c.replicas, newReplica(t, replicaName(i), k, c.store))
 	}
+	if k.claims {
+		c.createPool(t)
+	}
 	return c
+}
+
+// createPool creates a pool of load-balancer addresses. It returns when each
+// replica allocates from it.
+func (c *cluster) createPool(t testing.TB) {
+	t.Helper()
+	group := c.kind.services.GroupVersion()
+	pool := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": group.String(), "kind": "LoadBalancerPool", "metadata": map[string]any{"name": "public"},
+		"spec": map[string]any{"ranges": []any{balancerAddress(0) + "-" + balancerAddress(addresses-1)}},
+	}}
+	pools := c.replicas[0].client.Resource(group.WithResource("loadbalancerpools"))
+	if _, err := pools.Create(t.Context(), pool, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	probe := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "probe"}}
+	probe.Spec.Type, probe.Spec.Ports = corev1.ServiceTypeLoadBalancer, []corev1.ServicePort{{Port: 80}}
+	user := &client{cluster: c}
+	for _, r := range c.replicas {
+		await(t, r.name+" has the pool", func(ctx context.Context) error {
+			made, err := r.services().Create(ctx, user.label(probe, ""), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+			if err != nil {
+				return err
+			}
+			if svc, err := serviceOf(made); err != nil || len(svc.Status.LoadBalancer.Ingress) == 0 {
+				return fmt.Errorf("the probe has no address, error %w", err)
+			}
+			return nil
+		})
+	}
 }
 
 // pick chooses a replica as a load balancer does: one that was ready at the

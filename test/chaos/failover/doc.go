@@ -6,8 +6,8 @@
 // a member or a replica can be cut off, from the others or from everything. A
 // fault is a function that breaks something and returns a function that repairs
 // it. During each fault the same clients create, change, read and delete
-// Services, with addresses and ports that they name and with ones that are
-// picked for them.
+// Services, with cluster IPs, node ports and load-balancer addresses that they
+// name and with ones that are picked for them.
 //
 // Every request goes into a history with the times of its call and its answer.
 // In the end the history must be linearizable: porcupine searches for an order

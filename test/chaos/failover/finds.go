@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/portolan-dev/portolan/test/framework"
 )
@@ -34,7 +35,7 @@ func (c *cluster) checkHistory(t testing.TB) {
 	}
 	// Whatever the store holds in the end was written.
 	for _, svc := range framework.Read(t, c.store.client).Services {
-		core := &corev1.Service{ObjectMeta: svc.ObjectMeta, Spec: svc.Spec}
+		core := &corev1.Service{ObjectMeta: svc.ObjectMeta, Spec: svc.Spec, Status: svc.Status}
 		c.history.see(versionOf(core), string(core.UID), valuesOf(core))
 	}
 	began := time.Now()
@@ -52,7 +53,8 @@ func (c *cluster) checkHistory(t testing.TB) {
 
 // expectAllFree proves that no value was lost. Without other Services, each
 // replica can allocate each address and port by name, and then all of them
-// automatically.
+// automatically. The pool has as many load-balancer addresses as there are cluster
+// IPs.
 func (c *cluster) expectAllFree(t testing.TB) {
 	t.Helper()
 	c.deleteAll(t, c.replicas[0])
@@ -60,7 +62,8 @@ func (c *cluster) expectAllFree(t testing.TB) {
 		for n := range addresses {
 			svc := &corev1.Service{}
 			svc.Spec.ClusterIP = fmt.Sprintf("10.96.0.%d", n+1)
-			svc.Spec.Type = corev1.ServiceTypeNodePort
+			svc.Spec.Type = corev1.ServiceTypeLoadBalancer
+			nameBalancerAddress(svc, n)
 			svc.Spec.Ports = []corev1.ServicePort{{Port: 80, NodePort: int32(30000 + n)}}
 			if n == addresses-1 {
 				for rest := n + 1; rest < ports; rest++ {
@@ -74,7 +77,7 @@ func (c *cluster) expectAllFree(t testing.TB) {
 		c.deleteAll(t, r)
 		for n := range addresses {
 			svc := &corev1.Service{}
-			svc.Spec.Type = corev1.ServiceTypeNodePort
+			svc.Spec.Type = corev1.ServiceTypeLoadBalancer
 			svc.Spec.Ports = []corev1.ServicePort{{Port: 80}}
 			c.mustCreate(t, r, fmt.Sprintf("picked-%d", n), svc)
 		}
@@ -93,9 +96,13 @@ func (c *cluster) mustCreate(t testing.TB, r *replica, name string, svc *corev1.
 	t.Helper()
 	svc.Name = name
 	user := &client{cluster: c}
-	_, err := r.services().Create(context.Background(), user.label(svc, version(name)), metav1.CreateOptions{})
+	created, err := r.services().Create(context.Background(), user.label(svc, version(name)), metav1.CreateOptions{})
 	if err != nil {
 		t.Errorf("%s: %s: %v", r.name, name, err)
+		return
+	}
+	if points, _, err := unstructured.NestedSlice(created.Object, "status", "loadBalancer", "ingress"); len(points) != 1 {
+		t.Errorf("%s: %s has the load-balancer addresses %v, error %v", r.name, name, points, err)
 	}
 }
 
