@@ -9,6 +9,8 @@ import (
 	"github.com/portolan-dev/portolan/pkg/bodies"
 	"github.com/portolan-dev/portolan/pkg/callers"
 	"github.com/portolan-dev/portolan/pkg/gateway"
+	"github.com/portolan-dev/portolan/pkg/registry"
+	"github.com/portolan-dev/portolan/pkg/registry/absent"
 	"github.com/portolan-dev/portolan/pkg/requeststate"
 	"github.com/portolan-dev/portolan/pkg/server/auth"
 	"github.com/portolan-dev/portolan/pkg/users/removed"
@@ -24,6 +26,7 @@ import (
 //   - the framework's filters: authentication, audit, flow control, authorization, …
 //   - Connections.WithAuthorized, removed.Users.WithEnd, Ledger.WithPicks,
 //     withUnknownDocuments, withDetails,
+//   - absent.WithRefusals: writes of kinds that need a cluster (only without one),
 //   - bodies.WithLimits: long bodies,
 //   - the handler of the resource, with admission.
 func (c *Config) setHandlerChain() {
@@ -73,6 +76,9 @@ func (c *Config) frameworkConfig(completed *genericapiserver.Config) *genericapi
 // withInnerFilters adds the filters that authorized requests pass.
 func (c *Config) withInnerFilters(resources http.Handler, generic *genericapiserver.Config, details []detail) http.Handler {
 	handler := bodies.WithLimits(resources, generic.MaxRequestBodyBytes)
+	if c.Extra.Reviews != nil {
+		handler = absent.WithRefusals(handler, registry.AbsentKinds(), generic.Serializer)
+	}
 	handler = withUnknownDocuments(withDetails(handler, details))
 	handler = c.Extra.Backend.Ledger.WithPicks(handler)
 	if c.Extra.Removed != nil {
