@@ -1,10 +1,8 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -20,17 +18,15 @@ number is given in relation to kube-apiserver's of the same run as well.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			var reports [2]Report
+			var reports [2]*Report
 			for n, path := range args {
-				data, err := os.ReadFile(path)
+				report, err := readReport(path)
 				if err != nil {
 					return err
 				}
-				if err := json.Unmarshal(data, &reports[n]); err != nil {
-					return fmt.Errorf("%s: %w", path, err)
-				}
+				reports[n] = report
 			}
-			return compare(cmd.OutOrStdout(), &reports[0], &reports[1])
+			return compare(cmd.OutOrStdout(), reports[0], reports[1])
 		},
 	}
 }

@@ -80,6 +80,7 @@ Progress goes to stderr. Building kube-apiserver takes minutes the first time.`,
   # Two builds of Portolan in turns, and later two runs
   go run ./test/bench --baseline=/tmp/portolan-before --json=after.json
   go run ./test/bench compare before.json after.json
+  go run ./test/bench plot after.json > plot.svg
 
   # Where kube-apiserver slows down
   go run ./test/bench --services=0,16000 --kinds=clusterip
@@ -104,7 +105,7 @@ Progress goes to stderr. Building kube-apiserver takes minutes the first time.`,
 	for _, name := range sets.Order {
 		cmd.Flags().AddFlagSet(sets.FlagSets[name])
 	}
-	cmd.AddCommand(newCompareCommand())
+	cmd.AddCommand(newCompareCommand(), newPlotCommand())
 	columns, _, _ := term.TerminalSize(cmd.OutOrStdout())
 	cliflag.SetUsageAndHelpFunc(cmd, sets, columns)
 	return cmd

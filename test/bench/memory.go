@@ -12,6 +12,8 @@ import (
 // Memory is what the servers had in memory at one time.
 type Memory struct {
 	When string `json:"when"`
+	// Services is how many are in place. It is nil after churn.
+	Services *int `json:"services,omitempty"`
 	// Servers is by the name of the server. An etcd that is a process of its own counts in.
 	Servers map[string]Resident `json:"servers"`
 }
@@ -25,8 +27,9 @@ type Resident struct {
 	Alone int64 `json:"alone"`
 }
 
-func (b *bench) measureMemory(when string) error {
-	m := Memory{When: when, Servers: map[string]Resident{}}
+// measureMemory takes nil for the number of Services after churn.
+func (b *bench) measureMemory(when string, services *int) error {
+	m := Memory{When: when, Services: services, Servers: map[string]Resident{}}
 	for _, s := range b.servers {
 		resident, err := residentOf(s.server)
 		if err != nil {
@@ -69,12 +72,12 @@ func (b *bench) measureChurn(ctx context.Context) error {
 		log.Printf("  %s: %d Services created and deleted in %v", s.name(), b.churned, time.Since(started).Round(100*time.Millisecond))
 	}
 	what := fmt.Sprintf("after %s creates and deletes", thousands(b.churned))
-	if err := b.measureMemory("right " + what); err != nil {
+	if err := b.measureMemory("right "+what, nil); err != nil {
 		return err
 	}
 	log.Printf("leaving the servers alone for %v", b.rest)
 	if err := sleep(ctx, b.rest); err != nil {
 		return err
 	}
-	return b.measureMemory(fmt.Sprintf("%v %s", b.rest, what))
+	return b.measureMemory(fmt.Sprintf("%v %s", b.rest, what), nil)
 }

@@ -133,3 +133,33 @@ func TestCompare(t *testing.T) {
 		t.Errorf("a line that only one run has:\n%s", out.String())
 	}
 }
+
+func TestPlot(t *testing.T) {
+	report := &Report{}
+	for services, rate := range map[int]float64{0: 400, 8000: 100} {
+		cell := newCell(opCreate, clusterIP, 32)
+		cell.Services = services
+		cell.add(kubeName, Stats{Rate: rate})
+		cell.add(portolanName, Stats{Rate: 1000})
+		report.Requests = append(report.Requests, cell)
+		report.Memory = append(report.Memory, Memory{Services: &services, Servers: map[string]Resident{
+			kubeName: {Bytes: int64(services+300) << 20}, portolanName: {Bytes: int64(services/2+150) << 20},
+		}})
+	}
+	report.Memory = append(report.Memory, Memory{When: "after churn", Servers: map[string]Resident{kubeName: {Bytes: 1 << 40}}})
+	var out strings.Builder
+	if err := report.plot(&out); err != nil {
+		t.Fatal(err)
+	}
+	// A rate of 100 is half as high as one of 1,000, and the most memory is at the top.
+	expectLines(t, out.String(),
+		`<text x="30" y="24" font-size="14" fill="#1f2328" text-anchor="start">ClusterIP creates per second, 32 clients, logarithmic</text>`,
+		`<polyline fill="none" stroke-width="2" stroke="#0969da" points="30.0,70.0 410.0,70.0 "/>`,
+		`<text x="410.0" y="165.0" dy="-8" fill="#d1242f">100</text>`,
+		`<text x="410.0" y="70.0" dy="-8" fill="#d1242f">8,300</text>`,
+		`<text x="410.0" y="276">8,000</text>`,
+	)
+	if err := newTestReport().plot(&out); err == nil {
+		t.Error("a report without creates was drawn")
+	}
+}

@@ -176,7 +176,7 @@ func (b *bench) start(ctx context.Context) (err error) {
 	if err := sleep(ctx, b.settle); err != nil {
 		return err
 	}
-	if err := b.measureMemory("idle, nothing stored"); err != nil {
+	if err := b.measureMemory("idle, nothing stored", new(int)); err != nil {
 		return err
 	}
 
@@ -218,7 +218,7 @@ func (b *bench) measureLevels(ctx context.Context) error {
 			if err := sleep(ctx, b.settle); err != nil {
 				return err
 			}
-			if err := b.measureMemory(fmt.Sprintf("%d Services in place", level)); err != nil {
+			if err := b.measureMemory(fmt.Sprintf("%d Services in place", level), &level); err != nil {
 				return err
 			}
 		}
