@@ -56,7 +56,7 @@ func TestAbsentKinds(t *testing.T) {
 	t.Parallel()
 	k := start(t)
 	k.Expect(k.FailFed(deployment, "apply", "-f", "-"), "service/web created",
-		"Error from server (MethodNotAllowed)", "the server does not allow this method on the requested resource")
+		"Error from server (MethodNotAllowed)", "deployments.apps need a cluster, and this server has none")
 	k.Expect(k.Run("get", "deploy,rs,sts,ds,cj,jobs,pvc,pv,rc", "--all-namespaces"), "No resources found")
 	k.Expect(k.Fail("get", "deployment", "web"), `deployments.apps "web" not found`)
 	k.Expect(k.Run("explain", "deployment.spec.replicas"), "FIELD: replicas <integer>")
