@@ -1,13 +1,11 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"math"
-	"os"
 	"slices"
 	texttemplate "text/template"
 
@@ -31,18 +29,6 @@ memory, over the number of Services in place. The drawing is an SVG on stdout.`,
 			return report.plot(cmd.OutOrStdout())
 		},
 	}
-}
-
-func readReport(path string) (*Report, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	report := &Report{}
-	if err := json.Unmarshal(data, report); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return report, nil
 }
 
 // series has a figure of a server for each number of Services.
