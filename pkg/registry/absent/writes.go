@@ -21,19 +21,19 @@ func WithRefusals(handler http.Handler, kinds []Kind, serializer runtime.Negotia
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		info, ok := request.RequestInfoFrom(req.Context())
-		if !ok || !info.IsResourceRequest || isRead(info.Verb) {
+		if !ok || !info.IsResourceRequest || isRead(info.Verb) || !resources.Has(resourceOf(info)) {
 			handler.ServeHTTP(w, req)
 			return
 		}
-		resource := schema.GroupVersionResource{Group: info.APIGroup, Version: info.APIVersion, Resource: info.Resource}
-		if !resources.Has(resource) {
-			handler.ServeHTTP(w, req)
-			return
-		}
+		resource := resourceOf(info)
 		err := apierrors.NewMethodNotSupported(resource.GroupResource(), info.Verb)
 		err.ErrStatus.Message = fmt.Sprintf("%s need a cluster, and this server has none: it stores no such objects", resource.GroupResource())
 		responsewriters.ErrorNegotiated(err, serializer, resource.GroupVersion(), w, req)
 	})
+}
+
+func resourceOf(info *request.RequestInfo) schema.GroupVersionResource {
+	return schema.GroupVersionResource{Group: info.APIGroup, Version: info.APIVersion, Resource: info.Resource}
 }
 
 func isRead(verb string) bool { return verb == "get" || verb == "list" || verb == "watch" }
