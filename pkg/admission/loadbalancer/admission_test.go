@@ -31,10 +31,9 @@ const (
 	taken4, taken6   = "192.0.2.9", "2001:db8::9"
 )
 
-// newIndex has the pool "public", which serves all Services without a class, "other", for
-// Services that name it, "full" and "half", of whose addresses another Service has all and the
-// IPv6 address, and "internal" for the
-// class internal and the label team=a.
+// newIndex has the pool "public", which serves all Services without a class. "other" is for
+// Services that name it. So are "full", whose address another Service has, and "half", of which
+// another Service has the IPv6 address. "internal" is for the class internal and the label team=a.
 func newIndex(t *testing.T) *allocation.Index {
 	t.Helper()
 	index := allocation.New(time.Now)

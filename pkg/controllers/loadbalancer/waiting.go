@@ -19,7 +19,7 @@ import (
 func need(obj any) ([]string, error) {
 	service, ok := obj.(*corev1.Service)
 	switch {
-	case ok && (waits(service) || waitsForOther(service)):
+	case ok && message(service) != "":
 		return []string{waiting, unserved}, nil
 	case ok && (isUnserved(service) || len(missing(service)) > 0):
 		return []string{unserved}, nil
