@@ -4,10 +4,13 @@ package source
 
 import (
 	"context"
+	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/client-go/tools/cache"
@@ -36,7 +39,7 @@ func ListWatch(source Source) *cache.ListWatch {
 			return source.List(ctx, convert(options))
 		},
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			events, err := source.Watch(ctx, convert(options))
+			events, err := whenReady(ctx, func() (watch.Interface, error) { return source.Watch(ctx, convert(options)) })
 			if err != nil {
 				return nil, err
 			}
@@ -47,6 +50,20 @@ func ListWatch(source Source) *cache.ListWatch {
 		},
 		DisableChunking: true,
 	}
+}
+
+// whenReady repeats a watch while the watch cache of the source is being filled. A reflector
+// would try again after a second or more, although nothing is sent over a network.
+func whenReady(ctx context.Context, start func() (watch.Interface, error)) (events watch.Interface, err error) {
+	const every = 10 * time.Millisecond
+	ended := wait.PollUntilContextCancel(ctx, every, true, func(context.Context) (bool, error) {
+		events, err = start()
+		return !apierrors.IsTooManyRequests(err), nil
+	})
+	if err == nil {
+		err = ended
+	}
+	return events, err
 }
 
 // unwrap takes the object of an event out of the wrapper that the watch cache shares among
