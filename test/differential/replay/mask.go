@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -303,7 +304,7 @@ func differences(path string, theirs, ours any) []difference {
 			return found
 		}
 	}
-	if fmt.Sprintf("%T %v", theirs, theirs) == fmt.Sprintf("%T %v", ours, ours) {
+	if reflect.DeepEqual(theirs, ours) {
 		return nil
 	}
 	return []difference{{path, theirs, ours}}
