@@ -28,8 +28,10 @@ var listings = []listing{
 	{"list, JSON", runtime.ContentTypeJSON, false},
 	{"list, protobuf", runtime.ContentTypeProtobuf, false},
 	{"list, table", "application/json;as=Table;g=meta.k8s.io;v=v1", false},
-	{fmt.Sprintf("list, JSON, pages of %d", pageSize), runtime.ContentTypeJSON, true},
+	inPages,
 }
+
+var inPages = listing{fmt.Sprintf("list, JSON, pages of %d", pageSize), runtime.ContentTypeJSON, true}
 
 // measureLists measures lists by one client.
 func (b *bench) measureLists(ctx context.Context) error {

@@ -182,7 +182,7 @@ func fill(ctx context.Context, t target, from, to int) error {
 	}()
 	l, err := drive(ctx, fillClients, to-from, func(ctx context.Context, worker, n int) error {
 		defer done.Add(1)
-		return t.create(ctx, worker, clusterIP, fmt.Sprintf("filler-%06d", from+n))
+		return t.create(ctx, worker, clusterIP, fillerName(from+n))
 	})
 	if err != nil {
 		return fmt.Errorf("%s: filling to %d Services: %w", t.name(), to, err)
@@ -193,3 +193,5 @@ func fill(ctx context.Context, t target, from, to int) error {
 	log.Printf("  %s: %d Services, %d more in %v", t.name(), to, to-from, time.Since(started).Round(100*time.Millisecond))
 	return nil
 }
+
+func fillerName(n int) string { return fmt.Sprintf("filler-%06d", n) }

@@ -86,7 +86,10 @@ Progress goes to stderr. Building kube-apiserver takes minutes the first time.`,
   go run ./test/bench --services=0,16000 --kinds=clusterip
 
   # Portolan alone with 100,000 Services, besides the comparison
-  go run ./test/bench --large=100000`,
+  go run ./test/bench --large=100000
+
+  # Portolan alone with a million Services, and next to nothing else (an hour)
+  go run ./test/bench --quick --services=0 --large=1000000`,
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -120,7 +123,7 @@ func (o *options) addFlags(sets *cliflag.NamedFlagSets) {
 	fs.IntVar(&o.churned, "churn", 20000,
 		"How many Services to create and delete at the beginning, before memory is read again. 0 leaves it out.")
 	fs.DurationVar(&o.rest, "rest", time.Minute, "How long to leave the servers alone after that.")
-	fs.IntVar(&o.large, "large", 0, "Also measure Portolan alone with this many Services in place beside an empty one. 0 leaves it out.")
+	fs.IntVar(&o.large, "large", 0, "Also measure Portolan alone with this many Services in place, and requests beside an empty one. 0 leaves it out.")
 
 	fs = sets.FlagSet("how long to measure")
 	fs.BoolVar(&o.quick, "quick", false, "At most five minutes: fewer Services, samples and rounds, where no other flag says how many.")

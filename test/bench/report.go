@@ -34,13 +34,6 @@ type Starts struct {
 	Seconds map[string][]float64 `json:"seconds"`
 }
 
-// Large is Portolan with many Services in place beside an empty one.
-type Large struct {
-	Services int      `json:"services"`
-	Memory   Resident `json:"memory"`
-	Requests []*Cell  `json:"requests"`
-}
-
 // Cell is one line of the table: an operation at one level and load, each
 // target's rounds.
 type Cell struct {

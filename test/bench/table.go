@@ -81,5 +81,16 @@ func (l *Large) markdown(b *strings.Builder) {
 		fmt.Fprintf(b, "| %s | %d | %s | %s | %s | %s |\n", c.title(), c.Clients, over(c.Rounds[emptyName]), over(c.Rounds[largeName]),
 			times(c.ratio(largeName, emptyName).Rate), times(c.ratio(emptyName, largeName).CPU))
 	}
-	fmt.Fprintf(b, "| memory | | | %s | | |\n", l.Memory)
+	row := func(what, format string, args ...any) {
+		fmt.Fprintf(b, "| %s | | | "+format+" | | |\n", append([]any{what}, args...)...)
+	}
+	row("filled, first nine tenths / last", "%.0f/s / %.0f/s", l.Filled[0], l.Filled[1])
+	row(fmt.Sprintf("list of all in pages of %d", pageSize), "%.1f s, %.1f ms a page", l.Lists,
+		1000*l.Lists*pageSize/float64(l.Services))
+	row("database, in use of it", "%s, %s", megabytes(l.Database), megabytes(l.InUse))
+	row("start to ready", "%.1f s", l.Ready)
+	row("portolan verify", "%.1f s", l.Verify)
+	for _, m := range l.Memory {
+		row("memory, "+m.When, "%s", m.Resident)
+	}
 }

@@ -27,7 +27,8 @@ type Server struct {
 	api *Process
 	// etcd is nil where it is embedded.
 	etcd *Process
-	dir  string
+	// Dir holds all data of the server.
+	Dir string
 	// Config is the administrator's, from the file Kubeconfig.
 	Config     *rest.Config
 	Kubeconfig string
@@ -60,7 +61,7 @@ func (s *Server) Stop() {
 		}
 	}
 	// What is left lies in the run's directory, which goes at the end.
-	_ = os.RemoveAll(s.dir)
+	_ = os.RemoveAll(s.Dir)
 }
 
 // NewDir makes a data directory.
@@ -100,15 +101,15 @@ func StartEtcd(ctx context.Context, p Programs, dir string) (*Process, string, e
 // it needs, and win over them.
 func StartKube(ctx context.Context, p Programs, parent string, flags ...string) (*Server, error) {
 	return start(ctx, parent, "kube-apiserver", func(s *Server, port string) (kubeconfig string, err error) {
-		if s.etcd, s.EtcdURL, err = StartEtcd(ctx, p, s.dir); err != nil {
+		if s.etcd, s.EtcdURL, err = StartEtcd(ctx, p, s.Dir); err != nil {
 			return "", err
 		}
-		kubeconfig, needed, err := KubeFlags(s.dir, port, s.EtcdURL)
+		kubeconfig, needed, err := KubeFlags(s.Dir, port, s.EtcdURL)
 		if err != nil {
 			return "", err
 		}
 		args := slices.Concat(needed, flags)
-		s.launch = func() (*Process, error) { return Launch("kube-apiserver", s.dir, p.KubeAPIServer, args...) }
+		s.launch = func() (*Process, error) { return Launch("kube-apiserver", s.Dir, p.KubeAPIServer, args...) }
 		return kubeconfig, nil
 	})
 }
@@ -143,9 +144,9 @@ func StartPortolan(ctx context.Context, p Programs, parent string) (*Server, err
 	return start(ctx, parent, "portolan", func(s *Server, port string) (kubeconfig string, err error) {
 		s.launch = func() (*Process, error) {
 			// A kube-apiserver by itself has no controllers beside it either.
-			return Launch("portolan", s.dir, p.Portolan, "serve", "--data-dir="+s.dir, "--secure-port="+port, "--controllers=false")
+			return Launch("portolan", s.Dir, p.Portolan, "serve", "--data-dir="+s.Dir, "--secure-port="+port, "--controllers=false")
 		}
-		return filepath.Join(s.dir, "admin.kubeconfig"), nil
+		return filepath.Join(s.Dir, "admin.kubeconfig"), nil
 	})
 }
 
@@ -167,7 +168,7 @@ func start(ctx context.Context, parent, name string, prepare preparation) (*Serv
 
 func startOnce(ctx context.Context, parent, name string, prepare preparation) (_ *Server, err error) {
 	s := &Server{}
-	if s.dir, err = NewDir(parent, name); err != nil {
+	if s.Dir, err = NewDir(parent, name); err != nil {
 		return nil, err
 	}
 	defer func() {
