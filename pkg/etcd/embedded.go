@@ -79,7 +79,7 @@ func StartEmbedded(ctx context.Context, dir string) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("starting etcd in %s: %w", dir, err), unlock())
 	}
 	client := v3client.New(member.Server)
-	client.KV = etcd3.NewETCDLatencyTracker(client.KV)
+	client.KV = etcd3.NewETCDLatencyTracker(newPages(client.KV, member.Server))
 	markWatchProgress(client)
 	store := &Store{Client: client, member: member.Server, stop: func() error {
 		err := client.Close()
