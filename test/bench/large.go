@@ -176,7 +176,9 @@ func (b *bench) verifyAndRestart(ctx context.Context, s *apiServer) error {
 // been left alone for a while.
 func (l *Large) deleteAll(ctx context.Context, s *apiServer, rest time.Duration) error {
 	log.Printf("deleting %d Services", l.Services)
-	_, err := drive(ctx, fillClients, l.Services, func(ctx context.Context, worker, n int) error { return s.delete(ctx, worker, fillerName(n)) })
+	_, err := drive(ctx, fillClients, l.Services, func(ctx context.Context, worker, n int) error {
+		return s.delete(ctx, worker, fillerName(n))
+	})
 	if err != nil {
 		return err
 	}
