@@ -165,6 +165,7 @@ func (c *Config) applyStorage(o *options.Options, namespaceLabels claims.Namespa
 		Compactor: compactor,
 		Space:     space,
 		Observe:   observed.Transaction,
+		FastPages: c.Extra.Store.Embedded(),
 	}
 	reader := txn.Decorate(client, space, nil).Kubernetes
 	mayRead := auth.MayRead(c.Generic.Authorization.Authorizer)

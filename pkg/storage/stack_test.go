@@ -149,6 +149,7 @@ type setup struct {
 	notifyOfEtcd  bool
 	estimateSizes bool
 	malformed     bool
+	fastPages     bool
 	// aroundCache wraps the watch cache, below the upper layer of package atomicwatch.
 	aroundCache func(storage.Interface) storage.Interface
 }
@@ -251,6 +252,7 @@ func cachedStack(t testing.TB, options ...func(*setup)) *stack {
 func (s *stack) cached(t testing.TB, o *setup) *stack {
 	t.Helper()
 	getter := s.getter(t, "/registry")
+	getter.FastPages = o.fastPages
 	var above func(storage.Interface) storage.Interface
 	if o.aroundCache != nil {
 		getter.Batched = false

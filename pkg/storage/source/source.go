@@ -24,19 +24,22 @@ type Source interface {
 
 // ListWatch returns what a reflector reads a source with. The watch cache shares the objects:
 // they must not be modified.
-func ListWatch(source Source) *cache.ListWatch {
+func ListWatch(source Source) cache.ListerWatcher {
 	convert := func(options metav1.ListOptions) *metainternalversion.ListOptions {
 		return &metainternalversion.ListOptions{
 			ResourceVersion:      options.ResourceVersion,
 			ResourceVersionMatch: options.ResourceVersionMatch,
 			AllowWatchBookmarks:  options.AllowWatchBookmarks,
-			SendInitialEvents:    options.SendInitialEvents,
 			TimeoutSeconds:       options.TimeoutSeconds,
 		}
 	}
-	return &cache.ListWatch{
+	return listFirst{&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-			return source.List(ctx, convert(options))
+			if options.ResourceVersion == "0" {
+				// The list has what was written before it, by other servers too.
+				options.ResourceVersion = ""
+			}
+			return whenReady(ctx, func() (runtime.Object, error) { return source.List(ctx, convert(options)) })
 		},
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 			events, err := whenReady(ctx, func() (watch.Interface, error) { return source.Watch(ctx, convert(options)) })
@@ -49,21 +52,28 @@ func ListWatch(source Source) *cache.ListWatch {
 			}), nil
 		},
 		DisableChunking: true,
-	}
+	}}
 }
 
-// whenReady repeats a watch while the watch cache of the source is being filled. A reflector
+// listFirst makes a reflector list the objects before it watches. A watch would copy each of
+// them and pass it through three goroutines.
+type listFirst struct{ *cache.ListWatch }
+
+// IsWatchListSemanticsUnSupported implements an interface of k8s.io/client-go/util/watchlist.
+func (listFirst) IsWatchListSemanticsUnSupported() bool { return true }
+
+// whenReady repeats a read while the watch cache of the source is being filled. A reflector
 // would try again after a second or more, although nothing is sent over a network.
-func whenReady(ctx context.Context, start func() (watch.Interface, error)) (events watch.Interface, err error) {
+func whenReady[T any](ctx context.Context, read func() (T, error)) (result T, err error) {
 	const every = 10 * time.Millisecond
 	ended := wait.PollUntilContextCancel(ctx, every, true, func(context.Context) (bool, error) {
-		events, err = start()
+		result, err = read()
 		return !apierrors.IsTooManyRequests(err), nil
 	})
 	if err == nil {
 		err = ended
 	}
-	return events, err
+	return result, err
 }
 
 // unwrap takes the object of an event out of the wrapper that the watch cache shares among
