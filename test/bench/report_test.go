@@ -113,6 +113,31 @@ func TestBaseline(t *testing.T) {
 	)
 }
 
+func TestLarge(t *testing.T) {
+	report := newTestReport()
+	create := newCell(opCreate, clusterIP, 32)
+	create.add(emptyName, Stats{Rate: 1000, P50: 20, P99: 40, CPU: 1})
+	create.add(largeName, Stats{Rate: 900, P50: 25, P99: 50, CPU: 2})
+	report.Large = &Large{
+		Services: 1_000_000, Filled: [2]float64{1400, 1300}, Requests: []*Cell{create}, Lists: 100, Verify: 90.5, Ready: 20,
+		Database: 2 << 30, InUse: 1 << 30, Memory: []LargeMemory{{"10s after the last", Resident{Bytes: 3 << 30, Mapped: 1 << 30}}},
+	}
+	var out strings.Builder
+	if err := report.markdown(&out); err != nil {
+		t.Fatal(err)
+	}
+	expectLines(t, out.String(),
+		"| Portolan | clients | empty | 1,000,000 Services in place | rate | CPU |",
+		"| create ClusterIP | 32 | 1000/s, 20.0 / 40.0 ms, CPU 1.00 ms | 900/s, 25.0 / 50.0 ms, CPU 2.00 ms | **0.9×** | **0.5×** |",
+		"| filled, first nine tenths / last | | | 1400/s / 1300/s | | |",
+		"| list of all in pages of 500 | | | 100.0 s, 50.0 ms a page | | |",
+		"| database, in use of it | | | 2048 MiB, 1024 MiB | | |",
+		"| start to ready | | | 20.0 s | | |",
+		"| portolan verify | | | 90.5 s | | |",
+		"| memory, 10s after the last | | | 3072 MiB (1024 MiB of files) | | |",
+	)
+}
+
 func TestCompare(t *testing.T) {
 	before, after := newTestReport(), newTestReport()
 	faster := newCell(opDelete, headless, 32)
