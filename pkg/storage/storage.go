@@ -82,12 +82,12 @@ func (g *Getter) GetRESTOptions(resource schema.GroupResource, example runtime.O
 		if g.Layer != nil {
 			store = g.Layer(store)
 		}
-		above := func(cached storage.Interface) storage.Interface { return cached }
+		below, above := store, func(cached storage.Interface) storage.Interface { return cached }
 		if g.Batched {
-			store, above = atomicwatch.Around(store, newFunc)
+			below, above = atomicwatch.Around(store, newFunc)
 		}
 		cached, destroy, err := newCache(cacher.Config{
-			Storage:             listFirst{store},
+			Storage:             listFirst{below},
 			Versioner:           storage.APIObjectVersioner{},
 			GroupResource:       config.GroupResource,
 			EventsHistoryWindow: config.EventsHistoryWindow,
@@ -99,7 +99,7 @@ func (g *Getter) GetRESTOptions(resource schema.GroupResource, example runtime.O
 			IndexerFuncs:        indexers,
 			Indexers:            indexed,
 			Codec:               config.Codec,
-		}, closeStore)
+		}, store, closeStore)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -135,14 +135,14 @@ func storeClient(client *clientv3.Client, store string) *clientv3.Client {
 	return copied
 }
 
-// newCache makes the watch cache of a config. Destroying it closes the store below.
-func newCache(config cacher.Config, closeStore func()) (storage.Interface, factory.DestroyFunc, error) {
+// newCache makes the watch cache of a config on a store. Destroying it closes the store.
+func newCache(config cacher.Config, store storage.Interface, closeStore func()) (storage.Interface, factory.DestroyFunc, error) {
 	cache, err := cacher.NewCacherFromConfig(config)
 	if err != nil {
 		closeStore()
 		return nil, nil, err
 	}
-	delegator := cacher.NewCacheDelegator(cache, config.Storage)
+	delegator := cacher.NewCacheDelegator(cache, store)
 	var once sync.Once
 	return watcher{delegator}, func() {
 		once.Do(func() {

@@ -37,9 +37,9 @@ import (
 	"k8s.io/apiserver/pkg/storage"
 )
 
-// Around returns the layer below a watch cache, from which the cache must be filled, and
-// a function that returns the layer above it. The client of the store must watch through
-// CountBatches. newFunc returns an empty object of the store's kind.
+// Around returns the layer below a watch cache, from which only the cache reads, and which
+// it must list before it watches. above returns the layer above the cache. The client of the
+// store must watch through CountBatches. newFunc returns an empty object of the store's kind.
 func Around(store storage.Interface, newFunc func() runtime.Object) (below storage.Interface,
 	above func(cache storage.Interface) storage.Interface) {
 	batches := &tracker{}

@@ -4,18 +4,31 @@ import (
 	"context"
 	"sync"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/storage"
-	"k8s.io/utils/ptr"
 )
 
-// marker is the layer below the watch cache. It passes everything through, but delivers
-// the events of a batch together, and marks the batch as being applied meanwhile.
+// marker is the layer from which a watch cache is filled, with a list and then a watch. It
+// passes everything through, but delivers the events of a batch together, and marks the
+// batch as being applied meanwhile.
 type marker struct {
 	storage.Interface
 	batches *tracker
 	newFunc func() runtime.Object
+}
+
+// GetList implements storage.Interface. It reads a list, or the next page of one.
+func (m *marker) GetList(ctx context.Context, key string, opts storage.ListOptions, list runtime.Object) error {
+	if err := m.Interface.GetList(ctx, key, opts, list); err != nil {
+		return err
+	}
+	accessor, err := meta.ListAccessor(list)
+	if err != nil || accessor.GetContinue() != "" {
+		return err
+	}
+	return m.filledAt(accessor.GetResourceVersion())
 }
 
 // Watch implements storage.Interface.
@@ -25,25 +38,29 @@ func (m *marker) Watch(ctx context.Context, key string, opts storage.ListOptions
 	if err != nil {
 		return nil, err
 	}
-	w := &markedWatch{marker: m, inner: inner, sizes: sizes, result: make(chan watch.Event), stopped: make(chan struct{})}
-	if w.filling = ptr.Deref(opts.SendInitialEvents, false); !w.filling {
-		revision, err := m.Versioner().ParseResourceVersion(opts.ResourceVersion)
-		if err != nil {
-			inner.Stop()
-			return nil, err
-		}
-		m.batches.filled(revision)
+	if err := m.filledAt(opts.ResourceVersion); err != nil {
+		inner.Stop()
+		return nil, err
 	}
+	w := &markedWatch{marker: m, inner: inner, sizes: sizes, result: make(chan watch.Event), stopped: make(chan struct{})}
 	go w.run()
 	return w, nil
+}
+
+// filledAt records that the cache has what there was at a resource version, and no events
+// up to it.
+func (m *marker) filledAt(resourceVersion string) error {
+	revision, err := m.Versioner().ParseResourceVersion(resourceVersion)
+	if err == nil {
+		m.batches.filled(revision)
+	}
+	return err
 }
 
 type markedWatch struct {
 	*marker
 	inner watch.Interface
 	sizes *batchSizes
-	// filling is true until the end of the initial events.
-	filling bool
 	// result has no buffer: when the cache receives an event, it has applied the previous
 	// one.
 	result  chan watch.Event
@@ -98,15 +115,8 @@ func (w *markedWatch) run() {
 
 // track updates the tracker before the cache gets an event.
 func (w *markedWatch) track(event watch.Event, revision uint64) {
-	switch {
-	case event.Type == watch.Error:
-	case !w.filling:
+	if event.Type != watch.Error {
 		w.batches.delivered(revision, event.Type == watch.Bookmark)
-	case event.Type == watch.Bookmark:
-		if end, err := storage.HasInitialEventsEndBookmarkAnnotation(event.Object); err == nil && end {
-			w.batches.filled(revision)
-			w.filling = false
-		}
 	}
 }
 

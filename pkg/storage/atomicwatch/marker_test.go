@@ -122,3 +122,31 @@ func TestMarkedWatchStopped(t *testing.T) {
 	}
 	state.wait()
 }
+
+// pagedStore is a store whose list at revision 7 has two pages.
+type pagedStore struct{ fedStore }
+
+func (*pagedStore) GetList(_ context.Context, _ string, opts storage.ListOptions, list runtime.Object) error {
+	pods := list.(*example.PodList)
+	pods.ResourceVersion = "7"
+	if opts.Predicate.Continue == "" {
+		pods.Continue = "second"
+	}
+	return nil
+}
+
+// TestFilled fills a cache from a marker. Before the cache has the list and can be read, its
+// revision is recorded.
+func TestFilled(t *testing.T) {
+	t.Parallel()
+	state := &tracker{}
+	below := &marker{Interface: &pagedStore{}, batches: state, newFunc: newPod}
+	opts, list := storage.ListOptions{Predicate: storage.Everything}, &example.PodList{}
+	if err := below.GetList(t.Context(), podPrefix, opts, list); err != nil || state.listed != 0 {
+		t.Errorf("the first page: listed at %d, %v", state.listed, err)
+	}
+	opts.Predicate.Continue = list.Continue
+	if err := below.GetList(t.Context(), podPrefix, opts, &example.PodList{}); err != nil || state.listed != 7 {
+		t.Errorf("the last page: listed at %d, %v", state.listed, err)
+	}
+}
