@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -32,9 +33,12 @@ func (f *filling) read() error {
 	return err
 }
 
-func (f *filling) List(context.Context, *metainternalversion.ListOptions) (runtime.Object, error) {
+func (f *filling) List(_ context.Context, options *metainternalversion.ListOptions) (runtime.Object, error) {
 	if err := f.read(); err != nil {
 		return nil, err
+	}
+	if options.ResourceVersion != "" {
+		return nil, fmt.Errorf("a list that may be as old as %q", options.ResourceVersion)
 	}
 	return &metav1.List{}, nil
 }
@@ -73,7 +77,7 @@ func TestWhenReady(t *testing.T) {
 				t.Errorf("got %v, %v", events, err)
 			}
 			lister := &filling{errs: slices.Clone(test.errs)}
-			list, err := reader(lister).ListWithContext(t.Context(), metav1.ListOptions{})
+			list, err := reader(lister).ListWithContext(t.Context(), metav1.ListOptions{ResourceVersion: "0"})
 			if !errors.Is(err, test.err) || (err == nil) != (list != nil) {
 				t.Errorf("got %v, %v", list, err)
 			}
