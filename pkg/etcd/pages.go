@@ -17,13 +17,14 @@ const rememberedPages = 1000
 // the page only. For each page, etcd counts all keys that are left in the range: a list of
 // 1,000,000 Services in pages of 500 does not end before its revision is compacted.
 //
-// At a revision, the keys of a range do not change. So the keys that are left after a page
-// are those that were left before it, without those of the page, and only the first page
-// of a list that is read from etcd must count.
+// At a revision, the keys of a range do not change. The number of keys left after a page is
+// the number before it, minus those on the page. So only the first page of a list that is
+// read from etcd must count.
 type pages struct {
 	clientv3.KV
 	member *etcdserver.EtcdServer
-	// left has the number of keys from where a next page starts, by pageStart.
+	// left has the number of keys from where a next page starts, by pageStart. Its revisions
+	// are never 0, which stands for the current one.
 	left *lru.Cache
 }
 
@@ -65,7 +66,7 @@ func isPage(op clientv3.Op) bool {
 // of a page before it, so nothing needs to be agreed upon.
 func (p *pages) read(ctx context.Context, op clientv3.Op) (page *clientv3.GetResponse, ok bool) {
 	left, known := p.left.Get(pageStart{string(op.KeyBytes()), string(op.RangeBytes()), op.Rev()})
-	if !known || op.Rev() == 0 {
+	if !known {
 		return nil, false
 	}
 	request := &etcdserverpb.RangeRequest{Key: op.KeyBytes(), RangeEnd: op.RangeBytes(), Revision: op.Rev(), Limit: op.Limit()}
