@@ -14,6 +14,7 @@ import (
 
 	"github.com/portolan-dev/portolan/pkg/certificates"
 	"github.com/portolan-dev/portolan/pkg/certificates/datadir"
+	"github.com/portolan-dev/portolan/pkg/controllers/reconcile"
 	"github.com/portolan-dev/portolan/pkg/server/options"
 	"github.com/portolan-dev/portolan/pkg/standalone/contents"
 	"github.com/portolan-dev/portolan/pkg/standalone/trust"
@@ -78,7 +79,9 @@ func (c *CoreConfig) installAuthorities(generic *genericapiserver.GenericAPIServ
 		})
 		// It returns when the context ends.
 		_ = wait.PollUntilContextCancel(ctx, publishPeriod, false, func(ctx context.Context) (bool, error) {
-			if err := publish(ctx); err != nil && ctx.Err() == nil {
+			finishing, cancel := reconcile.Finishing(ctx)
+			defer cancel()
+			if err := publish(finishing); err != nil && ctx.Err() == nil {
 				klog.FromContext(ctx).Error(err, "Publishing the authorities of clients failed")
 			}
 			return false, nil

@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/klog/v2"
 
+	"github.com/portolan-dev/portolan/pkg/controllers/reconcile"
 	"github.com/portolan-dev/portolan/pkg/rbac"
 	"github.com/portolan-dev/portolan/pkg/registry"
 	"github.com/portolan-dev/portolan/pkg/standalone/namespaces"
@@ -110,7 +111,9 @@ func (c *CoreConfig) installRoles(generic *genericapiserver.GenericAPIServer) er
 // server is not ready before. An error of a post-start hook would end the server.
 func tryUntilDone(ctx context.Context, what string, try func(context.Context) error) {
 	err := wait.PollUntilContextCancel(ctx, time.Second, true, func(ctx context.Context) (bool, error) {
-		err := try(ctx)
+		finishing, cancel := reconcile.Finishing(ctx)
+		defer cancel()
+		err := try(finishing)
 		if err != nil && ctx.Err() == nil {
 			klog.FromContext(ctx).Error(err, "A step of the startup failed and is retried", "what", what)
 		}

@@ -147,8 +147,8 @@ func (f *follower) listWatch(kind Kind) cache.ListerWatcher {
 
 // awaitAll waits until the graph has all objects, or for a time. A kind that can't be read
 // does not keep the others from being collected.
-func (f *follower) awaitAll(ctx context.Context, timeout time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+func (f *follower) awaitAll(stopping context.Context, timeout time.Duration) {
+	ctx, cancel := context.WithTimeout(stopping, timeout)
 	defer cancel()
 	select {
 	case <-f.first:
@@ -160,6 +160,9 @@ func (f *follower) awaitAll(ctx context.Context, timeout time.Duration) {
 	f.kinds.mu.RUnlock()
 	for name, kind := range all {
 		if !kind.Ignored && !cache.WaitForCacheSync(ctx.Done(), func() bool { return f.graph.Follows(name) }) {
+			if stopping.Err() != nil {
+				return
+			}
 			klog.FromContext(ctx).Info("The garbage collector starts although it can't read some objects", "resource", name)
 			return
 		}

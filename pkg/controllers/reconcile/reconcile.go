@@ -24,6 +24,8 @@ const (
 	retryRate, retryBurst = 50, 500
 	// A cache lags for as long as an event takes to arrive, usually milliseconds.
 	firstStale, lastStale = 5 * time.Millisecond, time.Second
+	// finishTime is shorter than the time between the loss of a Lease and its end for others.
+	finishTime = time.Second
 )
 
 // Sync reconciles the object that the key names.
@@ -58,7 +60,19 @@ func (l *Loop) Add(key string) { l.queue.Add(key) }
 // AddAfter enqueues a key after a delay.
 func (l *Loop) AddAfter(key string, delay time.Duration) { l.queue.AddAfter(key, delay) }
 
-// Run runs the workers until the context ends, and returns when all have stopped.
+// Finishing returns a context for requests in flight when ctx ends: it ends a second later.
+// A server that answers its own requests logs those that are cut off as errors.
+func Finishing(ctx context.Context) (context.Context, context.CancelFunc) {
+	finishing, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(finishTime, cancel) })
+	return finishing, func() {
+		stop()
+		cancel()
+	}
+}
+
+// Run runs the workers until the context ends, and returns when all have stopped. A sync that
+// runs has a second to finish.
 func (l *Loop) Run(ctx context.Context, workers int) {
 	stop := context.AfterFunc(ctx, l.queue.ShutDown)
 	defer stop()
@@ -82,7 +96,9 @@ func (l *Loop) next(ctx context.Context) bool {
 	if ctx.Err() != nil {
 		return false
 	}
-	switch err := l.sync(ctx, key); {
+	finishing, cancel := Finishing(ctx)
+	defer cancel()
+	switch err := l.sync(finishing, key); {
 	case err == nil:
 		l.queue.Forget(key)
 		l.stale.Forget(key)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // TestRun adds keys that fail, that are stale and that succeed. Each is retried until
@@ -39,23 +41,28 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestRunEnds ends the context while keys are queued. Syncs that run finish, and no
-// other starts.
+// TestRunEnds ends the context while keys are queued. The sync that runs can finish, for a
+// second, and no other starts.
 func TestRunEnds(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	begun, done := 0, 0
-	l := New("test", func(context.Context, string) error {
-		begun++
-		cancel()
-		<-ctx.Done()
-		done++
-		return nil
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		begun := 0
+		var atStop error
+		l := New("test", func(syncCtx context.Context, _ string) error {
+			begun++
+			cancel()
+			synctest.Wait()
+			atStop = syncCtx.Err()
+			<-syncCtx.Done()
+			return nil
+		})
+		for i := range 100 {
+			l.Add(fmt.Sprint(i))
+		}
+		start := time.Now()
+		l.Run(ctx, 1)
+		if took := time.Since(start); begun != 1 || atStop != nil || took != finishTime {
+			t.Errorf("%d were begun, with the error %v at the stop, and ended after %v", begun, atStop, took)
+		}
 	})
-	for i := range 100 {
-		l.Add(fmt.Sprint(i))
-	}
-	l.Run(ctx, 1)
-	if begun != 1 || done != 1 {
-		t.Errorf("%d were begun and %d done", begun, done)
-	}
 }

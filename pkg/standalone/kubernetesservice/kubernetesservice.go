@@ -31,6 +31,8 @@ import (
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/klog/v2"
+
+	"github.com/portolan-dev/portolan/pkg/controllers/reconcile"
 )
 
 const (
@@ -74,6 +76,8 @@ func Run(ctx context.Context, c Config) {
 	broadcaster.StartRecordingToSink(&corev1client.EventSinkImpl{Interface: c.Events.CoreV1().Events("")})
 	failures := failures{recorder: broadcaster.NewRecorder(clientgoscheme.Scheme, corev1.EventSource{Component: "portolan"})}
 
+	finishing, cancel := reconcile.Finishing(ctx)
+	defer cancel()
 	var session *concurrency.Session
 	var changes clientv3.WatchChan
 	for ctx.Err() == nil {
@@ -82,7 +86,7 @@ func Run(ctx context.Context, c Config) {
 		}
 		var err error
 		if session, err = c.announce(ctx, session); err == nil {
-			err = c.reconcile(ctx)
+			err = c.reconcile(finishing)
 		}
 		var lost <-chan struct{}
 		if session != nil {
@@ -101,8 +105,8 @@ func Run(ctx context.Context, c Config) {
 	if session == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-	defer cancel()
+	ctx, cancelLast := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancelLast()
 	if err := errors.Join(session.Close(), c.reconcile(ctx)); err != nil && !errors.Is(err, errConflict) {
 		klog.FromContext(ctx).Error(err, "The server's endpoints stay until its lease expires")
 	}

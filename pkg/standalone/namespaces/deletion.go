@@ -21,6 +21,7 @@ import (
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
 
+	"github.com/portolan-dev/portolan/pkg/controllers/reconcile"
 	"github.com/portolan-dev/portolan/pkg/registry"
 )
 
@@ -100,7 +101,9 @@ func (d *Deletion) next(ctx context.Context) bool {
 		return false
 	}
 	defer d.queue.Done(name)
-	done, err := d.sync(ctx, name)
+	finishing, cancel := reconcile.Finishing(ctx)
+	defer cancel()
+	done, err := d.sync(finishing, name)
 	switch {
 	case ctx.Err() != nil:
 		return true
