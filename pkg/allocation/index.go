@@ -1,6 +1,7 @@
 package allocation
 
 import (
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,13 @@ import (
 // ended without an answer from etcd. The transaction may still be applied in that time.
 // A pick after that is safe too, but more likely to conflict.
 const dropDelay = time.Minute
+
+const (
+	// shrinkFactor is how many times as many claims there were when a map of claims shrinks.
+	shrinkFactor = 8
+	// minShrink is the least number of claims that a map had before it shrinks.
+	minShrink = 10_000
+)
 
 // Claim is the claim on a value at one revision.
 type Claim struct {
@@ -65,6 +73,8 @@ type pool struct {
 	// space has the values that can't be picked: the union of claims and picked.
 	space  *space.Space
 	claims map[space.Number]Claim
+	// most is the largest number of claims since the map was made.
+	most int
 	// sharing has the values that are shared under each key.
 	sharing map[string]map[space.Number]bool
 	// reserved has the claims that are reserved for each Service, sorted.
@@ -122,6 +132,7 @@ func (p *pool) observe(number space.Number, claim Claim) {
 	p.forgetSharing(number, known)
 	p.unreserve(number, known)
 	p.claims[number] = claim
+	p.most = max(p.most, len(p.claims))
 	p.recordSharing(number, claim)
 	p.reserve(number, claim)
 	delete(p.picked, number)
@@ -178,9 +189,22 @@ func (p *pool) forget(number space.Number, revision int64) {
 	}
 	p.unreserve(number, known)
 	delete(p.claims, number)
+	p.shrink()
 	p.forgetSharing(number, known)
 	p.count(number, -1)
 	p.makeFree(number)
+}
+
+// shrink copies the claims into a smaller map when most of them are gone, because a map
+// keeps the memory of what is deleted. A copy of a claim is paid for by several deletions.
+func (p *pool) shrink() {
+	if p.most < minShrink || len(p.claims) > p.most/shrinkFactor {
+		return
+	}
+	p.most = len(p.claims)
+	smaller := make(map[space.Number]Claim, p.most)
+	maps.Copy(smaller, p.claims)
+	p.claims = smaller
 }
 
 // makeFree makes a number available for picks unless it is claimed or picked.

@@ -432,3 +432,37 @@ func TestRevision(t *testing.T) {
 		}
 	}
 }
+
+// TestShrink deletes most claims, one by one and with a list. The rest stay, and the
+// memory does not.
+func TestShrink(t *testing.T) {
+	const all, left = 2 * minShrink, 7
+	rest := map[Value]Claim{}
+	for number := range int32(left) {
+		rest[NodePort(number)] = heldBy("uid", int64(number)+1)
+	}
+	for name, remove := range map[string]func(*Index){
+		"one by one": func(index *Index) {
+			for number := range int32(all - left) {
+				index.Absent(NodePort(left+number), all+1)
+			}
+		},
+		"a list": func(index *Index) { index.Replace(rest, all+1, Port) },
+	} {
+		index, _ := newIndex()
+		index.SetRange(Port, usableRange("all", 1, portBlocks("1-65535")...))
+		for number := range int32(all) {
+			index.Observe(NodePort(number), heldBy("uid", int64(number)+1))
+		}
+		remove(index)
+		p := &index.pools[Port]
+		if len(p.claims) != left || p.most >= minShrink {
+			t.Errorf("%s: %d claims are left, in a map for %d", name, len(p.claims), p.most)
+		}
+		for number := range int32(all) {
+			if claim, exists := index.Lookup(NodePort(number)); exists != (number < left) || exists && claim != rest[NodePort(number)] {
+				t.Fatalf("%s: node port %d has the claim %v", name, number, claim)
+			}
+		}
+	}
+}
