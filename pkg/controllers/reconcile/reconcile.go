@@ -24,7 +24,8 @@ const (
 	retryRate, retryBurst = 50, 500
 	// A cache lags for as long as an event takes to arrive, usually milliseconds.
 	firstStale, lastStale = 5 * time.Millisecond, time.Second
-	// finishTime is shorter than the time between the loss of a Lease and its end for others.
+	// finishTime is less than what is left of a Lease when its holder gives up, with the
+	// default durations.
 	finishTime = time.Second
 )
 
