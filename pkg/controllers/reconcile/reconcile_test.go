@@ -46,7 +46,7 @@ func TestRun(t *testing.T) {
 func TestRunEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		begun := 0
+		begun, done := 0, 0
 		var atStop error
 		l := New("test", func(syncCtx context.Context, _ string) error {
 			begun++
@@ -54,6 +54,7 @@ func TestRunEnds(t *testing.T) {
 			synctest.Wait()
 			atStop = syncCtx.Err()
 			<-syncCtx.Done()
+			done++
 			return nil
 		})
 		for i := range 100 {
@@ -61,8 +62,8 @@ func TestRunEnds(t *testing.T) {
 		}
 		start := time.Now()
 		l.Run(ctx, 1)
-		if took := time.Since(start); begun != 1 || atStop != nil || took != finishTime {
-			t.Errorf("%d were begun, with the error %v at the stop, and ended after %v", begun, atStop, took)
+		if took := time.Since(start); begun != 1 || done != 1 || atStop != nil || took != finishTime {
+			t.Errorf("%d were begun and %d done, with the error %v at the stop, after %v", begun, done, atStop, took)
 		}
 	})
 }
