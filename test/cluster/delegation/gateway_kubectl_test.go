@@ -17,12 +17,11 @@ var masks = []struct {
 	pattern *regexp.Regexp
 	text    string
 }{
-	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "UID"},
-	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`), "TIME"},
-	{regexp.MustCompile(`[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d [+-]\d{4}`), "TIME"},
+	{regexp.MustCompile(framework.UIDs), "UID"},
+	{regexp.MustCompile(framework.Times), "TIME"},
 	{regexp.MustCompile(`resourceVersion: "\d+"`), "resourceVersion: N"},
 	{regexp.MustCompile(`10\.96\.\d+\.\d+|10\.(9[7-9]|10\d|11[01])\.\d+\.\d+`), "CLUSTER-IP"},
-	{regexp.MustCompile(`\b(\d+m)?\d+s\b`), "AGE"},
+	{regexp.MustCompile(framework.Ages), "AGE"},
 	{regexp.MustCompile(`(?m)^W\d{4} .*? prune\.go:\d+\]`), "WARNING"},
 	{regexp.MustCompile(`X509SHA256=[0-9a-f]+`), "HASH"},
 	{regexp.MustCompile(` +`), " "},

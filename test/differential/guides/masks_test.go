@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
 // masks hide values that depend on the server or the clock. Numbered masks
@@ -23,7 +25,7 @@ var masks = []struct {
 }{
 	// The addresses of the server and of kubectl proxy, whose port can look like a node port.
 	{"127.0.0.1:<port>", regexp.MustCompile(`\b127\.0\.0\.1:\d+`), false},
-	{"<uid>", regexp.MustCompile(`\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b`), true},
+	{"<uid>", regexp.MustCompile(framework.UIDs), true},
 	// Automatic picks are from .145 on; the Service kubernetes has .129.
 	{"<cluster IP>", regexp.MustCompile(`\b10\.96\.100\.(14[5-9]|1[5-9]\d|2\d\d)\b`), true},
 	{"<node port>", regexp.MustCompile(`\b3[0-2]\d{3}\b`), true},
@@ -31,8 +33,7 @@ var masks = []struct {
 	{"<external IP>", regexp.MustCompile(`\b(11\.11\.11\.11|22\.22\.22\.22)\b`), true},
 	// Generated names have no vowels (apimachinery's rand.String).
 	{"-<random>", regexp.MustCompile(`-[bcdfghjklmnpqrstvwxz2456789]{5}\b`), true},
-	{"<time>", regexp.MustCompile(`\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?(Z|\+0000))`), false},
-	{"<time>", regexp.MustCompile(`\b(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d \+0000`), false},
+	{"<time>", regexp.MustCompile(framework.Times), false},
 	{"resourceVersion: <version>", regexp.MustCompile(`\bresourceVersion: "\d+"`), false},
 	{`"resourceVersion": "<version>"`, regexp.MustCompile(`"resourceVersion": "\d+"`), false},
 	// The field managers of the servers' own writes; Portolan runs in the
@@ -41,7 +42,7 @@ var masks = []struct {
 	{"$1-<directory>", regexp.MustCompile(`\b(LIVE|MERGED|kubectl-edit)-\d+`), false},
 	// The width of a column depends on its content.
 	{"AGE   ", regexp.MustCompile(`\bAGE {3,}`), false},
-	{"$1<age>$3", regexp.MustCompile(`(?m)(^| )(\d+[smhd]){1,2}( {2}|$) *`), false},
+	{"$1<age>$3", regexp.MustCompile(`(?m)(^| )` + framework.Ages + `( {2}|$) *`), false},
 }
 
 // named are the node ports that the guides name.

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/portolan-dev/portolan/test/framework"
 )
 
 // mask makes the answers of one server, in the course of one sequence,
@@ -45,8 +47,8 @@ const (
 )
 
 var (
-	uids      = regexp.MustCompile(`\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`)
-	times     = regexp.MustCompile(`\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)\b|\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ`)
+	uids      = regexp.MustCompile(framework.UIDs)
+	times     = regexp.MustCompile(framework.Times)
 	addresses = regexp.MustCompile(`\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b|\bfd[0-9a-f]{2}:[0-9a-f:]+`)
 	ports     = regexp.MustCompile(`\b3[0-3]\d{3}\b`)
 	generated = regexp.MustCompile(`\b(s\d+[-_]gen-)[a-z0-9]{5}\b`)
@@ -54,7 +56,7 @@ var (
 	storedVersions = regexp.MustCompile(`(ResourceVersion in record \(|\\"resourceVersion\\":\\"|"resourceVersion":")(\d+)(\)|\\"|")`)
 	// tokens are JSON Web Tokens.
 	tokens = regexp.MustCompile(`\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+`)
-	ages   = regexp.MustCompile(`^\d+s$`)
+	ages   = regexp.MustCompile(`^(` + framework.Ages + `)$`)
 	// goTypes are types of the servers' source code, and keys are keys of their
 	// stores.
 	goTypes = regexp.MustCompile(`\b(?:core|networking|discovery|authentication)\.([A-Z][A-Za-z]+)`)

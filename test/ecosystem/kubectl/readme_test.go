@@ -20,10 +20,10 @@ var masks = []struct {
 	{regexp.MustCompile(`\b192\.0\.2\.1\d\b`), "ADDRESS"},
 	{regexp.MustCompile(`\b10\.(9[6-9]|10\d|11[0-2])\.\d+\.\d+\b`), "ADDRESS"},
 	{regexp.MustCompile(`\b3(00[89]\d|0[1-9]\d\d|1\d\d\d|2\d\d\d)\b`), "PORT"},
-	{regexp.MustCompile(`\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`), "TIME"},
+	{regexp.MustCompile(framework.Times), "TIME"},
 	// A slice's suffix can look like an age.
 	{regexp.MustCompile(`\btoad-svc-[a-z0-9]{5}\b`), "SLICE"},
-	{regexp.MustCompile(`\b\d+s\b`), "AGE"},
+	{regexp.MustCompile(framework.Ages), "AGE"},
 	// What is left of 72 hours at once, and a moment later.
 	{regexp.MustCompile(`\b(3d|2d23h)\b`), "3 DAYS"},
 	{regexp.MustCompile(`(?m)[ ]+`), " "},
