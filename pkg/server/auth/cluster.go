@@ -143,9 +143,13 @@ func readyOnce(config *genericapiserver.Config, name string, check func(context.
 	backoff := wait.Backoff{Duration: 50 * time.Millisecond, Factor: 1.5, Steps: 20, Cap: 5 * time.Second}
 	return config.AddPostStartHook(name, func(hook genericapiserver.PostStartHookContext) error {
 		go func() {
+			said := ""
 			err := backoff.DelayFunc().Until(hook, true, true, func(ctx context.Context) (bool, error) {
 				if err := check(ctx); err != nil {
-					klog.InfoS("Waiting for the cluster's authentication configuration", "reason", err)
+					if reason := err.Error(); reason != said {
+						said = reason
+						klog.InfoS("Waiting for the cluster's authentication configuration", "reason", reason)
+					}
 					return false, nil
 				}
 				done.Store(true)

@@ -2,13 +2,21 @@ package operation
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/portolan-dev/portolan/test/framework"
 )
@@ -55,6 +63,53 @@ func TestDefaultLog(t *testing.T) {
 	}
 	if all := serve(t, t.TempDir(), "-v=1"); !strings.Contains(all, "Serving securely on") {
 		t.Errorf("-v=1 doesn't show what libraries set up:\n%s", all)
+	}
+}
+
+// TestRejectedCredentials has a gateway retry at a cluster that rejects its credentials. The
+// log says what to change, and says once what each informer cannot read.
+func TestRejectedCredentials(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	cluster := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/v1/namespaces" {
+			asked.Add(1)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusUnauthorized)
+		_ = json.NewEncoder(w).Encode(apierrors.NewUnauthorized("Unauthorized").Status())
+	}))
+	t.Cleanup(cluster.Close)
+	config := clientcmdapi.NewConfig()
+	config.Clusters["c"] = &clientcmdapi.Cluster{Server: cluster.URL}
+	config.Contexts["c"] = &clientcmdapi.Context{Cluster: "c"}
+	config.CurrentContext = "c"
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := clientcmd.WriteToFile(*config, kubeconfig); err != nil {
+		t.Fatal(err)
+	}
+	var log framework.Buffer
+	command := framework.Portolan(t, "serve", "--data-dir="+t.TempDir(), "--secure-port="+framework.FreePort(t), "--serve-core",
+		"--kubeconfig="+kubeconfig)
+	command.Stderr = &log
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = command.Process.Kill()
+		_ = command.Wait()
+	})
+	const advice = "the cluster does not accept the credentials in --kubeconfig"
+	framework.Eventually(t, "namespaces are listed four times", func(context.Context) (bool, error) {
+		return asked.Load() > 3 && strings.Contains(log.String(), advice), errors.New(log.String())
+	})
+	for _, once := range []string{
+		advice, "failed to list *v1.Namespace: ", "failed to list *v1.ResourceQuota: ",
+		"Waiting for the cluster's authentication configuration", "Error retrieving lease lock",
+	} {
+		if n := strings.Count(log.String(), once); n != 1 {
+			t.Errorf("%q is logged %d times:\n%s", once, n, log.String())
+		}
 	}
 }
 
