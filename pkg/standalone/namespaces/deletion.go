@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -19,7 +18,6 @@ import (
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
-	"k8s.io/klog/v2"
 
 	"github.com/portolan-dev/portolan/pkg/controllers/reconcile"
 	"github.com/portolan-dev/portolan/pkg/registry"
@@ -28,11 +26,11 @@ import (
 const (
 	// workers is how many namespaces are emptied at once.
 	workers = 2
-	// firstRetry and lastRetry are the shortest and the longest delay until a
+	// firstCheck and lastCheck are the shortest and the longest delay until a
 	// namespace with remaining contents is checked again. The first is short because a
 	// client may be about to remove its finalizer.
-	firstRetry = 20 * time.Millisecond
-	lastRetry  = 15 * time.Second
+	firstCheck = 20 * time.Millisecond
+	lastCheck  = 15 * time.Second
 )
 
 // Deletion empties namespaces that are being deleted and then removes their finalizer
@@ -45,7 +43,9 @@ type Deletion struct {
 	namespaces corev1client.NamespaceInterface
 	resources  []registry.NamespacedResource
 	custom     CustomResources
-	queue      workqueue.TypedRateLimitingInterface[string]
+	loop       *reconcile.Loop
+	// checks delays the next check of a namespace with remaining contents.
+	checks workqueue.TypedRateLimiter[string]
 }
 
 // CustomResources returns the namespaced custom resources. It may be nil.
@@ -59,10 +59,9 @@ func NewDeletion(namespaces corev1client.NamespaceInterface, informer corev1info
 		namespaces: namespaces,
 		resources:  resources,
 		custom:     custom,
-		queue: workqueue.NewTypedRateLimitingQueueWithConfig(
-			workqueue.NewTypedItemExponentialFailureRateLimiter[string](firstRetry, lastRetry),
-			workqueue.TypedRateLimitingQueueConfig[string]{Name: "namespaces"}),
+		checks:     workqueue.NewTypedItemExponentialFailureRateLimiter[string](firstCheck, lastCheck),
 	}
+	d.loop = reconcile.New("namespaces", d.sync)
 	_, err := informer.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    d.enqueue,
 		UpdateFunc: func(_, obj any) { d.enqueue(obj) },
@@ -72,7 +71,7 @@ func NewDeletion(namespaces corev1client.NamespaceInterface, informer corev1info
 
 func (d *Deletion) enqueue(obj any) {
 	if namespace, ok := obj.(*corev1.Namespace); ok && needsEmptying(namespace) {
-		d.queue.Add(namespace.Name)
+		d.loop.Add(namespace.Name)
 	}
 }
 
@@ -82,44 +81,23 @@ func needsEmptying(namespace *corev1.Namespace) bool {
 }
 
 // Run empties namespaces until ctx ends.
-func (d *Deletion) Run(ctx context.Context) {
-	var running sync.WaitGroup
-	for range workers {
-		running.Go(func() {
-			for d.next(ctx) {
-			}
-		})
-	}
-	<-ctx.Done()
-	d.queue.ShutDown()
-	running.Wait()
-}
+func (d *Deletion) Run(ctx context.Context) { d.loop.Run(ctx, workers) }
 
-func (d *Deletion) next(ctx context.Context) bool {
-	name, shutdown := d.queue.Get()
-	if shutdown {
-		return false
-	}
-	defer d.queue.Done(name)
-	finishing, cancel := reconcile.Finishing(ctx)
-	defer cancel()
-	done, err := d.sync(finishing, name)
+func (d *Deletion) sync(ctx context.Context, name string) error {
+	done, err := d.remove(ctx, name)
 	switch {
-	case ctx.Err() != nil:
-		return true
 	case err != nil && !apierrors.IsConflict(err):
-		klog.FromContext(ctx).Error(err, "Emptying a namespace failed, retrying", "namespace", name)
+		return err
+	case done:
+		d.checks.Forget(name)
+	default:
+		d.loop.AddAfter(name, d.checks.When(name))
 	}
-	if err != nil || !done {
-		d.queue.AddRateLimited(name)
-		return true
-	}
-	d.queue.Forget(name)
-	return true
+	return nil
 }
 
-// sync empties a namespace as far as possible, and reports whether that is finished.
-func (d *Deletion) sync(ctx context.Context, name string) (done bool, err error) {
+// remove empties a namespace as far as possible, and reports whether that is finished.
+func (d *Deletion) remove(ctx context.Context, name string) (done bool, err error) {
 	namespace, err := d.namespaces.Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return true, nil
@@ -141,7 +119,8 @@ func (d *Deletion) sync(ctx context.Context, name string) (done bool, err error)
 		return finalizer == corev1.FinalizerKubernetes
 	})
 	_, err = d.namespaces.Finalize(ctx, namespace, metav1.UpdateOptions{})
-	return true, ignoreNotFound(err)
+	err = ignoreNotFound(err)
+	return err == nil, err
 }
 
 // ignoreNotFound ignores that another replica has removed the namespace.
