@@ -37,6 +37,9 @@ type ExhaustedError struct {
 	Class Class
 	// Ranges are those that the pick could have come from.
 	Ranges []RangeUsage
+	// InProgress counts the values of these ranges that are picked for requests that are not
+	// finished. A request that fails returns its values.
+	InProgress int
 	// Passed are the others, and why the pick could not come from them. There are none
 	// if no range has rules.
 	Passed []*RefusedError
@@ -50,6 +53,9 @@ func (e *ExhaustedError) Error() string {
 	var parts []string
 	for _, r := range e.Ranges {
 		parts = append(parts, fmt.Sprintf("%s (%s) holds %d of %d", r.Name, r.Text, r.Allocated, r.Capacity))
+	}
+	if e.InProgress > 0 {
+		parts = append(parts, fmt.Sprintf("requests in progress have picked %d", e.InProgress))
 	}
 	// The names of ranges that do not select a Service are no business of its owner.
 	unselecting := 0

@@ -199,7 +199,7 @@ func TestPickIsKeptUntilDropped(t *testing.T) {
 	x, _ := newIndex()
 	x.SetRange(Port, usableRange("r", 1, portBlocks("30000")...))
 	value := mustPick(t, x, Port)
-	const full = "range is full: r (30000) holds 0 of 1"
+	const full = "range is full: r (30000) holds 0 of 1; requests in progress have picked 1"
 	checkFull(t, x, Port, full)
 	checkHolder(t, x, value, "")
 	x.Drop(value)
@@ -234,7 +234,7 @@ func TestPickOutlivesOldNews(t *testing.T) {
 	x.Observe(value, heldBy("a", 5))
 	x.Absent(value, 9)
 	x.Replace(nil, 12, Port)
-	checkFull(t, x, Port, "range is full: r (30000) holds 0 of 1")
+	checkFull(t, x, Port, "range is full: r (30000) holds 0 of 1; requests in progress have picked 1")
 	x.Drop(value)
 	mustPick(t, x, Port)
 }
@@ -245,7 +245,7 @@ func TestDropLaterDropsAfterAMinute(t *testing.T) {
 	value := mustPick(t, x, Port)
 	x.DropLater(value)
 	for range 2 {
-		checkFull(t, x, Port, "range is full: r (30000) holds 0 of 1")
+		checkFull(t, x, Port, "range is full: r (30000) holds 0 of 1; requests in progress have picked 1")
 		c.pass(30 * time.Second)
 	}
 	c.pass(time.Nanosecond)
@@ -279,7 +279,7 @@ func TestDropLaterKeepsLaterPick(t *testing.T) {
 	c.pass(dropDelay - time.Second)
 	mustPick(t, x, Port)
 	c.pass(2 * time.Second)
-	checkFull(t, x, Port, "range is full: r (30000) holds 0 of 1")
+	checkFull(t, x, Port, "range is full: r (30000) holds 0 of 1; requests in progress have picked 1")
 }
 
 func TestDropLaterOfWhatIsNotPicked(t *testing.T) {
@@ -394,7 +394,7 @@ func TestPicksComeFromAutomaticRanges(t *testing.T) {
 	}
 	x.Observe(NodePort(95), heldBy("a", 9))
 	x.SetRange(Port, usableRange("d", 4, portBlocks("95")...))
-	checkFull(t, x, Port, "range is full: c (90-91) holds 0 of 2; c (95) holds 1 of 1; d (95) holds 1 of 1")
+	checkFull(t, x, Port, "range is full: c (90-91) holds 0 of 2; c (95) holds 1 of 1; d (95) holds 1 of 1; requests in progress have picked 2")
 	checkFull(t, x, IPv6, "there is no range to pick an automatic value (IPv6) from")
 }
 

@@ -437,5 +437,5 @@ func TestPicksEverythingOnce(t *testing.T) {
 	if n := len(slices.Compact(picked)); n != 254 {
 		t.Errorf("%d addresses", n)
 	}
-	checkFull(t, x, IPv4, "range is full: r (10.0.0.0/24) holds 0 of 254")
+	checkFull(t, x, IPv4, "range is full: r (10.0.0.0/24) holds 0 of 254; requests in progress have picked 254")
 }

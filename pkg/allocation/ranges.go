@@ -208,17 +208,25 @@ func (x *Index) UsableRanges(class Class) []RangeUsage {
 	return usages
 }
 
-// tierUsage reports the usage of the ranges of tiers, in the order of the tiers.
-func (p *pool) tierUsage(tiers []tier) []RangeUsage {
-	var usages []RangeUsage
+// exhausted returns the error of a pick that found nothing in the ranges of tiers.
+func (p *pool) exhausted(class Class, tiers []tier, passed []*RefusedError) *ExhaustedError {
+	e := &ExhaustedError{Class: class, Passed: passed}
+	var states []*rangeState
 	for _, t := range tiers {
 		for _, c := range t.ranges {
 			if state, exists := p.ranges[c.Name]; exists {
-				usages = append(usages, state.namedUsage()...)
+				states = append(states, state)
+				e.Ranges = append(e.Ranges, state.namedUsage()...)
 			}
 		}
 	}
-	return usages
+	for number := range p.picked {
+		_, claimed := p.claims[number]
+		if !claimed && slices.ContainsFunc(states, func(state *rangeState) bool { return state.Covers(number) }) {
+			e.InProgress++
+		}
+	}
+	return e
 }
 
 // refresh updates the fields that follow from the set of ranges.

@@ -79,12 +79,13 @@ func TestSelectionOrder(t *testing.T) {
 		)
 	}
 	checkPicks(t, ranges(), ofA, "range is full: a-first (12) holds 0 of 1; a (10-11) holds 0 of 2; shared (1-2) holds 0 of 2; "+
-		"rest (3) holds 0 of 1; draining is disabled; request serves only Services that name it; 1 other range does not select the Service",
+		"rest (3) holds 0 of 1; requests in progress have picked 6; draining is disabled; request serves only Services that name it; "+
+		"1 other range does not select the Service",
 		[]int32{12}, []int32{10, 11}, []int32{1, 2}, []int32{3})
-	checkPicks(t, ranges(), ofB, "range is full: b (20) holds 0 of 1; shared comes after a range that fails when it is full; "+
-		"draining is disabled; request serves only Services that name it; rest comes after a range that fails when it is full; "+
+	checkPicks(t, ranges(), ofB, "range is full: b (20) holds 0 of 1; requests in progress have picked 1; "+
+		"shared comes after a range that fails when it is full; draining is disabled; request serves only Services that name it; rest comes after a range that fails when it is full; "+
 		"2 other ranges do not select the Service", []int32{20})
-	checkPicks(t, ranges(), Requester{Range: "request"}, "range is full: request (30) holds 0 of 1", []int32{30})
+	checkPicks(t, ranges(), Requester{Range: "request"}, "range is full: request (30) holds 0 of 1; requests in progress have picked 1", []int32{30})
 	checkPicks(t, ranges(), Requester{Range: "draining"}, "no range has a value for the Service: draining is disabled")
 	checkPicks(t, ranges(), Requester{Range: "a"}, "no range has a value for the Service: a does not select the Service")
 	checkPicks(t, ranges(), Requester{Range: "gone"}, "no range has a value for the Service: gone does not exist")
@@ -112,8 +113,9 @@ func TestOwnedValues(t *testing.T) {
 			t.Errorf("%d: got %v, want %s", test.port, err, test.want)
 		}
 	}
-	checkPicks(t, x, ofB, "range is full: all (1-6) holds 0 of 6; a does not select the Service", []int32{1, 2, 5, 6})
-	checkPicks(t, x, ofA, "range is full: a (3-4) holds 0 of 2; all comes after a range that fails when it is full", []int32{3, 4})
+	checkPicks(t, x, ofB, "range is full: all (1-6) holds 0 of 6; requests in progress have picked 4; a does not select the Service", []int32{1, 2, 5, 6})
+	checkPicks(t, x, ofA, "range is full: a (3-4) holds 0 of 2; requests in progress have picked 2; "+
+		"all comes after a range that fails when it is full", []int32{3, 4})
 }
 
 // TestNamedRangeOfOtherClass names a range that has only ports, and asks for an address.

@@ -291,9 +291,18 @@ func TestWaitingForSecondFamily(t *testing.T) {
 	createPool(t, server, "six", "2001:db8::1/128")
 	svc := patchService(t, server, "dual", `[{"op":"add","path":"/metadata/labels","value":{"a":"b"}}]`)
 	if conditions := svc.Status.Conditions; len(conditions) != 1 || conditions[0].Reason != v1.ReasonPartlyAllocated ||
-		!strings.Contains(conditions[0].Message, "limited: loadbalancerips=1") || len(svc.Status.LoadBalancer.Ingress) != 1 {
+		len(svc.Status.LoadBalancer.Ingress) != 1 {
 		t.Errorf("the status is %+v", svc.Status)
 	}
+	// The controller updates the Service too. While one of the two requests has picked the
+	// address, the other finds the pool full.
+	framework.Eventually(t, "the Service waits because of the quota", func(ctx context.Context) (bool, error) {
+		svc, err := servicesOf(server).Get(ctx, "dual", metav1.GetOptions{})
+		if err != nil {
+			return false, err
+		}
+		return strings.Contains(svc.Status.Conditions[0].Message, "limited: loadbalancerips=1"), fmt.Errorf("the status is %+v", svc.Status)
+	})
 	expectUsed(t, "team", map[string]int64{"loadbalancerips": 1}, server)
 	setQuota(t, server, "team", map[string]int64{"loadbalancerips": 2})
 	framework.Eventually(t, "the Service has both addresses", func(ctx context.Context) (bool, error) {
