@@ -55,7 +55,6 @@ type Kind struct {
 	// Serve wraps the store for clients. Nil serves the store itself.
 	Serve func(generic.Store, *Storage, Inputs) rest.Storage
 	// Served returns what sets the fields that only clients see. It is nil for most kinds.
-	// It is for kinds that have Rules.Fill too.
 	Served func(*Storage, Inputs) generic.FillServed
 	// Subresources are the subresources other than status, by name.
 	Subresources map[string]func(*Storage, Inputs) rest.Storage

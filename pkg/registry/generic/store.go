@@ -39,7 +39,7 @@ var (
 type Store struct {
 	*genericregistry.Store
 	Names
-	// watchFill is Rules.Fill.
+	// watchFill is Rules.Fill. It is nil for most kinds.
 	watchFill func(runtime.Object)
 	// fillServed is nil for most kinds, and for the server's own use.
 	fillServed FillServed
@@ -77,7 +77,7 @@ func (s Store) List(ctx context.Context, options *metainternalversion.ListOption
 
 // Watch implements rest.Watcher.
 func (s Store) Watch(ctx context.Context, options *metainternalversion.ListOptions) (watch.Interface, error) {
-	if s.watchFill == nil {
+	if s.watchFill == nil && s.fillServed == nil {
 		return s.Store.Watch(ctx, options)
 	}
 	undecorated := *s.Store
@@ -87,7 +87,9 @@ func (s Store) Watch(ctx context.Context, options *metainternalversion.ListOptio
 		return nil, err
 	}
 	return fillEvents(ctx, inner, func(obj runtime.Object) {
-		s.watchFill(obj)
+		if s.watchFill != nil {
+			s.watchFill(obj)
+		}
 		if s.fillServed != nil {
 			s.fillServed(ctx, obj, true)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/utils/ptr"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
@@ -257,6 +259,30 @@ func TestObject(t *testing.T) {
 	if err != nil || len(table.Rows) != 1 || table.Rows[0].Cells[1] != "clusterips.ipv4: 1/2, nodeports: 2/5" {
 		t.Errorf("the table is %s, %v", raw, err)
 	}
+}
+
+// TestWatch expects what is used in the events of a watch, the first and later ones.
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	server := framework.Start(t, dualStack)
+	newQuota(t, server, "team", map[string]int64{"nodeports": 5})
+	create(t, server, service("a", corev1.ServiceTypeNodePort, 2))
+	events, err := quotasOf(server).Watch(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(events.Stop)
+	expect := func(kind watch.EventType, want map[string]int64) {
+		t.Helper()
+		event := <-events.ResultChan()
+		quota, _ := event.Object.(*v1.ClaimQuota)
+		if event.Type != kind || quota == nil || !maps.Equal(quota.Status.Used, want) {
+			t.Fatalf("got %s %+v, want %s with %v", event.Type, event.Object, kind, want)
+		}
+	}
+	expect(watch.Added, map[string]int64{"nodeports": 2})
+	setQuota(t, server, "team", map[string]int64{"nodeports": 5, "clusterips.ipv4": 2})
+	expect(watch.Modified, map[string]int64{"nodeports": 2, "clusterips.ipv4": 1})
 }
 
 // TestWaiting has a Service that waits for a load-balancer address go on waiting because of a
