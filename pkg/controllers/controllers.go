@@ -365,10 +365,13 @@ func trim(obj any) (any, error) {
 	return obj, nil
 }
 
+// onlyPorts returns the containers up to the last one that has ports, so that each keeps its
+// index, which errors about its ports name.
 func onlyPorts(containers []corev1.Container) []corev1.Container {
 	var kept []corev1.Container
-	for _, container := range containers {
+	for i, container := range containers {
 		if len(container.Ports) > 0 {
+			kept = append(kept, make([]corev1.Container, i-len(kept))...)
 			kept = append(kept, corev1.Container{Ports: container.Ports, RestartPolicy: container.RestartPolicy})
 		}
 	}

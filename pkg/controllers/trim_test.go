@@ -27,13 +27,13 @@ func TestTrim(t *testing.T) {
 			&corev1.Pod{
 				ObjectMeta: whole,
 				Spec: corev1.PodSpec{NodeName: "n", DNSPolicy: corev1.DNSDefault, Containers: []corev1.Container{
-					{Name: "web", Image: "web:1", Ports: ports}, {Name: "log", Image: "log:1"},
+					{Name: "auth", Image: "auth:1"}, {Name: "web", Image: "web:1", Ports: ports}, {Name: "log", Image: "log:1"},
 				}},
 				Status: corev1.PodStatus{Phase: corev1.PodRunning, HostIP: "10.0.0.1", PodIP: "10.1.0.1", Conditions: conditions},
 			},
 			&corev1.Pod{
 				ObjectMeta: kept,
-				Spec:       corev1.PodSpec{NodeName: "n", Containers: []corev1.Container{{Ports: ports}}},
+				Spec:       corev1.PodSpec{NodeName: "n", Containers: []corev1.Container{{}, {Ports: ports}}},
 				Status:     corev1.PodStatus{Phase: corev1.PodRunning, PodIP: "10.1.0.1", Conditions: conditions},
 			},
 		},
