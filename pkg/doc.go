@@ -44,8 +44,8 @@
 //     (claims.Ledger.Renumber).
 //   - limit: the most that the Services of a namespace may hold of a kind of values, from a
 //     ClaimQuota.
-//   - permit: one of the N that a limit of N has. A claim under the limit takes one
-//     (package permits).
+//   - permit: a numbered slot of a limit. A limit of N has N of them, and each claim under
+//     it takes one (package permits).
 //   - dependents: the Endpoints and EndpointSlices that are deleted with a Service
 //     (package cascade).
 //   - batch: several objects of one kind that one transaction writes.

@@ -128,8 +128,8 @@ func sameSelector(a, b labels.Selector) bool {
 	return (a == nil) == (b == nil) && (a == nil || a.String() == b.String())
 }
 
-// hasRules reports whether the policy has more than the field autoAssign, which is older
-// than the others.
+// hasRules reports whether the policy uses a field that can change the order of the ranges,
+// or which Services they serve. The field autoAssign alone does neither.
 func (p Policy) hasRules() bool {
 	return p.IsOwned() || p.Priority != 0 || p.Mode == Disabled || p.FailWhenFull || p.LoadBalancerClass != ""
 }

@@ -94,7 +94,8 @@ func (x *Index) Ranges(class Class) []Range {
 	return ranges
 }
 
-// First returns the first usable range by name, or the default range if it is usable.
+// First returns the default range if it is usable, and otherwise the first usable range by
+// name.
 func (x *Index) First(class Class) (Range, bool) {
 	if first := x.pools[class].selection.Load().first; first != nil {
 		return first.Range, true

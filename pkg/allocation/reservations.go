@@ -12,7 +12,7 @@ import (
 	"github.com/portolan-dev/portolan/pkg/allocation/space"
 )
 
-// Terms are what a reservation says besides for whom it is.
+// Terms are the conditions of a reservation, apart from whom it is for.
 type Terms struct {
 	// Expires is when the reservation ends. It is zero for one that never ends.
 	Expires time.Time

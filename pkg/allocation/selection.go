@@ -61,7 +61,7 @@ func newSelection(ranges []Range) *selection {
 			owned = append(owned, spansOf(r)...)
 		}
 	}
-	for _, c := range s.known {
+	for _, c := range s.ranges {
 		for _, span := range spansOf(c.Range) {
 			if c.IsOwned() || len(owned) == 0 {
 				c.spans = append(c.spans, span)
@@ -119,7 +119,8 @@ func (c *candidate) equals(other *candidate) bool {
 }
 
 // named returns the range that a Service names for values of this class. It returns false
-// if the Service names none, or one that has only values of another class.
+// if the Service names none, or one that has only values of another class, and no range if the
+// one that it names does not exist.
 func (s *selection) named(who Requester) (c *candidate, ok bool) {
 	if who.Range == "" {
 		return nil, false

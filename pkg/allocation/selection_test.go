@@ -85,7 +85,8 @@ func TestSelectionOrder(t *testing.T) {
 	checkPicks(t, ranges(), ofB, "range is full: b (20) holds 0 of 1; requests in progress have picked 1; "+
 		"shared comes after a range that fails when it is full; draining is disabled; request serves only Services that name it; rest comes after a range that fails when it is full; "+
 		"2 other ranges do not select the Service", []int32{20})
-	checkPicks(t, ranges(), Requester{Range: "request"}, "range is full: request (30) holds 0 of 1; requests in progress have picked 1", []int32{30})
+	checkPicks(t, ranges(), Requester{Range: "request"}, "range is full: request (30) holds 0 of 1; "+
+		"requests in progress have picked 1", []int32{30})
 	checkPicks(t, ranges(), Requester{Range: "draining"}, "no range has a value for the Service: draining is disabled")
 	checkPicks(t, ranges(), Requester{Range: "a"}, "no range has a value for the Service: a does not select the Service")
 	checkPicks(t, ranges(), Requester{Range: "gone"}, "no range has a value for the Service: gone does not exist")

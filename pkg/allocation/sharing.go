@@ -74,7 +74,7 @@ func (c Claim) Objection(share *Share, acrossNamespaces bool) *Objection {
 	}
 	if c.Shared == nil {
 		first := &v1.LoadBalancerIPHolder{Namespace: c.Holder.Namespace, Name: c.Holder.Name}
-		if reason, ok := objects(first, c.sharingKey(), share, acrossNamespaces); ok {
+		if reason, ok := sharingConflict(first, c.sharingKey(), share, acrossNamespaces); ok {
 			return &Objection{Holder: c.Holder, Reason: reason}
 		}
 		return nil
@@ -84,14 +84,16 @@ func (c Claim) Objection(share *Share, acrossNamespaces bool) *Objection {
 		if holder.UID == share.UID {
 			continue
 		}
-		if reason, ok := objects(holder, c.Shared.SharingKey, share, acrossNamespaces); ok {
+		if reason, ok := sharingConflict(holder, c.Shared.SharingKey, share, acrossNamespaces); ok {
 			return &Objection{Holder: *holder.Reference(), Reason: reason}
 		}
 	}
 	return nil
 }
 
-func objects(holder *v1.LoadBalancerIPHolder, key string, share *Share, acrossNamespaces bool) (reason string, objects bool) {
+// sharingConflict returns why a holder and the Service of a share cannot share a value, if
+// they cannot.
+func sharingConflict(holder *v1.LoadBalancerIPHolder, key string, share *Share, acrossNamespaces bool) (reason string, conflict bool) {
 	switch {
 	case share.Key == "":
 		return "", true

@@ -26,12 +26,12 @@ import (
 type RangeConditions struct {
 	ledger *Ledger
 	// censuses are shared: a census costs time in proportion to the number of Services.
-	censuses shared[*census]
+	censuses coalesced[*census]
 }
 
 // NewRangeConditions makes the conditions of a server's ranges.
 func NewRangeConditions(ledger *Ledger) *RangeConditions {
-	return &RangeConditions{ledger: ledger, censuses: shared[*census]{age: time.Second}}
+	return &RangeConditions{ledger: ledger, censuses: coalesced[*census]{age: time.Second}}
 }
 
 // Filler returns a function that sets the conditions of a range, or of each one in a list.

@@ -52,7 +52,7 @@ func (p *heldProtection) Delete(ctx context.Context, key string, out runtime.Obj
 			return err
 		}
 		if claim, ok := contentsOf(object); ok && claim.held() {
-			return claimHeldError(ctx, claim, "delete the Service, or take the "+claim.noun()+" from it, instead")
+			return claimHeldError(ctx, claim, insteadOfDeleting(claim))
 		}
 		return nil
 	}
@@ -87,7 +87,7 @@ func checkHeldUpdate(ctx context.Context, before, after runtime.Object) error {
 		return apierrors.NewInternalError(fmt.Errorf("a claim became a %T", after))
 	}
 	if claim.meta.DeletionTimestamp == nil && changed.meta.DeletionTimestamp != nil {
-		return claimHeldError(ctx, claim, "delete the Service, or take the "+claim.noun()+" from it, instead")
+		return claimHeldError(ctx, claim, insteadOfDeleting(claim))
 	}
 	if !equality.Semantic.DeepEqual(claim.spec, changed.spec) {
 		return claimHeldError(ctx, claim, "the "+claim.noun()+" follows the Service, change that instead")
@@ -96,6 +96,10 @@ func checkHeldUpdate(ctx context.Context, before, after runtime.Object) error {
 		return claimHeldError(ctx, claim, problem+" while the Service holds the "+claim.noun())
 	}
 	return nil
+}
+
+func insteadOfDeleting(claim contents) string {
+	return "delete the Service, or take the " + claim.noun() + " from it, instead"
 }
 
 func claimHeldError(ctx context.Context, claim contents, advice string) error {

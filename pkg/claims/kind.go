@@ -16,9 +16,10 @@ import (
 	portolanstorage "github.com/portolan-dev/portolan/pkg/storage"
 )
 
-// kind is a kind of values: cluster IPs, ports or load-balancer addresses. It holds
-// everything that differs between them, so that no other code of this package has to tell
-// them apart. A further kind of values is one more implementation, in kinds.
+// kind is a kind of values: cluster IPs, ports or load-balancer addresses. It holds what
+// differs between their claims. A further kind of values is one more implementation, in
+// kinds, and has its keys in ClaimQuotas (classesOf). Only a load-balancer address can be
+// waited for, which withhold and charges.waits know.
 type kind interface {
 	names() names
 	// classes returns the classes of the kind's values.

@@ -54,7 +54,7 @@ type limit struct {
 	spans         []space.Span
 	permits       *permits.Set
 	// loads are reads of the state of the permits.
-	loads shared[int64]
+	loads coalesced[int64]
 }
 
 // The folders of a limit's keys.

@@ -25,8 +25,8 @@ type attempt struct {
 	// shared has the claims that the attempt writes of values that several Services can
 	// hold. Their revision is that of the transaction.
 	shared map[allocation.Value]allocation.Claim
-	// taken are the values of take and adopt that were reserved, by the Service for which
-	// they were: another one if the reservation has expired.
+	// taken has the values of take and adopt that were reserved, under the Service that they
+	// were reserved for. It is another Service only if the reservation has expired.
 	taken map[types.NamespacedName][]allocation.Value
 	// listing is the key of the Service's listing, if the plan relies on it.
 	listing string
@@ -250,7 +250,7 @@ func diff(before, after holdings) difference {
 	return d
 }
 
-// kept returns the values that a write does not change.
+// kept returns the values that the Service holds before and after a write.
 func kept(before, after holdings) []allocation.Value {
 	var both []allocation.Value
 	for value := range after {

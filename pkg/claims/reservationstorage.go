@@ -15,8 +15,8 @@ import (
 
 const listingBusy = "the reservations of the Service were changed by others in each attempt; try again"
 
-// ReservationStorage is the store of IPAddresses or of NodePorts for users, who make
-// reservations there. It keeps the listings of Services. It enters reservations into the
+// ReservationStorage is the store of IPAddresses, NodePorts or LoadBalancerIPs for users, who
+// make reservations there. It keeps the listings of Services. It enters reservations into the
 // index ahead of the watch, so that the next request knows them.
 type ReservationStorage struct {
 	storage.Interface

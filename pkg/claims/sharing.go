@@ -23,8 +23,8 @@ func (e *unsharedError) Error() string {
 	return fmt.Sprintf("%s is held by %s", e.value, e.objection.Holder.Holder())
 }
 
-// planShare plans what the Service holds from now on of a value that several Services can
-// hold, or that it holds no part of it. It reads the claim, and guards the revision that it
+// planShare plans the Service's new share of a value that several Services can hold, or the
+// end of its share. It reads the claim, and guards the revision that it
 // has read: the other holders, and labels of users, stay as they are. The Service takes over
 // a reservation for it, or for one with which it could share the value. The error is an
 // *unsharedError if the other holders object.
@@ -57,7 +57,7 @@ func (l *Ledger) planShare(ctx context.Context, plan *txn.Plan, a *attempt, c ch
 	}
 	mayTake := l.mayTake(c.owner, current)
 	if !mayTake {
-		if err := l.mayShare(ctx, c, value, current, joins); err != nil {
+		if err := l.checkShare(ctx, c, value, current, joins); err != nil {
 			return err
 		}
 	}
@@ -87,10 +87,10 @@ func (l *Ledger) planLeave(ctx context.Context, plan *txn.Plan, a *attempt, c ch
 	return nil
 }
 
-// mayShare returns an *unsharedError if the other holders of a claim object to what the
+// checkShare returns an *unsharedError if the other holders of a claim object to what the
 // Service holds from now on. Those that the Service has joined before may be in other
 // namespaces, whatever the pool says now.
-func (l *Ledger) mayShare(ctx context.Context, c change, value allocation.Value, claim allocation.Claim, joins bool) error {
+func (l *Ledger) checkShare(ctx context.Context, c change, value allocation.Value, claim allocation.Claim, joins bool) error {
 	share, acrossNamespaces := c.after[value].share, true
 	if joins {
 		who, err := l.Requester(ctx, c.owner)

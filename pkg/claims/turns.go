@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// turns lets the holder of each key go one after the other. Writes of one claim would
+// turns makes writes with the same key go one after the other. Writes of one claim would
 // otherwise reject each other. It is only for speed: writes of other replicas do not wait.
 type turns struct {
 	mu   sync.Mutex

@@ -48,7 +48,7 @@ import (
 // Kind is a row of the table of kinds.
 type Kind struct {
 	generic.Kind
-	// Rules returns the kind's rules. Rules that depend on a missing input do not work.
+	// Rules returns the kind's rules.
 	Rules func(Inputs) generic.Rules
 	// Groups are the API groups that serve the kind. The first one is its own.
 	Groups []generic.Group

@@ -103,8 +103,8 @@ func NodePorts(service *v1.Service) map[int32][]corev1.Protocol {
 	return claims
 }
 
-// mayShareNodePort reports whether two ports of a Service can get one node port without a
-// request of the client.
+// mayShareNodePort reports whether the server may give two ports of a Service the same node
+// port although the client did not ask for it.
 func mayShareNodePort(a, b *corev1.ServicePort) bool {
 	return a.Port == b.Port && a.Protocol != b.Protocol
 }

@@ -1,5 +1,6 @@
 // Package v1 has the types of the API group portolan.dev/v1: Services, their Endpoints
-// and EndpointSlices, and the ranges and claims of addresses and node ports.
+// and EndpointSlices, the ranges and claims of cluster IPs, node ports and load-balancer
+// addresses, and the quotas of claims.
 //
 // Each kind has one Go type. It is registered as v1 and as the group's internal version,
 // so a request is decoded into the type that the registry uses, without a conversion. If

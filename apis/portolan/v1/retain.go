@@ -29,7 +29,8 @@ func ParseRetainFor(text string) (time.Duration, error) {
 
 // Retention reports whether what a Service holds stays reserved when it is deleted, and for
 // how long; zero means forever. Something other than this server may have stored values that
-// are not valid. They retain nothing, or for ever.
+// are not valid: an invalid RetainAnnotation counts as false, and an invalid
+// RetainForAnnotation as forever.
 func Retention(service *Service) (duration time.Duration, retained bool) {
 	if service.Annotations[RetainAnnotation] != "true" {
 		return 0, false

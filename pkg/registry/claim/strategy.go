@@ -1,4 +1,5 @@
-// Package claim has the code that the strategies of IPAddresses and NodePorts share.
+// Package claim has the code that the strategies of IPAddresses, NodePorts and
+// LoadBalancerIPs share.
 // The guard in package claims protects the claims that Services hold.
 package claim
 

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// sharedTimeout bounds a computation, which goes on when its first caller leaves.
-const sharedTimeout = 30 * time.Second
+// coalescedTimeout bounds a computation, which goes on when its first caller leaves.
+const coalescedTimeout = 30 * time.Second
 
-// shared computes a value for its callers, one computation at a time. A caller gets the
+// coalesced computes a value for its callers, one computation at a time. A caller gets the
 // result of a computation that began after its call, and shares it with all who called
 // before it began. So a crowd of callers costs no more than a few.
-type shared[T any] struct {
+type coalesced[T any] struct {
 	// age is how old a result may be for callers that accept an old one.
 	age time.Duration
 	// turn is held while a computation runs.
@@ -34,7 +34,7 @@ type computation[T any] struct {
 
 // get returns the result of a computation. With old, it can have begun
 // before the call.
-func (s *shared[T]) get(ctx context.Context, old bool, compute func(context.Context) (T, error)) (T, error) {
+func (s *coalesced[T]) get(ctx context.Context, old bool, compute func(context.Context) (T, error)) (T, error) {
 	c := s.join(ctx, old, compute)
 	select {
 	case <-c.done:
@@ -45,7 +45,7 @@ func (s *shared[T]) get(ctx context.Context, old bool, compute func(context.Cont
 	}
 }
 
-func (s *shared[T]) join(ctx context.Context, old bool, compute func(context.Context) (T, error)) *computation[T] {
+func (s *coalesced[T]) join(ctx context.Context, old bool, compute func(context.Context) (T, error)) *computation[T] {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if old && s.last != nil && time.Since(s.last.began) < s.age {
@@ -58,13 +58,13 @@ func (s *shared[T]) join(ctx context.Context, old bool, compute func(context.Con
 	return s.next
 }
 
-func (s *shared[T]) run(ctx context.Context, c *computation[T], compute func(context.Context) (T, error)) {
+func (s *coalesced[T]) run(ctx context.Context, c *computation[T], compute func(context.Context) (T, error)) {
 	s.turn.Lock()
 	defer s.turn.Unlock()
 	s.mu.Lock()
 	s.next, s.last, c.began = nil, c, time.Now()
 	s.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, sharedTimeout)
+	ctx, cancel := context.WithTimeout(ctx, coalescedTimeout)
 	defer cancel()
 	defer close(c.done)
 	c.value, c.err = compute(ctx)

@@ -12,7 +12,7 @@ import (
 // TestSharedIsNeverOlderThanTheCall changes what is computed while many compute it. No caller
 // gets what was computed before it called.
 func TestSharedIsNeverOlderThanTheCall(t *testing.T) {
-	s := shared[int64]{age: time.Hour}
+	s := coalesced[int64]{age: time.Hour}
 	var state, computations atomic.Int64
 	compute := func(ctx context.Context) (int64, error) {
 		computations.Add(1)
@@ -42,7 +42,7 @@ func TestSharedIsNeverOlderThanTheCall(t *testing.T) {
 
 // TestSharedOutlivesItsFirstCaller cancels the caller that started a computation.
 func TestSharedOutlivesItsFirstCaller(t *testing.T) {
-	s := shared[string]{age: time.Hour}
+	s := coalesced[string]{age: time.Hour}
 	began, finish := make(chan struct{}), make(chan struct{})
 	compute := func(ctx context.Context) (string, error) {
 		close(began)
