@@ -273,7 +273,9 @@ func (x *Index) Pick(class Class, who Requester) (Value, error) {
 			return Value{class, number}, nil
 		}
 	}
-	return Value{}, p.exhausted(class, tiers, selection.passed(who, tiers))
+	return Value{}, &ExhaustedError{
+		Class: class, Ranges: p.tierUsage(tiers), InProgress: p.inProgress(tiers), Passed: selection.passed(who, tiers),
+	}
 }
 
 // Drop returns a picked value that was definitely not claimed.

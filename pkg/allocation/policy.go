@@ -128,8 +128,8 @@ func sameSelector(a, b labels.Selector) bool {
 	return (a == nil) == (b == nil) && (a == nil || a.String() == b.String())
 }
 
-// hasRules reports whether the policy uses a field that can change the order of the ranges,
-// or which Services they serve. The field autoAssign alone does neither.
+// hasRules reports whether the policy uses a field other than autoAssign. The ranges of a
+// class are one tier if none of their policies does.
 func (p Policy) hasRules() bool {
 	return p.IsOwned() || p.Priority != 0 || p.Mode == Disabled || p.FailWhenFull || p.LoadBalancerClass != ""
 }

@@ -209,25 +209,28 @@ func (x *Index) UsableRanges(class Class) []RangeUsage {
 	return usages
 }
 
-// exhausted returns the error of a pick that found nothing in the ranges of tiers.
-func (p *pool) exhausted(class Class, tiers []tier, passed []*RefusedError) *ExhaustedError {
-	e := &ExhaustedError{Class: class, Passed: passed}
-	var states []*rangeState
+// tierUsage reports the usage of the ranges of tiers, in the order of the tiers.
+func (p *pool) tierUsage(tiers []tier) []RangeUsage {
+	var usages []RangeUsage
 	for _, t := range tiers {
 		for _, c := range t.ranges {
 			if state, exists := p.ranges[c.Name]; exists {
-				states = append(states, state)
-				e.Ranges = append(e.Ranges, state.namedUsage()...)
+				usages = append(usages, state.namedUsage()...)
 			}
 		}
 	}
+	return usages
+}
+
+// inProgress counts the picked numbers of tiers. None of them is claimed yet.
+func (p *pool) inProgress(tiers []tier) int {
+	n := 0
 	for number := range p.picked {
-		_, claimed := p.claims[number]
-		if !claimed && slices.ContainsFunc(states, func(state *rangeState) bool { return state.Covers(number) }) {
-			e.InProgress++
+		if slices.ContainsFunc(tiers, func(t tier) bool { return containNumber(t.spans, number) }) {
+			n++
 		}
 	}
-	return e
+	return n
 }
 
 // refresh updates the fields that follow from the set of ranges.

@@ -109,8 +109,10 @@ func (t *tier) add(c *candidate) {
 }
 
 // has reports whether picks from the range can return a number.
-func (c *candidate) has(number space.Number) bool {
-	return slices.ContainsFunc(c.spans, func(span space.Span) bool { return span.Contains(number) })
+func (c *candidate) has(number space.Number) bool { return containNumber(c.spans, number) }
+
+func containNumber(spans []space.Span, number space.Number) bool {
+	return slices.ContainsFunc(spans, func(span space.Span) bool { return span.Contains(number) })
 }
 
 // equals reports whether a range belongs to the tier of another.
