@@ -19,7 +19,7 @@ const (
 
 // chosen are the values that a server chooses. Messages quote objects.
 var chosen = regexp.MustCompile(
-	`\\?"resourceVersion\\?":\\?"[^"\\]*\\?"|X509SHA256=[0-9a-f]+|` + framework.UIDs + `|` + framework.Times)
+	`\\?"resourceVersion\\?":\\?"[^"\\]*\\?"|"uid":"` + framework.UIDs + `"|X509SHA256=[0-9a-f]+|` + framework.Times)
 
 // ambiguous are texts that differ between runs or releases: which of several bindings allows
 // a request, the name of the authorizer, which is in reasons since 1.37, and descriptions.
