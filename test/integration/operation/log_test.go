@@ -88,27 +88,17 @@ func TestRejectedCredentials(t *testing.T) {
 	if err := clientcmd.WriteToFile(*config, kubeconfig); err != nil {
 		t.Fatal(err)
 	}
-	var log framework.Buffer
-	command := framework.Portolan(t, "serve", "--data-dir="+t.TempDir(), "--secure-port="+framework.FreePort(t), "--serve-core",
-		"--kubeconfig="+kubeconfig)
-	command.Stderr = &log
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = command.Process.Kill()
-		_ = command.Wait()
-	})
+	server := framework.Serve(t, t.TempDir(), framework.FreePort(t), "--serve-core", "--kubeconfig="+kubeconfig)
 	const advice = "the cluster does not accept the credentials in --kubeconfig"
 	framework.Eventually(t, "namespaces are listed four times", func(context.Context) (bool, error) {
-		return asked.Load() > 3 && strings.Contains(log.String(), advice), errors.New(log.String())
+		return asked.Load() > 3 && strings.Contains(server.Output(), advice), errors.New(server.Output())
 	})
 	for _, once := range []string{
 		advice, "failed to list *v1.Namespace: ", "failed to list *v1.ResourceQuota: ",
 		"Waiting for the cluster's authentication configuration", "Error retrieving lease lock",
 	} {
-		if n := strings.Count(log.String(), once); n != 1 {
-			t.Errorf("%q is logged %d times:\n%s", once, n, log.String())
+		if n := strings.Count(server.Output(), once); n != 1 {
+			t.Errorf("%q is logged %d times:\n%s", once, n, server.Output())
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package quotas
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -108,6 +109,21 @@ func createWaiting(t *testing.T, server *framework.Server, name string) {
 	if err := others.Delete(t.Context(), "holder", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// awaitCondition waits until a Service has one condition, with a reason and a part of its
+// message.
+func awaitCondition(t *testing.T, server *framework.Server, name, reason, message string) {
+	t.Helper()
+	framework.Eventually(t, reason, func(ctx context.Context) (bool, error) {
+		svc, err := servicesOf(server).Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return false, err
+		}
+		conditions := svc.Status.Conditions
+		return len(conditions) == 1 && conditions[0].Reason == reason && strings.Contains(conditions[0].Message, message),
+			fmt.Errorf("the status is %+v", svc.Status)
+	})
 }
 
 func deleteService(t *testing.T, server *framework.Server, name string) {

@@ -3,7 +3,6 @@ package quotas
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"strings"
 	"testing"
@@ -322,13 +321,7 @@ func TestWaitingForSecondFamily(t *testing.T) {
 	}
 	// The controller updates the Service too. While one of the two requests has picked the
 	// address, the other finds the pool full.
-	framework.Eventually(t, "the Service waits because of the quota", func(ctx context.Context) (bool, error) {
-		svc, err := servicesOf(server).Get(ctx, "dual", metav1.GetOptions{})
-		if err != nil {
-			return false, err
-		}
-		return strings.Contains(svc.Status.Conditions[0].Message, "limited: loadbalancerips=1"), fmt.Errorf("the status is %+v", svc.Status)
-	})
+	awaitCondition(t, server, "dual", v1.ReasonPartlyAllocated, "limited: loadbalancerips=1")
 	expectUsed(t, "team", map[string]int64{"loadbalancerips": 1}, server)
 	setQuota(t, server, "team", map[string]int64{"loadbalancerips": 2})
 	framework.Eventually(t, "the Service has both addresses", func(ctx context.Context) (bool, error) {
@@ -343,19 +336,8 @@ func TestWaitingForSecondFamily(t *testing.T) {
 func TestServedWhenRaised(t *testing.T) {
 	t.Parallel()
 	server := framework.StartAll(t, dualStack)
-	awaitReason := func(reason string) {
-		t.Helper()
-		framework.Eventually(t, reason, func(ctx context.Context) (bool, error) {
-			svc, err := servicesOf(server).Get(ctx, "late", metav1.GetOptions{})
-			if err != nil {
-				return false, err
-			}
-			conditions := svc.Status.Conditions
-			return len(conditions) == 1 && conditions[0].Reason == reason, fmt.Errorf("the status is %+v", svc.Status)
-		})
-	}
 	createWaiting(t, server, "late")
-	awaitReason(v1.ReasonQuotaExceeded)
+	awaitCondition(t, server, "late", v1.ReasonQuotaExceeded, "")
 	setQuota(t, server, "team", map[string]int64{"loadbalancerips": 1})
-	awaitReason(v1.ReasonAllocated)
+	awaitCondition(t, server, "late", v1.ReasonAllocated, "")
 }
