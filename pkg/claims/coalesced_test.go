@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// TestSharedIsNeverOlderThanTheCall changes what is computed while many compute it. No caller
+// TestCoalescedIsNeverOlderThanTheCall changes what is computed while many compute it. No caller
 // gets what was computed before it called.
-func TestSharedIsNeverOlderThanTheCall(t *testing.T) {
+func TestCoalescedIsNeverOlderThanTheCall(t *testing.T) {
 	s := coalesced[int64]{age: time.Hour}
 	var state, computations atomic.Int64
 	compute := func(ctx context.Context) (int64, error) {
@@ -40,8 +40,8 @@ func TestSharedIsNeverOlderThanTheCall(t *testing.T) {
 	}
 }
 
-// TestSharedOutlivesItsFirstCaller cancels the caller that started a computation.
-func TestSharedOutlivesItsFirstCaller(t *testing.T) {
+// TestCoalescedOutlivesItsFirstCaller cancels the caller that started a computation.
+func TestCoalescedOutlivesItsFirstCaller(t *testing.T) {
 	s := coalesced[string]{age: time.Hour}
 	began, finish := make(chan struct{}), make(chan struct{})
 	compute := func(ctx context.Context) (string, error) {

@@ -24,10 +24,10 @@ func (e *unsharedError) Error() string {
 }
 
 // planShare plans the Service's new share of a value that several Services can hold, or the
-// end of its share. It reads the claim, and guards the revision that it
-// has read: the other holders, and labels of users, stay as they are. The Service takes over
-// a reservation for it, or for one with which it could share the value. The error is an
-// *unsharedError if the other holders object.
+// end of its share. It reads the claim, and guards the revision that it has read: the other
+// holders, and labels of users, stay as they are. The Service takes over a reservation for
+// it, or for one with which it could share the value. The error is an *unsharedError if the
+// other holders object.
 func (l *Ledger) planShare(ctx context.Context, plan *txn.Plan, a *attempt, c change, value allocation.Value) error {
 	k, name := l.stored[value.Class], value.String()
 	kv, err := l.readClaim(ctx, value)

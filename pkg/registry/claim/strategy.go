@@ -1,6 +1,5 @@
 // Package claim has the code that the strategies of IPAddresses, NodePorts and
-// LoadBalancerIPs share.
-// The guard in package claims protects the claims that Services hold.
+// LoadBalancerIPs share. The guard in package claims protects the claims that Services hold.
 package claim
 
 import (
