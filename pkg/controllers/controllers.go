@@ -56,10 +56,10 @@ import (
 	"github.com/portolan-dev/portolan/generated/clientset/versioned"
 	"github.com/portolan-dev/portolan/pkg/controllers/endpoint"
 	"github.com/portolan-dev/portolan/pkg/controllers/endpointslice"
+	"github.com/portolan-dev/portolan/pkg/controllers/endpointslicemirroring"
 	"github.com/portolan-dev/portolan/pkg/controllers/garbagecollector"
 	"github.com/portolan-dev/portolan/pkg/controllers/loadbalancer"
 	"github.com/portolan-dev/portolan/pkg/controllers/mirror"
-	"github.com/portolan-dev/portolan/pkg/controllers/mirroring"
 	"github.com/portolan-dev/portolan/pkg/controllers/portolanclient"
 	"github.com/portolan-dev/portolan/pkg/controllers/selectors"
 	"github.com/portolan-dev/portolan/pkg/controllers/writeback"
@@ -310,8 +310,8 @@ func (r *runner) controllers(factory informers.SharedInformerFactory) ([]control
 	if err != nil {
 		return nil, err
 	}
-	mirrors, err := mirroring.New(mirroring.Config{
-		Client: r.client, Informers: factory, Recorder: r.recorder(mirroring.Component),
+	mirrors, err := endpointslicemirroring.New(endpointslicemirroring.Config{
+		Client: r.client, Informers: factory, Recorder: r.recorder(endpointslicemirroring.Component),
 		MaxEndpoints: r.options.MaxMirrored, BatchPeriod: r.options.BatchPeriod, Loopback: r.loopback,
 	})
 	if err != nil {

@@ -1,11 +1,11 @@
-// Package mirroring mirrors handwritten Endpoints of Services without a selector to
+// Package endpointslicemirroring mirrors handwritten Endpoints of Services without a selector to
 // EndpointSlices, so that clients need to read slices only (KEP-752). Package rules
 // computes the content of the slices.
 //
 // The controller skips Endpoints with the label
 // endpointslice.kubernetes.io/skip-mirror=true, and Endpoints that are the lock of a
 // leader election.
-package mirroring
+package endpointslicemirroring
 
 import (
 	"context"
