@@ -158,15 +158,15 @@ func TestNotReady(t *testing.T) {
 	}
 }
 
-// refused returns a plugin's refusal of a Service.
-func refused(t *testing.T, plugin admission.Interface, r request) string {
+// rejection returns a plugin's rejection of a Service.
+func rejection(t *testing.T, plugin admission.Interface, r request) string {
 	t.Helper()
 	ctx, picks := requeststate.NewPicks(t.Context(), allocation.New(time.Now))
 	defer picks.End()
 	if err := run(ctx, plugin, r.attributes()); err != nil {
 		t.Fatal(err)
 	}
-	if cause := picks.Refusal(); cause != nil {
+	if cause := picks.Rejection(); cause != nil {
 		return cause.Error()
 	}
 	return ""
@@ -176,7 +176,7 @@ func TestNothingToPickFrom(t *testing.T) {
 	plugin := nodeport.New()
 	plugin.SetLedger(&claims.Ledger{Index: allocation.New(time.Now)}, func() bool { return true })
 	const want = "spec.ports[0].nodePort: Invalid value: 0: failed to allocate a nodePort: there is no range to pick an automatic value (Port) from"
-	if got := refused(t, plugin, request{v1.Resource("services"), "", admission.Create, nodePortService(), nil}); got != want {
+	if got := rejection(t, plugin, request{v1.Resource("services"), "", admission.Create, nodePortService(), nil}); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -187,11 +187,11 @@ func TestServicePortsKnowsRanges(t *testing.T) {
 	svc := nodePortService()
 	svc.Spec.Ports[0].NodePort = 99
 	const want = "spec.ports[0].nodePort: Invalid value: 99: provided port is not in the valid range"
-	if got := refused(t, plugin, request{v1.Resource("services"), "", admission.Create, svc, nil}); !strings.HasPrefix(got, want) {
+	if got := rejection(t, plugin, request{v1.Resource("services"), "", admission.Create, svc, nil}); !strings.HasPrefix(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	// A port that the Service holds already is not checked again.
-	if got := refused(t, plugin, request{v1.Resource("services"), "", admission.Update, svc, svc.DeepCopy()}); got != "" {
+	if got := rejection(t, plugin, request{v1.Resource("services"), "", admission.Update, svc, svc.DeepCopy()}); got != "" {
 		t.Errorf("got %q", got)
 	}
 }

@@ -18,13 +18,13 @@ import (
 
 // census has who held which values at one time, and the ranges with selectors.
 type census struct {
-	// holders are sorted by number.
-	holders map[allocation.Class][]holder
-	owned   map[allocation.Class][]offer
+	// held is sorted by number.
+	held  map[allocation.Class][]heldNumber
+	owned map[allocation.Class][]offer
 }
 
-// holder is a Service that holds a number of a class.
-type holder struct {
+// heldNumber is a number of a class that a Service holds.
+type heldNumber struct {
 	number space.Number
 	who    Requester
 }
@@ -32,7 +32,7 @@ type holder struct {
 // takeCensus reads all Services and ranges. The lists have everything that was written
 // before they began, as they name no resource version.
 func takeCensus(ctx context.Context, ledger *Ledger, of func(resource string) source.Source) (*census, error) {
-	s := &census{holders: map[allocation.Class][]holder{}, owned: map[allocation.Class][]offer{}}
+	s := &census{held: map[allocation.Class][]heldNumber{}, owned: map[allocation.Class][]offer{}}
 	ctx = request.WithNamespace(ctx, "")
 	list := func(resource string, each func(runtime.Object) error) error {
 		objs, err := of(resource).List(ctx, &metainternalversion.ListOptions{})
@@ -76,12 +76,12 @@ func takeCensus(ctx context.Context, ledger *Ledger, of func(resource string) so
 			return err
 		}
 		for value := range held {
-			s.holders[value.Class] = append(s.holders[value.Class], holder{value.Number, who})
+			s.held[value.Class] = append(s.held[value.Class], heldNumber{value.Number, who})
 		}
 		return nil
 	})
-	for _, holders := range s.holders {
-		slices.SortFunc(holders, func(a, b holder) int { return a.number.Compare(b.number) })
+	for _, held := range s.held {
+		slices.SortFunc(held, func(a, b heldNumber) int { return a.number.Compare(b.number) })
 	}
 	return s, err
 }
@@ -104,10 +104,10 @@ func remembered(lookUp NamespaceLabels) NamespaceLabels {
 // holdersIn returns who holds the values of a range, once for each value.
 func (s *census) holdersIn(o offer) iter.Seq[Requester] {
 	return func(yield func(Requester) bool) {
-		holders := s.holders[o.class]
+		held := s.held[o.class]
 		for _, block := range o.Blocks {
-			first, _ := slices.BinarySearchFunc(holders, block.Span.First, func(h holder, n space.Number) int { return h.number.Compare(n) })
-			for _, h := range holders[first:] {
+			first, _ := slices.BinarySearchFunc(held, block.Span.First, func(h heldNumber, n space.Number) int { return h.number.Compare(n) })
+			for _, h := range held[first:] {
 				if !block.Span.Contains(h.number) {
 					break
 				}

@@ -2,12 +2,13 @@ package claims
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"go.etcd.io/etcd/client/v3/kubernetes"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation"
@@ -67,30 +68,29 @@ type freedPermit struct {
 // and the released ones give theirs back. A value that replaces another one takes over its
 // permit, so that a Service can always exchange what it holds. It must be called after the
 // claims themselves are planned. The error is an *exceededError if a limit is reached.
-func (l *Ledger) planCharges(ctx context.Context, plan *txn.Plan, a *attempt, c change) error {
-	before, after := c.before, c.after
-	if c.copied {
+func (p *planner) planCharges(ctx context.Context) error {
+	before, after := p.before, p.after
+	if p.stored != nil && v1.IsMirrored(p.stored) {
 		before = nil
 	}
-	if v1.IsMirrored(c.owner) {
+	if v1.IsMirrored(p.owner) {
 		after = nil
 	}
-	counts := func(value allocation.Value) bool { return !l.holdsToo(a, c, value) }
+	counts := func(value allocation.Value) bool { return !p.heldByNeighbor(value) }
 	changed := diff(before, after)
 	charge, release := filter(changed.take, counts), filter(changed.release, counts)
 	if len(charge)+len(release) == 0 {
 		return nil
 	}
-	known := l.limits.of(c.owner.Namespace, l.Index)
-	a.limits = known
-	plan.Guards = append(plan.Guards, txn.Guard{Key: known.key, Revision: known.revision})
-	for _, t := range known.all {
+	p.limits = p.ledger.limits.of(p.owner.Namespace, p.ledger.Index)
+	p.plan.Guards = append(p.plan.Guards, txn.Guard{Key: p.limits.key, Revision: p.limits.revision})
+	for _, t := range p.limits.all {
 		mayCover := func(value allocation.Value) bool { return t.mayCover(value.Class) }
 		charge, release := filter(charge, mayCover), filter(release, mayCover)
 		if t.ranged && len(charge)+len(release) > 0 {
-			l.guardLimitedRange(plan, a, t)
+			p.guardLimitedRange(t)
 		}
-		if err := l.planLimit(ctx, plan, a, c, t, filter(charge, t.covers), release); err != nil {
+		if err := p.planLimit(ctx, t, filter(charge, t.covers), release); err != nil {
 			return err
 		}
 	}
@@ -99,25 +99,25 @@ func (l *Ledger) planCharges(ctx context.Context, plan *txn.Plan, a *attempt, c 
 
 // guardLimitedRange guards the range of a limit, on which it depends what the limit counts. A
 // value may rely on the range already, at another revision. Then the transaction fails.
-func (l *Ledger) guardLimitedRange(plan *txn.Plan, a *attempt, t *limit) {
+func (p *planner) guardLimitedRange(t *limit) {
 	class := t.classes[0]
-	key := l.stored[class].ranges.Key(t.rangeName)
-	a.ranges[key] = rangeGuard{class, t.rangeName}
-	plan.Guards = append(plan.Guards, txn.Guard{Key: key, Revision: t.rangeRevision})
+	key := p.ledger.stored[class].ranges.Key(t.rangeName)
+	p.ranges[key] = rangeGuard{class, t.rangeName}
+	p.plan.Guards = append(p.plan.Guards, txn.Guard{Key: key, Revision: t.rangeRevision})
 }
 
-// holdsToo reports whether another Service of the namespace holds a value. Then it is neither
-// charged when this one joins nor released when this one leaves.
-func (l *Ledger) holdsToo(a *attempt, c change, value allocation.Value) bool {
-	claim, planned := a.shared[value]
+// heldByNeighbor reports whether another Service of the namespace holds a value. Then it is
+// neither charged when this one joins nor released when this one leaves.
+func (p *planner) heldByNeighbor(value allocation.Value) bool {
+	claim, planned := p.shared[value]
 	if !planned {
-		claim, _ = l.Index.Lookup(value)
+		claim, _ = p.ledger.Index.Lookup(value)
 	}
 	if claim.Shared == nil {
 		return false
 	}
 	for _, holder := range claim.Shared.Holders {
-		if holder.Namespace == c.owner.Namespace && holder.UID != c.owner.UID && holder.UID != c.holder {
+		if holder.Namespace == p.owner.Namespace && holder.UID != p.owner.UID && holder.UID != p.holder() {
 			return true
 		}
 	}
@@ -125,42 +125,31 @@ func (l *Ledger) holdsToo(a *attempt, c change, value allocation.Value) bool {
 }
 
 // planLimit plans the charges under one limit.
-func (l *Ledger) planLimit(ctx context.Context, plan *txn.Plan, a *attempt, c change, t *limit, charge, release []allocation.Value) error {
+func (p *planner) planLimit(ctx context.Context, t *limit, charge, release []allocation.Value) error {
 	charge = slices.DeleteFunc(charge, func(value allocation.Value) bool {
-		revision, permitted := c.charges.known[t.valueKey(value)]
+		revision, permitted := p.charges.known[t.valueKey(value)]
 		if permitted {
-			plan.Guards = append(plan.Guards, txn.Guard{Key: t.valueKey(value), Revision: revision})
+			p.plan.Guards = append(p.plan.Guards, txn.Guard{Key: t.valueKey(value), Revision: revision})
 		}
 		return permitted
 	})
-	numbers, err := l.planFreed(ctx, plan, a, t, release, len(charge))
+	numbers, err := p.planFreed(ctx, t, release, len(charge))
 	if err != nil {
 		return err
 	}
-	picked, err := l.pickPermits(ctx, c, t, len(charge)-len(numbers))
-	if exceeded, ok := errors.AsType[*exceededError](err); ok {
-		if err := l.refreshLimits(ctx, c.owner.Namespace); err != nil {
-			return err
-		}
-		if err := l.refreshRange(ctx, exceeded.limit); err != nil {
-			return err
-		}
-		if !l.limits.has(c.owner.Namespace, l.Index, exceeded.limit) {
-			return &retryError{}
-		}
-	}
+	picked, err := p.pickPermits(ctx, t, len(charge)-len(numbers))
 	if err != nil {
 		return err
 	}
 	for _, n := range picked {
-		plan.Guards = append(plan.Guards, txn.Guard{Key: t.permitKey(n)})
-		a.permits[t.permitKey(n)] = t
+		p.plan.Guards = append(p.plan.Guards, txn.Guard{Key: t.permitKey(n)})
+		p.permits[t.permitKey(n)] = t
 	}
 	for i, n := range append(numbers, picked...) {
 		value := charge[i]
-		plan.Guards = append(plan.Guards, txn.Guard{Key: t.valueKey(value)})
-		a.permitted[t.valueKey(value)] = true
-		plan.Puts = append(plan.Puts,
+		p.plan.Guards = append(p.plan.Guards, txn.Guard{Key: t.valueKey(value)})
+		p.permitted[t.valueKey(value)] = true
+		p.plan.Puts = append(p.plan.Puts,
 			txn.Put{Key: t.permitKey(n), Value: []byte(claimName(value))},
 			txn.Put{Key: t.valueKey(value), Value: []byte(n.String())})
 	}
@@ -171,66 +160,86 @@ func (l *Ledger) planLimit(ctx context.Context, plan *txn.Plan, a *attempt, c ch
 // permits that other values can have in their place, with what guards them in the plan. A
 // value that has a permit keeps it until it is released, even if it lies in the range of the
 // limit no more.
-func (l *Ledger) planFreed(ctx context.Context, plan *txn.Plan, a *attempt, t *limit, release []allocation.Value,
-	wanted int) ([]permits.Number, error) {
+func (p *planner) planFreed(ctx context.Context, t *limit, release []allocation.Value, wanted int) ([]permits.Number, error) {
 	var inPlace []permits.Number
 	for _, value := range release {
 		key := t.valueKey(value)
-		found, err := l.client.Get(ctx, key, kubernetes.GetOptions{})
+		found, err := p.ledger.client.Get(ctx, key, kubernetes.GetOptions{})
 		if err != nil {
 			return nil, err
 		}
-		guard := txn.Guard{Key: key}
+		p.plan.Guards = append(p.plan.Guards, txn.Guard{Key: key, Revision: txn.ModRevision(found.KV)})
 		var n permits.Number
 		if found.KV != nil {
-			guard.Revision = found.KV.ModRevision
 			if n, err = parsePermit(string(found.KV.Value)); err != nil {
 				return nil, fmt.Errorf("%s: %w", key, err)
 			}
-			plan.Deletes = append(plan.Deletes, key)
+			p.plan.Deletes = append(p.plan.Deletes, key)
 		}
-		plan.Guards = append(plan.Guards, guard)
 		switch {
 		case len(inPlace) < wanted && found.KV != nil:
 			inPlace = append(inPlace, n)
 		case len(inPlace) < wanted && t.covers(value):
 			n = t.permits.InPlace()
-			plan.Guards = append(plan.Guards, txn.Guard{Key: t.permitKey(n)})
+			p.plan.Guards = append(p.plan.Guards, txn.Guard{Key: t.permitKey(n)})
 			inPlace = append(inPlace, n)
 		case found.KV != nil:
-			plan.Deletes = append(plan.Deletes, t.permitKey(n))
-			a.freed = append(a.freed, freedPermit{t, n})
+			p.plan.Deletes = append(p.plan.Deletes, t.permitKey(n))
+			p.freed = append(p.freed, freedPermit{t, n})
 		}
 	}
 	return inPlace, nil
 }
 
-// pickPermits picks free permits. If other requests of this replica have picked the last ones
-// and not claimed them yet, it waits for the outcome. If none is left, it asks etcd.
-func (l *Ledger) pickPermits(ctx context.Context, c change, t *limit, wanted int) ([]permits.Number, error) {
+// pickPermits picks free permits. The error is an *exceededError if the limit, as etcd has it
+// now, has too few, and a *retryError if the limit has changed.
+func (p *planner) pickPermits(ctx context.Context, t *limit, wanted int) ([]permits.Number, error) {
 	if wanted <= 0 {
 		return nil, nil
 	}
+	picked, used, err := p.ledger.awaitPermits(ctx, p.owner.Namespace, t, wanted)
+	switch {
+	case err != nil:
+		return nil, err
+	case picked != nil:
+		p.charges.picked[t] = picked
+		return picked, nil
+	}
+	if err := p.ledger.refreshLimits(ctx, p.owner.Namespace); err != nil {
+		return nil, err
+	}
+	if err := p.ledger.refreshRange(ctx, t); err != nil {
+		return nil, err
+	}
+	if !p.ledger.limits.has(p.owner.Namespace, p.ledger.Index, t) {
+		return nil, &retryError{}
+	}
+	return nil, &exceededError{limit: t, requested: int64(wanted), used: used}
+}
+
+// awaitPermits picks free permits of a limit. If other requests of this replica have picked
+// the last ones and not claimed them yet, it waits for the outcome. If none is left, it asks
+// etcd. If etcd has none either, it returns nil and the number that is used.
+func (l *Ledger) awaitPermits(ctx context.Context, namespace string, t *limit, wanted int) ([]permits.Number, int64, error) {
 	var used int64
 	for loaded := false; ; {
 		picked, pending := t.permits.Pick(wanted)
 		switch {
 		case picked != nil:
-			c.charges.picked[t] = picked
-			return picked, nil
+			return picked, 0, nil
 		case pending != nil:
 			select {
 			case <-pending:
 				loaded = false
 			case <-ctx.Done():
-				return nil, context.Cause(ctx)
+				return nil, 0, context.Cause(ctx)
 			}
 		case loaded:
-			return nil, &exceededError{limit: t, requested: int64(wanted), used: used}
+			return nil, used, nil
 		default:
 			var err error
-			if used, err = l.refresh(ctx, c.owner.Namespace, t, wanted); err != nil {
-				return nil, err
+			if used, err = l.refresh(ctx, namespace, t, wanted); err != nil {
+				return nil, 0, err
 			}
 			loaded = true
 		}
@@ -292,6 +301,31 @@ func (l *Ledger) learnPermits(a *attempt, known *charges, conflict *txn.Conflict
 		}
 	}
 	return nil
+}
+
+// withhold keeps load-balancer addresses that a quota does not allow from a stored Service that
+// waits for them: it goes on waiting. It reports false for other Services, whose write the quota
+// rejects.
+func (w *write) withhold(c *change, exceeded *exceededError) bool {
+	if !exceeded.mayCover(allocation.LoadBalancerIPv4) {
+		return false
+	}
+	held := service.LoadBalancerAddresses(c.owner)
+	others := slices.DeleteFunc(slices.Clone(held), func(addr netip.Addr) bool {
+		value := allocation.LoadBalancerAddress(addr)
+		_, has := c.before[value]
+		return !has && w.picks.Picked(value)
+	})
+	switch status := &c.owner.Status; {
+	case c.stored != nil && waits(c.stored):
+		service.WaitForLoadBalancer(status, v1.ReasonQuotaExceeded, exceeded.Error(), metav1.Now())
+	case len(others) > 0 && len(others) < len(held):
+		service.SetLoadBalancerAddresses(status, others, exceeded.Error(), metav1.Now())
+	default:
+		return false
+	}
+	c.after = holdingsOf(c.owner)
+	return true
 }
 
 // waits reports whether a stored Service waits for a load-balancer address.

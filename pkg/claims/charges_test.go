@@ -103,8 +103,8 @@ func (r *replicas) write(l *Ledger, name string, nodePorts []int32) error {
 		}
 	})
 	svc.Name, svc.UID = name, types.UID(name)
-	c := change{owner: svc, before: holdingsOf(r.stored[name]), after: holdingsOf(svc), holder: svc.UID, charges: newCharges()}
-	c.strict = func() bool { return true }
+	stored := r.stored[name]
+	c := change{owner: svc, stored: stored, before: holdingsOf(stored), after: holdingsOf(svc), charges: newCharges()}
 	if len(nodePorts) == 0 {
 		c.after = nil
 	}

@@ -45,28 +45,13 @@ func (l *Ledger) objection(who Requester, value allocation.Value, claim allocati
 
 // taken returns the error for a value that the Service can't have because of an objection.
 func (l *Ledger) taken(ctx context.Context, svc *v1.Service, value allocation.Value, objection *allocation.Objection) *field.Error {
-	return FieldError(svc, value, &takenError{holder: l.holder(ctx, value, objection.Holder), reason: objection.Reason})
+	return FieldError(svc, value, &takenError{holder: l.nameHolder(ctx, value, objection.Holder), reason: objection.Reason})
 }
 
-// checkAdopted returns the value of a rejected attempt that another object holds and
-// that the Service therefore can't keep. The error is nil if there is none.
-func (l *Ledger) checkAdopted(ctx context.Context, a *attempt) (allocation.Value, *field.Error) {
-	for _, value := range a.adopt {
-		claim, held := l.Index.Lookup(value)
-		if !a.strict || !held || claim.HeldBy(a.holder) || l.mayTake(a.owner, claim) {
-			continue
-		}
-		if objection := claim.Objection(holdingsOf(a.owner)[value].share, true); objection != nil {
-			return value, l.taken(ctx, a.owner, value, objection)
-		}
-	}
-	return allocation.Value{}, nil
-}
-
-// holder names the holder of a value or, if the claim has none, the claim. It returns an
+// nameHolder names the holder of a value or, if the claim has none, the claim. It returns an
 // empty text if the caller may not read the Service that holds the value, or the
 // reservation.
-func (l *Ledger) holder(ctx context.Context, value allocation.Value, holder v1.ParentReference) string {
+func (l *Ledger) nameHolder(ctx context.Context, value allocation.Value, holder v1.ParentReference) string {
 	read := Read{Resource: kindOf(value.Class).names().claims, Name: value.String()}
 	if holder == (v1.ParentReference{}) {
 		holder = v1.ParentReference{Resource: read.Resource, Name: read.Name}
@@ -81,12 +66,12 @@ func (l *Ledger) holder(ctx context.Context, value allocation.Value, holder v1.P
 }
 
 // WillReject reports whether the storage will reject the creation of a Service, because
-// of a plugin's refusal or a value that the client named and that can't be claimed. If
+// of a plugin's rejection or a value that the client named and that can't be claimed. If
 // the index says the latter, etcd is asked as well: another replica may have just
 // released the value. Only the index is asked about ranges.
 func (l *Ledger) WillReject(ctx context.Context, svc *v1.Service) (bool, error) {
 	picks := requeststate.From(ctx).Picks
-	if picks.Refusal() != nil {
+	if picks.Rejection() != nil {
 		return true, nil
 	}
 	who, err := l.Requester(ctx, svc)

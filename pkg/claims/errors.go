@@ -1,11 +1,8 @@
 package claims
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net/netip"
-	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -52,43 +49,6 @@ func (e *outOfRangeError) Error() string {
 // is an *allocation.ExhaustedError or an error of this package.
 func FieldError(svc *v1.Service, value allocation.Value, cause error) *field.Error {
 	return kindOf(value.Class).fieldError(svc, value, cause)
-}
-
-// reject records that the Service can't have a value that the client named, and returns
-// the error for it.
-func (w *write) reject(svc *v1.Service, value allocation.Value, cause *field.Error) error {
-	w.picks.RecordFailure(value)
-	return w.refusal(svc, cause)
-}
-
-// refuse returns the refusal, or a *retryError if there are reservations for the Service
-// that admission did not know.
-func (w *write) refuse(ctx context.Context, svc *v1.Service, cause *field.Error) error {
-	missed, err := w.ledger.missedListed(ctx, svc, w.picks)
-	switch {
-	case err != nil:
-		return err
-	case missed:
-		return &retryError{reserved: true}
-	}
-	return w.refusal(svc, cause)
-}
-
-// refusal returns the error for a Service that can't have a value: a 422 with the field
-// and the text of upstream's allocators. The error does not show picked values, which
-// the client did not write.
-func (w *write) refusal(svc *v1.Service, cause *field.Error) error {
-	if shown, ok := cause.BadValue.([]string); ok {
-		shown = slices.Clone(shown)
-		for i, text := range shown {
-			addr, err := netip.ParseAddr(text)
-			if err == nil && w.picks.Picked(allocation.Address(addr)) {
-				shown[i] = ""
-			}
-		}
-		cause.BadValue = shown
-	}
-	return apierrors.NewInvalid(w.groupKind, svc.Name, field.ErrorList{cause})
 }
 
 // interpret names the Service in the error of a transaction that is too large.

@@ -19,7 +19,7 @@ import (
 // kind is a kind of values: cluster IPs, ports or load-balancer addresses. It holds what
 // differs between their claims. A further kind of values is one more implementation, in
 // kinds, and has its keys in ClaimQuotas (classesOf). Only a load-balancer address can be
-// waited for, which is in withhold (storage.go) and waits (charges.go).
+// waited for, which is in withhold and waits (charges.go).
 type kind interface {
 	names() names
 	// classes returns the classes of the kind's values.

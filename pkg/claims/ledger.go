@@ -98,7 +98,7 @@ func (l *Ledger) claimKey(value allocation.Value) string {
 // committed enters a transaction of this replica into the index, ahead of the watch.
 func (l *Ledger) committed(a *attempt, revision int64) {
 	claim := allocation.Claim{Holder: *v1.HolderOf(a.owner), Revision: revision}
-	for _, value := range slices.Concat(a.take, a.adopt, a.rewrite) {
+	for _, value := range slices.Concat(a.take, a.unclaimed, a.rewrite) {
 		if _, shared := a.shared[value]; !shared {
 			l.Index.Observe(value, claim)
 		}
@@ -111,7 +111,7 @@ func (l *Ledger) committed(a *attempt, revision int64) {
 		if _, shared := a.shared[value]; shared {
 			continue
 		}
-		if known, ok := l.Index.Lookup(value); ok && known.HeldBy(a.holder) {
+		if known, ok := l.Index.Lookup(value); ok && known.HeldBy(a.holder()) {
 			l.Index.Released(value, revision)
 		}
 	}
@@ -147,7 +147,7 @@ func (l *Ledger) creations(a *attempt, conflict *txn.ConflictError) map[string]i
 	for _, value := range a.release {
 		key := l.claimKey(value)
 		claim, known := l.Index.Lookup(value)
-		if kv := conflict.Found[key]; kv != nil && known && claim.HeldBy(a.holder) && claim.Shared == nil {
+		if kv := conflict.Found[key]; kv != nil && known && claim.HeldBy(a.holder()) && claim.Shared == nil {
 			created[key] = kv.CreateRevision
 		}
 	}

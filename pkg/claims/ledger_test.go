@@ -91,7 +91,7 @@ func TestRewrite(t *testing.T) {
 			}
 			plan := &txn.Plan{}
 			a, err := l.plan(t.Context(), plan, change{
-				owner: owner, before: before, after: after, holder: owner.UID, strict: func() bool { return false },
+				owner: owner, stored: owner, before: before, after: after,
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -138,11 +138,12 @@ func TestReplace(t *testing.T) {
 			keys["/p/30080"] = storedPort(t, l, test.holder, 5)
 			l.Index.Observe(port(30080), heldBy(test.holder, 5))
 			l.Index.Observe(port(30081), heldBy(test.holder, 6))
+			former := newService(nil)
+			former.UID = "former"
 			plan := &txn.Plan{}
 			a, err := l.plan(t.Context(), plan, change{
-				owner: newService(nil), before: holdings{port(30080): serving("TCP"), port(30081): serving("TCP")},
-				after:  holdings{port(30080): serving("TCP")},
-				holder: "former", strict: func() bool { return false },
+				owner: newService(nil), stored: former, before: holdings{port(30080): serving("TCP"), port(30081): serving("TCP")},
+				after: holdings{port(30080): serving("TCP")},
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -189,7 +190,7 @@ func TestRelease(t *testing.T) {
 				l.Index.Observe(port(30080), *test.known)
 			}
 			plan := &txn.Plan{Puts: []txn.Put{{Key: "/of an earlier attempt"}}}
-			a, err := l.plan(t.Context(), plan, change{owner: newService(nil), before: holdings{port(30080): {}}, holder: "web-uid"})
+			a, err := l.plan(t.Context(), plan, change{owner: newService(nil), before: holdings{port(30080): {}}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -217,7 +218,7 @@ func TestReleaseUnderWrites(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := newLedger(t, nil)
 			l.Index.Observe(port(30080), heldBy("web-uid", 5))
-			c := change{owner: newService(nil), before: holdings{port(30080): {}}, holder: "web-uid"}
+			c := change{owner: newService(nil), before: holdings{port(30080): {}}}
 			a, err := l.plan(t.Context(), &txn.Plan{}, c)
 			if err != nil {
 				t.Fatal(err)
@@ -319,8 +320,8 @@ func TestWillRejectWithoutRange(t *testing.T) {
 	if got, err := ledger.WillReject(t.Context(), svc); err != nil || !got {
 		t.Errorf("what the client names: got %v, error %v", got, err)
 	}
-	picks.SetRefusal("test", field.Invalid(field.NewPath("spec"), 0, "no port is left"))
+	picks.SetRejection("test", field.Invalid(field.NewPath("spec"), 0, "no port is left"))
 	if got, err := ledger.WillReject(ctx, svc); err != nil || !got {
-		t.Errorf("a plugin's refusal: got %v, error %v", got, err)
+		t.Errorf("a plugin's rejection: got %v, error %v", got, err)
 	}
 }

@@ -112,36 +112,36 @@ func (l *Ledger) isReserved(value allocation.Value, service types.NamespacedName
 
 // planListings plans the changes of the listings of the Service and of those whose expired
 // reservations it takes.
-func (l *Ledger) planListings(ctx context.Context, plan *txn.Plan, a *attempt, c change) error {
-	for service, taken := range a.taken {
-		if service == nameOfService(c.owner) {
+func (p *planner) planListings(ctx context.Context) error {
+	for service, taken := range p.taken {
+		if service == nameOfService(p.owner) {
 			continue
 		}
-		listed, err := l.readListing(ctx, service)
+		listed, err := p.ledger.readListing(ctx, service)
 		if err != nil {
 			return err
 		}
-		listed.change(plan, func(value allocation.Value) bool { return slices.Contains(taken, value) })
+		listed.change(p.plan, func(value allocation.Value) bool { return slices.Contains(taken, value) })
 	}
-	return l.planListing(ctx, plan, a, c)
+	return p.planListing(ctx)
 }
 
 // planListing makes a write rely on the listing of its Service, if values that were picked
 // for the Service may be in the place of reserved ones, and changes the listing with what
 // the write reserves and takes. It returns a *retryError if admission did not know a
 // reservation when it picked.
-func (l *Ledger) planListing(ctx context.Context, plan *txn.Plan, a *attempt, c change) error {
-	service := nameOfService(c.owner)
-	changes := len(a.taken[service]) > 0 || len(a.reserved) > 0
-	if !changes && !l.mayHaveReservations(c.owner) {
+func (p *planner) planListing(ctx context.Context) error {
+	l, service := p.ledger, nameOfService(p.owner)
+	changes := len(p.taken[service]) > 0 || len(p.reserved) > 0
+	if !changes && !l.mayHaveReservations(p.owner) {
 		return nil
 	}
-	picked := slices.DeleteFunc(slices.Clone(a.take), func(value allocation.Value) bool { return !c.picks.Picked(value) })
+	picked := filter(p.take, p.picks.Picked)
 	if !changes && len(picked) == 0 {
 		return nil
 	}
 	listed := listing{key: l.listingKey(service)}
-	if changes || c.relist || l.Index.HasReserved(service) {
+	if changes || p.relist || l.Index.HasReserved(service) {
 		var err error
 		if listed, err = l.readListing(ctx, service); err != nil {
 			return err
@@ -149,15 +149,15 @@ func (l *Ledger) planListing(ctx context.Context, plan *txn.Plan, a *attempt, c 
 		if err := l.learnListed(ctx, service, listed); err != nil {
 			return err
 		}
-		if l.missed(service, c.picks) {
+		if l.missed(service, p.picks) {
 			return &retryError{lost: picked, reserved: true}
 		}
 	}
-	a.listing = listed.key
-	listed.change(plan, func(value allocation.Value) bool {
-		_, retained := a.reserved[value]
-		return !retained && (slices.Contains(a.taken[service], value) || !l.isReserved(value, service))
-	}, slices.Collect(maps.Keys(a.reserved))...)
+	p.listing = listed.key
+	listed.change(p.plan, func(value allocation.Value) bool {
+		_, retained := p.reserved[value]
+		return !retained && (slices.Contains(p.taken[service], value) || !l.isReserved(value, service))
+	}, slices.Collect(maps.Keys(p.reserved))...)
 	return nil
 }
 

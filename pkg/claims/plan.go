@@ -2,9 +2,8 @@ package claims
 
 import (
 	"context"
-	"slices"
 
-	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
@@ -13,26 +12,65 @@ import (
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
-// attempt is one attempt at a write: its changes, and the meaning of the keys in its
-// plan.
+// change is the change of a Service that one attempt at a write makes.
+type change struct {
+	// owner is the Service as it is written, or as it is deleted. stored is the Service
+	// before it, nil on create. It has another UID if the write replaces the Service by
+	// another of its name.
+	owner, stored *v1.Service
+	// before and after are what stored and owner hold. A deleted Service holds nothing after.
+	before, after holdings
+	// retain is not nil if the Service is deleted and what it holds stays reserved for it.
+	retain *retention
+	// picks are those of the request, charges those of the write.
+	picks   *requeststate.Picks
+	charges *charges
+	findings
+}
+
+// findings are what the attempts of a write before this one have found.
+type findings struct {
+	// created has the creation revisions of the Service's claims, by key, as far as a
+	// rejected transaction has returned them. They guard the claims that the Service
+	// releases: other writers may go on changing a claim, which is no reason to keep it. A
+	// value that several Services can hold is not among them, as another may have joined.
+	created map[string]int64
+	// relist makes the plan read the listing of the Service.
+	relist bool
+	// force allows the transaction to overwrite concurrent changes of claims that the
+	// Service rewrites. They have kept the write from succeeding for long enough.
+	force bool
+}
+
+// holder is the UID of the Service that holds the values of before.
+func (c *change) holder() types.UID {
+	if c.stored != nil {
+		return c.stored.UID
+	}
+	return c.owner.UID
+}
+
+// attempt is one attempt at a write: its change, and the meaning of the keys in its plan.
 type attempt struct {
+	change
 	difference
-	owner  *v1.Service
-	holder types.UID
+	// unclaimed are the values that the Service keeps, had no claim on, and claims now.
+	unclaimed []allocation.Value
+	// strict is true if the write is rejected when another object holds one of them.
 	strict bool
 	values map[string]allocation.Value
 	ranges map[string]rangeGuard
 	// shared has the claims that the attempt writes of values that several Services can
 	// hold. Their revision is that of the transaction.
 	shared map[allocation.Value]allocation.Claim
-	// taken has the values of take and adopt that were reserved, under the Service that they
-	// were reserved for. It is another Service only if the reservation has expired.
+	// taken has the values of take and unclaimed that were reserved, under the Service that
+	// they were reserved for. It is another Service only if the reservation has expired.
 	taken map[types.NamespacedName][]allocation.Value
 	// listing is the key of the Service's listing, if the plan relies on it.
 	listing string
-	// retain are the values that stay reserved for the Service when it is deleted, and
+	// retained are the values that stay reserved for the Service when it is deleted, and
 	// reserved are the reservations that the plan makes of them.
-	retain   []allocation.Value
+	retained []allocation.Value
 	reserved map[allocation.Value]allocation.Claim
 	// limits are those that the plan relies on, nil if it changes nothing that counts.
 	limits *limits
@@ -48,98 +86,76 @@ type rangeGuard struct {
 	name  string
 }
 
-// change is the change of a Service that one attempt at a write makes.
-type change struct {
-	owner         *v1.Service
-	before, after holdings
-	// holder is the UID of the Service that holds the values of before. It is the owner's,
-	// unless the write replaces a Service by another of its name.
-	holder types.UID
-	// strict reports whether the write is rejected if another object holds a value that
-	// the Service keeps. It is called only for an update that keeps an unclaimed value.
-	strict func() bool
-	// copied reports whether the values of before are those of a copy of a cluster's Service.
-	copied bool
-	// waits is true if the stored Service has no load-balancer address and waits for one. It
-	// goes on waiting if a ClaimQuota does not let it have one.
-	waits bool
-	// picks are those of the request.
-	picks *requeststate.Picks
-	// charges are those of the write.
-	charges *charges
-	// relist makes the plan read the listing of the Service.
-	relist bool
-	// retain is not nil if the Service is deleted and what it holds stays reserved for it.
-	retain *retention
-	// created has the creation revisions of the Service's claims, by key, as far as a
-	// rejected transaction has returned them. They guard the claims that the Service
-	// releases: other writers may go on changing a claim, which is no reason to keep it. A
-	// value that several Services can hold is not among them, as another may have joined.
-	created map[string]int64
-	// force allows the transaction to overwrite concurrent changes of claims that the
-	// Service rewrites. They have kept the write from succeeding for long enough.
-	force bool
+// planner turns the change of one attempt into the plan of its transaction. Every key in the
+// plan is guarded by the state that the index has. An outdated guard costs another attempt
+// and never makes a wrong write.
+type planner struct {
+	*attempt
+	plan   *txn.Plan
+	ledger *Ledger
 }
 
-// plan fills in the plan of a write. Every key in it is guarded by the state that the
-// index has. An outdated guard costs another attempt and never makes a wrong write.
+// plan fills in the plan of an attempt.
 func (l *Ledger) plan(ctx context.Context, plan *txn.Plan, c change) (*attempt, error) {
 	plan.Reset()
-	a := &attempt{
-		difference: diff(c.before, c.after), owner: c.owner, holder: c.holder,
+	p := &planner{ledger: l, plan: plan, attempt: &attempt{
+		change: c, difference: diff(c.before, c.after),
 		values: map[string]allocation.Value{}, ranges: map[string]rangeGuard{},
 		permits: map[string]*limit{}, permitted: map[string]bool{},
-	}
+	}}
+	sortAsWritten(c.owner, p.take)
 	if c.retain != nil {
-		a.keepReleased(c.before)
-		a.reserved = map[allocation.Value]allocation.Claim{}
+		p.retainReleased()
 	}
-	if c.holder != c.owner.UID {
-		a.rewrite = kept(c.before, c.after)
+	if c.holder() != c.owner.UID {
+		p.rewrite = kept(c.before, c.after)
 	}
-	if err := l.findUnclaimed(ctx, a, c); err != nil {
-		return nil, err
-	}
-	sortAsWritten(c.owner, a.take)
-	if err := l.planReleases(ctx, plan, a, c); err != nil {
-		return nil, err
-	}
-	// A copy of a cluster's Service holds values of the cluster's ranges.
-	if !v1.IsMirrored(c.owner) {
-		if err := l.guardRanges(ctx, plan, a); err != nil {
-			return nil, err
+	return p.attempt, p.run(ctx)
+}
+
+// run takes the steps in an order in which each finds what it needs in the attempt: charges
+// depend on the claims, and listings on the reservations that are taken and made.
+func (p *planner) run(ctx context.Context) error {
+	for _, step := range [...]func(*planner, context.Context) error{
+		(*planner).findUnclaimed, (*planner).planReleases, (*planner).guardRanges, (*planner).planClaims,
+		(*planner).planRewrites, (*planner).planReservations, (*planner).planListings, (*planner).planCharges,
+	} {
+		if err := step(p, ctx); err != nil {
+			return err
 		}
 	}
-	for _, value := range slices.Concat(a.take, a.adopt) {
-		if err := l.planClaim(ctx, plan, a, c, value); err != nil {
-			return nil, err
-		}
-	}
-	if err := l.planRewrites(ctx, plan, a, c); err != nil {
-		return nil, err
-	}
-	if err := l.planListings(ctx, plan, a, c); err != nil {
-		return nil, err
-	}
-	return a, l.planCharges(ctx, plan, a, c)
+	return nil
 }
 
 // planReleases deletes the claims on values that the Service gives up, or takes the Service
 // out of their holders. If the Service retains what it holds, only values that several
-// Services can hold are released: see keepReleased.
-func (l *Ledger) planReleases(ctx context.Context, plan *txn.Plan, a *attempt, c change) error {
-	for _, value := range a.release {
-		claim, known := l.Index.Lookup(value)
-		if claim.HeldByOthers(c.holder) || c.retain != nil {
-			if err := l.planShare(ctx, plan, a, c, value); err != nil {
+// Services can hold are released: see retainReleased.
+func (p *planner) planReleases(ctx context.Context) error {
+	for _, value := range p.release {
+		claim, known := p.ledger.Index.Lookup(value)
+		if claim.HeldByOthers(p.holder()) || p.retain != nil {
+			if err := p.planShare(ctx, value); err != nil {
 				return err
 			}
 			continue
 		}
-		key := l.claimKey(value)
-		a.guard(plan, key, value, claim.Revision).Creation = c.created[key]
-		if known && claim.HeldBy(c.holder) {
-			plan.Deletes = append(plan.Deletes, key)
+		key := p.ledger.claimKey(value)
+		p.guardClaim(value, txn.Guard{Key: key, Revision: claim.Revision, Creation: p.created[key]})
+		if known && claim.HeldBy(p.holder()) {
+			p.plan.Deletes = append(p.plan.Deletes, key)
+		}
+	}
+	return nil
+}
+
+// planClaims claims the values that are new to the Service, and those that it keeps without
+// a claim.
+func (p *planner) planClaims(ctx context.Context) error {
+	for _, values := range [][]allocation.Value{p.take, p.unclaimed} {
+		for _, value := range values {
+			if err := p.planClaim(ctx, value); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -147,147 +163,74 @@ func (l *Ledger) planReleases(ctx context.Context, plan *txn.Plan, a *attempt, c
 
 // planClaim claims a value for the Service. Where the index has a claim on a value that
 // several Services can hold, the Service joins it. It takes over a reservation for it.
-func (l *Ledger) planClaim(ctx context.Context, plan *txn.Plan, a *attempt, c change, value allocation.Value) error {
-	held := c.after[value]
-	known, exists := l.Index.Lookup(value)
-	if exists && held.share != nil {
-		return l.planShare(ctx, plan, a, c, value)
+func (p *planner) planClaim(ctx context.Context, value allocation.Value) error {
+	held := p.after[value]
+	known, exists := p.ledger.Index.Lookup(value)
+	switch {
+	case exists && held.share != nil:
+		return p.planShare(ctx, value)
+	case exists && p.ledger.mayTake(p.owner, known):
+		return p.takeOver(ctx, value)
 	}
-	k, name := l.stored[value.Class], value.String()
-	claim := k.heldClaim(name, held, c.owner)
-	guard := a.guard(plan, k.claims.Key(name), value, 0)
-	if exists && l.mayTake(c.owner, known) {
-		taken, err := l.takeOver(ctx, guard, a, c, value)
-		if err != nil {
-			return err
-		}
-		if taken != nil {
-			claim = taken
-		}
-	}
-	return l.putClaim(ctx, plan, a, value, claim)
+	return p.claimFree(ctx, value)
 }
 
-func (a *attempt) guard(plan *txn.Plan, key string, value allocation.Value, revision int64) *txn.Guard {
-	a.values[key] = value
-	plan.Guards = append(plan.Guards, txn.Guard{Key: key, Revision: revision})
-	return &plan.Guards[len(plan.Guards)-1]
+// claimFree claims a value on which there is no claim.
+func (p *planner) claimFree(ctx context.Context, value allocation.Value) error {
+	p.guardClaim(value, txn.Guard{Key: p.ledger.claimKey(value)})
+	return p.putNewClaim(ctx, value)
 }
 
-// guardRanges guards the ranges that new claims lie in, so that they serve the Service
-// until the claims are written.
-func (l *Ledger) guardRanges(ctx context.Context, plan *txn.Plan, a *attempt) error {
-	if len(a.take) == 0 {
-		return nil
-	}
-	who, err := l.Requester(ctx, a.owner)
+// guardClaim adds a guard on the claim of a value.
+func (p *planner) guardClaim(value allocation.Value, guard txn.Guard) {
+	p.values[guard.Key] = value
+	p.plan.Guards = append(p.plan.Guards, guard)
+}
+
+// putNewClaim puts a claim that the Service holds alone.
+func (p *planner) putNewClaim(ctx context.Context, value allocation.Value) error {
+	return p.putClaim(ctx, value, kindOf(value.Class).heldClaim(value.String(), p.after[value], p.owner))
+}
+
+// putClaim puts a claim, and adds it to the shared claims of the attempt if several Services
+// can hold it.
+func (p *planner) putClaim(ctx context.Context, value allocation.Value, obj runtime.Object) error {
+	k := p.ledger.stored[value.Class]
+	put, err := k.claims.Encode(ctx, value.String(), obj)
 	if err != nil {
 		return err
 	}
-	for _, value := range a.take {
-		covering, err := l.Index.Covering(value, who.Of(value.Class))
-		if err != nil {
-			return &outOfRangeError{value: value, cause: err}
+	p.plan.Puts = append(p.plan.Puts, put)
+	if claim, _ := k.claim(obj); claim.sharing != nil {
+		if p.shared == nil {
+			p.shared = map[allocation.Value]allocation.Claim{}
 		}
-		key := l.stored[value.Class].ranges.Key(covering.Name)
-		if _, guarded := a.ranges[key]; !guarded {
-			a.ranges[key] = rangeGuard{value.Class, covering.Name}
-			plan.Guards = append(plan.Guards, txn.Guard{Key: key, Revision: covering.Revision})
-		}
+		p.shared[value] = claim.at(0)
 	}
 	return nil
 }
 
-// holdings are the values that a Service holds.
-type holdings map[allocation.Value]holding
-
-// holding is how a Service holds a value, which its claim records.
-type holding struct {
-	// protocols are those that the Service serves on a port.
-	protocols []corev1.Protocol
-	// share is the Service's share in a value that several Services can hold. It is nil for
-	// other values.
-	share *allocation.Share
-}
-
-func (h holding) equals(other holding) bool {
-	return slices.Equal(h.protocols, other.protocols) && h.share.Equals(other.share)
-}
-
-// holdingsOf returns the values that a Service holds. It returns none for nil.
-func holdingsOf(svc *v1.Service) holdings {
-	held := holdings{}
-	if svc == nil {
-		return held
+// guardRanges guards the ranges that new claims lie in, so that they serve the Service
+// until the claims are written. A copy of a cluster's Service holds values of the cluster's
+// ranges.
+func (p *planner) guardRanges(ctx context.Context) error {
+	if len(p.take) == 0 || v1.IsMirrored(p.owner) {
+		return nil
 	}
-	for _, k := range kinds() {
-		k.addHoldings(svc, held)
+	who, err := p.ledger.Requester(ctx, p.owner)
+	if err != nil {
+		return err
 	}
-	return held
-}
-
-// difference is the change of a Service's holdings in a write. Adopted values are those
-// that the Service keeps and had no claim on.
-type difference struct {
-	take, release, rewrite, adopt []allocation.Value
-}
-
-func diff(before, after holdings) difference {
-	var d difference
-	for value, holds := range after {
-		switch had, held := before[value]; {
-		case !held:
-			d.take = append(d.take, value)
-		case !holds.equals(had):
-			d.rewrite = append(d.rewrite, value)
+	for _, value := range p.take {
+		covering, err := p.ledger.Index.Covering(value, who.Of(value.Class))
+		if err != nil {
+			return &outOfRangeError{value: value, cause: err}
+		}
+		key := p.ledger.stored[value.Class].ranges.Key(covering.Name)
+		if _, guarded := p.ranges[key]; !guarded {
+			p.ranges[key] = rangeGuard{value.Class, covering.Name}
+			p.plan.Guards = append(p.plan.Guards, txn.Guard{Key: key, Revision: covering.Revision})
 		}
 	}
-	for value := range before {
-		if _, held := after[value]; !held {
-			d.release = append(d.release, value)
-		}
-	}
-	return d
-}
-
-// kept returns the values that the Service holds before and after a write.
-func kept(before, after holdings) []allocation.Value {
-	var both []allocation.Value
-	for value := range after {
-		if _, held := before[value]; held {
-			both = append(both, value)
-		}
-	}
-	return both
-}
-
-// positions are the places of values in a Service.
-type positions map[allocation.Value]int
-
-// add adds a value after the others, unless it has a place.
-func (p positions) add(value allocation.Value) {
-	if _, placed := p[value]; !placed {
-		p[value] = len(p)
-	}
-}
-
-// sortAsWritten sorts values in the order of the Service's spec, addresses first.
-// Upstream allocates them in this order, so an error is about the same value.
-func sortAsWritten(svc *v1.Service, values []allocation.Value) {
-	if len(values) < 2 {
-		return
-	}
-	position := positions{}
-	for _, k := range kinds() {
-		k.addPositions(svc, position)
-	}
-	slices.SortFunc(values, func(a, b allocation.Value) int { return position[a] - position[b] })
-}
-
-// NewClaims returns the values that a write of after would claim. before is the stored
-// Service or nil.
-func NewClaims(after, before *v1.Service) []allocation.Value {
-	take := diff(holdingsOf(before), holdingsOf(after)).take
-	sortAsWritten(after, take)
-	return take
+	return nil
 }

@@ -40,7 +40,7 @@ func (s *QuotaStorage) Create(ctx context.Context, key string, obj, out runtime.
 		return err
 	}
 	plan := &txn.Plan{}
-	return retryWith(ctx, plan, maxSharedAttempts, quotasBusy, func(ctx context.Context) error {
+	return retry{plan: plan, attempts: maxSharedAttempts, busy: quotasBusy}.do(ctx, func(ctx context.Context) error {
 		if err := s.planLimits(ctx, plan, quota, quota.Spec.Hard); err != nil {
 			return err
 		}
@@ -63,7 +63,7 @@ func (s *QuotaStorage) GuaranteedUpdate(ctx context.Context, key string, destina
 		}
 		return output, ttl, s.planLimits(ctx, plan, quota, quota.Spec.Hard)
 	}
-	return retryWith(ctx, plan, maxSharedAttempts, quotasBusy, func(ctx context.Context) error {
+	return retry{plan: plan, attempts: maxSharedAttempts, busy: quotasBusy}.do(ctx, func(ctx context.Context) error {
 		return s.Interface.GuaranteedUpdate(ctx, key, destination, ignoreNotFound, preconditions, update, cached)
 	})
 }
@@ -82,7 +82,7 @@ func (s *QuotaStorage) Delete(ctx context.Context, key string, out runtime.Objec
 		}
 		return s.planLimits(ctx, plan, quota, nil)
 	}
-	return retryWith(ctx, plan, maxSharedAttempts, quotasBusy, func(ctx context.Context) error {
+	return retry{plan: plan, attempts: maxSharedAttempts, busy: quotasBusy}.do(ctx, func(ctx context.Context) error {
 		return s.Interface.Delete(ctx, key, out, preconditions, validate, cached, opts)
 	})
 }

@@ -2,7 +2,6 @@ package claims
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,10 +27,10 @@ import (
 // before, so that one of them succeeds even while thousands of Services are created.
 const maxRangeAttempts = 100
 
-// RangeStorage is the store of ServiceCIDRs, NodePortRanges or LoadBalancerPools. A range can be deleted,
-// or shrunk, only if that leaves no held claim outside every range. The transaction
-// decides it: it relies on there being no claim newer than those that were read, while
-// new claims rely on the range. These rare writes read the keys of all claims.
+// RangeStorage is the store of ServiceCIDRs, NodePortRanges or LoadBalancerPools. A range can
+// be deleted, or shrunk, only if that leaves no held claim outside every range. The
+// transaction decides it: it relies on there being no claim newer than those that were read,
+// while new claims rely on the range. These rare writes read the keys of all claims.
 type RangeStorage struct {
 	storage.Interface
 	ledger *Ledger
@@ -70,7 +69,7 @@ func (s *RangeStorage) Delete(ctx context.Context, key string, out runtime.Objec
 		}
 		return apierrors.NewConflict(s.resource(ctx), nameOf(obj), held)
 	}
-	err := s.retry(ctx, plan, func(ctx context.Context) error {
+	err := s.retry(plan).do(ctx, func(ctx context.Context) error {
 		return s.Interface.Delete(ctx, key, out, preconditions, validate, cached, opts)
 	})
 	if err == nil && !requeststate.IsDryRun(ctx) {
@@ -111,7 +110,7 @@ func (s *RangeStorage) GuaranteedUpdate(ctx context.Context, key string, destina
 		}
 		return output, ttl, nil
 	}
-	err := s.retry(ctx, plan, func(ctx context.Context) error {
+	err := s.retry(plan).do(ctx, func(ctx context.Context) error {
 		return s.Interface.GuaranteedUpdate(ctx, key, destination, ignoreNotFound, preconditions, update, cached)
 	})
 	if err == nil && !requeststate.IsDryRun(ctx) {
@@ -125,23 +124,22 @@ func (s *RangeStorage) resource(ctx context.Context) schema.GroupResource {
 	return apigroup.Resource(ctx, s.kind.names().ranges)
 }
 
-// retry repeats the call while new claims conflict with its transaction.
-func (s *RangeStorage) retry(ctx context.Context, plan *txn.Plan, call func(context.Context) error) error {
-	ctx = txn.WithPlan(ctx, plan)
-	var conflict *txn.ConflictError
-	for range maxRangeAttempts {
-		if err := call(ctx); !errors.As(err, &conflict) {
+// retry repeats a call while new claims conflict with its transaction.
+func (s *RangeStorage) retry(plan *txn.Plan) retry {
+	return retry{plan: plan, attempts: maxRangeAttempts, learn: s.learn,
+		busy: "claims keep coming in while the range is to be taken away; try again"}
+}
+
+// learn enters the ranges that a rejected transaction found into the index.
+func (s *RangeStorage) learn(ctx context.Context, conflict *txn.ConflictError) error {
+	for key, kv := range conflict.Found {
+		// Every guard of the plan is one of a range.
+		name := strings.TrimPrefix(key, s.kind.ranges.Prefix)
+		if err := s.ledger.learnRange(ctx, s.kind, name, kv, conflict.Revision); err != nil {
 			return err
 		}
-		for key, kv := range conflict.Found {
-			// Every guard of the plan is one of a range.
-			name := strings.TrimPrefix(key, s.kind.ranges.Prefix)
-			if err := s.ledger.learnRange(ctx, s.kind, name, kv, conflict.Revision); err != nil {
-				return err
-			}
-		}
 	}
-	return apierrors.NewTooManyRequests("claims keep coming in while the range is to be taken away; try again", 1)
+	return nil
 }
 
 // heldError reports claims that keep a range from being changed.

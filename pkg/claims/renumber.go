@@ -15,9 +15,9 @@ import (
 	"github.com/portolan-dev/portolan/pkg/service"
 )
 
-// refusedMove is the name under which the picks keep the reason to reject a move, as they do
+// rejectedMove is the name under which the picks keep the reason to reject a move, as they do
 // for admission plugins.
-const refusedMove = "Renumber"
+const rejectedMove = "Renumber"
 
 // RangeResource returns the resource of a kind of ranges, such as ServiceCIDR.
 func RangeResource(rangeKind string) (resource string, known bool) {
@@ -44,7 +44,7 @@ func RangeKinds() []string {
 // Service claims the new values and releases the old ones.
 //
 // It changes only svc, and returns the moves in the order of the spec. If To can't serve the
-// Service, it sets the refusal of the picks, with which the storage rejects the write.
+// Service, it sets the rejection of the picks, with which the storage rejects the write.
 func (l *Ledger) Renumber(ctx context.Context, svc *v1.Service) ([]v1.ValueMove, error) {
 	state := requeststate.From(ctx)
 	move, picks := *state.Move, state.Picks
@@ -56,19 +56,19 @@ func (l *Ledger) Renumber(ctx context.Context, svc *v1.Service) ([]v1.ValueMove,
 	if err != nil {
 		return nil, err
 	}
-	picks.ClearRefusal(refusedMove)
+	picks.ClearRejection(rejectedMove)
 	// It may have been stored before clusterIPs existed.
 	service.Inherit(service.After{Service: svc}, service.Before{})
 	var moves []v1.ValueMove
 	used := map[allocation.Value]bool{}
 	for _, value := range l.moved(svc, move, classes) {
 		if cause := l.checkMove(svc, value, move); cause != nil {
-			picks.SetRefusal(refusedMove, cause)
+			picks.SetRejection(rejectedMove, cause)
 			return nil, nil
 		}
 		other, err := l.pickInstead(who, value, used, picks)
 		if err != nil {
-			picks.SetRefusal(refusedMove, FieldError(svc, value, err))
+			picks.SetRejection(rejectedMove, FieldError(svc, value, err))
 			return nil, nil
 		}
 		used[other] = true

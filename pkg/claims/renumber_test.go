@@ -114,8 +114,8 @@ func TestRenumberModel(t *testing.T) {
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
-		if requeststate.From(ctx).Picks.Refusal() != nil {
-			t.Fatalf("seed %d: refused: %v", seed, requeststate.From(ctx).Picks.Refusal())
+		if requeststate.From(ctx).Picks.Rejection() != nil {
+			t.Fatalf("seed %d: refused: %v", seed, requeststate.From(ctx).Picks.Rejection())
 		}
 		expectMoved(t, l, before, after, func(name string, v allocation.Value) bool {
 			return space.PrefixSpan(ranges[name]).Contains(v.Number)
@@ -163,7 +163,7 @@ func TestRenumberPorts(t *testing.T) {
 		}
 	})
 	ctx = moving(t, l, "nodeportranges")
-	if moves, err := l.Renumber(ctx, full); err != nil || moves != nil || requeststate.From(ctx).Picks.Refusal() == nil {
+	if moves, err := l.Renumber(ctx, full); err != nil || moves != nil || requeststate.From(ctx).Picks.Rejection() == nil {
 		t.Errorf("a full target: moved %v, %v", moves, err)
 	}
 }

@@ -44,36 +44,41 @@ func (l *Ledger) mayHaveReservations(svc *v1.Service) bool {
 	return retained || l.Index.HasReservations()
 }
 
-// takeOver makes the reservation of a value the claim of the Service, and guards it. The
-// claim keeps the labels and annotations, which belong to users. It returns nil if there
-// is no reservation for the Service anymore, or if an expired one is for another Service.
-func (l *Ledger) takeOver(ctx context.Context, guard *txn.Guard, a *attempt, c change, value allocation.Value) (runtime.Object, error) {
-	k := l.stored[value.Class]
-	kv, err := l.readClaim(ctx, value)
-	if err != nil || kv == nil {
-		return nil, err
+// takeOver makes the reservation of a value the claim of the Service. The claim keeps the
+// labels and annotations, which belong to users, unless an expired reservation was for
+// another Service. The value is claimed like a free one if there is no reservation for the
+// Service anymore.
+func (p *planner) takeOver(ctx context.Context, value allocation.Value) error {
+	kv, err := p.ledger.readClaim(ctx, value)
+	if err != nil {
+		return err
 	}
+	if kv == nil {
+		return p.claimFree(ctx, value)
+	}
+	k := p.ledger.stored[value.Class]
 	obj := k.newClaim()
 	if err := k.claims.Decode(ctx, kv, obj); err != nil {
-		return nil, err
+		return err
 	}
 	claim, _ := k.claim(obj)
 	reservation := claim.at(kv.ModRevision)
-	if !l.mayTake(c.owner, reservation) {
-		return nil, nil
+	if !p.ledger.mayTake(p.owner, reservation) {
+		return p.claimFree(ctx, value)
 	}
-	guard.Revision = kv.ModRevision
-	if c.force {
+	guard := txn.Guard{Key: p.ledger.claimKey(value), Revision: kv.ModRevision}
+	if p.force {
 		guard.Creation = kv.CreateRevision
 	}
-	if service := a.recordTaken(value, reservation); service != nameOfService(c.owner) {
-		return nil, nil
+	p.guardClaim(value, guard)
+	if service := p.recordTaken(value, reservation); service != nameOfService(p.owner) {
+		return p.putNewClaim(ctx, value)
 	}
-	claim.giveTo(c.owner, c.after[value].protocols)
+	claim.giveTo(p.owner, p.after[value].protocols)
 	for label, text := range k.heldLabels(claim.meta.Name) {
 		metav1.SetMetaDataLabel(claim.meta, label, text)
 	}
-	return obj, nil
+	return p.putClaim(ctx, value, obj)
 }
 
 // recordTaken records that the attempt takes a value that may be reserved, and returns the
@@ -98,14 +103,37 @@ func (c contents) giveTo(owner *v1.Service, protocols []corev1.Protocol) {
 	}
 }
 
-// putReservation plans to make a claim of the Service a reservation for it.
-func (l *Ledger) putReservation(ctx context.Context, plan *txn.Plan, a *attempt, c change, value allocation.Value,
-	obj runtime.Object) error {
-	l.stored[value.Class].reserve(obj, a.owner, c.retain.expires)
+// disown removes everything from a claim that would let another object than its Service
+// decide when it is deleted.
+func disown(claim *metav1.ObjectMeta) {
+	claim.Finalizers, claim.OwnerReferences = nil, nil
+	claim.DeletionTimestamp, claim.DeletionGracePeriodSeconds = nil, nil
+}
+
+// planReservations makes reservations of the claims that a deleted Service retains.
+func (p *planner) planReservations(ctx context.Context) error {
+	for _, value := range p.retained {
+		obj, err := p.readOwn(ctx, value)
+		if err != nil {
+			return err
+		}
+		if obj == nil {
+			continue
+		}
+		if err := p.putReservation(ctx, value, obj); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// putReservation makes a claim of the Service a reservation for it.
+func (p *planner) putReservation(ctx context.Context, value allocation.Value, obj runtime.Object) error {
+	p.ledger.stored[value.Class].reserve(obj, p.owner, p.retain.expires)
 	claim, _ := contentsOf(obj)
-	claim.reserveFor(a.owner)
-	a.reserved[value] = claim.at(0)
-	return l.putClaim(ctx, plan, a, value, obj)
+	claim.reserveFor(p.owner)
+	p.reserved[value] = claim.at(0)
+	return p.putClaim(ctx, value, obj)
 }
 
 // reserveFor makes a claim of a Service a reservation for it.
@@ -116,16 +144,17 @@ func (c contents) reserveFor(owner *v1.Service) {
 	delete(c.meta.Labels, v1.LabelManagedBy)
 }
 
-// keepReleased makes the values that a deleted Service would release those that it retains.
-// Those that several Services can hold are released: the last holder retains them.
-func (a *attempt) keepReleased(before holdings) {
-	released := a.release
-	a.release = nil
+// retainReleased retains the values that the deletion of a Service would release. It
+// releases those that several Services can hold: the last holder retains them.
+func (p *planner) retainReleased() {
+	p.reserved = map[allocation.Value]allocation.Claim{}
+	released := p.release
+	p.release = nil
 	for _, value := range released {
-		if before[value].share != nil {
-			a.release = append(a.release, value)
+		if p.before[value].share != nil {
+			p.release = append(p.release, value)
 		} else {
-			a.retain = append(a.retain, value)
+			p.retained = append(p.retained, value)
 		}
 	}
 }

@@ -122,7 +122,7 @@ func TestRetain(t *testing.T) {
 	expires := &metav1.Time{Time: time.Unix(1e10, 0)}
 	plan := &txn.Plan{}
 	a, err := l.plan(t.Context(), plan, change{
-		owner: svc, before: holdingsOf(svc), holder: svc.UID, retain: &retention{expires: expires},
+		owner: svc, before: holdingsOf(svc), retain: &retention{expires: expires},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -2,9 +2,7 @@ package claims
 
 import (
 	"context"
-	"errors"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/storage"
 
@@ -34,7 +32,7 @@ func NewReservationStorage(inner storage.Interface, ledger *Ledger) *Reservation
 // Create writes a reservation.
 func (s *ReservationStorage) Create(ctx context.Context, key string, obj, out runtime.Object, ttl uint64) error {
 	plan := &txn.Plan{}
-	err := retryWith(ctx, plan, maxAttempts, listingBusy, func(ctx context.Context) error {
+	err := retry{plan: plan, attempts: maxAttempts, busy: listingBusy}.do(ctx, func(ctx context.Context) error {
 		plan.Reset()
 		value, listed, err := s.listingOf(ctx, obj)
 		if err != nil {
@@ -77,7 +75,7 @@ func (s *ReservationStorage) Delete(ctx context.Context, key string, out runtime
 		listed.change(plan, func(other allocation.Value) bool { return other == value })
 		return nil
 	}
-	return retryWith(ctx, plan, maxAttempts, listingBusy, func(ctx context.Context) error {
+	return retry{plan: plan, attempts: maxAttempts, busy: listingBusy}.do(ctx, func(ctx context.Context) error {
 		return s.Interface.Delete(ctx, key, out, preconditions, validate, cached, opts)
 	})
 }
@@ -98,20 +96,6 @@ func (s *ReservationStorage) listingOf(ctx context.Context, obj runtime.Object) 
 		return value, &listed, err
 	}
 	return allocation.Value{}, nil, nil
-}
-
-// retryWith calls a store with a plan until its transaction is not rejected anymore because
-// others have changed what the plan relies on. After the last attempt, the error has the
-// status 429 and the text busy.
-func retryWith(ctx context.Context, plan *txn.Plan, attempts int, busy string, call func(context.Context) error) error {
-	ctx = txn.WithPlan(ctx, plan)
-	for range attempts {
-		err := call(ctx)
-		if _, conflict := errors.AsType[*txn.ConflictError](err); !conflict {
-			return err
-		}
-	}
-	return apierrors.NewTooManyRequests(busy, 1)
 }
 
 func (s *ReservationStorage) enter(ctx context.Context, obj runtime.Object) {

@@ -28,79 +28,79 @@ func (e *unsharedError) Error() string {
 // holders, and labels of users, stay as they are. The Service takes over a reservation for
 // it, or for one with which it could share the value. The error is an *unsharedError if the
 // other holders object.
-func (l *Ledger) planShare(ctx context.Context, plan *txn.Plan, a *attempt, c change, value allocation.Value) error {
-	k, name := l.stored[value.Class], value.String()
-	kv, err := l.readClaim(ctx, value)
+func (p *planner) planShare(ctx context.Context, value allocation.Value) error {
+	k := p.ledger.stored[value.Class]
+	kv, err := p.ledger.readClaim(ctx, value)
 	if err != nil {
 		return err
 	}
-	guard, share := a.guard(plan, k.claims.Key(name), value, 0), c.after[value].share
-	if kv == nil {
-		if share == nil {
-			return nil
-		}
-		return l.putClaim(ctx, plan, a, value, k.heldClaim(name, c.after[value], c.owner))
+	p.guardClaim(value, txn.Guard{Key: p.ledger.claimKey(value), Revision: txn.ModRevision(kv)})
+	share := p.after[value].share
+	switch {
+	case kv == nil && share == nil:
+		return nil
+	case kv == nil:
+		return p.putNewClaim(ctx, value)
 	}
-	guard.Revision = kv.ModRevision
 	obj := k.newClaim()
 	if err := k.claims.Decode(ctx, kv, obj); err != nil {
 		return err
 	}
 	claim, _ := k.claim(obj)
 	current := claim.at(kv.ModRevision)
-	joins := !current.HeldBy(c.holder)
+	joins := !current.HeldBy(p.holder())
 	switch {
 	case joins && share == nil:
 		return nil
 	case share == nil:
-		return l.planLeave(ctx, plan, a, c, value, obj)
+		return p.planLeave(ctx, value, obj)
 	}
-	mayTake := l.mayTake(c.owner, current)
+	mayTake := p.ledger.mayTake(p.owner, current)
 	if !mayTake {
-		if err := l.checkShare(ctx, c, value, current, joins); err != nil {
+		if err := p.checkShare(ctx, value, current, joins); err != nil {
 			return err
 		}
 	}
-	if reservedFor := a.recordTaken(value, current); mayTake && reservedFor != nameOfService(c.owner) {
+	if reservedFor := p.recordTaken(value, current); mayTake && reservedFor != nameOfService(p.owner) {
 		// The labels of an expired reservation are another's.
-		return l.putClaim(ctx, plan, a, value, k.heldClaim(name, c.after[value], c.owner))
+		return p.putNewClaim(ctx, value)
 	}
 	claim.sharing.SharingKey = share.Key
-	claim.sharing.Holders = withHolder(claim.sharing.Holders, c.holder, share)
+	claim.sharing.Holders = withHolder(claim.sharing.Holders, p.holder(), share)
 	disown(claim.meta)
-	return l.putClaim(ctx, plan, a, value, obj)
+	return p.putClaim(ctx, value, obj)
 }
 
 // planLeave takes the Service out of the holders of a claim. Without other holders, the
 // claim becomes a reservation if the Service retains it, or is deleted.
-func (l *Ledger) planLeave(ctx context.Context, plan *txn.Plan, a *attempt, c change, value allocation.Value, obj runtime.Object) error {
+func (p *planner) planLeave(ctx context.Context, value allocation.Value, obj runtime.Object) error {
 	claim, _ := contentsOf(obj)
-	claim.sharing.Holders = withHolder(claim.sharing.Holders, c.holder, nil)
+	claim.sharing.Holders = withHolder(claim.sharing.Holders, p.holder(), nil)
 	switch {
 	case len(claim.sharing.Holders) > 0:
 		disown(claim.meta)
-		return l.putClaim(ctx, plan, a, value, obj)
-	case c.retain != nil:
-		return l.putReservation(ctx, plan, a, c, value, obj)
+		return p.putClaim(ctx, value, obj)
+	case p.retain != nil:
+		return p.putReservation(ctx, value, obj)
 	}
-	plan.Deletes = append(plan.Deletes, l.claimKey(value))
+	p.plan.Deletes = append(p.plan.Deletes, p.ledger.claimKey(value))
 	return nil
 }
 
 // checkShare returns an *unsharedError if the other holders of a claim object to what the
 // Service holds from now on. Those that the Service has joined before may be in other
 // namespaces, whatever the pool says now.
-func (l *Ledger) checkShare(ctx context.Context, c change, value allocation.Value, claim allocation.Claim, joins bool) error {
-	share, acrossNamespaces := c.after[value].share, true
+func (p *planner) checkShare(ctx context.Context, value allocation.Value, claim allocation.Claim, joins bool) error {
+	acrossNamespaces := true
 	if joins {
-		who, err := l.Requester(ctx, c.owner)
+		who, err := p.ledger.Requester(ctx, p.owner)
 		if err != nil {
 			return err
 		}
-		covering, err := l.Index.Covering(value, who.Of(value.Class))
+		covering, err := p.ledger.Index.Covering(value, who.Of(value.Class))
 		acrossNamespaces = err == nil && covering.AcrossNamespaces
 	}
-	if objection := claim.Without(c.holder).Objection(share, acrossNamespaces); objection != nil {
+	if objection := claim.Without(p.holder()).Objection(p.after[value].share, acrossNamespaces); objection != nil {
 		return &unsharedError{value, objection}
 	}
 	return nil
@@ -120,53 +120,4 @@ func withHolder(holders []v1.LoadBalancerIPHolder, service types.UID, share *all
 		return holders
 	}
 	return append(holders, share.LoadBalancerIPHolder)
-}
-
-// takeTurn waits for the write's turn among those of this replica that use the same sharing
-// key. A pick that no other Service has is lost if, meanwhile, there is a value to share:
-// the Services of a key that are created at the same time share one address.
-func (w *write) takeTurn(ctx context.Context, c change) error {
-	if w.leave == nil {
-		key := sharingKey(c)
-		if key == "" {
-			return nil
-		}
-		var err error
-		if w.leave, err = w.ledger.turns.take(ctx, key); err != nil {
-			return err
-		}
-	}
-	who, err := w.ledger.Requester(ctx, c.owner)
-	if err != nil {
-		return err
-	}
-	var lost []allocation.Value
-	for _, value := range diff(c.before, c.after).take {
-		if c.after[value].share == nil || !w.picks.Picked(value) {
-			continue
-		}
-		if _, claimed := w.ledger.Index.Lookup(value); claimed {
-			continue
-		}
-		if _, ok := w.ledger.Index.Shareable(value.Class, who.Of(value.Class)); ok {
-			lost = append(lost, value)
-		}
-	}
-	if len(lost) > 0 {
-		return &retryError{lost: lost}
-	}
-	return nil
-}
-
-// sharingKey returns the key under which the Service of a change shares values, or has
-// shared them.
-func sharingKey(c change) string {
-	for _, held := range []holdings{c.after, c.before} {
-		for _, holding := range held {
-			if holding.share != nil && holding.share.Key != "" {
-				return holding.share.Key
-			}
-		}
-	}
-	return ""
 }

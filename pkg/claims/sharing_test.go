@@ -142,8 +142,7 @@ func TestShares(t *testing.T) {
 			}
 			plan := &txn.Plan{}
 			a, err := l.plan(t.Context(), plan, change{
-				owner: test.after, before: holdingsOf(test.before), after: holdingsOf(test.after), holder: test.after.UID,
-				strict: func() bool { return true },
+				owner: test.after, stored: test.before, before: holdingsOf(test.before), after: holdingsOf(test.after),
 			})
 			if got := fmt.Sprint(err); err != nil && got != test.wantErr || err == nil && test.wantErr != "" {
 				t.Fatalf("got %v, want %s", err, test.wantErr)
@@ -177,7 +176,7 @@ func TestReleaseOfJoined(t *testing.T) {
 		t.Fatal(err)
 	}
 	plan := &txn.Plan{}
-	c := change{owner: web, before: holdingsOf(web), holder: web.UID}
+	c := change{owner: web, before: holdingsOf(web)}
 	a, err := l.plan(t.Context(), plan, c)
 	if err != nil || len(plan.Deletes) != 1 || plan.Guards[0].Revision != 5 || plan.Guards[0].Creation != 0 {
 		t.Fatalf("plan %+v, %v", plan, err)

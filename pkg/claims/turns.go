@@ -3,6 +3,8 @@ package claims
 import (
 	"context"
 	"sync"
+
+	"github.com/portolan-dev/portolan/pkg/allocation"
 )
 
 // turns makes writes with the same key go one after the other. Writes of one claim would
@@ -48,4 +50,53 @@ func (t *turns) forget(key string, mine *turn) {
 	if mine.users == 0 {
 		delete(t.keys, key)
 	}
+}
+
+// takeTurn waits for the write's turn among those of this replica that use the same sharing
+// key. A pick that no other Service has is lost if, meanwhile, there is a value to share:
+// the Services of a key that are created at the same time share one address.
+func (w *write) takeTurn(ctx context.Context, c change) error {
+	if w.leave == nil {
+		key := sharingKey(c)
+		if key == "" {
+			return nil
+		}
+		var err error
+		if w.leave, err = w.ledger.turns.take(ctx, key); err != nil {
+			return err
+		}
+	}
+	who, err := w.ledger.Requester(ctx, c.owner)
+	if err != nil {
+		return err
+	}
+	var lost []allocation.Value
+	for _, value := range diff(c.before, c.after).take {
+		if c.after[value].share == nil || !w.picks.Picked(value) {
+			continue
+		}
+		if _, claimed := w.ledger.Index.Lookup(value); claimed {
+			continue
+		}
+		if _, ok := w.ledger.Index.Shareable(value.Class, who.Of(value.Class)); ok {
+			lost = append(lost, value)
+		}
+	}
+	if len(lost) > 0 {
+		return &retryError{lost: lost}
+	}
+	return nil
+}
+
+// sharingKey returns the key under which the Service of a change shares values, or has
+// shared them.
+func sharingKey(c change) string {
+	for _, held := range []holdings{c.after, c.before} {
+		for _, holding := range held {
+			if holding.share != nil && holding.share.Key != "" {
+				return holding.share.Key
+			}
+		}
+	}
+	return ""
 }

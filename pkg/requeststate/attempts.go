@@ -9,38 +9,38 @@ import (
 	"github.com/portolan-dev/portolan/pkg/allocation"
 )
 
-// SetRefusal records a plugin's reason to reject the object of this attempt. The storage
+// SetRejection records a plugin's reason to reject the object of this attempt. The storage
 // returns it only after it has checked AlreadyExists: a client that creates an object
 // twice gets that error, and not one about taken values.
-func (p *Picks) SetRefusal(plugin string, cause *field.Error) { p.setRefusal(plugin, cause) }
+func (p *Picks) SetRejection(plugin string, cause *field.Error) { p.setRejection(plugin, cause) }
 
-// ClearRefusal records that a plugin has no reason to reject the object of this attempt.
-func (p *Picks) ClearRefusal(plugin string) { p.setRefusal(plugin, nil) }
+// ClearRejection records that a plugin has no reason to reject the object of this attempt.
+func (p *Picks) ClearRejection(plugin string) { p.setRejection(plugin, nil) }
 
-// setRefusal keeps the place of a plugin that has no refusal, so that a later one comes
+// setRejection keeps the place of a plugin that has no rejection, so that a later one comes
 // in the order of the plugins.
-func (p *Picks) setRefusal(plugin string, cause *field.Error) {
+func (p *Picks) setRejection(plugin string, cause *field.Error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i := range p.refusals {
-		if p.refusals[i].plugin == plugin {
-			p.refusals[i].cause = cause
+	for i := range p.rejections {
+		if p.rejections[i].plugin == plugin {
+			p.rejections[i].cause = cause
 			return
 		}
 	}
-	p.refusals = append(p.refusals, refusal{plugin, cause})
+	p.rejections = append(p.rejections, rejection{plugin, cause})
 }
 
-// Refusal returns the first plugin's reason to reject the write, or nil.
-func (p *Picks) Refusal() *field.Error {
+// Rejection returns the first plugin's reason to reject the write, or nil.
+func (p *Picks) Rejection() *field.Error {
 	if p == nil {
 		return nil
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, refusal := range p.refusals {
-		if refusal.cause != nil {
-			return refusal.cause
+	for _, rejection := range p.rejections {
+		if rejection.cause != nil {
+			return rejection.cause
 		}
 	}
 	return nil

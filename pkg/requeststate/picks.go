@@ -34,9 +34,9 @@ type Picks struct {
 	// a bit for each class of which it wanted to know.
 	known  map[allocation.Class][]allocation.Reservation
 	sought uint8
-	// refusals are those of the plugins for the object of this attempt, in the order in
+	// rejections are those of the plugins for the object of this attempt, in the order in
 	// which the plugins run.
-	refusals []refusal
+	rejections []rejection
 	// charged is true once the request has been charged to its quotas.
 	charged bool
 	// unanswered is true once a write had no answer.
@@ -52,7 +52,7 @@ type Picks struct {
 	failed func(Failure)
 }
 
-type refusal struct {
+type rejection struct {
 	plugin string
 	cause  *field.Error
 }

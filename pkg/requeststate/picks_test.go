@@ -199,22 +199,22 @@ func TestEndOfPicks(t *testing.T) {
 	})
 }
 
-// The refusal of the first plugin counts, whichever of them refused first.
-func TestRefusals(t *testing.T) {
+// The rejection of the first plugin counts, whichever of them rejected first.
+func TestRejections(t *testing.T) {
 	_, picks := picksFrom(t, "1")
 	cause := func(text string) *field.Error { return field.Forbidden(field.NewPath("spec"), text) }
-	picks.ClearRefusal("first")
-	picks.SetRefusal("second", cause("b"))
-	if got := picks.Refusal(); got == nil || got.Detail != "b" {
+	picks.ClearRejection("first")
+	picks.SetRejection("second", cause("b"))
+	if got := picks.Rejection(); got == nil || got.Detail != "b" {
 		t.Errorf("got %v", got)
 	}
-	picks.SetRefusal("first", cause("a"))
-	if got := picks.Refusal(); got == nil || got.Detail != "a" {
+	picks.SetRejection("first", cause("a"))
+	if got := picks.Rejection(); got == nil || got.Detail != "a" {
 		t.Errorf("got %v", got)
 	}
-	picks.ClearRefusal("first")
-	picks.ClearRefusal("second")
-	if got := picks.Refusal(); got != nil {
+	picks.ClearRejection("first")
+	picks.ClearRejection("second")
+	if got := picks.Rejection(); got != nil {
 		t.Errorf("got %v", got)
 	}
 }

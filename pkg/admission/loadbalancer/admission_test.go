@@ -117,8 +117,8 @@ type outcome struct {
 	decided   bool
 	addresses string
 	reason    string
-	// refusal is a part of the error that the Service is rejected with.
-	refusal string
+	// rejection is a part of the error that the Service is rejected with.
+	rejection string
 }
 
 func decide(t *testing.T, svc, stored *v1.Service) outcome {
@@ -147,10 +147,10 @@ func decide(t *testing.T, svc, stored *v1.Service) outcome {
 		if !apierrors.IsInvalid(err) {
 			t.Fatal(err)
 		}
-		return outcome{refusal: err.Error()}
+		return outcome{rejection: err.Error()}
 	}
-	if cause := picks.Refusal(); cause != nil {
-		return outcome{refusal: cause.Error()}
+	if cause := picks.Rejection(); cause != nil {
+		return outcome{rejection: cause.Error()}
 	}
 	status := picks.Status()
 	if status == nil {
@@ -185,8 +185,8 @@ func runDecisions(t *testing.T, decisions map[string]decision) {
 				stored = newService(d.stored)
 			}
 			got := decide(t, newService(d.svc), stored)
-			if strings.Contains(got.refusal, d.want.refusal) && d.want.refusal != "" {
-				got.refusal = d.want.refusal
+			if strings.Contains(got.rejection, d.want.rejection) && d.want.rejection != "" {
+				got.rejection = d.want.rejection
 			}
 			if got != d.want {
 				t.Errorf("got %+v, want %+v", got, d.want)
@@ -231,15 +231,15 @@ func TestCreate(t *testing.T) {
 			svc: func(svc *v1.Service) {
 				svc.Spec.LoadBalancerIP, svc.Annotations = public4, map[string]string{named: other4}
 			},
-			want: outcome{refusal: "must name the same addresses as spec.loadBalancerIP"},
+			want: outcome{rejection: "must name the same addresses as spec.loadBalancerIP"},
 		},
-		"not an address": {svc: annotated(named, "web"), want: outcome{refusal: `"web" is not one`}},
+		"not an address": {svc: annotated(named, "web"), want: outcome{rejection: `"web" is not one`}},
 		"of a family that it lacks": {
 			svc:  annotated(named, public6),
-			want: outcome{refusal: "the Service has no IPv6 addresses (spec.ipFamilies)"},
+			want: outcome{rejection: "the Service has no IPv6 addresses (spec.ipFamilies)"},
 		},
 		"a named pool":   {svc: annotated(inPool, "other"), want: allocated(other4)},
-		"an absent pool": {svc: annotated(inPool, "none"), want: outcome{refusal: `"none"`}},
+		"an absent pool": {svc: annotated(inPool, "none"), want: outcome{rejection: `"none"`}},
 		"a full pool": {
 			svc:  annotated(inPool, "full"),
 			want: outcome{decided: true, reason: v1.ReasonPoolFull},
@@ -281,7 +281,7 @@ func TestUpdate(t *testing.T) {
 		},
 		"names a full pool": {
 			updated: true, stored: holding(public4), svc: annotated(inPool, "full"),
-			want: outcome{refusal: "the Service can't keep 192.0.2.1, and there is no other"},
+			want: outcome{rejection: "the Service can't keep 192.0.2.1, and there is no other"},
 		},
 		"waits for its second family": {
 			updated: true, stored: holding(half4),

@@ -52,7 +52,7 @@ func (p *Plugin) ValidateInitialization() error {
 type Decision func(svc, stored *v1.Service, picks *requeststate.Picks) (*field.Error, error)
 
 // Decide runs a plugin's decision on the Service that a request writes, once the index
-// is complete, and records the refusal. It ignores other requests.
+// is complete, and records the rejection. It ignores other requests.
 func (p *Plugin) Decide(ctx context.Context, a admission.Attributes, plugin string, decide Decision) error {
 	svc, stored, err := Services(a)
 	if err != nil || svc == nil {
@@ -70,9 +70,9 @@ func (p *Plugin) Decide(ctx context.Context, a admission.Attributes, plugin stri
 		return err
 	}
 	if cause != nil {
-		picks.SetRefusal(plugin, cause)
+		picks.SetRejection(plugin, cause)
 	} else {
-		picks.ClearRefusal(plugin)
+		picks.ClearRejection(plugin)
 	}
 	return nil
 }
