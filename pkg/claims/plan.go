@@ -189,7 +189,7 @@ func (p *planner) guardClaim(value allocation.Value, guard txn.Guard) {
 
 // putNewClaim puts a claim that the Service holds alone.
 func (p *planner) putNewClaim(ctx context.Context, value allocation.Value) error {
-	return p.putClaim(ctx, value, kindOf(value.Class).heldClaim(value.String(), p.after[value], p.owner))
+	return p.putClaim(ctx, value, p.ledger.stored[value.Class].heldClaim(value.String(), p.after[value], p.owner))
 }
 
 // putClaim puts a claim, and adds it to the shared claims of the attempt if several Services

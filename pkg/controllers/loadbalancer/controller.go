@@ -11,7 +11,8 @@
 // so far, or with an address of one IP family only. Those that another controller has given
 // addresses of the pool then claim them.
 //
-// It polls nothing and costs nothing while no Service waits.
+// While no Service waits, it costs nothing. While one waits, it asks a few times after each
+// event, for two minutes, and then no more.
 package loadbalancer
 
 import (
@@ -123,11 +124,15 @@ func (c *Controller) look(key string) {
 	c.loop.Add(key)
 }
 
-// pauses are the times after which the controller looks once more after an event. The
-// server, or the replica that it asks, can learn of the event later than the controller
-// does, and no further event says when it has.
+// pauses are the times after which the controller looks once more after an event, as no
+// further event says when that helps. The server, or the replica that it asks, can learn of
+// the event later than the controller does. An address can also come free because a request
+// has picked and not claimed it, which takes two minutes at most: that of a request, and that
+// of allocation.Index.DropLater.
 func pauses() []time.Duration {
-	return []time.Duration{200 * time.Millisecond, 500 * time.Millisecond, time.Second}
+	return []time.Duration{
+		200 * time.Millisecond, 500 * time.Millisecond, time.Second, 5 * time.Second, 30 * time.Second, 90 * time.Second,
+	}
 }
 
 // lookAgain serves the Services that still wait, after a pause, unless it has done so often

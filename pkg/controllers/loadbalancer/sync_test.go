@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -226,6 +227,30 @@ func TestErrors(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestUnclaimedPick serves a Service although no event says when an address comes free: a
+// request had picked it, and ended without claiming it.
+func TestUnclaimedPick(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		var asked int
+		var done bool
+		c := newController(t, []*corev1.Service{balancer("a", 1, waitsFor("full"))}, func(svc *corev1.Service) error {
+			asked++
+			if done = time.Since(start) > 2*time.Minute; done {
+				served(svc)
+			}
+			return nil
+		})
+		c.look(waiting)
+		go c.loop.Run(t.Context(), 1)
+		time.Sleep(time.Hour)
+		// The pool is an event too, for all that are unserved.
+		if !done || asked > 2*(1+len(pauses())) {
+			t.Errorf("served: %v, after %d requests", done, asked)
+		}
+	})
 }
 
 // newController makes a controller with one pool and synced informers. answer changes the
