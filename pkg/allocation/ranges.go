@@ -112,19 +112,6 @@ func (x *Index) Range(class Class, name string) (Range, bool) {
 	return c.Range, true
 }
 
-// HasRange reports whether a range exists.
-func (x *Index) HasRange(class Class, name string) bool {
-	_, exists := x.pools[class].selection.Load().known[name]
-	return exists
-}
-
-// RangeSelects reports whether a range selects a Service. It is false for a range that does
-// not exist.
-func (x *Index) RangeSelects(class Class, name string, who Requester) bool {
-	c, exists := x.pools[class].selection.Load().known[name]
-	return exists && c.Selects(who)
-}
-
 // SelectsByNamespace reports whether the labels of namespaces matter to the ranges of a
 // class.
 func (x *Index) SelectsByNamespace(class Class) bool {
@@ -142,10 +129,8 @@ func (x *Index) ServesClass(class Class, loadBalancerClass string) bool {
 // BlocksOf returns the blocks of a class that a range has. It returns none for a range that
 // does not exist.
 func (x *Index) BlocksOf(class Class, name string) []Block {
-	if c, exists := x.pools[class].selection.Load().known[name]; exists {
-		return c.Blocks
-	}
-	return nil
+	named, _ := x.Range(class, name)
+	return named.Blocks
 }
 
 // Selects reports whether a usable range selects a Service.

@@ -32,7 +32,9 @@ type Ledger struct {
 	turns  *turns
 	// services are read to count what is held without a permit.
 	services portolanstorage.Resource
-	limits   *limitBook
+	// root is the prefix of the keys of all kinds of objects.
+	root   string
+	limits *limitBook
 }
 
 // NewLedger makes a ledger that writes claims where the stores of their resources do.
@@ -65,7 +67,8 @@ func NewLedger(index *allocation.Index, client kubernetes.Interface, getter gene
 	if err != nil {
 		return nil, err
 	}
-	ledger.services, ledger.limits = services, newLimitBook(path.Dir(path.Clean(services.Prefix)))
+	ledger.services, ledger.root = services, path.Dir(path.Clean(services.Prefix))
+	ledger.limits = newLimitBook(ledger.root)
 	return ledger, nil
 }
 

@@ -47,7 +47,7 @@ func newLedger(t testing.TB, keys map[string]*mvccpb.KeyValue) *Ledger {
 		return portolanstorage.Resource{Prefix: prefix, Codec: codec, Transformer: identity.NewEncryptCheckTransformer()}
 	}
 	l := &Ledger{Index: newIndex(), client: fixedKeys{keys: keys}, stored: map[allocation.Class]*storedKind{}, turns: newTurns(),
-		limits: newLimitBook("/")}
+		root: "/", limits: newLimitBook("/")}
 	l.store(&storedKind{kind: addresses{}, claims: of("/a/"), ranges: of("/ar/")})
 	l.store(&storedKind{kind: ports{}, claims: of("/p/"), ranges: of("/pr/")})
 	l.store(&storedKind{kind: loadBalancers{}, claims: of("/l/"), ranges: of("/lr/")})

@@ -35,8 +35,7 @@ type listing struct {
 
 // listingKey returns the key of the listing of a Service.
 func (l *Ledger) listingKey(service types.NamespacedName) string {
-	claims := l.stored[allocation.Port].claims.Prefix
-	return path.Join(path.Dir(path.Clean(claims)), "reservedfor", service.Namespace, service.Name)
+	return path.Join(l.root, "reservedfor", service.Namespace, service.Name)
 }
 
 func (l *Ledger) readListing(ctx context.Context, service types.NamespacedName) (listing, error) {

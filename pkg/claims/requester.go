@@ -57,10 +57,11 @@ func (l *Ledger) CheckNamedRange(who Requester, stored *v1.Service, class alloca
 		return nil
 	}
 	path := k.rangePath(who.svc)
-	if !l.Index.HasRange(class, name) {
+	named, exists := l.Index.Range(class, name)
+	if !exists {
 		return field.NotFound(path, name)
 	}
-	if !l.Index.RangeSelects(class, name, who.Of(class)) {
+	if !named.Selects(who.Of(class)) {
 		return field.Invalid(path, name, "the range does not select the Service")
 	}
 	return nil
