@@ -50,17 +50,27 @@ type fields struct {
 	kind       string
 	allocation *v1.RangeAllocation
 	conditions []metav1.Condition
+	// free are the free values of each IP family of the range, by its status.
+	free []int64
 }
 
 // fieldsOf returns the fields of a range. The zero value is for any other object.
 func fieldsOf(obj runtime.Object) fields {
 	switch r := obj.(type) {
 	case *v1.ServiceCIDR:
-		return fields{"ServiceCIDR", r.Spec.Allocation, r.Status.Conditions}
+		f := fields{kind: "ServiceCIDR", allocation: r.Spec.Allocation, conditions: r.Status.Conditions}
+		for _, cidr := range r.Status.CIDRs {
+			f.free = append(f.free, cidr.Free)
+		}
+		return f
 	case *v1.NodePortRange:
-		return fields{"NodePortRange", r.Spec.Allocation, r.Status.Conditions}
+		return fields{"NodePortRange", r.Spec.Allocation, r.Status.Conditions, []int64{int64(r.Status.Free)}}
 	case *v1.LoadBalancerPool:
-		return fields{"LoadBalancerPool", r.Spec.Allocation, r.Status.Conditions}
+		f := fields{kind: "LoadBalancerPool", allocation: r.Spec.Allocation, conditions: r.Status.Conditions}
+		for _, family := range r.Status.Families {
+			f.free = append(f.free, family.Free)
+		}
+		return f
 	}
 	return fields{}
 }

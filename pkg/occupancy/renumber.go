@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -129,16 +129,8 @@ func (r *renumberRun) movesText(moves []v1.ValueMove) string {
 
 // isFull reports whether the target has no free value of a family.
 func (r *renumberRun) isFull(ctx context.Context) (bool, error) {
-	objs, err := Read(ctx, r.Client, r.Kind)
-	if err != nil {
-		return false, err
-	}
-	for _, usage := range Usages(objs, time.Now()) {
-		if usage.Name == r.To && usage.Free == 0 {
-			return true, nil
-		}
-	}
-	return false, nil
+	target, err := r.Client.PortolanV1().RESTClient().Get().Resource(r.Kind.Ranges).Name(r.To).Do(ctx).Get()
+	return slices.Contains(fieldsOf(target).free, 0), err
 }
 
 // finish says what was done, what is left, and how to undo it.
