@@ -1342,6 +1342,25 @@ func schema_portolan_apis_portolan_v1_LoadBalancerIPHolder(ref common.ReferenceC
 							},
 						},
 					},
+					"sharesWith": {
+						VendorExtensible: spec.VendorExtensible{
+							Extensions: spec.Extensions{
+								"x-kubernetes-list-type": "atomic",
+							},
+						},
+						SchemaProps: spec.SchemaProps{
+							Description: "sharesWith are the namespaces with whose Services the Service shares the address, or * for all of them. Without any, it shares with all that the pool allows.",
+							Type:        []string{"array"},
+							Items: &spec.SchemaOrArray{
+								Schema: &spec.Schema{
+									SchemaProps: spec.SchemaProps{
+										Type:   []string{"string"},
+										Format: "",
+									},
+								},
+							},
+						},
+					},
 				},
 				Required: []string{"namespace", "name", "uid"},
 			},

@@ -16,9 +16,8 @@ type Share struct {
 	// Key is the sharing key, which all holders must have. A Service without one shares
 	// with none.
 	Key string
-	// SharesWith reports whether the Service shares with Services of another namespace, if
-	// the range allows it. Nil means with all.
-	SharesWith func(namespace string) bool
+	// Retains is true for a Service that retains its values when it is deleted.
+	Retains bool
 }
 
 // Equals reports whether a claim records two shares alike.
@@ -27,7 +26,7 @@ func (s *Share) Equals(other *Share) bool {
 		return s == other
 	}
 	return s.Key == other.Key && s.Namespace == other.Namespace && s.Name == other.Name && s.UID == other.UID &&
-		slices.Equal(s.Ports, other.Ports)
+		slices.Equal(s.Ports, other.Ports) && slices.Equal(s.SharesWith, other.SharesWith)
 }
 
 // Objection says why a Service can't share a value.
@@ -73,8 +72,9 @@ func (c Claim) Objection(share *Share, acrossNamespaces bool) *Objection {
 		return &Objection{Holder: c.Holder}
 	}
 	if c.Shared == nil {
+		// Those that have shared the value come back to it, in any order. They retain it too.
 		first := &v1.LoadBalancerIPHolder{Namespace: c.Holder.Namespace, Name: c.Holder.Name}
-		if reason, ok := sharingConflict(first, c.sharingKey(), share, acrossNamespaces); ok {
+		if reason, ok := sharingConflict(first, c.sharingKey(), share, acrossNamespaces); ok || !share.Retains {
 			return &Objection{Holder: c.Holder, Reason: reason}
 		}
 		return nil
@@ -99,8 +99,12 @@ func sharingConflict(holder *v1.LoadBalancerIPHolder, key string, share *Share, 
 		return "", true
 	case key != share.Key:
 		return "which does not share it under the key of the Service", true
-	case holder.Namespace != share.Namespace && !(acrossNamespaces && (share.SharesWith == nil || share.SharesWith(holder.Namespace))):
+	case holder.Namespace != share.Namespace && !acrossNamespaces:
 		return "which is in another namespace", true
+	case !sharesWith(holder, share.Namespace):
+		return "which does not share it with the namespace of the Service", true
+	case !sharesWith(&share.LoadBalancerIPHolder, holder.Namespace):
+		return "which is in a namespace with which the Service does not share it", true
 	}
 	for _, port := range holder.Ports {
 		if slices.Contains(share.Ports, port) {
@@ -108,6 +112,13 @@ func sharingConflict(holder *v1.LoadBalancerIPHolder, key string, share *Share, 
 		}
 	}
 	return "", false
+}
+
+// sharesWith reports whether a holder shares a value with the Services of a namespace, as far
+// as the range allows. It always does with those of its own.
+func sharesWith(holder *v1.LoadBalancerIPHolder, namespace string) bool {
+	return namespace == holder.Namespace || len(holder.SharesWith) == 0 ||
+		slices.Contains(holder.SharesWith, namespace) || slices.Contains(holder.SharesWith, v1.SharesWithAll)
 }
 
 // sharingKey returns the key under which a value is shared, or can be taken although it is

@@ -33,10 +33,14 @@ func TestObjection(t *testing.T) {
 	udp := sharer("a", "udp")
 	udp.Ports = []v1.LoadBalancerIPPort{{Protocol: "UDP", Port: 80}}
 	of := func(holder v1.LoadBalancerIPHolder, key string) *Share {
-		return &Share{LoadBalancerIPHolder: holder, Key: key}
+		return &Share{LoadBalancerIPHolder: holder, Key: key, Retains: true}
 	}
+	fleeting := of(tls, "k")
+	fleeting.Retains = false
 	picky := of(sharer("b", "b", 90), "k")
-	picky.SharesWith = func(namespace string) bool { return namespace == "c" }
+	picky.SharesWith = []string{"c"}
+	only, open := sharer("a", "web", 80), sharer("a", "web", 80)
+	only.SharesWith, open.SharesWith = []string{"a"}, []string{"*"}
 	reservedFor := func(terms Terms) Claim {
 		return Claim{Holder: v1.ParentReference{Resource: "services", Namespace: "a", Name: "web"}, Terms: &terms}
 	}
@@ -48,24 +52,29 @@ func TestObjection(t *testing.T) {
 		across bool
 		want   string
 	}{
-		"reserved, one of the key":       {reservedFor(Terms{SharingKey: "k"}), of(tls, "k"), false, ""},
-		"reserved, another key":          {reservedFor(Terms{SharingKey: "k"}), of(tls, "l"), false, otherKey},
-		"reserved, no key":               {reservedFor(Terms{SharingKey: "k"}), of(tls, ""), false, "web, "},
-		"reserved without a key":         {reservedFor(Terms{}), of(tls, "k"), false, "web, "},
-		"reserved, another namespace":    {reservedFor(Terms{SharingKey: "k"}), of(sharer("b", "b"), "k"), false, otherNamespace},
-		"reserved, across namespaces":    {reservedFor(Terms{SharingKey: "k"}), of(sharer("b", "b"), "k"), true, ""},
-		"reservation that is going away": {reservedFor(Terms{SharingKey: "k", Deleting: true}), of(tls, "k"), false, "web, "},
-		"another port":                   {sharedBy("k", 1, web), of(tls, "k"), false, ""},
-		"another protocol":               {sharedBy("k", 1, web), of(udp, "k"), false, ""},
-		"two others":                     {sharedBy("k", 1, web, tls), of(sharer("a", "b", 90), "k"), false, ""},
+		"reserved, one of the key":           {reservedFor(Terms{SharingKey: "k"}), of(tls, "k"), false, ""},
+		"reserved, one that retains nothing": {reservedFor(Terms{SharingKey: "k"}), fleeting, false, "web, "},
+		"reserved, another key":              {reservedFor(Terms{SharingKey: "k"}), of(tls, "l"), false, otherKey},
+		"reserved, no key":                   {reservedFor(Terms{SharingKey: "k"}), of(tls, ""), false, "web, "},
+		"reserved without a key":             {reservedFor(Terms{}), of(tls, "k"), false, "web, "},
+		"reserved, another namespace":        {reservedFor(Terms{SharingKey: "k"}), of(sharer("b", "b"), "k"), false, otherNamespace},
+		"reserved, across namespaces":        {reservedFor(Terms{SharingKey: "k"}), of(sharer("b", "b"), "k"), true, ""},
+		"reservation that is going away":     {reservedFor(Terms{SharingKey: "k", Deleting: true}), of(tls, "k"), false, "web, "},
+		"another port":                       {sharedBy("k", 1, web), of(tls, "k"), false, ""},
+		"another protocol":                   {sharedBy("k", 1, web), of(udp, "k"), false, ""},
+		"two others":                         {sharedBy("k", 1, web, tls), of(sharer("a", "b", 90), "k"), false, ""},
 		"port of the second": {sharedBy("k", 1, web, tls), of(sharer("a", "b", 90, 443), "k"), false,
 			"tls, which serves TCP port 443 there"},
-		"another key":            {sharedBy("k", 1, web), of(tls, "l"), false, otherKey},
-		"no key":                 {sharedBy("k", 1, web), of(tls, ""), false, "web, "},
-		"neither has a key":      {sharedBy("", 1, web), of(tls, ""), false, "web, "},
-		"another namespace":      {sharedBy("k", 1, web), of(sharer("b", "b", 90), "k"), false, otherNamespace},
-		"across namespaces":      {sharedBy("k", 1, web), of(sharer("b", "b", 90), "k"), true, ""},
-		"not with that one":      {sharedBy("k", 1, web), picky, true, otherNamespace},
+		"another key":       {sharedBy("k", 1, web), of(tls, "l"), false, otherKey},
+		"no key":            {sharedBy("k", 1, web), of(tls, ""), false, "web, "},
+		"neither has a key": {sharedBy("", 1, web), of(tls, ""), false, "web, "},
+		"another namespace": {sharedBy("k", 1, web), of(sharer("b", "b", 90), "k"), false, otherNamespace},
+		"across namespaces": {sharedBy("k", 1, web), of(sharer("b", "b", 90), "k"), true, ""},
+		"not with that one": {sharedBy("k", 1, web), picky, true,
+			"web, which is in a namespace with which the Service does not share it"},
+		"not with this one": {sharedBy("k", 1, only), of(sharer("b", "b", 90), "k"), true,
+			"web, which does not share it with the namespace of the Service"},
+		"with all":               {sharedBy("k", 1, open), of(sharer("b", "b", 90), "k"), true, ""},
 		"alone, with a new key":  {sharedBy("k", 1, web), of(sharer("a", "web", 80), "l"), false, ""},
 		"reservation":            {Claim{Holder: v1.ParentReference{Name: "router"}}, of(web, "k"), true, "router, "},
 		"no holder any more":     {sharedBy("k", 1, web).Without("web"), of(tls, "l"), false, ""},

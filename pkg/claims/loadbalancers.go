@@ -163,9 +163,10 @@ func (loadBalancers) asks(svc *v1.Service) allocation.Requester {
 }
 
 func shareOf(svc *v1.Service, request loadbalancer.Request) *allocation.Share {
-	return &allocation.Share{
-		LoadBalancerIPHolder: service.LoadBalancerHolder(svc), Key: request.SharingKey, SharesWith: request.SharesWith,
-	}
+	share := &allocation.Share{LoadBalancerIPHolder: service.LoadBalancerHolder(svc), Key: request.SharingKey}
+	share.SharesWith = request.SharesWith
+	_, share.Retains = v1.Retention(svc)
+	return share
 }
 
 func (loadBalancers) rangePath(svc *v1.Service) *field.Path {

@@ -798,6 +798,15 @@ func (m *LoadBalancerIPHolder) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if len(m.SharesWith) > 0 {
+		for iNdEx := len(m.SharesWith) - 1; iNdEx >= 0; iNdEx-- {
+			i -= len(m.SharesWith[iNdEx])
+			copy(dAtA[i:], m.SharesWith[iNdEx])
+			i = encodeVarintGenerated(dAtA, i, uint64(len(m.SharesWith[iNdEx])))
+			i--
+			dAtA[i] = 0x2a
+		}
+	}
 	if len(m.Ports) > 0 {
 		for iNdEx := len(m.Ports) - 1; iNdEx >= 0; iNdEx-- {
 			{
@@ -2498,6 +2507,12 @@ func (m *LoadBalancerIPHolder) Size() (n int) {
 			n += 1 + l + sovGenerated(uint64(l))
 		}
 	}
+	if len(m.SharesWith) > 0 {
+		for _, s := range m.SharesWith {
+			l = len(s)
+			n += 1 + l + sovGenerated(uint64(l))
+		}
+	}
 	return n
 }
 
@@ -3269,6 +3284,7 @@ func (this *LoadBalancerIPHolder) String() string {
 		`Name:` + fmt.Sprintf("%v", this.Name) + `,`,
 		`UID:` + fmt.Sprintf("%v", this.UID) + `,`,
 		`Ports:` + repeatedStringForPorts + `,`,
+		`SharesWith:` + fmt.Sprintf("%v", this.SharesWith) + `,`,
 		`}`,
 	}, "")
 	return s
@@ -5834,6 +5850,38 @@ func (m *LoadBalancerIPHolder) Unmarshal(dAtA []byte) error {
 			if err := m.Ports[len(m.Ports)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
+			iNdEx = postIndex
+		case 5:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field SharesWith", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowGenerated
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return ErrInvalidLengthGenerated
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return ErrInvalidLengthGenerated
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.SharesWith = append(m.SharesWith, string(dAtA[iNdEx:postIndex]))
 			iNdEx = postIndex
 		default:
 			iNdEx = preIndex

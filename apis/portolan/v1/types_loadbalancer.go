@@ -45,6 +45,9 @@ const (
 	SharingSameNamespace PoolSharing = "SameNamespace"
 	// SharingAcrossNamespaces allows Services of different namespaces to share an address.
 	SharingAcrossNamespaces PoolSharing = "AcrossNamespaces"
+
+	// SharesWithAll in a list of namespaces stands for all of them.
+	SharesWithAll = "*"
 )
 
 // +genclient
@@ -246,6 +249,11 @@ type LoadBalancerIPHolder struct {
 	// +optional
 	// +listType=atomic
 	Ports []LoadBalancerIPPort `json:"ports,omitempty" protobuf:"bytes,4,rep,name=ports"`
+	// sharesWith are the namespaces with whose Services the Service shares the address, or *
+	// for all of them. Without any, it shares with all that the pool allows.
+	// +optional
+	// +listType=atomic
+	SharesWith []string `json:"sharesWith,omitempty" protobuf:"bytes,5,rep,name=sharesWith"`
 }
 
 // LoadBalancerIPPort is a port of a load-balancer address.

@@ -413,6 +413,11 @@ func (in *LoadBalancerIPHolder) DeepCopyInto(out *LoadBalancerIPHolder) {
 		*out = make([]LoadBalancerIPPort, len(*in))
 		copy(*out, *in)
 	}
+	if in.SharesWith != nil {
+		in, out := &in.SharesWith, &out.SharesWith
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	return
 }
 

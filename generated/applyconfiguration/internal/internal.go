@@ -221,6 +221,12 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             namedType: dev.portolan.v1.LoadBalancerIPPort
           elementRelationship: atomic
+    - name: sharesWith
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
     - name: uid
       type:
         scalar: string

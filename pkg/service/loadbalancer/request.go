@@ -25,11 +25,9 @@ type Request struct {
 	SharingKey     string
 	SharingKeyPath *field.Path
 
-	// namespace is that of the Service.
-	namespace string
-	// sharesWith are the other namespaces with whose Services it shares addresses. Nil
-	// means all that the pool allows.
-	sharesWith []string
+	// SharesWith are the namespaces with whose Services it shares addresses, or
+	// v1.SharesWithAll. Without any, it shares with all that the pool allows.
+	SharesWith []string
 }
 
 // Address is an address that a Service names, and the field or annotation that names it.
@@ -38,20 +36,10 @@ type Address struct {
 	Path *field.Path
 }
 
-// everyNamespace stands for all namespaces in Cilium's annotation.
-const everyNamespace = "*"
-
-// SharesWith reports whether the Service shares addresses with Services of a namespace, as
-// far as the pool allows. It always does with those of its own.
-func (r Request) SharesWith(namespace string) bool {
-	return namespace == r.namespace || r.sharesWith == nil ||
-		slices.Contains(r.sharesWith, namespace) || slices.Contains(r.sharesWith, everyNamespace)
-}
-
 // Parse returns what a Service asks for. It returns the parts that are valid beside the
 // errors.
 func Parse(service *v1.Service) (Request, field.ErrorList) {
-	request := Request{namespace: service.Namespace}
+	var request Request
 	var errs field.ErrorList
 	request.Addresses, errs = addresses(service)
 
@@ -68,10 +56,10 @@ func Parse(service *v1.Service) (Request, field.ErrorList) {
 	errs = append(errs, more...)
 	switch {
 	case namespaces.value != "":
-		request.sharesWith = list(namespaces.value)
+		request.SharesWith = list(namespaces.value)
 	case slices.Contains(ciliumKeys(), own.annotation):
 		// Cilium shares within a namespace unless the annotation says more.
-		request.sharesWith = []string{}
+		request.SharesWith = []string{service.Namespace}
 	}
 	return request, errs
 }

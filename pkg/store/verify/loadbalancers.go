@@ -46,11 +46,12 @@ func newLoadBalancers(contents Contents) loadBalancers {
 	for i := range contents.Services {
 		svc := &contents.Services[i]
 		request, _ := loadbalancer.Parse(svc)
+		holder := service.LoadBalancerHolder(svc)
+		holder.SharesWith = request.SharesWith
 		for _, address := range service.LoadBalancerAddresses(svc) {
 			key := keyOf(loadBalancerIPs, "", address.String())
 			l.holders[key] = append(l.holders[key], lbHolder{
-				key: keyOf(services, svc.Namespace, svc.Name), service: svc, sharingKey: request.SharingKey,
-				holder: service.LoadBalancerHolder(svc),
+				key: keyOf(services, svc.Namespace, svc.Name), service: svc, sharingKey: request.SharingKey, holder: holder,
 			})
 		}
 	}

@@ -236,6 +236,35 @@ func TestSharing(t *testing.T) {
 	framework.Verify(t, etcd.Client)
 }
 
+// TestNamespacesThatShare has Services share an address with another namespace only if both
+// of them allow it.
+func TestNamespacesThatShare(t *testing.T) {
+	t.Parallel()
+	server := framework.Start(t, dualStack)
+	framework.CreateNamespace(t, server.Config, "other")
+	newPool(t, server, "public", func(spec *v1.LoadBalancerPoolSpec) {
+		spec.CIDRs, spec.Sharing = []string{"192.0.2.8/32"}, ptr.To(v1.SharingAcrossNamespaces)
+	})
+	key := annotated("lbipam.cilium.io/sharing-key", "k")
+	with := func(namespaces string) func(*v1.Service) {
+		return annotated("lbipam.cilium.io/sharing-cross-namespace", namespaces)
+	}
+	others := server.Client.PortolanV1().Services("other")
+	create(t, server, balancer("web", key))
+	joining := balancer("tls", key, with("*"), onPort(443), annotated(v1.LoadBalancerIPsAnnotation, "192.0.2.8"))
+	_, err := others.Create(t.Context(), joining, metav1.CreateOptions{})
+	const want = "already allocated by services.portolan.dev/default/web, which does not share it with the namespace of the Service"
+	if !apierrors.IsInvalid(err) || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("got %v\nwant a 422 with %s", err, want)
+	}
+	patch(t, server, "web", types.MergePatchType, `{"metadata":{"annotations":{"lbipam.cilium.io/sharing-cross-namespace":"other"}}}`)
+	joined, err := others.Create(t.Context(), joining, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	expectAddresses(t, joined, "192.0.2.8")
+}
+
 // TestOwnedStatus has another controller write the status of Services.
 func TestOwnedStatus(t *testing.T) {
 	t.Parallel()

@@ -162,6 +162,11 @@ func TestRetainedShare(t *testing.T) {
 			t.Error("a Service with another key got the address")
 		}
 		remove(t, server, "other")
+		stranger := create(t, server, balancer("stranger", sharing("k"), onPort(8080)))
+		if addresses(stranger)[0] == had[0] {
+			t.Error("a Service that retains nothing got the address")
+		}
+		remove(t, server, "stranger")
 		for _, svc := range order {
 			expectAddresses(t, create(t, server, svc), had...)
 			expectSound(t, store)

@@ -22,6 +22,9 @@ type LoadBalancerIPHolderApplyConfiguration struct {
 	UID *types.UID `json:"uid,omitempty"`
 	// ports that the Service serves on the address. No other holder has any of them.
 	Ports []LoadBalancerIPPortApplyConfiguration `json:"ports,omitempty"`
+	// sharesWith are the namespaces with whose Services the Service shares the address, or *
+	// for all of them. Without any, it shares with all that the pool allows.
+	SharesWith []string `json:"sharesWith,omitempty"`
 }
 
 // LoadBalancerIPHolderApplyConfiguration constructs a declarative configuration of the LoadBalancerIPHolder type for use with
@@ -63,6 +66,16 @@ func (b *LoadBalancerIPHolderApplyConfiguration) WithPorts(values ...*LoadBalanc
 			panic("nil value passed to WithPorts")
 		}
 		b.Ports = append(b.Ports, *values[i])
+	}
+	return b
+}
+
+// WithSharesWith adds the given value to the SharesWith field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the SharesWith field.
+func (b *LoadBalancerIPHolderApplyConfiguration) WithSharesWith(values ...string) *LoadBalancerIPHolderApplyConfiguration {
+	for i := range values {
+		b.SharesWith = append(b.SharesWith, values[i])
 	}
 	return b
 }
