@@ -16,7 +16,7 @@ const (
 )
 
 // errDuration describes the values of RetainForAnnotation.
-var errDuration = errors.New(`must be a duration above 0, such as "72h" or "30m"`)
+var errDuration = errors.New(`must be a duration above 0 and up to 2562047h, such as "72h" or "30m"`)
 
 // ParseRetainFor parses a value of RetainForAnnotation.
 func ParseRetainFor(text string) (time.Duration, error) {

@@ -8,7 +8,7 @@ import (
 )
 
 func TestServiceRetention(t *testing.T) {
-	const duration = `must be a duration above 0, such as "72h" or "30m"`
+	const duration = `must be a duration above 0 and up to 2562047h, such as "72h" or "30m"`
 	for _, test := range []struct{ key, value, want string }{
 		{v1.RetainAnnotation, "true", ""},
 		{v1.RetainAnnotation, "false", ""},

@@ -180,8 +180,8 @@ func TestRetainAnnotations(t *testing.T) {
 	services, ctx := servicesOf(replicas[0]), t.Context()
 	for _, test := range []struct{ key, value, want string }{
 		{v1.RetainAnnotation, "yes", `metadata.annotations[portolan.dev/retain]: Unsupported value: "yes": supported values: "false", "true"`},
-		{v1.RetainForAnnotation, "3 days", `metadata.annotations[portolan.dev/retain-for]: Invalid value: "3 days": must be a duration above 0, such as "72h" or "30m"`},
-		{v1.RetainForAnnotation, "-1h", `metadata.annotations[portolan.dev/retain-for]: Invalid value: "-1h": must be a duration above 0, such as "72h" or "30m"`},
+		{v1.RetainForAnnotation, "3 days", `metadata.annotations[portolan.dev/retain-for]: Invalid value: "3 days": must be a duration above 0 and up to 2562047h, such as "72h" or "30m"`},
+		{v1.RetainForAnnotation, "-1h", `metadata.annotations[portolan.dev/retain-for]: Invalid value: "-1h": must be a duration above 0 and up to 2562047h, such as "72h" or "30m"`},
 	} {
 		svc := serviceWith("web")
 		svc.Annotations = map[string]string{test.key: test.value}
