@@ -31,6 +31,8 @@
 //   - index: one replica's picture of ranges and claims, in memory (package allocation).
 //     It is a hint; the transaction decides.
 //   - feed: what keeps the index up to date from watches.
+//   - use: a load-balancer address in the status of a Service that does not claim it, because
+//     another controller has given it. The index keeps it from others.
 //   - pick: a value that the server chose for a request and that is not claimed yet.
 //   - slot: the place in a Service that a pick is for.
 //   - request state: the picks and the few other things that a request carries from one

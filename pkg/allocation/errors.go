@@ -40,6 +40,8 @@ type ExhaustedError struct {
 	// InProgress counts the values of these ranges that are picked for requests that are not
 	// finished. A request that fails returns its values.
 	InProgress int
+	// Unclaimed counts the values of these ranges that Services use and do not claim.
+	Unclaimed int
 	// Passed are the others, and why the pick could not come from them. There are none
 	// if no range has rules.
 	Passed []*RefusedError
@@ -56,6 +58,9 @@ func (e *ExhaustedError) Error() string {
 	}
 	if e.InProgress > 0 {
 		parts = append(parts, fmt.Sprintf("requests in progress have picked %d", e.InProgress))
+	}
+	if e.Unclaimed > 0 {
+		parts = append(parts, fmt.Sprintf("Services use %d that they do not claim yet", e.Unclaimed))
 	}
 	// The names of ranges that do not select a Service are no business of its owner.
 	unselecting := 0

@@ -58,6 +58,7 @@ func New(now func() time.Time) *Index {
 		p.sharing = map[string]map[space.Number]bool{}
 		p.reserved = map[types.NamespacedName][]space.Number{}
 		p.expiring = sets.Set[space.Number]{}
+		p.uses = newUses()
 		p.released = map[space.Number]int64{}
 		p.picked = map[space.Number]uint64{}
 		p.ranges = map[string]*rangeState{}
@@ -70,7 +71,7 @@ func New(now func() time.Time) *Index {
 // pool is the part of the index for one class.
 type pool struct {
 	mu sync.Mutex
-	// space has the values that can't be picked: the union of claims and picked.
+	// space has the values that can't be picked: the union of claims, picked and uses.
 	space  *space.Space
 	claims map[space.Number]Claim
 	// most is the largest number of claims since the map was made.
@@ -83,6 +84,8 @@ type pool struct {
 	services atomic.Int64
 	// expiring are the claims that are reserved for a time.
 	expiring sets.Set[space.Number]
+	// uses are the values that Services use and do not claim.
+	uses uses
 	// released has the revisions at which this replica released values, until the
 	// watch delivers the deletions: it may still deliver earlier events of the claims.
 	released map[space.Number]int64
@@ -136,6 +139,7 @@ func (p *pool) observe(number space.Number, claim Claim) {
 	p.recordSharing(number, claim)
 	p.reserve(number, claim)
 	delete(p.picked, number)
+	p.claimUses(number, claim)
 	p.space.Take(number)
 	if !exists {
 		p.count(number, 1)
@@ -207,9 +211,9 @@ func (p *pool) shrink() {
 	p.claims = smaller
 }
 
-// makeFree makes a number available for picks unless it is claimed or picked.
+// makeFree makes a number available for picks unless it is claimed, picked or used.
 func (p *pool) makeFree(number space.Number) {
-	if _, claimed := p.claims[number]; !claimed && p.picked[number] == 0 {
+	if _, claimed := p.claims[number]; !claimed && p.picked[number] == 0 && len(p.uses.of[number]) == 0 {
 		p.space.Release(number)
 	}
 }
@@ -274,7 +278,8 @@ func (x *Index) Pick(class Class, who Requester) (Value, error) {
 		}
 	}
 	return Value{}, &ExhaustedError{
-		Class: class, Ranges: p.tierUsage(tiers), InProgress: p.inProgress(tiers), Passed: selection.passed(who, tiers),
+		Class: class, Ranges: p.tierUsage(tiers), InProgress: p.inProgress(tiers), Unclaimed: p.unclaimed(tiers),
+		Passed: selection.passed(who, tiers),
 	}
 }
 

@@ -319,6 +319,8 @@ func (w *write) withhold(c *change, exceeded *exceededError) bool {
 	switch status := &c.owner.Status; {
 	case c.stored != nil && waits(c.stored):
 		service.WaitForLoadBalancer(status, v1.ReasonQuotaExceeded, exceeded.Error(), metav1.Now())
+		// It may have addresses that another controller has given it.
+		status.LoadBalancer = c.stored.Status.LoadBalancer
 	case len(others) > 0 && len(others) < len(held):
 		service.SetLoadBalancerAddresses(status, others, exceeded.Error(), metav1.Now())
 	default:

@@ -32,15 +32,32 @@ func (l *Ledger) Check(ctx context.Context, who Requester, value allocation.Valu
 			return l.taken(ctx, who.svc, value, objection)
 		}
 	}
+	if objection := l.objectionOfUsers(who, value); objection != nil {
+		return l.taken(ctx, who.svc, value, objection)
+	}
 	return l.CheckRange(who, value)
 }
 
 // objection returns why the Service can't join the holders of a value, or nil. Values other
 // than load-balancer addresses have one holder.
 func (l *Ledger) objection(who Requester, value allocation.Value, claim allocation.Claim) *allocation.Objection {
-	asks := who.Of(value.Class)
-	covering, err := l.Index.Covering(value, asks)
-	return claim.Objection(asks.Share, err == nil && covering.AcrossNamespaces)
+	return claim.Objection(who.Of(value.Class).Share, l.acrossNamespaces(who, value))
+}
+
+// objectionOfUsers returns why the Service can't claim a value that others use without a
+// claim, or nil.
+func (l *Ledger) objectionOfUsers(who Requester, value allocation.Value) *allocation.Objection {
+	if !l.Index.IsUsed(value) {
+		return nil
+	}
+	return l.Index.ObjectionOfUsers(value, who.Of(value.Class).Share, l.acrossNamespaces(who, value))
+}
+
+// acrossNamespaces reports whether the range of a value lets Services of different namespaces
+// share it.
+func (l *Ledger) acrossNamespaces(who Requester, value allocation.Value) bool {
+	covering, err := l.Index.Covering(value, who.Of(value.Class))
+	return err == nil && covering.AcrossNamespaces
 }
 
 // taken returns the error for a value that the Service can't have because of an objection.

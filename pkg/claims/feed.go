@@ -9,18 +9,20 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/cache"
 
+	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/allocation"
 	"github.com/portolan-dev/portolan/pkg/storage/source"
 )
 
-// Feed keeps an index up to date from the stores of claims and ranges.
+// Feed keeps an index up to date from the stores of claims, ranges and Services.
 type Feed struct {
 	stores []*indexStore
+	uses   *useStore
 }
 
 // NewFeed makes a feed of the ledger's index, for Run to start.
 func NewFeed(ledger *Ledger) *Feed {
-	feed := &Feed{}
+	feed := &Feed{uses: &useStore{index: ledger.Index}}
 	for _, k := range kinds() {
 		feed.stores = append(feed.stores, rangeStore(ledger.Index, k))
 	}
@@ -30,14 +32,17 @@ func NewFeed(ledger *Ledger) *Feed {
 	return feed
 }
 
-// Run feeds the index from the sources of the resources of claims and ranges, which of
-// returns, until the context ends.
+// Run feeds the index from the sources of resources, which of returns, until the context
+// ends.
 func (f *Feed) Run(ctx context.Context, of func(resource string) source.Source) {
 	for _, store := range f.stores {
 		reflector := cache.NewReflectorWithOptions(source.ListWatch(of(store.resource)), store.example, store,
 			cache.ReflectorOptions{Name: fmt.Sprintf("allocation index (%T)", store.example)})
 		go reflector.RunWithContext(ctx)
 	}
+	reflector := cache.NewReflectorWithOptions(source.ListWatch(loadBalancersOf(of("services"))), &v1.Service{}, f.uses,
+		cache.ReflectorOptions{Name: "allocation index (uses)"})
+	go reflector.RunWithContext(ctx)
 }
 
 // HasSynced reports whether the index has everything that existed when the feed started.
@@ -47,7 +52,7 @@ func (f *Feed) HasSynced() bool {
 			return false
 		}
 	}
-	return true
+	return f.uses.synced.Load()
 }
 
 // indexStore is the store of a reflector. It enters objects into the index.

@@ -165,6 +165,11 @@ func (p *planner) planClaims(ctx context.Context) error {
 // several Services can hold, the Service joins it. It takes over a reservation for it.
 func (p *planner) planClaim(ctx context.Context, value allocation.Value) error {
 	held := p.after[value]
+	if held.share != nil {
+		if err := p.checkUsers(ctx, value); err != nil {
+			return err
+		}
+	}
 	known, exists := p.ledger.Index.Lookup(value)
 	switch {
 	case exists && held.share != nil:

@@ -91,16 +91,31 @@ func (p *planner) planLeave(ctx context.Context, value allocation.Value, obj run
 // Service holds from now on. Those that the Service has joined before may be in other
 // namespaces, whatever the pool says now.
 func (p *planner) checkShare(ctx context.Context, value allocation.Value, claim allocation.Claim, joins bool) error {
-	acrossNamespaces := true
+	across := true
 	if joins {
 		who, err := p.ledger.Requester(ctx, p.owner)
 		if err != nil {
 			return err
 		}
-		covering, err := p.ledger.Index.Covering(value, who.Of(value.Class))
-		acrossNamespaces = err == nil && covering.AcrossNamespaces
+		across = p.ledger.acrossNamespaces(who, value)
 	}
-	if objection := claim.Without(p.holder()).Objection(p.after[value].share, acrossNamespaces); objection != nil {
+	if objection := claim.Without(p.holder()).Objection(p.after[value].share, across); objection != nil {
+		return &unsharedError{value, objection}
+	}
+	return nil
+}
+
+// checkUsers returns an *unsharedError if other Services use a value without a claim, and
+// object to what the Service would hold.
+func (p *planner) checkUsers(ctx context.Context, value allocation.Value) error {
+	if !p.ledger.Index.IsUsed(value) {
+		return nil
+	}
+	who, err := p.ledger.Requester(ctx, p.owner)
+	if err != nil {
+		return err
+	}
+	if objection := p.ledger.objectionOfUsers(who, value); objection != nil {
 		return &unsharedError{value, objection}
 	}
 	return nil

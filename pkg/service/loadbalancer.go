@@ -83,9 +83,11 @@ func SetLoadBalancerAddresses(status *corev1.ServiceStatus, addresses []netip.Ad
 }
 
 // WaitForLoadBalancer makes the Service wait for an address. It removes addresses that the
-// Service has.
+// Service claims. Those that another controller has given it stay: they may carry traffic.
 func WaitForLoadBalancer(status *corev1.ServiceStatus, reason, message string, now metav1.Time) {
-	status.LoadBalancer.Ingress = nil
+	if meta.IsStatusConditionTrue(status.Conditions, v1.ServiceConditionLoadBalancerAddress) {
+		status.LoadBalancer.Ingress = nil
+	}
 	setLoadBalancerCondition(status, metav1.Condition{
 		Status: metav1.ConditionFalse, Reason: reason, Message: message, LastTransitionTime: now,
 	})

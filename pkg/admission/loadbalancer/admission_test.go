@@ -297,6 +297,14 @@ func TestUpdate(t *testing.T) {
 			updated: true, stored: given("10.0.0.1"), want: outcome{decided: true, addresses: "10.0.0.1"},
 		},
 		"takes over what another controller has given": {updated: true, stored: given(public4), want: allocated(public4)},
+		"keeps what another controller has given while it waits": {
+			updated: true, stored: given(half4),
+			svc:  with(inFamilies(corev1.IPFamilyPolicyRequireDualStack, four, six), annotated(inPool, "half")),
+			want: outcome{decided: true, addresses: half4, reason: v1.ReasonPoolFull},
+		},
+		"keeps two of a family": {
+			updated: true, stored: given(public4, other4), want: outcome{decided: true, addresses: public4 + "," + other4},
+		},
 		"waits on for a taken address that it has named": {
 			updated: true, stored: annotated(named, taken4), svc: annotated(named, taken4),
 			want: outcome{decided: true, reason: v1.ReasonAddressUnavailable},

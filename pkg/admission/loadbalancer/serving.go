@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/apiserver/pkg/warning"
 	"k8s.io/utils/ptr"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
@@ -142,15 +143,19 @@ func (s *serving) findCurrent(ctx context.Context, status *corev1.ServiceStatus)
 	if s.holds || len(status.LoadBalancer.Ingress) == 0 {
 		return true
 	}
-	given := service.IngressAddresses(status)
-	for _, address := range given {
-		value := allocation.LoadBalancerAddress(address)
-		if !s.hasFamily(familyOf(address)) || s.ledger.Check(ctx, s.who, value) != nil {
+	for _, ingress := range status.LoadBalancer.Ingress {
+		address, err := netip.ParseAddr(ingress.IP)
+		if err != nil {
 			return false
 		}
-		s.current[value.Class] = address
+		value := allocation.LoadBalancerAddress(address.Unmap())
+		_, another := s.current[value.Class]
+		if another || !s.hasFamily(familyOf(value.Number.Addr())) || s.ledger.Check(ctx, s.who, value) != nil {
+			return false
+		}
+		s.current[value.Class] = value.Number.Addr()
 	}
-	return len(given) > 0
+	return true
 }
 
 // address returns the address of a family that the Service gets. It is not valid if the
@@ -177,6 +182,9 @@ func (s *serving) address(ctx context.Context, family corev1.IPFamily) (netip.Ad
 	}
 	value, err := s.picks.Pick(slot, class, who)
 	if err == nil {
+		if held, ok := s.current[class]; ok && s.holds {
+			warning.AddWarning(ctx, "", fmt.Sprintf("the Service gets %s instead of %s", value, held))
+		}
 		return value.Number.Addr(), nil, nil
 	}
 	full, ok := errors.AsType[*allocation.ExhaustedError](err)

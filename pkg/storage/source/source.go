@@ -9,6 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
@@ -20,6 +21,28 @@ import (
 type Source interface {
 	rest.Lister
 	rest.Watcher
+}
+
+// Select returns a source of those objects that fields select.
+func Select(source Source, selector fields.Selector) Source { return selected{source, selector} }
+
+type selected struct {
+	Source
+	selector fields.Selector
+}
+
+func (s selected) List(ctx context.Context, options *metainternalversion.ListOptions) (runtime.Object, error) {
+	return s.Source.List(ctx, s.narrow(options))
+}
+
+func (s selected) Watch(ctx context.Context, options *metainternalversion.ListOptions) (watch.Interface, error) {
+	return s.Source.Watch(ctx, s.narrow(options))
+}
+
+func (s selected) narrow(options *metainternalversion.ListOptions) *metainternalversion.ListOptions {
+	narrowed := *options
+	narrowed.FieldSelector = s.selector
+	return &narrowed
 }
 
 // ListWatch returns what a reflector reads a source with. The watch cache shares the objects:
