@@ -158,7 +158,8 @@ func trim(obj any) (any, error) {
 }
 
 // serviceHandler records why a Service waits. It also serves it: what came free before the
-// Service was stored is an event that is past.
+// Service was stored is an event that is past. It serves those that wait when a Service uses
+// an address no longer that it never claimed.
 func (c *Controller) serviceHandler() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerDetailedFuncs{
 		AddFunc: func(obj any, initial bool) {
@@ -168,9 +169,17 @@ func (c *Controller) serviceHandler() cache.ResourceEventHandler {
 			}
 		},
 		UpdateFunc: func(before, after any) {
-			service := after.(*corev1.Service)
-			if message(service) != "" && message(service) != message(before.(*corev1.Service)) {
+			service, old := after.(*corev1.Service), before.(*corev1.Service)
+			if message(service) != "" && message(service) != message(old) {
 				c.recordWaiting(service)
+				c.look(waiting)
+			}
+			if usesUnclaimed(old) && (!usesUnclaimed(service) || addresses(service) != addresses(old)) {
+				c.look(waiting)
+			}
+		},
+		DeleteFunc: func(obj any) {
+			if service, ok := obj.(*corev1.Service); !ok || usesUnclaimed(service) {
 				c.look(waiting)
 			}
 		},

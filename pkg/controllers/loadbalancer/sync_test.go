@@ -253,6 +253,29 @@ func TestUnclaimedPick(t *testing.T) {
 	})
 }
 
+// TestUseEnds looks again when a Service is gone that used an address without a claim.
+func TestUseEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		c := newController(t, []*corev1.Service{balancer("a", 1, waitsFor("full")), balancer("external", 2, withIngress)},
+			func(*corev1.Service) error {
+				asked++
+				return nil
+			}, "192.0.2.0/24")
+		c.look(waiting)
+		go c.loop.Run(t.Context(), 1)
+		time.Sleep(time.Hour)
+		before := asked
+		if err := c.client.CoreV1().Services("default").Delete(t.Context(), "external", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if asked == before {
+			t.Error("nobody asked for the Service that waits")
+		}
+	})
+}
+
 // newController makes a controller with one pool and synced informers. answer changes the
 // Service that an update returns.
 func newController(t *testing.T, services []*corev1.Service, answer func(*corev1.Service) error, cidrs ...string) *Controller {

@@ -78,6 +78,12 @@ func isUnserved(service *corev1.Service) bool {
 	return isLoadBalancer(service) && conditionOf(service) == nil
 }
 
+// usesUnclaimed reports whether a Service has an address that another controller has given it.
+func usesUnclaimed(service *corev1.Service) bool {
+	return service.Spec.Type == corev1.ServiceTypeLoadBalancer && len(service.Status.LoadBalancer.Ingress) > 0 &&
+		!meta.IsStatusConditionTrue(service.Status.Conditions, v1.ServiceConditionLoadBalancerAddress)
+}
+
 func isLoadBalancer(service *corev1.Service) bool {
 	return service.Spec.Type == corev1.ServiceTypeLoadBalancer && service.DeletionTimestamp == nil && !v1.IsMirrored(service)
 }

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
 	"github.com/portolan-dev/portolan/pkg/server/options"
@@ -76,9 +77,15 @@ func TestUseOfOthers(t *testing.T) {
 		t.Errorf("the status became %+v", svc.Status)
 	}
 	// What it uses is free when it is gone.
-	remove(t, server, "old")
 	remove(t, server, "sharer")
-	framework.Eventually(t, "the address is free", func(ctx context.Context) (bool, error) {
+	newPool(t, server, "small", func(spec *v1.LoadBalancerPoolSpec) {
+		spec.CIDRs, spec.Allocation = []string{"192.0.2.9/32"}, ptr.To(v1.AllocationOnRequest)
+	})
+	waits := create(t, server, balancer("waits", annotated(v1.LoadBalancerPoolAnnotation, "small")))
+	expectWaiting(t, waits, "range is full: small (192.0.2.9/32) holds 0 of 1; Services use 1 that they do not claim yet")
+	remove(t, server, "old")
+	await(t, server, "waits", "192.0.2.9")
+	framework.Eventually(t, "the other address is free", func(ctx context.Context) (bool, error) {
 		svc, err := servicesOf(server).Create(ctx, balancer("new", address), metav1.CreateOptions{})
 		return err == nil && len(addresses(svc)) == 1, err
 	})
