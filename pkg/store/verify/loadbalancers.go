@@ -23,7 +23,10 @@ type loadBalancers struct {
 	// claims are keyed by their own keys, holders by those of the claims.
 	claims  map[string]*v1.LoadBalancerIP
 	holders map[string][]lbHolder
-	pools   []addressrange.Range
+	// users has the keys of Services that use an address and do not claim it, by the key of
+	// its claim. Another controller has given it to them.
+	users map[string][]string
+	pools []addressrange.Range
 	// anyPool is true if a pool can't be read: all addresses are assumed to lie in it.
 	anyPool bool
 }
@@ -38,7 +41,7 @@ type lbHolder struct {
 }
 
 func newLoadBalancers(contents Contents) loadBalancers {
-	l := loadBalancers{claims: map[string]*v1.LoadBalancerIP{}, holders: map[string][]lbHolder{}}
+	l := loadBalancers{claims: map[string]*v1.LoadBalancerIP{}, holders: map[string][]lbHolder{}, users: map[string][]string{}}
 	for i := range contents.LoadBalancerIPs {
 		claim := &contents.LoadBalancerIPs[i]
 		l.claims[keyOf(loadBalancerIPs, "", claim.Name)] = claim
@@ -46,9 +49,15 @@ func newLoadBalancers(contents Contents) loadBalancers {
 	for i := range contents.Services {
 		svc := &contents.Services[i]
 		request, _ := loadbalancer.Parse(svc)
+		claimed := service.LoadBalancerAddresses(svc)
+		for _, address := range service.IngressAddresses(&svc.Status) {
+			if key := keyOf(loadBalancerIPs, "", address.String()); !slices.Contains(claimed, address) {
+				l.users[key] = append(l.users[key], keyOf(services, svc.Namespace, svc.Name))
+			}
+		}
 		holder := service.LoadBalancerHolder(svc)
 		holder.SharesWith = request.SharesWith
-		for _, address := range service.LoadBalancerAddresses(svc) {
+		for _, address := range claimed {
 			key := keyOf(loadBalancerIPs, "", address.String())
 			l.holders[key] = append(l.holders[key], lbHolder{
 				key: keyOf(services, svc.Namespace, svc.Name), service: svc, sharingKey: request.SharingKey, holder: holder,
@@ -94,6 +103,11 @@ func (l loadBalancers) check(c *checker) {
 			}
 			if !c.unreadable[key] {
 				l.checkHolder(c, key, holder)
+			}
+		}
+		for _, user := range l.users[key] {
+			if len(l.holders[key]) > 0 {
+				c.warning("%s has %s in its status without a claim, and %s holds it", user, address, l.holders[key][0].key)
 			}
 		}
 		for _, problem := range conflicts(l.holders[key]) {

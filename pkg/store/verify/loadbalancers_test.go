@@ -90,6 +90,11 @@ const sharedClaim, web, tls = "loadbalancerips/" + shared, "services/default/web
 func TestHoldersOfLoadBalancerIPs(t *testing.T) {
 	for name, test := range map[string]balancerTest{
 		"sound": {change: func(*Contents) {}},
+		"another uses it": {change: func(c *Contents) {
+			user := newBalancer("user", 90)
+			user.Status.Conditions = nil
+			c.Services = append(c.Services, user)
+		}, warnings: []string{"services/default/user has 192.0.2.8 in its status without a claim, and " + web + " holds it"}},
 		"no claim": {change: func(c *Contents) { c.LoadBalancerIPs = c.LoadBalancerIPs[1:] },
 			violations: []string{
 				tls + " holds 192.0.2.8, but " + sharedClaim + " does not exist",
