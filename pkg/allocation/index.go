@@ -139,7 +139,6 @@ func (p *pool) observe(number space.Number, claim Claim) {
 	p.recordSharing(number, claim)
 	p.reserve(number, claim)
 	delete(p.picked, number)
-	p.claimUses(number, claim)
 	p.space.Take(number)
 	if !exists {
 		p.count(number, 1)

@@ -72,7 +72,7 @@ func (c Claim) Objection(share *Share, acrossNamespaces bool) *Objection {
 		return &Objection{Holder: c.Holder}
 	}
 	if c.Shared == nil {
-		// Those that have shared the value come back to it, in any order. They retain it too.
+		// Those that shared the value and retain it come back in any order.
 		first := &v1.LoadBalancerIPHolder{Namespace: c.Holder.Namespace, Name: c.Holder.Name}
 		if reason, ok := sharingConflict(first, c.sharingKey(), share, acrossNamespaces); ok || !share.Retains {
 			return &Objection{Holder: c.Holder, Reason: reason}
@@ -163,7 +163,7 @@ func (p *pool) shareable(tiers []tier, share *Share) (lowest space.Number, found
 			continue
 		}
 		for _, t := range tiers {
-			if t.shares(number, p.claims[number], share) {
+			if p.sharesIn(t, number, share) {
 				lowest, found = number, true
 				break
 			}
@@ -172,10 +172,11 @@ func (p *pool) shareable(tiers []tier, share *Share) (lowest space.Number, found
 	return lowest, found
 }
 
-// shares reports whether a Service can share a value in a range of the tier.
-func (t tier) shares(number space.Number, claim Claim, share *Share) bool {
+// sharesIn reports whether a Service can share a value in a range of a tier.
+func (p *pool) sharesIn(t tier, number space.Number, share *Share) bool {
 	return slices.ContainsFunc(t.ranges, func(c *candidate) bool {
-		return c.has(number) && claim.Objection(share, c.AcrossNamespaces) == nil
+		return c.has(number) && p.claims[number].Objection(share, c.AcrossNamespaces) == nil &&
+			p.objectionOfUsers(number, share, c.AcrossNamespaces) == nil
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"go.etcd.io/etcd/client/v3/kubernetes"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	v1 "github.com/portolan-dev/portolan/apis/portolan/v1"
@@ -47,10 +48,31 @@ func (l *Ledger) objection(who Requester, value allocation.Value, claim allocati
 // objectionOfUsers returns why the Service can't claim a value that others use without a
 // claim, or nil.
 func (l *Ledger) objectionOfUsers(who Requester, value allocation.Value) *allocation.Objection {
-	if !l.Index.IsUsed(value) {
+	if len(l.Index.Users(value)) == 0 {
 		return nil
 	}
 	return l.Index.ObjectionOfUsers(value, who.Of(value.Class).Share, l.acrossNamespaces(who, value))
+}
+
+// learnUsers reads the Services from etcd that use a value without a claim, as far as the
+// index knows, and enters what they use now. No Service is rejected before that.
+func (l *Ledger) learnUsers(ctx context.Context, value allocation.Value) error {
+	for _, user := range l.Index.Users(value) {
+		found, err := l.client.Get(ctx, l.services.Key(user.String()), kubernetes.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if found.KV == nil {
+			forgetUses(l.Index, user)
+			continue
+		}
+		svc := &v1.Service{}
+		if err := l.services.Decode(ctx, found.KV, svc); err != nil {
+			return err
+		}
+		enterUses(l.Index, svc)
+	}
+	return nil
 }
 
 // acrossNamespaces reports whether the range of a value lets Services of different namespaces
@@ -100,6 +122,9 @@ func (l *Ledger) WillReject(ctx context.Context, svc *v1.Service) (bool, error) 
 			continue
 		}
 		if _, err := l.readClaim(ctx, value); err != nil {
+			return false, err
+		}
+		if err := l.learnUsers(ctx, value); err != nil {
 			return false, err
 		}
 		if l.Check(ctx, who, value) != nil {

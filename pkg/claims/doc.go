@@ -39,6 +39,7 @@
 // state of the request (package requeststate).
 //
 // Three words say who says no. A range refuses a Service (allocation.RefusedError). The
-// holders of a value object to another one (allocation.Objection). A plugin rejects a Service
-// (requeststate.Picks.SetRejection), and so does the storage, which alone answers the client.
+// holders and users of a value object to another holder (allocation.Objection). A plugin
+// rejects a Service (requeststate.Picks.SetRejection), and so does the storage, which alone
+// answers the client.
 package claims

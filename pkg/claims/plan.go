@@ -151,11 +151,17 @@ func (p *planner) planReleases(ctx context.Context) error {
 // planClaims claims the values that are new to the Service, and those that it keeps without
 // a claim.
 func (p *planner) planClaims(ctx context.Context) error {
-	for _, values := range [][]allocation.Value{p.take, p.unclaimed} {
-		for _, value := range values {
-			if err := p.planClaim(ctx, value); err != nil {
-				return err
-			}
+	for _, value := range p.take {
+		if err := p.checkUsers(ctx, value); err != nil {
+			return err
+		}
+		if err := p.planClaim(ctx, value); err != nil {
+			return err
+		}
+	}
+	for _, value := range p.unclaimed {
+		if err := p.planClaim(ctx, value); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -165,11 +171,6 @@ func (p *planner) planClaims(ctx context.Context) error {
 // several Services can hold, the Service joins it. It takes over a reservation for it.
 func (p *planner) planClaim(ctx context.Context, value allocation.Value) error {
 	held := p.after[value]
-	if held.share != nil {
-		if err := p.checkUsers(ctx, value); err != nil {
-			return err
-		}
-	}
 	known, exists := p.ledger.Index.Lookup(value)
 	switch {
 	case exists && held.share != nil:

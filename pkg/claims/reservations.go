@@ -16,14 +16,14 @@ import (
 	"github.com/portolan-dev/portolan/pkg/txn"
 )
 
-// Reserved returns the values of a class that are reserved for a Service and that a range
-// lets it have. It records in picks what the index has.
+// Reserved returns the values of a class that are reserved for a Service, that a range lets it
+// have and that no other Service uses. It records in picks what the index has.
 func (l *Ledger) Reserved(who Requester, class allocation.Class, picks *requeststate.Picks) []allocation.Reservation {
 	reserved := l.Index.Reserved(class, nameOfService(who.svc))
 	picks.SetKnown(class, slices.Clone(reserved))
 	return slices.DeleteFunc(reserved, func(r allocation.Reservation) bool {
 		_, err := l.Index.Covering(r.Value, who.Of(class))
-		return err != nil
+		return err != nil || l.objectionOfUsers(who, r.Value) != nil
 	})
 }
 

@@ -108,8 +108,11 @@ func (p *planner) checkShare(ctx context.Context, value allocation.Value, claim 
 // checkUsers returns an *unsharedError if other Services use a value without a claim, and
 // object to what the Service would hold.
 func (p *planner) checkUsers(ctx context.Context, value allocation.Value) error {
-	if !p.ledger.Index.IsUsed(value) {
+	if len(p.ledger.Index.Users(value)) == 0 {
 		return nil
+	}
+	if err := p.ledger.learnUsers(ctx, value); err != nil {
+		return err
 	}
 	who, err := p.ledger.Requester(ctx, p.owner)
 	if err != nil {

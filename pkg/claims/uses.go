@@ -18,10 +18,10 @@ import (
 	"github.com/portolan-dev/portolan/pkg/storage/source"
 )
 
-// useStore is the store of a reflector of Services. It enters the addresses of load balancers
-// into the index: another controller may have given a Service one that no claim records. Such
-// an address goes to no other Service, even if a pool that has it is created later and the
-// Service has not claimed it yet.
+// useStore is the store of a reflector of load balancers. It enters the addresses into the
+// index that another controller has given to Services and that they do not claim. No other
+// Service gets such an address, unless the two can share it, even if a pool that has it is
+// created later and the Service has not claimed it yet.
 type useStore struct {
 	index  *allocation.Index
 	synced atomic.Bool
@@ -40,7 +40,7 @@ func (s *useStore) Resync() error     { return nil }
 func (s *useStore) Update(obj any) error {
 	svc, err := serviceOf(obj.(runtime.Object))
 	if err == nil {
-		s.index.SetUses(useOf(svc), usedBy(svc))
+		enterUses(s.index, svc)
 	}
 	return err
 }
@@ -48,42 +48,45 @@ func (s *useStore) Update(obj any) error {
 func (s *useStore) Delete(obj any) error {
 	svc, err := serviceOf(obj.(runtime.Object))
 	if err == nil {
-		s.forget(svc.UID)
+		forgetUses(s.index, nameOfService(svc))
 	}
 	return err
 }
 
 func (s *useStore) Replace(list []any, _ string) error {
-	listed := map[types.UID]bool{}
+	listed := map[types.NamespacedName]bool{}
 	for _, obj := range list {
 		svc, err := serviceOf(obj.(runtime.Object))
 		if err != nil {
 			return fmt.Errorf("listing Services: %w", err)
 		}
-		listed[svc.UID] = true
-		s.index.SetUses(useOf(svc), usedBy(svc))
+		listed[nameOfService(svc)] = true
+		enterUses(s.index, svc)
 	}
-	for _, gone := range slices.DeleteFunc(s.index.Users(), func(uid types.UID) bool { return listed[uid] }) {
-		s.forget(gone)
+	for _, user := range s.index.AllUsers() {
+		if !listed[user] {
+			forgetUses(s.index, user)
+		}
 	}
 	s.synced.Store(true)
 	return nil
 }
 
-func (s *useStore) forget(service types.UID) {
-	s.index.SetUses(&allocation.Share{LoadBalancerIPHolder: v1.LoadBalancerIPHolder{UID: service}}, nil)
-}
-
-// useOf returns what a Service would hold of the addresses that it uses.
-func useOf(svc *v1.Service) *allocation.Share {
-	request, _ := loadbalancer.Parse(svc)
-	return shareOf(svc, request)
-}
-
-func usedBy(svc *v1.Service) []allocation.Value {
+// enterUses enters what a Service uses now and does not claim.
+func enterUses(index *allocation.Index, svc *v1.Service) {
 	var values []allocation.Value
-	for _, addr := range service.IngressAddresses(&svc.Status) {
-		values = append(values, allocation.LoadBalancerAddress(addr))
+	if svc.Spec.Type == corev1.ServiceTypeLoadBalancer {
+		claimed := service.LoadBalancerAddresses(svc)
+		for _, addr := range service.IngressAddresses(&svc.Status) {
+			if !slices.Contains(claimed, addr) {
+				values = append(values, allocation.LoadBalancerAddress(addr))
+			}
+		}
 	}
-	return values
+	request, _ := loadbalancer.Parse(svc)
+	index.SetUses(shareOf(svc, request), values)
+}
+
+func forgetUses(index *allocation.Index, user types.NamespacedName) {
+	index.SetUses(&allocation.Share{LoadBalancerIPHolder: v1.LoadBalancerIPHolder{Namespace: user.Namespace, Name: user.Name}}, nil)
 }

@@ -204,6 +204,9 @@ func (w *write) resolve(ctx context.Context, conflict *txn.ConflictError) error 
 	}
 	var lost []allocation.Value
 	for _, value := range w.last.take {
+		if err := w.ledger.learnUsers(ctx, value); err != nil {
+			return err
+		}
 		switch unavailable := w.ledger.Check(ctx, who, value); {
 		case unavailable == nil:
 		case w.picks.Picked(value):

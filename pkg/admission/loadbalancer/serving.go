@@ -148,12 +148,15 @@ func (s *serving) findCurrent(ctx context.Context, status *corev1.ServiceStatus)
 		if err != nil {
 			return false
 		}
-		value := allocation.LoadBalancerAddress(address.Unmap())
-		_, another := s.current[value.Class]
-		if another || !s.hasFamily(familyOf(value.Number.Addr())) || s.ledger.Check(ctx, s.who, value) != nil {
+		address = address.Unmap()
+		value := allocation.LoadBalancerAddress(address)
+		if other, ok := s.current[value.Class]; ok && other != address {
 			return false
 		}
-		s.current[value.Class] = value.Number.Addr()
+		if !s.hasFamily(familyOf(address)) || s.ledger.Check(ctx, s.who, value) != nil {
+			return false
+		}
+		s.current[value.Class] = address
 	}
 	return true
 }
@@ -178,13 +181,12 @@ func (s *serving) address(ctx context.Context, family corev1.IPFamily) (netip.Ad
 	slot := "loadBalancer/" + string(family)
 	if reserved := s.ledger.Reserved(s.who, class, s.picks); len(reserved) > 0 {
 		s.picks.UseReserved(slot, reserved[0].Value)
+		s.warnOfMove(ctx, class)
 		return reserved[0].Value.Number.Addr(), nil, nil
 	}
 	value, err := s.picks.Pick(slot, class, who)
 	if err == nil {
-		if held, ok := s.current[class]; ok && s.holds {
-			warning.AddWarning(ctx, "", fmt.Sprintf("the Service gets %s instead of %s", value, held))
-		}
+		s.warnOfMove(ctx, class)
 		return value.Number.Addr(), nil, nil
 	}
 	full, ok := errors.AsType[*allocation.ExhaustedError](err)
@@ -196,6 +198,13 @@ func (s *serving) address(ctx context.Context, family corev1.IPFamily) (netip.Ad
 	}
 	wait := &waiting{v1.ReasonPoolFull, full.Error()}
 	return netip.Addr{}, wait, s.lost(class, wait)
+}
+
+// warnOfMove tells the client that the Service gives up an address that it holds.
+func (s *serving) warnOfMove(ctx context.Context, class allocation.Class) {
+	if held, ok := s.current[class]; ok && s.holds {
+		warning.AddWarning(ctx, "", fmt.Sprintf("the Service gets another load-balancer address than %s", held))
+	}
 }
 
 // named decides about an address that the Service names. The transaction rejects the

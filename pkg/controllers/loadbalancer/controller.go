@@ -127,8 +127,8 @@ func (c *Controller) look(key string) {
 // pauses are the times after which the controller looks once more after an event, as no
 // further event says when that helps. The server, or the replica that it asks, can learn of
 // the event later than the controller does. An address can also come free because a request
-// has picked and not claimed it, which takes two minutes at most: that of a request, and that
-// of allocation.Index.DropLater.
+// has picked and not claimed it. That takes two minutes at most: a request lasts one, and
+// allocation.Index.DropLater waits for another.
 func pauses() []time.Duration {
 	return []time.Duration{
 		200 * time.Millisecond, 500 * time.Millisecond, time.Second, 5 * time.Second, 30 * time.Second, 90 * time.Second,
@@ -158,8 +158,8 @@ func trim(obj any) (any, error) {
 }
 
 // serviceHandler records why a Service waits. It also serves it: what came free before the
-// Service was stored is an event that is past. It serves those that wait when a Service uses
-// an address no longer that it never claimed.
+// Service was stored is an event that is past. It serves those that wait when a Service may
+// no longer use an address that it never claimed, or may share it.
 func (c *Controller) serviceHandler() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerDetailedFuncs{
 		AddFunc: func(obj any, initial bool) {
@@ -174,7 +174,7 @@ func (c *Controller) serviceHandler() cache.ResourceEventHandler {
 				c.recordWaiting(service)
 				c.look(waiting)
 			}
-			if usesUnclaimed(old) && (!usesUnclaimed(service) || addresses(service) != addresses(old)) {
+			if usesUnclaimed(old) {
 				c.look(waiting)
 			}
 		},
