@@ -211,11 +211,16 @@ func (p *pool) tierUsage(tiers []tier) []RangeUsage {
 func (p *pool) inProgress(tiers []tier) int {
 	n := 0
 	for number := range p.picked {
-		if slices.ContainsFunc(tiers, func(t tier) bool { return containNumber(t.spans, number) }) {
+		if inTiers(tiers, number) {
 			n++
 		}
 	}
 	return n
+}
+
+// inTiers reports whether a number lies in one of the tiers.
+func inTiers(tiers []tier, number space.Number) bool {
+	return slices.ContainsFunc(tiers, func(t tier) bool { return containNumber(t.spans, number) })
 }
 
 // refresh updates the fields that follow from the set of ranges.

@@ -118,8 +118,7 @@ func (p *pool) objectionOfUsers(number space.Number, share *Share, acrossNamespa
 func (p *pool) unclaimed(tiers []tier) int {
 	n := 0
 	for number := range p.uses.of {
-		_, claimed := p.claims[number]
-		if !claimed && slices.ContainsFunc(tiers, func(t tier) bool { return containNumber(t.spans, number) }) {
+		if _, claimed := p.claims[number]; !claimed && inTiers(tiers, number) {
 			n++
 		}
 	}
