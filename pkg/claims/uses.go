@@ -2,7 +2,6 @@ package claims
 
 import (
 	"fmt"
-	"slices"
 	"sync/atomic"
 
 	corev1 "k8s.io/api/core/v1"
@@ -76,11 +75,8 @@ func (s *useStore) Replace(list []any, _ string) error {
 func enterUses(index *allocation.Index, svc *v1.Service) {
 	var values []allocation.Value
 	if svc.Spec.Type == corev1.ServiceTypeLoadBalancer {
-		claimed := service.LoadBalancerAddresses(svc)
-		for _, addr := range service.IngressAddresses(&svc.Status) {
-			if !slices.Contains(claimed, addr) {
-				values = append(values, allocation.LoadBalancerAddress(addr))
-			}
+		for _, addr := range service.UnclaimedAddresses(svc) {
+			values = append(values, allocation.LoadBalancerAddress(addr))
 		}
 	}
 	request, _ := loadbalancer.Parse(svc)

@@ -30,6 +30,13 @@ func LoadBalancerAddresses(service *v1.Service) []netip.Addr {
 	return IngressAddresses(&service.Status)
 }
 
+// UnclaimedAddresses returns the load-balancer addresses that the Service uses and does not
+// claim, because another controller has given them to it.
+func UnclaimedAddresses(service *v1.Service) []netip.Addr {
+	claimed := LoadBalancerAddresses(service)
+	return slices.DeleteFunc(IngressAddresses(&service.Status), func(addr netip.Addr) bool { return slices.Contains(claimed, addr) })
+}
+
 // IngressAddresses returns the addresses in the load balancer's status, whoever wrote them.
 func IngressAddresses(status *corev1.ServiceStatus) []netip.Addr {
 	var addresses []netip.Addr

@@ -49,15 +49,13 @@ func newLoadBalancers(contents Contents) loadBalancers {
 	for i := range contents.Services {
 		svc := &contents.Services[i]
 		request, _ := loadbalancer.Parse(svc)
-		claimed := service.LoadBalancerAddresses(svc)
-		for _, address := range service.IngressAddresses(&svc.Status) {
-			if key := keyOf(loadBalancerIPs, "", address.String()); !slices.Contains(claimed, address) {
-				l.users[key] = append(l.users[key], keyOf(services, svc.Namespace, svc.Name))
-			}
+		for _, address := range service.UnclaimedAddresses(svc) {
+			key := keyOf(loadBalancerIPs, "", address.String())
+			l.users[key] = append(l.users[key], keyOf(services, svc.Namespace, svc.Name))
 		}
 		holder := service.LoadBalancerHolder(svc)
 		holder.SharesWith = request.SharesWith
-		for _, address := range claimed {
+		for _, address := range service.LoadBalancerAddresses(svc) {
 			key := keyOf(loadBalancerIPs, "", address.String())
 			l.holders[key] = append(l.holders[key], lbHolder{
 				key: keyOf(services, svc.Namespace, svc.Name), service: svc, sharingKey: request.SharingKey, holder: holder,
